@@ -1,0 +1,17 @@
+//! Tasks, models and their options as pure types, and the snapshot that planning reads.
+//!
+//! With feature `sql`, module `store` keeps them in schema `ml` of a store; everything else
+//! here does no I/O.
+
+mod model;
+mod options;
+mod snapshot;
+mod task;
+
+#[cfg(feature = "sql")]
+pub mod store;
+
+pub use model::{Layout, Model, ModelOptions, Normalisation, Output};
+pub use options::{OptionError, OptionValue};
+pub use snapshot::Snapshot;
+pub use task::{Task, TaskInput, TaskKind, check_name, is_reserved_name};

@@ -1,0 +1,1 @@
+//! `OPTIONS (...)` of `CREATE MODEL` as parsed, and their meaning as [`ModelOptions`].

@@ -1,0 +1,2 @@
+//! The `predictsql` binary.
+fn main() {}
