@@ -12,6 +12,8 @@ mod task;
 pub mod store;
 
 pub use model::{Layout, Model, ModelOptions, Normalisation, Output};
-pub use options::{OptionError, OptionValue};
+pub use options::{
+    ACCURACY_SLACK_POINTS_DEFAULT, OptionError, OptionValue, model_options, task_slack_points,
+};
 pub use snapshot::Snapshot;
-pub use task::{Task, TaskInput, TaskKind, check_name, is_reserved_name};
+pub use task::{Task, TaskInput, TaskKind, check_classes, check_name, is_reserved_name};

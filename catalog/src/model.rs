@@ -75,4 +75,6 @@ pub struct Model {
     pub covers: Vec<String>,
     /// How to feed it.
     pub options: ModelOptions,
+    /// Seconds of inference per image as measured when it was created, if it was measured.
+    pub seconds_per_image: Option<f64>,
 }

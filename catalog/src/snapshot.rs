@@ -16,10 +16,17 @@ pub struct Snapshot {
 impl Snapshot {
     /// Builds a snapshot. Names of tasks and models are expected in lower case.
     pub fn new(epoch: u64, tasks: Vec<Task>, models: Vec<Model>) -> Self {
-        let tasks = tasks.into_iter().map(|t| (t.name.clone(), Arc::new(t))).collect();
+        let tasks = tasks
+            .into_iter()
+            .map(|t| (t.name.clone(), Arc::new(t)))
+            .collect();
         let mut models: Vec<_> = models.into_iter().map(Arc::new).collect();
         models.sort_by_key(|m| m.id);
-        Self { epoch, tasks, models }
+        Self {
+            epoch,
+            tasks,
+            models,
+        }
     }
 
     /// Counter that grows with each change of the catalog.
@@ -39,14 +46,17 @@ impl Snapshot {
 
     /// The newest model of that name, or with `version` exactly that one.
     pub fn model(&self, name: &str, version: Option<&str>) -> Option<&Arc<Model>> {
-        self.models.iter().rev().find(|m| {
-            m.name.eq_ignore_ascii_case(name) && version.is_none_or(|v| v == m.version)
-        })
+        self.models
+            .iter()
+            .rev()
+            .find(|m| m.name.eq_ignore_ascii_case(name) && version.is_none_or(|v| v == m.version))
     }
 
     /// Models that answer `task`, in order of creation.
     pub fn models_of<'a>(&'a self, task: &'a str) -> impl Iterator<Item = &'a Arc<Model>> {
-        self.models.iter().filter(move |m| m.task.eq_ignore_ascii_case(task))
+        self.models
+            .iter()
+            .filter(move |m| m.task.eq_ignore_ascii_case(task))
     }
 
     /// All models in order of creation.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::OptionError;
+
 /// Names that `CREATE TASK` and `CREATE MODEL` refuse, since functions of that name exist or will.
 const RESERVED_NAMES: [&str; 5] = ["predict", "predict_proba", "has", "count", "detect"];
 
@@ -11,6 +13,9 @@ pub const NAME_CHARS_MAX: usize = 60;
 
 /// Longest class name, in characters: the typed stub returns VARCHAR(255).
 pub const CLASS_CHARS_MAX: usize = 255;
+
+/// Most classes of one task.
+pub const CLASSES_MAX: usize = 65_536;
 
 /// What kind of answer a task asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,9 +83,51 @@ pub fn check_name(name: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// Checks the classes of a new task: at least one, distinct, each 1 to [`CLASS_CHARS_MAX`]
+/// characters without control characters and without spaces at its ends (comparisons in the store
+/// would not see them).
+pub fn check_classes(classes: &[String]) -> Result<(), OptionError> {
+    let wrong = |reason: String| Err(OptionError::Classes(reason));
+    if classes.is_empty() || classes.len() > CLASSES_MAX {
+        return wrong(format!("a task has 1 to {CLASSES_MAX} classes"));
+    }
+    let mut seen = std::collections::HashSet::new();
+    for class in classes {
+        if class.is_empty() || class.chars().count() > CLASS_CHARS_MAX {
+            return wrong(format!("a class has 1 to {CLASS_CHARS_MAX} characters"));
+        }
+        if class.trim() != class || class.chars().any(char::is_control) {
+            return wrong(format!(
+                "class '{}' begins or ends with a space or holds a control character",
+                class.escape_debug()
+            ));
+        }
+        if !seen.insert(class) {
+            return wrong(format!("class '{class}' is named twice"));
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn classes_are_distinct_and_visible() {
+        let classes = |names: &[&str]| names.iter().map(|n| n.to_string()).collect::<Vec<_>>();
+        assert!(check_classes(&classes(&["cat", "Cat", "Katze (groß)"])).is_ok());
+        for bad in [
+            &[][..],
+            &["a", "a"],
+            &[""],
+            &["a "],
+            &["a\nb"],
+            &[&"x".repeat(256)],
+        ] {
+            assert!(check_classes(&classes(bad)).is_err(), "{bad:?}");
+        }
+    }
 
     #[test]
     fn names() {

@@ -1,0 +1,231 @@
+//! Setting up the schema: ordered migrations, each safe to run again after a crash in its middle.
+
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable;
+
+use super::{SchemaName, StoreError, generic_stubs, lock, write};
+
+/// One step of the schema's history.
+#[derive(Debug)]
+pub struct Migration {
+    /// Grows by one; never reused.
+    pub version: u32,
+    /// What it brings, for whoever reads `schema_migrations`.
+    pub description: &'static str,
+    /// Statements with `{schema}` for the quoted schema name. DDL commits implicitly, so each
+    /// statement must do nothing when run a second time.
+    pub statements: &'static [&'static str],
+}
+
+/// Comment of the marker table, by which a schema is known as ours.
+const MARKER: &str = "PredictSQL catalog";
+
+const CREATE_MARKER: &str = "CREATE TABLE IF NOT EXISTS {schema}.schema_migrations (
+  version INT UNSIGNED NOT NULL PRIMARY KEY,
+  description VARCHAR(255) NOT NULL,
+  applied_at DATETIME NOT NULL DEFAULT CURRENT_TIMESTAMP
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COMMENT='PredictSQL catalog'";
+
+/// All migrations in order. Only ever append.
+pub const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    description: "tasks, their classes, and models",
+    statements: &[
+        "CREATE TABLE IF NOT EXISTS {schema}.meta (
+  id TINYINT UNSIGNED NOT NULL DEFAULT 1 PRIMARY KEY CHECK (id = 1),
+  epoch BIGINT UNSIGNED NOT NULL COMMENT 'grows with each change of the catalog'
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4",
+        "INSERT IGNORE INTO {schema}.meta (id, epoch) VALUES (1, 1)",
+        "CREATE TABLE IF NOT EXISTS {schema}.tasks (
+  name VARCHAR(60) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL PRIMARY KEY,
+  kind VARCHAR(32) NOT NULL,
+  input VARCHAR(255) NOT NULL,
+  accuracy_slack_points DOUBLE NOT NULL,
+  version INT UNSIGNED NOT NULL,
+  state ENUM('creating','ready','dropping') NOT NULL,
+  definition LONGTEXT NOT NULL COMMENT 'the CREATE TASK statement',
+  created_at DATETIME NOT NULL DEFAULT CURRENT_TIMESTAMP,
+  created_by VARCHAR(255) NOT NULL
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4",
+        "CREATE TABLE IF NOT EXISTS {schema}.classes (
+  task VARCHAR(60) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  position INT UNSIGNED NOT NULL COMMENT 'counts from 0, in the order of CREATE TASK',
+  class VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  PRIMARY KEY (task, position),
+  UNIQUE KEY class (task, class),
+  CONSTRAINT classes_task FOREIGN KEY (task) REFERENCES tasks (name) ON DELETE CASCADE
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4",
+        "CREATE TABLE IF NOT EXISTS {schema}.models (
+  id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  name VARCHAR(60) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  version VARCHAR(60) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  task VARCHAR(60) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  uri TEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  sha256 CHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  bytes BIGINT UNSIGNED NOT NULL,
+  covers JSON NOT NULL COMMENT 'classes that it answers',
+  options JSON NOT NULL COMMENT 'how to feed it and read its output',
+  accuracy DOUBLE NULL COMMENT 'as declared, 0 to 1',
+  seconds_per_image DOUBLE NULL COMMENT 'as measured when it was created',
+  state ENUM('creating','ready','dropping') NOT NULL,
+  definition LONGTEXT NOT NULL COMMENT 'the CREATE MODEL statement',
+  created_at DATETIME NOT NULL DEFAULT CURRENT_TIMESTAMP,
+  created_by VARCHAR(255) NOT NULL,
+  UNIQUE KEY name_version (name, version),
+  KEY task (task),
+  CONSTRAINT models_task FOREIGN KEY (task) REFERENCES tasks (name)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4",
+    ],
+}];
+
+/// The version that this program's catalog has.
+fn known_version() -> u32 {
+    MIGRATIONS.last().map_or(0, |m| m.version)
+}
+
+/// A statement of a migration for `schema`.
+pub fn render(statement: &str, schema: &SchemaName) -> String {
+    statement.replace("{schema}", &super::quote_identifier(schema.as_str()))
+}
+
+fn create_schema(schema: &SchemaName) -> String {
+    render(
+        "CREATE DATABASE IF NOT EXISTS {schema} CHARACTER SET utf8mb4",
+        schema,
+    )
+}
+
+fn record(schema: &SchemaName, migration: &Migration) -> String {
+    format!(
+        "INSERT IGNORE INTO `{schema}`.schema_migrations (version, description) VALUES ({}, {})",
+        migration.version,
+        super::quote_text(migration.description)
+    )
+}
+
+/// All statements of a bootstrap of an empty store in order, for people who run them by hand.
+pub fn bootstrap_script(schema: &SchemaName) -> Vec<String> {
+    let mut script = vec![create_schema(schema), render(CREATE_MARKER, schema)];
+    for migration in MIGRATIONS {
+        script.extend(migration.statements.iter().map(|s| render(s, schema)));
+        script.push(record(schema, migration));
+    }
+    script.extend(generic_stubs(schema));
+    script
+}
+
+/// What is found under the schema's name.
+enum Found {
+    /// Nothing, or an empty database (as a crash right after its creation leaves it).
+    Nothing,
+    /// Ours, at that version.
+    Ours(u32),
+}
+
+/// Creates or migrates the catalog and finishes what a crashed change left behind. Running it
+/// again changes nothing. A database of that name that is not ours is refused and not touched, and
+/// so is one of a newer version.
+pub async fn bootstrap(conn: &mut Conn, schema: &SchemaName) -> Result<(), StoreError> {
+    lock::take(conn, schema).await?;
+    let result = bootstrap_locked(conn, schema).await;
+    lock::give(conn, schema, result).await
+}
+
+async fn bootstrap_locked(conn: &mut Conn, schema: &SchemaName) -> Result<(), StoreError> {
+    // Quoting below and the bodies of stubs rely on backslash escapes; strict, so that nothing is
+    // silently cut to fit.
+    conn.query_drop("SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'")
+        .await?;
+    let version = match inspect(conn, schema).await? {
+        Found::Nothing => {
+            conn.query_drop(create_schema(schema)).await?;
+            conn.query_drop(render(CREATE_MARKER, schema)).await?;
+            0
+        }
+        Found::Ours(version) => version,
+    };
+    for migration in MIGRATIONS.iter().filter(|m| m.version > version) {
+        for statement in migration.statements {
+            conn.query_drop(render(statement, schema)).await?;
+        }
+        conn.query_drop(record(schema, migration)).await?;
+        tracing::info!(
+            schema = schema.as_str(),
+            version = migration.version,
+            "catalog migrated"
+        );
+    }
+    for stub in missing_stubs(conn, schema).await? {
+        conn.query_drop(stub).await?;
+    }
+    write::repair_locked(conn, schema).await
+}
+
+/// Whether the catalog is set up for this program: for a service account, which may not migrate.
+pub async fn check(conn: &mut Conn, schema: &SchemaName) -> Result<(), StoreError> {
+    match inspect(conn, schema).await? {
+        Found::Ours(version) if version == known_version() => Ok(()),
+        _ => Err(StoreError::NotSetUp {
+            schema: schema.to_string(),
+        }),
+    }
+}
+
+async fn inspect(conn: &mut Conn, schema: &SchemaName) -> Result<Found, StoreError> {
+    let marker: Option<String> = conn
+        .exec_first(
+            "SELECT table_comment FROM information_schema.tables \
+             WHERE table_schema = ? AND table_name = 'schema_migrations'",
+            (schema.as_str(),),
+        )
+        .await?;
+    if marker.as_deref() == Some(MARKER) {
+        let version: Option<Option<u32>> = conn
+            .query_first(format!(
+                "SELECT MAX(version) FROM `{schema}`.schema_migrations"
+            ))
+            .await?;
+        let found = version.flatten().unwrap_or(0);
+        let known = known_version();
+        return if found > known {
+            Err(StoreError::Newer {
+                schema: schema.to_string(),
+                found,
+                known,
+            })
+        } else {
+            Ok(Found::Ours(found))
+        };
+    }
+    let contents: Option<u64> = conn
+        .exec_first(
+            "SELECT (SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = ?) \
+             + (SELECT COUNT(*) FROM information_schema.routines WHERE routine_schema = ?)",
+            (schema.as_str(), schema.as_str()),
+        )
+        .await?;
+    match contents {
+        None | Some(0) => Ok(Found::Nothing),
+        Some(_) => Err(StoreError::Foreign {
+            schema: schema.to_string(),
+        }),
+    }
+}
+
+/// Statements for the generic stubs that are not there. They are never replaced: that would take
+/// away the rights granted on them.
+async fn missing_stubs(conn: &mut Conn, schema: &SchemaName) -> Result<Vec<String>, StoreError> {
+    let present: Vec<String> = conn
+        .exec(
+            "SELECT LOWER(routine_name) FROM information_schema.routines \
+             WHERE routine_schema = ? AND routine_name IN ('predict', 'predict_proba')",
+            (schema.as_str(),),
+        )
+        .await?;
+    let [predict, predict_proba] = generic_stubs(schema);
+    Ok([("predict", predict), ("predict_proba", predict_proba)]
+        .into_iter()
+        .filter(|(name, _)| !present.iter().any(|p| p == name))
+        .map(|(_, stub)| stub)
+        .collect())
+}

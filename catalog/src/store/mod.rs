@@ -1,0 +1,21 @@
+//! The catalog in schema `ml` of a store: bootstrap and migrations, snapshots, and changes.
+//!
+//! Everything here runs on a connection of the service account (or of an admin, for
+//! [`bootstrap`]); nothing here reads user data. All changes hold one named lock of the store,
+//! so that a row found in state `creating` or `dropping` while the lock is held belongs to a
+//! writer that died, and is finished or undone by whoever comes next.
+
+mod error;
+mod lock;
+mod migrate;
+mod read;
+mod schema;
+mod stub;
+mod write;
+
+pub use error::StoreError;
+pub use migrate::{MIGRATIONS, Migration, bootstrap, bootstrap_script, check, render};
+pub use read::{epoch, snapshot};
+pub use schema::{SchemaName, quote_identifier, quote_text};
+pub use stub::{generic_stubs, typed_stub};
+pub use write::{NewModel, NewTask, create_model, create_task, drop_model, drop_task};

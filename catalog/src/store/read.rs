@@ -1,0 +1,128 @@
+//! Reading the catalog: its epoch, and the whole of it as one [`Snapshot`].
+
+use std::collections::HashMap;
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, IsolationLevel, Row, Transaction, TxOpts};
+
+use super::{SchemaName, StoreError};
+use crate::{Model, Snapshot, Task, TaskInput, TaskKind};
+
+/// The counter that grows with each change of the catalog.
+pub async fn epoch(conn: &mut Conn, schema: &SchemaName) -> Result<u64, StoreError> {
+    let epoch: Option<u64> = conn
+        .query_first(format!("SELECT epoch FROM `{schema}`.meta"))
+        .await
+        .map_err(|error| missing(error, schema))?;
+    epoch.ok_or_else(|| StoreError::NotSetUp {
+        schema: schema.to_string(),
+    })
+}
+
+/// Reads all that is ready, in one transaction: the result is the catalog at its epoch.
+///
+/// A row that this program cannot read (written by hand, or by a newer version) is left out and
+/// logged, so that it breaks nothing but itself.
+pub async fn snapshot(conn: &mut Conn, schema: &SchemaName) -> Result<Snapshot, StoreError> {
+    let mut options = TxOpts::default();
+    options
+        .with_consistent_snapshot(true)
+        .with_isolation_level(IsolationLevel::RepeatableRead);
+    let mut tx = conn.start_transaction(options).await?;
+    let epoch: Option<u64> = tx
+        .query_first(format!("SELECT epoch FROM `{schema}`.meta"))
+        .await
+        .map_err(|error| missing(error, schema))?;
+    let epoch = epoch.ok_or_else(|| StoreError::NotSetUp {
+        schema: schema.to_string(),
+    })?;
+    let tasks = read_tasks(&mut tx, schema).await?;
+    let models = read_models(&mut tx, schema).await?;
+    tx.commit().await?;
+    Ok(Snapshot::new(epoch, tasks, models))
+}
+
+/// A missing schema or table means that the catalog was never set up.
+fn missing(error: mysql_async::Error, schema: &SchemaName) -> StoreError {
+    match &error {
+        // ER_BAD_DB_ERROR, ER_NO_SUCH_TABLE
+        mysql_async::Error::Server(e) if matches!(e.code, 1049 | 1146) => StoreError::NotSetUp {
+            schema: schema.to_string(),
+        },
+        _ => error.into(),
+    }
+}
+
+async fn read_tasks(
+    tx: &mut Transaction<'_>,
+    schema: &SchemaName,
+) -> Result<Vec<Task>, StoreError> {
+    let mut classes: HashMap<String, Vec<String>> = HashMap::new();
+    let rows: Vec<(String, String)> = tx
+        .query(format!(
+            "SELECT task, class FROM `{schema}`.classes ORDER BY task, position"
+        ))
+        .await?;
+    for (task, class) in rows {
+        classes.entry(task).or_default().push(class);
+    }
+    let rows: Vec<(String, String, String, f64, u32)> = tx
+        .query(format!(
+            "SELECT name, kind, input, accuracy_slack_points, version FROM `{schema}`.tasks \
+             WHERE state = 'ready' ORDER BY name"
+        ))
+        .await?;
+    let mut tasks = Vec::with_capacity(rows.len());
+    for (name, kind, input, accuracy_slack_points, version) in rows {
+        let classes = classes.remove(&name).unwrap_or_default();
+        if kind != "CLASSIFICATION" || input != "IMAGE" || classes.is_empty() {
+            tracing::warn!(task = name, kind, input, "task left out: not understood");
+            continue;
+        }
+        tasks.push(Task {
+            name,
+            kind: TaskKind::Classification,
+            input: TaskInput::Image,
+            classes,
+            accuracy_slack_points,
+            version,
+        });
+    }
+    Ok(tasks)
+}
+
+async fn read_models(
+    tx: &mut Transaction<'_>,
+    schema: &SchemaName,
+) -> Result<Vec<Model>, StoreError> {
+    let rows: Vec<Row> = tx
+        .query(format!(
+            "SELECT id, name, version, task, uri, sha256, bytes, covers, options, \
+             seconds_per_image FROM `{schema}`.models WHERE state = 'ready' ORDER BY id"
+        ))
+        .await?;
+    let mut models = Vec::with_capacity(rows.len());
+    for mut row in rows {
+        let name: Option<String> = row.get_opt("name").and_then(Result::ok);
+        match model_of(&mut row) {
+            Some(model) => models.push(model),
+            None => tracing::warn!(model = name, "model left out: not understood"),
+        }
+    }
+    Ok(models)
+}
+
+fn model_of(row: &mut Row) -> Option<Model> {
+    Some(Model {
+        id: row.take_opt("id")?.ok()?,
+        name: row.take_opt("name")?.ok()?,
+        version: row.take_opt("version")?.ok()?,
+        task: row.take_opt("task")?.ok()?,
+        uri: row.take_opt("uri")?.ok()?,
+        sha256: row.take_opt("sha256")?.ok()?,
+        bytes: row.take_opt("bytes")?.ok()?,
+        covers: serde_json::from_str(&row.take_opt::<String, _>("covers")?.ok()?).ok()?,
+        options: serde_json::from_str(&row.take_opt::<String, _>("options")?.ok()?).ok()?,
+        seconds_per_image: row.take_opt("seconds_per_image")?.ok()?,
+    })
+}
