@@ -1,0 +1,445 @@
+//! The service account: the proxy's own few connections to the store, and the cached catalog.
+//!
+//! The connections live on one runtime thread of their own, since sessions run on many runtimes and
+//! a connection is bound to the one that opened it. Work is handed over and awaited; a caller
+//! that goes away does not interrupt it.
+
+use std::fmt;
+use std::future::Future;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use mysql_async::{Conn, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts};
+use predictsql_catalog::Snapshot;
+use predictsql_catalog::store::{self, SchemaName, StoreError};
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::SqlError;
+
+/// Where the store listens: `mysql://HOST:PORT` or `unix:/path.sock`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreAddress {
+    /// A host name or address, and a port.
+    Tcp {
+        /// Name or address, without brackets.
+        host: String,
+        /// TCP port.
+        port: u16,
+    },
+    /// A socket of this machine.
+    Unix(PathBuf),
+}
+
+impl StoreAddress {
+    /// Whether the store's host is this machine.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Unix(_) => true,
+            Self::Tcp { host, .. } => {
+                host == "localhost"
+                    || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+            }
+        }
+    }
+
+    /// Connection options for `user` with no database chosen.
+    pub fn opts(&self, user: &str, password: Option<&str>) -> OptsBuilder {
+        let builder = OptsBuilder::default()
+            .user(Some(user))
+            .pass(password)
+            .prefer_socket(false)
+            .tcp_nodelay(true);
+        match self {
+            Self::Tcp { host, port } => builder.ip_or_hostname(host.as_str()).tcp_port(*port),
+            Self::Unix(path) => builder.socket(Some(path.to_string_lossy())),
+        }
+    }
+}
+
+impl fmt::Display for StoreAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "mysql://[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "mysql://{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// The text is neither `mysql://HOST[:PORT]` nor `unix:/PATH`.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("'{0}' is not a store's address: mysql://HOST:PORT or unix:/PATH is expected")]
+pub struct AddressError(String);
+
+impl FromStr for StoreAddress {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        const PORT_DEFAULT: u16 = 3306;
+        let wrong = || AddressError(text.to_owned());
+        if let Some(path) = text.strip_prefix("unix:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            let absolute = path.starts_with('/') && path.len() > 1;
+            return absolute.then(|| Self::Unix(path.into())).ok_or_else(wrong);
+        }
+        let rest = text.strip_prefix("mysql://").ok_or_else(wrong)?;
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let (host, port) = match rest.strip_prefix('[') {
+            Some(rest) => {
+                let (host, after) = rest.split_once(']').ok_or_else(wrong)?;
+                (host, after.strip_prefix(':'))
+            }
+            None => match rest.split_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (rest, None),
+            },
+        };
+        let odd = |c: char| c.is_whitespace() || matches!(c, '@' | '/' | '?' | '#');
+        if host.is_empty() || host.contains(odd) {
+            return Err(wrong());
+        }
+        let port = port.map_or(Ok(PORT_DEFAULT), str::parse).map_err(|_| wrong())?;
+        Ok(Self::Tcp { host: host.to_owned(), port })
+    }
+}
+
+/// How to reach the store as the service account.
+#[derive(Clone)]
+pub struct AccountConfig {
+    /// Where the store listens.
+    pub store: StoreAddress,
+    /// User name.
+    pub user: String,
+    /// Password; none for an account that authenticates by socket.
+    pub password: Option<String>,
+    /// Schema of the catalog.
+    pub schema: SchemaName,
+    /// Most connections open at once.
+    pub connections_max: usize,
+    /// Age at which the cached catalog's epoch is looked at again, in milliseconds.
+    pub catalog_refresh_ms: u64,
+    /// Longest wait for an answer of the store, in milliseconds.
+    pub answer_ms_max: u64,
+}
+
+impl AccountConfig {
+    /// The defaults: schema `ml`, 4 connections, refresh after 1 s, answers within 30 s.
+    pub fn new(store: StoreAddress, user: impl Into<String>, password: Option<String>) -> Self {
+        Self {
+            store,
+            user: user.into(),
+            password,
+            schema: SchemaName::default(),
+            connections_max: 4,
+            catalog_refresh_ms: 1000,
+            answer_ms_max: 30_000,
+        }
+    }
+
+    fn opts(&self) -> Opts {
+        let max = self.connections_max.max(1);
+        // At least 0 and at most 1 or more: always valid.
+        let constraints = PoolConstraints::new(0, max).unwrap_or_default();
+        self.store
+            .opts(&self.user, self.password.as_deref())
+            .setup(vec!["SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'"])
+            .pool_opts(PoolOpts::default().with_constraints(constraints))
+            .into()
+    }
+}
+
+/// The password stays out of logs.
+impl fmt::Debug for AccountConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccountConfig")
+            .field("store", &self.store)
+            .field("user", &self.user)
+            .field("schema", &self.schema)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why the service account could not do its work.
+#[derive(Debug, Error)]
+pub enum AccountError {
+    /// No service account is configured.
+    #[error("predict statements need a service account: run `predictsql init`")]
+    NotConfigured,
+    /// The store did not answer in time.
+    #[error("the store did not answer the service account within {0} ms")]
+    TimedOut(u64),
+    /// The account's runtime has been stopped, or its thread could not be started.
+    #[error("the service account is stopped")]
+    Stopped,
+    /// The store or the catalog in it refused.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+}
+
+impl From<&AccountError> for SqlError {
+    /// Code by cause: 1105 not configured, stopped or not set up; 1205 timed out or locked; 1045
+    /// refused login; 2013 store unreachable; 1304 exists; 1305 unknown; 1451 in use; 1419 binary
+    /// log; anything else of the store's 1105, without its text.
+    fn from(error: &AccountError) -> Self {
+        let AccountError::Store(cause) = error else {
+            let code = if matches!(error, AccountError::TimedOut(_)) { 1205 } else { 1105 };
+            return Self::new(code, "HY000", error.to_string());
+        };
+        let (code, sqlstate) = match cause {
+            StoreError::Exists { .. }
+            | StoreError::OtherTask { .. }
+            | StoreError::ForeignStub { .. } => (1304, "42000"),
+            StoreError::Unknown { .. } => (1305, "42000"),
+            StoreError::InUse { .. } => (1451, "23000"),
+            StoreError::Locked | StoreError::TaskChanged(_) => (1205, "HY000"),
+            StoreError::BinaryLog => (1419, "HY000"),
+            StoreError::Sql(_) => return Self::from_store(cause),
+            _ => (1105, "HY000"),
+        };
+        Self::new(code, sqlstate, cause.to_string())
+    }
+}
+
+impl SqlError {
+    /// What a client may see of an error between the proxy and the store: the cause, not the
+    /// store's text, which names the service account and its statements.
+    fn from_store(cause: &StoreError) -> Self {
+        if cause.is_connection() {
+            return Self::new(2013, "HY000", "the service account cannot reach the store");
+        }
+        match cause.server_code() {
+            Some(1044 | 1045 | 1142 | 1227 | 1370 | 1698) => Self::other(
+                "the store refused the service account: check its password, and run \
+                 `predictsql init` for its grants",
+            ),
+            Some(1290 | 1792 | 1836) => {
+                Self::new(1290, "HY000", "the store is read-only: the catalog cannot be changed")
+            }
+            Some(code) => Self::other(format!("the catalog's store failed with error {code}")),
+            None => Self::other("the catalog's store could not be used"),
+        }
+    }
+}
+
+impl From<AccountError> for SqlError {
+    fn from(error: AccountError) -> Self {
+        Self::from(&error)
+    }
+}
+
+/// What the catalog was when last looked at.
+struct Cached {
+    snapshot: Arc<Snapshot>,
+    looked_at: Instant,
+    /// Value of `generation` before the look began.
+    generation: u64,
+}
+
+struct Account {
+    config: AccountConfig,
+    pool: Pool,
+    runtime: tokio::runtime::Handle,
+    stop: CancellationToken,
+    /// One refresh at a time; the others wait for its result.
+    refresh: tokio::sync::Mutex<()>,
+    cached: ArcSwapOption<Cached>,
+    /// Grows with each [`ServiceAccount::invalidate`].
+    generation: AtomicU64,
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// The proxy's own access to the store. Cheap to clone; connects when first used.
+#[derive(Clone)]
+pub struct ServiceAccount(Option<Arc<Account>>);
+
+impl ServiceAccount {
+    /// No account: every use is [`AccountError::NotConfigured`].
+    pub fn none() -> Self {
+        Self(None)
+    }
+
+    /// Starts the account's runtime thread. Nothing is connected yet.
+    pub fn start(config: AccountConfig) -> Result<Self, AccountError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|_| AccountError::Stopped)?;
+        let handle = runtime.handle().clone();
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let pool = {
+            // The pool spawns its recycler where it is made.
+            let _inside = handle.enter();
+            Pool::new(config.opts())
+        };
+        std::thread::Builder::new()
+            .name("account".to_owned())
+            .spawn(move || runtime.block_on(stopped.cancelled()))
+            .map_err(|_| AccountError::Stopped)?;
+        Ok(Self(Some(Arc::new(Account {
+            config,
+            pool,
+            runtime: handle,
+            stop,
+            refresh: tokio::sync::Mutex::new(()),
+            cached: ArcSwapOption::empty(),
+            generation: AtomicU64::new(0),
+        }))))
+    }
+
+    fn account(&self) -> Result<&Arc<Account>, AccountError> {
+        self.0.as_ref().ok_or(AccountError::NotConfigured)
+    }
+
+    /// Whether an account is configured.
+    pub fn is_configured(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Schema of the catalog, where an account is configured.
+    pub fn schema(&self) -> Option<&SchemaName> {
+        self.0.as_ref().map(|account| &account.config.schema)
+    }
+
+    /// Runs `work` on a connection of the account. It runs to its end, or to the account's time
+    /// limit, also when the caller stops waiting.
+    pub async fn run<T, W, F>(&self, work: W) -> Result<T, AccountError>
+    where
+        T: Send + 'static,
+        W: FnOnce(Conn, SchemaName) -> F + Send + 'static,
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        let account = self.account()?;
+        let pool = account.pool.clone();
+        let schema = account.config.schema.clone();
+        let answer_ms_max = account.config.answer_ms_max;
+        let bounded = async move {
+            let whole = async {
+                let conn = pool.get_conn().await.map_err(StoreError::from)?;
+                Ok(work(conn, schema).await?)
+            };
+            tokio::time::timeout(Duration::from_millis(answer_ms_max), whole)
+                .await
+                .unwrap_or(Err(AccountError::TimedOut(answer_ms_max)))
+        };
+        // A task that panicked or was dropped with its runtime gives no value.
+        account.runtime.spawn(bounded).await.unwrap_or(Err(AccountError::Stopped))
+    }
+
+    /// The catalog as it was at most `catalog_refresh_ms` ago, and never older than the last
+    /// [`ServiceAccount::invalidate`].
+    pub async fn snapshot(&self) -> Result<Arc<Snapshot>, AccountError> {
+        let account = self.account()?;
+        if let Some(snapshot) = account.fresh() {
+            return Ok(snapshot);
+        }
+        let _one = account.refresh.lock().await;
+        if let Some(snapshot) = account.fresh() {
+            return Ok(snapshot);
+        }
+        let generation = account.generation.load(Ordering::Acquire);
+        let looked_at = Instant::now();
+        let known = account.cached.load_full().map(|cached| Arc::clone(&cached.snapshot));
+        let snapshot = self
+            .run(move |mut conn, schema| async move {
+                if let Some(known) = known
+                    && store::epoch(&mut conn, &schema).await? == known.epoch()
+                {
+                    return Ok(known);
+                }
+                Ok(Arc::new(store::snapshot(&mut conn, &schema).await?))
+            })
+            .await?;
+        let cached = Cached { snapshot: Arc::clone(&snapshot), looked_at, generation };
+        account.cached.store(Some(Arc::new(cached)));
+        Ok(snapshot)
+    }
+
+    /// Makes the next [`ServiceAccount::snapshot`] look at the store: after an own change.
+    pub fn invalidate(&self) {
+        if let Some(account) = &self.0 {
+            account.generation.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Checks at start-up that the account can log in and finds a catalog of this version.
+    pub async fn check(&self) -> Result<(), AccountError> {
+        self.run(|mut conn, schema| async move { store::check(&mut conn, &schema).await }).await
+    }
+
+    /// Closes the connections and stops the runtime thread; later uses are errors.
+    pub async fn close(&self) {
+        if let Some(account) = &self.0 {
+            let pool = account.pool.clone();
+            let closing = account.runtime.spawn(async move { pool.disconnect().await });
+            if let Ok(Err(error)) = closing.await {
+                tracing::debug!(%error, "closing the service account's connections");
+            }
+            account.stop.cancel();
+        }
+    }
+}
+
+impl Account {
+    fn fresh(&self) -> Option<Arc<Snapshot>> {
+        let cached = self.cached.load();
+        let cached = cached.as_ref()?;
+        let current = cached.generation == self.generation.load(Ordering::Acquire);
+        let young = cached.looked_at.elapsed()
+            < Duration::from_millis(self.config.catalog_refresh_ms);
+        (current && young).then(|| Arc::clone(&cached.snapshot))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_and_written_back() {
+        for (text, back) in [
+            ("mysql://db.example:3307", "mysql://db.example:3307"),
+            ("mysql://db", "mysql://db:3306"),
+            ("mysql://[::1]:3306/", "mysql://[::1]:3306"),
+            ("unix:/run/m.sock", "unix:/run/m.sock"),
+            ("unix:///run/m.sock", "unix:/run/m.sock"),
+        ] {
+            assert_eq!(text.parse::<StoreAddress>().unwrap().to_string(), back);
+        }
+        for bad in ["db:3306", "mysql://", "mysql://u:p@h:1", "mysql://h:x", "unix:", "unix:a"] {
+            assert!(bad.parse::<StoreAddress>().is_err(), "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn without_an_account_the_error_says_what_to_run() {
+        let error = ServiceAccount::none().snapshot().await.unwrap_err();
+        assert!(error.to_string().contains("predictsql init"));
+        assert_eq!(SqlError::from(error).code, 1105);
+    }
+
+    #[tokio::test]
+    async fn an_unreachable_store_is_an_error_each_time_and_the_text_stays_inside() {
+        let store = StoreAddress::Unix("/nonexistent/predictsql.sock".into());
+        let config = AccountConfig::new(store, "u", Some("secret".to_owned()));
+        assert!(!format!("{config:?}").contains("secret"));
+        let account = ServiceAccount::start(config).unwrap();
+        for _ in 0..2 {
+            let error = account.snapshot().await.unwrap_err();
+            assert_eq!(SqlError::from(error).code, 2013);
+        }
+        account.close().await;
+        assert!(matches!(account.snapshot().await, Err(AccountError::Stopped)));
+    }
+}
