@@ -1,6 +1,6 @@
-//! The proxy.
-pub mod embedded;
-pub mod account;
-pub mod error;
+//! The proxy: wire protocol, sessions, the predict lane, the embedded store, configuration.
 
+pub mod account;
+pub mod embedded;
+pub mod error;
 pub mod wire;

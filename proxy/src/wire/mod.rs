@@ -1,0 +1,34 @@
+//! The MySQL client/server protocol: packets, capabilities and the few payloads that the proxy reads or writes.
+//!
+//! Nothing here knows about sessions or statements. Parsers take bytes from the network, so every one is
+//! checked and returns [`Malformed`]; none panics.
+
+mod capabilities;
+mod column;
+pub mod command;
+mod err;
+mod frame;
+pub mod lenenc;
+mod ok;
+mod packet;
+mod stream;
+
+pub use capabilities::Capabilities;
+pub use column::ColumnDefinition;
+pub use err::ErrPacket;
+pub use frame::{FrameWalker, HEAD_BYTES_MAX, PacketHead};
+pub use mysql_common::constants::StatusFlags;
+pub use ok::{EofPacket, OkPacket, encode_eof, encode_ok, encode_result_end, result_end_status};
+pub use packet::{HEADER_BYTES, PACKET_BYTES_MAX, PacketReader, PacketWriter, packet_header};
+pub use stream::Stream;
+
+/// Bytes that do not follow the protocol; the text names the field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("malformed packet: {0}")]
+pub struct Malformed(pub &'static str);
+
+impl From<Malformed> for std::io::Error {
+    fn from(error: Malformed) -> Self {
+        Self::new(std::io::ErrorKind::InvalidData, error)
+    }
+}
