@@ -1,0 +1,291 @@
+//! The directory of an embedded store: whose it is, what lies where, and who may use it.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, fcntl_lock, flock};
+
+use super::error::EmbeddedError;
+
+/// Marks a directory as ours, and is locked while a proxy uses it.
+const LOCK_FILE: &str = "predictsql.lock";
+/// Longest path of a Unix socket in bytes (`sun_path` less its closing zero byte).
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+/// How often a lock that somebody else holds is looked at.
+const LOCK_POLL: Duration = Duration::from_millis(100);
+
+/// A directory that this process alone uses, until it is dropped.
+#[derive(Debug)]
+pub(super) struct DataDirectory {
+    path: PathBuf,
+    /// Holds the `flock`.
+    _lock: File,
+}
+
+impl DataDirectory {
+    /// Makes `dir` where it is missing, checks that it is ours and takes it.
+    pub(super) fn open(dir: &Path) -> Result<Self, EmbeddedError> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(EmbeddedError::io("create", dir))?;
+        let path = dir
+            .canonicalize()
+            .map_err(EmbeddedError::io("open", dir))?;
+        let lock_path = path.join(LOCK_FILE);
+        if !lock_path.exists() && !is_empty(&path)? {
+            return Err(EmbeddedError::Foreign { dir: path });
+        }
+        let mut lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&lock_path)
+            .map_err(EmbeddedError::io("open", &lock_path))?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                return Err(EmbeddedError::InUse {
+                    dir: path,
+                    pid: holder(&mut lock),
+                });
+            }
+            Err(error) => return Err(EmbeddedError::io("lock", lock_path)(error.into())),
+        }
+        sign(&mut lock).map_err(EmbeddedError::io("write", lock_path))?;
+        let directory = Self { path, _lock: lock };
+        let files = directory.files();
+        fs::create_dir_all(&files).map_err(EmbeddedError::io("create", files))?;
+        Ok(directory)
+    }
+
+    /// The directory itself, absolute.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The server's data directory; it exists once it is complete.
+    pub(super) fn store(&self) -> PathBuf {
+        self.path.join("store")
+    }
+
+    /// The server's error log.
+    pub(super) fn log(&self) -> PathBuf {
+        self.path.join("store.log")
+    }
+
+    /// What LOAD_FILE and INTO OUTFILE may reach.
+    pub(super) fn files(&self) -> PathBuf {
+        self.path.join("files")
+    }
+
+    /// Waits until no server runs on the data directory: one whose proxy was killed still needs a
+    /// moment to shut down. InnoDB locks its system tablespace while it runs.
+    pub(super) fn wait_until_free(&self, time_max: Duration) -> Result<(), EmbeddedError> {
+        let tablespace = self.store().join("ibdata1");
+        let began = Instant::now();
+        let mut told = false;
+        while is_locked(&tablespace)? {
+            if began.elapsed() >= time_max {
+                return Err(EmbeddedError::StillRunning {
+                    dir: self.store(),
+                    seconds: time_max.as_secs(),
+                });
+            }
+            if !told {
+                tracing::info!("waiting for the server of an earlier run to end");
+                told = true;
+            }
+            std::thread::sleep(LOCK_POLL);
+        }
+        Ok(())
+    }
+
+    /// A file of SQL that sets `password` for root when the server starts; `None` without one.
+    /// A file that an earlier start left behind is removed.
+    pub(super) fn password_file(
+        &self,
+        password: Option<&str>,
+    ) -> Result<Option<PathBuf>, EmbeddedError> {
+        let path = self.path.join("root-password.sql");
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(EmbeddedError::io("remove", path)(error));
+            }
+            _ => {}
+        }
+        let Some(password) = password else {
+            return Ok(None);
+        };
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .and_then(|mut file| file.write_all(set_root_password(password).as_bytes()))
+            .map_err(EmbeddedError::io("write", &path))?;
+        Ok(Some(path))
+    }
+}
+
+/// One line of SQL that gives root@localhost the password `password`.
+pub(super) fn set_root_password(password: &str) -> String {
+    let literal = password.replace('\\', "\\\\").replace('\'', "''");
+    format!(
+        "ALTER USER root@localhost IDENTIFIED VIA mysql_native_password USING PASSWORD('{literal}');\n"
+    )
+}
+
+/// Where the server's socket lies: in the data directory, or, where its path is too long for a
+/// socket, in a private directory under the system's temporary one.
+pub(super) struct SocketPlace {
+    path: PathBuf,
+    /// Removed with this value.
+    _short: Option<tempfile::TempDir>,
+}
+
+impl SocketPlace {
+    pub(super) fn choose(directory: &DataDirectory) -> Result<Self, EmbeddedError> {
+        let path = directory.path().join("store.sock");
+        if path.as_os_str().as_bytes().len() <= SOCKET_PATH_BYTES_MAX {
+            return Ok(Self { path, _short: None });
+        }
+        // tempfile makes directories with mode 0700.
+        let short = tempfile::Builder::new()
+            .prefix("predictsql-")
+            .tempdir_in("/tmp")
+            .map_err(EmbeddedError::io("create a directory in", "/tmp"))?;
+        Ok(Self {
+            path: short.path().join("store.sock"),
+            _short: Some(short),
+        })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn is_empty(dir: &Path) -> Result<bool, EmbeddedError> {
+    let mut entries = fs::read_dir(dir).map_err(EmbeddedError::io("read", dir))?;
+    Ok(entries.next().is_none())
+}
+
+/// Whether another process holds a lock on `file`; a file that does not exist is free.
+fn is_locked(file: &Path) -> Result<bool, EmbeddedError> {
+    let opened = match OpenOptions::new().read(true).write(true).open(file) {
+        Ok(opened) => opened,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(EmbeddedError::io("open", file)(error)),
+    };
+    // Taken for a moment at most: closing the file gives it back.
+    match fcntl_lock(&opened, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(false),
+        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS) => Ok(true),
+        Err(error) => Err(EmbeddedError::io("lock", file)(error.into())),
+    }
+}
+
+/// The process that the lock file names.
+fn holder(lock: &mut File) -> String {
+    let mut text = String::new();
+    match lock.take(32).read_to_string(&mut text) {
+        Ok(_) if text.trim().parse::<u32>().is_ok() => text.trim().to_owned(),
+        _ => "unknown".to_owned(),
+    }
+}
+
+/// Writes our process id into the lock file.
+fn sign(lock: &mut File) -> io::Result<()> {
+    lock.set_len(0)?;
+    writeln!(lock, "{}", std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_directory_is_used_by_one_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = DataDirectory::open(dir.path()).unwrap();
+        let error = DataDirectory::open(dir.path()).unwrap_err();
+        let EmbeddedError::InUse { pid, .. } = error else {
+            panic!("{error}");
+        };
+        assert_eq!(pid, std::process::id().to_string());
+        drop(first);
+        DataDirectory::open(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_foreign_directory_is_refused_and_left_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("thesis.tex"), "x").unwrap();
+        let error = DataDirectory::open(dir.path()).unwrap_err();
+        assert!(matches!(error, EmbeddedError::Foreign { .. }), "{error}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_missing_directory_is_made_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let inner = dir.path().join("a/b");
+        let opened = DataDirectory::open(&inner).unwrap();
+        let mode = fs::metadata(opened.path()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_path_too_long_for_a_socket_is_replaced_by_a_short_private_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let short = DataDirectory::open(&dir.path().join("s")).unwrap();
+        assert!(SocketPlace::choose(&short).unwrap().path().starts_with(short.path()));
+        let long = DataDirectory::open(&dir.path().join("x".repeat(120))).unwrap();
+        let place = SocketPlace::choose(&long).unwrap();
+        assert!(place.path().as_os_str().len() <= SOCKET_PATH_BYTES_MAX);
+        let parent = place.path().parent().unwrap().to_owned();
+        assert!(parent.exists());
+        drop(place);
+        assert!(!parent.exists());
+    }
+
+    #[test]
+    fn a_free_directory_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = DataDirectory::open(dir.path()).unwrap();
+        directory.wait_until_free(Duration::ZERO).unwrap();
+        fs::create_dir(directory.store()).unwrap();
+        fs::write(directory.store().join("ibdata1"), "").unwrap();
+        directory.wait_until_free(Duration::ZERO).unwrap();
+    }
+
+    #[test]
+    fn a_password_is_quoted() {
+        assert_eq!(
+            set_root_password(r"a'b\c"),
+            "ALTER USER root@localhost IDENTIFIED VIA mysql_native_password \
+             USING PASSWORD('a''b\\\\c');\n"
+        );
+    }
+
+    #[test]
+    fn a_password_file_is_private_and_goes_when_no_password_is_set() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let directory = DataDirectory::open(dir.path()).unwrap();
+        let path = directory.password_file(Some("s")).unwrap().unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(directory.password_file(None).unwrap(), None);
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,181 @@
+//! The embedded store: a private MariaDB server that the proxy starts, supervises and stops.
+//!
+//! Its directory holds everything, and nothing outside of it is written:
+//!
+//! ```text
+//! DIR/predictsql.lock   held (flock) by the proxy that uses DIR; names its process
+//! DIR/store/            the server's own data directory
+//! DIR/store.sock        where it listens; there is no TCP port
+//! DIR/store.log         its error log
+//! DIR/files/            the only directory that LOAD_FILE and INTO OUTFILE reach
+//! ```
+//!
+//! The server dies with the proxy, however the proxy ends (see [`shim`]), and after a crash of
+//! everything the next start recovers by itself.
+
+mod directory;
+mod error;
+mod install;
+pub mod shim;
+mod supervisor;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use mysql_async::OptsBuilder;
+use tokio::sync::watch;
+
+use directory::{DataDirectory, SocketPlace};
+pub use error::EmbeddedError;
+use supervisor::{Launch, Supervisor};
+pub use supervisor::StoreStatus;
+
+/// How to run an embedded store.
+#[derive(Clone)]
+pub struct EmbeddedOptions {
+    /// The directory that holds the store; created where missing.
+    pub data_dir: PathBuf,
+    /// Password of `root`@`localhost`. `None` leaves what the store has: empty in a new one.
+    pub root_password: Option<String>,
+    /// Sessions that the store accepts, the proxy's own included.
+    pub connections_max: u32,
+    /// InnoDB's buffer pool, in bytes.
+    pub buffer_pool_bytes: u64,
+    /// How long the server may take until it answers, crash recovery included; also how long a
+    /// server that an earlier proxy left behind may take to end.
+    pub start_seconds_max: u64,
+    /// How long the server may take to shut down before it is killed.
+    pub stop_seconds_max: u64,
+    /// The `predictsql` binary, which ties the server's life to ours (see [`shim`]).
+    pub shim: PathBuf,
+}
+
+impl EmbeddedOptions {
+    /// Default settings for a store in `data_dir`, run from the `predictsql` binary itself.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            root_password: None,
+            connections_max: 1_100,
+            buffer_pool_bytes: 128 << 20,
+            start_seconds_max: 120,
+            stop_seconds_max: 60,
+            shim: PathBuf::from("/proc/self/exe"),
+        }
+    }
+}
+
+/// A running embedded store. Dropping it stops the server.
+pub struct EmbeddedStore {
+    // Declared in the order of their end: first the server, then its socket's place and the lock.
+    supervisor: Supervisor,
+    socket: SocketPlace,
+    directory: DataDirectory,
+    root_password: Option<String>,
+}
+
+impl EmbeddedStore {
+    /// Starts the store of `options.data_dir`, making it first where there is none, and returns
+    /// when it answers. Blocks the calling thread for seconds.
+    ///
+    /// # Errors
+    /// See [`EmbeddedError`]; nothing keeps running after an error.
+    pub fn start(options: &EmbeddedOptions) -> Result<Self, EmbeddedError> {
+        let mariadbd = install::find("mariadbd")?;
+        let directory = DataDirectory::open(&options.data_dir)?;
+        if !directory.store().exists() {
+            install::create_store(&directory, &mariadbd, options.root_password.as_deref())?;
+        }
+        directory.wait_until_free(Duration::from_secs(options.start_seconds_max))?;
+        let socket = SocketPlace::choose(&directory)?;
+        let password_file = directory.password_file(options.root_password.as_deref())?;
+        let launch = Launch {
+            program: options.shim.clone(),
+            arguments: shim::arguments(
+                &mariadbd,
+                &server_arguments(options, &directory, &socket, password_file.as_deref()),
+            ),
+            socket: socket.path().to_owned(),
+            log: directory.log(),
+            start_time_max: Duration::from_secs(options.start_seconds_max),
+            stop_time_max: Duration::from_secs(options.stop_seconds_max),
+        };
+        let supervisor = Supervisor::start(launch)?;
+        tracing::info!(directory = %directory.path().display(), "embedded store is running");
+        Ok(Self {
+            supervisor,
+            socket,
+            directory,
+            root_password: options.root_password.clone(),
+        })
+    }
+
+    /// The Unix socket on which the store listens.
+    pub fn socket(&self) -> &Path {
+        self.socket.path()
+    }
+
+    /// The directory that holds the store, as an absolute path.
+    pub fn data_dir(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// How the proxy itself logs in as `root`, for set-up.
+    pub fn root_opts(&self) -> OptsBuilder {
+        OptsBuilder::default()
+            .socket(Some(self.socket().to_string_lossy().into_owned()))
+            .user(Some("root"))
+            .pass(self.root_password.clone())
+    }
+
+    /// What the server is doing; changes when it is lost, back, or given up.
+    pub fn status(&self) -> watch::Receiver<StoreStatus> {
+        self.supervisor.status()
+    }
+
+    /// Shuts the server down and waits for it, for `stop_seconds_max` at most: then it is
+    /// killed, which loses no committed data. Blocks; a second call does nothing.
+    pub fn stop(&mut self) {
+        self.supervisor.stop();
+    }
+}
+
+/// The server's command line. The options of the machine's own MariaDB are never read.
+fn server_arguments(
+    options: &EmbeddedOptions,
+    directory: &DataDirectory,
+    socket: &SocketPlace,
+    password_file: Option<&Path>,
+) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = vec!["--no-defaults".into()];
+    let mut path = |name: &str, value: &Path| {
+        let mut argument = OsString::from(name);
+        argument.push(value);
+        arguments.push(argument);
+    };
+    path("--datadir=", &directory.store());
+    path("--socket=", socket.path());
+    path("--pid-file=", &directory.path().join("store.pid"));
+    path("--log-error=", &directory.log());
+    path("--secure-file-priv=", &directory.files());
+    if let Some(file) = password_file {
+        path("--init-file=", file);
+    }
+    arguments.extend(
+        [
+            "--skip-networking",
+            "--skip-log-bin",
+            // Behind a proxy the peer of the socket is always the proxy: authentication by the
+            // peer's user would let any client in.
+            "--unix-socket=OFF",
+            "--character-set-server=utf8mb4",
+            "--max-allowed-packet=67108864",
+        ]
+        .map(OsString::from),
+    );
+    arguments.push(format!("--max-connections={}", options.connections_max).into());
+    arguments.push(format!("--innodb-buffer-pool-size={}", options.buffer_pool_bytes).into());
+    arguments.extend(install::run_as_user());
+    arguments
+}
