@@ -1,0 +1,202 @@
+//! Catalog statements: `CREATE TASK`, `CREATE MODEL`, `DROP`, `SHOW`, from text to typed values.
+//!
+//! ```text
+//! CREATE TASK [IF NOT EXISTS] t CLASSES ('a', ...) [KIND CLASSIFICATION] [INPUT IMAGE] [OPTIONS (k = v, ...)]
+//! CREATE MODEL [IF NOT EXISTS] m FOR TASK t FROM 'uri' [VERSION 'v'] [COVERS ('a', ...)] [OPTIONS (k = v, ...)]
+//! DROP TASK [IF EXISTS] t          DROP MODEL [IF EXISTS] m [VERSION 'v']
+//! SHOW TASKS [LIKE 'p' | WHERE e]  SHOW MODELS [FOR TASK t] [LIKE 'p' | WHERE e]
+//! SHOW CREATE TASK t               SHOW CREATE MODEL m [VERSION 'v']
+//! ```
+//!
+//! The grammar works on tokens; what options mean is the catalog's.
+
+mod parser;
+
+use predictsql_catalog::OptionValue;
+use thiserror::Error;
+
+use crate::LexMode;
+
+/// A catalog statement as written; names keep their case and are not yet checked.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CatalogStatement {
+    /// `CREATE TASK`
+    CreateTask(CreateTask),
+    /// `CREATE MODEL`
+    CreateModel(CreateModel),
+    /// `DROP TASK`
+    DropTask {
+        /// The task.
+        name: String,
+        /// Whether a missing task is a note only.
+        if_exists: bool,
+    },
+    /// `DROP MODEL`
+    DropModel {
+        /// The model.
+        name: String,
+        /// One version; all without.
+        version: Option<String>,
+        /// Whether a missing model is a note only.
+        if_exists: bool,
+    },
+    /// `SHOW TASKS`
+    ShowTasks {
+        /// Which.
+        filter: Option<ShowFilter>,
+    },
+    /// `SHOW MODELS`
+    ShowModels {
+        /// Of this task only.
+        task: Option<String>,
+        /// Which.
+        filter: Option<ShowFilter>,
+    },
+    /// `SHOW CREATE TASK`
+    ShowCreateTask {
+        /// The task.
+        name: String,
+    },
+    /// `SHOW CREATE MODEL`
+    ShowCreateModel {
+        /// The model.
+        name: String,
+        /// This version; the one created last without.
+        version: Option<String>,
+    },
+}
+
+/// What `CREATE TASK` says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CreateTask {
+    /// Name of the task.
+    pub name: String,
+    /// Whether an existing task is a note only.
+    pub if_not_exists: bool,
+    /// Classes in order.
+    pub classes: Vec<String>,
+    /// `OPTIONS` in order.
+    pub options: Vec<(String, OptionValue)>,
+}
+
+/// What `CREATE MODEL` says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CreateModel {
+    /// Name of the model.
+    pub name: String,
+    /// Whether an existing model of that version is a note only.
+    pub if_not_exists: bool,
+    /// The task that it answers.
+    pub task: String,
+    /// Where the file is.
+    pub uri: String,
+    /// Version label.
+    pub version: Option<String>,
+    /// Classes that it answers.
+    pub covers: Option<Vec<String>>,
+    /// `OPTIONS` in order.
+    pub options: Vec<(String, OptionValue)>,
+}
+
+/// Which rows a `SHOW` lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ShowFilter {
+    /// Names like a pattern.
+    Like(String),
+    /// Rows for which an expression over the columns of the answer holds; its text as written.
+    Where(String),
+}
+
+/// Why a statement was not understood, as the client is told.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{message}")]
+pub struct DdlError {
+    /// MySQL error number: 1064 or 1235.
+    pub code: u16,
+    /// Five characters.
+    pub sqlstate: &'static str,
+    /// Text for the user.
+    pub message: String,
+}
+
+/// Whether `sql` begins as a catalog statement does. Cheap; it may still be refused by [`parse`].
+pub fn recognise(sql: &str) -> bool {
+    let mut words = Words { rest: sql };
+    let mut is = |expected: &[&str]| {
+        let word = words.next_word();
+        expected.iter().position(|e| word.eq_ignore_ascii_case(e))
+    };
+    const KINDS: [&str; 2] = ["TASK", "MODEL"];
+    match is(&["CREATE", "SHOW", "DROP", "ALTER", "EVALUATE"]) {
+        None => false,
+        Some(0) => match is(&["TASK", "MODEL", "OR"]) {
+            Some(2) => is(&["REPLACE"]).is_some() && is(&KINDS).is_some(),
+            kind => kind.is_some(),
+        },
+        Some(1) => match is(&["TASKS", "MODELS", "CREATE"]) {
+            Some(2) => is(&KINDS).is_some(),
+            kind => kind.is_some(),
+        },
+        Some(_) => is(&KINDS).is_some(),
+    }
+}
+
+/// Reads a catalog statement of a session in the default SQL mode.
+pub fn parse(sql: &str) -> Result<CatalogStatement, DdlError> {
+    parse_in(sql, LexMode::default())
+}
+
+/// Reads a catalog statement of a session in `mode`.
+pub fn parse_in(sql: &str, mode: LexMode) -> Result<CatalogStatement, DdlError> {
+    parser::parse(sql, mode)
+}
+
+/// The words at the head of a text, past white space and comments.
+struct Words<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Words<'a> {
+    /// The next word; empty where something else stands, or the text ends.
+    fn next_word(&mut self) -> &'a str {
+        self.skip_blank();
+        let end = self
+            .rest
+            .bytes()
+            .position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$') || b >= 0x80))
+            .unwrap_or(self.rest.len());
+        // A byte below 0x80 is a boundary of characters, and so is the end.
+        let (word, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        word
+    }
+
+    fn skip_blank(&mut self) {
+        loop {
+            self.rest = self.rest.trim_start();
+            let after = if let Some(comment) = self.rest.strip_prefix("/*") {
+                // `/*!` is run by the store.
+                (!comment.starts_with('!') && !comment.starts_with("M!"))
+                    .then(|| comment.split_once("*/"))
+                    .flatten()
+            } else if self.rest.starts_with('#') || is_dash_comment(self.rest) {
+                Some(self.rest.split_once('\n').unwrap_or(("", "")))
+            } else {
+                None
+            };
+            match after {
+                Some((_, rest)) => self.rest = rest,
+                None => return,
+            }
+        }
+    }
+}
+
+/// `--` begins a comment only where white space, a control character or the end follows.
+fn is_dash_comment(text: &str) -> bool {
+    text.strip_prefix("--")
+        .is_some_and(|rest| rest.chars().next().is_none_or(|c| c.is_whitespace() || c.is_control()))
+}
+
+#[cfg(test)]
+mod tests;

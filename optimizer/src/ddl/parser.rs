@@ -1,0 +1,345 @@
+//! The recursive descent over a catalog statement's tokens.
+
+use predictsql_catalog::OptionValue;
+use sqlparser::tokenizer::{Token, Tokenizer};
+
+use super::{CatalogStatement, CreateModel, CreateTask, DdlError, ShowFilter};
+use crate::LexMode;
+use crate::sql::text::{Lexed, StoreDialect};
+
+/// Longest piece of the statement that an error quotes, in characters, as the store does it.
+const NEAR_CHARS_MAX: usize = 80;
+
+pub(super) fn parse(sql: &str, mode: LexMode) -> Result<CatalogStatement, DdlError> {
+    let Some(lexed) = Lexed::new(sql, mode) else { return Err(lexical_error(sql, mode)) };
+    if lexed.has_executable_comment() {
+        return Err(unsupported("a comment that the store executes (/*! ... */) in this statement"));
+    }
+    let mut parser = Parser { lexed: &lexed, at: 0 };
+    let statement = parser.statement()?;
+    parser.accept_token(&Token::SemiColon);
+    match lexed.token(parser.at) {
+        None => Ok(statement),
+        Some(_) => Err(parser.syntax("the end of the statement")),
+    }
+}
+
+fn unsupported(construct: &str) -> DdlError {
+    DdlError {
+        code: 1235,
+        sqlstate: "42000",
+        message: format!("This version of PredictSQL doesn't yet support {construct}"),
+    }
+}
+
+fn syntax_error(expected: &str, text: &str, offset: usize) -> DdlError {
+    let before = text.get(..offset).unwrap_or(text);
+    let near: String = text.get(offset..).unwrap_or("").chars().take(NEAR_CHARS_MAX).collect();
+    let line = before.matches('\n').count() + 1;
+    DdlError {
+        code: 1064,
+        sqlstate: "42000",
+        message: format!(
+            "You have an error in your SQL syntax; {expected} was expected near '{near}' at line \
+             {line}"
+        ),
+    }
+}
+
+/// A string or comment that does not end.
+fn lexical_error(sql: &str, mode: LexMode) -> DdlError {
+    let dialect = StoreDialect::new(mode);
+    let offset = match Tokenizer::new(&dialect, sql).tokenize_with_location() {
+        Ok(_) => 0,
+        Err(error) => {
+            let line = error.location.line.saturating_sub(1) as usize;
+            let column = error.location.column.saturating_sub(1) as usize;
+            let start: usize = sql.split_inclusive('\n').take(line).map(str::len).sum();
+            let rest = sql.get(start..).unwrap_or("");
+            start + rest.char_indices().nth(column).map_or(rest.len(), |(i, _)| i)
+        }
+    };
+    syntax_error("the end of a quoted string or comment", sql, offset)
+}
+
+struct Parser<'a> {
+    lexed: &'a Lexed<'a>,
+    at: usize,
+}
+
+impl Parser<'_> {
+    fn syntax(&self, expected: &str) -> DdlError {
+        let end = self.lexed.text.len();
+        let offset = self.lexed.lexemes.get(self.at).map_or(end, |l| l.range.start);
+        syntax_error(expected, self.lexed.text, offset)
+    }
+
+    /// Takes the words if they all stand here.
+    fn accept(&mut self, words: &str) -> bool {
+        let mut at = self.at;
+        for word in words.split(' ') {
+            if !self.lexed.is_keyword(at, word) {
+                return false;
+            }
+            at += 1;
+        }
+        self.at = at;
+        true
+    }
+
+    fn expect(&mut self, words: &str) -> Result<(), DdlError> {
+        if self.accept(words) { Ok(()) } else { Err(self.syntax(words)) }
+    }
+
+    fn accept_token(&mut self, token: &Token) -> bool {
+        let stands = self.lexed.token(self.at) == Some(token);
+        self.at += usize::from(stands);
+        stands
+    }
+
+    fn expect_token(&mut self, token: &Token) -> Result<(), DdlError> {
+        if self.accept_token(token) { Ok(()) } else { Err(self.syntax(&format!("'{token}'"))) }
+    }
+
+    fn name(&mut self, what: &str) -> Result<String, DdlError> {
+        match self.lexed.token(self.at) {
+            Some(Token::Word(word)) => {
+                self.at += 1;
+                Ok(word.value.clone())
+            }
+            _ => Err(self.syntax(what)),
+        }
+    }
+
+    fn string(&mut self, what: &str) -> Result<String, DdlError> {
+        let literal = self.lexed.string_literal(&(self.at..self.at + 1));
+        let literal = literal.ok_or_else(|| self.syntax(what))?;
+        self.at += 1;
+        Ok(literal)
+    }
+
+    fn strings(&mut self, what: &str) -> Result<Vec<String>, DdlError> {
+        self.list(|parser| parser.string(what))
+    }
+
+    /// `( item, item, ... )`, at least one.
+    fn list<T>(
+        &mut self,
+        mut item: impl FnMut(&mut Self) -> Result<T, DdlError>,
+    ) -> Result<Vec<T>, DdlError> {
+        self.expect_token(&Token::LParen)?;
+        let mut items = vec![item(self)?];
+        while self.accept_token(&Token::Comma) {
+            items.push(item(self)?);
+        }
+        if self.accept_token(&Token::RParen) { Ok(items) } else { Err(self.syntax("',' or ')'")) }
+    }
+
+    fn statement(&mut self) -> Result<CatalogStatement, DdlError> {
+        if self.accept("CREATE OR REPLACE") {
+            return Err(unsupported("CREATE OR REPLACE; drop it first, or create another version"));
+        }
+        if self.accept("CREATE TASK") {
+            return self.create_task();
+        }
+        if self.accept("CREATE MODEL") {
+            return self.create_model();
+        }
+        if self.accept("DROP TASK") {
+            let if_exists = self.accept("IF EXISTS");
+            return Ok(CatalogStatement::DropTask { name: self.name("a task's name")?, if_exists });
+        }
+        if self.accept("DROP MODEL") {
+            let if_exists = self.accept("IF EXISTS");
+            let name = self.name("a model's name")?;
+            let version = self.version()?;
+            return Ok(CatalogStatement::DropModel { name, version, if_exists });
+        }
+        if self.accept("SHOW") {
+            return self.show();
+        }
+        for later in ["ALTER TASK", "ALTER MODEL", "EVALUATE TASK", "EVALUATE MODEL"] {
+            if self.accept(later) {
+                return Err(unsupported(later));
+            }
+        }
+        Err(self.syntax("CREATE, DROP or SHOW of a TASK or MODEL"))
+    }
+
+    fn create_task(&mut self) -> Result<CatalogStatement, DdlError> {
+        let if_not_exists = self.accept("IF NOT EXISTS");
+        let name = self.name("a task's name")?;
+        let (mut classes, mut kind, mut input, mut options) = (None, None, None, None);
+        // KIND first, so that a regression task is told what it is missing and not "CLASSES".
+        loop {
+            if classes.is_none() && self.accept("CLASSES") {
+                classes = Some(self.strings("a class in quotes")?);
+            } else if kind.is_none() && self.accept("KIND") {
+                kind = Some(self.kind()?);
+            } else if input.is_none() && self.accept("INPUT") {
+                input = Some(self.input()?);
+            } else if options.is_none() && self.accept("OPTIONS") {
+                options = Some(self.options()?);
+            } else {
+                break;
+            }
+        }
+        let classes = classes.ok_or_else(|| self.syntax("CLASSES ('a', 'b', ...)"))?;
+        Ok(CatalogStatement::CreateTask(CreateTask {
+            name,
+            if_not_exists,
+            classes,
+            options: options.unwrap_or_default(),
+        }))
+    }
+
+    fn kind(&mut self) -> Result<(), DdlError> {
+        for later in ["REGRESSION", "MULTILABEL", "DETECTION"] {
+            if self.accept(later) {
+                return Err(unsupported(&format!("tasks of KIND {later}")));
+            }
+        }
+        self.expect("CLASSIFICATION")
+    }
+
+    fn input(&mut self) -> Result<(), DdlError> {
+        if self.lexed.token(self.at) == Some(&Token::LParen) {
+            return Err(unsupported("tasks with INPUT (columns)"));
+        }
+        self.expect("IMAGE")
+    }
+
+    fn create_model(&mut self) -> Result<CatalogStatement, DdlError> {
+        let if_not_exists = self.accept("IF NOT EXISTS");
+        let name = self.name("a model's name")?;
+        self.expect("FOR TASK")?;
+        let task = self.name("a task's name")?;
+        self.expect("FROM")?;
+        let uri = self.string("the model's path or URI in quotes")?;
+        let (mut version, mut covers, mut options) = (None, None, None);
+        loop {
+            if version.is_none() && self.lexed.is_keyword(self.at, "VERSION") {
+                version = self.version()?;
+            } else if covers.is_none() && self.accept("COVERS") {
+                covers = Some(self.strings("a class in quotes")?);
+            } else if options.is_none() && self.accept("OPTIONS") {
+                options = Some(self.options()?);
+            } else {
+                break;
+            }
+        }
+        Ok(CatalogStatement::CreateModel(CreateModel {
+            name,
+            if_not_exists,
+            task,
+            uri,
+            version,
+            covers,
+            options: options.unwrap_or_default(),
+        }))
+    }
+
+    fn version(&mut self) -> Result<Option<String>, DdlError> {
+        if self.accept("VERSION") {
+            self.string("a version in quotes").map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    fn show(&mut self) -> Result<CatalogStatement, DdlError> {
+        if self.accept("CREATE TASK") {
+            return Ok(CatalogStatement::ShowCreateTask { name: self.name("a task's name")? });
+        }
+        if self.accept("CREATE MODEL") {
+            let name = self.name("a model's name")?;
+            let version = self.version()?;
+            return Ok(CatalogStatement::ShowCreateModel { name, version });
+        }
+        if self.accept("TASKS") {
+            return Ok(CatalogStatement::ShowTasks { filter: self.filter()? });
+        }
+        if !self.accept("MODELS") {
+            return Err(self.syntax("TASKS, MODELS, CREATE TASK or CREATE MODEL"));
+        }
+        let task =
+            if self.accept("FOR TASK") { Some(self.name("a task's name")?) } else { None };
+        Ok(CatalogStatement::ShowModels { task, filter: self.filter()? })
+    }
+
+    fn filter(&mut self) -> Result<Option<ShowFilter>, DdlError> {
+        if self.accept("LIKE") {
+            return Ok(Some(ShowFilter::Like(self.string("a pattern in quotes")?)));
+        }
+        if !self.accept("WHERE") {
+            return Ok(None);
+        }
+        let count = self.lexed.lexemes.len();
+        let end = (self.at..count)
+            .find(|at| self.lexed.token(*at) == Some(&Token::SemiColon))
+            .unwrap_or(count);
+        if end == self.at || self.closes_more_than_it_opens(end) {
+            return Err(self.syntax("an expression"));
+        }
+        let text = self.lexed.text_of(&(self.at..end)).to_owned();
+        self.at = end;
+        Ok(Some(ShowFilter::Where(text)))
+    }
+
+    /// Whether the parentheses from here to `end` are unbalanced.
+    fn closes_more_than_it_opens(&self, end: usize) -> bool {
+        let mut depth = 0_usize;
+        for at in self.at..end {
+            match self.lexed.token(at) {
+                Some(Token::LParen) => depth += 1,
+                Some(Token::RParen) if depth == 0 => return true,
+                Some(Token::RParen) => depth -= 1,
+                _ => {}
+            }
+        }
+        depth != 0
+    }
+
+    fn options(&mut self) -> Result<Vec<(String, OptionValue)>, DdlError> {
+        let mut keys: Vec<String> = Vec::new();
+        self.list(|parser| {
+            let again = parser.syntax("an option that is not given yet");
+            let key = parser.name("an option's name")?;
+            if keys.iter().any(|k| k.eq_ignore_ascii_case(&key)) {
+                return Err(again);
+            }
+            keys.push(key.clone());
+            parser.accept_token(&Token::Eq);
+            let value = if parser.lexed.token(parser.at) == Some(&Token::LParen) {
+                OptionValue::List(parser.list(Self::scalar)?)
+            } else {
+                parser.scalar()?
+            };
+            Ok((key, value))
+        })
+    }
+
+    fn scalar(&mut self) -> Result<OptionValue, DdlError> {
+        let expected = "a number, a quoted string or a word";
+        let start = self.at;
+        let negative = self.accept_token(&Token::Minus);
+        match self.lexed.token(self.at) {
+            Some(Token::Number(digits, _)) => {
+                let number: Option<f64> = digits.parse().ok().filter(|n: &f64| n.is_finite());
+                let number = number.ok_or_else(|| self.syntax("a number"))?;
+                self.at += 1;
+                Ok(OptionValue::Number(if negative { -number } else { number }))
+            }
+            _ if negative => {
+                self.at = start;
+                Err(self.syntax(expected))
+            }
+            Some(Token::Word(word)) => {
+                let word = word.value.clone();
+                self.at += 1;
+                Ok(OptionValue::Word(word))
+            }
+            _ => Ok(OptionValue::Text(self.string(expected)?)),
+        }
+    }
+}
