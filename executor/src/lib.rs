@@ -1,1 +1,32 @@
-//! executor of PredictSQL.
+//! Runs models over images, in process: fetch, decode, batch, infer.
+//!
+//! [`Executor::inspect`] reads and tries a model file once (for `CREATE MODEL`), [`Executor::load`]
+//! keeps it ready, and [`Executor::predict`] answers a chunk of inputs with it. The stages are:
+//!
+//! ```text
+//! predict -> fetch (I/O threads) -> decode + preprocess (CPU pool) -> batch -> infer (CPU pool) -> scores
+//! ```
+//!
+//! A chunk of at most `batch_images_max` inputs is what the stages hand to each other, so that the
+//! price of a queue is paid per chunk and not per image. Chunks in flight, over all stages and
+//! callers, are bounded by `queue_chunks_max`: a caller waits before the first stage, never inside.
+//!
+//! What is absent: nothing here knows SQL, speaks to a store or opens a network connection, and no
+//! file is read but below the configured roots.
+
+mod config;
+mod error;
+mod executor;
+mod input;
+mod library;
+mod location;
+mod model;
+mod picture;
+mod pipeline;
+mod roots;
+
+pub use config::{ExecutorConfig, StartError};
+pub use error::{ModelError, PredictError};
+pub use executor::Executor;
+pub use input::{Input, Outcome, Scores};
+pub use model::{LoadedModel, ModelFile};

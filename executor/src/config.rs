@@ -1,0 +1,136 @@
+//! What an executor is told when it starts: where to read, and every limit by name and unit.
+
+use std::num::NonZero;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Largest batch that warm-up considers and stages hand on, unless configured.
+const BATCH_IMAGES_MAX_DEFAULT: usize = 32;
+
+/// Settings of an [`Executor`](crate::Executor).
+#[derive(Debug, Clone)]
+pub struct ExecutorConfig {
+    /// The ONNX Runtime library. Without it the environment variable `PREDICTSQL_ORT_LIB` names
+    /// it, else the system's library search finds it.
+    pub ort_library: Option<PathBuf>,
+    /// Only image files below these folders are read. The first is the base of relative paths.
+    /// Empty: no image files at all, only images handed in as bytes.
+    pub image_roots: Vec<PathBuf>,
+    /// Only model files below these folders are loaded. The first is the base of relative paths.
+    /// Empty: no models at all.
+    pub model_roots: Vec<PathBuf>,
+    /// CPU threads for decoding and inference together; by default one per core.
+    pub threads: usize,
+    /// Threads that wait for image files to be read; they use next to no CPU.
+    pub fetch_threads: usize,
+    /// Size of an encoded image in bytes.
+    pub image_bytes_max: u64,
+    /// Width times height of an image, in pixels, by its header.
+    pub image_pixels_max: u64,
+    /// Encoded images read ahead of decoding, in bytes, over all queries. Images beyond it are
+    /// read one at a time by the thread that decodes them.
+    pub fetched_bytes_max: u64,
+    /// Size of a model file in bytes.
+    pub model_bytes_max: u64,
+    /// Input tensor that one chunk fills, in bytes; larger chunks are split.
+    pub tensor_bytes_max: u64,
+    /// Images in one batch, and inputs in one chunk.
+    pub batch_images_max: usize,
+    /// Chunks between submission and answer, over all queries.
+    pub queue_chunks_max: usize,
+    /// Models kept loaded; the one used least recently goes first.
+    pub models_loaded_max: usize,
+}
+
+impl Default for ExecutorConfig {
+    fn default() -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        Self {
+            ort_library: None,
+            image_roots: Vec::new(),
+            model_roots: Vec::new(),
+            threads,
+            fetch_threads: 2,
+            image_bytes_max: 32 << 20,
+            image_pixels_max: 64 << 20,
+            fetched_bytes_max: 256 << 20,
+            model_bytes_max: 2 << 30,
+            tensor_bytes_max: 64 << 20,
+            batch_images_max: BATCH_IMAGES_MAX_DEFAULT,
+            queue_chunks_max: 4 * threads + 4,
+            models_loaded_max: 32,
+        }
+    }
+}
+
+impl ExecutorConfig {
+    /// Refuses limits of zero, which would stop all work without a word.
+    pub(crate) fn check(&self) -> Result<(), StartError> {
+        let sizes = [
+            ("threads", self.threads),
+            ("fetch_threads", self.fetch_threads),
+            ("batch_images_max", self.batch_images_max),
+            ("queue_chunks_max", self.queue_chunks_max),
+            ("models_loaded_max", self.models_loaded_max),
+        ];
+        let bytes = [
+            ("image_bytes_max", self.image_bytes_max),
+            ("image_pixels_max", self.image_pixels_max),
+            ("model_bytes_max", self.model_bytes_max),
+            ("tensor_bytes_max", self.tensor_bytes_max),
+        ];
+        let zero_size = sizes
+            .iter()
+            .find(|(_, value)| *value == 0)
+            .map(|(name, _)| *name);
+        let zero_bytes = bytes
+            .iter()
+            .find(|(_, value)| *value == 0)
+            .map(|(name, _)| *name);
+        match zero_size.or(zero_bytes) {
+            Some(name) => Err(StartError::Zero { name }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why an executor cannot start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// A limit is zero.
+    #[error("executor setting {name} must be at least 1")]
+    Zero {
+        /// The setting's name.
+        name: &'static str,
+    },
+    /// A root is missing, not a folder, or not readable.
+    #[error("root folder {path} cannot be used: {source}")]
+    Root {
+        /// The root as configured.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The system refused a thread.
+    #[error("cannot start an executor thread: {0}")]
+    Thread(std::io::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_limits_are_refused_by_name() {
+        assert!(ExecutorConfig::default().check().is_ok());
+        let config = ExecutorConfig {
+            queue_chunks_max: 0,
+            ..ExecutorConfig::default()
+        };
+        assert_eq!(
+            config.check().map_err(|e| e.to_string()),
+            Err("executor setting queue_chunks_max must be at least 1".to_string())
+        );
+    }
+}

@@ -1,0 +1,210 @@
+//! What can go wrong with a model, said so that whoever created it can act on it.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Why a model cannot be used. Every text names the cause and, where there is one, the remedy.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// ONNX Runtime is not there or not usable.
+    #[error(
+        "ONNX Runtime is not available ({reason}); set PREDICTSQL_ORT_LIB to libonnxruntime.so of \
+         ONNX Runtime 1.24 or later, for example from the PyPI wheel `onnxruntime` \
+         (scripts/fetch-onnxruntime.sh)"
+    )]
+    LibraryMissing {
+        /// What was tried and what the system said.
+        reason: String,
+    },
+    /// The URI's scheme or form is not one that models can be read from.
+    #[error("model URI '{uri}' cannot be used: {reason}")]
+    Uri {
+        /// The URI as given.
+        uri: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The file is not below an allowed root.
+    #[error("model file '{uri}' is outside the allowed model roots")]
+    OutsideRoots {
+        /// The URI as given.
+        uri: String,
+    },
+    /// There is no such file.
+    #[error("model file '{uri}' does not exist")]
+    NotFound {
+        /// The URI as given.
+        uri: String,
+    },
+    /// The file is there but cannot be read.
+    #[error("model file '{uri}' cannot be read: it {reason}")]
+    Unreadable {
+        /// The URI as given.
+        uri: String,
+        /// A clause that says why.
+        reason: String,
+    },
+    /// The file is larger than the limit.
+    #[error("model file '{uri}' has {bytes} bytes, more than model_bytes_max = {bytes_max}")]
+    TooLarge {
+        /// The URI as given.
+        uri: String,
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        bytes_max: u64,
+    },
+    /// The file is not the one that the catalog recorded.
+    #[error(
+        "model file '{uri}' has changed since the model was created (SHA-256 is {found}, the catalog \
+         has {expected}); create a new version of the model"
+    )]
+    Changed {
+        /// The URI as recorded.
+        uri: String,
+        /// Digest in the catalog.
+        expected: String,
+        /// Digest of the file.
+        found: String,
+    },
+    /// The file is not a whole ONNX model.
+    #[error("the file is not a valid ONNX model, or is damaged or cut off: {reason}")]
+    Corrupt {
+        /// What ONNX Runtime said.
+        reason: String,
+    },
+    /// The model uses an operator that ONNX Runtime does not have.
+    #[error("the model uses an operator that ONNX Runtime does not support: {reason}")]
+    UnsupportedOperator {
+        /// What ONNX Runtime said.
+        reason: String,
+    },
+    /// ONNX Runtime refused the model for another reason, or failed in running it.
+    #[error("ONNX Runtime cannot run the model: {reason}")]
+    Runtime {
+        /// What ONNX Runtime said.
+        reason: String,
+    },
+    /// The options contradict themselves or a limit.
+    #[error("the model's options cannot be used: {reason}")]
+    Options {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The model does not take exactly one input.
+    #[error("the model must have exactly one input, but has {count}: {names}")]
+    InputCount {
+        /// Number of inputs.
+        count: usize,
+        /// Their names.
+        names: String,
+    },
+    /// The input is not a float32 tensor.
+    #[error("the model's input '{name}' must be a float32 tensor, but is {found}")]
+    InputType {
+        /// Name of the input.
+        name: String,
+        /// Its type.
+        found: String,
+    },
+    /// The input's shape does not fit the options.
+    #[error(
+        "the model's input '{name}' has shape {found}, but the options ask for {expected} \
+         ({options}); change layout, height, width or channels"
+    )]
+    InputShape {
+        /// Name of the input.
+        name: String,
+        /// Shape in the model.
+        found: String,
+        /// Shape by the options.
+        expected: String,
+        /// The options in words.
+        options: String,
+    },
+    /// No output is a float32 tensor of two axes.
+    #[error("the model has no float32 output of shape [batch, labels]; its outputs are {outputs}")]
+    OutputType {
+        /// Names and types of the outputs.
+        outputs: String,
+    },
+    /// The output's width is not the number of labels.
+    #[error(
+        "the model's output '{name}' has {columns} columns, but {labels} labels were given; give \
+         one label for each column, in order"
+    )]
+    OutputColumns {
+        /// Name of the output.
+        name: String,
+        /// Columns that the model gives.
+        columns: String,
+        /// Labels of the options.
+        labels: usize,
+    },
+    /// The output for a batch has another number of rows than the batch.
+    #[error(
+        "the model's output '{name}' has shape {found} for a batch of {batch}, not [{batch}, {labels}]"
+    )]
+    OutputShape {
+        /// Name of the output.
+        name: String,
+        /// Shape that came.
+        found: String,
+        /// Images in the batch.
+        batch: usize,
+        /// Labels of the options.
+        labels: usize,
+    },
+    /// `output='softmax'`, but the rows are not probabilities.
+    #[error(
+        "the model's output is no probability distribution (a row sums to {sum}); use \
+         output='logits'"
+    )]
+    NotProbabilities {
+        /// Sum of a row.
+        sum: String,
+    },
+    /// The output holds NaN or infinity.
+    #[error("the model's output for a plain image is not finite (NaN or infinity)")]
+    NotFinite,
+    /// The executor is stopping, or the thread that loads died.
+    #[error("the model could not be loaded: {reason}")]
+    Interrupted {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl ModelError {
+    /// The library could not be loaded from `path`, or from anywhere.
+    pub(crate) fn library(path: Option<&PathBuf>, reason: impl std::fmt::Display) -> Self {
+        let reason = match path {
+            Some(path) => format!("{}: {reason}", path.display()),
+            None => reason.to_string(),
+        };
+        Self::LibraryMissing { reason }
+    }
+}
+
+/// Why inputs could not be answered. An unreadable image is no error but an
+/// [`Outcome`](crate::Outcome).
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum PredictError {
+    /// The caller cancelled.
+    #[error("prediction was cancelled")]
+    Cancelled,
+    /// The model failed on these inputs.
+    #[error("model {model} failed: {reason}")]
+    Model {
+        /// Name of the model.
+        model: String,
+        /// What happened.
+        reason: String,
+    },
+    /// The executor was stopped before it answered.
+    #[error("the executor is stopping")]
+    Stopped,
+}

@@ -1,0 +1,280 @@
+//! The executor's front: what the predict lane and `CREATE MODEL` call.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use predictsql_catalog::{Model, ModelOptions};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::model::{Cache, CompileSettings, Compiled, ModelFile, ModelFiles, compile};
+use crate::pipeline::{Pipeline, Submitted, Ticket};
+use crate::{
+    ExecutorConfig, Input, LoadedModel, ModelError, Outcome, PredictError, StartError, library,
+};
+
+/// Runs models over images. Clones share the same threads, models and limits; when the last one is
+/// dropped, the threads are stopped and waited for (at most one batch).
+///
+/// It needs no particular async runtime: all work is on threads of its own.
+#[derive(Debug, Clone)]
+pub struct Executor {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    pipeline: Pipeline,
+    files: Arc<ModelFiles>,
+    cache: Cache,
+    /// Bounds the chunks in flight.
+    chunks: Arc<Semaphore>,
+    /// One load at a time: warm-up measures, and loading uses memory twice.
+    loads: Arc<Semaphore>,
+    ort_library: Option<PathBuf>,
+    settings: CompileSettings,
+    threads: usize,
+}
+
+impl Executor {
+    /// Checks the configuration, opens the roots and starts the threads. ONNX Runtime is only
+    /// loaded with the first model.
+    pub fn new(config: ExecutorConfig) -> Result<Self, StartError> {
+        config.check()?;
+        let inner = Inner {
+            pipeline: Pipeline::start(&config)?,
+            files: Arc::new(ModelFiles::new(
+                &config.model_roots,
+                config.model_bytes_max,
+            )?),
+            cache: Cache::new(config.models_loaded_max),
+            chunks: Arc::new(Semaphore::new(
+                config.queue_chunks_max.min(Semaphore::MAX_PERMITS),
+            )),
+            loads: Arc::new(Semaphore::new(1)),
+            settings: CompileSettings {
+                sessions_max: config.threads,
+                batch_images_max: config.batch_images_max,
+                tensor_bytes_max: config.tensor_bytes_max,
+            },
+            threads: config.threads,
+            ort_library: config.ort_library,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// CPU threads that decode and infer: how many images are worked on at once.
+    pub fn threads(&self) -> usize {
+        self.inner.threads
+    }
+
+    /// Inputs per chunk that [`Executor::predict`] works on as a whole. Callers with many inputs
+    /// give about this many at a time and keep several calls in flight.
+    pub fn chunk_inputs(&self) -> usize {
+        self.inner.settings.batch_images_max
+    }
+
+    /// Reads, hashes, loads and runs a model once, for `CREATE MODEL`. Keeps nothing.
+    ///
+    /// # Errors
+    /// Everything that would keep the model from predicting, named.
+    pub async fn inspect(
+        &self,
+        uri: &str,
+        options: &ModelOptions,
+    ) -> Result<ModelFile, ModelError> {
+        let (uri, options) = (uri.to_string(), options.clone());
+        self.off_thread(move |inner| {
+            let environment = library::environment(inner.ort_library.as_deref())?;
+            let (file, sha256) = inner.files.read(&uri)?;
+            let bytes = file.len() as u64;
+            let compiled = compile(&environment, file, &options, &inner.settings)?;
+            Ok(ModelFile {
+                sha256,
+                bytes,
+                seconds_per_image: compiled.seconds_per_image,
+            })
+        })
+        .await
+    }
+
+    /// The loaded model, from the cache or its file. Concurrent callers load it once.
+    ///
+    /// # Errors
+    /// As [`Executor::inspect`], and [`ModelError::Changed`] where the file's SHA-256 is not
+    /// `model.sha256`. A failure is not remembered.
+    pub async fn load(&self, model: &Arc<Model>) -> Result<LoadedModel, ModelError> {
+        let slot = self.inner.cache.slot(model);
+        if let Some(compiled) = slot.get() {
+            return Ok(LoadedModel::new(model.clone(), compiled.clone()));
+        }
+        match slot.get_or_try_init(|| self.load_file(model.clone())).await {
+            Ok(compiled) => {
+                self.inner.cache.keep(model, &slot);
+                Ok(LoadedModel::new(model.clone(), compiled.clone()))
+            }
+            Err(error) => {
+                self.inner.cache.forget(&slot);
+                Err(error)
+            }
+        }
+    }
+
+    async fn load_file(&self, model: Arc<Model>) -> Result<Arc<Compiled>, ModelError> {
+        self.off_thread(move |inner| {
+            let environment = library::environment(inner.ort_library.as_deref())?;
+            let (file, found) = inner.files.read(&model.uri)?;
+            if !found.eq_ignore_ascii_case(&model.sha256) {
+                let (uri, expected) = (model.uri.clone(), model.sha256.clone());
+                return Err(ModelError::Changed {
+                    uri,
+                    expected,
+                    found,
+                });
+            }
+            let compiled = compile(&environment, file, &model.options, &inner.settings)?;
+            tracing::info!(
+                model = model.name,
+                version = model.version,
+                batch_images = compiled.batch_images,
+                seconds_per_image = compiled.seconds_per_image,
+                "loaded a model"
+            );
+            Ok(Arc::new(compiled))
+        })
+        .await
+    }
+
+    /// Runs blocking work of a load on a thread of its own. The work goes on when the caller goes
+    /// away, and the next load waits for it.
+    async fn off_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, ModelError> + Send + 'static,
+    ) -> Result<T, ModelError> {
+        let interrupted = |reason: String| ModelError::Interrupted { reason };
+        let permit = acquire(&self.inner.loads).await;
+        let permit = permit.ok_or_else(|| interrupted("the executor is stopping".to_string()))?;
+        let (reply, answer) = oneshot::channel();
+        let inner = self.inner.clone();
+        std::thread::Builder::new()
+            .name("predict-load".to_string())
+            .spawn(move || {
+                let _permit = permit;
+                let _ = reply.send(work(&inner));
+            })
+            .map_err(|error| interrupted(format!("no thread to load it on ({error})")))?;
+        // The sender is dropped unsent only by a panic.
+        answer
+            .await
+            .unwrap_or_else(|_| Err(interrupted("internal error in loading".to_string())))
+    }
+
+    /// Answers `inputs` with `model`, in order: one outcome an input. More inputs than
+    /// [`Executor::chunk_inputs`] are worked on as several chunks. Waits while the executor has as
+    /// many chunks as it may. Dropping the future or cancelling stops the work within one batch.
+    ///
+    /// # Errors
+    /// [`PredictError::Cancelled`], or what the model failed of. An image that cannot be read is no
+    /// error but [`Outcome::Unreadable`].
+    pub async fn predict(
+        &self,
+        model: &LoadedModel,
+        inputs: Vec<Input>,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<Outcome>, PredictError> {
+        if cancel.is_cancelled() {
+            return Err(PredictError::Cancelled);
+        }
+        if inputs.iter().all(|input| matches!(input, Input::Null)) {
+            return Ok(vec![Outcome::Null; inputs.len()]);
+        }
+        let mut outcomes = Vec::with_capacity(inputs.len());
+        let mut answers = Vec::new();
+        for chunk in split(inputs, self.chunk_inputs_for(model)) {
+            answers.push(self.submit(model, chunk, cancel).await?);
+        }
+        for answer in answers {
+            let answer = unless_cancelled(cancel, answer).await?;
+            outcomes.extend(answer.map_err(|_| PredictError::Stopped)??);
+        }
+        Ok(outcomes)
+    }
+
+    async fn submit(
+        &self,
+        model: &LoadedModel,
+        inputs: Vec<Input>,
+        cancel: &CancellationToken,
+    ) -> Result<oneshot::Receiver<Result<Vec<Outcome>, PredictError>>, PredictError> {
+        let permit = unless_cancelled(cancel, acquire(&self.inner.chunks)).await?;
+        let permit = permit.ok_or(PredictError::Stopped)?;
+        let (reply, answer) = oneshot::channel();
+        let ticket = Ticket::new(reply, cancel.clone(), permit);
+        self.inner.pipeline.submit(Submitted {
+            ticket,
+            model: model.clone(),
+            inputs,
+        });
+        Ok(answer)
+    }
+
+    /// Inputs per chunk, so that its tensor stays within `tensor_bytes_max`.
+    fn chunk_inputs_for(&self, model: &LoadedModel) -> usize {
+        let image_bytes = model
+            .compiled()
+            .spec
+            .image_len()
+            .saturating_mul(size_of::<f32>())
+            .max(1);
+        let fitting = self.inner.settings.tensor_bytes_max / image_bytes as u64;
+        usize::try_from(fitting)
+            .unwrap_or(usize::MAX)
+            .clamp(1, self.chunk_inputs())
+    }
+}
+
+/// A permit; `None` if the semaphore was closed.
+async fn acquire(semaphore: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    semaphore.clone().acquire_owned().await.ok()
+}
+
+async fn unless_cancelled<T>(
+    cancel: &CancellationToken,
+    work: impl Future<Output = T>,
+) -> Result<T, PredictError> {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(PredictError::Cancelled),
+        done = work => Ok(done),
+    }
+}
+
+/// Cuts inputs into chunks of at most `chunk_max`, without copying where there is only one.
+fn split(inputs: Vec<Input>, chunk_max: usize) -> Vec<Vec<Input>> {
+    if inputs.len() <= chunk_max {
+        return vec![inputs];
+    }
+    let count = inputs.len().div_ceil(chunk_max);
+    let mut inputs = inputs.into_iter();
+    (0..count).map(|_| inputs.by_ref().take(chunk_max).collect()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splitting_keeps_all_inputs_in_order() {
+        for (len, chunk_max) in [(0, 4), (1, 4), (4, 4), (5, 4), (9, 4), (3, 1)] {
+            let inputs: Vec<_> = (0..len)
+                .map(|i: u8| Input::Location(bytes::Bytes::from(vec![i])))
+                .collect();
+            let chunks = split(inputs.clone(), chunk_max);
+            assert!(chunks.iter().all(|chunk| chunk.len() <= chunk_max));
+            assert_eq!(chunks.concat(), inputs);
+        }
+    }
+}

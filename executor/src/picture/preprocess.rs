@@ -1,0 +1,324 @@
+//! Converts, resizes and normalises pixels straight into a batch buffer.
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+
+use predictsql_catalog::{Layout, ModelOptions};
+
+use super::{Channels, Pixels};
+
+/// Sides of a model's input, in pixels.
+const INPUT_SIDE_MAX: u32 = 8192;
+
+/// How a model wants its input: derived once from [`ModelOptions`].
+#[derive(Debug, Clone)]
+pub(crate) struct InputSpec {
+    layout: Layout,
+    height: u32,
+    width: u32,
+    channels: Channels,
+    /// For each channel the normalised value of each of the 256 sample values.
+    normalised: Vec<[f32; 256]>,
+}
+
+impl InputSpec {
+    /// Reads options. The error says which of them is wrong.
+    pub(crate) fn new(options: &ModelOptions) -> Result<Self, String> {
+        let channels = match options.channels {
+            1 => Channels::Grey,
+            3 => Channels::Rgb,
+            other => return Err(format!("channels is {other}, but must be 1 or 3")),
+        };
+        for (name, side) in [("height", options.height), ("width", options.width)] {
+            if side == 0 || side > INPUT_SIDE_MAX {
+                return Err(format!(
+                    "{name} is {side}, but must be 1 to {INPUT_SIDE_MAX} pixels"
+                ));
+            }
+        }
+        let (mean, std) = (&options.normalisation.mean, &options.normalisation.std);
+        for (name, values) in [("mean", mean), ("std", std)] {
+            if values.len() != channels.count() {
+                return Err(format!(
+                    "{name} has {} values for {} channels",
+                    values.len(),
+                    channels.count()
+                ));
+            }
+        }
+        if !mean.iter().chain(std).all(|v| v.is_finite()) || std.iter().any(|v| *v <= 0.0) {
+            return Err("mean must be finite and std greater than 0".to_string());
+        }
+        let normalised = mean.iter().zip(std).map(|(mean, std)| {
+            let mut values = [0.0; 256];
+            for (sample, value) in (0u8..=255).zip(&mut values) {
+                *value = (f32::from(sample) / 255.0 - mean) / std;
+            }
+            values
+        });
+        Ok(Self {
+            layout: options.layout,
+            height: options.height,
+            width: options.width,
+            channels,
+            normalised: normalised.collect(),
+        })
+    }
+
+    /// Channels that the model reads.
+    pub(crate) fn channels(&self) -> Channels {
+        self.channels
+    }
+
+    /// Numbers that one image fills in the input tensor.
+    pub(crate) fn image_len(&self) -> usize {
+        // At most 8192 * 8192 * 3: no overflow.
+        self.height as usize * self.width as usize * self.channels.count()
+    }
+
+    /// Shape of the input tensor for a batch: NCHW or NHWC.
+    pub(crate) fn shape(&self, batch: usize) -> [usize; 4] {
+        let (height, width) = (self.height as usize, self.width as usize);
+        match self.layout {
+            Layout::Nchw => [batch, self.channels.count(), height, width],
+            Layout::Nhwc => [batch, height, width, self.channels.count()],
+        }
+    }
+}
+
+/// Does the work of one thread; keeps its buffers from image to image.
+#[derive(Debug)]
+pub(crate) struct Preprocessor {
+    resizer: Resizer,
+    options: ResizeOptions,
+    resized: Vec<u8>,
+}
+
+impl Preprocessor {
+    /// Starts without buffers.
+    pub(crate) fn new() -> Self {
+        // Bilinear over the area that shrinks into one pixel, as Pillow does.
+        let algorithm = ResizeAlg::Convolution(FilterType::Bilinear);
+        let options = ResizeOptions::new().resize_alg(algorithm).use_alpha(false);
+        Self {
+            resizer: Resizer::new(),
+            options,
+            resized: Vec::new(),
+        }
+    }
+
+    /// Appends one image, [`InputSpec::image_len`] numbers, to `tensor`. The error is a clause for
+    /// a warning; `tensor` is then as before.
+    pub(crate) fn append(
+        &mut self,
+        pixels: Pixels,
+        spec: &InputSpec,
+        tensor: &mut Vec<f32>,
+    ) -> Result<(), String> {
+        let pixels = if spec.channels == Channels::Grey {
+            to_grey(pixels)
+        } else {
+            pixels
+        };
+        let fits = (pixels.width, pixels.height) == (spec.width, spec.height);
+        let samples = if fits {
+            &pixels.samples
+        } else {
+            self.resize(&pixels, spec)?
+        };
+        let source_channels = pixels.channels;
+        let pixel_count = spec.height as usize * spec.width as usize;
+        if samples.len() != pixel_count * source_channels.count() {
+            return Err("could not be resized".to_string());
+        }
+        normalise(samples, source_channels, spec, tensor);
+        Ok(())
+    }
+
+    fn resize(&mut self, pixels: &Pixels, spec: &InputSpec) -> Result<&Vec<u8>, String> {
+        let failed = |error: &dyn std::fmt::Display| format!("could not be resized ({error})");
+        let kind = match pixels.channels {
+            Channels::Grey => PixelType::U8,
+            Channels::Rgb => PixelType::U8x3,
+        };
+        let source = ImageRef::new(pixels.width, pixels.height, &pixels.samples, kind)
+            .map_err(|error| failed(&error))?;
+        let size = spec.height as usize * spec.width as usize * pixels.channels.count();
+        self.resized.resize(size, 0);
+        let mut target = Image::from_slice_u8(spec.width, spec.height, &mut self.resized, kind)
+            .map_err(|error| failed(&error))?;
+        self.resizer
+            .resize(&source, &mut target, &self.options)
+            .map_err(|error| failed(&error))?;
+        Ok(&self.resized)
+    }
+}
+
+/// Luma of ITU-R BT.601 in Pillow's 16-bit fixed point.
+fn to_grey(pixels: Pixels) -> Pixels {
+    if pixels.channels == Channels::Grey {
+        return pixels;
+    }
+    let luma = |rgb: &[u8]| match rgb {
+        &[r, g, b] => {
+            let sum = u32::from(r) * 19595 + u32::from(g) * 38470 + u32::from(b) * 7471 + 0x8000;
+            u8::try_from(sum >> 16).unwrap_or(u8::MAX)
+        }
+        _ => 0,
+    };
+    let samples = pixels.samples.chunks_exact(3).map(luma).collect();
+    Pixels {
+        channels: Channels::Grey,
+        samples,
+        ..pixels
+    }
+}
+
+/// Looks each sample up, in the order of the layout. Grey samples serve every channel.
+fn normalise(samples: &[u8], source: Channels, spec: &InputSpec, tensor: &mut Vec<f32>) {
+    tensor.reserve(spec.image_len());
+    match (spec.layout, source) {
+        (Layout::Nchw, Channels::Grey) => {
+            for values in &spec.normalised {
+                tensor.extend(samples.iter().map(|sample| values[usize::from(*sample)]));
+            }
+        }
+        (Layout::Nchw, Channels::Rgb) => {
+            for (channel, values) in spec.normalised.iter().enumerate() {
+                let of_channel = samples.iter().skip(channel).step_by(3);
+                tensor.extend(of_channel.map(|sample| values[usize::from(*sample)]));
+            }
+        }
+        (Layout::Nhwc, Channels::Grey) => {
+            for sample in samples {
+                tensor.extend(
+                    spec.normalised
+                        .iter()
+                        .map(|values| values[usize::from(*sample)]),
+                );
+            }
+        }
+        (Layout::Nhwc, Channels::Rgb) => {
+            for pixel in samples.chunks_exact(3) {
+                let pairs = pixel.iter().zip(&spec.normalised);
+                tensor.extend(pairs.map(|(sample, values)| values[usize::from(*sample)]));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use predictsql_catalog::{Normalisation, Output};
+
+    use super::*;
+
+    fn options(layout: Layout, side: u32, channels: u8) -> ModelOptions {
+        ModelOptions {
+            layout,
+            height: side,
+            width: side,
+            channels,
+            normalisation: Normalisation {
+                mean: (0..channels).map(|c| 0.1 * f32::from(c)).collect(),
+                std: (0..channels).map(|c| 0.5 + f32::from(c)).collect(),
+            },
+            labels: vec!["a".into()],
+            other: None,
+            output: Output::Logits,
+            accuracy: None,
+        }
+    }
+
+    fn rgb(width: u32, height: u32, samples: &[u8]) -> Pixels {
+        Pixels {
+            width,
+            height,
+            channels: Channels::Rgb,
+            samples: samples.to_vec(),
+        }
+    }
+
+    fn run(options: &ModelOptions, pixels: Pixels) -> Vec<f32> {
+        let mut tensor = Vec::new();
+        let spec = InputSpec::new(options).unwrap();
+        Preprocessor::new()
+            .append(pixels, &spec, &mut tensor)
+            .unwrap();
+        assert_eq!(tensor.len(), spec.image_len());
+        tensor
+    }
+
+    const SAMPLES: [u8; 12] = [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 255];
+
+    fn normal(sample: u8, channel: u8) -> f32 {
+        (f32::from(sample) / 255.0 - 0.1 * f32::from(channel)) / (0.5 + f32::from(channel))
+    }
+
+    #[test]
+    fn exact_size_is_only_normalised_and_reordered() {
+        let nhwc = run(&options(Layout::Nhwc, 2, 3), rgb(2, 2, &SAMPLES));
+        let nchw = run(&options(Layout::Nchw, 2, 3), rgb(2, 2, &SAMPLES));
+        for pixel in 0..4usize {
+            for channel in 0..3u8 {
+                let at = usize::from(channel);
+                let expected = normal(SAMPLES[pixel * 3 + at], channel);
+                assert_eq!(nhwc[pixel * 3 + at], expected);
+                assert_eq!(nchw[at * 4 + pixel], expected);
+            }
+        }
+    }
+
+    #[test]
+    fn grey_serves_all_channels() {
+        let pixels = || Pixels {
+            width: 1,
+            height: 1,
+            channels: Channels::Grey,
+            samples: vec![77],
+        };
+        for layout in [Layout::Nchw, Layout::Nhwc] {
+            let expected: Vec<f32> = (0..3).map(|c| normal(77, c)).collect();
+            assert_eq!(run(&options(layout, 1, 3), pixels()), expected);
+        }
+    }
+
+    #[test]
+    fn colour_becomes_luma() {
+        let tensor = run(&options(Layout::Nchw, 1, 1), rgb(1, 1, &[255, 0, 0]));
+        assert_eq!(tensor, [normal(76, 0)]);
+    }
+
+    #[test]
+    fn shrinking_averages_the_whole_area() {
+        let samples: Vec<u8> = (0..16u32 * 16)
+            .flat_map(|i| [if i % 2 == 0 { 0 } else { 200 }; 3])
+            .collect();
+        let tensor = run(&options(Layout::Nchw, 1, 1), rgb(16, 16, &samples));
+        assert!((tensor[0] - normal(100, 0)).abs() < 0.01, "{tensor:?}");
+    }
+
+    #[test]
+    fn options_that_contradict_themselves_are_refused() {
+        let mut wrong = options(Layout::Nchw, 8, 3);
+        wrong.normalisation.std.pop();
+        assert_eq!(
+            InputSpec::new(&wrong).unwrap_err(),
+            "std has 2 values for 3 channels"
+        );
+        assert!(
+            InputSpec::new(&options(Layout::Nchw, 8, 2))
+                .unwrap_err()
+                .contains("1 or 3")
+        );
+        assert!(
+            InputSpec::new(&options(Layout::Nchw, 0, 3))
+                .unwrap_err()
+                .contains("height")
+        );
+        let mut wrong = options(Layout::Nchw, 8, 1);
+        wrong.normalisation.std = vec![0.0];
+        assert!(InputSpec::new(&wrong).is_err());
+    }
+}

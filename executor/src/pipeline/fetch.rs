@@ -1,0 +1,131 @@
+//! The fetch stage: reads image files, ahead of the decoders up to a number of bytes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+
+use super::chunk::{Content, Fetched, Submitted};
+use crate::Input;
+use crate::location::{self, Location};
+use crate::roots::{ReadError, Roots};
+
+/// Reads locations. Remote storage takes its place beside the roots here.
+#[derive(Debug)]
+pub(super) struct Reader {
+    roots: Roots,
+    image_bytes_max: u64,
+    fetched_bytes_max: u64,
+    fetched_bytes: Arc<AtomicU64>,
+}
+
+/// Bytes that were read ahead; they are given back when the image has been decoded.
+#[derive(Debug)]
+pub(super) struct Reserved {
+    bytes: u64,
+    fetched_bytes: Arc<AtomicU64>,
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.fetched_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+impl Reader {
+    pub(super) fn new(roots: Roots, image_bytes_max: u64, fetched_bytes_max: u64) -> Self {
+        Self {
+            roots,
+            image_bytes_max,
+            fetched_bytes_max,
+            fetched_bytes: Arc::default(),
+        }
+    }
+
+    /// Reads the files of a chunk. `None`: nobody waits for it any more.
+    pub(super) fn fetch(&self, chunk: Submitted) -> Option<Fetched> {
+        let Submitted {
+            ticket,
+            model,
+            inputs,
+        } = chunk;
+        let mut contents = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            contents.push(match input {
+                Input::Location(location) => {
+                    if ticket.is_abandoned() {
+                        return None;
+                    }
+                    self.read_ahead(location)
+                }
+                other => Content::from(other),
+            });
+        }
+        Some(Fetched {
+            ticket,
+            model,
+            contents,
+        })
+    }
+
+    /// Reads a file unless enough is read ahead: then the decoder does, one at a time, so that
+    /// memory is bounded and no two chunks can wait for each other's.
+    fn read_ahead(&self, location: Bytes) -> Content {
+        if self.fetched_bytes.load(Ordering::Relaxed) >= self.fetched_bytes_max {
+            return Content::Later(location);
+        }
+        match self.read(&location) {
+            Ok(encoded) => {
+                let bytes = encoded.len() as u64;
+                self.fetched_bytes.fetch_add(bytes, Ordering::Relaxed);
+                let fetched_bytes = self.fetched_bytes.clone();
+                Content::Read(
+                    encoded,
+                    Reserved {
+                        bytes,
+                        fetched_bytes,
+                    },
+                )
+            }
+            Err(reason) => Content::Unreadable(reason),
+        }
+    }
+
+    /// The encoded image at `location`. The error is a clause for a warning.
+    pub(super) fn read(&self, location: &[u8]) -> Result<Bytes, String> {
+        let path = match location::parse(location)? {
+            Location::File(path) => path,
+            Location::Remote { scheme } => {
+                return Err(format!("cannot be fetched: scheme {scheme} is not enabled"));
+            }
+        };
+        self.roots
+            .read(&path, self.image_bytes_max)
+            .map_err(|error| match error {
+                ReadError::Outside => "is outside the allowed image roots".to_string(),
+                ReadError::NotFound => "does not exist".to_string(),
+                ReadError::TooLarge { bytes } => {
+                    format!(
+                        "is too large ({bytes} bytes, limit {})",
+                        self.image_bytes_max
+                    )
+                }
+                ReadError::Other(reason) => reason,
+            })
+    }
+
+    /// Refuses an image that came with the statement and is larger than a file may be.
+    pub(super) fn check_size(&self, encoded: &[u8]) -> Result<(), String> {
+        if encoded.is_empty() {
+            return Err("is empty".to_string());
+        }
+        let bytes = encoded.len() as u64;
+        if bytes > self.image_bytes_max {
+            return Err(format!(
+                "is too large ({bytes} bytes, limit {})",
+                self.image_bytes_max
+            ));
+        }
+        Ok(())
+    }
+}

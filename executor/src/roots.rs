@@ -1,0 +1,376 @@
+//! Opens files below allowed folders and nowhere else, whatever `..`, symbolic links or races say.
+//!
+//! The fast way is one `openat2(RESOLVE_BENEATH)` relative to the root: the kernel itself refuses to
+//! leave it. Where that does not answer (an absolute symbolic link that leads back inside, another
+//! root's file, a kernel or sandbox without `openat2`), the path is resolved first, and the resolved
+//! path opened below its root without following any symbolic link.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+
+use bytes::Bytes;
+use rustix::fs::{FileType, Mode, OFlags, fstat, openat};
+use rustix::io::Errno;
+
+use crate::StartError;
+
+/// Why a file was not read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ReadError {
+    /// Not below a root, or no root is configured.
+    Outside,
+    /// Below a root, but not there.
+    NotFound,
+    /// Larger than the limit.
+    TooLarge {
+        /// Its size.
+        bytes: u64,
+    },
+    /// Any other reason, as a clause.
+    Other(String),
+}
+
+/// Folders below which files may be read.
+#[derive(Debug)]
+pub(crate) struct Roots {
+    roots: Vec<Root>,
+}
+
+#[derive(Debug)]
+struct Root {
+    /// Absolute, as configured: how users write paths.
+    given: PathBuf,
+    /// With all symbolic links resolved.
+    canonical: PathBuf,
+    folder: OwnedFd,
+}
+
+impl Roots {
+    /// Opens the folders, which must exist.
+    pub(crate) fn open(paths: &[PathBuf]) -> Result<Self, StartError> {
+        let roots = paths.iter().map(|path| {
+            Root::open(path).map_err(|source| StartError::Root {
+                path: path.clone(),
+                source,
+            })
+        });
+        Ok(Self {
+            roots: roots.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Reads the whole of a regular file below a root. A relative path starts at the first root.
+    pub(crate) fn read(&self, path: &Path, bytes_max: u64) -> Result<Bytes, ReadError> {
+        let file = self.open_file(path)?;
+        read_regular(file.as_fd(), bytes_max)
+    }
+
+    fn open_file(&self, path: &Path) -> Result<OwnedFd, ReadError> {
+        let Some((root, below)) = self.locate(path) else {
+            // Perhaps another name of a file below a root, through a symbolic link.
+            let other_name = path.is_absolute() && !self.roots.is_empty();
+            return if other_name {
+                self.open_resolved(path)
+            } else {
+                Err(ReadError::Outside)
+            };
+        };
+        match root.open_beneath(below) {
+            Ok(file) => Ok(file),
+            // XDEV: it leads out of the root, perhaps into this or another root again.
+            // The others: openat2 is missing, forbidden by a sandbox, or lost a race.
+            Err(Errno::XDEV | Errno::NOSYS | Errno::PERM | Errno::INVAL | Errno::AGAIN) => {
+                self.open_resolved(&root.canonical.join(below))
+            }
+            Err(error) => Err(describe(error)),
+        }
+    }
+
+    /// The root whose folder `path` starts with, by its text, and the rest of the path.
+    fn locate<'a>(&self, path: &'a Path) -> Option<(&Root, &'a Path)> {
+        if !path.is_absolute() {
+            return self.roots.first().map(|root| (root, path));
+        }
+        self.roots.iter().find_map(|root| {
+            let below = path
+                .strip_prefix(&root.given)
+                .or_else(|_| path.strip_prefix(&root.canonical));
+            let below = below.ok()?;
+            Some((
+                root,
+                if below.as_os_str().is_empty() {
+                    Path::new(".")
+                } else {
+                    below
+                },
+            ))
+        })
+    }
+
+    /// Opens an absolute path after resolving it, if the result is below a root.
+    fn open_resolved(&self, path: &Path) -> Result<OwnedFd, ReadError> {
+        // Any failure is "outside": a path that leaves the roots must not tell what exists there.
+        let resolved = path.canonicalize().map_err(|_| ReadError::Outside)?;
+        let (root, below) = self
+            .roots
+            .iter()
+            .find_map(|root| Some((root, resolved.strip_prefix(&root.canonical).ok()?)))
+            .ok_or(ReadError::Outside)?;
+        root.open_plain(below).map_err(describe)
+    }
+}
+
+impl Root {
+    fn open(path: &Path) -> io::Result<Self> {
+        let given = std::path::absolute(path)?;
+        let canonical = path.canonicalize()?;
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
+        let folder = rustix::fs::open(&canonical, flags, Mode::empty())?;
+        Ok(Self {
+            given,
+            canonical,
+            folder,
+        })
+    }
+
+    #[cfg(target_os = "linux")]
+    fn open_beneath(&self, below: &Path) -> Result<OwnedFd, Errno> {
+        use rustix::fs::{ResolveFlags, openat2};
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        openat2(&self.folder, below, file_flags(), Mode::empty(), resolve)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn open_beneath(&self, _below: &Path) -> Result<OwnedFd, Errno> {
+        Err(Errno::NOSYS)
+    }
+
+    /// Opens a resolved path one component at a time. A symbolic link on it appeared after it was
+    /// resolved, and is refused.
+    fn open_plain(&self, below: &Path) -> Result<OwnedFd, Errno> {
+        let mut components = below.components().peekable();
+        let mut folder: Option<OwnedFd> = None;
+        while let Some(component) = components.next() {
+            let Component::Normal(name) = component else {
+                return Err(Errno::LOOP);
+            };
+            let at = folder.as_ref().map_or(self.folder.as_fd(), AsFd::as_fd);
+            if components.peek().is_none() {
+                return openat(at, name, file_flags() | OFlags::NOFOLLOW, Mode::empty());
+            }
+            let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
+            folder = Some(openat(at, name, flags, Mode::empty())?);
+        }
+        Err(Errno::ISDIR)
+    }
+}
+
+/// NONBLOCK, so that opening a FIFO does not wait for a writer.
+fn file_flags() -> OFlags {
+    OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY
+}
+
+/// Reads as many bytes as `fstat` names; a file that grows meanwhile is read up to there.
+fn read_regular(file: BorrowedFd<'_>, bytes_max: u64) -> Result<Bytes, ReadError> {
+    let stat = fstat(file).map_err(describe)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(ReadError::Other("is not a regular file".to_string()));
+    }
+    let bytes = u64::try_from(stat.st_size).unwrap_or(0);
+    if bytes > bytes_max {
+        return Err(ReadError::TooLarge { bytes });
+    }
+    let size = usize::try_from(bytes).map_err(|_| ReadError::TooLarge { bytes })?;
+    if size == 0 {
+        return Err(ReadError::Other("is an empty file".to_string()));
+    }
+    let mut content = Vec::with_capacity(size);
+    while content.len() < size {
+        match rustix::io::read(file, rustix::buffer::spare_capacity(&mut content)) {
+            Ok(0) => break,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(describe(error)),
+        }
+    }
+    Ok(Bytes::from(content))
+}
+
+fn describe(error: Errno) -> ReadError {
+    match error {
+        Errno::NOENT | Errno::NOTDIR => ReadError::NotFound,
+        Errno::ACCESS | Errno::PERM => {
+            ReadError::Other("may not be read (permission denied)".into())
+        }
+        Errno::ISDIR => ReadError::Other("is not a regular file".into()),
+        Errno::LOOP => ReadError::Other("goes through too many symbolic links".into()),
+        Errno::NAMETOOLONG => ReadError::Other("has too long a path".into()),
+        Errno::NXIO => ReadError::Other("is not a regular file".into()),
+        Errno::MFILE | Errno::NFILE => {
+            ReadError::Other("could not be opened (too many open files on the server)".into())
+        }
+        error => ReadError::Other(format!("could not be read ({error})")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    struct Tree {
+        _folder: tempfile::TempDir,
+        base: PathBuf,
+        roots: Roots,
+    }
+
+    /// `in/` and `also/` are roots, `out/` is not; `link` is a root given through a link to `in`.
+    fn tree() -> Tree {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path().canonicalize().unwrap();
+        for name in ["in/sub", "also", "out"] {
+            std::fs::create_dir_all(base.join(name)).unwrap();
+        }
+        std::fs::write(base.join("in/a.txt"), b"inside").unwrap();
+        std::fs::write(base.join("in/sub/b.txt"), b"deeper").unwrap();
+        std::fs::write(base.join("also/c.txt"), b"second").unwrap();
+        std::fs::write(base.join("out/secret.txt"), b"secret").unwrap();
+        symlink(base.join("in"), base.join("link")).unwrap();
+        let roots = Roots::open(&[base.join("link"), base.join("also")]).unwrap();
+        Tree {
+            _folder: folder,
+            base,
+            roots,
+        }
+    }
+
+    impl Tree {
+        fn read(&self, path: impl AsRef<Path>) -> Result<Bytes, ReadError> {
+            self.roots.read(path.as_ref(), 100)
+        }
+
+        fn fails(&self, path: impl AsRef<Path>, expected: ReadError) {
+            assert_eq!(
+                self.read(path.as_ref()),
+                Err(expected),
+                "{}",
+                path.as_ref().display()
+            );
+        }
+    }
+
+    #[test]
+    fn files_below_roots_are_read_by_every_name() {
+        let tree = tree();
+        assert_eq!(tree.read("a.txt").unwrap(), "inside");
+        assert_eq!(tree.read("sub/../sub/b.txt").unwrap(), "deeper");
+        assert_eq!(tree.read(tree.base.join("in/a.txt")).unwrap(), "inside");
+        assert_eq!(tree.read(tree.base.join("link/a.txt")).unwrap(), "inside");
+        assert_eq!(tree.read(tree.base.join("also/c.txt")).unwrap(), "second");
+    }
+
+    #[test]
+    fn nothing_outside_is_read_or_told_of() {
+        let tree = tree();
+        symlink(tree.base.join("out"), tree.base.join("in/way-out")).unwrap();
+        symlink("../out/secret.txt", tree.base.join("in/secret.txt")).unwrap();
+        for path in [
+            "../out/secret.txt",
+            "../out/none.txt",
+            "way-out/secret.txt",
+            "way-out/none.txt",
+            "secret.txt",
+        ] {
+            tree.fails(path, ReadError::Outside);
+        }
+        tree.fails(tree.base.join("out/secret.txt"), ReadError::Outside);
+        tree.fails(tree.base.join("out/none.txt"), ReadError::Outside);
+        tree.fails(tree.base.join("in/../out/secret.txt"), ReadError::Outside);
+        tree.fails(tree.base.join("in-not/a.txt"), ReadError::Outside);
+        tree.fails("/proc/self/root/etc/passwd", ReadError::Outside);
+        let none = Roots::open(&[]).unwrap();
+        assert_eq!(none.read(Path::new("a.txt"), 100), Err(ReadError::Outside));
+        assert_eq!(
+            none.read(&tree.base.join("in/a.txt"), 100),
+            Err(ReadError::Outside)
+        );
+    }
+
+    #[test]
+    fn links_that_lead_back_inside_are_followed() {
+        let tree = tree();
+        symlink(
+            tree.base.join("in/a.txt"),
+            tree.base.join("in/absolute.txt"),
+        )
+        .unwrap();
+        symlink(
+            tree.base.join("also/c.txt"),
+            tree.base.join("in/other-root.txt"),
+        )
+        .unwrap();
+        symlink("sub/b.txt", tree.base.join("in/relative.txt")).unwrap();
+        symlink(tree.base.join("in"), tree.base.join("out/back")).unwrap();
+        assert_eq!(tree.read("absolute.txt").unwrap(), "inside");
+        assert_eq!(tree.read("other-root.txt").unwrap(), "second");
+        assert_eq!(tree.read("relative.txt").unwrap(), "deeper");
+        assert_eq!(
+            tree.read(tree.base.join("out/back/a.txt")).unwrap(),
+            "inside"
+        );
+    }
+
+    #[test]
+    fn what_is_no_plain_file_is_named() {
+        let tree = tree();
+        let fifo = tree.base.join("in/fifo");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &fifo,
+            FileType::Fifo,
+            Mode::from_raw_mode(0o600),
+            0,
+        )
+        .unwrap();
+        std::fs::write(tree.base.join("in/empty"), b"").unwrap();
+        std::fs::write(tree.base.join("in/large"), [0; 101]).unwrap();
+        symlink("loop", tree.base.join("in/loop")).unwrap();
+        tree.fails("fifo", ReadError::Other("is not a regular file".into()));
+        tree.fails("sub", ReadError::Other("is not a regular file".into()));
+        tree.fails(
+            &tree.base.join("in"),
+            ReadError::Other("is not a regular file".into()),
+        );
+        tree.fails("empty", ReadError::Other("is an empty file".into()));
+        tree.fails("large", ReadError::TooLarge { bytes: 101 });
+        tree.fails(
+            "loop",
+            ReadError::Other("goes through too many symbolic links".into()),
+        );
+        tree.fails("none.txt", ReadError::NotFound);
+        tree.fails("a.txt/b", ReadError::NotFound);
+        tree.fails(
+            "a".repeat(300),
+            ReadError::Other("has too long a path".into()),
+        );
+    }
+
+    #[test]
+    fn resolved_paths_are_opened_without_following_links() {
+        let tree = tree();
+        let root = tree.roots.roots.first().unwrap();
+        assert!(root.open_plain(Path::new("sub/b.txt")).is_ok());
+        symlink("sub", tree.base.join("in/swapped")).unwrap();
+        assert!(root.open_plain(Path::new("swapped/b.txt")).is_err());
+        assert!(root.open_plain(Path::new("../out/secret.txt")).is_err());
+    }
+
+    #[test]
+    fn a_missing_root_is_an_error_at_start() {
+        let tree = tree();
+        let error = Roots::open(&[tree.base.join("none")]).unwrap_err();
+        assert!(error.to_string().contains("none"), "{error}");
+    }
+}
