@@ -3,6 +3,7 @@
 //! With feature `sql`, module `store` keeps them in schema `ml` of a store; everything else
 //! here does no I/O.
 
+mod definition;
 mod model;
 mod options;
 mod snapshot;
@@ -11,6 +12,7 @@ mod task;
 #[cfg(feature = "sql")]
 pub mod store;
 
+pub use definition::{model_definition, task_definition};
 pub use model::{Layout, Model, ModelOptions, Normalisation, Output};
 pub use options::{
     ACCURACY_SLACK_POINTS_DEFAULT, OptionError, OptionValue, model_options, task_slack_points,

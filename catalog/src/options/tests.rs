@@ -1,1 +1,174 @@
 //! Tests of reading options.
+
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::{TaskInput, TaskKind};
+
+fn task() -> Task {
+    Task {
+        name: "animals".to_owned(),
+        kind: TaskKind::Classification,
+        input: TaskInput::Image,
+        classes: strings(&["cat", "dog", "owl"]),
+        accuracy_slack_points: 1.0,
+        version: 1,
+    }
+}
+
+fn strings(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|t| t.to_string()).collect()
+}
+
+fn text(value: &str) -> OptionValue {
+    OptionValue::Text(value.to_owned())
+}
+
+fn list(values: &[&str]) -> OptionValue {
+    OptionValue::List(values.iter().map(|v| text(v)).collect())
+}
+
+fn read(
+    covers: Option<&[&str]>,
+    options: &[(&str, OptionValue)],
+) -> Result<(Vec<String>, ModelOptions), OptionError> {
+    let mut all = vec![("size".to_owned(), OptionValue::Number(28.0))];
+    for (key, value) in options {
+        all.retain(|(k, _)| k != key);
+        all.push(((*key).to_owned(), value.clone()));
+    }
+    model_options(&task(), covers.map(strings).as_deref(), &all)
+}
+
+#[track_caller]
+fn refused(covers: Option<&[&str]>, options: &[(&str, OptionValue)], part: &str) {
+    let message = read(covers, options).unwrap_err().to_string();
+    assert!(message.contains(part), "{message} lacks {part}");
+}
+
+#[test]
+fn defaults() {
+    let (covers, options) = read(None, &[]).unwrap();
+    assert_eq!(covers, ["cat", "dog", "owl"]);
+    assert_eq!(options.labels, covers);
+    assert_eq!(
+        (options.height, options.width, options.channels),
+        (28, 28, 3)
+    );
+    assert_eq!(options.normalisation.mean, [0.0; 3]);
+    assert_eq!(options.normalisation.std, [1.0; 3]);
+    assert_eq!(options.layout, Layout::Nchw);
+    assert_eq!(options.output, Output::Logits);
+    assert_eq!((options.other, options.accuracy), (None, None));
+}
+
+#[test]
+fn labels_follow_covers_as_written_and_other_comes_last() {
+    let (covers, options) = read(Some(&["owl", "cat"]), &[("other", text("rest"))]).unwrap();
+    assert_eq!(covers, ["cat", "owl"], "the task's order");
+    assert_eq!(options.labels, ["owl", "cat", "rest"]);
+    assert_eq!(options.other.as_deref(), Some("rest"));
+}
+
+#[test]
+fn labels_alone_say_what_is_covered() {
+    let given = [("labels", list(&["rest", "dog"])), ("other", text("rest"))];
+    let (covers, options) = read(None, &given).unwrap();
+    assert_eq!(covers, ["dog"]);
+    assert_eq!(options.labels, ["rest", "dog"]);
+}
+
+#[test]
+fn classes_and_labels_must_agree() {
+    refused(
+        Some(&["cat", "cow"]),
+        &[],
+        "Unknown class 'cow' in COVERS: the classes of task",
+    );
+    refused(Some(&["cat", "Cat"]), &[], "'Cat'");
+    refused(Some(&["cat", "cat"]), &[], "named twice");
+    refused(Some(&["cat"]), &[], "nothing to decide");
+    let labels = |l: &[&str]| [("labels", list(l))];
+    refused(
+        Some(&["cat", "dog"]),
+        &labels(&["cat", "dog", "owl"]),
+        "'owl' is not in COVERS",
+    );
+    refused(
+        Some(&["cat", "dog"]),
+        &labels(&["cat"]),
+        "'dog' is not among them",
+    );
+    refused(
+        None,
+        &labels(&["cat", "cow"]),
+        "Unknown class 'cow' in option 'labels'",
+    );
+    refused(None, &labels(&["cat", "cat"]), "named twice");
+    refused(
+        None,
+        &[("other", text("dog"))],
+        "is a class of task 'animals'",
+    );
+    let both = [("labels", list(&["cat", "dog"])), ("other", text("rest"))];
+    refused(None, &both, "option other = 'rest' is not among them");
+}
+
+#[test]
+fn values_are_checked() {
+    refused(
+        None,
+        &[("colour", text("x"))],
+        "Unknown option 'colour'; the options are layout",
+    );
+    refused(None, &[("size", text("28x"))], "'size'");
+    refused(None, &[("size", text("0x28"))], "'size'");
+    refused(None, &[("size", OptionValue::Number(4097.0))], "1 to 4096");
+    refused(None, &[("size", OptionValue::Number(28.5))], "'size'");
+    refused(
+        None,
+        &[("channels", OptionValue::Number(2.0))],
+        "1 (grey) or 3",
+    );
+    refused(
+        None,
+        &[("mean", list(&["0.1", "0.2"]))],
+        "2 values given for 3 channels",
+    );
+    refused(None, &[("std", OptionValue::Number(0.0))], "greater than 0");
+    refused(
+        None,
+        &[("std", OptionValue::Number(1e-60))],
+        "greater than 0",
+    );
+    refused(None, &[("mean", OptionValue::Number(1e60))], "'mean'");
+    refused(None, &[("layout", text("HWC"))], "'NCHW' or 'NHWC'");
+    refused(
+        None,
+        &[("output", text("sigmoid"))],
+        "'logits' or 'softmax'",
+    );
+    refused(
+        None,
+        &[("accuracy", OptionValue::Number(93.0))],
+        "between 0 and 1",
+    );
+    let missing = model_options(&task(), None, &[]).unwrap_err();
+    assert!(missing.to_string().contains("HEIGHTxWIDTH"));
+}
+
+#[test]
+fn sizes_are_height_by_width() {
+    let (_, options) = read(None, &[("size", OptionValue::Word("32x28".to_owned()))]).unwrap();
+    assert_eq!((options.height, options.width), (32, 28));
+}
+
+#[test]
+fn slack_is_in_points() {
+    let slack =
+        |n| task_slack_points(&[("accuracy_slack_points".to_owned(), OptionValue::Number(n))]);
+    assert_eq!(task_slack_points(&[]), Ok(1.0));
+    assert_eq!(slack(0.0), Ok(0.0));
+    assert!(slack(-1.0).is_err() && slack(100.5).is_err());
+    assert!(task_slack_points(&[("size".to_owned(), text("1"))]).is_err());
+}

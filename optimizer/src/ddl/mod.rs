@@ -199,4 +199,6 @@ fn is_dash_comment(text: &str) -> bool {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
