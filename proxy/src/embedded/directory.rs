@@ -34,9 +34,7 @@ impl DataDirectory {
             .mode(0o700)
             .create(dir)
             .map_err(EmbeddedError::io("create", dir))?;
-        let path = dir
-            .canonicalize()
-            .map_err(EmbeddedError::io("open", dir))?;
+        let path = dir.canonicalize().map_err(EmbeddedError::io("open", dir))?;
         let lock_path = path.join(LOCK_FILE);
         if !lock_path.exists() && !is_empty(&path)? {
             return Err(EmbeddedError::Foreign { dir: path });
@@ -249,7 +247,12 @@ mod tests {
     fn a_path_too_long_for_a_socket_is_replaced_by_a_short_private_one() {
         let dir = tempfile::tempdir().unwrap();
         let short = DataDirectory::open(&dir.path().join("s")).unwrap();
-        assert!(SocketPlace::choose(&short).unwrap().path().starts_with(short.path()));
+        assert!(
+            SocketPlace::choose(&short)
+                .unwrap()
+                .path()
+                .starts_with(short.path())
+        );
         let long = DataDirectory::open(&dir.path().join("x".repeat(120))).unwrap();
         let place = SocketPlace::choose(&long).unwrap();
         assert!(place.path().as_os_str().len() <= SOCKET_PATH_BYTES_MAX);
@@ -284,7 +287,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let directory = DataDirectory::open(dir.path()).unwrap();
         let path = directory.password_file(Some("s")).unwrap().unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         assert_eq!(directory.password_file(None).unwrap(), None);
         assert!(!path.exists());
     }

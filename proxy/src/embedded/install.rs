@@ -74,8 +74,7 @@ pub(super) fn create_store(
     }
     install(&installer, &unfinished)?;
     set_accounts(mariadbd, &unfinished, root_password.unwrap_or_default())?;
-    fs::rename(&unfinished, directory.store())
-        .map_err(EmbeddedError::io("rename", &unfinished))?;
+    fs::rename(&unfinished, directory.store()).map_err(EmbeddedError::io("rename", &unfinished))?;
     fs::File::open(directory.path())
         .and_then(|dir| dir.sync_all())
         .map_err(EmbeddedError::io("sync", directory.path()))
@@ -98,11 +97,7 @@ fn install(installer: &Path, datadir: &Path) -> Result<(), EmbeddedError> {
 }
 
 /// Runs SQL on a data directory that no server runs on.
-fn set_accounts(
-    mariadbd: &Path,
-    datadir: &Path,
-    root_password: &str,
-) -> Result<(), EmbeddedError> {
+fn set_accounts(mariadbd: &Path, datadir: &Path, root_password: &str) -> Result<(), EmbeddedError> {
     let mut child = Command::new(mariadbd)
         .arg("--no-defaults")
         .arg("--bootstrap")
@@ -178,7 +173,10 @@ mod tests {
 
     #[test]
     fn a_relative_entry_of_path_is_not_trusted() {
-        assert_eq!(find_in("Cargo.toml", std::iter::once(PathBuf::from("."))), None);
+        assert_eq!(
+            find_in("Cargo.toml", std::iter::once(PathBuf::from("."))),
+            None
+        );
     }
 
     #[test]

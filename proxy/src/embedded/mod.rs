@@ -28,8 +28,8 @@ use tokio::sync::watch;
 
 use directory::{DataDirectory, SocketPlace};
 pub use error::EmbeddedError;
-use supervisor::{Launch, Supervisor};
 pub use supervisor::StoreStatus;
+use supervisor::{Launch, Supervisor};
 
 /// How to run an embedded store.
 #[derive(Clone)]

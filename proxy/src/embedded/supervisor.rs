@@ -277,7 +277,12 @@ impl Shared {
         }
         let ready = self.wait_until_ready(launch, pid);
         match &ready {
-            Ok(()) => self.publish(StoreStatus::Running),
+            Ok(()) => {
+                if *self.status.borrow() == StoreStatus::Restarting {
+                    tracing::info!("the embedded store is running again");
+                }
+                self.publish(StoreStatus::Running);
+            }
             Err(NotReady::Ended) => {}
             Err(NotReady::Late) => signal_server(&self.lock(), Signal::KILL),
         }
@@ -427,7 +432,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let error = Supervisor::start(Launch {
             program: "/bin/sh".into(),
-            arguments: ["-c", "echo no space left >&2; exit 3"].map(OsString::from).into(),
+            arguments: ["-c", "echo no space left >&2; exit 3"]
+                .map(OsString::from)
+                .into(),
             socket: dir.path().join("s"),
             log: dir.path().join("log"),
             start_time_max: Duration::from_secs(60),

@@ -1,0 +1,48 @@
+# PredictSQL's commands. `make demo` shows it, `make test` proves it.
+
+CARGO ?= cargo
+DEMO_PORT ?= 3307
+DEMO_DIR ?= predictsql-data
+
+# What scripts/setup.sh put into this checkout. Your own library or Python win.
+export PREDICTSQL_ORT_LIB ?= $(CURDIR)/.cache/onnxruntime/libonnxruntime.so
+export PREDICTSQL_TEST_PYTHON ?= $(CURDIR)/.cache/venv/bin/python
+
+.PHONY: help demo test lint bench setup setup-demo
+
+help:
+	@echo "make demo    set up, build, and serve a small shop with predictions on port $(DEMO_PORT)"
+	@echo "             (DEMO_PORT=n: another port; DEMO_EXIT=1: stop after the queries)"
+	@echo "make test    set up, lint, and run every test"
+	@echo "make lint    formatting, clippy, licences and advisories of dependencies"
+	@echo "make bench   the benchmarks; results are added to bench/history/"
+	@echo "make setup   install what is missing: MariaDB, test images, ONNX Runtime, PyMySQL"
+
+setup:
+	scripts/setup.sh test
+
+setup-demo:
+	scripts/setup.sh demo
+
+demo: setup-demo
+	$(CARGO) build --release --locked -p predictsql-proxy
+	target/release/predictsql demo --data-dir "$(DEMO_DIR)" --listen "127.0.0.1:$(DEMO_PORT)"
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+		$(CARGO) deny --locked check; \
+	else \
+		echo "lint: cargo-deny is not installed: licences and advisories are not checked (cargo install cargo-deny)"; \
+	fi
+
+# Unit and property tests of every crate first, the end-to-end tests last: they need the binary.
+test: setup lint
+	$(CARGO) build --locked -p predictsql-proxy
+	$(CARGO) test --locked --workspace --exclude predictsql-tests --lib --bins --tests
+	$(CARGO) test --locked -p predictsql-tests --lib --tests
+
+bench: setup
+	$(CARGO) build --release --locked -p predictsql-proxy -p predictsql-bench
+	target/release/predictsql-bench predict
