@@ -1,1 +1,23 @@
-//! optimizer of PredictSQL.
+//! Statement analysis and model planning of PredictSQL.
+//!
+//! Pure: no I/O, no async, no clock. The same text, catalog and answers of the store give the
+//! same plan. [`statement`] finds predict calls, [`stream`] analyses a query block for a stream
+//! plan and splices the statements that the store is sent, [`decision`] chooses who answers,
+//! [`schedule`] how it is run.
+
+pub mod ddl;
+pub mod decision;
+pub mod distinctions;
+#[cfg(test)]
+mod fixture;
+mod refusal;
+pub mod schedule;
+mod sql;
+pub mod statement;
+pub mod stream;
+
+pub use refusal::Refusal;
+pub use sql::LexMode;
+pub use sql::clauses::{Limit, RowCount};
+pub use sql::fragment::{Fragment, quote_name, quote_string};
+pub use sql::prefilter;

@@ -1,0 +1,48 @@
+//! Tasks and models for this crate's tests.
+
+use predictsql_catalog::{
+    Layout, Model, ModelOptions, Normalisation, Output, Snapshot, Task, TaskInput, TaskKind,
+};
+
+pub(crate) fn task(name: &str, classes: &[&str]) -> Task {
+    Task {
+        name: name.to_owned(),
+        kind: TaskKind::Classification,
+        input: TaskInput::Image,
+        classes: classes.iter().map(|c| (*c).to_owned()).collect(),
+        accuracy_slack_points: 1.0,
+        version: 1,
+    }
+}
+
+pub(crate) fn model(id: u64, name: &str, labels: &[&str], accuracy: Option<f64>) -> Model {
+    let labels: Vec<String> = labels.iter().map(|c| (*c).to_owned()).collect();
+    Model {
+        id,
+        name: name.to_owned(),
+        version: "1".to_owned(),
+        task: "t".to_owned(),
+        uri: format!("{name}.onnx"),
+        sha256: String::new(),
+        bytes: 0,
+        covers: labels.clone(),
+        options: ModelOptions {
+            layout: Layout::Nchw,
+            height: 28,
+            width: 28,
+            channels: 1,
+            normalisation: Normalisation { mean: vec![0.0], std: vec![1.0] },
+            labels,
+            other: None,
+            output: Output::Logits,
+            accuracy,
+        },
+        seconds_per_image: None,
+    }
+}
+
+/// Task `t` with classes cat, dog, bag and model `m`.
+pub(crate) fn catalog() -> Snapshot {
+    let classes = ["cat", "dog", "bag"];
+    Snapshot::new(1, vec![task("t", &classes)], vec![model(1, "m", &classes, None)])
+}

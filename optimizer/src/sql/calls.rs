@@ -1,0 +1,160 @@
+//! Finds the predict calls of a statement and resolves them against the catalog.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use predictsql_catalog::{Model, Snapshot, Task};
+use sqlparser::tokenizer::Token;
+
+use super::fragment::{Fragment, Splice, quote_name, splice};
+use super::text::Lexed;
+use crate::refusal::Refusal;
+
+/// What a call asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// The predicted label.
+    Label,
+    /// The score of the class at this position of the task's classes.
+    Probability(usize),
+}
+
+/// A predict call, resolved.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    /// Lexemes from the schema's name to the closing parenthesis.
+    pub(crate) range: Range<usize>,
+    pub(crate) asked: Asked,
+    pub(crate) task: Arc<Task>,
+    /// The model, where the call names one.
+    pub(crate) model: Option<Arc<Model>>,
+    /// Lexemes of the input expression.
+    pub(crate) input: Range<usize>,
+}
+
+/// The predict calls of a statement in order; calls of functions of the schema that are
+/// neither generic nor a task's are the store's to answer.
+pub(crate) fn find(lexed: &Lexed<'_>, schema: &str, catalog: &Snapshot) -> Result<Vec<Call>, Refusal> {
+    let mut calls: Vec<Call> = Vec::new();
+    for at in 0..lexed.lexemes.len() {
+        if let Some((name, open)) = schema_call(lexed, schema, at)
+            && let Some(call) = resolve(lexed, schema, catalog, at, &name, open)?
+        {
+            if calls.iter().any(|c| c.range.contains(&at)) {
+                return Err(Refusal::unsupported("a predict call within the arguments of another"));
+            }
+            calls.push(call);
+        }
+    }
+    Ok(calls)
+}
+
+/// The statement with every call replaced by its typed stub, for the store to check.
+pub(crate) fn stub_splices(lexed: &Lexed<'_>, schema: &str, calls: &[Call]) -> Vec<Splice> {
+    calls.iter().map(|call| (call.range.clone(), stub(lexed, schema, call))).collect()
+}
+
+fn stub(lexed: &Lexed<'_>, schema: &str, call: &Call) -> Fragment {
+    let mut out = Fragment::default();
+    let probability = matches!(call.asked, Asked::Probability(_));
+    if probability {
+        out.push("(");
+    }
+    out.push(&quote_name(schema)).push(".").push(&quote_name(&call.task.name)).push("(");
+    out.push_fragment(&splice(lexed, call.input.clone(), &[])).push(")");
+    if probability {
+        out.push("+0e0)");
+    }
+    out
+}
+
+/// Recognises `schema . name (` at `at`: the name and the index of the parenthesis.
+fn schema_call(lexed: &Lexed<'_>, schema: &str, at: usize) -> Option<(String, usize)> {
+    if at > 0 && matches!(lexed.token(at - 1), Some(Token::Period)) {
+        return None;
+    }
+    let word = |i: usize| match lexed.token(i) {
+        Some(Token::Word(w)) => Some(w.value.clone()),
+        _ => None,
+    };
+    let matches = word(at)?.eq_ignore_ascii_case(schema)
+        && matches!(lexed.token(at + 1), Some(Token::Period))
+        && matches!(lexed.token(at + 3), Some(Token::LParen));
+    matches.then(|| word(at + 2).map(|name| (name, at + 3))).flatten()
+}
+
+fn resolve(
+    lexed: &Lexed<'_>,
+    schema: &str,
+    catalog: &Snapshot,
+    at: usize,
+    name: &str,
+    open: usize,
+) -> Result<Option<Call>, Refusal> {
+    let Some(end) = lexed.after_closing(open) else {
+        return Ok(None);
+    };
+    let arguments = lexed.split_commas(open + 1..end - 1);
+    let function = format!("{schema}.{}", name.to_ascii_lowercase());
+    let expect = |count: usize| match arguments.len() {
+        got if got == count => Ok(()),
+        got => Err(Refusal::argument_count(&function, count, got)),
+    };
+    let argument = |i: usize| arguments.get(i).cloned().unwrap_or_default();
+    let range = at..end;
+    let call = match name.to_ascii_lowercase().as_str() {
+        "predict" => {
+            expect(2)?;
+            let (task, model) = target(lexed, schema, catalog, &function, &argument(0))?;
+            Call { range, asked: Asked::Label, task, model, input: argument(1) }
+        }
+        "predict_proba" => {
+            expect(3)?;
+            let (task, model) = target(lexed, schema, catalog, &function, &argument(0))?;
+            let class = literal(lexed, &function, "class", &argument(1))?;
+            let index = task
+                .class_index(&class)
+                .ok_or_else(|| Refusal::unknown_class(&task.name, &class, &task.classes))?;
+            Call { range, asked: Asked::Probability(index), task, model, input: argument(2) }
+        }
+        "has" | "count" | "detect" => return Err(Refusal::unsupported(format_args!("{function}()"))),
+        _ => match catalog.task(name) {
+            Some(task) => {
+                expect(1)?;
+                Call { range, asked: Asked::Label, task: Arc::clone(task), model: None, input: argument(0) }
+            }
+            None => return Ok(None),
+        },
+    };
+    Ok(Some(call))
+}
+
+/// The task or model that the first argument names: `task`, `model` or `model@version`.
+fn target(
+    lexed: &Lexed<'_>,
+    schema: &str,
+    catalog: &Snapshot,
+    function: &str,
+    argument: &Range<usize>,
+) -> Result<(Arc<Task>, Option<Arc<Model>>), Refusal> {
+    let name = literal(lexed, function, "task or model", argument)?;
+    if let Some(task) = catalog.task(&name) {
+        return Ok((Arc::clone(task), None));
+    }
+    let (model, version) = match name.split_once('@') {
+        Some((model, version)) => (model, Some(version)),
+        None => (name.as_str(), None),
+    };
+    let model = catalog.model(model, version).ok_or_else(|| Refusal::unknown_target(schema, &name))?;
+    let task = catalog.task(&model.task).ok_or_else(|| Refusal::unknown_target(schema, &model.task))?;
+    Ok((Arc::clone(task), Some(Arc::clone(model))))
+}
+
+fn literal(lexed: &Lexed<'_>, function: &str, what: &str, argument: &Range<usize>) -> Result<String, Refusal> {
+    if argument.len() == 1 && matches!(lexed.token(argument.start), Some(Token::Placeholder(_))) {
+        return Err(Refusal::unsupported(format_args!("a parameter as the {what} of {function}()")));
+    }
+    lexed
+        .string_literal(argument)
+        .ok_or_else(|| Refusal::argument(function, format_args!("the {what} must be a string literal")))
+}

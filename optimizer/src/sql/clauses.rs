@@ -1,0 +1,176 @@
+//! Cuts a single-block SELECT into its clauses by tokens; what is no such block is refused by
+//! the name of what it holds.
+
+use std::ops::Range;
+
+use sqlparser::tokenizer::Token;
+
+use super::text::Lexed;
+use crate::refusal::Refusal;
+
+/// Ranges of lexemes. An absent clause is an empty range.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Clauses {
+    /// `[WITH ...] SELECT [modifiers]`.
+    pub(crate) head: Range<usize>,
+    /// The select list.
+    pub(crate) items: Range<usize>,
+    /// `FROM ...`, the word included, up to WHERE.
+    pub(crate) from: Range<usize>,
+    /// The condition after WHERE.
+    pub(crate) condition: Range<usize>,
+    /// `ORDER BY ...`, the words included.
+    pub(crate) order: Range<usize>,
+    /// What stands after LIMIT.
+    pub(crate) limit: Range<usize>,
+}
+
+/// A row count of LIMIT or OFFSET.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowCount {
+    /// Written in the statement.
+    Number(u64),
+    /// The client's parameter of this number (from 0).
+    Parameter(usize),
+}
+
+/// LIMIT and OFFSET of a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// Rows at most.
+    pub rows: RowCount,
+    /// Rows skipped first.
+    pub offset: RowCount,
+}
+
+const MODIFIERS: [&str; 9] = [
+    "ALL",
+    "HIGH_PRIORITY",
+    "STRAIGHT_JOIN",
+    "SQL_SMALL_RESULT",
+    "SQL_BIG_RESULT",
+    "SQL_BUFFER_RESULT",
+    "SQL_CACHE",
+    "SQL_NO_CACHE",
+    "SQL_SMALL_RESULT",
+];
+
+/// Cuts the lexemes `range`, which start at SELECT or WITH.
+pub(crate) fn cut(lexed: &Lexed<'_>, range: Range<usize>) -> Result<Clauses, Refusal> {
+    let select = find_select(lexed, &range)?;
+    let mut items_start = select + 1;
+    loop {
+        let Some(word) = lexed.keyword(items_start) else { break };
+        if ["DISTINCT", "DISTINCTROW", "SQL_CALC_FOUND_ROWS"].iter().any(|m| m.eq_ignore_ascii_case(word)) {
+            return Err(Refusal::unsupported(format_args!("{} in a statement with predictions", word.to_uppercase())));
+        }
+        if !MODIFIERS.iter().any(|m| m.eq_ignore_ascii_case(word)) {
+            break;
+        }
+        items_start += 1;
+    }
+    let marks = marks(lexed, items_start..range.end)?;
+    let clause = |name: &str, skip: usize| {
+        marks
+            .iter()
+            .position(|(_, n)| *n == name)
+            .and_then(|i| Some(marks.get(i)?.0 + skip..marks.get(i + 1).map_or(range.end, |m| m.0)))
+            .unwrap_or(range.end..range.end)
+    };
+    Ok(Clauses {
+        head: range.start..items_start,
+        items: items_start..marks.first().map_or(range.end, |m| m.0),
+        from: clause("FROM", 0),
+        condition: clause("WHERE", 1),
+        order: clause("ORDER", 0),
+        limit: clause("LIMIT", 1),
+    })
+}
+
+/// The SELECT of the outermost block, after a WITH clause if there is one.
+fn find_select(lexed: &Lexed<'_>, range: &Range<usize>) -> Result<usize, Refusal> {
+    if lexed.is_keyword(range.start, "SELECT") {
+        return Ok(range.start);
+    }
+    if lexed.is_keyword(range.start, "WITH") {
+        return lexed
+            .outside_parentheses(range.clone())
+            .find(|&at| lexed.is_keyword(at, "SELECT"))
+            .ok_or_else(|| Refusal::unsupported("predictions in this form of WITH"));
+    }
+    match lexed.token(range.start) {
+        Some(Token::LParen) => Err(Refusal::unsupported("predictions in a parenthesised query")),
+        Some(Token::Word(w)) => Err(Refusal::unsupported(format_args!("predictions in {}", w.value.to_uppercase()))),
+        _ => Err(Refusal::unsupported("predictions in this statement")),
+    }
+}
+
+/// Where each clause starts, in order; refuses the clauses that a stream plan cannot have.
+fn marks<'a>(lexed: &'a Lexed<'_>, range: Range<usize>) -> Result<Vec<(usize, &'static str)>, Refusal> {
+    const CLAUSES: [&str; 4] = ["FROM", "WHERE", "ORDER", "LIMIT"];
+    let refuse = |what: &str| Err(Refusal::unsupported(format_args!("{what} in a statement with predictions")));
+    let mut marks: Vec<(usize, &'static str)> = Vec::new();
+    let mut skip_until = 0;
+    for at in lexed.outside_parentheses(range) {
+        if matches!(lexed.token(at), Some(Token::SemiColon)) {
+            return Err(Refusal::unsupported("predictions among several statements in one text"));
+        }
+        let Some(word) = lexed.keyword(at) else { continue };
+        if at < skip_until {
+            continue;
+        }
+        let word = word.to_ascii_uppercase();
+        match word.as_str() {
+            "FOR" if ["ORDER", "GROUP", "JOIN", "SYSTEM_TIME"].iter().any(|w| lexed.is_keyword(at + 1, w)) => {
+                skip_until = at + 3; // an index hint or a system-versioned table
+            }
+            "UNION" | "INTERSECT" | "EXCEPT" | "MINUS" | "HAVING" | "WINDOW" | "PROCEDURE" | "INTO" | "FETCH" => {
+                return refuse(&word);
+            }
+            "GROUP" => return refuse("GROUP BY"),
+            "FOR" => return refuse("FOR UPDATE"),
+            "LOCK" if lexed.is_keyword(at + 1, "IN") => return refuse("LOCK IN SHARE MODE"),
+            _ => {
+                if let Some(clause) = CLAUSES.iter().find(|c| **c == word) {
+                    marks.push((at, clause));
+                }
+            }
+        }
+    }
+    let rank = |name: &str| CLAUSES.iter().position(|c| *c == name);
+    if !marks.is_sorted_by(|a, b| rank(a.1) < rank(b.1)) {
+        return Err(Refusal::unsupported("predictions in a statement with this order of clauses"));
+    }
+    Ok(marks)
+}
+
+/// Reads what stands after LIMIT: `n`, `offset, n` or `n OFFSET offset`.
+pub(crate) fn limit(lexed: &Lexed<'_>, range: &Range<usize>) -> Result<Option<Limit>, Refusal> {
+    if range.is_empty() {
+        return Ok(None);
+    }
+    let unsupported = || Refusal::unsupported("this form of LIMIT in a statement with predictions");
+    let count = |at: usize| row_count(lexed, at).ok_or_else(unsupported);
+    let zero = RowCount::Number(0);
+    match (range.len(), lexed.token(range.start + 1)) {
+        (1, _) => Ok(Some(Limit { rows: count(range.start)?, offset: zero })),
+        (3, Some(Token::Comma)) => {
+            Ok(Some(Limit { rows: count(range.start + 2)?, offset: count(range.start)? }))
+        }
+        (3, _) if lexed.is_keyword(range.start + 1, "OFFSET") => {
+            Ok(Some(Limit { rows: count(range.start)?, offset: count(range.start + 2)? }))
+        }
+        _ => Err(unsupported()),
+    }
+}
+
+fn row_count(lexed: &Lexed<'_>, at: usize) -> Option<RowCount> {
+    match lexed.token(at)? {
+        Token::Number(digits, _) => digits.parse().ok().map(RowCount::Number),
+        Token::Placeholder(_) => {
+            let before = lexed.lexemes.iter().take(at);
+            Some(RowCount::Parameter(before.filter(|l| matches!(l.token, Token::Placeholder(_))).count()))
+        }
+        _ => None,
+    }
+}

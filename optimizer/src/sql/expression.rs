@@ -1,0 +1,159 @@
+//! What kind of expression surrounds a prediction: conjuncts, constants, and functions that
+//! must not be evaluated more often than the statement says.
+
+use std::ops::Range;
+
+use sqlparser::tokenizer::Token;
+
+use super::text::Lexed;
+use crate::refusal::Refusal;
+
+/// Words that may stand in a constant expression besides literals and functions.
+const OPERATOR_WORDS: [&str; 28] = [
+    "AND", "OR", "XOR", "NOT", "IN", "IS", "NULL", "TRUE", "FALSE", "UNKNOWN", "LIKE", "ESCAPE", "BETWEEN",
+    "REGEXP", "RLIKE", "DIV", "MOD", "CASE", "WHEN", "THEN", "ELSE", "END", "BINARY", "AS", "CHAR", "SIGNED",
+    "UNSIGNED", "SOUNDS",
+];
+
+/// Functions whose value depends on their arguments alone.
+const PURE_FUNCTIONS: [&str; 62] = [
+    "ABS", "ASCII", "CAST", "CEIL", "CEILING", "CHAR", "CHAR_LENGTH", "CHARACTER_LENGTH", "COALESCE", "CONCAT",
+    "CONCAT_WS", "CONVERT", "CRC32", "ELT", "FIELD", "FIND_IN_SET", "FLOOR", "FORMAT", "GREATEST", "HEX", "IF",
+    "IFNULL", "INSERT", "INSTR", "ISNULL", "JSON_ARRAY", "JSON_OBJECT", "JSON_QUOTE", "LCASE", "LEAST", "LEFT",
+    "LENGTH", "LOCATE", "LOWER", "LPAD", "LTRIM", "MD5", "MID", "MOD", "NULLIF", "NVL", "NVL2", "OCTET_LENGTH",
+    "ORD", "POSITION", "QUOTE", "REGEXP_INSTR", "REGEXP_REPLACE", "REGEXP_SUBSTR", "REPEAT", "REPLACE", "REVERSE",
+    "RIGHT", "ROUND", "RPAD", "RTRIM", "SOUNDEX", "STRCMP", "SUBSTR", "SUBSTRING", "TRIM", "UPPER",
+];
+
+/// Further functions that have one value in a statement or depend on the row alone.
+const ROW_FUNCTIONS: [&str; 26] = [
+    "CURDATE", "CURRENT_DATE", "CURRENT_TIMESTAMP", "NOW", "DATE", "DATE_ADD", "DATE_FORMAT", "DATE_SUB", "DATEDIFF",
+    "DAY", "DAYOFWEEK", "EXTRACT", "HOUR", "INTERVAL", "MONTH", "QUARTER", "TIMESTAMPDIFF", "UCASE", "UNIX_TIMESTAMP",
+    "WEEK", "WEEKDAY", "YEAR", "EXISTS", "JSON_EXTRACT", "JSON_VALUE", "TRUNCATE",
+];
+
+/// Functions that aggregate rows.
+const AGGREGATES: [&str; 20] = [
+    "AVG", "BIT_AND", "BIT_OR", "BIT_XOR", "COUNT", "GROUP_CONCAT", "JSON_ARRAYAGG", "JSON_OBJECTAGG", "MAX", "MIN",
+    "STD", "STDDEV", "STDDEV_POP", "STDDEV_SAMP", "SUM", "VAR_POP", "VAR_SAMP", "VARIANCE", "MEDIAN", "PERCENTILE_CONT",
+];
+
+/// How often an expression around a prediction must be evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dependence {
+    /// On the prediction and constants only: once for each class.
+    Prediction,
+    /// On columns too: once for each class and row.
+    Row,
+}
+
+/// Classifies an expression that holds calls at the ranges `calls`; refuses functions that may
+/// have side effects or differ from one evaluation to the next.
+pub(crate) fn dependence(lexed: &Lexed<'_>, range: Range<usize>, calls: &[Range<usize>]) -> Result<Dependence, Refusal> {
+    let mut found = Dependence::Prediction;
+    let mut at = range.start;
+    while at < range.end {
+        if let Some(call) = calls.iter().find(|c| c.start == at) {
+            at = call.end;
+            continue;
+        }
+        if let Some(Token::Word(word)) = lexed.token(at) {
+            let name = word.value.to_ascii_uppercase();
+            let is = |list: &[&str]| list.contains(&name.as_str());
+            let before_parenthesis = matches!(lexed.token(at + 1), Some(Token::LParen));
+            let in_name = matches!(lexed.token(at.wrapping_sub(1)), Some(Token::Period))
+                || matches!(lexed.token(at + 1), Some(Token::Period));
+            if word.quote_style.is_some() || in_name || name.starts_with('@') {
+                if before_parenthesis {
+                    return Err(unknown_function(&word.value));
+                }
+                found = Dependence::Row;
+            } else if name == "COLLATE" {
+                at += 1; // the collation's name
+            } else if is(&OPERATOR_WORDS) || (before_parenthesis && is(&PURE_FUNCTIONS)) {
+            } else if before_parenthesis && !is(&ROW_FUNCTIONS) && !is(&AGGREGATES) {
+                return Err(unknown_function(&word.value));
+            } else {
+                found = Dependence::Row;
+            }
+        }
+        at += 1;
+    }
+    Ok(found)
+}
+
+fn unknown_function(name: &str) -> Refusal {
+    Refusal::unsupported(format_args!("{name}() in one expression with a prediction"))
+}
+
+/// Splits a condition at its outermost ANDs. A condition with an outermost OR or XOR is one part.
+pub(crate) fn conjuncts(lexed: &Lexed<'_>, range: &Range<usize>) -> Vec<Range<usize>> {
+    if range.is_empty() {
+        return Vec::new();
+    }
+    let mut parts = Vec::new();
+    let mut start = range.start;
+    let (mut open_cases, mut betweens) = (0_usize, 0_usize);
+    for at in lexed.outside_parentheses(range.clone()) {
+        if lexed.is_keyword(at, "CASE") {
+            open_cases += 1;
+        } else if lexed.is_keyword(at, "END") {
+            open_cases = open_cases.saturating_sub(1);
+        }
+        if open_cases > 0 {
+            continue;
+        }
+        let is_or = matches!(lexed.token(at), Some(Token::StringConcat)) && !lexed.mode.pipes_as_concat;
+        if is_or || lexed.is_keyword(at, "OR") || lexed.is_keyword(at, "XOR") {
+            return vec![range.clone()];
+        }
+        if lexed.is_keyword(at, "BETWEEN") {
+            betweens += 1;
+        } else if lexed.is_keyword(at, "AND") || matches!(lexed.token(at), Some(Token::Overlap)) {
+            if betweens > 0 {
+                betweens -= 1;
+                continue;
+            }
+            parts.push(start..at);
+            start = at + 1;
+        }
+    }
+    parts.push(start..range.end);
+    parts
+}
+
+/// The first aggregate or window function in `range` outside sub-queries, by its name.
+pub(crate) fn aggregate_or_window(lexed: &Lexed<'_>, range: Range<usize>) -> Option<String> {
+    let mut at = range.start;
+    while at < range.end {
+        if matches!(lexed.token(at), Some(Token::LParen)) && is_subquery(lexed, at) {
+            at = lexed.after_closing(at)?;
+            continue;
+        }
+        if let Some(word) = lexed.keyword(at) {
+            let before_parenthesis = matches!(lexed.token(at + 1), Some(Token::LParen));
+            if before_parenthesis && AGGREGATES.iter().any(|a| a.eq_ignore_ascii_case(word)) {
+                return Some(format!("{}()", word.to_uppercase()));
+            }
+            if word.eq_ignore_ascii_case("OVER") {
+                return Some("a window function".to_owned());
+            }
+        }
+        at += 1;
+    }
+    None
+}
+
+/// Whether the parenthesis at `open` opens a sub-query.
+pub(crate) fn is_subquery(lexed: &Lexed<'_>, open: usize) -> bool {
+    ["SELECT", "WITH", "VALUES", "TABLE"].iter().any(|w| lexed.is_keyword(open + 1, w))
+}
+
+/// Whether lexeme `at` stands within a sub-query that starts in `range`.
+pub(crate) fn in_subquery(lexed: &Lexed<'_>, range: Range<usize>, at: usize) -> bool {
+    range.take_while(|&i| i < at).any(|open| {
+        matches!(lexed.token(open), Some(Token::LParen))
+            && is_subquery(lexed, open)
+            && lexed.after_closing(open).is_some_and(|end| at < end)
+    })
+}

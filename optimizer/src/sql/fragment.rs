@@ -1,0 +1,122 @@
+//! SQL made of pieces of the client's text: each piece remembers which of the statement's
+//! parameters it holds, so that a rewritten statement can be executed with the right ones.
+
+use std::ops::Range;
+
+use sqlparser::tokenizer::Token;
+
+use super::text::Lexed;
+
+/// SQL text and, for each `?` in it, the number (from 0) of the client's parameter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fragment {
+    /// The text.
+    pub sql: String,
+    /// The client's parameter behind each placeholder, in order of appearance.
+    pub parameters: Vec<usize>,
+}
+
+impl Fragment {
+    /// Text without placeholders.
+    pub(crate) fn plain(sql: impl Into<String>) -> Self {
+        Self { sql: sql.into(), parameters: Vec::new() }
+    }
+
+    pub(crate) fn push(&mut self, text: &str) -> &mut Self {
+        self.sql.push_str(text);
+        self
+    }
+
+    pub(crate) fn push_fragment(&mut self, other: &Fragment) -> &mut Self {
+        self.sql.push_str(&other.sql);
+        self.parameters.extend_from_slice(&other.parameters);
+        self
+    }
+}
+
+/// A range of lexemes to be replaced by other text.
+pub(crate) type Splice = (Range<usize>, Fragment);
+
+/// Copies the text of `range` (lexemes), white space and comments included, with each splice
+/// (in order, not overlapping) put in place of its range.
+pub(crate) fn splice(source: &Lexed<'_>, range: Range<usize>, splices: &[Splice]) -> Fragment {
+    let mut out = Fragment::default();
+    let mut at = range.start;
+    for (replaced, with) in splices.iter().filter(|(r, _)| r.start >= range.start && r.end <= range.end) {
+        copy(source, at..replaced.start, &mut out);
+        if replaced.start > at {
+            out.push(gap(source, replaced.start - 1, replaced.start));
+        }
+        out.push_fragment(with);
+        if replaced.end < range.end {
+            out.push(gap(source, replaced.end - 1, replaced.end));
+        }
+        at = replaced.end;
+    }
+    copy(source, at..range.end, &mut out);
+    out
+}
+
+fn copy(source: &Lexed<'_>, range: Range<usize>, out: &mut Fragment) {
+    if range.is_empty() {
+        return;
+    }
+    out.push(source.text_of(&range));
+    let before = source.lexemes.iter().take(range.start).filter(|l| is_placeholder(&l.token)).count();
+    let within = source.lexemes.get(range).unwrap_or_default().iter().filter(|l| is_placeholder(&l.token)).count();
+    out.parameters.extend(before..before + within);
+}
+
+/// White space and comments between two neighbouring lexemes.
+fn gap<'a>(source: &Lexed<'a>, left: usize, right: usize) -> &'a str {
+    match (source.lexemes.get(left), source.lexemes.get(right)) {
+        (Some(l), Some(r)) => source.text.get(l.range.end..r.range.start).unwrap_or(" "),
+        _ => " ",
+    }
+}
+
+fn is_placeholder(token: &Token) -> bool {
+    matches!(token, Token::Placeholder(_))
+}
+
+/// A string as a literal of character set utf8mb4 that means the same under every `sql_mode`.
+/// This is the one function by which strings enter SQL.
+pub fn quote_string(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '/' | '-' | '_' | '.');
+    if value.chars().all(plain) {
+        return format!("_utf8mb4'{value}'");
+    }
+    let hex: String = value.bytes().map(|b| format!("{b:02X}")).collect();
+    format!("_utf8mb4 X'{hex}'")
+}
+
+/// A name in backquotes.
+pub fn quote_name(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::text::LexMode;
+
+    #[test]
+    fn splices_keep_gaps_and_count_parameters() {
+        let text = "SELECT ? , f( ?,x )/*c*/ + ? FROM t";
+        let lexed = Lexed::new(text, LexMode::default()).expect("lexes");
+        let call = lexed.lexemes.iter().position(|l| &text[l.range.clone()] == "f").expect("there");
+        let end = lexed.after_closing(call + 1).expect("closed");
+        let all = splice(&lexed, 0..lexed.lexemes.len(), &[(call..end, Fragment::plain("NULL"))]);
+        assert_eq!(all.sql, "SELECT ? , NULL/*c*/ + ? FROM t");
+        assert_eq!(all.parameters, [0, 2]);
+        let none = splice(&lexed, 0..lexed.lexemes.len(), &[]);
+        assert_eq!((none.sql.as_str(), none.parameters), (text, vec![0, 1, 2]));
+    }
+
+    #[test]
+    fn quoting_survives_any_mode() {
+        assert_eq!(quote_string("T-shirt/top"), "_utf8mb4'T-shirt/top'");
+        assert_eq!(quote_string(r"a'\"), r"_utf8mb4 X'61275C'");
+        assert_eq!(quote_name("a`b"), "`a``b`");
+    }
+}

@@ -1,0 +1,10 @@
+//! Statements as text: tokens, splicing, predict calls, and the clauses of a SELECT.
+
+pub(crate) mod calls;
+pub(crate) mod clauses;
+pub(crate) mod expression;
+pub mod fragment;
+pub mod prefilter;
+pub(crate) mod text;
+
+pub use text::LexMode;

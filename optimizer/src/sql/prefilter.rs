@@ -1,0 +1,73 @@
+//! The cheap look at every statement: could this be ours?
+
+use sqlparser::tokenizer::Token;
+
+use super::text::{LexMode, Lexed};
+
+/// Whether `sql` could hold a call of a function of `schema`: the schema's name somewhere
+/// followed by a dot. A "no" is final; a "yes" asks for [`has_schema_call`].
+///
+/// The search runs over the dots, which plain statements have few of.
+pub fn may_call(sql: &[u8], schema: &str) -> bool {
+    memchr::memchr_iter(b'.', sql).any(|dot| {
+        let before = sql.get(..dot).unwrap_or_default().trim_ascii_end();
+        if before.ends_with(b"*/") {
+            return true;
+        }
+        let before = before.strip_suffix(b"`").or_else(|| before.strip_suffix(b"\"")).unwrap_or(before);
+        before.len() >= schema.len()
+            && before.get(before.len() - schema.len()..).is_some_and(|s| s.eq_ignore_ascii_case(schema.as_bytes()))
+    })
+}
+
+/// Whether the tokens of `sql` hold `schema.name(`, outside strings and comments. Text that is
+/// not lexically SQL holds none: the store will say what is wrong with it.
+pub fn has_schema_call(sql: &str, schema: &str) -> bool {
+    let Some(lexed) = Lexed::new(sql, LexMode::default()) else {
+        return false;
+    };
+    lexed.lexemes.windows(4).any(|w| match w {
+        [a, dot, name, open] => {
+            is_name(&a.token, schema)
+                && matches!(dot.token, Token::Period)
+                && matches!(name.token, Token::Word(_) | Token::DoubleQuotedString(_))
+                && matches!(open.token, Token::LParen)
+        }
+        _ => false,
+    })
+}
+
+/// Whether a token is the name `name`; under ANSI_QUOTES a double-quoted string may be one.
+fn is_name(token: &Token, name: &str) -> bool {
+    match token {
+        Token::Word(w) => w.value.eq_ignore_ascii_case(name),
+        Token::DoubleQuotedString(s) => s.eq_ignore_ascii_case(name),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_seen_in_every_spelling() {
+        for sql in [
+            "SELECT ml.predict('a', x) FROM t",
+            "SELECT ML . `animals` (x)",
+            "SELECT `ml`.animals(x)",
+            "SELECT ml/* c */.predict('a', x)",
+            "SELECT \"ml\".\"animals\"(x)",
+        ] {
+            assert!(may_call(sql.as_bytes(), "ml") && has_schema_call(sql, "ml"), "{sql}");
+        }
+    }
+
+    #[test]
+    fn others_are_not() {
+        for sql in ["SELECT 'ml.predict(1)'", "SELECT app.predict(x), t.ml FROM t -- ml.predict(", "SELECT 1.5", "SELECT * FROM ml.tasks"] {
+            assert!(!(may_call(sql.as_bytes(), "ml") && has_schema_call(sql, "ml")), "{sql}");
+        }
+        assert!(!may_call(b"SELECT c FROM sbtest1 WHERE id=1", "ml"));
+    }
+}

@@ -1,0 +1,71 @@
+//! A statement that may hold predict calls: what it is, and how it looks to the store.
+
+use std::ops::Range;
+
+use predictsql_catalog::Snapshot;
+use sqlparser::tokenizer::Token;
+
+use crate::refusal::Refusal;
+use crate::sql::calls::{self, Call};
+use crate::sql::fragment::{Fragment, splice};
+use crate::sql::text::{LexMode, Lexed};
+
+/// A statement with at least one predict call.
+#[derive(Debug)]
+pub struct PredictStatement<'a> {
+    pub(crate) lexed: Lexed<'a>,
+    pub(crate) calls: Vec<Call>,
+    pub(crate) schema: &'a str,
+    /// The lexemes of the statement itself, without EXPLAIN and a trailing semicolon.
+    pub(crate) body: Range<usize>,
+    explain: bool,
+}
+
+impl<'a> PredictStatement<'a> {
+    /// Reads a statement. `None`: it holds no predict call and is the store's to answer, as is
+    /// any text that is not lexically SQL.
+    pub fn read(
+        text: &'a str,
+        mode: LexMode,
+        schema: &'a str,
+        catalog: &Snapshot,
+    ) -> Result<Option<Self>, Refusal> {
+        let Some(lexed) = Lexed::new(text, mode) else {
+            return Ok(None);
+        };
+        let calls = calls::find(&lexed, schema, catalog)?;
+        if calls.is_empty() {
+            return Ok(None);
+        }
+        if lexed.has_executable_comment() {
+            return Err(Refusal::unsupported("executable comments (/*! */) in a statement with predictions"));
+        }
+        let mut end = lexed.lexemes.len();
+        while end > 0 && matches!(lexed.token(end - 1), Some(Token::SemiColon)) {
+            end -= 1;
+        }
+        let explain = ["EXPLAIN", "DESCRIBE", "DESC"].iter().any(|w| lexed.is_keyword(0, w));
+        let start = usize::from(explain);
+        if explain && !(lexed.is_keyword(1, "SELECT") || lexed.is_keyword(1, "WITH")) {
+            let what = lexed.keyword(1).unwrap_or_default().to_uppercase();
+            return Err(Refusal::unsupported(format_args!("EXPLAIN {what} of a statement with predictions")));
+        }
+        Ok(Some(Self { lexed, calls, schema, body: start..end, explain }))
+    }
+
+    /// Whether it asks for the plan instead of the rows.
+    pub fn is_explain(&self) -> bool {
+        self.explain
+    }
+
+    /// The statement with each call replaced by its typed stub: what the store is asked to
+    /// check, so that its own errors come first.
+    pub fn as_stubs(&self) -> Fragment {
+        splice(&self.lexed, self.body.clone(), &calls::stub_splices(&self.lexed, self.schema, &self.calls))
+    }
+
+    /// Number of parameters (`?`) in the statement.
+    pub fn parameter_count(&self) -> usize {
+        self.as_stubs().parameters.len()
+    }
+}

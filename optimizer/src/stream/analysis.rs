@@ -1,0 +1,314 @@
+//! What a stream plan has to decide: predictions, the cells they fill, the conditions they pass.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use predictsql_catalog::{Model, Task};
+use sqlparser::tokenizer::Token;
+
+use super::items::{self, ItemText};
+use super::predicate::{ScoreTest, score_test};
+use super::{CLASSES_PER_ROW_MAX, structure};
+use crate::refusal::Refusal;
+use crate::sql::calls::Asked;
+use crate::sql::clauses::{self, Clauses, Limit};
+use crate::sql::expression::{self, Dependence};
+use crate::statement::PredictStatement;
+
+/// One prediction of a statement: a task (or one of its models) asked about one input. All
+/// calls that ask the same of the same input share it.
+#[derive(Debug, Clone)]
+pub struct Prediction {
+    /// The task.
+    pub task: Arc<Task>,
+    /// The model, where the statement names one.
+    pub model: Option<Arc<Model>>,
+    /// Position in [`StreamSelect::input_count`]'s inputs.
+    pub input: usize,
+}
+
+/// How the cells of an element of the select list that holds predictions are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cell {
+    /// The label itself, or an expression over it and constants: one value a class.
+    PerClass(usize),
+    /// An expression over the label and columns: the store sends one value a class with each row.
+    PerRow(usize),
+    /// The score of a class (position in the task's classes).
+    Score(usize, usize),
+}
+
+/// How a condition that holds predictions is decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Conjunct {
+    /// Over the label and constants: once a class.
+    PerClass(usize),
+    /// Over the label and columns: the store sends one bit a class with each row.
+    PerRow(usize),
+    /// Over the score of a class (position in the task's classes).
+    Score(usize, usize, ScoreTest),
+}
+
+impl Cell {
+    /// The prediction that fills the cell.
+    pub fn prediction(&self) -> usize {
+        match self {
+            Self::PerClass(p) | Self::PerRow(p) | Self::Score(p, _) => *p,
+        }
+    }
+}
+
+impl Conjunct {
+    /// The prediction that decides it.
+    pub fn prediction(&self) -> usize {
+        match self {
+            Self::PerClass(p) | Self::PerRow(p) | Self::Score(p, ..) => *p,
+        }
+    }
+}
+
+/// A statement that a stream plan can answer.
+#[derive(Debug)]
+pub struct StreamSelect<'s, 'a> {
+    pub(super) statement: &'s PredictStatement<'a>,
+    pub(super) clauses: Clauses,
+    pub(super) items: Vec<ItemText>,
+    /// (item, cell) for each element of the select list that holds predictions.
+    pub(super) cells: Vec<(usize, Cell)>,
+    /// Conditions without predictions.
+    pub(super) native: Vec<Range<usize>>,
+    /// Conditions with predictions.
+    pub(super) predicted: Vec<(Range<usize>, Conjunct)>,
+    /// Constants that scores are compared with.
+    pub(super) constants: Vec<Range<usize>>,
+    pub(super) predictions: Vec<Prediction>,
+    pub(super) inputs: Vec<Range<usize>>,
+    /// The prediction of each call.
+    pub(super) of_call: Vec<usize>,
+    limit: Option<Limit>,
+}
+
+impl<'a> PredictStatement<'a> {
+    /// Analyses the statement for a stream plan; what such a plan cannot answer is refused with
+    /// error 1235 naming the construct.
+    pub fn stream<'s>(&'s self) -> Result<StreamSelect<'s, 'a>, Refusal> {
+        let lexed = &self.lexed;
+        let body = self.body.clone();
+        if body.clone().any(|at| matches!(lexed.token(at), Some(Token::Assignment))) {
+            return Err(Refusal::unsupported("assignments to variables in a statement with predictions"));
+        }
+        let clauses = clauses::cut(lexed, body.clone())?;
+        self.check_places(&clauses)?;
+        let structure = structure::parse(lexed, body)?;
+        let item_ranges = lexed.split_commas(clauses.items.clone());
+        let items = items::read(lexed, item_ranges, &structure.items, &self.calls)?;
+        items::check_order(lexed, &clauses.order, &items)?;
+        for range in [&clauses.items, &clauses.order] {
+            if let Some(name) = expression::aggregate_or_window(lexed, range.clone()) {
+                return Err(Refusal::unsupported(format_args!("{name} in a statement with predictions")));
+            }
+        }
+        let mut conjuncts = expression::conjuncts(lexed, &clauses.condition);
+        if conjuncts.len() != structure.conjuncts {
+            conjuncts = vec![clauses.condition.clone()];
+        }
+        let limit = clauses::limit(lexed, &clauses.limit)?;
+        let (predictions, inputs, of_call) = self.predictions();
+        let mut select = StreamSelect {
+            statement: self,
+            clauses,
+            items,
+            cells: Vec::new(),
+            native: Vec::new(),
+            predicted: Vec::new(),
+            constants: Vec::new(),
+            predictions,
+            inputs,
+            of_call,
+            limit,
+        };
+        select.classify_items()?;
+        select.classify_conjuncts(conjuncts)?;
+        Ok(select)
+    }
+
+    /// Predict calls may stand in the select list and in WHERE.
+    fn check_places(&self, clauses: &Clauses) -> Result<(), Refusal> {
+        for call in &self.calls {
+            let at = call.range.start;
+            let place = if clauses.items.contains(&at) || clauses.condition.contains(&at) {
+                continue;
+            } else if clauses.from.contains(&at) {
+                "FROM (ON, derived table)"
+            } else if clauses.order.contains(&at) {
+                "ORDER BY"
+            } else if clauses.head.contains(&at) {
+                "WITH"
+            } else {
+                "this place"
+            };
+            return Err(Refusal::unsupported(format_args!("a predict call in {place}")));
+        }
+        Ok(())
+    }
+
+    /// The distinct predictions and inputs, and each call's prediction.
+    fn predictions(&self) -> (Vec<Prediction>, Vec<Range<usize>>, Vec<usize>) {
+        let mut predictions: Vec<Prediction> = Vec::new();
+        let mut inputs: Vec<Range<usize>> = Vec::new();
+        let mut of_call = Vec::new();
+        for call in &self.calls {
+            let holds_parameter =
+                call.input.clone().any(|at| matches!(self.lexed.token(at), Some(Token::Placeholder(_))));
+            let same_input = |r: &Range<usize>| !holds_parameter && self.lexed.text_of(r) == self.lexed.text_of(&call.input);
+            let input = inputs.iter().position(same_input).unwrap_or_else(|| {
+                inputs.push(call.input.clone());
+                inputs.len() - 1
+            });
+            let model_id = call.model.as_ref().map(|m| m.id);
+            let same = |p: &Prediction| {
+                p.input == input && p.task.name == call.task.name && p.model.as_ref().map(|m| m.id) == model_id
+            };
+            of_call.push(predictions.iter().position(same).unwrap_or_else(|| {
+                predictions.push(Prediction { task: Arc::clone(&call.task), model: call.model.clone(), input });
+                predictions.len() - 1
+            }));
+        }
+        (predictions, inputs, of_call)
+    }
+}
+
+impl StreamSelect<'_, '_> {
+    /// The distinct predictions.
+    pub fn predictions(&self) -> &[Prediction] {
+        &self.predictions
+    }
+
+    /// The cells to be filled, in the order of the select list.
+    pub fn cells(&self) -> impl ExactSizeIterator<Item = Cell> + '_ {
+        self.cells.iter().map(|(_, cell)| *cell)
+    }
+
+    /// The conditions that predictions decide.
+    pub fn conjuncts(&self) -> impl ExactSizeIterator<Item = &Conjunct> + '_ {
+        self.predicted.iter().map(|(_, c)| c)
+    }
+
+    /// The text of a condition of [`StreamSelect::conjuncts`].
+    pub fn conjunct_text(&self, index: usize) -> &str {
+        self.predicted.get(index).map_or("", |(r, _)| self.statement.lexed.text_of(r))
+    }
+
+    /// Names of the cells' columns: the alias, else the expression's text.
+    pub fn cell_names(&self) -> impl Iterator<Item = &str> + '_ {
+        self.cells.iter().filter_map(|(item, _)| self.items.get(*item)).map(|item| {
+            item.alias.as_deref().unwrap_or_else(|| self.statement.lexed.text_of(&item.expression))
+        })
+    }
+
+    /// Number of distinct inputs.
+    pub fn input_count(&self) -> usize {
+        self.inputs.len()
+    }
+
+    /// The text of an input expression.
+    pub fn input_text(&self, input: usize) -> &str {
+        self.inputs.get(input).map_or("", |r| self.statement.lexed.text_of(r))
+    }
+
+    /// LIMIT and OFFSET of the statement.
+    pub fn limit(&self) -> Option<Limit> {
+        self.limit
+    }
+
+    fn classify_items(&mut self) -> Result<(), Refusal> {
+        for (index, item) in self.items.iter().enumerate() {
+            if item.calls.is_empty() {
+                continue;
+            }
+            let cell = match self.label_dependence(&item.expression, &item.calls)? {
+                Some((prediction, Dependence::Prediction)) => Cell::PerClass(prediction),
+                Some((prediction, Dependence::Row)) => Cell::PerRow(prediction),
+                None => self.score_cell(item)?,
+            };
+            self.cells.push((index, cell));
+        }
+        Ok(())
+    }
+
+    fn score_cell(&self, item: &ItemText) -> Result<Cell, Refusal> {
+        let call = item.calls.first().and_then(|&i| Some((self.statement.calls.get(i)?, *self.of_call.get(i)?)));
+        match call {
+            Some((call, prediction)) if call.range == item.expression => match call.asked {
+                Asked::Probability(class) => Ok(Cell::Score(prediction, class)),
+                Asked::Label => Ok(Cell::PerClass(prediction)),
+            },
+            _ => Err(Refusal::unsupported("an expression over predict_proba() in the select list")),
+        }
+    }
+
+    fn classify_conjuncts(&mut self, conjuncts: Vec<Range<usize>>) -> Result<(), Refusal> {
+        let lexed = &self.statement.lexed;
+        for range in conjuncts {
+            let calls: Vec<usize> = (0..self.statement.calls.len())
+                .filter(|&i| self.statement.calls.get(i).is_some_and(|c| range.contains(&c.range.start)))
+                .collect();
+            if calls.is_empty() {
+                self.native.push(range);
+                continue;
+            }
+            for call in calls.iter().filter_map(|&i| self.statement.calls.get(i)) {
+                if expression::in_subquery(lexed, range.clone(), call.range.start) {
+                    return Err(Refusal::unsupported("a predict call in a sub-query"));
+                }
+            }
+            let conjunct = match self.label_dependence(&range, &calls)? {
+                Some((prediction, Dependence::Prediction)) => Conjunct::PerClass(prediction),
+                Some((prediction, Dependence::Row)) => Conjunct::PerRow(prediction),
+                None => self.score_conjunct(&range, &calls)?,
+            };
+            self.predicted.push((range, conjunct));
+        }
+        Ok(())
+    }
+
+    fn score_conjunct(&mut self, range: &Range<usize>, calls: &[usize]) -> Result<Conjunct, Refusal> {
+        let refusal = || Refusal::unsupported("this condition on predict_proba(); compare it with a constant");
+        let [index] = calls else { return Err(refusal()) };
+        let (Some(call), Some(prediction)) = (self.statement.calls.get(*index), self.of_call.get(*index)) else {
+            return Err(refusal());
+        };
+        let Asked::Probability(class) = call.asked else { return Err(refusal()) };
+        let test = score_test(&self.statement.lexed, range.clone(), &call.range, &mut self.constants)
+            .ok_or_else(refusal)?;
+        Ok(Conjunct::Score(*prediction, class, test))
+    }
+
+    /// For an expression whose calls all ask for the label of one prediction: which, and what
+    /// else it depends on. `None`: it asks for scores.
+    fn label_dependence(
+        &self,
+        range: &Range<usize>,
+        calls: &[usize],
+    ) -> Result<Option<(usize, Dependence)>, Refusal> {
+        let asked = || calls.iter().filter_map(|&i| self.statement.calls.get(i)).map(|c| c.asked);
+        if asked().all(|a| a != Asked::Label) {
+            return Ok(None);
+        }
+        let mut predictions = calls.iter().filter_map(|&i| self.of_call.get(i).copied());
+        let first = predictions.next().unwrap_or_default();
+        if asked().any(|a| a != Asked::Label) || predictions.any(|p| p != first) {
+            return Err(Refusal::unsupported("several different predictions in one expression"));
+        }
+        let ranges: Vec<_> =
+            calls.iter().filter_map(|&i| self.statement.calls.get(i)).map(|c| c.range.clone()).collect();
+        let dependence = expression::dependence(&self.statement.lexed, range.clone(), &ranges)?;
+        let classes = self.predictions.get(first).map_or(0, |p| p.task.classes.len());
+        if dependence == Dependence::Row && classes > CLASSES_PER_ROW_MAX {
+            return Err(Refusal::unsupported(format_args!(
+                "an expression over columns and a prediction of more than {CLASSES_PER_ROW_MAX} classes"
+            )));
+        }
+        Ok(Some((first, dependence)))
+    }
+}

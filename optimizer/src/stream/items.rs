@@ -1,0 +1,85 @@
+//! The select list of a stream plan: which elements the store fills and which a prediction does.
+
+use std::ops::Range;
+
+use super::structure::ItemShape;
+use crate::refusal::Refusal;
+use crate::sql::calls::Call;
+use crate::sql::expression::in_subquery;
+use crate::sql::text::Lexed;
+
+/// An element of the select list by its lexemes.
+#[derive(Debug, Clone)]
+pub(crate) struct ItemText {
+    /// With its alias.
+    pub(crate) all: Range<usize>,
+    /// Without.
+    pub(crate) expression: Range<usize>,
+    pub(crate) alias: Option<String>,
+    pub(crate) wildcard: bool,
+    /// Indexes of the calls within it.
+    pub(crate) calls: Vec<usize>,
+}
+
+/// Pairs the ranges of the select list with the shapes that the parser found.
+pub(crate) fn read(
+    lexed: &Lexed<'_>,
+    ranges: Vec<Range<usize>>,
+    shapes: &[ItemShape],
+    calls: &[Call],
+) -> Result<Vec<ItemText>, Refusal> {
+    if ranges.len() != shapes.len() {
+        return Err(Refusal::unsupported("this form of select list in a statement with predictions"));
+    }
+    ranges.into_iter().zip(shapes).map(|(all, shape)| item(lexed, all, shape, calls)).collect()
+}
+
+fn item(lexed: &Lexed<'_>, all: Range<usize>, shape: &ItemShape, calls: &[Call]) -> Result<ItemText, Refusal> {
+    let (expression, alias) = match shape {
+        ItemShape::Aliased(at, alias) => {
+            let end = if lexed.is_keyword(at.saturating_sub(1), "AS") { at - 1 } else { *at };
+            (all.start..end, Some(alias.clone()))
+        }
+        ItemShape::Expression | ItemShape::Wildcard => (all.clone(), None),
+    };
+    let within: Vec<usize> =
+        calls.iter().enumerate().filter(|(_, c)| all.contains(&c.range.start)).map(|(i, _)| i).collect();
+    for &i in &within {
+        if calls.get(i).is_some_and(|c| in_subquery(lexed, all.clone(), c.range.start)) {
+            return Err(Refusal::unsupported("a predict call in a sub-query"));
+        }
+    }
+    Ok(ItemText { all, expression, alias, wildcard: matches!(shape, ItemShape::Wildcard), calls: within })
+}
+
+/// Refuses an ORDER BY that orders by a predicted element, by name or by position.
+pub(crate) fn check_order(lexed: &Lexed<'_>, order: &Range<usize>, items: &[ItemText]) -> Result<(), Refusal> {
+    let refusal = || Err(Refusal::unsupported("ORDER BY a prediction"));
+    if order.is_empty() {
+        return Ok(());
+    }
+    for term in lexed.split_commas(order.start + 2..order.end) {
+        if let Some(sqlparser::tokenizer::Token::Number(digits, _)) = lexed.token(term.start) {
+            let direction = ["ASC", "DESC"].iter().any(|w| lexed.is_keyword(term.start + 1, w));
+            if term.len() == 1 || (term.len() == 2 && direction) {
+                let position = digits.parse::<usize>().unwrap_or(0);
+                let before = items.get(..position.min(items.len())).unwrap_or_default();
+                let unclear = before.iter().any(|i| i.wildcard) && items.iter().any(|i| !i.calls.is_empty());
+                if unclear || before.last().is_some_and(|i| !i.calls.is_empty()) {
+                    return refusal();
+                }
+            }
+        }
+        for at in term {
+            let Some(sqlparser::tokenizer::Token::Word(word)) = lexed.token(at) else { continue };
+            let predicted = items.iter().filter(|i| !i.calls.is_empty());
+            for item in predicted {
+                let name = item.alias.as_deref().unwrap_or_else(|| lexed.text_of(&item.expression));
+                if name.eq_ignore_ascii_case(&word.value) {
+                    return refusal();
+                }
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,19 @@
+//! Stream plans: one query block whose rows are passed on with predicted cells put in.
+
+mod analysis;
+mod items;
+mod predicate;
+mod structure;
+mod texts;
+
+pub use analysis::{Cell, Conjunct, Prediction, StreamSelect};
+pub use predicate::{Comparison, ScoreTest};
+pub use texts::{CELL_MARK, ClassQuery, InputText, Pushdown, PushdownChoices};
+
+/// Most classes a task may have where an expression over its prediction also reads columns:
+/// such an expression is evaluated by the store for each class and row, and a condition's
+/// outcomes are one bit each of a BIGINT.
+pub const CLASSES_PER_ROW_MAX: usize = 63;
+
+#[cfg(test)]
+mod tests;

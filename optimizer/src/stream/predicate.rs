@@ -1,0 +1,146 @@
+//! Conditions on a score: `predict_proba(...) > 0.8` and its like, decided by number.
+
+use std::ops::Range;
+
+use sqlparser::tokenizer::Token;
+
+use crate::sql::expression::{Dependence, dependence};
+use crate::sql::text::Lexed;
+
+/// How a score is compared with a constant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// `=`
+    Equal,
+    /// `<>`, `!=`
+    NotEqual,
+    /// `<`
+    Less,
+    /// `<=`
+    LessOrEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterOrEqual,
+}
+
+impl Comparison {
+    /// Whether `score <comparison> constant` is true; a NULL on either side never is.
+    pub fn holds(self, score: Option<f64>, constant: Option<f64>) -> bool {
+        let (Some(score), Some(constant)) = (score, constant) else {
+            return false;
+        };
+        match self {
+            Self::Equal => score == constant,
+            Self::NotEqual => score != constant,
+            Self::Less => score < constant,
+            Self::LessOrEqual => score <= constant,
+            Self::Greater => score > constant,
+            Self::GreaterOrEqual => score >= constant,
+        }
+    }
+
+    fn of(token: &Token) -> Option<Self> {
+        Some(match token {
+            Token::Eq => Self::Equal,
+            Token::Neq => Self::NotEqual,
+            Token::Lt => Self::Less,
+            Token::LtEq => Self::LessOrEqual,
+            Token::Gt => Self::Greater,
+            Token::GtEq => Self::GreaterOrEqual,
+            _ => return None,
+        })
+    }
+
+    fn mirrored(self) -> Self {
+        match self {
+            Self::Less => Self::Greater,
+            Self::LessOrEqual => Self::GreaterOrEqual,
+            Self::Greater => Self::Less,
+            Self::GreaterOrEqual => Self::LessOrEqual,
+            same => same,
+        }
+    }
+}
+
+/// A condition on one score.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ScoreTest {
+    /// `IS NULL` (true) or `IS NOT NULL` (false).
+    IsNull(bool),
+    /// All comparisons hold; each names its constant by position in the statement's constants.
+    Compare(Vec<(Comparison, usize)>),
+}
+
+/// Reads the conjunct `range`, whose only call is at `call`, as a test of a score. Constants
+/// (lexeme ranges) are appended to `constants`. `None`: it is of another form.
+pub(crate) fn score_test(
+    lexed: &Lexed<'_>,
+    range: Range<usize>,
+    call: &Range<usize>,
+    constants: &mut Vec<Range<usize>>,
+) -> Option<ScoreTest> {
+    let range = without_parentheses(lexed, range);
+    let is_constant = |r: &Range<usize>| {
+        !r.is_empty()
+            && matches!(dependence(lexed, r.clone(), &[]), Ok(Dependence::Prediction))
+            && !r.clone().any(|at| Comparison::of_token(lexed, at).is_some() || is_logic(lexed, at))
+    };
+    if range.start == call.start {
+        let rest = call.end..range.end;
+        if lexed.is_keyword(rest.start, "IS") && lexed.is_keyword(rest.end - 1, "NULL") {
+            return match rest.len() {
+                2 => Some(ScoreTest::IsNull(true)),
+                3 if lexed.is_keyword(rest.start + 1, "NOT") => Some(ScoreTest::IsNull(false)),
+                _ => None,
+            };
+        }
+        if lexed.is_keyword(rest.start, "BETWEEN") {
+            let and = (rest.start..rest.end).find(|&at| lexed.is_keyword(at, "AND"))?;
+            let (low, high) = (rest.start + 1..and, and + 1..rest.end);
+            if !is_constant(&low) || !is_constant(&high) {
+                return None;
+            }
+            constants.extend([low, high]);
+            let last = constants.len() - 1;
+            return Some(ScoreTest::Compare(vec![
+                (Comparison::GreaterOrEqual, last - 1),
+                (Comparison::LessOrEqual, last),
+            ]));
+        }
+        let comparison = Comparison::of_token(lexed, rest.start)?;
+        let constant = rest.start + 1..rest.end;
+        is_constant(&constant).then(|| constants.push(constant))?;
+        return Some(ScoreTest::Compare(vec![(comparison, constants.len() - 1)]));
+    }
+    if range.end == call.end && call.start > range.start + 1 {
+        let comparison = Comparison::of_token(lexed, call.start - 1)?.mirrored();
+        let constant = range.start..call.start - 1;
+        is_constant(&constant).then(|| constants.push(constant))?;
+        return Some(ScoreTest::Compare(vec![(comparison, constants.len() - 1)]));
+    }
+    None
+}
+
+impl Comparison {
+    fn of_token(lexed: &Lexed<'_>, at: usize) -> Option<Self> {
+        lexed.token(at).and_then(Self::of)
+    }
+}
+
+/// Words that would bind the comparison into something larger.
+fn is_logic(lexed: &Lexed<'_>, at: usize) -> bool {
+    ["AND", "OR", "XOR", "NOT", "IS", "IN", "LIKE", "BETWEEN", "REGEXP", "RLIKE", "CASE"]
+        .iter()
+        .any(|w| lexed.is_keyword(at, w))
+        || matches!(lexed.token(at), Some(Token::Overlap | Token::StringConcat | Token::Spaceship))
+}
+
+fn without_parentheses(lexed: &Lexed<'_>, mut range: Range<usize>) -> Range<usize> {
+    while matches!(lexed.token(range.start), Some(Token::LParen))
+        && lexed.after_closing(range.start) == Some(range.end)
+    {
+        range = range.start + 1..range.end - 1;
+    }
+    range
+}

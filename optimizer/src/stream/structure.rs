@@ -1,0 +1,67 @@
+//! What sqlparser makes of a query block: the gate that every stream plan passes.
+
+use std::ops::Range;
+
+use sqlparser::ast::{BinaryOperator, Expr, SelectItem, SetExpr, Statement};
+use sqlparser::parser::Parser;
+
+use crate::refusal::Refusal;
+use crate::sql::text::{Lexed, StoreDialect};
+
+/// Depth of nesting at which parsing gives up.
+const RECURSION_MAX: usize = 64;
+
+/// The shape of the block as parsed.
+#[derive(Debug)]
+pub(crate) struct Structure {
+    /// One per element of the select list.
+    pub(crate) items: Vec<ItemShape>,
+    /// Number of conditions joined by the outermost ANDs.
+    pub(crate) conjuncts: usize,
+}
+
+#[derive(Debug)]
+pub(crate) enum ItemShape {
+    Wildcard,
+    Expression,
+    /// The lexeme of the alias and its value.
+    Aliased(usize, String),
+}
+
+/// Parses the lexemes `body`; refuses what is not one SELECT block.
+pub(crate) fn parse(lexed: &Lexed<'_>, body: Range<usize>) -> Result<Structure, Refusal> {
+    let dialect = StoreDialect::new(lexed.mode);
+    let parsed = Parser::new(&dialect)
+        .with_recursion_limit(RECURSION_MAX)
+        .with_tokens_with_locations(lexed.parser_tokens(body))
+        .parse_statements()
+        .map_err(|e| Refusal::unsupported(format_args!("this syntax in a statement with predictions ({e})")))?;
+    let [Statement::Query(query)] = parsed.as_slice() else {
+        return Err(Refusal::unsupported("predictions in this kind of statement"));
+    };
+    let SetExpr::Select(select) = query.body.as_ref() else {
+        return Err(Refusal::unsupported("predictions in UNION, INTERSECT, EXCEPT or VALUES"));
+    };
+    let items = select.projection.iter().map(|item| shape(lexed, item)).collect::<Result<_, _>>()?;
+    let conjuncts = select.selection.as_ref().map_or(0, count_conjuncts);
+    Ok(Structure { items, conjuncts })
+}
+
+fn shape(lexed: &Lexed<'_>, item: &SelectItem) -> Result<ItemShape, Refusal> {
+    match item {
+        SelectItem::UnnamedExpr(_) => Ok(ItemShape::Expression),
+        SelectItem::ExprWithAlias { alias, .. } => lexed
+            .lexeme_at(alias.span.start)
+            .map(|at| ItemShape::Aliased(at, alias.value.clone()))
+            .ok_or_else(|| Refusal::unsupported("this alias in a statement with predictions")),
+        SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => Ok(ItemShape::Wildcard),
+        SelectItem::ExprWithAliases { .. } => Err(Refusal::unsupported("several aliases of one column")),
+    }
+}
+
+fn count_conjuncts(condition: &Expr) -> usize {
+    match condition {
+        Expr::BinaryOp { left, op: BinaryOperator::And, right } => count_conjuncts(left) + count_conjuncts(right),
+        _ => 1,
+    }
+}

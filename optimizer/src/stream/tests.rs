@@ -1,0 +1,182 @@
+//! Statements and what a stream plan makes of them.
+
+use super::*;
+use crate::fixture::catalog;
+use crate::sql::text::LexMode;
+use crate::statement::PredictStatement;
+
+fn with<T>(text: &str, check: impl FnOnce(&StreamSelect<'_, '_>) -> T) -> T {
+    let catalog = catalog();
+    let statement =
+        PredictStatement::read(text, LexMode::default(), "ml", &catalog).expect("reads").expect("has a call");
+    check(&statement.stream().unwrap_or_else(|r| panic!("{text}: {r}")))
+}
+
+fn refusal(text: &str) -> String {
+    let catalog = catalog();
+    match PredictStatement::read(text, LexMode::default(), "ml", &catalog) {
+        Err(r) => r.message,
+        Ok(s) => s.expect("has a call").stream().expect_err(text).message,
+    }
+}
+
+fn push_all(select: &StreamSelect<'_, '_>) -> Pushdown {
+    let inputs = vec![Some(InputText::AsIs); select.input_count()];
+    let filtered = select.conjuncts().len() > 0;
+    select.pushdown(&PushdownChoices { inputs: &inputs, impossible: false, rows_filtered: filtered })
+}
+
+#[test]
+fn native_parts_are_pushed_and_predicted_ones_kept() {
+    let text = "SELECT id, ml.predict('t', img) AS c, price*2 FROM p JOIN q USING (id) \
+                WHERE price < 5 AND ml.t(img) IN ('cat','dog') AND city = 'Delft' ORDER BY price DESC LIMIT 3 OFFSET 1";
+    with(text, |s| {
+        assert_eq!(s.predictions().len(), 1, "both spellings are one prediction");
+        assert_eq!(s.cells().collect::<Vec<_>>(), [Cell::PerClass(0)]);
+        assert_eq!(s.cell_names().collect::<Vec<_>>(), ["c"]);
+        assert_eq!(s.conjuncts().cloned().collect::<Vec<_>>(), [Conjunct::PerClass(0)]);
+        let p = push_all(s);
+        assert_eq!(
+            p.text.sql,
+            "SELECT id, NULL, price*2, img AS `ml hidden 0` FROM p JOIN q USING (id) \
+             WHERE (price < 5) AND (city = 'Delft') ORDER BY price DESC"
+        );
+        assert!(!p.limit_pushed && p.hidden == 1);
+        assert_eq!(
+            s.describe(true).sql,
+            "SELECT id, `ml`.`t`(img) AS `ml cell 0`, price*2, img AS `ml input 0` FROM p JOIN q USING (id) \
+             WHERE price < 5 AND `ml`.`t`(img) IN ('cat','dog') AND city = 'Delft' ORDER BY price DESC LIMIT 3 OFFSET 1"
+        );
+        let q = s.class_query(0).expect("needed");
+        assert_eq!(
+            q.text.sql,
+            "SELECT ELT(`ml classes`.`k`, _utf8mb4'cat', _utf8mb4'dog', _utf8mb4'bag'), \
+             IF((ELT(`ml classes`.`k`, _utf8mb4'cat', _utf8mb4'dog', _utf8mb4'bag') IN ('cat','dog')) IS TRUE, '1', '0') \
+             FROM (SELECT 0 AS `k` UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3) AS `ml classes` \
+             ORDER BY `ml classes`.`k`"
+        );
+    });
+}
+
+#[test]
+fn without_a_predicted_condition_the_store_limits() {
+    with("SELECT *, ml.t(img) FROM p WHERE a BETWEEN 1 AND 2 LIMIT 2, ?", |s| {
+        let p = push_all(s);
+        assert_eq!(p.text.sql, "SELECT *, NULL, img AS `ml hidden 0` FROM p WHERE (a BETWEEN 1 AND 2) LIMIT 2, ?");
+        assert_eq!(p.text.parameters, [0]);
+        assert!(p.limit_pushed);
+    });
+}
+
+#[test]
+fn expressions_over_columns_get_a_value_a_class() {
+    with("SELECT ml.t(img) = label FROM p WHERE price < 3 OR ml.t(img) = 'cat'", |s| {
+        assert_eq!(s.cells().collect::<Vec<_>>(), [Cell::PerRow(0)]);
+        let p = push_all(s);
+        assert_eq!((p.cells.clone(), p.conjuncts.clone(), p.hidden), (vec![Some(1)], vec![Some(5)], 6));
+        assert!(p.text.sql.contains("ELT(0, _utf8mb4'cat', _utf8mb4'dog', _utf8mb4'bag') = label AS `ml hidden 1`"));
+        assert!(p.text.sql.contains("IS TRUE) << 3) AS UNSIGNED)"), "{}", p.text.sql);
+    });
+}
+
+#[test]
+fn scores_are_compared_with_constants() {
+    let text = "SELECT ml.predict_proba('t', 'dog', img) FROM p WHERE 0.5 <= ml.predict_proba('t','cat',img) \
+                AND ml.predict_proba('t','cat',img) BETWEEN 0.1 AND ? AND ml.predict_proba('t','bag',img) IS NOT NULL";
+    with(text, |s| {
+        assert_eq!(s.cells().collect::<Vec<_>>(), [Cell::Score(0, 1)]);
+        let tests: Vec<_> = s.conjuncts().cloned().collect();
+        assert_eq!(
+            tests,
+            [
+                Conjunct::Score(0, 0, ScoreTest::Compare(vec![(Comparison::GreaterOrEqual, 0)])),
+                Conjunct::Score(
+                    0,
+                    0,
+                    ScoreTest::Compare(vec![(Comparison::GreaterOrEqual, 1), (Comparison::LessOrEqual, 2)])
+                ),
+                Conjunct::Score(0, 2, ScoreTest::IsNull(false)),
+            ]
+        );
+        let constants = s.constants_query().expect("some");
+        assert_eq!(constants.sql, "SELECT CONCAT((0.5)+0e0), CONCAT((0.1)+0e0), CONCAT((?)+0e0)");
+        assert_eq!(constants.parameters, [0]);
+    });
+}
+
+#[test]
+fn a_statement_without_tables_works() {
+    with("SELECT ml.predict('m', '/a.png')", |s| {
+        assert_eq!(push_all(s).text.sql, "SELECT NULL, '/a.png' AS `ml hidden 0`");
+        assert_eq!(s.predictions()[0].model.as_ref().map(|m| m.name.as_str()), Some("m"));
+    });
+}
+
+#[test]
+fn sub_queries_without_calls_and_index_hints_pass() {
+    with("SELECT ml.t(i) FROM p USE INDEX FOR ORDER BY (k) WHERE id IN (SELECT MAX(id) FROM q GROUP BY z)", |s| {
+        assert!(push_all(s).text.sql.contains("FOR ORDER BY (k) WHERE (id IN (SELECT MAX(id) FROM q GROUP BY z))"));
+    });
+    with("WITH w AS (SELECT 1 AS id) SELECT ml.t(i) FROM p JOIN w USING (id)", |s| {
+        assert!(push_all(s).text.sql.starts_with("WITH w AS (SELECT 1 AS id) SELECT NULL,"));
+    });
+}
+
+#[test]
+fn what_is_not_supported_is_named() {
+    for (text, named) in [
+        ("SELECT COUNT(*) FROM p WHERE ml.t(i) = 'cat'", "COUNT()"),
+        ("SELECT ml.t(i), COUNT(*) FROM p GROUP BY 1", "GROUP BY"),
+        ("SELECT DISTINCT ml.t(i) FROM p", "DISTINCT"),
+        ("SELECT id FROM p ORDER BY ml.t(i)", "ORDER BY"),
+        ("SELECT ml.t(i) AS c FROM p ORDER BY c", "ORDER BY a prediction"),
+        ("SELECT ml.t(i) FROM p ORDER BY 1 DESC", "ORDER BY a prediction"),
+        ("SELECT id FROM p JOIN q ON ml.t(p.i) = q.c", "FROM (ON"),
+        ("SELECT id FROM (SELECT id, ml.t(i) AS c FROM p) AS x", "FROM"),
+        ("SELECT id FROM p WHERE id IN (SELECT id FROM q WHERE ml.t(i)='cat')", "sub-query"),
+        ("SELECT (SELECT ml.t(i) FROM q LIMIT 1) FROM p", "sub-query"),
+        ("SELECT ml.t(i) FROM p UNION SELECT 'x'", "UNION"),
+        ("UPDATE p SET c = ml.t(i)", "UPDATE"),
+        ("INSERT INTO r SELECT ml.t(i) FROM p", "INSERT"),
+        ("SELECT ml.t(i) FROM p FOR UPDATE", "FOR UPDATE"),
+        ("SELECT ml.t(i) INTO @x FROM p", "INTO"),
+        ("SELECT ROW_NUMBER() OVER (ORDER BY id), ml.t(i) FROM p", "window"),
+        ("SELECT ml.t(i) FROM p HAVING 1", "HAVING"),
+        ("SELECT ml.t(ml.t(i)) FROM p", "within the arguments"),
+        ("SELECT CONCAT(ml.t(i), ml.t(j)) FROM p", "several different predictions"),
+        ("SELECT ROUND(ml.predict_proba('t','cat',i), 2) FROM p", "an expression over predict_proba"),
+        ("SELECT id FROM p WHERE ml.predict_proba('t','cat',i) > price", "compare it with a constant"),
+        ("SELECT IF(ml.t(i)='cat', SLEEP(1), id) FROM p", "SLEEP()"),
+        ("SELECT IF(ml.t(i)='cat', app.f(1), id) FROM p", "f()"),
+        ("SELECT @x := ml.t(i) FROM p", "assignments"),
+        ("SELECT ml.t(i); SELECT 2", "several statements"),
+        ("SELECT ml.predict(?, i) FROM p", "a parameter as the task"),
+        ("(SELECT ml.t(i) FROM p)", "parenthesised"),
+        ("SELECT /*!50000 ml.t(i) */ FROM p", "executable comments"),
+        ("EXPLAIN FORMAT=JSON SELECT ml.t(i) FROM p", "EXPLAIN FORMAT"),
+        ("SELECT ml.has('t','cat',i) FROM p", "ml.has()"),
+    ] {
+        let message = refusal(text);
+        assert!(message.contains(named), "{text}: {message}");
+    }
+}
+
+#[test]
+fn wrong_arguments_are_named() {
+    let catalog = catalog();
+    for (text, code) in [
+        ("SELECT ml.predict('t') FROM p", 1318),
+        ("SELECT ml.t(a, b) FROM p", 1318),
+        ("SELECT ml.predict('nope', i) FROM p", 1305),
+        ("SELECT ml.predict('m@7', i) FROM p", 1305),
+        ("SELECT ml.predict_proba('t','fox',i) FROM p", 1525),
+        ("SELECT ml.predict(1, i) FROM p", 1210),
+    ] {
+        let refusal = PredictStatement::read(text, LexMode::default(), "ml", &catalog).expect_err(text);
+        assert_eq!(refusal.code, code, "{text}: {refusal}");
+    }
+    for text in ["SELECT ml.version() FROM p", "SELECT ml.t FROM ml", "SELECT 'ml.t(i)'", "SELECT x.ml.t(1)"] {
+        let read = PredictStatement::read(text, LexMode::default(), "ml", &catalog).expect(text);
+        assert!(read.is_none(), "{text}");
+    }
+}

@@ -1,0 +1,293 @@
+//! The statements that a stream plan sends to the store, spliced from the client's text.
+
+use std::ops::Range;
+
+use super::analysis::{Cell, Conjunct, StreamSelect};
+use crate::sql::calls;
+use crate::sql::fragment::{Fragment, Splice, quote_string, splice};
+
+/// Column names of predicted cells in the described statement start with this.
+pub const CELL_MARK: &str = "ml cell ";
+
+/// How an input column is fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputText {
+    /// As it is: bytes, or text that the session receives in UTF-8 anyway.
+    AsIs,
+    /// Converted to UTF-8, as text of a session with another result character set.
+    Utf8,
+}
+
+/// What pushing the statement down depends on besides its text.
+#[derive(Debug, Clone)]
+pub struct PushdownChoices<'c> {
+    /// For each input: not fetched (`None`), or how.
+    pub inputs: &'c [Option<InputText>],
+    /// No class passes the conditions: no row is asked for.
+    pub impossible: bool,
+    /// Conditions to be left out, since every class passes them or they are decided per class.
+    pub rows_filtered: bool,
+}
+
+/// The statement that the store runs, and where its hidden columns stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pushdown {
+    /// The text.
+    pub text: Fragment,
+    /// Number of columns after the visible ones.
+    pub hidden: usize,
+    /// For each input its hidden column (from 0), if it is fetched.
+    pub inputs: Vec<Option<usize>>,
+    /// For each cell of kind [`Cell::PerRow`] the first of its hidden columns: one for NULL, then
+    /// one a class.
+    pub cells: Vec<Option<usize>>,
+    /// For each conjunct of kind [`Conjunct::PerRow`] its hidden column: bit 0 for NULL, bit n
+    /// for class n.
+    pub conjuncts: Vec<Option<usize>>,
+    /// LIMIT and OFFSET were left to the store.
+    pub limit_pushed: bool,
+}
+
+/// A statement that evaluates expressions over a prediction once for each class.
+///
+/// It answers a row for NULL and then one for each class in order; the columns are the cells
+/// named here, then the conjuncts as `'1'` or `'0'`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClassQuery {
+    /// The text.
+    pub text: Fragment,
+    /// Positions in [`StreamSelect::cells`].
+    pub cells: Vec<usize>,
+    /// Positions in [`StreamSelect::conjuncts`].
+    pub conjuncts: Vec<usize>,
+}
+
+impl StreamSelect<'_, '_> {
+    /// The statement over typed stubs, for the store to check and describe. Predicted cells are
+    /// named [`CELL_MARK`] and their position; with `inputs`, each input follows as a column.
+    pub fn describe(&self, inputs: bool) -> Fragment {
+        let statement = self.statement;
+        let stubs = calls::stub_splices(&statement.lexed, statement.schema, &statement.calls);
+        let mut out = self.head();
+        for (i, item) in self.items.iter().enumerate() {
+            out.push(if i > 0 { ", " } else { "" });
+            match self.cells.iter().position(|(of, _)| *of == i) {
+                Some(cell) => out
+                    .push_fragment(&splice(&statement.lexed, item.expression.clone(), &stubs))
+                    .push(&format!(" AS `{CELL_MARK}{cell}`")),
+                None => out.push_fragment(&self.copy(&item.all)),
+            };
+        }
+        if inputs {
+            for (i, input) in self.inputs.iter().enumerate() {
+                out.push(", ").push_fragment(&self.copy(input)).push(&format!(" AS `ml input {i}`"));
+            }
+        }
+        out.push(" ").push_fragment(&self.copy(&self.clauses.from));
+        if !self.clauses.condition.is_empty() {
+            out.push(" WHERE ").push_fragment(&splice(&statement.lexed, self.clauses.condition.clone(), &stubs));
+        }
+        self.push_order(&mut out);
+        self.push_limit(&mut out);
+        out
+    }
+
+    /// The query over the classes of `prediction`; `None` where nothing depends on them.
+    pub fn class_query(&self, prediction: usize) -> Option<ClassQuery> {
+        let cells: Vec<usize> = positions(self.cells(), &Cell::PerClass(prediction));
+        let conjuncts: Vec<usize> = positions(self.conjuncts().cloned(), &Conjunct::PerClass(prediction));
+        if cells.is_empty() && conjuncts.is_empty() {
+            return None;
+        }
+        let over_classes = |range: &Range<usize>| self.over(range, "`ml classes`.`k`");
+        let mut text = Fragment::plain("SELECT ");
+        let mut separator = "";
+        for item in cells.iter().filter_map(|&c| self.items.get(self.cells.get(c)?.0)) {
+            text.push(separator).push_fragment(&over_classes(&item.expression));
+            separator = ", ";
+        }
+        for (range, _) in conjuncts.iter().filter_map(|&c| self.predicted.get(c)) {
+            text.push(separator).push("IF((").push_fragment(&over_classes(range)).push(") IS TRUE, '1', '0')");
+            separator = ", ";
+        }
+        text.push(" FROM (SELECT 0 AS `k`");
+        for k in 1..=self.class_count(prediction) {
+            text.push(&format!(" UNION ALL SELECT {k}"));
+        }
+        text.push(") AS `ml classes` ORDER BY `ml classes`.`k`");
+        Some(ClassQuery { text, cells, conjuncts })
+    }
+
+    /// A statement that answers one row: the constants that scores are compared with, as decimal
+    /// text of doubles. `None` where there are none.
+    pub fn constants_query(&self) -> Option<Fragment> {
+        if self.constants.is_empty() {
+            return None;
+        }
+        let mut text = Fragment::plain("SELECT ");
+        for (i, constant) in self.constants.iter().enumerate() {
+            text.push(if i > 0 { ", CONCAT((" } else { "CONCAT((" });
+            text.push_fragment(&self.copy(constant)).push(")+0e0)");
+        }
+        Some(text)
+    }
+
+    /// The statement that the store runs: native parts as they are, NULL in place of predicted
+    /// cells, and what the predictions need in hidden columns at the end.
+    pub fn pushdown(&self, choices: &PushdownChoices<'_>) -> Pushdown {
+        let mut text = self.head();
+        for (i, item) in self.items.iter().enumerate() {
+            text.push(if i > 0 { ", " } else { "" });
+            match self.cells.iter().any(|(of, _)| *of == i) {
+                true => text.push("NULL"),
+                false => text.push_fragment(&self.copy(&item.all)),
+            };
+        }
+        let mut hidden = Hidden { text: &mut text, count: 0 };
+        let inputs = self.push_inputs(&mut hidden, choices.inputs);
+        let cells = self.cells.iter().map(|(item, cell)| self.push_cell(&mut hidden, *item, *cell)).collect();
+        let conjuncts = self
+            .predicted
+            .iter()
+            .map(|(range, conjunct)| match conjunct {
+                Conjunct::PerRow(p) => Some(hidden.push(&self.outcome_bits(range, *p))),
+                _ => None,
+            })
+            .collect();
+        let hidden = hidden.count;
+        self.push_from(&mut text, choices.impossible);
+        self.push_order(&mut text);
+        let limit_pushed = !choices.rows_filtered;
+        if limit_pushed {
+            self.push_limit(&mut text);
+        }
+        Pushdown { text, hidden, inputs, cells, conjuncts, limit_pushed }
+    }
+
+    fn push_inputs(&self, hidden: &mut Hidden<'_>, wanted: &[Option<InputText>]) -> Vec<Option<usize>> {
+        self.inputs
+            .iter()
+            .zip(wanted)
+            .map(|(range, how)| {
+                let input = self.copy(range);
+                how.map(|how| match how {
+                    InputText::AsIs => hidden.push(&input),
+                    InputText::Utf8 => {
+                        let mut cast = Fragment::plain("CAST(CONVERT(");
+                        cast.push_fragment(&input).push(" USING utf8mb4) AS BINARY)");
+                        hidden.push(&cast)
+                    }
+                })
+            })
+            .collect()
+    }
+
+    fn push_cell(&self, hidden: &mut Hidden<'_>, item: usize, cell: Cell) -> Option<usize> {
+        let (Cell::PerRow(prediction), Some(item)) = (cell, self.items.get(item)) else {
+            return None;
+        };
+        let first = hidden.count;
+        for k in 0..=self.class_count(prediction) {
+            hidden.push(&self.over(&item.expression, &k.to_string()));
+        }
+        Some(first)
+    }
+
+    /// FROM and WHERE: native conditions as they are; a condition over columns and a prediction
+    /// keeps the rows that some class passes.
+    fn push_from(&self, text: &mut Fragment, impossible: bool) {
+        let mut conditions: Vec<Fragment> = self.native.iter().map(|r| self.copy(r)).collect();
+        for (range, conjunct) in &self.predicted {
+            if let Conjunct::PerRow(p) = conjunct {
+                conditions.push(self.outcome_bits(range, *p));
+            }
+        }
+        if impossible {
+            conditions.push(Fragment::plain("FALSE"));
+        }
+        match self.clauses.from.is_empty() {
+            true if conditions.is_empty() => {}
+            true => {
+                text.push(" FROM DUAL");
+            }
+            false => {
+                text.push(" ").push_fragment(&self.copy(&self.clauses.from));
+            }
+        }
+        for (i, condition) in conditions.iter().enumerate() {
+            text.push(if i == 0 { " WHERE (" } else { " AND (" }).push_fragment(condition).push(")");
+        }
+    }
+
+    /// Bit k is set if the condition is true where the prediction is class k (0: NULL).
+    fn outcome_bits(&self, range: &Range<usize>, prediction: usize) -> Fragment {
+        let mut bits = Fragment::plain("CAST(");
+        for k in 0..=self.class_count(prediction) {
+            bits.push(if k > 0 { " | " } else { "" }).push("(((").push_fragment(&self.over(range, &k.to_string()));
+            bits.push(&format!(") IS TRUE) << {k})"));
+        }
+        bits.push(" AS UNSIGNED)");
+        bits
+    }
+
+    /// The expression with each call replaced by the class name that the SQL `code` selects.
+    fn over(&self, range: &Range<usize>, code: &str) -> Fragment {
+        let calls = self.statement.calls.iter().filter(|c| c.range.start >= range.start && c.range.end <= range.end);
+        let splices: Vec<Splice> = calls
+            .map(|call| {
+                let mut elt = Fragment::plain(format!("ELT({code}"));
+                for class in &call.task.classes {
+                    elt.push(", ").push(&quote_string(class));
+                }
+                elt.push(")");
+                (call.range.clone(), elt)
+            })
+            .collect();
+        splice(&self.statement.lexed, range.clone(), &splices)
+    }
+
+    fn class_count(&self, prediction: usize) -> usize {
+        self.predictions.get(prediction).map_or(0, |p| p.task.classes.len())
+    }
+
+    fn copy(&self, range: &Range<usize>) -> Fragment {
+        splice(&self.statement.lexed, range.clone(), &[])
+    }
+
+    fn head(&self) -> Fragment {
+        let mut head = self.copy(&self.clauses.head);
+        head.push(" ");
+        head
+    }
+
+    fn push_order(&self, text: &mut Fragment) {
+        if !self.clauses.order.is_empty() {
+            text.push(" ").push_fragment(&self.copy(&self.clauses.order));
+        }
+    }
+
+    fn push_limit(&self, text: &mut Fragment) {
+        if !self.clauses.limit.is_empty() {
+            text.push(" LIMIT ").push_fragment(&self.copy(&self.clauses.limit));
+        }
+    }
+}
+
+/// Appends hidden columns to a select list.
+struct Hidden<'t> {
+    text: &'t mut Fragment,
+    count: usize,
+}
+
+impl Hidden<'_> {
+    /// Returns the position of the column.
+    fn push(&mut self, expression: &Fragment) -> usize {
+        self.text.push(", ").push_fragment(expression).push(&format!(" AS `ml hidden {}`", self.count));
+        self.count += 1;
+        self.count - 1
+    }
+}
+
+fn positions<T: PartialEq>(all: impl Iterator<Item = T>, wanted: &T) -> Vec<usize> {
+    all.enumerate().filter(|(_, t)| t == wanted).map(|(i, _)| i).collect()
+}
