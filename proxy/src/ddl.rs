@@ -1,0 +1,395 @@
+//! Runs catalog statements: `CREATE`/`DROP` of tasks and models by the service account, `SHOW` as
+//! plain SELECTs for the user's own session.
+//!
+//! The user's right to change the catalog is the right to change its tables. The lane has the
+//! user's session prepare [`rights_probe`] (which the store refuses with error 1142 where the
+//! right is missing) and calls [`run`] only then.
+
+use std::future::Future;
+
+use predictsql_catalog::store::{self, NewModel, NewTask, SchemaName, StoreError};
+use predictsql_catalog::{
+    Model, OptionError, Snapshot, Task, TaskInput, TaskKind, check_classes, check_name,
+    model_definition, model_options, task_definition, task_slack_points,
+};
+use predictsql_executor::{Executor, ModelError, ModelFile};
+use predictsql_optimizer::ddl::{CatalogStatement, CreateModel, CreateTask, DdlError, ShowFilter};
+
+use crate::account::{AccountError, ServiceAccount};
+use crate::error::SqlError;
+
+/// Longest URI of a model, in bytes.
+const URI_BYTES_MAX: usize = 4096;
+
+/// Longest version label, in characters.
+const VERSION_CHARS_MAX: usize = 60;
+
+/// Reads and runs a model's file once; everything wrong with it is an error.
+pub trait Inspect {
+    /// What [`Executor::inspect`] does.
+    fn inspect(
+        &self,
+        uri: &str,
+        options: &predictsql_catalog::ModelOptions,
+    ) -> impl Future<Output = Result<ModelFile, ModelError>>;
+}
+
+impl Inspect for Executor {
+    fn inspect(
+        &self,
+        uri: &str,
+        options: &predictsql_catalog::ModelOptions,
+    ) -> impl Future<Output = Result<ModelFile, ModelError>> {
+        Executor::inspect(self, uri, options)
+    }
+}
+
+/// What a catalog statement runs with.
+#[derive(Clone, Copy)]
+pub struct DdlContext<'a, I> {
+    /// Who writes.
+    pub account: &'a ServiceAccount,
+    /// Who checks model files.
+    pub inspector: &'a I,
+    /// Account of the user, `user@host`, for `created_by`.
+    pub user: &'a str,
+}
+
+/// The answer to a statement that changed the catalog, or found it as wished.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DdlAnswer {
+    /// For the OK packet: models dropped, else 0.
+    pub affected_rows: u64,
+    /// Notes for SHOW WARNINGS.
+    pub notes: Vec<DdlNote>,
+}
+
+/// One row of SHOW WARNINGS at level `Note`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DdlNote {
+    /// MySQL error number.
+    pub code: u16,
+    /// Text for the user.
+    pub message: String,
+}
+
+impl DdlAnswer {
+    fn note(error: SqlError) -> Self {
+        let note = DdlNote { code: error.code, message: error.message };
+        Self { affected_rows: 0, notes: vec![note] }
+    }
+}
+
+impl From<DdlError> for SqlError {
+    fn from(error: DdlError) -> Self {
+        Self::new(error.code, error.sqlstate, error.message)
+    }
+}
+
+impl From<OptionError> for SqlError {
+    /// 1525 (HY000) for a wrong value or unknown class, 1064 for an unknown or missing option.
+    fn from(error: OptionError) -> Self {
+        match error {
+            OptionError::Unknown { .. } | OptionError::Missing { .. } => {
+                Self::new(1064, "42000", error.to_string())
+            }
+            _ => Self::wrong_value(error.to_string()),
+        }
+    }
+}
+
+impl From<&ModelError> for SqlError {
+    /// | cause | code | SQLSTATE |
+    /// |---|---|---|
+    /// | ONNX Runtime missing | 1126 cannot open library | HY000 |
+    /// | outside the roots, larger than the limit | 1290 an option prevents it | HY000 |
+    /// | not found | 1017 | HY000 |
+    /// | cannot be read | 1024 | HY000 |
+    /// | damaged, or not the file that was created | 1033 | HY000 |
+    /// | unsupported operator | 1235 | 42000 |
+    /// | stopping, or the loading thread died | 1317 interrupted | 70100 |
+    /// | ONNX Runtime failed otherwise | 1105 | HY000 |
+    /// | URI, shapes, types, labels, values | 1525 wrong value | HY000 |
+    fn from(error: &ModelError) -> Self {
+        let (code, sqlstate) = match error {
+            ModelError::LibraryMissing { .. } => (1126, "HY000"),
+            ModelError::OutsideRoots { .. } | ModelError::TooLarge { .. } => (1290, "HY000"),
+            ModelError::NotFound { .. } => (1017, "HY000"),
+            ModelError::Unreadable { .. } => (1024, "HY000"),
+            ModelError::Corrupt { .. } | ModelError::Changed { .. } => (1033, "HY000"),
+            ModelError::UnsupportedOperator { .. } => (1235, "42000"),
+            ModelError::Interrupted { .. } => (1317, "70100"),
+            ModelError::Runtime { .. } => (1105, "HY000"),
+            _ => (1525, "HY000"),
+        };
+        Self::new(code, sqlstate, error.to_string())
+    }
+}
+
+/// A statement that needs the same right as `statement`: prepared on the user's session, and never
+/// executed, it is refused with 1142 where the right is missing. `None` for SHOW, whose SELECT
+/// the store checks itself.
+pub fn rights_probe(statement: &CatalogStatement, schema: &SchemaName) -> Option<String> {
+    match statement {
+        CatalogStatement::CreateTask(_) => {
+            Some(format!("INSERT INTO `{schema}`.`tasks` (`name`) VALUES ('')"))
+        }
+        CatalogStatement::CreateModel(_) => {
+            Some(format!("INSERT INTO `{schema}`.`models` (`name`) VALUES ('')"))
+        }
+        CatalogStatement::DropTask { .. } => {
+            Some(format!("DELETE FROM `{schema}`.`tasks` WHERE `name` = ''"))
+        }
+        CatalogStatement::DropModel { .. } => {
+            Some(format!("DELETE FROM `{schema}`.`models` WHERE `name` = ''"))
+        }
+        CatalogStatement::ShowTasks { .. }
+        | CatalogStatement::ShowModels { .. }
+        | CatalogStatement::ShowCreateTask { .. }
+        | CatalogStatement::ShowCreateModel { .. } => None,
+    }
+}
+
+/// The SELECT that answers a SHOW on the user's own session, with the user's own rights. `None`
+/// for statements that change the catalog.
+pub fn as_select(statement: &CatalogStatement, schema: &SchemaName) -> Option<String> {
+    match statement {
+        CatalogStatement::ShowTasks { filter } => Some(show_tasks(filter.as_ref(), schema)),
+        CatalogStatement::ShowModels { task, filter } => {
+            Some(show_models(task.as_deref(), filter.as_ref(), schema))
+        }
+        CatalogStatement::ShowCreateTask { name } => Some(format!(
+            "SELECT `name` AS `Task`, `definition` AS `Create Task` FROM `{schema}`.`tasks` \
+             WHERE `state` = 'ready' AND `name` = {}",
+            literal(&name.to_ascii_lowercase())
+        )),
+        CatalogStatement::ShowCreateModel { name, version } => Some(format!(
+            "SELECT `name` AS `Model`, `version` AS `Version`, `definition` AS `Create Model` \
+             FROM `{schema}`.`models` WHERE `state` = 'ready' AND `name` = {}{} \
+             ORDER BY `id` DESC LIMIT 1",
+            literal(&name.to_ascii_lowercase()),
+            version.as_ref().map_or(String::new(), |v| format!(" AND `version` = {}", literal(v)))
+        )),
+        CatalogStatement::CreateTask(_)
+        | CatalogStatement::CreateModel(_)
+        | CatalogStatement::DropTask { .. }
+        | CatalogStatement::DropModel { .. } => None,
+    }
+}
+
+/// Refuses a SHOW that names a task or model which does not exist: its SELECT would be empty.
+pub fn check_show(statement: &CatalogStatement, catalog: &Snapshot) -> Result<(), SqlError> {
+    let (kind, name, known) = match statement {
+        CatalogStatement::ShowCreateTask { name }
+        | CatalogStatement::ShowModels { task: Some(name), .. } => {
+            ("Task", name.clone(), catalog.task(name).is_some())
+        }
+        CatalogStatement::ShowCreateModel { name, version } => {
+            let known = catalog.model(name, version.as_deref()).is_some();
+            ("Model", with_version(name, version.as_deref()), known)
+        }
+        _ => return Ok(()),
+    };
+    if known { Ok(()) } else { Err(SqlError::unknown(kind, &name)) }
+}
+
+fn with_version(name: &str, version: Option<&str>) -> String {
+    version.map_or_else(|| name.to_owned(), |version| format!("{name}@{version}"))
+}
+
+fn show_tasks(filter: Option<&ShowFilter>, schema: &SchemaName) -> String {
+    format!(
+        "SELECT * FROM (SELECT t.`name` AS `Task`, t.`kind` AS `Kind`, t.`input` AS `Input`, \
+         (SELECT GROUP_CONCAT(c.`class` ORDER BY c.`position` SEPARATOR ', ') \
+         FROM `{schema}`.`classes` c WHERE c.`task` = t.`name`) AS `Classes`, \
+         (SELECT COUNT(*) FROM `{schema}`.`models` m \
+         WHERE m.`task` = t.`name` AND m.`state` = 'ready') AS `Models`, \
+         t.`created_at` AS `Created`, t.`created_by` AS `Created_by` \
+         FROM `{schema}`.`tasks` t WHERE t.`state` = 'ready') AS `tasks`{} ORDER BY `Task`",
+        condition(filter, "Task")
+    )
+}
+
+fn show_models(task: Option<&str>, filter: Option<&ShowFilter>, schema: &SchemaName) -> String {
+    let of_task = task.map_or(String::new(), |task| {
+        format!(" AND m.`task` = {}", literal(&task.to_ascii_lowercase()))
+    });
+    format!(
+        "SELECT * FROM (SELECT m.`name` AS `Model`, m.`version` AS `Version`, m.`task` AS `Task`, \
+         m.`covers` AS `Covers`, m.`accuracy` AS `Accuracy`, \
+         m.`seconds_per_image` AS `Seconds_per_image`, m.`state` AS `State`, m.`uri` AS `Uri`, \
+         m.`sha256` AS `Sha256`, m.`bytes` AS `Bytes`, m.`created_at` AS `Created`, \
+         m.`created_by` AS `Created_by` FROM `{schema}`.`models` m \
+         WHERE m.`state` = 'ready'{of_task}) AS `models`{} ORDER BY `Model`, `Created`, `Version`",
+        condition(filter, "Model")
+    )
+}
+
+fn condition(filter: Option<&ShowFilter>, name_column: &str) -> String {
+    match filter {
+        None => String::new(),
+        Some(ShowFilter::Like(pattern)) => {
+            format!(" WHERE `{name_column}` LIKE {}", literal(&pattern.to_lowercase()))
+        }
+        // The user's own words on the user's own session; a line break ends a comment in them.
+        Some(ShowFilter::Where(expression)) => format!(" WHERE ({expression}\n)"),
+    }
+}
+
+/// A string literal that means the same under any `sql_mode` and character set of the session.
+fn literal(text: &str) -> String {
+    if text.is_empty() {
+        return "''".to_owned();
+    }
+    let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+    format!("CONVERT(x'{hex}' USING utf8mb4)")
+}
+
+/// Runs a statement that changes the catalog. The user's rights have been checked.
+pub async fn run<I: Inspect>(
+    statement: &CatalogStatement,
+    context: &DdlContext<'_, I>,
+) -> Result<DdlAnswer, SqlError> {
+    let result = match statement {
+        CatalogStatement::CreateTask(create) => create_task(create, context).await,
+        CatalogStatement::CreateModel(create) => create_model(create, context).await,
+        CatalogStatement::DropTask { name, if_exists } => {
+            let task = name.to_ascii_lowercase();
+            let work = move |mut conn, schema| async move {
+                store::drop_task(&mut conn, &schema, &task).await.map(|()| 0)
+            };
+            dropped(context.account.run(work).await, *if_exists)
+        }
+        CatalogStatement::DropModel { name, version, if_exists } => {
+            let (model, version) = (name.to_ascii_lowercase(), version.clone());
+            let work = move |mut conn, schema| async move {
+                store::drop_model(&mut conn, &schema, &model, version.as_deref()).await
+            };
+            dropped(context.account.run(work).await, *if_exists)
+        }
+        CatalogStatement::ShowTasks { .. }
+        | CatalogStatement::ShowModels { .. }
+        | CatalogStatement::ShowCreateTask { .. }
+        | CatalogStatement::ShowCreateModel { .. } => {
+            return Err(SqlError::unsupported("SHOW in this place"));
+        }
+    };
+    // Also after an error: how far a change came before it failed is not known.
+    context.account.invalidate();
+    result
+}
+
+fn dropped(result: Result<u64, AccountError>, if_exists: bool) -> Result<DdlAnswer, SqlError> {
+    match result {
+        Ok(affected_rows) => Ok(DdlAnswer { affected_rows, notes: Vec::new() }),
+        Err(error) => match &error {
+            AccountError::Store(StoreError::Unknown { .. }) if if_exists => {
+                Ok(DdlAnswer::note(error.into()))
+            }
+            _ => Err(error.into()),
+        },
+    }
+}
+
+fn created(
+    result: Result<(), AccountError>,
+    if_not_exists: bool,
+    kind: &'static str,
+) -> Result<DdlAnswer, SqlError> {
+    match result {
+        Ok(()) => Ok(DdlAnswer::default()),
+        Err(error) => match &error {
+            // The name of a task that a model has (or the other way round) is no reason to be content.
+            AccountError::Store(StoreError::Exists { kind: found, .. })
+                if if_not_exists && *found == kind =>
+            {
+                Ok(DdlAnswer::note(error.into()))
+            }
+            _ => Err(error.into()),
+        },
+    }
+}
+
+fn checked_name(kind: &str, name: &str) -> Result<String, SqlError> {
+    check_name(name)
+        .map_err(|reason| SqlError::wrong_value(format!("Incorrect {kind} name '{name}': it {reason}")))?;
+    Ok(name.to_ascii_lowercase())
+}
+
+async fn create_task<I>(
+    create: &CreateTask,
+    context: &DdlContext<'_, I>,
+) -> Result<DdlAnswer, SqlError> {
+    let name = checked_name("task", &create.name)?;
+    check_classes(&create.classes)?;
+    let task = Task {
+        name,
+        kind: TaskKind::Classification,
+        input: TaskInput::Image,
+        classes: create.classes.clone(),
+        accuracy_slack_points: task_slack_points(&create.options)?,
+        version: 1,
+    };
+    let definition = task_definition(&task);
+    let new = NewTask { task, definition, created_by: context.user.to_owned() };
+    let work =
+        move |mut conn, schema| async move { store::create_task(&mut conn, &schema, &new).await };
+    created(context.account.run(work).await, create.if_not_exists, "Task")
+}
+
+async fn create_model<I: Inspect>(
+    create: &CreateModel,
+    context: &DdlContext<'_, I>,
+) -> Result<DdlAnswer, SqlError> {
+    let name = checked_name("model", &create.name)?;
+    let version = checked_version(create.version.as_deref().unwrap_or("1"))?;
+    if create.uri.is_empty() || create.uri.len() > URI_BYTES_MAX {
+        let message = format!("Incorrect model URI: it has 1 to {URI_BYTES_MAX} bytes");
+        return Err(SqlError::wrong_value(message));
+    }
+    // A task created a moment ago, through another proxy too, must be seen.
+    context.account.invalidate();
+    let catalog = context.account.snapshot().await?;
+    let task = catalog.task(&create.task).ok_or_else(|| SqlError::unknown("Task", &create.task))?;
+    if let Some(model) = catalog.model(&name, Some(&version)).filter(|m| m.task == task.name) {
+        // Known without looking at the file.
+        return created(Err(already(model)), create.if_not_exists, "Model");
+    }
+    let (covers, options) = model_options(task, create.covers.as_deref(), &create.options)?;
+    let inspected = context.inspector.inspect(&create.uri, &options).await;
+    let file = inspected.map_err(|error| SqlError::from(&error))?;
+    let new = NewModel {
+        definition: model_definition(&name, &version, &task.name, &create.uri, &covers, &options),
+        name,
+        version,
+        task: Task::clone(task),
+        uri: create.uri.clone(),
+        sha256: file.sha256,
+        bytes: file.bytes,
+        covers,
+        options,
+        seconds_per_image: Some(file.seconds_per_image),
+        created_by: context.user.to_owned(),
+    };
+    let work = move |mut conn, schema| async move {
+        store::create_model(&mut conn, &schema, &new).await.map(|_id| ())
+    };
+    created(context.account.run(work).await, create.if_not_exists, "Model")
+}
+
+fn already(model: &Model) -> AccountError {
+    StoreError::Exists { kind: "Model", name: with_version(&model.name, Some(&model.version)) }
+        .into()
+}
+
+/// A version stands in `model@version`.
+fn checked_version(version: &str) -> Result<String, SqlError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+');
+    if version.is_empty() || version.len() > VERSION_CHARS_MAX || !version.chars().all(plain) {
+        return Err(SqlError::wrong_value(format!(
+            "Incorrect model version '{version}': 1 to {VERSION_CHARS_MAX} letters, digits, '.', \
+             '_', '-' or '+' are expected"
+        )));
+    }
+    Ok(version.to_owned())
+}
