@@ -1,0 +1,251 @@
+//! Accepts clients and spreads them over relay threads, each with a runtime of its own.
+
+use super::session::{self, SessionConfig};
+use super::{Router, SessionEnd, SessionFacts};
+use crate::wire::{ErrPacket, PacketWriter, Stream};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Pause after an accept that failed for want of file descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Connections that the kernel keeps ready for accept.
+const BACKLOG: i32 = 1024;
+
+/// How many clients, on how many threads, and how long a stop waits.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Relay threads.
+    pub runtimes: usize,
+    /// Clients at once; one more gets error 1040.
+    pub connections_max: usize,
+    /// How long a stop waits for statements and transactions to end.
+    pub stop_time_max: Duration,
+}
+
+/// A bound listener and its relay threads.
+pub struct Acceptor {
+    listener: std::net::TcpListener,
+    threads: Vec<RelayThread>,
+    limits: Limits,
+    config: SessionConfig,
+}
+
+struct RelayThread {
+    clients: mpsc::UnboundedSender<(std::net::TcpStream, Slot)>,
+    sessions: Arc<AtomicUsize>,
+    handle: JoinHandle<()>,
+}
+
+/// Counts a session for as long as it lives.
+struct Slot(Arc<AtomicUsize>);
+
+impl Slot {
+    fn take(sessions: &Arc<AtomicUsize>) -> Self {
+        sessions.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(sessions))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Acceptor {
+    /// Binds and starts the threads; `open_lane` makes each session's router. Nothing is accepted yet.
+    ///
+    /// # Errors
+    /// The address cannot be bound, or a thread not be started.
+    pub fn bind<R: Router + 'static>(
+        listen: SocketAddr,
+        limits: Limits,
+        config: SessionConfig,
+        open_lane: impl Fn(&SessionFacts) -> R + Clone + Send + 'static,
+    ) -> io::Result<Self> {
+        let listener = listener(listen)?;
+        let threads = (0..limits.runtimes.max(1))
+            .map(|index| RelayThread::start(index, config.clone(), open_lane.clone()))
+            .collect::<io::Result<Vec<_>>>()?;
+        Ok(Self {
+            listener,
+            threads,
+            limits,
+            config,
+        })
+    }
+
+    /// The address that is bound: tells the port where 0 was asked for.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Accepts until `stopping` is cancelled; then lets sessions end at their next idle point outside a transaction,
+    /// waits at most `stop_time_max`, and closes the rest.
+    ///
+    /// # Errors
+    /// The listener cannot be used at all.
+    pub async fn run(self, stopping: CancellationToken) -> io::Result<()> {
+        let listener = TcpListener::from_std(self.listener)?;
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = stopping.cancelled() => break,
+            };
+            match accepted {
+                Ok((client, _)) => hand_over(&self.threads, self.limits.connections_max, client),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        drop(listener);
+        self.config.drain.cancel();
+        let sessions = total(&self.threads);
+        tracing::info!(sessions, "stopping: waiting for sessions to end");
+        let handles: Vec<_> = self
+            .threads
+            .into_iter()
+            .map(|thread| thread.handle)
+            .collect();
+        let ended = tokio::task::spawn_blocking(move || {
+            for handle in handles {
+                if handle.join().is_err() {
+                    tracing::error!("a relay thread panicked");
+                }
+            }
+        });
+        tokio::pin!(ended);
+        if tokio::time::timeout(self.limits.stop_time_max, &mut ended)
+            .await
+            .is_err()
+        {
+            tracing::warn!("closing sessions that are still busy");
+            self.config.stop.cancel();
+            let _ = ended.await;
+        }
+        Ok(())
+    }
+}
+
+fn total(threads: &[RelayThread]) -> usize {
+    let sessions = threads.iter().map(|thread| &thread.sessions);
+    sessions.map(|count| count.load(Ordering::Relaxed)).sum()
+}
+
+fn hand_over(threads: &[RelayThread], connections_max: usize, client: TcpStream) {
+    if total(threads) >= connections_max {
+        tracing::warn!(connections_max, "refusing a client: too many connections");
+        return refuse(&client);
+    }
+    let least = threads
+        .iter()
+        .min_by_key(|thread| thread.sessions.load(Ordering::Relaxed));
+    let (Some(thread), Ok(client)) = (least, client.into_std()) else {
+        return;
+    };
+    // A thread only goes when the proxy stops; the client then sees its connection closed.
+    let _ = thread.clients.send((client, Slot::take(&thread.sessions)));
+}
+
+/// Error 1040 as the first packet. A fresh socket takes it at once or not at all.
+fn refuse(client: &TcpStream) {
+    let mut writer = PacketWriter::new(0);
+    let error = ErrPacket::new(1040, b"08004", "Too many connections");
+    writer.write(&error.encode());
+    let _ = client.try_write(&writer.into_bytes());
+}
+
+fn listener(listen: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let domain = socket2::Domain::for_address(listen);
+    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
+    // A restart must not wait for old connections to leave TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&listen.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+impl RelayThread {
+    fn start<R: Router + 'static>(
+        index: usize,
+        config: SessionConfig,
+        open_lane: impl Fn(&SessionFacts) -> R + Clone + Send + 'static,
+    ) -> io::Result<Self> {
+        let (clients, accepted) = mpsc::unbounded_channel();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let handle = std::thread::Builder::new()
+            .name(format!("relay-{index}"))
+            .spawn(move || runtime.block_on(relay(accepted, config, open_lane)))?;
+        Ok(Self {
+            clients,
+            sessions: Arc::default(),
+            handle,
+        })
+    }
+}
+
+/// The life of a relay thread: it ends when the acceptor is gone and the last session is over.
+async fn relay<R: Router + 'static>(
+    mut accepted: mpsc::UnboundedReceiver<(std::net::TcpStream, Slot)>,
+    config: SessionConfig,
+    open_lane: impl Fn(&SessionFacts) -> R + Clone + Send + 'static,
+) {
+    let config = Arc::new(config);
+    let mut sessions = JoinSet::new();
+    loop {
+        tokio::select! {
+            client = accepted.recv() => {
+                let Some((client, slot)) = client else { break };
+                let (config, open_lane) = (Arc::clone(&config), open_lane.clone());
+                sessions.spawn(async move {
+                    serve_client(client, &config, open_lane).await;
+                    drop(slot);
+                });
+            }
+            Some(ended) = sessions.join_next(), if !sessions.is_empty() => report(ended),
+        }
+    }
+    while let Some(ended) = sessions.join_next().await {
+        report(ended);
+    }
+}
+
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a session failed");
+    }
+}
+
+async fn serve_client<R: Router>(
+    client: std::net::TcpStream,
+    config: &SessionConfig,
+    open_lane: impl Fn(&SessionFacts) -> R,
+) {
+    let client = match TcpStream::from_std(client).and_then(Stream::tcp) {
+        Ok(client) => client,
+        Err(error) => return tracing::debug!(%error, "a client left at once"),
+    };
+    let peer = client.peer();
+    match session::serve(client, config, open_lane).await {
+        end @ (SessionEnd::Client(_) | SessionEnd::Store(_) | SessionEnd::Protocol(_)) => {
+            tracing::info!(client = %peer, reason = %end, "session ended");
+        }
+        end => tracing::debug!(client = %peer, reason = %end, "session ended"),
+    }
+}

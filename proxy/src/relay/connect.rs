@@ -1,0 +1,25 @@
+//! Opens the store's leg of a session.
+
+use crate::account::StoreAddress;
+use crate::wire::Stream;
+use std::io;
+use std::time::Duration;
+use tokio::net::{TcpStream, UnixStream};
+
+/// Connects to the store.
+///
+/// # Errors
+/// What the kernel or the resolver says; `TimedOut` after `timeout`.
+pub async fn connect(store: &StoreAddress, timeout: Duration) -> io::Result<Stream> {
+    let connecting = async {
+        match store {
+            StoreAddress::Tcp { host, port } => {
+                Stream::tcp(TcpStream::connect((host.as_str(), *port)).await?)
+            }
+            StoreAddress::Unix(path) => Ok(Stream::Unix(UnixStream::connect(path).await?)),
+        }
+    };
+    tokio::time::timeout(timeout, connecting)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}

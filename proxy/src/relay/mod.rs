@@ -1,0 +1,129 @@
+//! Sessions: a client's connection and its own connection to the store, relayed byte for byte.
+//!
+//! A command is shown to the [`Router`] whole before any byte of it is forwarded, if it is of a kind the lane cares
+//! for and no longer than `inspect_bytes_max`; a longer one is forwarded as it comes, so a predict statement
+//! of that length reaches the store, whose stub functions refuse it. Parsing decides nothing else:
+//! whatever is not understood is forwarded.
+//!
+//! Absent by intent: the relay never builds a statement, never reads a row, and holds no buffer for a session that
+//! waits.
+
+mod accept;
+mod connect;
+mod framer;
+mod handshake;
+mod session;
+mod tracker;
+
+pub use accept::{Acceptor, Limits};
+pub use handshake::SessionFacts;
+pub use session::SessionConfig;
+
+use crate::wire::{Capabilities, StatusFlags, Stream};
+use bytes::{Bytes, BytesMut};
+use std::future::Future;
+use std::io;
+use tokio_util::sync::CancellationToken;
+
+/// Who answers a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    /// The store: the command is forwarded as it is.
+    Forward,
+    /// The lane: it is called once the store is idle.
+    Lane,
+}
+
+/// One session's lane, as the relay sees it.
+pub trait Router: Send {
+    /// Says who answers a command. `body` is what follows the command byte, whole. Called once per command in order,
+    /// before it is forwarded, for queries, prepared statements, and what changes the session (INIT_DB,
+    /// CHANGE_USER, RESET_CONNECTION). Must be quick: every plain query waits for it.
+    fn route(&mut self, command: u8, body: &[u8]) -> Route;
+
+    /// Answers a command that was routed to the lane. Both streams are its own until it returns, and then the store
+    /// must be idle and the client's answer be complete and flushed. Returning an error closes the session.
+    fn handle(
+        &mut self,
+        takeover: Takeover<'_>,
+    ) -> impl Future<Output = Result<Handled, SessionEnd>> + Send;
+}
+
+/// How the lane left a command that it was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Handled {
+    /// The client has its answer.
+    Answered,
+    /// Nothing was sent to the client: the relay forwards this payload (the command as it came, or another
+    /// that the store answers in its place) and relays the answer as of any command.
+    Forward(Bytes),
+}
+
+/// What the lane gets for the time of one command.
+#[derive(Debug)]
+pub struct Takeover<'a> {
+    /// The client, which waits for an answer.
+    pub client: &'a mut Stream,
+    /// The store, which is idle.
+    pub store: &'a mut Stream,
+    /// The whole payload, with its command byte.
+    pub command: Bytes,
+    /// Sequence id of the command's packet: the answer starts with the next.
+    pub seq: u8,
+    /// What the session has negotiated, the same on both legs.
+    pub capabilities: Capabilities,
+    /// Bytes of the client that were read after the command. What the lane reads of the client beyond its own
+    /// business is appended here.
+    pub read_ahead: &'a mut BytesMut,
+    /// Status flags of the last answer; the lane leaves those of its own.
+    pub status: &'a mut StatusFlags,
+    /// Cancelled when the proxy stops and will not wait longer.
+    pub stop: &'a CancellationToken,
+}
+
+/// Why a session ended.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionEnd {
+    /// The ordinary end.
+    #[error("the client closed the connection")]
+    ClientClosed,
+    /// The client's connection broke.
+    #[error("the client's connection failed: {0}")]
+    Client(#[source] io::Error),
+    /// The store ended the session.
+    #[error("the store closed the connection")]
+    StoreClosed,
+    /// The store's connection broke.
+    #[error("the store's connection failed: {0}")]
+    Store(#[source] io::Error),
+    /// One side does not follow the protocol.
+    #[error("{0}")]
+    Protocol(&'static str),
+    /// The proxy stops.
+    #[error("the proxy stops")]
+    Stopped,
+}
+
+impl SessionEnd {
+    /// The end that an error of the client's stream means.
+    #[must_use]
+    pub fn client(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe => Self::ClientClosed,
+            _ => Self::Client(error),
+        }
+    }
+
+    /// The end that an error of the store's stream means.
+    #[must_use]
+    pub fn store(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe => Self::StoreClosed,
+            _ => Self::Store(error),
+        }
+    }
+}

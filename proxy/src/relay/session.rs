@@ -1,0 +1,412 @@
+//! One session: both directions of the relay in one future, and the lane's turns.
+
+use super::framer::{Framer, Stop};
+use super::handshake::{ReadAhead, SessionFacts, handshake};
+use super::tracker::{ClientTurn, Tracker};
+use super::{Handled, Router, SessionEnd, Takeover, connect};
+use crate::account::StoreAddress;
+use crate::wire::{ErrPacket, HEADER_BYTES, PacketWriter, StatusFlags, Stream};
+use bytes::{Buf, Bytes, BytesMut};
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio_util::sync::CancellationToken;
+
+/// What one read takes at most.
+const SCRATCH_BYTES: usize = 64 * 1024;
+/// How long the last words to a client may take.
+const FAREWELL_TIME_MAX: Duration = Duration::from_secs(2);
+
+thread_local! {
+    /// One per relay thread, used only within one poll: a session that waits holds no buffer.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice());
+}
+
+/// What all sessions share.
+#[derive(Debug, Clone)]
+pub struct SessionConfig {
+    /// Where each session connects to.
+    pub store: StoreAddress,
+    /// Longest wait for that connection.
+    pub connect_timeout: Duration,
+    /// Longest command that the router is shown.
+    pub inspect_bytes_max: usize,
+    /// Sessions end when they are idle and in no transaction.
+    pub drain: CancellationToken,
+    /// Sessions end at once.
+    pub stop: CancellationToken,
+}
+
+/// Serves a client until its session ends.
+pub async fn serve<R: Router>(
+    mut client: Stream,
+    config: &SessionConfig,
+    open_lane: impl FnOnce(&SessionFacts) -> R,
+) -> SessionEnd {
+    // Boxed, so that the memory of these phases is not part of every idle session.
+    let opened = tokio::select! {
+        opened = Box::pin(open(&mut client, config)) => opened,
+        () = config.drain.cancelled() => return SessionEnd::Stopped,
+    };
+    let (store, facts, ahead) = match opened {
+        Ok(opened) => opened,
+        Err(end) => return end,
+    };
+    let router = open_lane(&facts);
+    let mut session = Session::new(client, store, &facts, router, config.inspect_bytes_max);
+    drop(facts);
+    let end = tokio::select! {
+        biased;
+        end = session.run(ahead, config) => end,
+        () = config.stop.cancelled() => SessionEnd::Stopped,
+    };
+    let farewell = Box::pin(session.farewell(&end));
+    // A client that does not read its last packets is not waited for.
+    let _ = tokio::time::timeout(FAREWELL_TIME_MAX, farewell).await;
+    end
+}
+
+async fn open(
+    client: &mut Stream,
+    config: &SessionConfig,
+) -> Result<(Stream, SessionFacts, ReadAhead), SessionEnd> {
+    let mut store = match connect::connect(&config.store, config.connect_timeout).await {
+        Ok(store) => store,
+        Err(error) => {
+            tracing::warn!(store = %config.store, %error, "cannot connect to the store");
+            let text = format!("Can't connect to the store at {} ({error})", config.store);
+            let mut writer = PacketWriter::new(0);
+            writer.write(&ErrPacket::new(2003, b"HY000", text).encode_before_handshake());
+            writer.flush(client).await.map_err(SessionEnd::client)?;
+            return Err(SessionEnd::Store(error));
+        }
+    };
+    let (facts, ahead) = handshake(client, &mut store).await?;
+    Ok((store, facts, ahead))
+}
+
+/// An established session.
+struct Session<R> {
+    client: Stream,
+    store: Stream,
+    /// Client bytes that are not decided: an incomplete command, the lane's, or what follows it.
+    from_client: BytesMut,
+    /// What the store did not take at once.
+    to_store: BytesMut,
+    /// What the client did not take at once.
+    to_client: BytesMut,
+    framer: Framer,
+    tracker: Tracker,
+    router: R,
+    /// `from_client` starts with a command of the lane, which waits for the store.
+    lane_due: bool,
+    /// `from_client` may only be read on when the store has answered.
+    held: bool,
+    /// End when idle.
+    draining: bool,
+}
+
+/// What ends a stretch of plain relaying.
+enum Turn {
+    Lane,
+    End(SessionEnd),
+}
+
+impl<R: Router> Session<R> {
+    fn new(
+        client: Stream,
+        store: Stream,
+        facts: &SessionFacts,
+        router: R,
+        inspect_bytes_max: usize,
+    ) -> Self {
+        Self {
+            client,
+            store,
+            from_client: BytesMut::new(),
+            to_store: BytesMut::new(),
+            to_client: BytesMut::new(),
+            framer: Framer::new(inspect_bytes_max),
+            tracker: Tracker::new(facts.capabilities, facts.status),
+            router,
+            lane_due: false,
+            held: false,
+            draining: false,
+        }
+    }
+
+    async fn run(&mut self, ahead: ReadAhead, config: &SessionConfig) -> SessionEnd {
+        if let Err(error) = self.tracker.store_bytes(&ahead.store) {
+            return SessionEnd::Protocol(error.0);
+        }
+        self.to_client.unsplit(ahead.store);
+        // Whatever was read ahead is decided by the first poll, before the client is read.
+        self.from_client.unsplit(ahead.client);
+        self.held = !self.from_client.is_empty();
+        loop {
+            let turn = if self.draining {
+                poll_fn(|context| self.poll(context)).await
+            } else {
+                tokio::select! {
+                    biased;
+                    turn = poll_fn(|context| self.poll(context)) => turn,
+                    () = config.drain.cancelled() => {
+                        self.draining = true;
+                        continue;
+                    }
+                }
+            };
+            match turn {
+                Turn::End(end) => return end,
+                Turn::Lane => {
+                    if let Err(end) = self.take_over(&config.stop).await {
+                        return end;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets the lane answer the command at the start of `from_client`.
+    async fn take_over(&mut self, stop: &CancellationToken) -> Result<(), SessionEnd> {
+        let lost = || SessionEnd::Protocol("the lane's command is not whole");
+        let &[a, b, c, seq] = self
+            .from_client
+            .first_chunk::<HEADER_BYTES>()
+            .ok_or_else(lost)?;
+        let length = u32::from_le_bytes([a, b, c, 0]) as usize;
+        if self.from_client.len() < HEADER_BYTES + length {
+            return Err(lost());
+        }
+        self.from_client.advance(HEADER_BYTES);
+        let command: Bytes = self.from_client.split_to(length).freeze();
+        let mut status: StatusFlags = self.tracker.status();
+        let handled = Box::pin(self.router.handle(Takeover {
+            client: &mut self.client,
+            store: &mut self.store,
+            command,
+            seq,
+            capabilities: self.tracker.capabilities(),
+            read_ahead: &mut self.from_client,
+            status: &mut status,
+            stop,
+        }))
+        .await;
+        self.tracker.set_status(status);
+        self.lane_due = false;
+        // What was read ahead is decided before the client is read again.
+        self.held = !self.from_client.is_empty();
+        if let Handled::Forward(payload) = handled? {
+            self.tracker
+                .command(payload.first().copied().unwrap_or_default());
+            let mut writer = PacketWriter::new(seq);
+            writer.write(&payload);
+            self.to_store.unsplit(writer.into_bytes());
+        }
+        Ok(())
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Turn> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            loop {
+                if let Poll::Ready(Err(end)) = self.poll_client(context, scratch) {
+                    return Poll::Ready(Turn::End(end));
+                }
+                if let Poll::Ready(Err(end)) = self.poll_store(context, scratch) {
+                    return Poll::Ready(Turn::End(end));
+                }
+                if !self.answer_frees_client() {
+                    break;
+                }
+            }
+            let idle = self.tracker.idle() && self.to_client.is_empty() && self.to_store.is_empty();
+            if self.lane_due && idle {
+                return Poll::Ready(Turn::Lane);
+            }
+            let in_transaction = || {
+                let status = self.tracker.status();
+                status.contains(StatusFlags::SERVER_STATUS_IN_TRANS)
+            };
+            if self.draining && (self.tracker.opaque() || (idle && !in_transaction())) {
+                return Poll::Ready(Turn::End(SessionEnd::Stopped));
+            }
+            Poll::Pending
+        })
+    }
+
+    /// Whether the client's side, which has nothing more to do by itself, can go on after what the store has sent.
+    fn answer_frees_client(&mut self) -> bool {
+        let turn = self.tracker.client_turn();
+        if self.lane_due && (turn == ClientTurn::LocalFile || self.tracker.opaque()) {
+            // Not a command after all: the store asked for a file.
+            self.lane_due = false;
+            self.held = true;
+        }
+        self.held && turn != ClientTurn::Hold && self.to_store.is_empty()
+    }
+
+    /// Moves commands until the client has no more, the store takes no more, or the answer is needed first.
+    fn poll_client(
+        &mut self,
+        context: &mut Context<'_>,
+        scratch: &mut [u8],
+    ) -> Poll<Result<(), SessionEnd>> {
+        loop {
+            ready!(poll_drain(&mut self.store, &mut self.to_store, context))
+                .map_err(SessionEnd::store)?;
+            if self.lane_due {
+                return Poll::Pending;
+            }
+            if self.held {
+                if self.tracker.client_turn() == ClientTurn::Hold {
+                    return Poll::Pending;
+                }
+                self.forward_kept(context)?;
+                continue;
+            }
+            let read = ready!(poll_read(&mut self.client, scratch, context))
+                .map_err(SessionEnd::client)?;
+            let bytes = scratch.get(..read).unwrap_or_default();
+            if bytes.is_empty() {
+                return Poll::Ready(Err(SessionEnd::ClientClosed));
+            }
+            if !self.from_client.is_empty() {
+                self.from_client.extend_from_slice(bytes);
+                self.forward_kept(context)?;
+                continue;
+            }
+            let (decided, stop) = self
+                .framer
+                .decide(bytes, &mut self.tracker, &mut self.router);
+            let (now, later) = bytes.split_at(decided);
+            self.from_client.extend_from_slice(later);
+            self.note(stop);
+            forward(&mut self.store, &mut self.to_store, now, context)
+                .map_err(SessionEnd::store)?;
+        }
+    }
+
+    /// Decides what is kept of the client, and forwards what may be.
+    fn forward_kept(&mut self, context: &mut Context<'_>) -> Result<(), SessionEnd> {
+        let mut kept = std::mem::take(&mut self.from_client);
+        let (decided, stop) = self
+            .framer
+            .decide(&kept, &mut self.tracker, &mut self.router);
+        let now = kept.split_to(decided);
+        if !kept.is_empty() {
+            self.from_client = kept;
+        }
+        self.note(stop);
+        forward(&mut self.store, &mut self.to_store, &now, context).map_err(SessionEnd::store)
+    }
+
+    fn note(&mut self, stop: Stop) {
+        self.held = stop == Stop::Hold;
+        self.lane_due = stop == Stop::Lane;
+    }
+
+    /// Moves answers until the store has no more or the client takes no more.
+    fn poll_store(
+        &mut self,
+        context: &mut Context<'_>,
+        scratch: &mut [u8],
+    ) -> Poll<Result<(), SessionEnd>> {
+        loop {
+            ready!(poll_drain(&mut self.client, &mut self.to_client, context))
+                .map_err(SessionEnd::client)?;
+            let read =
+                ready!(poll_read(&mut self.store, scratch, context)).map_err(SessionEnd::store)?;
+            let bytes = scratch.get(..read).unwrap_or_default();
+            if bytes.is_empty() {
+                return Poll::Ready(Err(SessionEnd::StoreClosed));
+            }
+            self.tracker
+                .store_bytes(bytes)
+                .map_err(|error| SessionEnd::Protocol(error.0))?;
+            forward(&mut self.client, &mut self.to_client, bytes, context)
+                .map_err(SessionEnd::client)?;
+        }
+    }
+
+    /// The last words to a client that still waits for an answer, where the protocol lets them in.
+    async fn farewell(&mut self, end: &SessionEnd) -> io::Result<()> {
+        let error = match end {
+            SessionEnd::ClientClosed | SessionEnd::Client(_) => return Ok(()),
+            SessionEnd::StoreClosed | SessionEnd::Store(_) => {
+                ErrPacket::new(2013, b"08S01", "Lost connection to the store during query")
+            }
+            SessionEnd::Protocol(_) => {
+                ErrPacket::new(2027, b"08S01", "The store's answer cannot be relayed")
+            }
+            SessionEnd::Stopped => ErrPacket::new(1053, b"08S01", "The proxy is shutting down"),
+        };
+        self.client.write_all(&self.to_client).await?;
+        if let Some(seq) = self.tracker.next_answer_seq() {
+            let mut writer = PacketWriter::new(seq);
+            writer.write(&error.encode());
+            writer.flush(&mut self.client).await?;
+        }
+        self.client.shutdown().await
+    }
+}
+
+fn poll_read(
+    stream: &mut Stream,
+    scratch: &mut [u8],
+    context: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let mut buffer = ReadBuf::new(scratch);
+    ready!(Pin::new(stream).poll_read(context, &mut buffer))?;
+    Poll::Ready(Ok(buffer.filled().len()))
+}
+
+/// Writes what waits, and gives its memory back.
+#[inline]
+fn poll_drain(
+    stream: &mut Stream,
+    waiting: &mut BytesMut,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    if waiting.is_empty() {
+        return Poll::Ready(Ok(()));
+    }
+    while !waiting.is_empty() {
+        let written = ready!(Pin::new(&mut *stream).poll_write(context, waiting))?;
+        if written == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        waiting.advance(written);
+    }
+    *waiting = BytesMut::new();
+    Poll::Ready(Ok(()))
+}
+
+/// Writes as much as the stream takes now; only the rest is copied.
+#[inline]
+fn forward(
+    stream: &mut Stream,
+    waiting: &mut BytesMut,
+    mut bytes: &[u8],
+    context: &mut Context<'_>,
+) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match Pin::new(&mut *stream).poll_write(context, bytes) {
+            Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+            Poll::Ready(Ok(written)) => bytes = bytes.get(written..).unwrap_or_default(),
+            Poll::Ready(Err(error)) => return Err(error),
+            Poll::Pending => {
+                waiting.extend_from_slice(bytes);
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

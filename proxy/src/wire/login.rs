@@ -1,0 +1,161 @@
+//! The client's first packet (Protocol::HandshakeResponse41 or SSLRequest), read and edited in place.
+
+use super::greeting::put;
+use super::{Capabilities, Malformed, lenenc};
+use bytes::Bytes;
+
+/// What the proxy reads of a login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// What client and store have negotiated.
+    pub capabilities: Capabilities,
+    /// Collation id of the connection.
+    pub charset: u8,
+    /// User name.
+    pub user: Bytes,
+    /// Initial database, if one is named.
+    pub database: Option<Bytes>,
+}
+
+/// Why a client's first packet is not a login that can be relayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LoginError {
+    /// The client asks for TLS although it was not offered.
+    #[error("TLS is not offered here: connect without it (--skip-ssl, ssl-mode=DISABLED)")]
+    Tls,
+    /// A client from before MySQL 4.1.
+    #[error("clients older than MySQL 4.1 are not supported")]
+    Old,
+    /// Not a login at all.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+}
+
+/// Length of an SSLRequest: a login cut before the user name.
+const SSL_REQUEST_BYTES: usize = 32;
+
+impl Login {
+    /// Reads a login and clears each capability that the greeting did not offer. No other byte changes.
+    ///
+    /// # Errors
+    /// See [`LoginError`].
+    pub fn restrict(payload: &mut [u8], offered: Capabilities) -> Result<Self, LoginError> {
+        let mut input = &payload[..];
+        let base = Capabilities(u64::from(lenenc::get_u32(&mut input)?));
+        if !base.has(Capabilities::PROTOCOL_41) {
+            return Err(LoginError::Old);
+        }
+        if base.has(Capabilities::SSL) && payload.len() == SSL_REQUEST_BYTES {
+            return Err(LoginError::Tls);
+        }
+        lenenc::get_u32(&mut input)?; // max_allowed_packet
+        let charset = lenenc::get_u8(&mut input)?;
+        lenenc::get_bytes(&mut input, 19)?;
+        let extended = lenenc::get_u32(&mut input)?;
+        let mut asked = base;
+        // Both must have said MariaDB; else these bytes are filler.
+        let extends = !base.has(Capabilities::LONG_PASSWORD);
+        if extends {
+            asked = base.or(Capabilities(u64::from(extended) << 32));
+        }
+        // LONG_PASSWORD says which family the client is of: never cleared.
+        let capabilities = asked.and(offered.or(Capabilities::LONG_PASSWORD));
+        let user = Bytes::copy_from_slice(lenenc::get_nul_str(&mut input)?);
+        let database = Self::database(capabilities, input)?;
+
+        let [a, b, c, d, e, f, g, h] = capabilities.0.to_le_bytes();
+        put(payload, 0, &[a, b, c, d]);
+        if extends {
+            put(payload, SSL_REQUEST_BYTES - 4, &[e, f, g, h]);
+        }
+        Ok(Self {
+            capabilities,
+            charset,
+            user,
+            database,
+        })
+    }
+
+    /// Reads on from the authentication data.
+    fn database(capabilities: Capabilities, mut input: &[u8]) -> Result<Option<Bytes>, Malformed> {
+        if !capabilities.has(Capabilities::CONNECT_WITH_DB) {
+            return Ok(None);
+        }
+        if capabilities.has(Capabilities::PLUGIN_AUTH_LENENC_CLIENT_DATA) {
+            lenenc::get_str(&mut input)?;
+        } else if capabilities.has(Capabilities::SECURE_CONNECTION) {
+            let length = lenenc::get_u8(&mut input)?;
+            lenenc::get_bytes(&mut input, usize::from(length))?;
+        } else {
+            lenenc::get_nul_str(&mut input)?;
+        }
+        // The last field may lack its NUL: some old clients end the packet there.
+        let name = lenenc::get_nul_str(&mut input).unwrap_or(input);
+        Ok((!name.is_empty()).then(|| Bytes::copy_from_slice(name)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::wire::Greeting;
+    use proptest::prelude::*;
+
+    fn offered() -> Capabilities {
+        let mut greeting = crate::wire::greeting::tests::mariadb();
+        Greeting::restrict(&mut greeting, Capabilities::RELAYED)
+            .unwrap()
+            .capabilities
+    }
+
+    fn login(base: u32, extended: u32) -> Vec<u8> {
+        let mut payload = base.to_le_bytes().to_vec();
+        payload.extend(0x100_0000_u32.to_le_bytes());
+        payload.push(45);
+        payload.extend([0; 19]);
+        payload.extend(extended.to_le_bytes());
+        payload.extend(b"root\0\x03abcshop\0mysql_native_password\0");
+        payload
+    }
+
+    #[test]
+    fn a_mariadb_client() {
+        let asked = Capabilities::PROTOCOL_41.0
+            | Capabilities::CONNECT_WITH_DB.0
+            | Capabilities::SECURE_CONNECTION.0
+            | Capabilities::COMPRESS.0;
+        let mut payload = login(asked as u32, 0x1d);
+        let before = payload.clone();
+        let login = Login::restrict(&mut payload, offered()).unwrap();
+        assert_eq!(&login.user[..], b"root");
+        assert_eq!(login.database.as_deref(), Some(&b"shop"[..]));
+        assert_eq!(login.charset, 45);
+        assert!(!login.capabilities.has(Capabilities::COMPRESS));
+        assert!(login.capabilities.has(Capabilities::MARIADB_PROGRESS));
+        let changed = before.iter().zip(&payload).filter(|(a, b)| a != b).count();
+        assert_eq!(changed, 2);
+    }
+
+    #[test]
+    fn a_request_for_tls_has_its_own_error() {
+        let asked = Capabilities::PROTOCOL_41.or(Capabilities::SSL);
+        let mut payload = login(asked.0 as u32, 0);
+        payload.truncate(SSL_REQUEST_BYTES);
+        assert_eq!(
+            Login::restrict(&mut payload, offered()),
+            Err(LoginError::Tls)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..120)) {
+            let _ = Login::restrict(&mut bytes, offered());
+            if let Some(second) = bytes.get_mut(1) {
+                *second |= 0x02; // PROTOCOL_41
+            }
+            let _ = Login::restrict(&mut bytes, offered());
+        }
+    }
+}
