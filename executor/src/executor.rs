@@ -77,6 +77,11 @@ impl Executor {
         self.inner.settings.batch_images_max
     }
 
+    /// Images that models have looked at for callers since the start, over all queries.
+    pub fn images_inferred(&self) -> u64 {
+        self.inner.pipeline.images_inferred()
+    }
+
     /// Reads, hashes, loads and runs a model once, for `CREATE MODEL`. Keeps nothing.
     ///
     /// # Errors
@@ -259,7 +264,9 @@ fn split(inputs: Vec<Input>, chunk_max: usize) -> Vec<Vec<Input>> {
     }
     let count = inputs.len().div_ceil(chunk_max);
     let mut inputs = inputs.into_iter();
-    (0..count).map(|_| inputs.by_ref().take(chunk_max).collect()).collect()
+    (0..count)
+        .map(|_| inputs.by_ref().take(chunk_max).collect())
+        .collect()
 }
 
 #[cfg(test)]

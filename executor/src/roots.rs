@@ -340,7 +340,7 @@ mod tests {
         tree.fails("fifo", ReadError::Other("is not a regular file".into()));
         tree.fails("sub", ReadError::Other("is not a regular file".into()));
         tree.fails(
-            &tree.base.join("in"),
+            tree.base.join("in"),
             ReadError::Other("is not a regular file".into()),
         );
         tree.fails("empty", ReadError::Other("is an empty file".into()));

@@ -95,6 +95,7 @@ mod tests {
             uri: "m.onnx".into(),
             sha256: sha256.into(),
             bytes: 1,
+            seconds_per_image: None,
             covers: vec!["a".into()],
             options: ModelOptions {
                 layout: Layout::Nchw,

@@ -11,6 +11,8 @@ mod decode;
 mod jpeg;
 mod preprocess;
 mod raster;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use decode::{Limits, decode};
 pub(crate) use preprocess::{InputSpec, Preprocessor};

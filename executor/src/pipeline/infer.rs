@@ -1,6 +1,7 @@
 //! The inference stage: runs batches and answers the callers.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use predictsql_catalog::Output;
@@ -42,8 +43,9 @@ impl TensorPool {
     }
 }
 
-/// Infers chunks for the same sessions and answers each of their callers.
-pub(super) fn infer(mut chunks: Vec<Prepared>, tensors: &TensorPool) {
+/// Infers chunks for the same sessions and answers each of their callers; adds the images that the
+/// model looked at to `images_inferred` before it answers.
+pub(super) fn infer(mut chunks: Vec<Prepared>, tensors: &TensorPool, images_inferred: &AtomicU64) {
     chunks.retain(|chunk| !chunk.ticket.is_abandoned());
     let Some(first) = chunks.first_mut() else {
         return;
@@ -60,7 +62,10 @@ pub(super) fn infer(mut chunks: Vec<Prepared>, tensors: &TensorPool) {
         .unwrap_or_else(|_panic| Err(Stop::Failed("internal error in inference".to_string())));
     tensors.give_back(tensor);
     match scores {
-        Ok(scores) => answer(chunks, scores),
+        Ok(scores) => {
+            images_inferred.fetch_add(scores.len() as u64, Ordering::Relaxed);
+            answer(chunks, scores);
+        }
         Err(Stop::Abandoned) => {}
         Err(Stop::Failed(reason)) => {
             for chunk in chunks {

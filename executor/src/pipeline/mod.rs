@@ -17,6 +17,7 @@ mod prepare;
 mod queue;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use crate::picture::Limits;
@@ -46,6 +47,7 @@ struct Shared {
     reader: Reader,
     limits: Limits,
     tensors: TensorPool,
+    images_inferred: AtomicU64,
 }
 
 impl Pipeline {
@@ -63,6 +65,7 @@ impl Pipeline {
                 image_pixels_max: config.image_pixels_max,
             },
             tensors: TensorPool::new(config.threads + 1),
+            images_inferred: AtomicU64::new(0),
         });
         // A failure half way drops the pipeline, which stops what was started.
         let mut pipeline = Self {
@@ -85,6 +88,11 @@ impl Pipeline {
         } else {
             self.shared.cpu.push_fetched(chunk.without_fetching());
         }
+    }
+
+    /// Images that models have looked at since the start.
+    pub(crate) fn images_inferred(&self) -> u64 {
+        self.shared.images_inferred.load(Ordering::Relaxed)
     }
 
     fn spawn(&mut self, name: String, run: fn(&Shared)) -> Result<(), StartError> {
@@ -131,7 +139,9 @@ fn run_cpu(shared: &Shared) {
                     shared.cpu.push_prepared(prepared);
                 }
             }
-            CpuWork::Infer(chunks) => infer::infer(chunks, &shared.tensors),
+            CpuWork::Infer(chunks) => {
+                infer::infer(chunks, &shared.tensors, &shared.images_inferred);
+            }
         }
     }
 }

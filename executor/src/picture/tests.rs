@@ -1,0 +1,215 @@
+//! Decodes real files of every format and compares with what Pillow made of them.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use predictsql_catalog::{Layout, ModelOptions, Normalisation, Output};
+
+use super::{Channels, InputSpec, Limits, Pixels, Preprocessor, decode};
+
+const LIMITS: Limits = Limits {
+    image_pixels_max: 64 << 20,
+};
+
+fn read(name: &str) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/images")
+        .join(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// A file's pixels at the given size, as 0..=255, in NHWC order.
+fn load(name: &str, width: u32, height: u32, channels: Channels) -> Vec<f32> {
+    let count = channels.count();
+    let spec = InputSpec::new(&ModelOptions {
+        layout: Layout::Nhwc,
+        height,
+        width,
+        channels: u8::try_from(count).unwrap(),
+        normalisation: Normalisation {
+            mean: vec![0.0; count],
+            std: vec![1.0 / 255.0; count],
+        },
+        labels: vec!["a".into()],
+        other: None,
+        output: Output::Logits,
+        accuracy: None,
+    })
+    .unwrap();
+    let mut tensor = Vec::new();
+    let pixels = decode(&read(name), channels, LIMITS).unwrap_or_else(|e| panic!("{name} {e}"));
+    Preprocessor::new()
+        .append(pixels, &spec, &mut tensor)
+        .unwrap();
+    tensor
+}
+
+/// Mean and greatest difference to Pillow's pixels.
+fn difference(found: &[f32], expected: &[u8]) -> (f32, f32) {
+    assert_eq!(found.len(), expected.len());
+    let differences = found
+        .iter()
+        .zip(expected)
+        .map(|(f, e)| (f - f32::from(*e)).abs());
+    let (sum, max) = differences.fold((0.0, 0.0f32), |(sum, max), d| (sum + d, max.max(d)));
+    (sum / found.len() as f32, max)
+}
+
+fn compare(name: &str, width: u32, height: u32, mean_max: f32, max_max: f32) {
+    let expected = read(&format!("expected/{name}.{width}x{height}"));
+    let (grey, rgb) = expected.split_at((width * height) as usize);
+    for (channels, expected) in [(Channels::Grey, grey), (Channels::Rgb, rgb)] {
+        let (mean, max) = difference(&load(name, width, height, channels), expected);
+        assert!(
+            mean <= mean_max && max <= max_max,
+            "{name} as {channels:?}: mean {mean}, max {max}"
+        );
+    }
+}
+
+#[test]
+fn lossless_formats_give_pillows_pixels() {
+    for name in [
+        "rgb.png",
+        "rgba.png",
+        "grey.png",
+        "grey_alpha.png",
+        "palette.png",
+        "one_bit.png",
+        "rgb.bmp",
+        "rgb.gif",
+        "animated.gif",
+        "lossless.webp",
+        "exact.png",
+    ] {
+        compare(name, 28, 28, 0.25, 1.01);
+    }
+    compare("rgb.png", 90, 70, 0.25, 1.01);
+    compare("grey.png", 90, 70, 0.25, 1.01);
+}
+
+#[test]
+fn lossy_formats_are_close_to_pillows_pixels() {
+    for name in [
+        "rgb.jpg",
+        "subsampled.jpg",
+        "progressive.jpg",
+        "grey.jpg",
+        "cmyk.jpg",
+        "lossy.webp",
+    ] {
+        compare(name, 28, 28, 1.0, 6.0);
+    }
+}
+
+#[test]
+fn sixteen_bits_give_the_same_as_eight() {
+    for channels in [Channels::Grey, Channels::Rgb] {
+        assert_eq!(
+            load("rgb16.png", 28, 28, channels),
+            load("rgb.png", 28, 28, channels)
+        );
+        assert_eq!(
+            load("grey16.png", 28, 28, channels),
+            load("grey.png", 28, 28, channels)
+        );
+    }
+}
+
+#[test]
+fn exact_size_is_not_resampled() {
+    let Pixels { samples, .. } = decode(&read("exact.png"), Channels::Rgb, LIMITS).unwrap();
+    let expected: Vec<f32> = samples.iter().map(|sample| f32::from(*sample)).collect();
+    let found = load("exact.png", 8, 8, Channels::Rgb);
+    assert!(
+        found
+            .iter()
+            .zip(&expected)
+            .all(|(f, e)| (f - e).abs() < 1e-4),
+        "{found:?} {expected:?}"
+    );
+}
+
+fn refusal(name: &str) -> String {
+    decode(&read(name), Channels::Rgb, LIMITS).expect_err(name)
+}
+
+#[test]
+fn broken_files_are_refused_with_the_reason() {
+    assert_eq!(
+        refusal("text.png"),
+        "is not an image in a known format (PNG, JPEG, WebP, BMP, GIF)"
+    );
+    assert_eq!(refusal("cut_off.jpg"), "is a JPEG that is cut off");
+    assert!(refusal("cut_off.png").starts_with("is a damaged or unsupported PNG"));
+}
+
+#[test]
+fn a_huge_header_is_refused_before_anything_is_allocated_for_it() {
+    for name in [
+        "huge_header.png",
+        "huge_header.jpg",
+        "huge_header.gif",
+        "huge_header.bmp",
+    ] {
+        let reason = refusal(name);
+        assert!(
+            reason.starts_with("is too large an image (50000 x 50000 pixels"),
+            "{name}: {reason}"
+        );
+    }
+    let reason = refusal("huge_header.webp");
+    assert!(
+        reason.starts_with("is too large an image (16383 x 16383 pixels"),
+        "{reason}"
+    );
+}
+
+/// Whatever the bytes, decoding ends in pixels of the promised size or a reason, within limits.
+#[test]
+fn damaged_files_never_panic_or_break_the_promise() {
+    let limits = Limits {
+        image_pixels_max: 1 << 16,
+    };
+    let start = Instant::now();
+    for name in [
+        "rgb.png",
+        "palette.png",
+        "rgb16.png",
+        "rgb.jpg",
+        "progressive.jpg",
+        "cmyk.jpg",
+        "rgb.gif",
+        "animated.gif",
+        "rgb.bmp",
+        "lossless.webp",
+        "lossy.webp",
+    ] {
+        let whole = read(name);
+        let mut state = 7u64;
+        for round in 0..150 {
+            let mut bytes = whole.clone();
+            for _ in 0..=round % 4 {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                let at = (state >> 33) as usize % bytes.len();
+                bytes[at] = (state >> 20) as u8;
+            }
+            if round % 5 == 0 {
+                bytes.truncate((state >> 40) as usize % whole.len());
+            }
+            // As in the pipeline, where a decoder's panic is a damaged image.
+            let decoded = std::panic::catch_unwind(|| decode(&bytes, Channels::Grey, limits));
+            if let Ok(Ok(pixels)) = decoded {
+                let count =
+                    pixels.width as usize * pixels.height as usize * pixels.channels.count();
+                assert_eq!(pixels.samples.len(), count, "{name} round {round}");
+            }
+        }
+    }
+    // No assertion on time, but a hint for whoever wonders why this takes long.
+    println!("damaged files took {:?}", start.elapsed());
+}

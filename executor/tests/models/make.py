@@ -1,0 +1,230 @@
+"""Makes the small ONNX models of the executor's tests: same bytes every time.
+
+    pip install onnx==1.19.1 numpy && python3 executor/tests/models/make.py
+
+Each model answers which of the three colour channels of an 8 x 8 image is strongest: its logits are
+GAIN times the mean of each channel, so that the tests can compute the answer themselves.
+"""
+
+import pathlib
+
+import numpy as np
+from onnx import TensorProto, checker, helper, numpy_helper
+
+HERE = pathlib.Path(__file__).parent
+SIDE = 8
+GAIN = 10.0
+FLOAT = TensorProto.FLOAT
+
+
+def info(name, shape, kind=FLOAT):
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def save(name, nodes, inputs, outputs, initializers=(), opsets=(("", 17),), check=True):
+    graph = helper.make_graph(nodes, name, inputs, outputs, list(initializers))
+    model = helper.make_model(
+        graph,
+        producer_name="predictsql-tests",
+        ir_version=8,
+        opset_imports=[helper.make_opsetid(*opset) for opset in opsets],
+    )
+    if check:
+        checker.check_model(model)
+    (HERE / f"{name}.onnx").write_bytes(model.SerializeToString())
+
+
+def weights(columns=3):
+    eye = np.zeros((3, columns), np.float32)
+    for i in range(min(3, columns)):
+        eye[i, i] = GAIN
+    return numpy_helper.from_array(eye, "weights")
+
+
+def mean(source, target, axes):
+    return helper.make_node("ReduceMean", [source], [target], axes=axes, keepdims=0)
+
+
+def nchw(name, batch="batch", columns=3, extra_nodes=(), outputs=None, **kwargs):
+    nodes = [
+        mean("image", "means", [2, 3]),
+        helper.make_node("MatMul", ["means", "weights"], ["logits"]),
+        *extra_nodes,
+    ]
+    save(
+        name,
+        nodes,
+        [info("image", [batch, 3, SIDE, SIDE])],
+        outputs or [info("logits", [batch, columns])],
+        [weights(columns)],
+        **kwargs,
+    )
+
+
+nchw("colour_nchw")
+nchw("colour_fixed_batch", batch=1)
+nchw("colour_fixed_batch_4", batch=4)
+nchw("two_columns", columns=2)
+nchw(
+    "colour_softmax",
+    extra_nodes=[helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1)],
+    outputs=[info("probabilities", ["batch", 3])],
+)
+# Features first and labels second, as models with an embedding have it.
+nchw(
+    "several_outputs",
+    extra_nodes=[helper.make_node("ArgMax", ["logits"], ["label"], axis=1, keepdims=0)],
+    outputs=[info("label", ["batch"], TensorProto.INT64), info("logits", ["batch", 3])],
+)
+nchw(
+    "output_image",
+    extra_nodes=[helper.make_node("Identity", ["image"], ["same"])],
+    outputs=[info("same", ["batch", 3, SIDE, SIDE])],
+)
+nchw(
+    "unsupported_operator",
+    extra_nodes=[helper.make_node("Sharpen", ["logits"], ["sharp"], domain="com.example")],
+    outputs=[info("sharp", ["batch", 3])],
+    opsets=(("", 17), ("com.example", 1)),
+)
+# 0 / 0 for an image whose three means are alike, as those of plain grey are.
+nchw(
+    "not_finite",
+    extra_nodes=[
+        helper.make_node("Sub", ["logits", "logits"], ["zero"]),
+        helper.make_node("Div", ["zero", "zero"], ["nan"]),
+    ],
+    outputs=[info("nan", ["batch", 3])],
+)
+
+save(
+    "colour_nhwc",
+    [
+        mean("image", "means", [1, 2]),
+        helper.make_node("MatMul", ["means", "weights"], ["logits"]),
+    ],
+    [info("image", ["batch", SIDE, SIDE, 3])],
+    [info("logits", ["batch", 3])],
+    [weights()],
+)
+
+# Every axis dynamic: only running it shows what it takes.
+save(
+    "all_dynamic",
+    [
+        mean("image", "means", [2, 3]),
+        helper.make_node("MatMul", ["means", "weights"], ["logits"]),
+    ],
+    [info("image", ["n", "c", "h", "w"])],
+    [info("logits", ["n", "k"])],
+    [weights()],
+)
+
+# Declares a dynamic batch, but subtracts the mean over the whole batch: wrong unless run one by one.
+save(
+    "mixes_batch",
+    [
+        mean("image", "means", [2, 3]),
+        helper.make_node("ReduceMean", ["means"], ["centre"], axes=[0], keepdims=1),
+        helper.make_node("Mul", ["centre", "half"], ["half_centre"]),
+        helper.make_node("Sub", ["means", "half_centre"], ["centred"]),
+        helper.make_node("MatMul", ["centred", "weights"], ["logits"]),
+    ],
+    [info("image", ["batch", 3, SIDE, SIDE])],
+    [info("logits", ["batch", 3])],
+    [weights(), numpy_helper.from_array(np.array([0.5], np.float32), "half")],
+)
+
+# Declares a dynamic batch, but reshapes to one image: fails unless run one by one.
+save(
+    "reshapes_batch",
+    [
+        helper.make_node("Reshape", ["image", "shape"], ["planes"]),
+        mean("planes", "means", [2]),
+        helper.make_node("MatMul", ["means", "weights"], ["logits"]),
+    ],
+    [info("image", ["batch", 3, SIDE, SIDE])],
+    [info("logits", ["batch", 3])],
+    [weights(), numpy_helper.from_array(np.array([1, 3, SIDE * SIDE], np.int64), "shape")],
+)
+
+save(
+    "two_inputs",
+    [
+        helper.make_node("Add", ["image", "other"], ["sum"]),
+        mean("sum", "logits", [2, 3]),
+    ],
+    [info("image", ["batch", 3, SIDE, SIDE]), info("other", ["batch", 3, SIDE, SIDE])],
+    [info("logits", ["batch", 3])],
+)
+
+save(
+    "bytes_input",
+    [
+        helper.make_node("Cast", ["image"], ["floats"], to=FLOAT),
+        mean("floats", "logits", [2, 3]),
+    ],
+    [info("image", ["batch", 3, SIDE, SIDE], TensorProto.UINT8)],
+    [info("logits", ["batch", 3])],
+)
+
+# Keeps a thread busy for a while per image: a loop of matrix products.
+body = helper.make_graph(
+    [
+        helper.make_node("MatMul", ["state", "turn"], ["product"]),
+        helper.make_node("Identity", ["more"], ["more_out"]),
+        helper.make_node("Identity", ["product"], ["state_out"]),
+    ],
+    "body",
+    [
+        info("step", [], TensorProto.INT64),
+        info("more", [], TensorProto.BOOL),
+        info("state", [64, 64]),
+    ],
+    [info("more_out", [], TensorProto.BOOL), info("state_out", [64, 64])],
+    [numpy_helper.from_array(np.eye(64, dtype=np.float32), "turn")],
+)
+save(
+    "slow",
+    [
+        helper.make_node("Constant", [], ["start"], value_float=0.0),
+        helper.make_node("Expand", ["start", "square"], ["state"]),
+        helper.make_node("Loop", ["turns", "go", "state"], ["final"], body=body),
+        helper.make_node("ReduceMean", ["final"], ["nothing"], keepdims=0),
+        mean("image", "means", [2, 3]),
+        helper.make_node("MatMul", ["means", "weights"], ["scores"]),
+        helper.make_node("Add", ["scores", "nothing"], ["logits"]),
+    ],
+    [info("image", [1, 3, SIDE, SIDE])],
+    [info("logits", [1, 3])],
+    [
+        weights(),
+        numpy_helper.from_array(np.array([64, 64], np.int64), "square"),
+        numpy_helper.from_array(np.array(3000, np.int64), "turns"),
+        numpy_helper.from_array(np.array(True), "go"),
+    ],
+)
+
+# Weights that are said to be in another file.
+external = helper.make_tensor("weights", FLOAT, [3, 3], np.zeros(9, np.float32).tobytes(), raw=True)
+external.ClearField("raw_data")
+external.data_location = TensorProto.EXTERNAL
+entry = external.external_data.add()
+entry.key, entry.value = "location", "colour_nchw.onnx"
+entry = external.external_data.add()
+entry.key, entry.value = "length", "36"
+save(
+    "external_weights",
+    [
+        mean("image", "means", [2, 3]),
+        helper.make_node("MatMul", ["means", "weights"], ["logits"]),
+    ],
+    [info("image", ["batch", 3, SIDE, SIDE])],
+    [info("logits", ["batch", 3])],
+    [external],
+    check=False,
+)
+
+whole = (HERE / "colour_nchw.onnx").read_bytes()
+(HERE / "cut_in_half.onnx").write_bytes(whole[: len(whole) // 2])
+(HERE / "text.onnx").write_text("This is not a model.\n")
