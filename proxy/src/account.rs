@@ -21,6 +21,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::SqlError;
 
+/// Longest wait for the account's connections to end, in seconds.
+const CLOSE_SECONDS_MAX: u64 = 2;
+
+/// Age at which an idle connection of the account is closed, in seconds.
+const IDLE_SECONDS_MAX: u64 = 60;
+
 /// Where the store listens: `mysql://HOST:PORT` or `unix:/path.sock`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreAddress {
@@ -42,7 +48,9 @@ impl StoreAddress {
             Self::Unix(_) => true,
             Self::Tcp { host, .. } => {
                 host == "localhost"
-                    || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+                    || host
+                        .parse::<std::net::IpAddr>()
+                        .is_ok_and(|address| address.is_loopback())
             }
         }
     }
@@ -103,8 +111,13 @@ impl FromStr for StoreAddress {
         if host.is_empty() || host.contains(odd) {
             return Err(wrong());
         }
-        let port = port.map_or(Ok(PORT_DEFAULT), str::parse).map_err(|_| wrong())?;
-        Ok(Self::Tcp { host: host.to_owned(), port })
+        let port = port
+            .map_or(Ok(PORT_DEFAULT), str::parse)
+            .map_err(|_| wrong())?;
+        Ok(Self::Tcp {
+            host: host.to_owned(),
+            port,
+        })
     }
 }
 
@@ -147,8 +160,14 @@ impl AccountConfig {
         let constraints = PoolConstraints::new(0, max).unwrap_or_default();
         self.store
             .opts(&self.user, self.password.as_deref())
-            .setup(vec!["SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'"])
-            .pool_opts(PoolOpts::default().with_constraints(constraints))
+            .setup(vec![
+                "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
+            ])
+            .pool_opts(
+                PoolOpts::default()
+                    .with_constraints(constraints)
+                    .with_inactive_connection_ttl(Duration::from_secs(IDLE_SECONDS_MAX)),
+            )
             .into()
     }
 }
@@ -187,7 +206,11 @@ impl From<&AccountError> for SqlError {
     /// log; anything else of the store's 1105, without its text.
     fn from(error: &AccountError) -> Self {
         let AccountError::Store(cause) = error else {
-            let code = if matches!(error, AccountError::TimedOut(_)) { 1205 } else { 1105 };
+            let code = if matches!(error, AccountError::TimedOut(_)) {
+                1205
+            } else {
+                1105
+            };
             return Self::new(code, "HY000", error.to_string());
         };
         let (code, sqlstate) = match cause {
@@ -217,9 +240,11 @@ impl SqlError {
                 "the store refused the service account: check its password, and run \
                  `predictsql init` for its grants",
             ),
-            Some(1290 | 1792 | 1836) => {
-                Self::new(1290, "HY000", "the store is read-only: the catalog cannot be changed")
-            }
+            Some(1290 | 1792 | 1836) => Self::new(
+                1290,
+                "HY000",
+                "the store is read-only: the catalog cannot be changed",
+            ),
             Some(code) => Self::other(format!("the catalog's store failed with error {code}")),
             None => Self::other("the catalog's store could not be used"),
         }
@@ -320,6 +345,9 @@ impl ServiceAccount {
         F: Future<Output = Result<T, StoreError>> + Send + 'static,
     {
         let account = self.account()?;
+        if account.stop.is_cancelled() {
+            return Err(AccountError::Stopped);
+        }
         let pool = account.pool.clone();
         let schema = account.config.schema.clone();
         let answer_ms_max = account.config.answer_ms_max;
@@ -333,7 +361,11 @@ impl ServiceAccount {
                 .unwrap_or(Err(AccountError::TimedOut(answer_ms_max)))
         };
         // A task that panicked or was dropped with its runtime gives no value.
-        account.runtime.spawn(bounded).await.unwrap_or(Err(AccountError::Stopped))
+        account
+            .runtime
+            .spawn(bounded)
+            .await
+            .unwrap_or(Err(AccountError::Stopped))
     }
 
     /// The catalog as it was at most `catalog_refresh_ms` ago, and never older than the last
@@ -349,7 +381,10 @@ impl ServiceAccount {
         }
         let generation = account.generation.load(Ordering::Acquire);
         let looked_at = Instant::now();
-        let known = account.cached.load_full().map(|cached| Arc::clone(&cached.snapshot));
+        let known = account
+            .cached
+            .load_full()
+            .map(|cached| Arc::clone(&cached.snapshot));
         let snapshot = self
             .run(move |mut conn, schema| async move {
                 if let Some(known) = known
@@ -360,7 +395,11 @@ impl ServiceAccount {
                 Ok(Arc::new(store::snapshot(&mut conn, &schema).await?))
             })
             .await?;
-        let cached = Cached { snapshot: Arc::clone(&snapshot), looked_at, generation };
+        let cached = Cached {
+            snapshot: Arc::clone(&snapshot),
+            looked_at,
+            generation,
+        };
         account.cached.store(Some(Arc::new(cached)));
         Ok(snapshot)
     }
@@ -374,15 +413,20 @@ impl ServiceAccount {
 
     /// Checks at start-up that the account can log in and finds a catalog of this version.
     pub async fn check(&self) -> Result<(), AccountError> {
-        self.run(|mut conn, schema| async move { store::check(&mut conn, &schema).await }).await
+        self.run(|mut conn, schema| async move { store::check(&mut conn, &schema).await })
+            .await
     }
 
     /// Closes the connections and stops the runtime thread; later uses are errors.
     pub async fn close(&self) {
         if let Some(account) = &self.0 {
             let pool = account.pool.clone();
-            let closing = account.runtime.spawn(async move { pool.disconnect().await });
-            if let Ok(Err(error)) = closing.await {
+            let closing = account.runtime.spawn(async move {
+                // A store that does not answer must not hold up the end.
+                tokio::time::timeout(Duration::from_secs(CLOSE_SECONDS_MAX), pool.disconnect())
+                    .await
+            });
+            if let Ok(Ok(Err(error))) = closing.await {
                 tracing::debug!(%error, "closing the service account's connections");
             }
             account.stop.cancel();
@@ -395,8 +439,8 @@ impl Account {
         let cached = self.cached.load();
         let cached = cached.as_ref()?;
         let current = cached.generation == self.generation.load(Ordering::Acquire);
-        let young = cached.looked_at.elapsed()
-            < Duration::from_millis(self.config.catalog_refresh_ms);
+        let young =
+            cached.looked_at.elapsed() < Duration::from_millis(self.config.catalog_refresh_ms);
         (current && young).then(|| Arc::clone(&cached.snapshot))
     }
 }
@@ -417,7 +461,14 @@ mod tests {
         ] {
             assert_eq!(text.parse::<StoreAddress>().unwrap().to_string(), back);
         }
-        for bad in ["db:3306", "mysql://", "mysql://u:p@h:1", "mysql://h:x", "unix:", "unix:a"] {
+        for bad in [
+            "db:3306",
+            "mysql://",
+            "mysql://u:p@h:1",
+            "mysql://h:x",
+            "unix:",
+            "unix:a",
+        ] {
             assert!(bad.parse::<StoreAddress>().is_err(), "{bad}");
         }
     }
@@ -440,6 +491,9 @@ mod tests {
             assert_eq!(SqlError::from(error).code, 2013);
         }
         account.close().await;
-        assert!(matches!(account.snapshot().await, Err(AccountError::Stopped)));
+        assert!(matches!(
+            account.snapshot().await,
+            Err(AccountError::Stopped)
+        ));
     }
 }

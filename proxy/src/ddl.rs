@@ -75,8 +75,14 @@ pub struct DdlNote {
 
 impl DdlAnswer {
     fn note(error: SqlError) -> Self {
-        let note = DdlNote { code: error.code, message: error.message };
-        Self { affected_rows: 0, notes: vec![note] }
+        let note = DdlNote {
+            code: error.code,
+            message: error.message,
+        };
+        Self {
+            affected_rows: 0,
+            notes: vec![note],
+        }
     }
 }
 
@@ -131,12 +137,12 @@ impl From<&ModelError> for SqlError {
 /// the store checks itself.
 pub fn rights_probe(statement: &CatalogStatement, schema: &SchemaName) -> Option<String> {
     match statement {
-        CatalogStatement::CreateTask(_) => {
-            Some(format!("INSERT INTO `{schema}`.`tasks` (`name`) VALUES ('')"))
-        }
-        CatalogStatement::CreateModel(_) => {
-            Some(format!("INSERT INTO `{schema}`.`models` (`name`) VALUES ('')"))
-        }
+        CatalogStatement::CreateTask(_) => Some(format!(
+            "INSERT INTO `{schema}`.`tasks` (`name`) VALUES ('')"
+        )),
+        CatalogStatement::CreateModel(_) => Some(format!(
+            "INSERT INTO `{schema}`.`models` (`name`) VALUES ('')"
+        )),
         CatalogStatement::DropTask { .. } => {
             Some(format!("DELETE FROM `{schema}`.`tasks` WHERE `name` = ''"))
         }
@@ -168,7 +174,10 @@ pub fn as_select(statement: &CatalogStatement, schema: &SchemaName) -> Option<St
              FROM `{schema}`.`models` WHERE `state` = 'ready' AND `name` = {}{} \
              ORDER BY `id` DESC LIMIT 1",
             literal(&name.to_ascii_lowercase()),
-            version.as_ref().map_or(String::new(), |v| format!(" AND `version` = {}", literal(v)))
+            version.as_ref().map_or(String::new(), |v| format!(
+                " AND `version` = {}",
+                literal(v)
+            ))
         )),
         CatalogStatement::CreateTask(_)
         | CatalogStatement::CreateModel(_)
@@ -181,16 +190,20 @@ pub fn as_select(statement: &CatalogStatement, schema: &SchemaName) -> Option<St
 pub fn check_show(statement: &CatalogStatement, catalog: &Snapshot) -> Result<(), SqlError> {
     let (kind, name, known) = match statement {
         CatalogStatement::ShowCreateTask { name }
-        | CatalogStatement::ShowModels { task: Some(name), .. } => {
-            ("Task", name.clone(), catalog.task(name).is_some())
-        }
+        | CatalogStatement::ShowModels {
+            task: Some(name), ..
+        } => ("Task", name.clone(), catalog.task(name).is_some()),
         CatalogStatement::ShowCreateModel { name, version } => {
             let known = catalog.model(name, version.as_deref()).is_some();
             ("Model", with_version(name, version.as_deref()), known)
         }
         _ => return Ok(()),
     };
-    if known { Ok(()) } else { Err(SqlError::unknown(kind, &name)) }
+    if known {
+        Ok(())
+    } else {
+        Err(SqlError::unknown(kind, &name))
+    }
 }
 
 fn with_version(name: &str, version: Option<&str>) -> String {
@@ -229,7 +242,10 @@ fn condition(filter: Option<&ShowFilter>, name_column: &str) -> String {
     match filter {
         None => String::new(),
         Some(ShowFilter::Like(pattern)) => {
-            format!(" WHERE `{name_column}` LIKE {}", literal(&pattern.to_lowercase()))
+            format!(
+                " WHERE `{name_column}` LIKE {}",
+                literal(&pattern.to_lowercase())
+            )
         }
         // The user's own words on the user's own session; a line break ends a comment in them.
         Some(ShowFilter::Where(expression)) => format!(" WHERE ({expression}\n)"),
@@ -256,11 +272,17 @@ pub async fn run<I: Inspect>(
         CatalogStatement::DropTask { name, if_exists } => {
             let task = name.to_ascii_lowercase();
             let work = move |mut conn, schema| async move {
-                store::drop_task(&mut conn, &schema, &task).await.map(|()| 0)
+                store::drop_task(&mut conn, &schema, &task)
+                    .await
+                    .map(|()| 0)
             };
             dropped(context.account.run(work).await, *if_exists)
         }
-        CatalogStatement::DropModel { name, version, if_exists } => {
+        CatalogStatement::DropModel {
+            name,
+            version,
+            if_exists,
+        } => {
             let (model, version) = (name.to_ascii_lowercase(), version.clone());
             let work = move |mut conn, schema| async move {
                 store::drop_model(&mut conn, &schema, &model, version.as_deref()).await
@@ -281,7 +303,10 @@ pub async fn run<I: Inspect>(
 
 fn dropped(result: Result<u64, AccountError>, if_exists: bool) -> Result<DdlAnswer, SqlError> {
     match result {
-        Ok(affected_rows) => Ok(DdlAnswer { affected_rows, notes: Vec::new() }),
+        Ok(affected_rows) => Ok(DdlAnswer {
+            affected_rows,
+            notes: Vec::new(),
+        }),
         Err(error) => match &error {
             AccountError::Store(StoreError::Unknown { .. }) if if_exists => {
                 Ok(DdlAnswer::note(error.into()))
@@ -311,8 +336,9 @@ fn created(
 }
 
 fn checked_name(kind: &str, name: &str) -> Result<String, SqlError> {
-    check_name(name)
-        .map_err(|reason| SqlError::wrong_value(format!("Incorrect {kind} name '{name}': it {reason}")))?;
+    check_name(name).map_err(|reason| {
+        SqlError::wrong_value(format!("Incorrect {kind} name '{name}': it {reason}"))
+    })?;
     Ok(name.to_ascii_lowercase())
 }
 
@@ -331,10 +357,18 @@ async fn create_task<I>(
         version: 1,
     };
     let definition = task_definition(&task);
-    let new = NewTask { task, definition, created_by: context.user.to_owned() };
+    let new = NewTask {
+        task,
+        definition,
+        created_by: context.user.to_owned(),
+    };
     let work =
         move |mut conn, schema| async move { store::create_task(&mut conn, &schema, &new).await };
-    created(context.account.run(work).await, create.if_not_exists, "Task")
+    created(
+        context.account.run(work).await,
+        create.if_not_exists,
+        "Task",
+    )
 }
 
 async fn create_model<I: Inspect>(
@@ -350,8 +384,13 @@ async fn create_model<I: Inspect>(
     // A task created a moment ago, through another proxy too, must be seen.
     context.account.invalidate();
     let catalog = context.account.snapshot().await?;
-    let task = catalog.task(&create.task).ok_or_else(|| SqlError::unknown("Task", &create.task))?;
-    if let Some(model) = catalog.model(&name, Some(&version)).filter(|m| m.task == task.name) {
+    let task = catalog
+        .task(&create.task)
+        .ok_or_else(|| SqlError::unknown("Task", &create.task))?;
+    if let Some(model) = catalog
+        .model(&name, Some(&version))
+        .filter(|m| m.task == task.name)
+    {
         // Known without looking at the file.
         return created(Err(already(model)), create.if_not_exists, "Model");
     }
@@ -372,14 +411,23 @@ async fn create_model<I: Inspect>(
         created_by: context.user.to_owned(),
     };
     let work = move |mut conn, schema| async move {
-        store::create_model(&mut conn, &schema, &new).await.map(|_id| ())
+        store::create_model(&mut conn, &schema, &new)
+            .await
+            .map(|_id| ())
     };
-    created(context.account.run(work).await, create.if_not_exists, "Model")
+    created(
+        context.account.run(work).await,
+        create.if_not_exists,
+        "Model",
+    )
 }
 
 fn already(model: &Model) -> AccountError {
-    StoreError::Exists { kind: "Model", name: with_version(&model.name, Some(&model.version)) }
-        .into()
+    StoreError::Exists {
+        kind: "Model",
+        name: with_version(&model.name, Some(&model.version)),
+    }
+    .into()
 }
 
 /// A version stands in `model@version`.

@@ -20,12 +20,20 @@ pub struct SqlError {
 impl SqlError {
     /// An error of that code, SQLSTATE and text.
     pub fn new(code: u16, sqlstate: &'static str, message: impl Into<String>) -> Self {
-        Self { code, sqlstate, message: message.into() }
+        Self {
+            code,
+            sqlstate,
+            message: message.into(),
+        }
     }
 
     /// 1235 (42000): `construct` is not supported yet.
     pub fn unsupported(construct: impl std::fmt::Display) -> Self {
-        Self::new(1235, "42000", format!("PredictSQL does not yet support {construct}"))
+        Self::new(
+            1235,
+            "42000",
+            format!("PredictSQL does not yet support {construct}"),
+        )
     }
 
     /// 1305 (42000): no task, model or function of that name.

@@ -37,7 +37,11 @@ pub struct InitArgs {
     #[arg(long, value_name = "NAME", default_value = SERVICE_USER)]
     pub service_user: String,
     /// Environment variable that holds the service account's password
-    #[arg(long, value_name = "VAR", default_value = "PREDICTSQL_SERVICE_PASSWORD")]
+    #[arg(
+        long,
+        value_name = "VAR",
+        default_value = "PREDICTSQL_SERVICE_PASSWORD"
+    )]
     pub service_password_env: String,
     /// Host from which the service account connects; may be repeated [default: this machine for a
     /// local store, else %]
@@ -110,7 +114,10 @@ struct Statement {
 
 impl Statement {
     fn plain(sql: String) -> Self {
-        Self { shown: sql.clone(), sql }
+        Self {
+            shown: sql.clone(),
+            sql,
+        }
     }
 }
 
@@ -119,19 +126,35 @@ pub async fn run(args: &InitArgs) -> Result<(), InitError> {
     let schema = SchemaName::parse(&args.schema)?;
     let hosts = service_hosts(&args.service_host, &args.store);
     if args.print {
-        let user = ServiceUser { name: args.service_user.clone(), hosts, password: String::new() };
+        let user = ServiceUser {
+            name: args.service_user.clone(),
+            hosts,
+            password: String::new(),
+        };
         io::stdout().write_all(script(&schema, &user).as_bytes())?;
         return Ok(());
     }
     let password = environment(&args.service_password_env)?;
-    let admin_password = args.admin_password_env.as_deref().map(environment).transpose()?;
-    let user = ServiceUser { name: args.service_user.clone(), hosts, password };
+    let admin_password = args
+        .admin_password_env
+        .as_deref()
+        .map(environment)
+        .transpose()?;
+    let user = ServiceUser {
+        name: args.service_user.clone(),
+        hosts,
+        password,
+    };
     let mut conn = connect(&args.store, &args.admin_user, admin_password.as_deref()).await?;
     let report = init(&mut conn, &schema, &user).await?;
     // The work is done; how the connection ends does not matter.
     let _ = conn.disconnect().await;
     let mut out = io::stdout().lock();
-    writeln!(out, "-- catalog in schema `{schema}` of {} is set up", args.store)?;
+    writeln!(
+        out,
+        "-- catalog in schema `{schema}` of {} is set up",
+        args.store
+    )?;
     for line in report.statements {
         writeln!(out, "{line};")?;
     }
@@ -161,7 +184,10 @@ pub async fn init(
     let mut statements = Vec::new();
     for statement in account_statements(schema, user) {
         if let Err(cause) = conn.query_drop(statement.sql).await {
-            return Err(InitError::Statement { statement: statement.shown, cause });
+            return Err(InitError::Statement {
+                statement: statement.shown,
+                cause,
+            });
         }
         statements.push(statement.shown);
     }
@@ -190,8 +216,10 @@ pub async fn init_embedded(
     schema: &SchemaName,
 ) -> Result<AccountConfig, InitError> {
     let path = data_dir.join(PASSWORD_FILE);
-    let password = kept_password(&path)
-        .map_err(|cause| InitError::PasswordFile { path: path.display().to_string(), cause })?;
+    let password = kept_password(&path).map_err(|cause| InitError::PasswordFile {
+        path: path.display().to_string(),
+        cause,
+    })?;
     let user = ServiceUser {
         name: SERVICE_USER.to_owned(),
         hosts: service_hosts(&[], store),
@@ -211,11 +239,13 @@ async fn connect(
     user: &str,
     password: Option<&str>,
 ) -> Result<Conn, InitError> {
-    Conn::new(Opts::from(store.opts(user, password))).await.map_err(|cause| InitError::Connect {
-        store: store.to_string(),
-        user: user.to_owned(),
-        cause,
-    })
+    Conn::new(Opts::from(store.opts(user, password)))
+        .await
+        .map_err(|cause| InitError::Connect {
+            store: store.to_string(),
+            user: user.to_owned(),
+            cause,
+        })
 }
 
 fn environment(variable: &str) -> Result<String, InitError> {
@@ -244,7 +274,10 @@ fn account_statements(schema: &SchemaName, user: &ServiceUser) -> Vec<Statement>
         let account = format!("{}@{}", quote_text(&user.name), quote_text(host));
         for head in ["CREATE USER IF NOT EXISTS", "ALTER USER"] {
             statements.push(Statement {
-                sql: format!("{head} {account} IDENTIFIED BY {}", quote_text(&user.password)),
+                sql: format!(
+                    "{head} {account} IDENTIFIED BY {}",
+                    quote_text(&user.password)
+                ),
                 shown: format!("{head} {account} IDENTIFIED BY '<password>'"),
             });
         }
@@ -267,8 +300,8 @@ fn grants(schema: &SchemaName, account: &str) -> Vec<String> {
     ]
 }
 
-/// All that `init` does, as a script for the `mariadb` client.
-fn script(schema: &SchemaName, user: &ServiceUser) -> String {
+/// All that [`init`] does, as a script for the `mariadb` client with `<password>` for the password.
+pub fn script(schema: &SchemaName, user: &ServiceUser) -> String {
     let mut script = String::from("-- Replace <password> before running this.\nDELIMITER //\n");
     for statement in store::bootstrap_script(schema) {
         script.push_str(&statement);
@@ -294,8 +327,12 @@ fn kept_password(path: &Path) -> io::Result<String> {
     let mut random = [0_u8; PASSWORD_BYTES];
     fs::File::open("/dev/urandom")?.read_exact(&mut random)?;
     let password: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    let mut file =
-        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(password.as_bytes())?;
     file.sync_all()?;
     Ok(password)
@@ -319,7 +356,11 @@ mod tests {
     #[test]
     fn passwords_are_quoted_when_run_and_hidden_when_shown() {
         let statements = account_statements(&SchemaName::default(), &user());
-        assert!(statements[0].sql.ends_with(r"IDENTIFIED BY 'it''s\\secret'"));
+        assert!(
+            statements[0]
+                .sql
+                .ends_with(r"IDENTIFIED BY 'it''s\\secret'")
+        );
         assert!(statements.iter().all(|s| !s.shown.contains("secret")));
         assert!(!script(&SchemaName::default(), &user()).contains("secret"));
     }
@@ -338,7 +379,10 @@ mod tests {
         let path = dir.path().join(PASSWORD_FILE);
         let first = kept_password(&path).unwrap();
         assert_eq!(kept_password(&path).unwrap(), first);
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         fs::write(&path, "cut").unwrap();
         assert_ne!(kept_password(&path).unwrap(), first);
     }
@@ -347,7 +391,10 @@ mod tests {
     fn hosts_follow_the_store() {
         let hosts = |address: &str| service_hosts(&[], &address.parse().unwrap());
         assert_eq!(hosts("unix:/run/m.sock"), ["localhost"]);
-        assert_eq!(hosts("mysql://127.0.0.1:3306"), ["localhost", "127.0.0.1", "::1"]);
+        assert_eq!(
+            hosts("mysql://127.0.0.1:3306"),
+            ["localhost", "127.0.0.1", "::1"]
+        );
         assert_eq!(hosts("mysql://db:3306"), ["%"]);
     }
 }

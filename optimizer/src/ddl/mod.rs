@@ -194,8 +194,11 @@ impl<'a> Words<'a> {
 
 /// `--` begins a comment only where white space, a control character or the end follows.
 fn is_dash_comment(text: &str) -> bool {
-    text.strip_prefix("--")
-        .is_some_and(|rest| rest.chars().next().is_none_or(|c| c.is_whitespace() || c.is_control()))
+    text.strip_prefix("--").is_some_and(|rest| {
+        rest.chars()
+            .next()
+            .is_none_or(|c| c.is_whitespace() || c.is_control())
+    })
 }
 
 #[cfg(test)]

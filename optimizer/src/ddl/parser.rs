@@ -11,11 +11,18 @@ use crate::sql::text::{Lexed, StoreDialect};
 const NEAR_CHARS_MAX: usize = 80;
 
 pub(super) fn parse(sql: &str, mode: LexMode) -> Result<CatalogStatement, DdlError> {
-    let Some(lexed) = Lexed::new(sql, mode) else { return Err(lexical_error(sql, mode)) };
+    let Some(lexed) = Lexed::new(sql, mode) else {
+        return Err(lexical_error(sql, mode));
+    };
     if lexed.has_executable_comment() {
-        return Err(unsupported("a comment that the store executes (/*! ... */) in this statement"));
+        return Err(unsupported(
+            "a comment that the store executes (/*! ... */) in this statement",
+        ));
     }
-    let mut parser = Parser { lexed: &lexed, at: 0 };
+    let mut parser = Parser {
+        lexed: &lexed,
+        at: 0,
+    };
     let statement = parser.statement()?;
     parser.accept_token(&Token::SemiColon);
     match lexed.token(parser.at) {
@@ -34,7 +41,12 @@ fn unsupported(construct: &str) -> DdlError {
 
 fn syntax_error(expected: &str, text: &str, offset: usize) -> DdlError {
     let before = text.get(..offset).unwrap_or(text);
-    let near: String = text.get(offset..).unwrap_or("").chars().take(NEAR_CHARS_MAX).collect();
+    let near: String = text
+        .get(offset..)
+        .unwrap_or("")
+        .chars()
+        .take(NEAR_CHARS_MAX)
+        .collect();
     let line = before.matches('\n').count() + 1;
     DdlError {
         code: 1064,
@@ -56,7 +68,11 @@ fn lexical_error(sql: &str, mode: LexMode) -> DdlError {
             let column = error.location.column.saturating_sub(1) as usize;
             let start: usize = sql.split_inclusive('\n').take(line).map(str::len).sum();
             let rest = sql.get(start..).unwrap_or("");
-            start + rest.char_indices().nth(column).map_or(rest.len(), |(i, _)| i)
+            start
+                + rest
+                    .char_indices()
+                    .nth(column)
+                    .map_or(rest.len(), |(i, _)| i)
         }
     };
     syntax_error("the end of a quoted string or comment", sql, offset)
@@ -70,7 +86,11 @@ struct Parser<'a> {
 impl Parser<'_> {
     fn syntax(&self, expected: &str) -> DdlError {
         let end = self.lexed.text.len();
-        let offset = self.lexed.lexemes.get(self.at).map_or(end, |l| l.range.start);
+        let offset = self
+            .lexed
+            .lexemes
+            .get(self.at)
+            .map_or(end, |l| l.range.start);
         syntax_error(expected, self.lexed.text, offset)
     }
 
@@ -88,7 +108,11 @@ impl Parser<'_> {
     }
 
     fn expect(&mut self, words: &str) -> Result<(), DdlError> {
-        if self.accept(words) { Ok(()) } else { Err(self.syntax(words)) }
+        if self.accept(words) {
+            Ok(())
+        } else {
+            Err(self.syntax(words))
+        }
     }
 
     fn accept_token(&mut self, token: &Token) -> bool {
@@ -98,7 +122,11 @@ impl Parser<'_> {
     }
 
     fn expect_token(&mut self, token: &Token) -> Result<(), DdlError> {
-        if self.accept_token(token) { Ok(()) } else { Err(self.syntax(&format!("'{token}'"))) }
+        if self.accept_token(token) {
+            Ok(())
+        } else {
+            Err(self.syntax(&format!("'{token}'")))
+        }
     }
 
     fn name(&mut self, what: &str) -> Result<String, DdlError> {
@@ -132,12 +160,18 @@ impl Parser<'_> {
         while self.accept_token(&Token::Comma) {
             items.push(item(self)?);
         }
-        if self.accept_token(&Token::RParen) { Ok(items) } else { Err(self.syntax("',' or ')'")) }
+        if self.accept_token(&Token::RParen) {
+            Ok(items)
+        } else {
+            Err(self.syntax("',' or ')'"))
+        }
     }
 
     fn statement(&mut self) -> Result<CatalogStatement, DdlError> {
         if self.accept("CREATE OR REPLACE") {
-            return Err(unsupported("CREATE OR REPLACE; drop it first, or create another version"));
+            return Err(unsupported(
+                "CREATE OR REPLACE; drop it first, or create another version",
+            ));
         }
         if self.accept("CREATE TASK") {
             return self.create_task();
@@ -147,18 +181,30 @@ impl Parser<'_> {
         }
         if self.accept("DROP TASK") {
             let if_exists = self.accept("IF EXISTS");
-            return Ok(CatalogStatement::DropTask { name: self.name("a task's name")?, if_exists });
+            return Ok(CatalogStatement::DropTask {
+                name: self.name("a task's name")?,
+                if_exists,
+            });
         }
         if self.accept("DROP MODEL") {
             let if_exists = self.accept("IF EXISTS");
             let name = self.name("a model's name")?;
             let version = self.version()?;
-            return Ok(CatalogStatement::DropModel { name, version, if_exists });
+            return Ok(CatalogStatement::DropModel {
+                name,
+                version,
+                if_exists,
+            });
         }
         if self.accept("SHOW") {
             return self.show();
         }
-        for later in ["ALTER TASK", "ALTER MODEL", "EVALUATE TASK", "EVALUATE MODEL"] {
+        for later in [
+            "ALTER TASK",
+            "ALTER MODEL",
+            "EVALUATE TASK",
+            "EVALUATE MODEL",
+        ] {
             if self.accept(later) {
                 return Err(unsupported(later));
             }
@@ -249,7 +295,9 @@ impl Parser<'_> {
 
     fn show(&mut self) -> Result<CatalogStatement, DdlError> {
         if self.accept("CREATE TASK") {
-            return Ok(CatalogStatement::ShowCreateTask { name: self.name("a task's name")? });
+            return Ok(CatalogStatement::ShowCreateTask {
+                name: self.name("a task's name")?,
+            });
         }
         if self.accept("CREATE MODEL") {
             let name = self.name("a model's name")?;
@@ -257,14 +305,22 @@ impl Parser<'_> {
             return Ok(CatalogStatement::ShowCreateModel { name, version });
         }
         if self.accept("TASKS") {
-            return Ok(CatalogStatement::ShowTasks { filter: self.filter()? });
+            return Ok(CatalogStatement::ShowTasks {
+                filter: self.filter()?,
+            });
         }
         if !self.accept("MODELS") {
             return Err(self.syntax("TASKS, MODELS, CREATE TASK or CREATE MODEL"));
         }
-        let task =
-            if self.accept("FOR TASK") { Some(self.name("a task's name")?) } else { None };
-        Ok(CatalogStatement::ShowModels { task, filter: self.filter()? })
+        let task = if self.accept("FOR TASK") {
+            Some(self.name("a task's name")?)
+        } else {
+            None
+        };
+        Ok(CatalogStatement::ShowModels {
+            task,
+            filter: self.filter()?,
+        })
     }
 
     fn filter(&mut self) -> Result<Option<ShowFilter>, DdlError> {

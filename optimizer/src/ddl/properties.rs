@@ -13,7 +13,9 @@ use super::{CatalogStatement, parse, recognise};
 fn classes() -> impl Strategy<Value = Vec<String>> {
     prop::collection::btree_set(r#"[a-z'"\\`%_é ;#/*-]{1,8}"#, 2..6)
         .prop_map(|set| set.into_iter().collect::<Vec<_>>())
-        .prop_filter("as a task takes them", |classes| check_classes(classes).is_ok())
+        .prop_filter("as a task takes them", |classes| {
+            check_classes(classes).is_ok()
+        })
 }
 
 fn task() -> impl Strategy<Value = Task> {
@@ -45,9 +47,19 @@ fn options(task: Task) -> impl Strategy<Value = (Task, ModelOptions)> {
                 width: size.1,
                 channels: channels as u8,
                 normalisation: Normalisation { mean, std },
-                labels: task.classes.iter().rev().cloned().chain(other.clone()).collect(),
+                labels: task
+                    .classes
+                    .iter()
+                    .rev()
+                    .cloned()
+                    .chain(other.clone())
+                    .collect(),
                 other,
-                output: if flags.1 { Output::Logits } else { Output::Softmax },
+                output: if flags.1 {
+                    Output::Logits
+                } else {
+                    Output::Softmax
+                },
                 accuracy,
             };
             (task.clone(), options)

@@ -60,10 +60,20 @@ fn create_model_in_full() {
     let sql = "create model m for task t from 'models/m.onnx' version '2' covers ('a','b')
         options (layout=NHWC, size='28x32', channels = 1, mean=(0.1, -0.2), std = '0.5',
                  labels ('a','b','rest'), other='rest', accuracy=1e-1)";
-    let CatalogStatement::CreateModel(model) = parse(sql).unwrap() else { panic!("not a model") };
+    let CatalogStatement::CreateModel(model) = parse(sql).unwrap() else {
+        panic!("not a model")
+    };
     assert_eq!(model.version.as_deref(), Some("2"));
     assert_eq!(model.covers, Some(strings(&["a", "b"])));
-    let value = |key: &str| model.options.iter().find(|(k, _)| k == key).unwrap().1.clone();
+    let value = |key: &str| {
+        model
+            .options
+            .iter()
+            .find(|(k, _)| k == key)
+            .unwrap()
+            .1
+            .clone()
+    };
     assert_eq!(value("layout"), OptionValue::Word("NHWC".to_owned()));
     assert_eq!(value("size"), OptionValue::Text("28x32".to_owned()));
     assert_eq!(
@@ -88,12 +98,16 @@ fn drops_and_shows() {
         parse("SHOW MODELS FOR TASK t WHERE Accuracy > (1/2) AND Model <> 'a;b' ;").unwrap(),
         CatalogStatement::ShowModels {
             task: Some("t".to_owned()),
-            filter: Some(ShowFilter::Where("Accuracy > (1/2) AND Model <> 'a;b'".to_owned())),
+            filter: Some(ShowFilter::Where(
+                "Accuracy > (1/2) AND Model <> 'a;b'".to_owned()
+            )),
         }
     );
     assert_eq!(
         parse("SHOW TASKS LIKE 'a\\_%'").unwrap(),
-        CatalogStatement::ShowTasks { filter: Some(ShowFilter::Like("a\\_%".to_owned())) }
+        CatalogStatement::ShowTasks {
+            filter: Some(ShowFilter::Like("a\\_%".to_owned()))
+        }
     );
 }
 
@@ -109,17 +123,45 @@ fn refused(sql: &str, code: u16, parts: &[&str]) {
 #[test]
 fn syntax_errors_say_where_and_what_was_expected() {
     refused("CREATE TASK", 1064, &["a task's name", "near ''", "line 1"]);
-    refused("CREATE TASK t\nCLASES ('a')", 1064, &["CLASSES", "near 'CLASES ('a')' at line 2"]);
-    refused("CREATE TASK t CLASSES ()", 1064, &["a class in quotes", "near ')'"]);
+    refused(
+        "CREATE TASK t\nCLASES ('a')",
+        1064,
+        &["CLASSES", "near 'CLASES ('a')' at line 2"],
+    );
+    refused(
+        "CREATE TASK t CLASSES ()",
+        1064,
+        &["a class in quotes", "near ')'"],
+    );
     refused("CREATE TASK t CLASSES ('a',)", 1064, &["near ')'"]);
     refused("CREATE TASK t CLASSES ('a' 'b')", 1064, &["',' or ')'"]);
-    refused("CREATE TASK t CLASSES ('a') CLASSES ('b')", 1064, &["the end of the statement"]);
-    refused("CREATE TASK t CLASSES ('a'); SELECT 1", 1064, &["near 'SELECT 1'"]);
+    refused(
+        "CREATE TASK t CLASSES ('a') CLASSES ('b')",
+        1064,
+        &["the end of the statement"],
+    );
+    refused(
+        "CREATE TASK t CLASSES ('a'); SELECT 1",
+        1064,
+        &["near 'SELECT 1'"],
+    );
     refused("CREATE TASK t CLASSES ('a", 1064, &["near ''a'"]);
     refused("CREATE MODEL m FROM 'x'", 1064, &["FOR TASK was expected"]);
-    refused("CREATE MODEL m FOR TASK t FROM x", 1064, &["in quotes was expected near 'x'"]);
-    refused("CREATE MODEL m FOR TASK t FROM 'x' OPTIONS (a=1, A=2)", 1064, &["near 'A=2)'"]);
-    refused("CREATE MODEL m FOR TASK t FROM 'x' OPTIONS (a=-'1')", 1064, &["near '-'1')'"]);
+    refused(
+        "CREATE MODEL m FOR TASK t FROM x",
+        1064,
+        &["in quotes was expected near 'x'"],
+    );
+    refused(
+        "CREATE MODEL m FOR TASK t FROM 'x' OPTIONS (a=1, A=2)",
+        1064,
+        &["near 'A=2)'"],
+    );
+    refused(
+        "CREATE MODEL m FOR TASK t FROM 'x' OPTIONS (a=-'1')",
+        1064,
+        &["near '-'1')'"],
+    );
     refused("SHOW TASKS WHERE a) OR (1", 1064, &["an expression"]);
     refused("SHOW TASKS WHERE", 1064, &["an expression"]);
     refused("DROP TASK ml.t", 1064, &["near '.t'"]);
@@ -128,22 +170,47 @@ fn syntax_errors_say_where_and_what_was_expected() {
 #[test]
 fn what_comes_later_is_named() {
     refused("CREATE TASK t KIND REGRESSION", 1235, &["KIND REGRESSION"]);
-    refused("CREATE TASK t CLASSES ('a') KIND MULTILABEL", 1235, &["MULTILABEL"]);
-    refused("CREATE TASK t CLASSES ('a') INPUT (x DOUBLE)", 1235, &["INPUT (columns)"]);
+    refused(
+        "CREATE TASK t CLASSES ('a') KIND MULTILABEL",
+        1235,
+        &["MULTILABEL"],
+    );
+    refused(
+        "CREATE TASK t CLASSES ('a') INPUT (x DOUBLE)",
+        1235,
+        &["INPUT (columns)"],
+    );
     refused("ALTER TASK t SET x = 1", 1235, &["ALTER TASK"]);
     refused("EVALUATE MODEL m ON (SELECT 1)", 1235, &["EVALUATE MODEL"]);
-    refused("CREATE OR REPLACE TASK t CLASSES ('a')", 1235, &["OR REPLACE"]);
+    refused(
+        "CREATE OR REPLACE TASK t CLASSES ('a')",
+        1235,
+        &["OR REPLACE"],
+    );
     refused("DROP /*!50000 TASK */ TASK t", 1235, &["comment"]);
 }
 
 #[test]
 fn modes_of_the_session_change_what_a_string_is() {
-    let mode = LexMode { no_backslash_escapes: true, ..LexMode::default() };
+    let mode = LexMode {
+        no_backslash_escapes: true,
+        ..LexMode::default()
+    };
     let statement = parse_in(r"SHOW TASKS LIKE 'a\'", mode).unwrap();
     assert_eq!(
         statement,
-        CatalogStatement::ShowTasks { filter: Some(ShowFilter::Like("a\\".to_owned())) }
+        CatalogStatement::ShowTasks {
+            filter: Some(ShowFilter::Like("a\\".to_owned()))
+        }
     );
-    let mode = LexMode { ansi_quotes: true, ..LexMode::default() };
-    assert_eq!(parse_in("CREATE TASK t CLASSES (\"a\")", mode).unwrap_err().code, 1064);
+    let mode = LexMode {
+        ansi_quotes: true,
+        ..LexMode::default()
+    };
+    assert_eq!(
+        parse_in("CREATE TASK t CLASSES (\"a\")", mode)
+            .unwrap_err()
+            .code,
+        1064
+    );
 }
