@@ -1,10 +1,12 @@
 //! The proxy: wire protocol, sessions, the predict lane, the embedded store, configuration.
 
 pub mod account;
+pub mod config;
+pub mod ddl;
 pub mod demo;
 pub mod embedded;
-pub mod ddl;
-pub mod init;
 pub mod error;
+pub mod init;
 pub mod relay;
+pub mod serve;
 pub mod wire;

@@ -1,2 +1,61 @@
 //! The `predictsql` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use predictsql_proxy::config::ServeArgs;
+use predictsql_proxy::embedded::shim;
+use predictsql_proxy::init::{self, InitArgs};
+use predictsql_proxy::serve;
+use tracing_subscriber::EnvFilter;
+
+/// A MySQL-compatible proxy that answers predictions as SQL.
+#[derive(Debug, Parser)]
+#[command(name = "predictsql", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Relay MySQL clients to a store and answer their predict statements
+    Serve(Box<ServeArgs>),
+    /// Set up the catalog and the service account in a store
+    Init(Box<InitArgs>),
+}
+
+fn main() -> ExitCode {
+    // Before anything else, and before any thread exists.
+    if let Some(code) = shim::run_if_asked() {
+        return code;
+    }
+    let cli = Cli::parse();
+    log_to_stderr();
+    let done: Result<(), Box<dyn std::error::Error>> = match cli.command {
+        Command::Serve(args) => serve::run(&args).map_err(Into::into),
+        Command::Init(args) => run_init(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("predictsql: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_init(args: &InitArgs) -> Result<(), Box<dyn std::error::Error>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    Ok(runtime.block_on(init::run(args))?)
+}
+
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_env("PREDICTSQL_LOG").unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+}

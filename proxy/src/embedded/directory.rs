@@ -59,8 +59,9 @@ impl DataDirectory {
         }
         sign(&mut lock).map_err(EmbeddedError::io("write", lock_path))?;
         let directory = Self { path, _lock: lock };
-        let files = directory.files();
-        fs::create_dir_all(&files).map_err(EmbeddedError::io("create", files))?;
+        for inner in [directory.files(), directory.tmp()] {
+            fs::create_dir_all(&inner).map_err(EmbeddedError::io("create", inner))?;
+        }
         Ok(directory)
     }
 
@@ -82,6 +83,12 @@ impl DataDirectory {
     /// What LOAD_FILE and INTO OUTFILE may reach.
     pub(super) fn files(&self) -> PathBuf {
         self.path.join("files")
+    }
+
+    /// The server's temporary files. Not in the system's directory: a server that starts removes
+    /// what looks like leftovers in its own, which may be the temporary tables of another server.
+    pub(super) fn tmp(&self) -> PathBuf {
+        self.path.join("tmp")
     }
 
     /// Waits until no server runs on the data directory: one whose proxy was killed still needs a

@@ -72,24 +72,23 @@ pub(super) fn create_store(
     if unfinished.exists() {
         fs::remove_dir_all(&unfinished).map_err(EmbeddedError::io("remove", &unfinished))?;
     }
-    install(&installer, &unfinished)?;
-    set_accounts(mariadbd, &unfinished, root_password.unwrap_or_default())?;
+    let arguments = bootstrap_arguments(directory, &unfinished);
+    install(&installer, &arguments)?;
+    set_accounts(mariadbd, &arguments, root_password.unwrap_or_default())?;
     fs::rename(&unfinished, directory.store()).map_err(EmbeddedError::io("rename", &unfinished))?;
     fs::File::open(directory.path())
         .and_then(|dir| dir.sync_all())
         .map_err(EmbeddedError::io("sync", directory.path()))
 }
 
-fn install(installer: &Path, datadir: &Path) -> Result<(), EmbeddedError> {
+fn install(installer: &Path, arguments: &[OsString]) -> Result<(), EmbeddedError> {
     let output = Command::new(installer)
-        .arg("--no-defaults")
-        .arg(datadir_argument(datadir))
+        .args(arguments)
         .args([
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
             "--skip-name-resolve",
         ])
-        .args(run_as_user())
         .stdin(Stdio::null())
         .output()
         .map_err(EmbeddedError::io("run", installer))?;
@@ -97,12 +96,14 @@ fn install(installer: &Path, datadir: &Path) -> Result<(), EmbeddedError> {
 }
 
 /// Runs SQL on a data directory that no server runs on.
-fn set_accounts(mariadbd: &Path, datadir: &Path, root_password: &str) -> Result<(), EmbeddedError> {
+fn set_accounts(
+    mariadbd: &Path,
+    arguments: &[OsString],
+    root_password: &str,
+) -> Result<(), EmbeddedError> {
     let mut child = Command::new(mariadbd)
-        .arg("--no-defaults")
+        .args(arguments)
         .arg("--bootstrap")
-        .arg(datadir_argument(datadir))
-        .args(run_as_user())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -121,10 +122,17 @@ fn set_accounts(mariadbd: &Path, datadir: &Path, root_password: &str) -> Result<
     written.map_err(EmbeddedError::io("write to", mariadbd))
 }
 
-fn datadir_argument(datadir: &Path) -> OsString {
-    let mut argument = OsString::from("--datadir=");
-    argument.push(datadir);
-    argument
+/// What every program that works on an unfinished data directory is told.
+fn bootstrap_arguments(directory: &DataDirectory, datadir: &Path) -> Vec<OsString> {
+    let tmp = directory.tmp();
+    let mut arguments = vec![OsString::from("--no-defaults")];
+    for (name, value) in [("--datadir=", datadir), ("--tmpdir=", &tmp)] {
+        let mut argument = OsString::from(name);
+        argument.push(value);
+        arguments.push(argument);
+    }
+    arguments.extend(run_as_user());
+    arguments
 }
 
 fn succeeded(program: &str, output: &Output) -> Result<(), EmbeddedError> {

@@ -8,6 +8,7 @@
 //! DIR/store.sock        where it listens; there is no TCP port
 //! DIR/store.log         its error log
 //! DIR/files/            the only directory that LOAD_FILE and INTO OUTFILE reach
+//! DIR/tmp/              the server's temporary files
 //! ```
 //!
 //! The server dies with the proxy, however the proxy ends (see [`shim`]), and after a crash of
@@ -159,6 +160,7 @@ fn server_arguments(
     path("--pid-file=", &directory.path().join("store.pid"));
     path("--log-error=", &directory.log());
     path("--secure-file-priv=", &directory.files());
+    path("--tmpdir=", &directory.tmp());
     if let Some(file) = password_file {
         path("--init-file=", file);
     }
