@@ -30,7 +30,26 @@ pub struct Limits {
     pub stop_time_max: Duration,
 }
 
-/// A bound listener and its relay threads.
+/// An address that is taken, and not listened on: clients are refused until an [`Acceptor`] has started.
+pub struct BoundListener(socket2::Socket);
+
+impl BoundListener {
+    /// Takes the address.
+    ///
+    /// # Errors
+    /// It is in use, or not this machine's.
+    pub fn bind(listen: SocketAddr) -> io::Result<Self> {
+        let domain = socket2::Domain::for_address(listen);
+        let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
+        // A restart must not wait for old connections to leave TIME_WAIT.
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&listen.into())?;
+        Ok(Self(socket))
+    }
+}
+
+/// A listener and its relay threads.
 pub struct Acceptor {
     listener: std::net::TcpListener,
     threads: Vec<RelayThread>,
@@ -61,22 +80,23 @@ impl Drop for Slot {
 }
 
 impl Acceptor {
-    /// Binds and starts the threads; `open_lane` makes each session's router. Nothing is accepted yet.
+    /// Listens and starts the threads; `open_lane` makes each session's router. Clients wait in the kernel until
+    /// [`run`](Self::run).
     ///
     /// # Errors
-    /// The address cannot be bound, or a thread not be started.
-    pub fn bind<R: Router + 'static>(
-        listen: SocketAddr,
+    /// Another process listens on the address, or a thread cannot be started.
+    pub fn start<R: Router + 'static>(
+        listener: BoundListener,
         limits: Limits,
         config: SessionConfig,
         open_lane: impl Fn(&SessionFacts) -> R + Clone + Send + 'static,
     ) -> io::Result<Self> {
-        let listener = listener(listen)?;
+        listener.0.listen(BACKLOG)?;
         let threads = (0..limits.runtimes.max(1))
             .map(|index| RelayThread::start(index, config.clone(), open_lane.clone()))
             .collect::<io::Result<Vec<_>>>()?;
         Ok(Self {
-            listener,
+            listener: listener.0.into(),
             threads,
             limits,
             config,
@@ -166,17 +186,6 @@ fn refuse(client: &TcpStream) {
     let error = ErrPacket::new(1040, b"08004", "Too many connections");
     writer.write(&error.encode());
     let _ = client.try_write(&writer.into_bytes());
-}
-
-fn listener(listen: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let domain = socket2::Domain::for_address(listen);
-    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
-    // A restart must not wait for old connections to leave TIME_WAIT.
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&listen.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
 }
 
 impl RelayThread {

@@ -15,7 +15,7 @@ mod handshake;
 mod session;
 mod tracker;
 
-pub use accept::{Acceptor, Limits};
+pub use accept::{Acceptor, BoundListener, Limits};
 pub use handshake::SessionFacts;
 pub use session::SessionConfig;
 

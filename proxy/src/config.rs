@@ -1,0 +1,428 @@
+//! Settings: read as typed (file, environment, flags), then checked as meant. Nothing is bound before all is valid.
+//!
+//! A flag wins over its environment variable, which wins over the file, which wins over the default.
+
+use crate::account::StoreAddress;
+use predictsql_catalog::store::SchemaName;
+use predictsql_executor::ExecutorConfig;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Where an embedded store lies unless a directory is given.
+const DATA_DIR_DEFAULT: &str = "./predictsql-data";
+/// Environment variable of the service account's password.
+const SERVICE_PASSWORD_VARIABLE: &str = "PREDICTSQL_SERVICE_PASSWORD";
+/// Environment variable of the embedded store's root password.
+const ROOT_PASSWORD_VARIABLE: &str = "PREDICTSQL_ROOT_PASSWORD";
+
+/// Flags of `predictsql serve`, each also an environment variable.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct ServeArgs {
+    /// Settings file (TOML)
+    #[arg(long, value_name = "FILE", env = "PREDICTSQL_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Address for MySQL clients [default: 127.0.0.1:3307]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "PREDICTSQL_LISTEN")]
+    pub listen: Option<SocketAddr>,
+    /// The backing store: mysql://HOST:PORT or unix:/PATH
+    #[arg(long, value_name = "URL", env = "PREDICTSQL_STORE")]
+    pub store: Option<StoreAddress>,
+    /// Run a private MariaDB as the store, with its data in DIR [default: ./predictsql-data]
+    #[arg(long, value_name = "DIR", env = "PREDICTSQL_EMBEDDED", num_args = 0..=1, require_equals = true,
+          default_missing_value = DATA_DIR_DEFAULT)]
+    pub embedded: Option<PathBuf>,
+    /// The proxy's own account at the store; its password is in PREDICTSQL_SERVICE_PASSWORD
+    #[arg(long, value_name = "NAME", env = "PREDICTSQL_SERVICE_USER")]
+    pub service_user: Option<String>,
+    /// Schema of the catalog and of the functions [default: ml]
+    #[arg(long, value_name = "NAME", env = "PREDICTSQL_SCHEMA")]
+    pub schema: Option<String>,
+    /// Folder below which images may be read; may be repeated
+    #[arg(long = "image-root", value_name = "DIR")]
+    pub image_roots: Vec<PathBuf>,
+    /// Folder below which models may be loaded; may be repeated
+    #[arg(long = "model-root", value_name = "DIR")]
+    pub model_roots: Vec<PathBuf>,
+}
+
+/// What is wrong with the settings.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The settings file cannot be read.
+    #[error("cannot read settings from {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The settings file is not TOML, or has a key or a value that is not known.
+    #[error("settings file {}: {source}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Line and reason.
+        source: Box<toml::de::Error>,
+    },
+    /// A password file cannot be read.
+    #[error("cannot read the service account's password from {}: {source}", path.display())]
+    Password {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// No store.
+    #[error(
+        "no store is named: give --store mysql://HOST:PORT, or --embedded for a private MariaDB"
+    )]
+    NoStore,
+    /// Two stores.
+    #[error("--store and --embedded exclude each other: give one")]
+    TwoStores,
+    /// An open door.
+    #[error(
+        "--embedded with --listen {listen} would let anyone on the network in as root: \
+         listen on 127.0.0.1, or set a root password in {ROOT_PASSWORD_VARIABLE}"
+    )]
+    OpenToAll {
+        /// The address asked for.
+        listen: SocketAddr,
+    },
+    /// A value that cannot work.
+    #[error("setting {name}: {reason}")]
+    Value {
+        /// The setting's name.
+        name: &'static str,
+        /// Why, and what would do.
+        reason: String,
+    },
+}
+
+/// The settings file, as typed.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ConfigFile {
+    listen: Option<SocketAddr>,
+    store: Option<String>,
+    embedded: Option<PathBuf>,
+    schema: Option<String>,
+    runtimes: Option<usize>,
+    connections_max: Option<usize>,
+    connect_timeout_ms: Option<u64>,
+    stop_seconds_max: Option<u64>,
+    inspect_bytes_max: Option<usize>,
+    service: ServiceFile,
+    executor: ExecutorFile,
+    lane: LaneFile,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ServiceFile {
+    user: Option<String>,
+    password_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ExecutorFile {
+    ort_library: Option<PathBuf>,
+    image_roots: Option<Vec<PathBuf>>,
+    model_roots: Option<Vec<PathBuf>>,
+    threads: Option<usize>,
+    fetch_threads: Option<usize>,
+    image_bytes_max: Option<u64>,
+    image_pixels_max: Option<u64>,
+    fetched_bytes_max: Option<u64>,
+    model_bytes_max: Option<u64>,
+    tensor_bytes_max: Option<u64>,
+    batch_images_max: Option<usize>,
+    queue_chunks_max: Option<usize>,
+    models_loaded_max: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct LaneFile {
+    spool_memory_bytes_max: Option<u64>,
+    spool_disk_bytes_max: Option<u64>,
+    spool_dir: Option<PathBuf>,
+}
+
+/// Where the data is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreConfig {
+    /// A server that runs already.
+    External(StoreAddress),
+    /// A private server of the proxy.
+    Embedded {
+        /// Its directory.
+        data_dir: PathBuf,
+    },
+}
+
+/// The service account's login at an external store.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ServiceLogin {
+    /// User name.
+    pub user: String,
+    /// Password; none for an account without one.
+    pub password: Option<String>,
+}
+
+/// The password stays out of logs.
+impl std::fmt::Debug for ServiceLogin {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("ServiceLogin")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Limits of predict statements.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneConfig {
+    /// Rows waiting to be predicted, in memory, per statement, bytes.
+    pub spool_memory_bytes_max: u64,
+    /// Rows waiting to be predicted, on disk, per statement, bytes.
+    pub spool_disk_bytes_max: u64,
+    /// Where the latter lie.
+    pub spool_dir: PathBuf,
+}
+
+impl Default for LaneConfig {
+    fn default() -> Self {
+        Self {
+            spool_memory_bytes_max: 8 << 20,
+            spool_disk_bytes_max: 4 << 30,
+            spool_dir: std::env::temp_dir(),
+        }
+    }
+}
+
+/// Settings as meant, checked.
+#[derive(Clone)]
+pub struct Config {
+    /// Address for MySQL clients.
+    pub listen: SocketAddr,
+    /// The store.
+    pub store: StoreConfig,
+    /// Root password of an embedded store. `None` leaves what it has: empty in a new one.
+    pub root_password: Option<String>,
+    /// Login of the service account; none leaves predict statements with an error. Unused with an embedded store.
+    pub service: Option<ServiceLogin>,
+    /// Schema of the catalog.
+    pub schema: SchemaName,
+    /// Relay threads.
+    pub runtimes: usize,
+    /// Clients at once.
+    pub connections_max: usize,
+    /// Longest wait for a connection to the store.
+    pub connect_timeout: Duration,
+    /// How long a stop waits for statements and transactions to end.
+    pub stop_time_max: Duration,
+    /// Longest command, in bytes, that is looked at for predictions.
+    pub inspect_bytes_max: usize,
+    /// Images, models, threads.
+    pub executor: ExecutorConfig,
+    /// Limits of predict statements.
+    pub lane: LaneConfig,
+}
+
+impl Config {
+    /// The defaults, for `store`.
+    #[must_use]
+    pub fn new(store: StoreConfig) -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 3307)),
+            store,
+            root_password: None,
+            service: None,
+            schema: SchemaName::default(),
+            runtimes: std::thread::available_parallelism().map_or(1, NonZero::get),
+            connections_max: 1000,
+            connect_timeout: Duration::from_secs(5),
+            stop_time_max: Duration::from_secs(30),
+            inspect_bytes_max: 1 << 20,
+            executor: ExecutorConfig::default(),
+            lane: LaneConfig::default(),
+        }
+    }
+
+    /// Reads file and environment and puts `args` over them.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn load(args: &ServeArgs) -> Result<Self, ConfigError> {
+        let file = args
+            .config
+            .as_deref()
+            .map(read_file)
+            .transpose()?
+            .unwrap_or_default();
+        Self::resolve(args, file, |variable| {
+            std::env::var(variable)
+                .ok()
+                .filter(|value| !value.is_empty())
+        })
+    }
+
+    fn resolve(
+        args: &ServeArgs,
+        file: ConfigFile,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let mut config = Self::new(store(args, &file)?);
+        config.root_password = environment(ROOT_PASSWORD_VARIABLE);
+        config.service = service(args, &file.service, &environment)?;
+        set(&mut config.listen, args.listen.or(file.listen));
+        if let Some(name) = args.schema.as_deref().or(file.schema.as_deref()) {
+            config.schema =
+                SchemaName::parse(name).map_err(|error| value("schema", error.to_string()))?;
+        }
+        set(&mut config.runtimes, file.runtimes);
+        set(&mut config.connections_max, file.connections_max);
+        set(&mut config.inspect_bytes_max, file.inspect_bytes_max);
+        set(
+            &mut config.connect_timeout,
+            file.connect_timeout_ms.map(Duration::from_millis),
+        );
+        set(
+            &mut config.stop_time_max,
+            file.stop_seconds_max.map(Duration::from_secs),
+        );
+        set(
+            &mut config.lane.spool_memory_bytes_max,
+            file.lane.spool_memory_bytes_max,
+        );
+        set(
+            &mut config.lane.spool_disk_bytes_max,
+            file.lane.spool_disk_bytes_max,
+        );
+        set(&mut config.lane.spool_dir, file.lane.spool_dir);
+        executor(&mut config.executor, args, file.executor);
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Checks what the types do not: also for a configuration that was made by hand.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let embedded = matches!(self.store, StoreConfig::Embedded { .. });
+        if embedded && !self.listen.ip().is_loopback() && self.root_password.is_none() {
+            return Err(ConfigError::OpenToAll {
+                listen: self.listen,
+            });
+        }
+        let zero = [
+            ("runtimes", self.runtimes == 0),
+            ("connections_max", self.connections_max == 0),
+            ("connect_timeout_ms", self.connect_timeout.is_zero()),
+            ("inspect_bytes_max", self.inspect_bytes_max == 0),
+        ];
+        if let Some((name, _)) = zero.into_iter().find(|(_, zero)| *zero) {
+            return Err(value(name, "must be at least 1".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+fn value(name: &'static str, reason: String) -> ConfigError {
+    ConfigError::Value { name, reason }
+}
+
+fn set<T>(place: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *place = given;
+    }
+}
+
+fn read_file(path: &Path) -> Result<ConfigFile, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    toml::from_str(&text).map_err(|source| ConfigError::Parse {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })
+}
+
+/// A store named by flag or environment replaces one that the file names, whichever kind.
+fn store(args: &ServeArgs, file: &ConfigFile) -> Result<StoreConfig, ConfigError> {
+    let in_file = file
+        .store
+        .as_deref()
+        .map(str::parse)
+        .transpose()
+        .map_err(|error: crate::account::AddressError| value("store", error.to_string()))?;
+    let pair = |store: Option<StoreAddress>, data_dir: Option<PathBuf>| match (store, data_dir) {
+        (Some(_), Some(_)) => Err(ConfigError::TwoStores),
+        (Some(store), None) => Ok(StoreConfig::External(store)),
+        (None, Some(data_dir)) => Ok(StoreConfig::Embedded { data_dir }),
+        (None, None) => Err(ConfigError::NoStore),
+    };
+    match pair(args.store.clone(), args.embedded.clone()) {
+        Err(ConfigError::NoStore) => pair(in_file, file.embedded.clone()),
+        decided => decided,
+    }
+}
+
+fn service(
+    args: &ServeArgs,
+    file: &ServiceFile,
+    environment: impl Fn(&str) -> Option<String>,
+) -> Result<Option<ServiceLogin>, ConfigError> {
+    let Some(user) = args.service_user.clone().or_else(|| file.user.clone()) else {
+        return Ok(None);
+    };
+    let mut password = environment(SERVICE_PASSWORD_VARIABLE);
+    if let (None, Some(path)) = (&password, &file.password_file) {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Password {
+            path: path.clone(),
+            source,
+        })?;
+        password = Some(text.trim_end_matches(['\r', '\n']).to_owned());
+    }
+    Ok(Some(ServiceLogin { user, password }))
+}
+
+fn executor(config: &mut ExecutorConfig, args: &ServeArgs, file: ExecutorFile) {
+    let roots = |flags: &[PathBuf], file| (!flags.is_empty()).then(|| flags.to_vec()).or(file);
+    set(
+        &mut config.image_roots,
+        roots(&args.image_roots, file.image_roots),
+    );
+    set(
+        &mut config.model_roots,
+        roots(&args.model_roots, file.model_roots),
+    );
+    if file.ort_library.is_some() {
+        config.ort_library = file.ort_library;
+    }
+    if let Some(threads) = file.threads {
+        config.threads = threads;
+        // As the default does, in proportion to the threads.
+        config.queue_chunks_max = threads.saturating_mul(4).saturating_add(4);
+    }
+    set(&mut config.fetch_threads, file.fetch_threads);
+    set(&mut config.image_bytes_max, file.image_bytes_max);
+    set(&mut config.image_pixels_max, file.image_pixels_max);
+    set(&mut config.fetched_bytes_max, file.fetched_bytes_max);
+    set(&mut config.model_bytes_max, file.model_bytes_max);
+    set(&mut config.tensor_bytes_max, file.tensor_bytes_max);
+    set(&mut config.batch_images_max, file.batch_images_max);
+    set(&mut config.queue_chunks_max, file.queue_chunks_max);
+    set(&mut config.models_loaded_max, file.models_loaded_max);
+}
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;

@@ -1,0 +1,302 @@
+//! `predictsql serve`: puts the parts together, runs them, and stops them in order.
+//!
+//! ```text
+//! Config --start--> Server (store runs, account set up, address bound) --run--> accepting
+//!     --stop--> no new clients -> sessions drain, bounded -> account closed -> embedded store stopped
+//! ```
+
+use crate::account::{AccountConfig, AccountError, ServiceAccount, StoreAddress};
+use crate::config::{Config, ConfigError, ServeArgs, StoreConfig};
+use crate::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedStore};
+use crate::init::{InitError, init_embedded};
+use crate::lane::{Lane, LaneContext, SpoolLimits};
+use crate::relay::{Acceptor, BoundListener, Limits, SessionConfig};
+use predictsql_executor::{Executor, ExecutorConfig, StartError};
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Store connections beyond those of clients: the service account, and an admin who looks for trouble.
+const STORE_CONNECTIONS_SPARE: usize = 50;
+/// Longest data sent ahead for one parameter of a predict statement, bytes.
+const LONG_DATA_BYTES_MAX: usize = 64 << 20;
+/// How long work that no session waits for any more may go on at the end.
+const LEFTOVER_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Why the proxy does not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Wrong settings.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The address is taken, or not this machine's.
+    #[error("cannot listen on {listen}: {source}")]
+    Listen {
+        /// The address asked for.
+        listen: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// No embedded store.
+    #[error(transparent)]
+    Embedded(#[from] EmbeddedError),
+    /// The catalog of the embedded store could not be set up.
+    #[error("cannot set up the catalog: {0}")]
+    Init(#[from] InitError),
+    /// No service account.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// No executor.
+    #[error(transparent)]
+    Executor(#[from] StartError),
+    /// A folder of the embedded store cannot be made.
+    #[error("cannot create {}: {source}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Threads, signals, sockets.
+    #[error("the system refused: {0}")]
+    System(#[from] io::Error),
+}
+
+/// A proxy that is ready to accept.
+pub struct Server {
+    runtime: Runtime,
+    acceptor: Acceptor,
+    address: SocketAddr,
+    store: StoreAddress,
+    lane: Arc<LaneContext>,
+    embedded: Option<EmbeddedStore>,
+}
+
+/// Reads the settings, serves until SIGTERM or SIGINT, and stops.
+///
+/// # Errors
+/// See [`ServeError`].
+pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
+    let server = Server::start(Config::load(args)?)?;
+    let stopping = CancellationToken::new();
+    server.stop_on_signals(stopping.clone())?;
+    println!(
+        "ready: listening on {}, store {}",
+        server.address(),
+        server.store()
+    );
+    server.run(stopping)
+}
+
+impl Server {
+    /// Starts everything but the accepting of clients. Blocks: for seconds where an embedded store has to be made.
+    ///
+    /// # Errors
+    /// See [`ServeError`]; nothing keeps running after an error.
+    pub fn start(mut config: Config) -> Result<Self, ServeError> {
+        config.check()?;
+        let listen = config.listen;
+        // First, so that a port in use is told before a store is started.
+        let listener =
+            BoundListener::bind(listen).map_err(|source| ServeError::Listen { listen, source })?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .thread_name("main")
+            .enable_all()
+            .build()?;
+        let embedded = start_embedded(&config)?;
+        if let Some(store) = &embedded {
+            own_roots(&mut config.executor, store.data_dir())?;
+        }
+        let store = match (&embedded, &config.store) {
+            (Some(embedded), _) => StoreAddress::Unix(embedded.socket().to_owned()),
+            (None, StoreConfig::External(address)) => address.clone(),
+            (None, StoreConfig::Embedded { .. }) => return Err(ConfigError::NoStore.into()),
+        };
+        let account = runtime.block_on(start_account(&config, embedded.as_ref(), &store))?;
+        let lane = Arc::new(LaneContext {
+            schema: config.schema.clone(),
+            executor: Executor::new(config.executor.clone())?,
+            account,
+            spool: spool_limits(&config),
+            long_data_bytes_max: LONG_DATA_BYTES_MAX,
+        });
+        let acceptor = start_acceptor(listener, &config, &store, &lane)?;
+        Ok(Self {
+            address: acceptor.local_addr()?,
+            runtime,
+            acceptor,
+            store,
+            lane,
+            embedded,
+        })
+    }
+
+    /// The address that clients connect to, with the port that was given where 0 was asked for.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where the store listens.
+    #[must_use]
+    pub fn store(&self) -> &StoreAddress {
+        &self.store
+    }
+
+    /// The parts that predict statements use.
+    #[must_use]
+    pub fn lane(&self) -> &Arc<LaneContext> {
+        &self.lane
+    }
+
+    /// The embedded store, if there is one.
+    #[must_use]
+    pub fn embedded(&self) -> Option<&EmbeddedStore> {
+        self.embedded.as_ref()
+    }
+
+    /// Cancels `stopping` at the first SIGTERM or SIGINT; a second one ends the process at once.
+    ///
+    /// # Errors
+    /// The system refuses the handlers.
+    pub fn stop_on_signals(&self, stopping: CancellationToken) -> io::Result<()> {
+        let _inside = self.runtime.enter();
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        self.runtime.spawn(async move {
+            let mut next = async || {
+                tokio::select! {
+                    _ = terminate.recv() => "SIGTERM",
+                    _ = interrupt.recv() => "SIGINT",
+                }
+            };
+            let name = next().await;
+            tracing::info!("{name}: stopping; again to stop at once");
+            stopping.cancel();
+            next().await;
+            // The embedded store ends by itself with the process, without loss.
+            std::process::exit(130);
+        });
+        Ok(())
+    }
+
+    /// Serves until `stopping` is cancelled, then stops in order. Blocks.
+    ///
+    /// # Errors
+    /// The listener cannot be used.
+    pub fn run(self, stopping: CancellationToken) -> Result<(), ServeError> {
+        let Self {
+            runtime,
+            acceptor,
+            lane,
+            embedded,
+            ..
+        } = self;
+        let served = runtime.block_on(async {
+            let served = acceptor.run(stopping).await;
+            lane.account.close().await;
+            served
+        });
+        drop(lane);
+        if let Some(mut store) = embedded {
+            tracing::info!("stopping the embedded store");
+            store.stop();
+        }
+        runtime.shutdown_timeout(LEFTOVER_TIME_MAX);
+        tracing::info!("stopped");
+        Ok(served?)
+    }
+}
+
+fn start_embedded(config: &Config) -> Result<Option<EmbeddedStore>, ServeError> {
+    let StoreConfig::Embedded { data_dir } = &config.store else {
+        return Ok(None);
+    };
+    let mut options = EmbeddedOptions::new(data_dir);
+    options.root_password = config.root_password.clone();
+    let connections = config
+        .connections_max
+        .saturating_add(STORE_CONNECTIONS_SPARE);
+    options.connections_max = u32::try_from(connections).unwrap_or(u32::MAX);
+    Ok(Some(EmbeddedStore::start(&options)?))
+}
+
+/// Where no roots are named, an embedded store brings its own: what lies beside the data may be read.
+fn own_roots(executor: &mut ExecutorConfig, data_dir: &Path) -> Result<(), ServeError> {
+    let roots = [
+        ("images", &mut executor.image_roots),
+        ("models", &mut executor.model_roots),
+    ];
+    for (name, roots) in roots {
+        if roots.is_empty() {
+            let path = data_dir.join(name);
+            std::fs::create_dir_all(&path).map_err(|source| ServeError::Folder {
+                path: path.clone(),
+                source,
+            })?;
+            roots.push(path);
+        }
+    }
+    Ok(())
+}
+
+async fn start_account(
+    config: &Config,
+    embedded: Option<&EmbeddedStore>,
+    store: &StoreAddress,
+) -> Result<ServiceAccount, ServeError> {
+    if let Some(embedded) = embedded {
+        let password = config.root_password.as_deref();
+        let account = init_embedded(store, password, embedded.data_dir(), &config.schema).await?;
+        return Ok(ServiceAccount::start(account)?);
+    }
+    let Some(login) = &config.service else {
+        tracing::warn!("no service account is configured: predict statements will be refused");
+        return Ok(ServiceAccount::none());
+    };
+    let mut account = AccountConfig::new(store.clone(), &login.user, login.password.clone());
+    account.schema = config.schema.clone();
+    let account = ServiceAccount::start(account)?;
+    if let Err(error) = account.check().await {
+        // Plain SQL is served all the same, and the store may come up later.
+        tracing::warn!(%error, "the service account cannot work yet");
+    }
+    Ok(account)
+}
+
+fn spool_limits(config: &Config) -> SpoolLimits {
+    SpoolLimits {
+        memory_bytes_max: config.lane.spool_memory_bytes_max,
+        disk_bytes_max: config.lane.spool_disk_bytes_max,
+        directory: config.lane.spool_dir.clone(),
+    }
+}
+
+fn start_acceptor(
+    listener: BoundListener,
+    config: &Config,
+    store: &StoreAddress,
+    lane: &Arc<LaneContext>,
+) -> io::Result<Acceptor> {
+    let limits = Limits {
+        runtimes: config.runtimes,
+        connections_max: config.connections_max,
+        stop_time_max: config.stop_time_max,
+    };
+    let sessions = SessionConfig {
+        store: store.clone(),
+        connect_timeout: config.connect_timeout,
+        inspect_bytes_max: config.inspect_bytes_max,
+        drain: CancellationToken::new(),
+        stop: CancellationToken::new(),
+    };
+    let lane = Arc::clone(lane);
+    Acceptor::start(listener, limits, sessions, move |_facts| {
+        Lane::new(Arc::clone(&lane))
+    })
+}
