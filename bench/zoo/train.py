@@ -6,7 +6,8 @@
     train.py --tried          the candidates that do not ship (written to tried/, not committed)
 
 Fits on training images 0..44,999 and measures on 45,000..49,999; the other 10,000 training images
-and the test images are not read for anything here. The number of epochs is fixed beforehand.
+and the test images are not read for anything here. The number of epochs is fixed beforehand. A recipe with `taught`
+also learns from what apparel_large says of its training images, so that one is trained first.
 """
 import argparse
 import fcntl
@@ -29,6 +30,7 @@ from models import BY_NAME, MODELS
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SEED = 20170828
+TEACHER, VARIANTS = "apparel_large", 6
 
 
 def augment(x, r, rng):
@@ -56,7 +58,48 @@ def augment(x, r, rng):
     return x[:, None]
 
 
-def fit(m, x, y, half, log):
+def lessons(x, log):
+    """Fixed variants of the images to fit on, and what the teacher's ONNX file says of each.
+
+    Variants 0 and 1 are the image and its mirror image; the others are moved by up to a pixel as
+    well, and the odd ones are mirrored. Kept in cache/ for as long as the teacher's file is the same.
+    """
+    path = os.path.join(HERE, "models", TEACHER + ".onnx")
+    with open(path, "rb") as f:
+        key = hashlib.sha256(f.read()).hexdigest()
+    kept = os.path.join(HERE, "cache", f"{TEACHER}-{key[:16]}-{VARIANTS}.npz")
+    if not os.path.exists(kept):
+        rng = np.random.default_rng(SEED)
+        at, views, said = np.arange(28), [], []
+        for v in range(VARIANTS):
+            dy, dx = rng.integers(0, 3, (2, len(x), 1)) if v >= 2 else np.ones((2, len(x), 1), np.int64)
+            rows, cols = at + dy, (at[::-1] if v % 2 else at) + dx
+            padded = np.pad(x, ((0, 0), (1, 1), (1, 1)))
+            views.append(padded[np.arange(len(x))[:, None, None], rows[:, :, None], cols[:, None, :]])
+            said.append(run(path, views[-1]))
+            if log:
+                print(f"  {TEACHER} has labelled variant {v + 1}/{VARIANTS}", flush=True)
+        os.makedirs(os.path.dirname(kept), exist_ok=True)
+        part = f"{kept}.{os.getpid()}.npz"
+        np.savez(part, views=np.stack(views), said=np.stack(said))
+        os.replace(part, kept)
+    with np.load(kept) as z:
+        return z["views"], z["said"]
+
+
+def lesson_for(m, sel, views, said):
+    """The variants and the teacher's logits, over a model's own images and labels."""
+    step, count = (1 if m["recipe"]["flip"] else 2), (VARIANTS if m["recipe"]["shift"] else 2)
+    picked = [data.CLASSES.index(c) for c in m["covers"]]
+    rest = [i for i in range(len(data.CLASSES)) if i not in picked]
+    views, said = torch.from_numpy(views[:count:step, sel]), torch.from_numpy(said[:count:step, sel])
+    soft = said[:, :, picked]
+    if m["other"]:
+        soft = torch.cat([soft, said[:, :, rest].logsumexp(2, keepdim=True)], 2)
+    return views, soft
+
+
+def fit(m, x, y, half, log, lesson=None):
     r = m["recipe"]
     seed = SEED ^ zlib.crc32(m["name"].encode())
     torch.manual_seed(seed)
@@ -79,10 +122,20 @@ def fit(m, x, y, half, log):
         order = torch.randperm(len(x), generator=rng)
         for b in range(batches):
             i = order[b * r["batch"]:(b + 1) * r["batch"]]
-            batch = augment(x[i], r, rng).contiguous(memory_format=torch.channels_last)
+            if lesson:
+                v = torch.randint(0, len(lesson[0]), (len(i),), generator=rng)
+                batch = ((lesson[0][v, i].float() / 255.0 - data.MEAN) / data.STD)[:, None]
+            else:
+                batch = augment(x[i], r, rng)
+            batch = batch.contiguous(memory_format=torch.channels_last)
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
                 out = net(batch)
             loss = F.cross_entropy(out.float(), y[i], label_smoothing=r["smooth"])
+            if lesson:
+                heat, share = r["heat"], r["taught"]
+                soft = F.kl_div(F.log_softmax(out.float() / heat, 1), F.log_softmax(lesson[1][v, i] / heat, 1),
+                                reduction="batchmean", log_target=True)
+                loss = share * heat * heat * soft + (1 - share) * loss
             opt.zero_grad(set_to_none=True)
             loss.backward()
             opt.step()
@@ -176,8 +229,9 @@ def main():
         began = time.time()
         t = data.targets(y, m["covers"], m["other"])
         xs, ts = torch.from_numpy(x[t >= 0]), torch.from_numpy(t[t >= 0])
-        # bfloat16 pays (and its rounding is noise) in the residual networks only.
-        net = fit(m, xs, ts, half=m["shape"] == "resnet" and not o.fp32, log=not o.quiet)
+        # bfloat16 halves the time of the larger networks, and does nothing for the others.
+        lesson = lesson_for(m, t >= 0, *lessons(x, not o.quiet)) if m["recipe"].get("taught") else None
+        net = fit(m, xs, ts, half=m["shape"] in ("resnet", "plain_cnn") and not o.fp32, log=not o.quiet, lesson=lesson)
         folder = os.path.join(HERE, "tried" if m["tried"] else "models")
         os.makedirs(folder, exist_ok=True)
         path = os.path.join(folder, m["name"] + ".onnx")
