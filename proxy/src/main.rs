@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use predictsql_proxy::config::ServeArgs;
+use predictsql_proxy::demo::{self, DemoArgs};
 use predictsql_proxy::embedded::shim;
 use predictsql_proxy::init::{self, InitArgs};
 use predictsql_proxy::serve;
@@ -21,6 +22,8 @@ struct Cli {
 enum Command {
     /// Relay MySQL clients to a store and answer their predict statements
     Serve(Box<ServeArgs>),
+    /// Show what it does: a small shop with photos, set up and queried
+    Demo(Box<DemoArgs>),
     /// Set up the catalog and the service account in a store
     Init(Box<InitArgs>),
 }
@@ -32,12 +35,13 @@ fn main() -> ExitCode {
     }
     let cli = Cli::parse();
     log_to_stderr();
-    let done: Result<(), Box<dyn std::error::Error>> = match cli.command {
-        Command::Serve(args) => serve::run(&args).map_err(Into::into),
-        Command::Init(args) => run_init(&args),
+    let done: Result<ExitCode, Box<dyn std::error::Error>> = match cli.command {
+        Command::Serve(args) => serve::run(&args).map(|()| ExitCode::SUCCESS).map_err(Into::into),
+        Command::Init(args) => run_init(&args).map(|()| ExitCode::SUCCESS),
+        Command::Demo(args) => demo::run(&args).map_err(Into::into),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("predictsql: {error}");
             ExitCode::FAILURE

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::serve::ServeError;
+
 /// Why the demo could not be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
@@ -40,6 +42,12 @@ pub enum DemoError {
         /// Where it was looked for.
         path: PathBuf,
     },
+    /// The proxy or its store could not be started.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// Threads, the terminal, the client program.
+    #[error("the system refused: {0}")]
+    System(#[from] io::Error),
     /// A statement of the set-up failed.
     #[error("{step}: {source}")]
     Sql {

@@ -1,4 +1,8 @@
 //! `predictsql demo`: a small shop with photos, predicted by the models of `bench/zoo`.
+//!
+//! The demo is a client like any other: it starts a proxy with an embedded store in its own process,
+//! and then sets everything up by SQL through the proxy's port. What is complete stays for the next
+//! start; what an interruption left half done is done anew.
 
 mod dataset;
 mod error;
@@ -7,3 +11,149 @@ mod progress;
 mod queries;
 mod shop;
 mod zoo;
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::builder::FalseyValueParser;
+use mysql_async::{Conn, OptsBuilder};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, StoreConfig};
+use crate::serve::Server;
+use dataset::Split;
+pub use error::DemoError;
+
+/// Training images that become the table `labelled`: those that no model was trained on.
+const LABELLED: usize = 10_000;
+
+/// Flags of `predictsql demo`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct DemoArgs {
+    /// Directory of the demo's store, images and models; made where missing
+    #[arg(long, value_name = "DIR", default_value = "./predictsql-data")]
+    pub data_dir: PathBuf,
+    /// Address for MySQL clients
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:3307")]
+    pub listen: SocketAddr,
+    /// Folder that holds zoo.json and the models that it lists
+    #[arg(long, value_name = "DIR", default_value = "bench/zoo")]
+    pub zoo: PathBuf,
+    /// Folder of the Fashion-MNIST files
+    #[arg(long, value_name = "DIR", default_value = dataset::DATASET_DIR)]
+    pub dataset: PathBuf,
+    /// Stop after the queries instead of serving on
+    #[arg(long, env = "DEMO_EXIT", value_parser = FalseyValueParser::new())]
+    pub exit: bool,
+}
+
+/// Sets the demo up, shows it, and serves until SIGINT or SIGTERM. The exit code is a failure when a
+/// query failed.
+///
+/// # Errors
+/// See [`DemoError`]. The proxy and its store are stopped then.
+pub fn run(args: &DemoArgs) -> Result<ExitCode, DemoError> {
+    // What may be missing is looked for before anything is started.
+    let models = zoo::read(&args.zoo)?;
+    let test = Split::read(&args.dataset, "t10k")?;
+    let labelled = Split::read(&args.dataset, "train")?.last(LABELLED);
+
+    println!(
+        "starting the proxy and its store in {}",
+        args.data_dir.display()
+    );
+    let data_dir = args.data_dir.clone();
+    let mut config = Config::new(StoreConfig::Embedded { data_dir });
+    config.listen = args.listen;
+    let server = Server::start(config)?;
+    let stopping = CancellationToken::new();
+    server.stop_on_signals(stopping.clone())?;
+
+    let show = Show {
+        proxy: server.address(),
+        images: args.data_dir.join("images"),
+        model_root: args.data_dir.join("models"),
+        args: args.clone(),
+        models,
+        test,
+        labelled,
+    };
+    let executor = server.lane().executor.clone();
+    let shown = std::thread::Builder::new().name("demo".to_owned()).spawn({
+        let stopping = stopping.clone();
+        move || {
+            let result = show.run(|| executor.images_inferred());
+            // Stopped meanwhile: what failed because of that is no news.
+            let interrupted = stopping.is_cancelled();
+            if show.args.exit || result.is_err() {
+                stopping.cancel();
+            }
+            (result, interrupted)
+        }
+    })?;
+    server.run(stopping)?;
+    match shown.join() {
+        Ok((_, true) | (Ok(0), _)) => Ok(ExitCode::SUCCESS),
+        Ok((Ok(_), _)) => Ok(ExitCode::FAILURE),
+        Ok((Err(error), _)) => Err(error),
+        Err(_panic) => Ok(ExitCode::FAILURE),
+    }
+}
+
+/// What the client side of the demo needs.
+struct Show {
+    proxy: SocketAddr,
+    images: PathBuf,
+    model_root: PathBuf,
+    args: DemoArgs,
+    models: Vec<zoo::ZooModel>,
+    test: Split,
+    labelled: Split,
+}
+
+impl Show {
+    /// Sets up and runs the queries; returns how many failed.
+    fn run(&self, images_inferred: impl Fn() -> u64) -> Result<usize, DemoError> {
+        println!("setting up (what is there already is kept)");
+        pictures::write_all(&self.images, "test", &self.test)?;
+        pictures::write_all(&self.images, "labelled", &self.labelled)?;
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?
+            .block_on(self.set_up())?;
+        let failed = queries::run_all(self.proxy, images_inferred)?;
+        self.say_goodbye(failed)?;
+        Ok(failed)
+    }
+
+    async fn set_up(&self) -> Result<(), DemoError> {
+        let options = OptsBuilder::default()
+            .ip_or_hostname(self.proxy.ip().to_string())
+            .tcp_port(self.proxy.port())
+            // The client library would otherwise go on to the store's own socket, past the proxy.
+            .prefer_socket(false)
+            .user(Some("root"));
+        let connecting = DemoError::sql("connecting to the proxy");
+        let mut conn = Conn::new(options).await.map_err(connecting)?;
+        shop::create(&mut conn, &self.test, &self.labelled).await?;
+        zoo::create(&mut conn, &self.args.zoo, &self.models, &self.model_root).await?;
+        let closing = DemoError::sql("closing the connection");
+        conn.disconnect().await.map_err(closing)
+    }
+
+    fn say_goodbye(&self, failed: usize) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        if failed > 0 {
+            writeln!(out, "\n{failed} of the queries failed")?;
+        }
+        if self.args.exit {
+            return Ok(());
+        }
+        writeln!(out, "\nServing on {}. Connect with", self.proxy)?;
+        writeln!(out, "\n    {}\n", queries::client_command(self.proxy))?;
+        writeln!(out, "press Ctrl-C to stop")?;
+        out.flush()
+    }
+}

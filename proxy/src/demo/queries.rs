@@ -111,7 +111,8 @@ fn ask(proxy: SocketAddr, sql: &str) -> io::Result<Result<Answer, String>> {
         .arg(format!("--port={}", proxy.port()))
         .args(["--user=root", "--database=shop", "--execute", sql])
         .stdin(Stdio::null())
-        .output()?;
+        .output()
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot run `mariadb`: {error}")))?;
     let seconds = began.elapsed().as_secs_f64();
     if !output.status.success() {
         return Ok(Err(String::from_utf8_lossy(&output.stderr).into_owned()));
