@@ -52,7 +52,11 @@ impl Decision {
 /// Decides who answers a prediction: the model that the statement names, else, while no
 /// accuracy has been measured, the full-coverage model with the best declared accuracy, else
 /// the one created last.
-pub fn decide(task: &Task, named: Option<&Arc<Model>>, catalog: &Snapshot) -> Result<Decision, Refusal> {
+pub fn decide(
+    task: &Task,
+    named: Option<&Arc<Model>>,
+    catalog: &Snapshot,
+) -> Result<Decision, Refusal> {
     if let Some(model) = named {
         return Ok(decision(task, model, Reason::Named));
     }
@@ -72,12 +76,26 @@ pub fn decide(task: &Task, named: Option<&Arc<Model>>, catalog: &Snapshot) -> Re
 }
 
 fn decision(task: &Task, model: &Arc<Model>, reason: Reason) -> Decision {
-    let codes = model.options.labels.iter().map(|l| task.class_index(l).map_or(0, |i| i + 1)).collect();
-    Decision { model: Arc::clone(model), rule: Rule::Single, reason, codes }
+    let codes = model
+        .options
+        .labels
+        .iter()
+        .map(|l| task.class_index(l).map_or(0, |i| i + 1))
+        .collect();
+    Decision {
+        model: Arc::clone(model),
+        rule: Rule::Single,
+        reason,
+        codes,
+    }
 }
 
 fn no_model(task: &Task, catalog: &Snapshot) -> Refusal {
-    let names: Vec<&str> = catalog.models_of(&task.name).map(|m| m.name.as_str()).take(10).collect();
+    let names: Vec<&str> = catalog
+        .models_of(&task.name)
+        .map(|m| m.name.as_str())
+        .take(10)
+        .collect();
     if names.is_empty() {
         return Refusal::no_model(format_args!(
             "task '{}' has no model; create one with CREATE MODEL ... FOR TASK {}",
@@ -104,12 +122,41 @@ mod tests {
             decide(&t, None, &catalog).map(|d| d.model.name.clone())
         };
         let all = ["a", "b"];
-        assert_eq!(pick(vec![model(1, "x", &all, Some(0.9)), model(2, "y", &all, Some(0.8))]).as_deref(), Ok("x"));
-        assert_eq!(pick(vec![model(1, "x", &all, None), model(2, "y", &all, None)]).as_deref(), Ok("y"));
-        assert_eq!(pick(vec![model(1, "x", &all, Some(0.1)), model(2, "y", &all, None)]).as_deref(), Ok("x"));
-        assert_eq!(pick(vec![model(1, "x", &["a"], Some(0.99)), model(2, "y", &all, Some(0.5))]).as_deref(), Ok("y"));
+        assert_eq!(
+            pick(vec![
+                model(1, "x", &all, Some(0.9)),
+                model(2, "y", &all, Some(0.8))
+            ])
+            .as_deref(),
+            Ok("x")
+        );
+        assert_eq!(
+            pick(vec![model(1, "x", &all, None), model(2, "y", &all, None)]).as_deref(),
+            Ok("y")
+        );
+        assert_eq!(
+            pick(vec![
+                model(1, "x", &all, Some(0.1)),
+                model(2, "y", &all, None)
+            ])
+            .as_deref(),
+            Ok("x")
+        );
+        assert_eq!(
+            pick(vec![
+                model(1, "x", &["a"], Some(0.99)),
+                model(2, "y", &all, Some(0.5))
+            ])
+            .as_deref(),
+            Ok("y")
+        );
         let refused = pick(vec![model(1, "x", &["a"], None)]).expect_err("covers too little");
-        assert!(refused.message.contains("name one of its models instead: x"), "{refused}");
+        assert!(
+            refused
+                .message
+                .contains("name one of its models instead: x"),
+            "{refused}"
+        );
     }
 
     #[test]

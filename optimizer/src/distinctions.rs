@@ -21,7 +21,10 @@ impl Distinctions {
             let next = known.len();
             block_of.push(*known.entry(signature).or_insert(next));
         }
-        Self { block_of, blocks: known.len() }
+        Self {
+            block_of,
+            blocks: known.len(),
+        }
     }
 
     /// Number of blocks. With one block (or none) nothing depends on the prediction.
@@ -43,7 +46,10 @@ mod tests {
     fn equal_signatures_share_a_block() {
         let d = Distinctions::from_signatures(["0", "1", "0", "1", "2"]);
         assert_eq!(d.blocks(), 3);
-        assert_eq!((d.block_of(0), d.block_of(2), d.block_of(3)), (Some(0), Some(0), Some(1)));
+        assert_eq!(
+            (d.block_of(0), d.block_of(2), d.block_of(3)),
+            (Some(0), Some(0), Some(1))
+        );
         assert_eq!(d.block_of(5), None);
     }
 }

@@ -31,7 +31,10 @@ pub(crate) fn model(id: u64, name: &str, labels: &[&str], accuracy: Option<f64>)
             height: 28,
             width: 28,
             channels: 1,
-            normalisation: Normalisation { mean: vec![0.0], std: vec![1.0] },
+            normalisation: Normalisation {
+                mean: vec![0.0],
+                std: vec![1.0],
+            },
             labels,
             other: None,
             output: Output::Logits,
@@ -44,5 +47,9 @@ pub(crate) fn model(id: u64, name: &str, labels: &[&str], accuracy: Option<f64>)
 /// Task `t` with classes cat, dog, bag and model `m`.
 pub(crate) fn catalog() -> Snapshot {
     let classes = ["cat", "dog", "bag"];
-    Snapshot::new(1, vec![task("t", &classes)], vec![model(1, "m", &classes, None)])
+    Snapshot::new(
+        1,
+        vec![task("t", &classes)],
+        vec![model(1, "m", &classes, None)],
+    )
 }

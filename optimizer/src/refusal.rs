@@ -14,12 +14,20 @@ pub struct Refusal {
 
 impl Refusal {
     fn new(code: u16, sqlstate: &'static str, message: String) -> Self {
-        Self { code, sqlstate, message }
+        Self {
+            code,
+            sqlstate,
+            message,
+        }
     }
 
     /// 1235 ER_NOT_SUPPORTED_YET, naming the construct.
     pub fn unsupported(construct: impl std::fmt::Display) -> Self {
-        Self::new(1235, "42000", format!("This version of PredictSQL doesn't yet support {construct}"))
+        Self::new(
+            1235,
+            "42000",
+            format!("PredictSQL does not yet support {construct}"),
+        )
     }
 
     /// 1305 ER_SP_DOES_NOT_EXIST for a task or model that the catalog does not have.
@@ -27,7 +35,9 @@ impl Refusal {
         Self::new(
             1305,
             "42000",
-            format!("Task or model '{name}' does not exist in schema {schema}; SHOW TASKS and SHOW MODELS list them"),
+            format!(
+                "Task or model '{name}' does not exist in schema {schema}; SHOW TASKS and SHOW MODELS list them"
+            ),
         )
     }
 
@@ -44,13 +54,19 @@ impl Refusal {
         Self::new(
             1318,
             "42000",
-            format!("Incorrect number of arguments for FUNCTION {function}; expected {expected}, got {got}"),
+            format!(
+                "Incorrect number of arguments for FUNCTION {function}; expected {expected}, got {got}"
+            ),
         )
     }
 
     /// 1210 ER_WRONG_ARGUMENTS.
     pub fn argument(function: &str, what: impl std::fmt::Display) -> Self {
-        Self::new(1210, "HY000", format!("Incorrect arguments to {function}: {what}"))
+        Self::new(
+            1210,
+            "HY000",
+            format!("Incorrect arguments to {function}: {what}"),
+        )
     }
 
     /// 1525 ER_WRONG_VALUE for a class that the task does not have.
@@ -62,7 +78,10 @@ impl Refusal {
         Self::new(
             1525,
             "HY000",
-            format!("Incorrect class value: '{class}'; task '{task}' has the classes {}", known.join(", ")),
+            format!(
+                "Incorrect class value: '{class}'; task '{task}' has the classes {}",
+                known.join(", ")
+            ),
         )
     }
 }

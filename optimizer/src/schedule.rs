@@ -17,18 +17,26 @@ impl Schedule {
     /// `rows_wanted` is the LIMIT where rows are dropped by predictions.
     pub fn new(batch: usize, threads: usize, rows_wanted: Option<u64>) -> Self {
         let chunk_rows = batch.max(1);
-        let wanted = rows_wanted.and_then(|w| usize::try_from(w).ok()).unwrap_or(chunk_rows);
+        let wanted = rows_wanted
+            .and_then(|w| usize::try_from(w).ok())
+            .unwrap_or(chunk_rows);
         Self {
             first_chunk_rows: wanted.clamp(1, chunk_rows),
             chunk_rows,
-            chunks_in_flight: if rows_wanted.is_some() { threads.max(1) } else { threads.max(1) * 4 },
+            chunks_in_flight: if rows_wanted.is_some() {
+                threads.max(1)
+            } else {
+                threads.max(1) * 4
+            },
         }
     }
 
     /// Rows in piece number `n`.
     pub fn chunk_rows(&self, n: usize) -> usize {
         let doublings = u32::try_from(n).unwrap_or(u32::MAX).min(30);
-        self.first_chunk_rows.saturating_mul(1_usize << doublings).min(self.chunk_rows)
+        self.first_chunk_rows
+            .saturating_mul(1_usize << doublings)
+            .min(self.chunk_rows)
     }
 }
 

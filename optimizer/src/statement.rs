@@ -38,19 +38,31 @@ impl<'a> PredictStatement<'a> {
             return Ok(None);
         }
         if lexed.has_executable_comment() {
-            return Err(Refusal::unsupported("executable comments (/*! */) in a statement with predictions"));
+            return Err(Refusal::unsupported(
+                "executable comments (/*! */) in a statement with predictions",
+            ));
         }
         let mut end = lexed.lexemes.len();
         while end > 0 && matches!(lexed.token(end - 1), Some(Token::SemiColon)) {
             end -= 1;
         }
-        let explain = ["EXPLAIN", "DESCRIBE", "DESC"].iter().any(|w| lexed.is_keyword(0, w));
+        let explain = ["EXPLAIN", "DESCRIBE", "DESC"]
+            .iter()
+            .any(|w| lexed.is_keyword(0, w));
         let start = usize::from(explain);
         if explain && !(lexed.is_keyword(1, "SELECT") || lexed.is_keyword(1, "WITH")) {
             let what = lexed.keyword(1).unwrap_or_default().to_uppercase();
-            return Err(Refusal::unsupported(format_args!("EXPLAIN {what} of a statement with predictions")));
+            return Err(Refusal::unsupported(format_args!(
+                "EXPLAIN {what} of a statement with predictions"
+            )));
         }
-        Ok(Some(Self { lexed, calls, schema, body: start..end, explain }))
+        Ok(Some(Self {
+            lexed,
+            calls,
+            schema,
+            body: start..end,
+            explain,
+        }))
     }
 
     /// Whether it asks for the plan instead of the rows.
@@ -61,7 +73,11 @@ impl<'a> PredictStatement<'a> {
     /// The statement with each call replaced by its typed stub: what the store is asked to
     /// check, so that its own errors come first.
     pub fn as_stubs(&self) -> Fragment {
-        splice(&self.lexed, self.body.clone(), &calls::stub_splices(&self.lexed, self.schema, &self.calls))
+        splice(
+            &self.lexed,
+            self.body.clone(),
+            &calls::stub_splices(&self.lexed, self.schema, &self.calls),
+        )
     }
 
     /// Number of parameters (`?`) in the statement.

@@ -7,7 +7,6 @@ pub mod demo;
 pub mod embedded;
 pub mod error;
 pub mod init;
-#[path = "lane_stub.rs"] // until lane/mod.rs compiles: then `pub mod lane;`
 pub mod lane;
 pub mod relay;
 pub mod serve;

@@ -34,14 +34,20 @@ pub(crate) struct Call {
 
 /// The predict calls of a statement in order; calls of functions of the schema that are
 /// neither generic nor a task's are the store's to answer.
-pub(crate) fn find(lexed: &Lexed<'_>, schema: &str, catalog: &Snapshot) -> Result<Vec<Call>, Refusal> {
+pub(crate) fn find(
+    lexed: &Lexed<'_>,
+    schema: &str,
+    catalog: &Snapshot,
+) -> Result<Vec<Call>, Refusal> {
     let mut calls: Vec<Call> = Vec::new();
     for at in 0..lexed.lexemes.len() {
         if let Some((name, open)) = schema_call(lexed, schema, at)
             && let Some(call) = resolve(lexed, schema, catalog, at, &name, open)?
         {
             if calls.iter().any(|c| c.range.contains(&at)) {
-                return Err(Refusal::unsupported("a predict call within the arguments of another"));
+                return Err(Refusal::unsupported(
+                    "a predict call within the arguments of another",
+                ));
             }
             calls.push(call);
         }
@@ -51,7 +57,10 @@ pub(crate) fn find(lexed: &Lexed<'_>, schema: &str, catalog: &Snapshot) -> Resul
 
 /// The statement with every call replaced by its typed stub, for the store to check.
 pub(crate) fn stub_splices(lexed: &Lexed<'_>, schema: &str, calls: &[Call]) -> Vec<Splice> {
-    calls.iter().map(|call| (call.range.clone(), stub(lexed, schema, call))).collect()
+    calls
+        .iter()
+        .map(|call| (call.range.clone(), stub(lexed, schema, call)))
+        .collect()
 }
 
 fn stub(lexed: &Lexed<'_>, schema: &str, call: &Call) -> Fragment {
@@ -60,8 +69,12 @@ fn stub(lexed: &Lexed<'_>, schema: &str, call: &Call) -> Fragment {
     if probability {
         out.push("(");
     }
-    out.push(&quote_name(schema)).push(".").push(&quote_name(&call.task.name)).push("(");
-    out.push_fragment(&splice(lexed, call.input.clone(), &[])).push(")");
+    out.push(&quote_name(schema))
+        .push(".")
+        .push(&quote_name(&call.task.name))
+        .push("(");
+    out.push_fragment(&splice(lexed, call.input.clone(), &[]))
+        .push(")");
     if probability {
         out.push("+0e0)");
     }
@@ -80,7 +93,9 @@ fn schema_call(lexed: &Lexed<'_>, schema: &str, at: usize) -> Option<(String, us
     let matches = word(at)?.eq_ignore_ascii_case(schema)
         && matches!(lexed.token(at + 1), Some(Token::Period))
         && matches!(lexed.token(at + 3), Some(Token::LParen));
-    matches.then(|| word(at + 2).map(|name| (name, at + 3))).flatten()
+    matches
+        .then(|| word(at + 2).map(|name| (name, at + 3)))
+        .flatten()
 }
 
 fn resolve(
@@ -106,7 +121,13 @@ fn resolve(
         "predict" => {
             expect(2)?;
             let (task, model) = target(lexed, schema, catalog, &function, &argument(0))?;
-            Call { range, asked: Asked::Label, task, model, input: argument(1) }
+            Call {
+                range,
+                asked: Asked::Label,
+                task,
+                model,
+                input: argument(1),
+            }
         }
         "predict_proba" => {
             expect(3)?;
@@ -115,13 +136,27 @@ fn resolve(
             let index = task
                 .class_index(&class)
                 .ok_or_else(|| Refusal::unknown_class(&task.name, &class, &task.classes))?;
-            Call { range, asked: Asked::Probability(index), task, model, input: argument(2) }
+            Call {
+                range,
+                asked: Asked::Probability(index),
+                task,
+                model,
+                input: argument(2),
+            }
         }
-        "has" | "count" | "detect" => return Err(Refusal::unsupported(format_args!("{function}()"))),
+        "has" | "count" | "detect" => {
+            return Err(Refusal::unsupported(format_args!("{function}()")));
+        }
         _ => match catalog.task(name) {
             Some(task) => {
                 expect(1)?;
-                Call { range, asked: Asked::Label, task: Arc::clone(task), model: None, input: argument(0) }
+                Call {
+                    range,
+                    asked: Asked::Label,
+                    task: Arc::clone(task),
+                    model: None,
+                    input: argument(0),
+                }
             }
             None => return Ok(None),
         },
@@ -145,16 +180,30 @@ fn target(
         Some((model, version)) => (model, Some(version)),
         None => (name.as_str(), None),
     };
-    let model = catalog.model(model, version).ok_or_else(|| Refusal::unknown_target(schema, &name))?;
-    let task = catalog.task(&model.task).ok_or_else(|| Refusal::unknown_target(schema, &model.task))?;
+    let model = catalog
+        .model(model, version)
+        .ok_or_else(|| Refusal::unknown_target(schema, &name))?;
+    let task = catalog
+        .task(&model.task)
+        .ok_or_else(|| Refusal::unknown_target(schema, &model.task))?;
     Ok((Arc::clone(task), Some(Arc::clone(model))))
 }
 
-fn literal(lexed: &Lexed<'_>, function: &str, what: &str, argument: &Range<usize>) -> Result<String, Refusal> {
+fn literal(
+    lexed: &Lexed<'_>,
+    function: &str,
+    what: &str,
+    argument: &Range<usize>,
+) -> Result<String, Refusal> {
     if argument.len() == 1 && matches!(lexed.token(argument.start), Some(Token::Placeholder(_))) {
-        return Err(Refusal::unsupported(format_args!("a parameter as the {what} of {function}()")));
+        return Err(Refusal::unsupported(format_args!(
+            "a parameter as the {what} of {function}()"
+        )));
     }
-    lexed
-        .string_literal(argument)
-        .ok_or_else(|| Refusal::argument(function, format_args!("the {what} must be a string literal")))
+    lexed.string_literal(argument).ok_or_else(|| {
+        Refusal::argument(
+            function,
+            format_args!("the {what} must be a string literal"),
+        )
+    })
 }

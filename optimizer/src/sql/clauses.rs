@@ -60,9 +60,17 @@ pub(crate) fn cut(lexed: &Lexed<'_>, range: Range<usize>) -> Result<Clauses, Ref
     let select = find_select(lexed, &range)?;
     let mut items_start = select + 1;
     loop {
-        let Some(word) = lexed.keyword(items_start) else { break };
-        if ["DISTINCT", "DISTINCTROW", "SQL_CALC_FOUND_ROWS"].iter().any(|m| m.eq_ignore_ascii_case(word)) {
-            return Err(Refusal::unsupported(format_args!("{} in a statement with predictions", word.to_uppercase())));
+        let Some(word) = lexed.keyword(items_start) else {
+            break;
+        };
+        if ["DISTINCT", "DISTINCTROW", "SQL_CALC_FOUND_ROWS"]
+            .iter()
+            .any(|m| m.eq_ignore_ascii_case(word))
+        {
+            return Err(Refusal::unsupported(format_args!(
+                "{} in a statement with predictions",
+                word.to_uppercase()
+            )));
         }
         if !MODIFIERS.iter().any(|m| m.eq_ignore_ascii_case(word)) {
             break;
@@ -100,31 +108,50 @@ fn find_select(lexed: &Lexed<'_>, range: &Range<usize>) -> Result<usize, Refusal
     }
     match lexed.token(range.start) {
         Some(Token::LParen) => Err(Refusal::unsupported("predictions in a parenthesised query")),
-        Some(Token::Word(w)) => Err(Refusal::unsupported(format_args!("predictions in {}", w.value.to_uppercase()))),
+        Some(Token::Word(w)) => Err(Refusal::unsupported(format_args!(
+            "predictions in {}",
+            w.value.to_uppercase()
+        ))),
         _ => Err(Refusal::unsupported("predictions in this statement")),
     }
 }
 
 /// Where each clause starts, in order; refuses the clauses that a stream plan cannot have.
-fn marks<'a>(lexed: &'a Lexed<'_>, range: Range<usize>) -> Result<Vec<(usize, &'static str)>, Refusal> {
+fn marks<'a>(
+    lexed: &'a Lexed<'_>,
+    range: Range<usize>,
+) -> Result<Vec<(usize, &'static str)>, Refusal> {
     const CLAUSES: [&str; 4] = ["FROM", "WHERE", "ORDER", "LIMIT"];
-    let refuse = |what: &str| Err(Refusal::unsupported(format_args!("{what} in a statement with predictions")));
+    let refuse = |what: &str| {
+        Err(Refusal::unsupported(format_args!(
+            "{what} in a statement with predictions"
+        )))
+    };
     let mut marks: Vec<(usize, &'static str)> = Vec::new();
     let mut skip_until = 0;
     for at in lexed.outside_parentheses(range) {
         if matches!(lexed.token(at), Some(Token::SemiColon)) {
-            return Err(Refusal::unsupported("predictions among several statements in one text"));
+            return Err(Refusal::unsupported(
+                "predictions among several statements in one text",
+            ));
         }
-        let Some(word) = lexed.keyword(at) else { continue };
+        let Some(word) = lexed.keyword(at) else {
+            continue;
+        };
         if at < skip_until {
             continue;
         }
         let word = word.to_ascii_uppercase();
         match word.as_str() {
-            "FOR" if ["ORDER", "GROUP", "JOIN", "SYSTEM_TIME"].iter().any(|w| lexed.is_keyword(at + 1, w)) => {
+            "FOR"
+                if ["ORDER", "GROUP", "JOIN", "SYSTEM_TIME"]
+                    .iter()
+                    .any(|w| lexed.is_keyword(at + 1, w)) =>
+            {
                 skip_until = at + 3; // an index hint or a system-versioned table
             }
-            "UNION" | "INTERSECT" | "EXCEPT" | "MINUS" | "HAVING" | "WINDOW" | "PROCEDURE" | "INTO" | "FETCH" => {
+            "UNION" | "INTERSECT" | "EXCEPT" | "MINUS" | "HAVING" | "WINDOW" | "PROCEDURE"
+            | "INTO" | "FETCH" => {
                 return refuse(&word);
             }
             "GROUP" => return refuse("GROUP BY"),
@@ -139,7 +166,9 @@ fn marks<'a>(lexed: &'a Lexed<'_>, range: Range<usize>) -> Result<Vec<(usize, &'
     }
     let rank = |name: &str| CLAUSES.iter().position(|c| *c == name);
     if !marks.is_sorted_by(|a, b| rank(a.1) < rank(b.1)) {
-        return Err(Refusal::unsupported("predictions in a statement with this order of clauses"));
+        return Err(Refusal::unsupported(
+            "predictions in a statement with this order of clauses",
+        ));
     }
     Ok(marks)
 }
@@ -153,13 +182,18 @@ pub(crate) fn limit(lexed: &Lexed<'_>, range: &Range<usize>) -> Result<Option<Li
     let count = |at: usize| row_count(lexed, at).ok_or_else(unsupported);
     let zero = RowCount::Number(0);
     match (range.len(), lexed.token(range.start + 1)) {
-        (1, _) => Ok(Some(Limit { rows: count(range.start)?, offset: zero })),
-        (3, Some(Token::Comma)) => {
-            Ok(Some(Limit { rows: count(range.start + 2)?, offset: count(range.start)? }))
-        }
-        (3, _) if lexed.is_keyword(range.start + 1, "OFFSET") => {
-            Ok(Some(Limit { rows: count(range.start)?, offset: count(range.start + 2)? }))
-        }
+        (1, _) => Ok(Some(Limit {
+            rows: count(range.start)?,
+            offset: zero,
+        })),
+        (3, Some(Token::Comma)) => Ok(Some(Limit {
+            rows: count(range.start + 2)?,
+            offset: count(range.start)?,
+        })),
+        (3, _) if lexed.is_keyword(range.start + 1, "OFFSET") => Ok(Some(Limit {
+            rows: count(range.start)?,
+            offset: count(range.start + 2)?,
+        })),
         _ => Err(unsupported()),
     }
 }
@@ -169,7 +203,11 @@ fn row_count(lexed: &Lexed<'_>, at: usize) -> Option<RowCount> {
         Token::Number(digits, _) => digits.parse().ok().map(RowCount::Number),
         Token::Placeholder(_) => {
             let before = lexed.lexemes.iter().take(at);
-            Some(RowCount::Parameter(before.filter(|l| matches!(l.token, Token::Placeholder(_))).count()))
+            Some(RowCount::Parameter(
+                before
+                    .filter(|l| matches!(l.token, Token::Placeholder(_)))
+                    .count(),
+            ))
         }
         _ => None,
     }

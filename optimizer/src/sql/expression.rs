@@ -10,32 +10,129 @@ use crate::refusal::Refusal;
 
 /// Words that may stand in a constant expression besides literals and functions.
 const OPERATOR_WORDS: [&str; 28] = [
-    "AND", "OR", "XOR", "NOT", "IN", "IS", "NULL", "TRUE", "FALSE", "UNKNOWN", "LIKE", "ESCAPE", "BETWEEN",
-    "REGEXP", "RLIKE", "DIV", "MOD", "CASE", "WHEN", "THEN", "ELSE", "END", "BINARY", "AS", "CHAR", "SIGNED",
-    "UNSIGNED", "SOUNDS",
+    "AND", "OR", "XOR", "NOT", "IN", "IS", "NULL", "TRUE", "FALSE", "UNKNOWN", "LIKE", "ESCAPE",
+    "BETWEEN", "REGEXP", "RLIKE", "DIV", "MOD", "CASE", "WHEN", "THEN", "ELSE", "END", "BINARY",
+    "AS", "CHAR", "SIGNED", "UNSIGNED", "SOUNDS",
 ];
 
 /// Functions whose value depends on their arguments alone.
 const PURE_FUNCTIONS: [&str; 62] = [
-    "ABS", "ASCII", "CAST", "CEIL", "CEILING", "CHAR", "CHAR_LENGTH", "CHARACTER_LENGTH", "COALESCE", "CONCAT",
-    "CONCAT_WS", "CONVERT", "CRC32", "ELT", "FIELD", "FIND_IN_SET", "FLOOR", "FORMAT", "GREATEST", "HEX", "IF",
-    "IFNULL", "INSERT", "INSTR", "ISNULL", "JSON_ARRAY", "JSON_OBJECT", "JSON_QUOTE", "LCASE", "LEAST", "LEFT",
-    "LENGTH", "LOCATE", "LOWER", "LPAD", "LTRIM", "MD5", "MID", "MOD", "NULLIF", "NVL", "NVL2", "OCTET_LENGTH",
-    "ORD", "POSITION", "QUOTE", "REGEXP_INSTR", "REGEXP_REPLACE", "REGEXP_SUBSTR", "REPEAT", "REPLACE", "REVERSE",
-    "RIGHT", "ROUND", "RPAD", "RTRIM", "SOUNDEX", "STRCMP", "SUBSTR", "SUBSTRING", "TRIM", "UPPER",
+    "ABS",
+    "ASCII",
+    "CAST",
+    "CEIL",
+    "CEILING",
+    "CHAR",
+    "CHAR_LENGTH",
+    "CHARACTER_LENGTH",
+    "COALESCE",
+    "CONCAT",
+    "CONCAT_WS",
+    "CONVERT",
+    "CRC32",
+    "ELT",
+    "FIELD",
+    "FIND_IN_SET",
+    "FLOOR",
+    "FORMAT",
+    "GREATEST",
+    "HEX",
+    "IF",
+    "IFNULL",
+    "INSERT",
+    "INSTR",
+    "ISNULL",
+    "JSON_ARRAY",
+    "JSON_OBJECT",
+    "JSON_QUOTE",
+    "LCASE",
+    "LEAST",
+    "LEFT",
+    "LENGTH",
+    "LOCATE",
+    "LOWER",
+    "LPAD",
+    "LTRIM",
+    "MD5",
+    "MID",
+    "MOD",
+    "NULLIF",
+    "NVL",
+    "NVL2",
+    "OCTET_LENGTH",
+    "ORD",
+    "POSITION",
+    "QUOTE",
+    "REGEXP_INSTR",
+    "REGEXP_REPLACE",
+    "REGEXP_SUBSTR",
+    "REPEAT",
+    "REPLACE",
+    "REVERSE",
+    "RIGHT",
+    "ROUND",
+    "RPAD",
+    "RTRIM",
+    "SOUNDEX",
+    "STRCMP",
+    "SUBSTR",
+    "SUBSTRING",
+    "TRIM",
+    "UPPER",
 ];
 
 /// Further functions that have one value in a statement or depend on the row alone.
 const ROW_FUNCTIONS: [&str; 26] = [
-    "CURDATE", "CURRENT_DATE", "CURRENT_TIMESTAMP", "NOW", "DATE", "DATE_ADD", "DATE_FORMAT", "DATE_SUB", "DATEDIFF",
-    "DAY", "DAYOFWEEK", "EXTRACT", "HOUR", "INTERVAL", "MONTH", "QUARTER", "TIMESTAMPDIFF", "UCASE", "UNIX_TIMESTAMP",
-    "WEEK", "WEEKDAY", "YEAR", "EXISTS", "JSON_EXTRACT", "JSON_VALUE", "TRUNCATE",
+    "CURDATE",
+    "CURRENT_DATE",
+    "CURRENT_TIMESTAMP",
+    "NOW",
+    "DATE",
+    "DATE_ADD",
+    "DATE_FORMAT",
+    "DATE_SUB",
+    "DATEDIFF",
+    "DAY",
+    "DAYOFWEEK",
+    "EXTRACT",
+    "HOUR",
+    "INTERVAL",
+    "MONTH",
+    "QUARTER",
+    "TIMESTAMPDIFF",
+    "UCASE",
+    "UNIX_TIMESTAMP",
+    "WEEK",
+    "WEEKDAY",
+    "YEAR",
+    "EXISTS",
+    "JSON_EXTRACT",
+    "JSON_VALUE",
+    "TRUNCATE",
 ];
 
 /// Functions that aggregate rows.
 const AGGREGATES: [&str; 20] = [
-    "AVG", "BIT_AND", "BIT_OR", "BIT_XOR", "COUNT", "GROUP_CONCAT", "JSON_ARRAYAGG", "JSON_OBJECTAGG", "MAX", "MIN",
-    "STD", "STDDEV", "STDDEV_POP", "STDDEV_SAMP", "SUM", "VAR_POP", "VAR_SAMP", "VARIANCE", "MEDIAN", "PERCENTILE_CONT",
+    "AVG",
+    "BIT_AND",
+    "BIT_OR",
+    "BIT_XOR",
+    "COUNT",
+    "GROUP_CONCAT",
+    "JSON_ARRAYAGG",
+    "JSON_OBJECTAGG",
+    "MAX",
+    "MIN",
+    "STD",
+    "STDDEV",
+    "STDDEV_POP",
+    "STDDEV_SAMP",
+    "SUM",
+    "VAR_POP",
+    "VAR_SAMP",
+    "VARIANCE",
+    "MEDIAN",
+    "PERCENTILE_CONT",
 ];
 
 /// How often an expression around a prediction must be evaluated.
@@ -49,7 +146,11 @@ pub(crate) enum Dependence {
 
 /// Classifies an expression that holds calls at the ranges `calls`; refuses functions that may
 /// have side effects or differ from one evaluation to the next.
-pub(crate) fn dependence(lexed: &Lexed<'_>, range: Range<usize>, calls: &[Range<usize>]) -> Result<Dependence, Refusal> {
+pub(crate) fn dependence(
+    lexed: &Lexed<'_>,
+    range: Range<usize>,
+    calls: &[Range<usize>],
+) -> Result<Dependence, Refusal> {
     let mut found = Dependence::Prediction;
     let mut at = range.start;
     while at < range.end {
@@ -103,7 +204,8 @@ pub(crate) fn conjuncts(lexed: &Lexed<'_>, range: &Range<usize>) -> Vec<Range<us
         if open_cases > 0 {
             continue;
         }
-        let is_or = matches!(lexed.token(at), Some(Token::StringConcat)) && !lexed.mode.pipes_as_concat;
+        let is_or =
+            matches!(lexed.token(at), Some(Token::StringConcat)) && !lexed.mode.pipes_as_concat;
         if is_or || lexed.is_keyword(at, "OR") || lexed.is_keyword(at, "XOR") {
             return vec![range.clone()];
         }
@@ -146,7 +248,9 @@ pub(crate) fn aggregate_or_window(lexed: &Lexed<'_>, range: Range<usize>) -> Opt
 
 /// Whether the parenthesis at `open` opens a sub-query.
 pub(crate) fn is_subquery(lexed: &Lexed<'_>, open: usize) -> bool {
-    ["SELECT", "WITH", "VALUES", "TABLE"].iter().any(|w| lexed.is_keyword(open + 1, w))
+    ["SELECT", "WITH", "VALUES", "TABLE"]
+        .iter()
+        .any(|w| lexed.is_keyword(open + 1, w))
 }
 
 /// Whether lexeme `at` stands within a sub-query that starts in `range`.

@@ -19,7 +19,10 @@ pub struct Fragment {
 impl Fragment {
     /// Text without placeholders.
     pub(crate) fn plain(sql: impl Into<String>) -> Self {
-        Self { sql: sql.into(), parameters: Vec::new() }
+        Self {
+            sql: sql.into(),
+            parameters: Vec::new(),
+        }
     }
 
     pub(crate) fn push(&mut self, text: &str) -> &mut Self {
@@ -42,7 +45,10 @@ pub(crate) type Splice = (Range<usize>, Fragment);
 pub(crate) fn splice(source: &Lexed<'_>, range: Range<usize>, splices: &[Splice]) -> Fragment {
     let mut out = Fragment::default();
     let mut at = range.start;
-    for (replaced, with) in splices.iter().filter(|(r, _)| r.start >= range.start && r.end <= range.end) {
+    for (replaced, with) in splices
+        .iter()
+        .filter(|(r, _)| r.start >= range.start && r.end <= range.end)
+    {
         copy(source, at..replaced.start, &mut out);
         if replaced.start > at {
             out.push(gap(source, replaced.start - 1, replaced.start));
@@ -62,8 +68,19 @@ fn copy(source: &Lexed<'_>, range: Range<usize>, out: &mut Fragment) {
         return;
     }
     out.push(source.text_of(&range));
-    let before = source.lexemes.iter().take(range.start).filter(|l| is_placeholder(&l.token)).count();
-    let within = source.lexemes.get(range).unwrap_or_default().iter().filter(|l| is_placeholder(&l.token)).count();
+    let before = source
+        .lexemes
+        .iter()
+        .take(range.start)
+        .filter(|l| is_placeholder(&l.token))
+        .count();
+    let within = source
+        .lexemes
+        .get(range)
+        .unwrap_or_default()
+        .iter()
+        .filter(|l| is_placeholder(&l.token))
+        .count();
     out.parameters.extend(before..before + within);
 }
 
@@ -104,9 +121,17 @@ mod tests {
     fn splices_keep_gaps_and_count_parameters() {
         let text = "SELECT ? , f( ?,x )/*c*/ + ? FROM t";
         let lexed = Lexed::new(text, LexMode::default()).expect("lexes");
-        let call = lexed.lexemes.iter().position(|l| &text[l.range.clone()] == "f").expect("there");
+        let call = lexed
+            .lexemes
+            .iter()
+            .position(|l| &text[l.range.clone()] == "f")
+            .expect("there");
         let end = lexed.after_closing(call + 1).expect("closed");
-        let all = splice(&lexed, 0..lexed.lexemes.len(), &[(call..end, Fragment::plain("NULL"))]);
+        let all = splice(
+            &lexed,
+            0..lexed.lexemes.len(),
+            &[(call..end, Fragment::plain("NULL"))],
+        );
         assert_eq!(all.sql, "SELECT ? , NULL/*c*/ + ? FROM t");
         assert_eq!(all.parameters, [0, 2]);
         let none = splice(&lexed, 0..lexed.lexemes.len(), &[]);

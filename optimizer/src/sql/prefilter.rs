@@ -14,9 +14,14 @@ pub fn may_call(sql: &[u8], schema: &str) -> bool {
         if before.ends_with(b"*/") {
             return true;
         }
-        let before = before.strip_suffix(b"`").or_else(|| before.strip_suffix(b"\"")).unwrap_or(before);
+        let before = before
+            .strip_suffix(b"`")
+            .or_else(|| before.strip_suffix(b"\""))
+            .unwrap_or(before);
         before.len() >= schema.len()
-            && before.get(before.len() - schema.len()..).is_some_and(|s| s.eq_ignore_ascii_case(schema.as_bytes()))
+            && before
+                .get(before.len() - schema.len()..)
+                .is_some_and(|s| s.eq_ignore_ascii_case(schema.as_bytes()))
     })
 }
 
@@ -59,14 +64,25 @@ mod tests {
             "SELECT ml/* c */.predict('a', x)",
             "SELECT \"ml\".\"animals\"(x)",
         ] {
-            assert!(may_call(sql.as_bytes(), "ml") && has_schema_call(sql, "ml"), "{sql}");
+            assert!(
+                may_call(sql.as_bytes(), "ml") && has_schema_call(sql, "ml"),
+                "{sql}"
+            );
         }
     }
 
     #[test]
     fn others_are_not() {
-        for sql in ["SELECT 'ml.predict(1)'", "SELECT app.predict(x), t.ml FROM t -- ml.predict(", "SELECT 1.5", "SELECT * FROM ml.tasks"] {
-            assert!(!(may_call(sql.as_bytes(), "ml") && has_schema_call(sql, "ml")), "{sql}");
+        for sql in [
+            "SELECT 'ml.predict(1)'",
+            "SELECT app.predict(x), t.ml FROM t -- ml.predict(",
+            "SELECT 1.5",
+            "SELECT * FROM ml.tasks",
+        ] {
+            assert!(
+                !(may_call(sql.as_bytes(), "ml") && has_schema_call(sql, "ml")),
+                "{sql}"
+            );
         }
         assert!(!may_call(b"SELECT c FROM sbtest1 WHERE id=1", "ml"));
     }

@@ -20,7 +20,11 @@ pub struct LexMode {
 impl LexMode {
     /// Reads the value of `@@sql_mode`.
     pub fn from_sql_mode(sql_mode: &str) -> Self {
-        let has = |flag: &str| sql_mode.split(',').any(|m| m.trim().eq_ignore_ascii_case(flag));
+        let has = |flag: &str| {
+            sql_mode
+                .split(',')
+                .any(|m| m.trim().eq_ignore_ascii_case(flag))
+        };
         Self {
             ansi_quotes: has("ANSI_QUOTES"),
             no_backslash_escapes: has("NO_BACKSLASH_ESCAPES"),
@@ -38,7 +42,10 @@ pub(crate) struct StoreDialect {
 
 impl StoreDialect {
     pub(crate) fn new(mode: LexMode) -> Self {
-        Self { mode, mysql: MySqlDialect {} }
+        Self {
+            mode,
+            mysql: MySqlDialect {},
+        }
     }
 }
 
@@ -147,16 +154,27 @@ impl<'a> Lexed<'a> {
             }
             let start = cursor.advance_to(t.span.start)?;
             let end = cursor.advance_to(t.span.end)?;
-            lexemes.push(Lexeme { token: t.token, range: start..end, span: t.span });
+            lexemes.push(Lexeme {
+                token: t.token,
+                range: start..end,
+                span: t.span,
+            });
         }
-        Some(Self { text, mode, lexemes })
+        Some(Self {
+            text,
+            mode,
+            lexemes,
+        })
     }
 
     /// Whether the text holds a comment that the store executes (`/*! ... */`, `/*M! ... */`).
     /// sqlparser expands the first kind in place, so its ranges would not be the text's.
     pub(crate) fn has_executable_comment(&self) -> bool {
         let expands = |at: usize| {
-            !self.lexemes.iter().any(|l| l.range.start < at && at < l.range.end && is_string(&l.token))
+            !self
+                .lexemes
+                .iter()
+                .any(|l| l.range.start < at && at < l.range.end && is_string(&l.token))
         };
         ["/*!", "/*M!"]
             .iter()
@@ -169,19 +187,29 @@ impl<'a> Lexed<'a> {
             .get(lexemes)
             .unwrap_or_default()
             .iter()
-            .map(|l| TokenWithSpan { token: l.token.clone(), span: l.span })
+            .map(|l| TokenWithSpan {
+                token: l.token.clone(),
+                span: l.span,
+            })
             .collect()
     }
 
     /// The lexeme that starts at sqlparser's position `start`.
     pub(crate) fn lexeme_at(&self, start: Location) -> Option<usize> {
-        self.lexemes.binary_search_by_key(&start, |l| l.span.start).ok()
+        self.lexemes
+            .binary_search_by_key(&start, |l| l.span.start)
+            .ok()
     }
 
     /// The text of a range of lexemes, from the start of the first to the end of the last.
     pub(crate) fn bytes_of(&self, lexemes: &Range<usize>) -> Range<usize> {
-        match (self.lexemes.get(lexemes.start), lexemes.end.checked_sub(1).and_then(|e| self.lexemes.get(e))) {
-            (Some(first), Some(last)) if lexemes.start < lexemes.end => first.range.start..last.range.end,
+        match (
+            self.lexemes.get(lexemes.start),
+            lexemes.end.checked_sub(1).and_then(|e| self.lexemes.get(e)),
+        ) {
+            (Some(first), Some(last)) if lexemes.start < lexemes.end => {
+                first.range.start..last.range.end
+            }
             (Some(first), _) => first.range.start..first.range.start,
             _ => self.text.len()..self.text.len(),
         }
@@ -205,7 +233,8 @@ impl<'a> Lexed<'a> {
 
     /// Whether the unquoted word at `at` is `word` (upper case).
     pub(crate) fn is_keyword(&self, at: usize, word: &str) -> bool {
-        self.keyword(at).is_some_and(|k| k.eq_ignore_ascii_case(word))
+        self.keyword(at)
+            .is_some_and(|k| k.eq_ignore_ascii_case(word))
     }
 
     pub(crate) fn token(&self, at: usize) -> Option<&Token> {
@@ -248,7 +277,10 @@ impl<'a> Lexed<'a> {
     }
 
     /// Indexes in `range` that stand in no parentheses opened within it.
-    pub(crate) fn outside_parentheses(&self, range: Range<usize>) -> impl Iterator<Item = usize> + '_ {
+    pub(crate) fn outside_parentheses(
+        &self,
+        range: Range<usize>,
+    ) -> impl Iterator<Item = usize> + '_ {
         let mut depth = 0_usize;
         range.filter(move |&at| match self.token(at) {
             Some(Token::LParen) => {
@@ -274,7 +306,9 @@ impl<'a> Lexed<'a> {
             return None;
         }
         let dialect = StoreDialect::new(self.mode);
-        let tokens = Tokenizer::new(&dialect, self.text.get(lexeme.range.clone())?).tokenize().ok()?;
+        let tokens = Tokenizer::new(&dialect, self.text.get(lexeme.range.clone())?)
+            .tokenize()
+            .ok()?;
         match tokens.into_iter().next()? {
             Token::SingleQuotedString(s) | Token::DoubleQuotedString(s) => Some(s),
             _ => None,
@@ -283,7 +317,10 @@ impl<'a> Lexed<'a> {
 }
 
 fn is_string(token: &Token) -> bool {
-    matches!(token, Token::SingleQuotedString(_) | Token::DoubleQuotedString(_))
+    matches!(
+        token,
+        Token::SingleQuotedString(_) | Token::DoubleQuotedString(_)
+    )
 }
 
 /// Turns sqlparser's (line, column) positions, which only grow, into byte offsets.
@@ -296,7 +333,12 @@ struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     fn new(text: &'a str) -> Self {
-        Self { chars: text.char_indices(), at: Location::new(1, 1), offset: 0, len: text.len() }
+        Self {
+            chars: text.char_indices(),
+            at: Location::new(1, 1),
+            offset: 0,
+            len: text.len(),
+        }
     }
 
     fn advance_to(&mut self, to: Location) -> Option<usize> {
@@ -317,7 +359,11 @@ mod tests {
 
     fn words(text: &str, mode: LexMode) -> Vec<&str> {
         let lexed = Lexed::new(text, mode).expect("lexes");
-        lexed.lexemes.iter().map(|l| &text[l.range.clone()]).collect()
+        lexed
+            .lexemes
+            .iter()
+            .map(|l| &text[l.range.clone()])
+            .collect()
     }
 
     #[test]
@@ -325,7 +371,20 @@ mod tests {
         let text = "SELECT 'é\n''x', /* c */ `ñ`.b -- end\n FROM t WHERE a = \"q\\\"\" # z";
         assert_eq!(
             words(text, LexMode::default()),
-            ["SELECT", "'é\n''x'", ",", "`ñ`", ".", "b", "FROM", "t", "WHERE", "a", "=", "\"q\\\"\""]
+            [
+                "SELECT",
+                "'é\n''x'",
+                ",",
+                "`ñ`",
+                ".",
+                "b",
+                "FROM",
+                "t",
+                "WHERE",
+                "a",
+                "=",
+                "\"q\\\"\""
+            ]
         );
     }
 
@@ -342,7 +401,10 @@ mod tests {
     #[test]
     fn literals_are_unescaped() {
         let lexed = Lexed::new(r"'it''s \'x\' \\'", LexMode::default()).expect("lexes");
-        assert_eq!(lexed.string_literal(&(0..1)).as_deref(), Some(r"it's 'x' \"));
+        assert_eq!(
+            lexed.string_literal(&(0..1)).as_deref(),
+            Some(r"it's 'x' \")
+        );
     }
 
     #[test]
@@ -352,7 +414,11 @@ mod tests {
 
     #[test]
     fn executable_comments_are_seen() {
-        let seen = |t| Lexed::new(t, LexMode::default()).expect("lexes").has_executable_comment();
+        let seen = |t| {
+            Lexed::new(t, LexMode::default())
+                .expect("lexes")
+                .has_executable_comment()
+        };
         assert!(seen("SELECT /*!50000 1 */"));
         assert!(!seen("SELECT '/*! x */'"));
     }

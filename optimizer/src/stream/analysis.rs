@@ -94,8 +94,13 @@ impl<'a> PredictStatement<'a> {
     pub fn stream<'s>(&'s self) -> Result<StreamSelect<'s, 'a>, Refusal> {
         let lexed = &self.lexed;
         let body = self.body.clone();
-        if body.clone().any(|at| matches!(lexed.token(at), Some(Token::Assignment))) {
-            return Err(Refusal::unsupported("assignments to variables in a statement with predictions"));
+        if body
+            .clone()
+            .any(|at| matches!(lexed.token(at), Some(Token::Assignment)))
+        {
+            return Err(Refusal::unsupported(
+                "assignments to variables in a statement with predictions",
+            ));
         }
         let clauses = clauses::cut(lexed, body.clone())?;
         self.check_places(&clauses)?;
@@ -105,7 +110,9 @@ impl<'a> PredictStatement<'a> {
         items::check_order(lexed, &clauses.order, &items)?;
         for range in [&clauses.items, &clauses.order] {
             if let Some(name) = expression::aggregate_or_window(lexed, range.clone()) {
-                return Err(Refusal::unsupported(format_args!("{name} in a statement with predictions")));
+                return Err(Refusal::unsupported(format_args!(
+                    "{name} in a statement with predictions"
+                )));
             }
         }
         let mut conjuncts = expression::conjuncts(lexed, &clauses.condition);
@@ -147,7 +154,9 @@ impl<'a> PredictStatement<'a> {
             } else {
                 "this place"
             };
-            return Err(Refusal::unsupported(format_args!("a predict call in {place}")));
+            return Err(Refusal::unsupported(format_args!(
+                "a predict call in {place}"
+            )));
         }
         Ok(())
     }
@@ -158,19 +167,29 @@ impl<'a> PredictStatement<'a> {
         let mut inputs: Vec<Range<usize>> = Vec::new();
         let mut of_call = Vec::new();
         for call in &self.calls {
-            let holds_parameter =
-                call.input.clone().any(|at| matches!(self.lexed.token(at), Some(Token::Placeholder(_))));
-            let same_input = |r: &Range<usize>| !holds_parameter && self.lexed.text_of(r) == self.lexed.text_of(&call.input);
+            let holds_parameter = call
+                .input
+                .clone()
+                .any(|at| matches!(self.lexed.token(at), Some(Token::Placeholder(_))));
+            let same_input = |r: &Range<usize>| {
+                !holds_parameter && self.lexed.text_of(r) == self.lexed.text_of(&call.input)
+            };
             let input = inputs.iter().position(same_input).unwrap_or_else(|| {
                 inputs.push(call.input.clone());
                 inputs.len() - 1
             });
             let model_id = call.model.as_ref().map(|m| m.id);
             let same = |p: &Prediction| {
-                p.input == input && p.task.name == call.task.name && p.model.as_ref().map(|m| m.id) == model_id
+                p.input == input
+                    && p.task.name == call.task.name
+                    && p.model.as_ref().map(|m| m.id) == model_id
             };
             of_call.push(predictions.iter().position(same).unwrap_or_else(|| {
-                predictions.push(Prediction { task: Arc::clone(&call.task), model: call.model.clone(), input });
+                predictions.push(Prediction {
+                    task: Arc::clone(&call.task),
+                    model: call.model.clone(),
+                    input,
+                });
                 predictions.len() - 1
             }));
         }
@@ -196,14 +215,21 @@ impl StreamSelect<'_, '_> {
 
     /// The text of a condition of [`StreamSelect::conjuncts`].
     pub fn conjunct_text(&self, index: usize) -> &str {
-        self.predicted.get(index).map_or("", |(r, _)| self.statement.lexed.text_of(r))
+        self.predicted
+            .get(index)
+            .map_or("", |(r, _)| self.statement.lexed.text_of(r))
     }
 
     /// Names of the cells' columns: the alias, else the expression's text.
     pub fn cell_names(&self) -> impl Iterator<Item = &str> + '_ {
-        self.cells.iter().filter_map(|(item, _)| self.items.get(*item)).map(|item| {
-            item.alias.as_deref().unwrap_or_else(|| self.statement.lexed.text_of(&item.expression))
-        })
+        self.cells
+            .iter()
+            .filter_map(|(item, _)| self.items.get(*item))
+            .map(|item| {
+                item.alias
+                    .as_deref()
+                    .unwrap_or_else(|| self.statement.lexed.text_of(&item.expression))
+            })
     }
 
     /// Number of distinct inputs.
@@ -213,7 +239,9 @@ impl StreamSelect<'_, '_> {
 
     /// The text of an input expression.
     pub fn input_text(&self, input: usize) -> &str {
-        self.inputs.get(input).map_or("", |r| self.statement.lexed.text_of(r))
+        self.inputs
+            .get(input)
+            .map_or("", |r| self.statement.lexed.text_of(r))
     }
 
     /// LIMIT and OFFSET of the statement.
@@ -237,13 +265,18 @@ impl StreamSelect<'_, '_> {
     }
 
     fn score_cell(&self, item: &ItemText) -> Result<Cell, Refusal> {
-        let call = item.calls.first().and_then(|&i| Some((self.statement.calls.get(i)?, *self.of_call.get(i)?)));
+        let call = item
+            .calls
+            .first()
+            .and_then(|&i| Some((self.statement.calls.get(i)?, *self.of_call.get(i)?)));
         match call {
             Some((call, prediction)) if call.range == item.expression => match call.asked {
                 Asked::Probability(class) => Ok(Cell::Score(prediction, class)),
                 Asked::Label => Ok(Cell::PerClass(prediction)),
             },
-            _ => Err(Refusal::unsupported("an expression over predict_proba() in the select list")),
+            _ => Err(Refusal::unsupported(
+                "an expression over predict_proba() in the select list",
+            )),
         }
     }
 
@@ -251,7 +284,12 @@ impl StreamSelect<'_, '_> {
         let lexed = &self.statement.lexed;
         for range in conjuncts {
             let calls: Vec<usize> = (0..self.statement.calls.len())
-                .filter(|&i| self.statement.calls.get(i).is_some_and(|c| range.contains(&c.range.start)))
+                .filter(|&i| {
+                    self.statement
+                        .calls
+                        .get(i)
+                        .is_some_and(|c| range.contains(&c.range.start))
+                })
                 .collect();
             if calls.is_empty() {
                 self.native.push(range);
@@ -272,15 +310,32 @@ impl StreamSelect<'_, '_> {
         Ok(())
     }
 
-    fn score_conjunct(&mut self, range: &Range<usize>, calls: &[usize]) -> Result<Conjunct, Refusal> {
-        let refusal = || Refusal::unsupported("this condition on predict_proba(); compare it with a constant");
-        let [index] = calls else { return Err(refusal()) };
-        let (Some(call), Some(prediction)) = (self.statement.calls.get(*index), self.of_call.get(*index)) else {
+    fn score_conjunct(
+        &mut self,
+        range: &Range<usize>,
+        calls: &[usize],
+    ) -> Result<Conjunct, Refusal> {
+        let refusal = || {
+            Refusal::unsupported("this condition on predict_proba(); compare it with a constant")
+        };
+        let [index] = calls else {
             return Err(refusal());
         };
-        let Asked::Probability(class) = call.asked else { return Err(refusal()) };
-        let test = score_test(&self.statement.lexed, range.clone(), &call.range, &mut self.constants)
-            .ok_or_else(refusal)?;
+        let (Some(call), Some(prediction)) =
+            (self.statement.calls.get(*index), self.of_call.get(*index))
+        else {
+            return Err(refusal());
+        };
+        let Asked::Probability(class) = call.asked else {
+            return Err(refusal());
+        };
+        let test = score_test(
+            &self.statement.lexed,
+            range.clone(),
+            &call.range,
+            &mut self.constants,
+        )
+        .ok_or_else(refusal)?;
         Ok(Conjunct::Score(*prediction, class, test))
     }
 
@@ -291,19 +346,32 @@ impl StreamSelect<'_, '_> {
         range: &Range<usize>,
         calls: &[usize],
     ) -> Result<Option<(usize, Dependence)>, Refusal> {
-        let asked = || calls.iter().filter_map(|&i| self.statement.calls.get(i)).map(|c| c.asked);
+        let asked = || {
+            calls
+                .iter()
+                .filter_map(|&i| self.statement.calls.get(i))
+                .map(|c| c.asked)
+        };
         if asked().all(|a| a != Asked::Label) {
             return Ok(None);
         }
         let mut predictions = calls.iter().filter_map(|&i| self.of_call.get(i).copied());
         let first = predictions.next().unwrap_or_default();
         if asked().any(|a| a != Asked::Label) || predictions.any(|p| p != first) {
-            return Err(Refusal::unsupported("several different predictions in one expression"));
+            return Err(Refusal::unsupported(
+                "several different predictions in one expression",
+            ));
         }
-        let ranges: Vec<_> =
-            calls.iter().filter_map(|&i| self.statement.calls.get(i)).map(|c| c.range.clone()).collect();
+        let ranges: Vec<_> = calls
+            .iter()
+            .filter_map(|&i| self.statement.calls.get(i))
+            .map(|c| c.range.clone())
+            .collect();
         let dependence = expression::dependence(&self.statement.lexed, range.clone(), &ranges)?;
-        let classes = self.predictions.get(first).map_or(0, |p| p.task.classes.len());
+        let classes = self
+            .predictions
+            .get(first)
+            .map_or(0, |p| p.task.classes.len());
         if dependence == Dependence::Row && classes > CLASSES_PER_ROW_MAX {
             return Err(Refusal::unsupported(format_args!(
                 "an expression over columns and a prediction of more than {CLASSES_PER_ROW_MAX} classes"

@@ -29,52 +29,92 @@ pub(crate) fn read(
     calls: &[Call],
 ) -> Result<Vec<ItemText>, Refusal> {
     if ranges.len() != shapes.len() {
-        return Err(Refusal::unsupported("this form of select list in a statement with predictions"));
+        return Err(Refusal::unsupported(
+            "this form of select list in a statement with predictions",
+        ));
     }
-    ranges.into_iter().zip(shapes).map(|(all, shape)| item(lexed, all, shape, calls)).collect()
+    ranges
+        .into_iter()
+        .zip(shapes)
+        .map(|(all, shape)| item(lexed, all, shape, calls))
+        .collect()
 }
 
-fn item(lexed: &Lexed<'_>, all: Range<usize>, shape: &ItemShape, calls: &[Call]) -> Result<ItemText, Refusal> {
+fn item(
+    lexed: &Lexed<'_>,
+    all: Range<usize>,
+    shape: &ItemShape,
+    calls: &[Call],
+) -> Result<ItemText, Refusal> {
     let (expression, alias) = match shape {
         ItemShape::Aliased(at, alias) => {
-            let end = if lexed.is_keyword(at.saturating_sub(1), "AS") { at - 1 } else { *at };
+            let end = if lexed.is_keyword(at.saturating_sub(1), "AS") {
+                at - 1
+            } else {
+                *at
+            };
             (all.start..end, Some(alias.clone()))
         }
         ItemShape::Expression | ItemShape::Wildcard => (all.clone(), None),
     };
-    let within: Vec<usize> =
-        calls.iter().enumerate().filter(|(_, c)| all.contains(&c.range.start)).map(|(i, _)| i).collect();
+    let within: Vec<usize> = calls
+        .iter()
+        .enumerate()
+        .filter(|(_, c)| all.contains(&c.range.start))
+        .map(|(i, _)| i)
+        .collect();
     for &i in &within {
-        if calls.get(i).is_some_and(|c| in_subquery(lexed, all.clone(), c.range.start)) {
+        if calls
+            .get(i)
+            .is_some_and(|c| in_subquery(lexed, all.clone(), c.range.start))
+        {
             return Err(Refusal::unsupported("a predict call in a sub-query"));
         }
     }
-    Ok(ItemText { all, expression, alias, wildcard: matches!(shape, ItemShape::Wildcard), calls: within })
+    Ok(ItemText {
+        all,
+        expression,
+        alias,
+        wildcard: matches!(shape, ItemShape::Wildcard),
+        calls: within,
+    })
 }
 
 /// Refuses an ORDER BY that orders by a predicted element, by name or by position.
-pub(crate) fn check_order(lexed: &Lexed<'_>, order: &Range<usize>, items: &[ItemText]) -> Result<(), Refusal> {
+pub(crate) fn check_order(
+    lexed: &Lexed<'_>,
+    order: &Range<usize>,
+    items: &[ItemText],
+) -> Result<(), Refusal> {
     let refusal = || Err(Refusal::unsupported("ORDER BY a prediction"));
     if order.is_empty() {
         return Ok(());
     }
     for term in lexed.split_commas(order.start + 2..order.end) {
         if let Some(sqlparser::tokenizer::Token::Number(digits, _)) = lexed.token(term.start) {
-            let direction = ["ASC", "DESC"].iter().any(|w| lexed.is_keyword(term.start + 1, w));
+            let direction = ["ASC", "DESC"]
+                .iter()
+                .any(|w| lexed.is_keyword(term.start + 1, w));
             if term.len() == 1 || (term.len() == 2 && direction) {
                 let position = digits.parse::<usize>().unwrap_or(0);
                 let before = items.get(..position.min(items.len())).unwrap_or_default();
-                let unclear = before.iter().any(|i| i.wildcard) && items.iter().any(|i| !i.calls.is_empty());
+                let unclear =
+                    before.iter().any(|i| i.wildcard) && items.iter().any(|i| !i.calls.is_empty());
                 if unclear || before.last().is_some_and(|i| !i.calls.is_empty()) {
                     return refusal();
                 }
             }
         }
         for at in term {
-            let Some(sqlparser::tokenizer::Token::Word(word)) = lexed.token(at) else { continue };
+            let Some(sqlparser::tokenizer::Token::Word(word)) = lexed.token(at) else {
+                continue;
+            };
             let predicted = items.iter().filter(|i| !i.calls.is_empty());
             for item in predicted {
-                let name = item.alias.as_deref().unwrap_or_else(|| lexed.text_of(&item.expression));
+                let name = item
+                    .alias
+                    .as_deref()
+                    .unwrap_or_else(|| lexed.text_of(&item.expression));
                 if name.eq_ignore_ascii_case(&word.value) {
                     return refusal();
                 }

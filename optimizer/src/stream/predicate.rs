@@ -83,8 +83,13 @@ pub(crate) fn score_test(
     let range = without_parentheses(lexed, range);
     let is_constant = |r: &Range<usize>| {
         !r.is_empty()
-            && matches!(dependence(lexed, r.clone(), &[]), Ok(Dependence::Prediction))
-            && !r.clone().any(|at| Comparison::of_token(lexed, at).is_some() || is_logic(lexed, at))
+            && matches!(
+                dependence(lexed, r.clone(), &[]),
+                Ok(Dependence::Prediction)
+            )
+            && !r
+                .clone()
+                .any(|at| Comparison::of_token(lexed, at).is_some() || is_logic(lexed, at))
     };
     if range.start == call.start {
         let rest = call.end..range.end;
@@ -130,10 +135,15 @@ impl Comparison {
 
 /// Words that would bind the comparison into something larger.
 fn is_logic(lexed: &Lexed<'_>, at: usize) -> bool {
-    ["AND", "OR", "XOR", "NOT", "IS", "IN", "LIKE", "BETWEEN", "REGEXP", "RLIKE", "CASE"]
-        .iter()
-        .any(|w| lexed.is_keyword(at, w))
-        || matches!(lexed.token(at), Some(Token::Overlap | Token::StringConcat | Token::Spaceship))
+    [
+        "AND", "OR", "XOR", "NOT", "IS", "IN", "LIKE", "BETWEEN", "REGEXP", "RLIKE", "CASE",
+    ]
+    .iter()
+    .any(|w| lexed.is_keyword(at, w))
+        || matches!(
+            lexed.token(at),
+            Some(Token::Overlap | Token::StringConcat | Token::Spaceship)
+        )
 }
 
 fn without_parentheses(lexed: &Lexed<'_>, mut range: Range<usize>) -> Range<usize> {

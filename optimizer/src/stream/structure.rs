@@ -35,14 +35,26 @@ pub(crate) fn parse(lexed: &Lexed<'_>, body: Range<usize>) -> Result<Structure, 
         .with_recursion_limit(RECURSION_MAX)
         .with_tokens_with_locations(lexed.parser_tokens(body))
         .parse_statements()
-        .map_err(|e| Refusal::unsupported(format_args!("this syntax in a statement with predictions ({e})")))?;
+        .map_err(|e| {
+            Refusal::unsupported(format_args!(
+                "this syntax in a statement with predictions ({e})"
+            ))
+        })?;
     let [Statement::Query(query)] = parsed.as_slice() else {
-        return Err(Refusal::unsupported("predictions in this kind of statement"));
+        return Err(Refusal::unsupported(
+            "predictions in this kind of statement",
+        ));
     };
     let SetExpr::Select(select) = query.body.as_ref() else {
-        return Err(Refusal::unsupported("predictions in UNION, INTERSECT, EXCEPT or VALUES"));
+        return Err(Refusal::unsupported(
+            "predictions in UNION, INTERSECT, EXCEPT or VALUES",
+        ));
     };
-    let items = select.projection.iter().map(|item| shape(lexed, item)).collect::<Result<_, _>>()?;
+    let items = select
+        .projection
+        .iter()
+        .map(|item| shape(lexed, item))
+        .collect::<Result<_, _>>()?;
     let conjuncts = select.selection.as_ref().map_or(0, count_conjuncts);
     Ok(Structure { items, conjuncts })
 }
@@ -55,13 +67,19 @@ fn shape(lexed: &Lexed<'_>, item: &SelectItem) -> Result<ItemShape, Refusal> {
             .map(|at| ItemShape::Aliased(at, alias.value.clone()))
             .ok_or_else(|| Refusal::unsupported("this alias in a statement with predictions")),
         SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => Ok(ItemShape::Wildcard),
-        SelectItem::ExprWithAliases { .. } => Err(Refusal::unsupported("several aliases of one column")),
+        SelectItem::ExprWithAliases { .. } => {
+            Err(Refusal::unsupported("several aliases of one column"))
+        }
     }
 }
 
 fn count_conjuncts(condition: &Expr) -> usize {
     match condition {
-        Expr::BinaryOp { left, op: BinaryOperator::And, right } => count_conjuncts(left) + count_conjuncts(right),
+        Expr::BinaryOp {
+            left,
+            op: BinaryOperator::And,
+            right,
+        } => count_conjuncts(left) + count_conjuncts(right),
         _ => 1,
     }
 }

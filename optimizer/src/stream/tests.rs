@@ -7,8 +7,9 @@ use crate::statement::PredictStatement;
 
 fn with<T>(text: &str, check: impl FnOnce(&StreamSelect<'_, '_>) -> T) -> T {
     let catalog = catalog();
-    let statement =
-        PredictStatement::read(text, LexMode::default(), "ml", &catalog).expect("reads").expect("has a call");
+    let statement = PredictStatement::read(text, LexMode::default(), "ml", &catalog)
+        .expect("reads")
+        .expect("has a call");
     check(&statement.stream().unwrap_or_else(|r| panic!("{text}: {r}")))
 }
 
@@ -23,7 +24,11 @@ fn refusal(text: &str) -> String {
 fn push_all(select: &StreamSelect<'_, '_>) -> Pushdown {
     let inputs = vec![Some(InputText::AsIs); select.input_count()];
     let filtered = select.conjuncts().len() > 0;
-    select.pushdown(&PushdownChoices { inputs: &inputs, impossible: false, rows_filtered: filtered })
+    select.pushdown(&PushdownChoices {
+        inputs: &inputs,
+        impossible: false,
+        rows_filtered: filtered,
+    })
 }
 
 #[test]
@@ -31,10 +36,17 @@ fn native_parts_are_pushed_and_predicted_ones_kept() {
     let text = "SELECT id, ml.predict('t', img) AS c, price*2 FROM p JOIN q USING (id) \
                 WHERE price < 5 AND ml.t(img) IN ('cat','dog') AND city = 'Delft' ORDER BY price DESC LIMIT 3 OFFSET 1";
     with(text, |s| {
-        assert_eq!(s.predictions().len(), 1, "both spellings are one prediction");
+        assert_eq!(
+            s.predictions().len(),
+            1,
+            "both spellings are one prediction"
+        );
         assert_eq!(s.cells().collect::<Vec<_>>(), [Cell::PerClass(0)]);
         assert_eq!(s.cell_names().collect::<Vec<_>>(), ["c"]);
-        assert_eq!(s.conjuncts().cloned().collect::<Vec<_>>(), [Conjunct::PerClass(0)]);
+        assert_eq!(
+            s.conjuncts().cloned().collect::<Vec<_>>(),
+            [Conjunct::PerClass(0)]
+        );
         let p = push_all(s);
         assert_eq!(
             p.text.sql,
@@ -60,23 +72,41 @@ fn native_parts_are_pushed_and_predicted_ones_kept() {
 
 #[test]
 fn without_a_predicted_condition_the_store_limits() {
-    with("SELECT *, ml.t(img) FROM p WHERE a BETWEEN 1 AND 2 LIMIT 2, ?", |s| {
-        let p = push_all(s);
-        assert_eq!(p.text.sql, "SELECT *, NULL, img AS `ml hidden 0` FROM p WHERE (a BETWEEN 1 AND 2) LIMIT 2, ?");
-        assert_eq!(p.text.parameters, [0]);
-        assert!(p.limit_pushed);
-    });
+    with(
+        "SELECT *, ml.t(img) FROM p WHERE a BETWEEN 1 AND 2 LIMIT 2, ?",
+        |s| {
+            let p = push_all(s);
+            assert_eq!(
+                p.text.sql,
+                "SELECT *, NULL, img AS `ml hidden 0` FROM p WHERE (a BETWEEN 1 AND 2) LIMIT 2, ?"
+            );
+            assert_eq!(p.text.parameters, [0]);
+            assert!(p.limit_pushed);
+        },
+    );
 }
 
 #[test]
 fn expressions_over_columns_get_a_value_a_class() {
-    with("SELECT ml.t(img) = label FROM p WHERE price < 3 OR ml.t(img) = 'cat'", |s| {
-        assert_eq!(s.cells().collect::<Vec<_>>(), [Cell::PerRow(0)]);
-        let p = push_all(s);
-        assert_eq!((p.cells.clone(), p.conjuncts.clone(), p.hidden), (vec![Some(1)], vec![Some(5)], 6));
-        assert!(p.text.sql.contains("ELT(0, _utf8mb4'cat', _utf8mb4'dog', _utf8mb4'bag') = label AS `ml hidden 1`"));
-        assert!(p.text.sql.contains("IS TRUE) << 3) AS UNSIGNED)"), "{}", p.text.sql);
-    });
+    with(
+        "SELECT ml.t(img) = label FROM p WHERE price < 3 OR ml.t(img) = 'cat'",
+        |s| {
+            assert_eq!(s.cells().collect::<Vec<_>>(), [Cell::PerRow(0)]);
+            let p = push_all(s);
+            assert_eq!(
+                (p.cells.clone(), p.conjuncts.clone(), p.hidden),
+                (vec![Some(1)], vec![Some(5)], 6)
+            );
+            assert!(p.text.sql.contains(
+                "ELT(0, _utf8mb4'cat', _utf8mb4'dog', _utf8mb4'bag') = label AS `ml hidden 1`"
+            ));
+            assert!(
+                p.text.sql.contains("IS TRUE) << 3) AS UNSIGNED)"),
+                "{}",
+                p.text.sql
+            );
+        },
+    );
 }
 
 #[test]
@@ -89,17 +119,27 @@ fn scores_are_compared_with_constants() {
         assert_eq!(
             tests,
             [
-                Conjunct::Score(0, 0, ScoreTest::Compare(vec![(Comparison::GreaterOrEqual, 0)])),
                 Conjunct::Score(
                     0,
                     0,
-                    ScoreTest::Compare(vec![(Comparison::GreaterOrEqual, 1), (Comparison::LessOrEqual, 2)])
+                    ScoreTest::Compare(vec![(Comparison::GreaterOrEqual, 0)])
+                ),
+                Conjunct::Score(
+                    0,
+                    0,
+                    ScoreTest::Compare(vec![
+                        (Comparison::GreaterOrEqual, 1),
+                        (Comparison::LessOrEqual, 2)
+                    ])
                 ),
                 Conjunct::Score(0, 2, ScoreTest::IsNull(false)),
             ]
         );
         let constants = s.constants_query().expect("some");
-        assert_eq!(constants.sql, "SELECT CONCAT((0.5)+0e0), CONCAT((0.1)+0e0), CONCAT((?)+0e0)");
+        assert_eq!(
+            constants.sql,
+            "SELECT CONCAT((0.5)+0e0), CONCAT((0.1)+0e0), CONCAT((?)+0e0)"
+        );
         assert_eq!(constants.parameters, [0]);
     });
 }
@@ -107,19 +147,41 @@ fn scores_are_compared_with_constants() {
 #[test]
 fn a_statement_without_tables_works() {
     with("SELECT ml.predict('m', '/a.png')", |s| {
-        assert_eq!(push_all(s).text.sql, "SELECT NULL, '/a.png' AS `ml hidden 0`");
-        assert_eq!(s.predictions()[0].model.as_ref().map(|m| m.name.as_str()), Some("m"));
+        assert_eq!(
+            push_all(s).text.sql,
+            "SELECT NULL, '/a.png' AS `ml hidden 0`"
+        );
+        assert_eq!(
+            s.predictions()[0].model.as_ref().map(|m| m.name.as_str()),
+            Some("m")
+        );
     });
 }
 
 #[test]
 fn sub_queries_without_calls_and_index_hints_pass() {
-    with("SELECT ml.t(i) FROM p USE INDEX FOR ORDER BY (k) WHERE id IN (SELECT MAX(id) FROM q GROUP BY z)", |s| {
-        assert!(push_all(s).text.sql.contains("FOR ORDER BY (k) WHERE (id IN (SELECT MAX(id) FROM q GROUP BY z))"));
-    });
-    with("WITH w AS (SELECT 1 AS id) SELECT ml.t(i) FROM p JOIN w USING (id)", |s| {
-        assert!(push_all(s).text.sql.starts_with("WITH w AS (SELECT 1 AS id) SELECT NULL,"));
-    });
+    with(
+        "SELECT ml.t(i) FROM p USE INDEX FOR ORDER BY (k) WHERE id IN (SELECT MAX(id) FROM q GROUP BY z)",
+        |s| {
+            assert!(
+                push_all(s)
+                    .text
+                    .sql
+                    .contains("FOR ORDER BY (k) WHERE (id IN (SELECT MAX(id) FROM q GROUP BY z))")
+            );
+        },
+    );
+    with(
+        "WITH w AS (SELECT 1 AS id) SELECT ml.t(i) FROM p JOIN w USING (id)",
+        |s| {
+            assert!(
+                push_all(s)
+                    .text
+                    .sql
+                    .starts_with("WITH w AS (SELECT 1 AS id) SELECT NULL,")
+            );
+        },
+    );
 }
 
 #[test]
@@ -129,23 +191,47 @@ fn what_is_not_supported_is_named() {
         ("SELECT ml.t(i), COUNT(*) FROM p GROUP BY 1", "GROUP BY"),
         ("SELECT DISTINCT ml.t(i) FROM p", "DISTINCT"),
         ("SELECT id FROM p ORDER BY ml.t(i)", "ORDER BY"),
-        ("SELECT ml.t(i) AS c FROM p ORDER BY c", "ORDER BY a prediction"),
-        ("SELECT ml.t(i) FROM p ORDER BY 1 DESC", "ORDER BY a prediction"),
+        (
+            "SELECT ml.t(i) AS c FROM p ORDER BY c",
+            "ORDER BY a prediction",
+        ),
+        (
+            "SELECT ml.t(i) FROM p ORDER BY 1 DESC",
+            "ORDER BY a prediction",
+        ),
         ("SELECT id FROM p JOIN q ON ml.t(p.i) = q.c", "FROM (ON"),
-        ("SELECT id FROM (SELECT id, ml.t(i) AS c FROM p) AS x", "FROM"),
-        ("SELECT id FROM p WHERE id IN (SELECT id FROM q WHERE ml.t(i)='cat')", "sub-query"),
+        (
+            "SELECT id FROM (SELECT id, ml.t(i) AS c FROM p) AS x",
+            "FROM",
+        ),
+        (
+            "SELECT id FROM p WHERE id IN (SELECT id FROM q WHERE ml.t(i)='cat')",
+            "sub-query",
+        ),
         ("SELECT (SELECT ml.t(i) FROM q LIMIT 1) FROM p", "sub-query"),
         ("SELECT ml.t(i) FROM p UNION SELECT 'x'", "UNION"),
         ("UPDATE p SET c = ml.t(i)", "UPDATE"),
         ("INSERT INTO r SELECT ml.t(i) FROM p", "INSERT"),
         ("SELECT ml.t(i) FROM p FOR UPDATE", "FOR UPDATE"),
         ("SELECT ml.t(i) INTO @x FROM p", "INTO"),
-        ("SELECT ROW_NUMBER() OVER (ORDER BY id), ml.t(i) FROM p", "window"),
+        (
+            "SELECT ROW_NUMBER() OVER (ORDER BY id), ml.t(i) FROM p",
+            "window",
+        ),
         ("SELECT ml.t(i) FROM p HAVING 1", "HAVING"),
         ("SELECT ml.t(ml.t(i)) FROM p", "within the arguments"),
-        ("SELECT CONCAT(ml.t(i), ml.t(j)) FROM p", "several different predictions"),
-        ("SELECT ROUND(ml.predict_proba('t','cat',i), 2) FROM p", "an expression over predict_proba"),
-        ("SELECT id FROM p WHERE ml.predict_proba('t','cat',i) > price", "compare it with a constant"),
+        (
+            "SELECT CONCAT(ml.t(i), ml.t(j)) FROM p",
+            "several different predictions",
+        ),
+        (
+            "SELECT ROUND(ml.predict_proba('t','cat',i), 2) FROM p",
+            "an expression over predict_proba",
+        ),
+        (
+            "SELECT id FROM p WHERE ml.predict_proba('t','cat',i) > price",
+            "compare it with a constant",
+        ),
         ("SELECT IF(ml.t(i)='cat', SLEEP(1), id) FROM p", "SLEEP()"),
         ("SELECT IF(ml.t(i)='cat', app.f(1), id) FROM p", "f()"),
         ("SELECT @x := ml.t(i) FROM p", "assignments"),
@@ -153,7 +239,10 @@ fn what_is_not_supported_is_named() {
         ("SELECT ml.predict(?, i) FROM p", "a parameter as the task"),
         ("(SELECT ml.t(i) FROM p)", "parenthesised"),
         ("SELECT /*!50000 ml.t(i) */ FROM p", "executable comments"),
-        ("EXPLAIN FORMAT=JSON SELECT ml.t(i) FROM p", "EXPLAIN FORMAT"),
+        (
+            "EXPLAIN FORMAT=JSON SELECT ml.t(i) FROM p",
+            "EXPLAIN FORMAT",
+        ),
         ("SELECT ml.has('t','cat',i) FROM p", "ml.has()"),
     ] {
         let message = refusal(text);
@@ -172,10 +261,16 @@ fn wrong_arguments_are_named() {
         ("SELECT ml.predict_proba('t','fox',i) FROM p", 1525),
         ("SELECT ml.predict(1, i) FROM p", 1210),
     ] {
-        let refusal = PredictStatement::read(text, LexMode::default(), "ml", &catalog).expect_err(text);
+        let refusal =
+            PredictStatement::read(text, LexMode::default(), "ml", &catalog).expect_err(text);
         assert_eq!(refusal.code, code, "{text}: {refusal}");
     }
-    for text in ["SELECT ml.version() FROM p", "SELECT ml.t FROM ml", "SELECT 'ml.t(i)'", "SELECT x.ml.t(1)"] {
+    for text in [
+        "SELECT ml.version() FROM p",
+        "SELECT ml.t FROM ml",
+        "SELECT 'ml.t(i)'",
+        "SELECT x.ml.t(1)",
+    ] {
         let read = PredictStatement::read(text, LexMode::default(), "ml", &catalog).expect(text);
         assert!(read.is_none(), "{text}");
     }

@@ -80,12 +80,18 @@ impl StreamSelect<'_, '_> {
         }
         if inputs {
             for (i, input) in self.inputs.iter().enumerate() {
-                out.push(", ").push_fragment(&self.copy(input)).push(&format!(" AS `ml input {i}`"));
+                out.push(", ")
+                    .push_fragment(&self.copy(input))
+                    .push(&format!(" AS `ml input {i}`"));
             }
         }
         out.push(" ").push_fragment(&self.copy(&self.clauses.from));
         if !self.clauses.condition.is_empty() {
-            out.push(" WHERE ").push_fragment(&splice(&statement.lexed, self.clauses.condition.clone(), &stubs));
+            out.push(" WHERE ").push_fragment(&splice(
+                &statement.lexed,
+                self.clauses.condition.clone(),
+                &stubs,
+            ));
         }
         self.push_order(&mut out);
         self.push_limit(&mut out);
@@ -95,19 +101,27 @@ impl StreamSelect<'_, '_> {
     /// The query over the classes of `prediction`; `None` where nothing depends on them.
     pub fn class_query(&self, prediction: usize) -> Option<ClassQuery> {
         let cells: Vec<usize> = positions(self.cells(), &Cell::PerClass(prediction));
-        let conjuncts: Vec<usize> = positions(self.conjuncts().cloned(), &Conjunct::PerClass(prediction));
+        let conjuncts: Vec<usize> =
+            positions(self.conjuncts().cloned(), &Conjunct::PerClass(prediction));
         if cells.is_empty() && conjuncts.is_empty() {
             return None;
         }
         let over_classes = |range: &Range<usize>| self.over(range, "`ml classes`.`k`");
         let mut text = Fragment::plain("SELECT ");
         let mut separator = "";
-        for item in cells.iter().filter_map(|&c| self.items.get(self.cells.get(c)?.0)) {
-            text.push(separator).push_fragment(&over_classes(&item.expression));
+        for item in cells
+            .iter()
+            .filter_map(|&c| self.items.get(self.cells.get(c)?.0))
+        {
+            text.push(separator)
+                .push_fragment(&over_classes(&item.expression));
             separator = ", ";
         }
         for (range, _) in conjuncts.iter().filter_map(|&c| self.predicted.get(c)) {
-            text.push(separator).push("IF((").push_fragment(&over_classes(range)).push(") IS TRUE, '1', '0')");
+            text.push(separator)
+                .push("IF((")
+                .push_fragment(&over_classes(range))
+                .push(") IS TRUE, '1', '0')");
             separator = ", ";
         }
         text.push(" FROM (SELECT 0 AS `k`");
@@ -115,7 +129,11 @@ impl StreamSelect<'_, '_> {
             text.push(&format!(" UNION ALL SELECT {k}"));
         }
         text.push(") AS `ml classes` ORDER BY `ml classes`.`k`");
-        Some(ClassQuery { text, cells, conjuncts })
+        Some(ClassQuery {
+            text,
+            cells,
+            conjuncts,
+        })
     }
 
     /// A statement that answers one row: the constants that scores are compared with, as decimal
@@ -143,9 +161,16 @@ impl StreamSelect<'_, '_> {
                 false => text.push_fragment(&self.copy(&item.all)),
             };
         }
-        let mut hidden = Hidden { text: &mut text, count: 0 };
+        let mut hidden = Hidden {
+            text: &mut text,
+            count: 0,
+        };
         let inputs = self.push_inputs(&mut hidden, choices.inputs);
-        let cells = self.cells.iter().map(|(item, cell)| self.push_cell(&mut hidden, *item, *cell)).collect();
+        let cells = self
+            .cells
+            .iter()
+            .map(|(item, cell)| self.push_cell(&mut hidden, *item, *cell))
+            .collect();
         let conjuncts = self
             .predicted
             .iter()
@@ -161,10 +186,21 @@ impl StreamSelect<'_, '_> {
         if limit_pushed {
             self.push_limit(&mut text);
         }
-        Pushdown { text, hidden, inputs, cells, conjuncts, limit_pushed }
+        Pushdown {
+            text,
+            hidden,
+            inputs,
+            cells,
+            conjuncts,
+            limit_pushed,
+        }
     }
 
-    fn push_inputs(&self, hidden: &mut Hidden<'_>, wanted: &[Option<InputText>]) -> Vec<Option<usize>> {
+    fn push_inputs(
+        &self,
+        hidden: &mut Hidden<'_>,
+        wanted: &[Option<InputText>],
+    ) -> Vec<Option<usize>> {
         self.inputs
             .iter()
             .zip(wanted)
@@ -174,7 +210,8 @@ impl StreamSelect<'_, '_> {
                     InputText::AsIs => hidden.push(&input),
                     InputText::Utf8 => {
                         let mut cast = Fragment::plain("CAST(CONVERT(");
-                        cast.push_fragment(&input).push(" USING utf8mb4) AS BINARY)");
+                        cast.push_fragment(&input)
+                            .push(" USING utf8mb4) AS BINARY)");
                         hidden.push(&cast)
                     }
                 })
@@ -215,7 +252,9 @@ impl StreamSelect<'_, '_> {
             }
         }
         for (i, condition) in conditions.iter().enumerate() {
-            text.push(if i == 0 { " WHERE (" } else { " AND (" }).push_fragment(condition).push(")");
+            text.push(if i == 0 { " WHERE (" } else { " AND (" })
+                .push_fragment(condition)
+                .push(")");
         }
     }
 
@@ -223,7 +262,9 @@ impl StreamSelect<'_, '_> {
     fn outcome_bits(&self, range: &Range<usize>, prediction: usize) -> Fragment {
         let mut bits = Fragment::plain("CAST(");
         for k in 0..=self.class_count(prediction) {
-            bits.push(if k > 0 { " | " } else { "" }).push("(((").push_fragment(&self.over(range, &k.to_string()));
+            bits.push(if k > 0 { " | " } else { "" })
+                .push("(((")
+                .push_fragment(&self.over(range, &k.to_string()));
             bits.push(&format!(") IS TRUE) << {k})"));
         }
         bits.push(" AS UNSIGNED)");
@@ -232,7 +273,11 @@ impl StreamSelect<'_, '_> {
 
     /// The expression with each call replaced by the class name that the SQL `code` selects.
     fn over(&self, range: &Range<usize>, code: &str) -> Fragment {
-        let calls = self.statement.calls.iter().filter(|c| c.range.start >= range.start && c.range.end <= range.end);
+        let calls = self
+            .statement
+            .calls
+            .iter()
+            .filter(|c| c.range.start >= range.start && c.range.end <= range.end);
         let splices: Vec<Splice> = calls
             .map(|call| {
                 let mut elt = Fragment::plain(format!("ELT({code}"));
@@ -247,7 +292,9 @@ impl StreamSelect<'_, '_> {
     }
 
     fn class_count(&self, prediction: usize) -> usize {
-        self.predictions.get(prediction).map_or(0, |p| p.task.classes.len())
+        self.predictions
+            .get(prediction)
+            .map_or(0, |p| p.task.classes.len())
     }
 
     fn copy(&self, range: &Range<usize>) -> Fragment {
@@ -262,13 +309,15 @@ impl StreamSelect<'_, '_> {
 
     fn push_order(&self, text: &mut Fragment) {
         if !self.clauses.order.is_empty() {
-            text.push(" ").push_fragment(&self.copy(&self.clauses.order));
+            text.push(" ")
+                .push_fragment(&self.copy(&self.clauses.order));
         }
     }
 
     fn push_limit(&self, text: &mut Fragment) {
         if !self.clauses.limit.is_empty() {
-            text.push(" LIMIT ").push_fragment(&self.copy(&self.clauses.limit));
+            text.push(" LIMIT ")
+                .push_fragment(&self.copy(&self.clauses.limit));
         }
     }
 }
@@ -282,12 +331,18 @@ struct Hidden<'t> {
 impl Hidden<'_> {
     /// Returns the position of the column.
     fn push(&mut self, expression: &Fragment) -> usize {
-        self.text.push(", ").push_fragment(expression).push(&format!(" AS `ml hidden {}`", self.count));
+        self.text
+            .push(", ")
+            .push_fragment(expression)
+            .push(&format!(" AS `ml hidden {}`", self.count));
         self.count += 1;
         self.count - 1
     }
 }
 
 fn positions<T: PartialEq>(all: impl Iterator<Item = T>, wanted: &T) -> Vec<usize> {
-    all.enumerate().filter(|(_, t)| t == wanted).map(|(i, _)| i).collect()
+    all.enumerate()
+        .filter(|(_, t)| t == wanted)
+        .map(|(i, _)| i)
+        .collect()
 }

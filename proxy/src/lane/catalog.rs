@@ -1,0 +1,81 @@
+//! Catalog statements in a session: whose right it is, and who does it.
+
+use predictsql_catalog::store::SchemaName;
+use predictsql_optimizer::ddl::{self, CatalogStatement};
+
+use super::store_link::{LinkError, command_payload};
+use super::{Diagnostics, Lane, Turn, write_ok};
+use crate::ddl::{DdlContext, as_select, check_show, rights_probe, run};
+use crate::error::SqlError;
+use crate::relay::Handled;
+
+impl Lane {
+    /// Answers a catalog statement. A SHOW becomes a SELECT of the user's own session, sent as
+    /// `command` (a query, or a statement to prepare).
+    pub(super) async fn answer_catalog(
+        &mut self,
+        turn: &mut Turn<'_>,
+        command: u8,
+        text: &str,
+    ) -> Result<Handled, LinkError> {
+        let statement = ddl::parse(text).map_err(SqlError::from)?;
+        let schema = self.context.schema.clone();
+        if let Some(select) = as_select(&statement, &schema) {
+            let catalog = self
+                .context
+                .account
+                .snapshot()
+                .await
+                .map_err(SqlError::from)?;
+            check_show(&statement, &catalog)?;
+            return Ok(Handled::Forward(command_payload(
+                command,
+                select.as_bytes(),
+            )));
+        }
+        check_rights(turn, &statement, &schema).await?;
+        self.change_catalog(turn, &statement).await?;
+        turn.flush().await?;
+        Ok(Handled::Answered)
+    }
+
+    /// Runs a change of the catalog for the session's user, whose rights have been checked.
+    pub(super) async fn change_catalog(
+        &mut self,
+        turn: &mut Turn<'_>,
+        statement: &CatalogStatement,
+    ) -> Result<(), LinkError> {
+        let user = turn
+            .store
+            .ask_text("SELECT CURRENT_USER()")
+            .await?
+            .text(0, 0)?
+            .unwrap_or_default();
+        let context = DdlContext {
+            account: &self.context.account,
+            inspector: &self.context.executor,
+            user: &user,
+        };
+        let answer = run(statement, &context).await?;
+        let mut diagnostics = Diagnostics::default();
+        for note in answer.notes {
+            diagnostics.add("Note", note.code, note.message);
+        }
+        write_ok(turn, answer.affected_rows, diagnostics.count());
+        self.diagnostics = Some(diagnostics);
+        Ok(())
+    }
+}
+
+/// The right to change the catalog is the right to change its tables, asked of the store on the
+/// user's session.
+pub(super) async fn check_rights(
+    turn: &mut Turn<'_>,
+    statement: &CatalogStatement,
+    schema: &SchemaName,
+) -> Result<(), LinkError> {
+    if let Some(probe) = rights_probe(statement, schema) {
+        turn.store.describe(&probe).await?;
+    }
+    Ok(())
+}

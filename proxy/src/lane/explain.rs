@@ -1,0 +1,242 @@
+//! EXPLAIN of a statement with predictions: what would run where, and what it would cost.
+
+use bytes::Bytes;
+use predictsql_optimizer::Fragment;
+use predictsql_optimizer::decision::Reason;
+
+use super::diagnostics::Diagnostics;
+use super::result::{TextResult, text_column};
+use super::rows::Codec;
+use super::select::{Ready, ReadyPrediction};
+use super::store_link::{LinkError, Protocol};
+use super::{LaneContext, Turn};
+
+/// Widest line, in characters.
+const WIDTH: usize = 80;
+
+/// Writes the plan as one column, a line a row.
+pub async fn answer(
+    turn: &mut Turn<'_>,
+    context: &LaneContext,
+    ready: &Ready<'_, '_>,
+) -> Result<Diagnostics, LinkError> {
+    let rows = estimated_rows(turn, ready).await?;
+    let lines = lines(ready, rows, context.executor.threads());
+    let result = TextResult {
+        columns: vec![text_column("EXPLAIN", WIDTH as u32)],
+        rows: lines.into_iter().map(|l| vec![Bytes::from(l)]).collect(),
+    };
+    let codec = match ready.protocol {
+        Protocol::Text => Codec::Text,
+        Protocol::Binary(_) => Codec::Binary,
+    };
+    result.write(&mut turn.out, turn.capabilities, codec, *turn.status, 0);
+    Ok(Diagnostics::default())
+}
+
+/// The store's own estimate of the rows that the pushed-down statement gives, before LIMIT.
+async fn estimated_rows(
+    turn: &mut Turn<'_>,
+    ready: &Ready<'_, '_>,
+) -> Result<Option<f64>, LinkError> {
+    let mut explain = Fragment {
+        sql: "EXPLAIN EXTENDED ".to_owned(),
+        parameters: ready.pushdown.text.parameters.clone(),
+    };
+    explain.sql.push_str(&ready.pushdown.text.sql);
+    let answer = turn.store.ask(&explain, &ready.protocol).await?;
+    let column = |name: &[u8]| {
+        answer
+            .columns
+            .iter()
+            .position(|c| c.name.eq_ignore_ascii_case(name))
+    };
+    let (Some(id), Some(rows), filtered) = (column(b"id"), column(b"rows"), column(b"filtered"))
+    else {
+        return Ok(None);
+    };
+    if !matches!(ready.protocol, Protocol::Text) {
+        return Ok(None);
+    }
+    let mut estimate = 1.0;
+    for row in 0..answer.rows.len() {
+        if answer.text(row, id)?.as_deref() != Some("1") {
+            continue;
+        }
+        let number = |text: Option<String>| text.and_then(|t| t.parse::<f64>().ok());
+        if let Some(rows) = number(answer.text(row, rows)?) {
+            estimate *= rows;
+        }
+        if let Some(column) = filtered
+            && let Some(percent) = number(answer.text(row, column)?)
+        {
+            estimate *= percent / 100.0;
+        }
+    }
+    Ok(Some(estimate))
+}
+
+fn lines(ready: &Ready<'_, '_>, rows: Option<f64>, threads: usize) -> Vec<String> {
+    let mut lines =
+        vec!["Stream plan: the store filters, models answer, rows pass through".to_owned()];
+    for (index, prediction) in ready.predictions.iter().enumerate() {
+        prediction_lines(&mut lines, ready, index, prediction);
+    }
+    for (index, conjunct) in ready.select.conjuncts().enumerate() {
+        let text = ready.select.conjunct_text(index);
+        wrap(
+            &mut lines,
+            "Filter   ",
+            &format!("{text}  (prediction {})", conjunct.prediction() + 1),
+        );
+    }
+    wrap(&mut lines, "Pushdown ", &ready.pushdown.text.sql);
+    let counted = match (ready.select.limit(), ready.pushdown.limit_pushed) {
+        (None, _) => "",
+        (Some(_), true) => "; LIMIT in the store",
+        (Some(_), false) => "; LIMIT ends inference early",
+    };
+    match rows {
+        Some(rows) => {
+            let inferring = ready.predictions.iter().filter(|p| p.needed).count();
+            let seconds = rows * ready.seconds_per_row() / threads.max(1) as f64;
+            lines.push(format!(
+                "Rows      about {rows:.0} before predictions (the store's estimate){counted}"
+            ));
+            lines.push(format!("Images    about {:.0}", rows * inferring as f64));
+            lines.push(format!(
+                "Seconds   about {} on {threads} CPU threads, images in reach",
+                short(seconds)
+            ));
+        }
+        None => lines.push(format!("Rows      not estimated by the store{counted}")),
+    }
+    lines
+}
+
+fn prediction_lines(
+    lines: &mut Vec<String>,
+    ready: &Ready<'_, '_>,
+    index: usize,
+    prediction: &ReadyPrediction,
+) {
+    let Some(asked) = ready.select.predictions().get(index) else {
+        return;
+    };
+    let model = &prediction.decision.model;
+    let name = format!("{}@{}", model.name, model.version);
+    let input = ready.select.input_text(asked.input);
+    wrap(
+        lines,
+        &format!("Predict {} ", index + 1),
+        &format!("task {} of {input}", asked.task.name),
+    );
+    let why = match prediction.decision.reason {
+        Reason::Named => "named by the statement".to_owned(),
+        Reason::BestDeclared(accuracy) => format!(
+            "covers all {} classes with the best declared accuracy, {accuracy}",
+            asked.task.classes.len()
+        ),
+        Reason::CreatedLast => {
+            "covers all classes, none declares an accuracy; created last".to_owned()
+        }
+    };
+    wrap(lines, "  Model   ", &format!("{name}: {why}"));
+    wrap(
+        lines,
+        "  Cost    ",
+        &format!(
+            "{} s an image, measured when it was loaded",
+            short(prediction.model.seconds_per_image())
+        ),
+    );
+    let outcomes = asked.task.classes.len() + 1;
+    let needs = if !prediction.needed {
+        "no inference: the answer does not depend on it".to_owned()
+    } else if prediction.distinctions.blocks() > 1 {
+        format!(
+            "{} of {outcomes} outcomes told apart",
+            prediction.distinctions.blocks()
+        )
+    } else {
+        "every row".to_owned()
+    };
+    wrap(lines, "  Needs   ", &needs);
+}
+
+/// Three significant digits.
+fn short(value: f64) -> String {
+    match value {
+        v if v <= 0.0 || !v.is_finite() => "0".to_owned(),
+        v => {
+            let digits = (2 - v.log10().floor() as i32).clamp(0, 12);
+            format!("{v:.*}", digits as usize)
+        }
+    }
+}
+
+/// Adds `text` after `label`, broken at spaces so that no line is wider than [`WIDTH`].
+fn wrap(lines: &mut Vec<String>, label: &str, text: &str) {
+    let indent = label.chars().count();
+    let room = WIDTH.saturating_sub(indent).max(1);
+    let mut line = String::new();
+    let mut first = true;
+    let mut push = |line: &mut String| {
+        let start = if std::mem::take(&mut first) {
+            label.to_owned()
+        } else {
+            " ".repeat(indent)
+        };
+        lines.push(format!("{start}{}", std::mem::take(line)));
+    };
+    for word in text.split_whitespace() {
+        let mut word: Vec<char> = word.chars().collect();
+        let used = line.chars().count();
+        if used > 0 && used + 1 + word.len() > room {
+            push(&mut line);
+        }
+        while word.len() > room {
+            let rest = word.split_off(room);
+            line.extend(word);
+            push(&mut line);
+            word = rest;
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.extend(word);
+    }
+    push(&mut line);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_is_wider_than_a_terminal() {
+        let mut lines = Vec::new();
+        wrap(
+            &mut lines,
+            "Pushdown ",
+            &format!("{} {} tail", "word ".repeat(40), "x".repeat(200)),
+        );
+        assert!(
+            lines.iter().all(|l| l.chars().count() <= WIDTH),
+            "{lines:?}"
+        );
+        let joined: String = lines
+            .iter()
+            .map(|l| l.get(9..).unwrap_or_default().trim())
+            .collect();
+        assert_eq!(joined.matches('x').count(), 200);
+    }
+
+    #[test]
+    fn numbers_have_three_digits() {
+        assert_eq!(short(0.001_234_5), "0.00123");
+        assert_eq!(short(12.345), "12.3");
+        assert_eq!(short(1234.5), "1234");
+        assert_eq!(short(0.0), "0");
+    }
+}

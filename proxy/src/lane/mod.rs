@@ -1,0 +1,320 @@
+//! The predict lane: answers the statements that the proxy does not leave to the store.
+//!
+//! A command comes here if it may hold a predict call ([`Lane::route`]'s prefilter and tokens), is a
+//! catalog statement, or executes a statement prepared here. All reading of user data happens on
+//! the client's own store connection; when the lane returns, the store is idle again.
+//!
+//! [`select`] makes a statement ready (check, describe, decide, ask for distinctions), [`stream`]
+//! runs it, [`explain`] shows it, [`prepared`] keeps what clients prepared.
+
+mod catalog;
+mod diagnostics;
+mod explain;
+mod parameters;
+mod prepared;
+mod result;
+mod rows;
+mod select;
+mod session;
+mod spool;
+mod store_link;
+mod stream;
+mod verdict;
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use predictsql_catalog::store::SchemaName;
+use predictsql_executor::Executor;
+use predictsql_optimizer::{Refusal, ddl, prefilter};
+use tokio_util::sync::CancellationToken;
+
+pub use spool::SpoolLimits;
+
+use crate::account::ServiceAccount;
+use crate::error::SqlError;
+use crate::relay::{Handled, Route, Router, SessionEnd, Takeover};
+use crate::wire::{Capabilities, ErrPacket, PacketWriter, StatusFlags, Stream, command, encode_ok};
+use diagnostics::{Diagnostics, ShowDiagnostics};
+use prepared::PreparedStatements;
+use rows::Codec;
+use store_link::{LinkError, Protocol, StoreLink};
+
+/// What all sessions' lanes share.
+pub struct LaneContext {
+    /// Schema of the catalog, the stubs and the functions.
+    pub schema: SchemaName,
+    /// Runs models.
+    pub executor: Executor,
+    /// Reads and writes the catalog.
+    pub account: ServiceAccount,
+    /// Limits of each statement's spool.
+    pub spool: SpoolLimits,
+    /// Longest data sent ahead for one parameter (COM_STMT_SEND_LONG_DATA), in bytes.
+    pub long_data_bytes_max: usize,
+}
+
+/// One session's lane.
+pub struct Lane {
+    context: Arc<LaneContext>,
+    prepared: PreparedStatements,
+    /// Of the last statement, if the lane answered it.
+    diagnostics: Option<Diagnostics>,
+}
+
+/// Both legs for the time of one command, and the answer under way.
+struct Turn<'a> {
+    client: &'a mut Stream,
+    store: StoreLink<'a>,
+    capabilities: Capabilities,
+    out: PacketWriter,
+    read_ahead: &'a mut BytesMut,
+    status: &'a mut StatusFlags,
+    stop: &'a CancellationToken,
+}
+
+impl Turn<'_> {
+    async fn flush(&mut self) -> Result<(), LinkError> {
+        self.out
+            .flush(self.client)
+            .await
+            .map_err(|e| LinkError::End(SessionEnd::client(e)))
+    }
+}
+
+impl From<Refusal> for SqlError {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.code, refusal.sqlstate, refusal.message)
+    }
+}
+
+impl From<Refusal> for LinkError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Sql(refusal.into())
+    }
+}
+
+impl Router for Lane {
+    fn route(&mut self, command: u8, body: &[u8]) -> Route {
+        let ours = match command {
+            command::QUERY => {
+                self.is_ours(body)
+                    || (self.diagnostics.is_some() && ShowDiagnostics::recognise(body).is_some())
+            }
+            command::STMT_PREPARE => {
+                let ours = self.is_ours(body);
+                if !ours {
+                    self.prepared.forget_last();
+                }
+                ours
+            }
+            command::STMT_EXECUTE | command::STMT_BULK_EXECUTE | command::STMT_SEND_LONG_DATA => {
+                self.prepared.owns(body)
+            }
+            command::STMT_CLOSE => {
+                self.prepared.close(body);
+                return Route::Forward; // changes no diagnostics
+            }
+            command::STMT_RESET => {
+                self.prepared.reset(body);
+                false
+            }
+            command::CHANGE_USER | command::RESET_CONNECTION => {
+                self.prepared = PreparedStatements::default();
+                false
+            }
+            _ => false,
+        };
+        if ours {
+            return Route::Lane;
+        }
+        self.diagnostics = None;
+        Route::Forward
+    }
+
+    async fn handle(&mut self, takeover: Takeover<'_>) -> Result<Handled, SessionEnd> {
+        let command = takeover.command.first().copied().unwrap_or_default();
+        let body = takeover.command.slice(1.min(takeover.command.len())..);
+        let mut turn = Turn {
+            client: takeover.client,
+            store: StoreLink::new(takeover.store, takeover.capabilities),
+            capabilities: takeover.capabilities,
+            out: PacketWriter::new(takeover.seq.wrapping_add(1)),
+            read_ahead: takeover.read_ahead,
+            status: takeover.status,
+            stop: takeover.stop,
+        };
+        let error = match self.answer(&mut turn, command, &body).await {
+            Ok(handled) => return Ok(handled),
+            Err(error) => error,
+        };
+        match error {
+            LinkError::Refused(refused) => {
+                // The store keeps the diagnostics of its own refusal.
+                self.diagnostics = None;
+                turn.out.write(&refused.encode());
+            }
+            LinkError::Sql(error) => {
+                self.diagnostics = Some(Diagnostics::of_error(&error));
+                turn.out.write(&error_packet(&error).encode());
+            }
+            LinkError::End(end) => {
+                if matches!(end, SessionEnd::StoreClosed | SessionEnd::Store(_)) {
+                    let lost =
+                        ErrPacket::new(2013, b"HY000", "Lost connection to the store during query");
+                    turn.out.write(&lost.encode());
+                    // The session ends either way.
+                    let _ = turn.flush().await;
+                }
+                return Err(end);
+            }
+        }
+        match turn.flush().await {
+            Err(LinkError::End(end)) => Err(end),
+            _ => Ok(Handled::Answered),
+        }
+    }
+}
+
+impl Lane {
+    /// The lane of a new session.
+    pub fn new(context: Arc<LaneContext>) -> Self {
+        Self {
+            context,
+            prepared: PreparedStatements::default(),
+            diagnostics: None,
+        }
+    }
+
+    /// Whether a statement's text may be for the lane.
+    fn is_ours(&self, body: &[u8]) -> bool {
+        let schema = self.context.schema.as_str();
+        if !prefilter::may_call(body, schema) && !may_be_catalog_statement(body) {
+            return false;
+        }
+        std::str::from_utf8(body)
+            .is_ok_and(|text| prefilter::has_schema_call(text, schema) || ddl::recognise(text))
+    }
+
+    async fn answer(
+        &mut self,
+        turn: &mut Turn<'_>,
+        command: u8,
+        body: &Bytes,
+    ) -> Result<Handled, LinkError> {
+        match command {
+            command::QUERY => {
+                if let (Some(what), Some(diagnostics)) =
+                    (ShowDiagnostics::recognise(body), &self.diagnostics)
+                {
+                    diagnostics.show(what).write(
+                        &mut turn.out,
+                        turn.capabilities,
+                        Codec::Text,
+                        *turn.status,
+                        0,
+                    );
+                    turn.flush().await?;
+                    return Ok(Handled::Answered);
+                }
+                let text = text_of(body)?;
+                if ddl::recognise(text) {
+                    return self.answer_catalog(turn, command, text).await;
+                }
+                self.answer_select(turn, text, Protocol::Text).await
+            }
+            command::STMT_PREPARE => self.answer_prepare(turn, text_of(body)?).await,
+            command::STMT_EXECUTE => self.answer_execute(turn, body).await,
+            command::STMT_SEND_LONG_DATA => {
+                self.prepared
+                    .long_data(body, self.context.long_data_bytes_max);
+                Ok(Handled::Answered) // the protocol has no answer to it
+            }
+            _ => Err(SqlError::unsupported("bulk execution of statements with predictions").into()),
+        }
+    }
+
+    /// Answers a statement with predict calls; forwards one that turns out to have none.
+    async fn answer_select(
+        &mut self,
+        turn: &mut Turn<'_>,
+        text: &str,
+        protocol: Protocol,
+    ) -> Result<Handled, LinkError> {
+        let context = Arc::clone(&self.context);
+        let settings = session::SessionSettings::read(&mut turn.store, text.as_bytes()).await?;
+        let Some(statement) = select::read(&context, &settings, text).await? else {
+            return Ok(forward(&protocol, text));
+        };
+        if matches!(protocol, Protocol::Text) && statement.parameter_count() > 0 {
+            return Ok(forward(&protocol, text)); // the store's syntax error
+        }
+        let analysed = select::analyse(turn, &statement).await?;
+        let ready =
+            select::make_ready(&context, turn, &settings, &statement, &analysed, protocol).await?;
+        let diagnostics = if statement.is_explain() {
+            explain::answer(turn, &context, &ready).await?
+        } else {
+            stream::run(turn, &context, ready).await?
+        };
+        self.diagnostics = Some(diagnostics);
+        turn.flush().await?;
+        Ok(Handled::Answered)
+    }
+}
+
+/// The command as the client sent it, for the store.
+fn forward(protocol: &Protocol, text: &str) -> Handled {
+    match protocol {
+        Protocol::Text => {
+            Handled::Forward(store_link::command_payload(command::QUERY, text.as_bytes()))
+        }
+        // The statement was prepared over stubs: its own id answers with the store's error.
+        Protocol::Binary(parameters) => Handled::Forward(store_link::command_payload(
+            command::STMT_EXECUTE,
+            &parameters.as_sent(),
+        )),
+    }
+}
+
+/// The first letters of the statements that the proxy adds, or a comment before them.
+fn may_be_catalog_statement(body: &[u8]) -> bool {
+    let body = body.trim_ascii_start();
+    let starts = |word: &[u8]| {
+        body.get(..word.len())
+            .is_some_and(|b| b.eq_ignore_ascii_case(word))
+    };
+    [
+        &b"CREATE"[..],
+        b"ALTER",
+        b"DROP",
+        b"SHOW",
+        b"EVALUATE",
+        b"/*",
+        b"--",
+        b"#",
+    ]
+    .iter()
+    .any(|w| starts(w))
+}
+
+fn text_of(body: &[u8]) -> Result<&str, LinkError> {
+    std::str::from_utf8(body)
+        .map_err(|_| SqlError::unsupported("statements with predictions that are not UTF-8").into())
+}
+
+fn error_packet(error: &SqlError) -> ErrPacket {
+    let state = error
+        .sqlstate
+        .as_bytes()
+        .first_chunk::<5>()
+        .copied()
+        .unwrap_or(*b"HY000");
+    ErrPacket::new(error.code, &state, error.message.clone())
+}
+
+/// An OK to a statement that the lane ran.
+fn write_ok(turn: &mut Turn<'_>, affected_rows: u64, warnings: u16) {
+    turn.out
+        .write(&encode_ok(affected_rows, 0, *turn.status, warnings, b""));
+}

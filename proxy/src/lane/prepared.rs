@@ -1,0 +1,267 @@
+//! Statements that clients prepared through the lane. Their ids are the store's own: the store
+//! holds the statement over typed stubs, and the lane the text that it came from.
+
+use std::collections::BTreeMap;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use predictsql_optimizer::ddl::{self, CatalogStatement};
+use predictsql_optimizer::decision::decide;
+use predictsql_optimizer::stream::CELL_MARK;
+
+use super::parameters::Parameters;
+use super::store_link::{LinkError, Prepared, Protocol};
+use super::{Lane, Turn, catalog, select, session};
+use crate::error::SqlError;
+use crate::relay::Handled;
+use crate::wire::{
+    Capabilities, ColumnDefinition, Malformed, StatusFlags, command, encode_eof, lenenc,
+};
+
+/// Statement id by which MariaDB's clients mean the one prepared last.
+const LAST: u32 = u32::MAX;
+
+#[derive(Debug)]
+enum Kept {
+    Select(Box<KeptSelect>),
+    Catalog(Box<CatalogStatement>),
+}
+
+#[derive(Debug)]
+struct KeptSelect {
+    text: String,
+    parameter_count: usize,
+    /// Types of the last execution's parameters.
+    kinds: Vec<u16>,
+    /// Data sent ahead, by parameter; `Err` once it was too long.
+    long_data: Result<BTreeMap<u16, BytesMut>, ()>,
+}
+
+/// The prepared statements of one session that are the lane's.
+#[derive(Debug, Default)]
+pub struct PreparedStatements {
+    by_id: BTreeMap<u32, Kept>,
+    last: Option<u32>,
+}
+
+impl PreparedStatements {
+    /// Whether the command body starts with the id of one of them.
+    pub fn owns(&self, body: &[u8]) -> bool {
+        self.id(body).is_some_and(|id| self.by_id.contains_key(&id))
+    }
+
+    /// The store was asked to prepare another statement.
+    pub fn forget_last(&mut self) {
+        self.last = None;
+    }
+
+    /// COM_STMT_CLOSE.
+    pub fn close(&mut self, body: &[u8]) {
+        if let Some(id) = self.id(body) {
+            self.by_id.remove(&id);
+        }
+    }
+
+    /// COM_STMT_RESET: drops data sent ahead.
+    pub fn reset(&mut self, body: &[u8]) {
+        if let Some(Kept::Select(kept)) = self.id(body).and_then(|id| self.by_id.get_mut(&id)) {
+            kept.long_data = Ok(BTreeMap::new());
+        }
+    }
+
+    /// COM_STMT_SEND_LONG_DATA; what goes wrong is told at the execution, as the store does.
+    pub fn long_data(&mut self, body: &[u8], bytes_max: usize) {
+        let Some(Kept::Select(kept)) = self.id(body).and_then(|id| self.by_id.get_mut(&id)) else {
+            return;
+        };
+        let mut input = body.get(4..).unwrap_or_default();
+        let Ok(parameter) = lenenc::get_u16(&mut input) else {
+            return;
+        };
+        if let Ok(long_data) = &mut kept.long_data {
+            let held: usize = long_data.values().map(BytesMut::len).sum();
+            if held + input.len() > bytes_max {
+                kept.long_data = Err(());
+            } else {
+                long_data
+                    .entry(parameter)
+                    .or_default()
+                    .extend_from_slice(input);
+            }
+        }
+    }
+
+    fn id(&self, body: &[u8]) -> Option<u32> {
+        match lenenc::get_u32(&mut &*body).ok()? {
+            LAST => self.last,
+            id => Some(id),
+        }
+    }
+
+    fn keep(&mut self, id: u32, kept: Kept) {
+        self.by_id.insert(id, kept);
+        self.last = Some(id);
+    }
+}
+
+impl KeptSelect {
+    /// The parameters of an execution; data sent ahead is used up.
+    fn parameters(&mut self, body: &Bytes) -> Result<Parameters, LinkError> {
+        let Ok(long_data) = std::mem::replace(&mut self.long_data, Ok(BTreeMap::new())) else {
+            return Err(SqlError::new(
+                1153,
+                "08S01",
+                "Data sent ahead for a parameter exceeds long_data_bytes_max",
+            )
+            .into());
+        };
+        Parameters::read(body, self.parameter_count, &mut self.kinds, &long_data).map_err(
+            |Malformed(_)| SqlError::new(1210, "HY000", "Incorrect arguments to EXECUTE").into(),
+        )
+    }
+}
+
+impl Lane {
+    /// COM_STMT_PREPARE: the store prepares the statement over typed stubs, which checks and
+    /// describes it.
+    pub(super) async fn answer_prepare(
+        &mut self,
+        turn: &mut Turn<'_>,
+        text: &str,
+    ) -> Result<Handled, LinkError> {
+        if ddl::recognise(text) {
+            return self.prepare_catalog(turn, text).await;
+        }
+        let settings = session::SessionSettings::read(&mut turn.store, text.as_bytes()).await?;
+        let Some(statement) = select::read(&self.context, &settings, text).await? else {
+            self.prepared.forget_last();
+            let payload =
+                super::store_link::command_payload(command::STMT_PREPARE, text.as_bytes());
+            return Ok(Handled::Forward(payload));
+        };
+        let analysed = select::analyse(turn, &statement).await?;
+        if statement.is_explain() {
+            return Err(
+                SqlError::unsupported("EXPLAIN of predictions as a prepared statement").into(),
+            );
+        }
+        let catalog = self
+            .context
+            .account
+            .snapshot()
+            .await
+            .map_err(SqlError::from)?;
+        for prediction in analysed.predictions() {
+            decide(&prediction.task, prediction.model.as_ref(), &catalog)?;
+        }
+        let mut prepared = turn.store.prepare(&analysed.describe(false).sql).await?;
+        let names: Vec<&str> = analysed.cell_names().collect();
+        name_cells(&mut prepared.columns, &names);
+        write_prepared(turn, &prepared);
+        let kept = KeptSelect {
+            text: text.to_owned(),
+            parameter_count: prepared.parameters.len(),
+            kinds: Vec::new(),
+            long_data: Ok(BTreeMap::new()),
+        };
+        self.prepared
+            .keep(prepared.id, Kept::Select(Box::new(kept)));
+        turn.flush().await?;
+        Ok(Handled::Answered)
+    }
+
+    async fn prepare_catalog(
+        &mut self,
+        turn: &mut Turn<'_>,
+        text: &str,
+    ) -> Result<Handled, LinkError> {
+        let statement = ddl::parse(text).map_err(SqlError::from)?;
+        if crate::ddl::as_select(&statement, &self.context.schema).is_some() {
+            self.prepared.forget_last();
+            return self.answer_catalog(turn, command::STMT_PREPARE, text).await;
+        }
+        catalog::check_rights(turn, &statement, &self.context.schema).await?;
+        // A statement of the store that does nothing lends its id.
+        let prepared = turn.store.prepare("DO 0").await?;
+        write_prepared(turn, &prepared);
+        self.prepared
+            .keep(prepared.id, Kept::Catalog(Box::new(statement)));
+        turn.flush().await?;
+        Ok(Handled::Answered)
+    }
+
+    /// COM_STMT_EXECUTE of a statement prepared here.
+    pub(super) async fn answer_execute(
+        &mut self,
+        turn: &mut Turn<'_>,
+        body: &Bytes,
+    ) -> Result<Handled, LinkError> {
+        let unknown = || {
+            SqlError::new(
+                1243,
+                "HY000",
+                "Unknown prepared statement handler given to EXECUTE",
+            )
+        };
+        let id = self.prepared.id(body).ok_or_else(unknown)?;
+        match self.prepared.by_id.get_mut(&id).ok_or_else(unknown)? {
+            Kept::Select(kept) => {
+                let parameters = kept.parameters(body)?;
+                let text = kept.text.clone();
+                self.answer_select(turn, &text, Protocol::Binary(parameters))
+                    .await
+            }
+            Kept::Catalog(statement) => {
+                let statement = statement.clone();
+                catalog::check_rights(turn, &statement, &self.context.schema.clone()).await?;
+                self.change_catalog(turn, &statement).await?;
+                turn.flush().await?;
+                Ok(Handled::Answered)
+            }
+        }
+    }
+}
+
+/// Gives predicted cells, which the described statement marks, their names; returns for each
+/// column the cell that it is.
+pub(super) fn name_cells(columns: &mut [ColumnDefinition], names: &[&str]) -> Vec<Option<usize>> {
+    columns
+        .iter_mut()
+        .map(|column| {
+            let marked = std::str::from_utf8(&column.name)
+                .ok()?
+                .strip_prefix(CELL_MARK)?;
+            let cell: usize = marked.parse().ok()?;
+            column.name = Bytes::copy_from_slice(names.get(cell)?.as_bytes());
+            Some(cell)
+        })
+        .collect()
+}
+
+fn write_prepared(turn: &mut Turn<'_>, prepared: &Prepared) {
+    let (columns, parameters) = (prepared.columns.len(), prepared.parameters.len());
+    turn.out.write_with(|out| {
+        out.put_u8(0);
+        out.put_u32_le(prepared.id);
+        out.put_u16_le(u16::try_from(columns).unwrap_or(u16::MAX));
+        out.put_u16_le(u16::try_from(parameters).unwrap_or(u16::MAX));
+        out.put_u8(0);
+        out.put_u16_le(prepared.warnings);
+    });
+    for parameter in &prepared.parameters {
+        turn.out.write(parameter);
+    }
+    write_definitions_end(turn, parameters);
+    for column in &prepared.columns {
+        turn.out.write(&column.encode());
+    }
+    write_definitions_end(turn, columns);
+}
+
+fn write_definitions_end(turn: &mut Turn<'_>, count: usize) {
+    if count > 0 && !turn.capabilities.has(Capabilities::DEPRECATE_EOF) {
+        turn.out.write(&encode_eof(
+            *turn.status & !StatusFlags::SERVER_MORE_RESULTS_EXISTS,
+            0,
+        ));
+    }
+}

@@ -1,0 +1,294 @@
+//! Rows of both protocols: cut into cells, and put together with predicted ones.
+
+use std::ops::Range;
+
+use bytes::{BufMut, BytesMut};
+use mysql_common::constants::ColumnType;
+
+use crate::wire::{ColumnDefinition, Malformed, lenenc};
+
+/// Which rows a statement has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Codec {
+    /// Cells are length-encoded strings.
+    #[default]
+    Text,
+    /// A NULL bitmap, then cells by type.
+    Binary,
+}
+
+/// How a cell of a binary row is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CellLayout {
+    /// So many bytes.
+    Fixed(usize),
+    /// One byte of length, then so many bytes: dates and times.
+    Short,
+    /// A length-encoded string.
+    String,
+    /// Never there: the type of NULL.
+    Null,
+}
+
+impl CellLayout {
+    /// The layout of a column type's cells in binary rows. Unknown types are strings.
+    pub fn of(column_type: u8) -> Self {
+        use ColumnType::*;
+        match ColumnType::try_from(column_type) {
+            Ok(MYSQL_TYPE_TINY) => Self::Fixed(1),
+            Ok(MYSQL_TYPE_SHORT | MYSQL_TYPE_YEAR) => Self::Fixed(2),
+            Ok(MYSQL_TYPE_LONG | MYSQL_TYPE_INT24 | MYSQL_TYPE_FLOAT) => Self::Fixed(4),
+            Ok(MYSQL_TYPE_LONGLONG | MYSQL_TYPE_DOUBLE) => Self::Fixed(8),
+            Ok(
+                MYSQL_TYPE_DATE
+                | MYSQL_TYPE_NEWDATE
+                | MYSQL_TYPE_DATETIME
+                | MYSQL_TYPE_DATETIME2
+                | MYSQL_TYPE_TIMESTAMP
+                | MYSQL_TYPE_TIMESTAMP2
+                | MYSQL_TYPE_TIME
+                | MYSQL_TYPE_TIME2,
+            ) => Self::Short,
+            Ok(MYSQL_TYPE_NULL) => Self::Null,
+            _ => Self::String,
+        }
+    }
+
+    /// Takes one encoded cell off the front of `input`.
+    pub fn take(self, input: &mut &[u8]) -> Result<usize, Malformed> {
+        let before = input.len();
+        match self {
+            Self::Fixed(bytes) => {
+                lenenc::get_bytes(input, bytes)?;
+            }
+            Self::Short => {
+                let bytes = lenenc::get_u8(input)?;
+                lenenc::get_bytes(input, usize::from(bytes))?;
+            }
+            Self::String => {
+                lenenc::get_str(input)?;
+            }
+            Self::Null => {}
+        }
+        Ok(before - input.len())
+    }
+}
+
+/// Whether values of a column type are text or bytes: what an image input may be.
+pub fn is_string(column_type: u8) -> bool {
+    use ColumnType::*;
+    matches!(
+        ColumnType::try_from(column_type),
+        Ok(MYSQL_TYPE_VARCHAR
+            | MYSQL_TYPE_VAR_STRING
+            | MYSQL_TYPE_STRING
+            | MYSQL_TYPE_TINY_BLOB
+            | MYSQL_TYPE_MEDIUM_BLOB
+            | MYSQL_TYPE_LONG_BLOB
+            | MYSQL_TYPE_BLOB
+            | MYSQL_TYPE_ENUM
+            | MYSQL_TYPE_SET
+            | MYSQL_TYPE_JSON
+            | MYSQL_TYPE_NULL)
+    )
+}
+
+/// Where the encoded cells of a row stand in its payload; `None` for NULL.
+pub type Cells = Vec<Option<Range<usize>>>;
+
+/// Cuts rows of one result.
+#[derive(Debug, Clone, Default)]
+pub struct RowCodec {
+    codec: Codec,
+    layouts: Vec<CellLayout>,
+}
+
+impl RowCodec {
+    /// For rows of these columns.
+    pub fn new(codec: Codec, columns: &[ColumnDefinition]) -> Self {
+        Self {
+            codec,
+            layouts: columns
+                .iter()
+                .map(|c| CellLayout::of(c.column_type))
+                .collect(),
+        }
+    }
+
+    /// The protocol.
+    pub fn codec(&self) -> Codec {
+        self.codec
+    }
+
+    /// Finds the encoded cells of a row (length prefixes included), in place of what `cells` held.
+    pub fn split(&self, row: &[u8], cells: &mut Cells) -> Result<(), Malformed> {
+        cells.clear();
+        match self.codec {
+            Codec::Text => self.split_text(row, cells),
+            Codec::Binary => self.split_binary(row, cells),
+        }
+    }
+
+    fn split_text(&self, row: &[u8], cells: &mut Cells) -> Result<(), Malformed> {
+        let mut rest = row;
+        for _ in &self.layouts {
+            let start = row.len() - rest.len();
+            let cell = lenenc::get_cell(&mut rest)?;
+            cells.push(cell.map(|_| start..row.len() - rest.len()));
+        }
+        Ok(())
+    }
+
+    fn split_binary(&self, row: &[u8], cells: &mut Cells) -> Result<(), Malformed> {
+        let mut rest = row;
+        lenenc::get_u8(&mut rest)?;
+        let bitmap = lenenc::get_bytes(&mut rest, bitmap_bytes(self.layouts.len()))?;
+        for (i, layout) in self.layouts.iter().enumerate() {
+            if bitmap
+                .get((i + BITMAP_OFFSET) / 8)
+                .is_some_and(|b| b >> ((i + BITMAP_OFFSET) % 8) & 1 == 1)
+            {
+                cells.push(None);
+                continue;
+            }
+            let start = row.len() - rest.len();
+            let bytes = layout.take(&mut rest)?;
+            cells.push(Some(start..start + bytes));
+        }
+        Ok(())
+    }
+}
+
+/// In binary rows the NULL bitmap's first two bits are unused.
+const BITMAP_OFFSET: usize = 2;
+
+fn bitmap_bytes(columns: usize) -> usize {
+    (columns + BITMAP_OFFSET).div_ceil(8)
+}
+
+/// Appends a row's payload made of encoded cells.
+pub fn put_row<'c>(
+    out: &mut BytesMut,
+    codec: Codec,
+    cells: impl ExactSizeIterator<Item = Option<&'c [u8]>>,
+) {
+    match codec {
+        Codec::Text => {
+            for cell in cells {
+                match cell {
+                    Some(cell) => out.put_slice(cell),
+                    None => out.put_u8(lenenc::NULL),
+                }
+            }
+        }
+        Codec::Binary => {
+            out.put_u8(0);
+            let bitmap_at = out.len();
+            out.put_bytes(0, bitmap_bytes(cells.len()));
+            for (i, cell) in cells.enumerate() {
+                match cell {
+                    Some(cell) => out.put_slice(cell),
+                    None => {
+                        if let Some(byte) = out.get_mut(bitmap_at + (i + BITMAP_OFFSET) / 8) {
+                            *byte |= 1 << ((i + BITMAP_OFFSET) % 8);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A string as a cell of either protocol.
+pub fn string_cell(text: &[u8]) -> Vec<u8> {
+    let mut cell = Vec::with_capacity(text.len() + 9);
+    lenenc::put_str(&mut cell, text);
+    cell
+}
+
+/// A double as a cell. As text it is written as the store does: the shortest digits that read
+/// back as the same number.
+pub fn double_cell(codec: Codec, value: f64) -> Vec<u8> {
+    match codec {
+        Codec::Text => string_cell(format!("{value}").as_bytes()),
+        Codec::Binary => value.to_le_bytes().to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    fn columns(types: &[ColumnType]) -> Vec<ColumnDefinition> {
+        let column = |t: &ColumnType| ColumnDefinition {
+            catalog: Bytes::from_static(b"def"),
+            schema: Bytes::new(),
+            table: Bytes::new(),
+            org_table: Bytes::new(),
+            name: Bytes::new(),
+            org_name: Bytes::new(),
+            extended: None,
+            charset: 63,
+            length: 0,
+            column_type: *t as u8,
+            flags: 0,
+            decimals: 0,
+            tail: Bytes::from_static(&[0, 0]),
+        };
+        types.iter().map(column).collect()
+    }
+
+    const TYPES: [ColumnType; 7] = [
+        ColumnType::MYSQL_TYPE_TINY,
+        ColumnType::MYSQL_TYPE_SHORT,
+        ColumnType::MYSQL_TYPE_LONG,
+        ColumnType::MYSQL_TYPE_LONGLONG,
+        ColumnType::MYSQL_TYPE_DATETIME,
+        ColumnType::MYSQL_TYPE_VAR_STRING,
+        ColumnType::MYSQL_TYPE_DOUBLE,
+    ];
+
+    fn encoded(layout: CellLayout, seed: &[u8]) -> Vec<u8> {
+        match layout {
+            CellLayout::Fixed(bytes) => seed
+                .iter()
+                .copied()
+                .cycle()
+                .chain([0; 8])
+                .take(bytes)
+                .collect(),
+            CellLayout::Short => vec![4, 1, 2, 3, 4],
+            _ => string_cell(seed),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn rows_come_apart_as_they_were_put_together(
+            cells in prop::collection::vec((0_usize..7, prop::option::of(prop::collection::vec(any::<u8>(), 1..300))), 1..40),
+            binary: bool,
+        ) {
+            let types: Vec<_> = cells.iter().map(|(t, _)| TYPES[*t]).collect();
+            let codec = if binary { Codec::Binary } else { Codec::Text };
+            let whole: Vec<Option<Vec<u8>>> = cells.iter().zip(&types).map(|((_, seed), t)| {
+                let layout = if binary { CellLayout::of(*t as u8) } else { CellLayout::String };
+                seed.as_ref().map(|s| encoded(layout, s))
+            }).collect();
+            let mut row = BytesMut::new();
+            put_row(&mut row, codec, whole.iter().map(Option::as_deref));
+            let mut found = Vec::new();
+            RowCodec::new(codec, &columns(&types)).split(&row, &mut found).unwrap();
+            let found: Vec<_> = found.into_iter().map(|c| c.map(|r| row[r].to_vec())).collect();
+            prop_assert_eq!(found, whole);
+        }
+
+        #[test]
+        fn any_bytes_are_cut_or_refused(row in prop::collection::vec(any::<u8>(), 0..60), binary: bool) {
+            let codec = if binary { Codec::Binary } else { Codec::Text };
+            let _ = RowCodec::new(codec, &columns(&TYPES)).split(&row, &mut Vec::new());
+        }
+    }
+}

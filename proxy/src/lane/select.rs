@@ -1,0 +1,430 @@
+//! Makes a statement with predictions ready to run: the store checks and describes it, models are
+//! decided and loaded, and the store is asked which classes the statement tells apart.
+
+use std::sync::Arc;
+
+use predictsql_executor::LoadedModel;
+use predictsql_optimizer::decision::{Decision, decide};
+use predictsql_optimizer::distinctions::Distinctions;
+use predictsql_optimizer::statement::PredictStatement;
+use predictsql_optimizer::stream::{
+    Cell, Conjunct, InputText, Pushdown, PushdownChoices, ScoreTest, StreamSelect,
+};
+use predictsql_optimizer::{Fragment, RowCount};
+
+use super::prepared::name_cells;
+use super::rows::{CellLayout, is_string};
+use super::session::SessionSettings;
+use super::store_link::{LinkError, Protocol};
+use super::{LaneContext, Turn};
+use crate::error::SqlError;
+use crate::wire::ColumnDefinition;
+
+/// Collation id of bytes: a column of it holds the image itself.
+const BINARY: u16 = 63;
+
+/// A prediction with what answers it.
+#[derive(Debug)]
+pub struct ReadyPrediction {
+    /// The decision.
+    pub decision: Decision,
+    /// Its model, loaded.
+    pub model: LoadedModel,
+    /// Which outcomes the statement tells apart by expressions over the prediction alone.
+    pub distinctions: Distinctions,
+    /// Whether any row may need inference.
+    pub needed: bool,
+    /// Values by class of cells and conditions that depend on the prediction alone.
+    pub by_class: ByClass,
+    /// Hidden column of the input, if it is fetched.
+    pub input: Option<usize>,
+}
+
+/// What the store answered for each outcome: 0 is NULL, then one a class.
+#[derive(Debug, Default)]
+pub struct ByClass {
+    /// (cell, its encoded value for each outcome)
+    pub cells: Vec<(usize, Vec<Option<Vec<u8>>>)>,
+    /// (conjunct, whether each outcome passes)
+    pub conjuncts: Vec<(usize, Vec<bool>)>,
+    layouts: Vec<CellLayout>,
+}
+
+/// A statement that is ready to run.
+#[derive(Debug)]
+pub struct Ready<'s, 'a> {
+    /// The analysed statement.
+    pub select: &'s StreamSelect<'s, 'a>,
+    /// Its predictions.
+    pub predictions: Vec<ReadyPrediction>,
+    /// What the store runs.
+    pub pushdown: Pushdown,
+    /// With which protocol and parameters.
+    pub protocol: Protocol,
+    /// The visible columns as described; predicted ones are named.
+    pub described: Vec<ColumnDefinition>,
+    /// For each visible column the cell that it is, if it is predicted.
+    pub cell_of_column: Vec<Option<usize>>,
+    /// Constants that scores are compared with.
+    pub constants: Vec<Option<f64>>,
+    /// For each input whether it holds images as bytes rather than their location; `None`
+    /// where only the result's own column says.
+    pub input_is_bytes: Vec<Option<bool>>,
+    /// Rows to skip, and rows to send at most, where the store does not count them.
+    pub offset: u64,
+    /// Rows to send at most.
+    pub rows_max: u64,
+    /// Unreadable images are errors.
+    pub fail_on_error: bool,
+    /// Rows may be dropped by predictions.
+    pub filtered: bool,
+}
+
+/// Reads a statement against the catalog; `None`: it holds no predict call.
+pub async fn read<'a>(
+    context: &'a LaneContext,
+    settings: &SessionSettings,
+    text: &'a str,
+) -> Result<Option<PredictStatement<'a>>, LinkError> {
+    let catalog = context.account.snapshot().await.map_err(SqlError::from)?;
+    Ok(PredictStatement::read(
+        text,
+        settings.lex,
+        context.schema.as_str(),
+        &catalog,
+    )?)
+}
+
+/// Analyses a statement for a stream plan. What is refused is first shown to the store, whose own
+/// errors (syntax, unknown columns, rights) come before "not supported".
+pub async fn analyse<'s, 'a>(
+    turn: &mut Turn<'_>,
+    statement: &'s PredictStatement<'a>,
+) -> Result<StreamSelect<'s, 'a>, LinkError> {
+    match statement.stream() {
+        Ok(select) => Ok(select),
+        Err(refusal) => {
+            turn.store.describe(&statement.as_stubs().sql).await?;
+            Err(refusal.into())
+        }
+    }
+}
+
+/// Makes a statement ready.
+pub async fn make_ready<'s, 'a>(
+    context: &LaneContext,
+    turn: &mut Turn<'_>,
+    settings: &SessionSettings,
+    statement: &'s PredictStatement<'a>,
+    select: &'s StreamSelect<'s, 'a>,
+    protocol: Protocol,
+) -> Result<Ready<'s, 'a>, LinkError> {
+    let mut described = turn.store.describe(&select.describe(true).sql).await?;
+    let inputs = described.split_off(described.len().saturating_sub(select.input_count()));
+    let names: Vec<&str> = select.cell_names().collect();
+    let cell_of_column = name_cells(&mut described, &names);
+    if cell_of_column.iter().flatten().count() != names.len() {
+        return Err(SqlError::other("the store did not describe every predicted column").into());
+    }
+    let input_is_bytes = check_inputs(select, &inputs)?;
+    let catalog = context.account.snapshot().await.map_err(SqlError::from)?;
+    let constants = ask_constants(turn, select, &protocol).await?;
+    let mut predictions = Vec::new();
+    for (index, prediction) in select.predictions().iter().enumerate() {
+        let decision = decide(&prediction.task, prediction.model.as_ref(), &catalog)?;
+        let model = context
+            .executor
+            .load(&decision.model)
+            .await
+            .map_err(|e| SqlError::from(&e))?;
+        let by_class = ask_classes(turn, select, index, &protocol).await?;
+        let distinctions = by_class.distinctions(prediction.task.classes.len() + 1);
+        let elsewhere = select
+            .cells()
+            .any(|c| c.prediction() == index && !matches!(c, Cell::PerClass(_)))
+            || select
+                .conjuncts()
+                .any(|c| c.prediction() == index && !matches!(c, Conjunct::PerClass(_)));
+        let needed = elsewhere || distinctions.blocks() > 1;
+        predictions.push(ReadyPrediction {
+            decision,
+            model,
+            distinctions,
+            needed,
+            by_class,
+            input: None,
+        });
+    }
+    check_layouts(select, &predictions, &described, &cell_of_column, &protocol)?;
+    let (offset, rows_max) = limits(select, settings, &protocol)?;
+    let filtered = is_filtered(select, &predictions);
+    let impossible = rows_max == 0 || is_impossible(select, &predictions, &constants);
+    let wanted: Vec<Option<InputText>> = (0..select.input_count())
+        .map(|input| {
+            let fetched = !impossible
+                && select
+                    .predictions()
+                    .iter()
+                    .zip(&predictions)
+                    .any(|(p, ready)| p.input == input && ready.needed);
+            fetched.then(|| match input_is_bytes.get(input) {
+                Some(Some(false)) if !settings.results_utf8 => InputText::Utf8,
+                _ => InputText::AsIs,
+            })
+        })
+        .collect();
+    let mut pushdown = select.pushdown(&PushdownChoices {
+        inputs: &wanted,
+        impossible,
+        rows_filtered: filtered,
+    });
+    for (prediction, ready) in select.predictions().iter().zip(&mut predictions) {
+        ready.input = pushdown
+            .inputs
+            .get(prediction.input)
+            .copied()
+            .flatten()
+            .filter(|_| ready.needed);
+    }
+    if filtered && settings.select_limit != u64::MAX {
+        // SQL_SELECT_LIMIT counts the rows of the answer, not those it is made from.
+        pushdown.text.sql.push_str(" LIMIT 18446744073709551615");
+    }
+    let _ = statement;
+    Ok(Ready {
+        select,
+        predictions,
+        pushdown,
+        protocol,
+        described,
+        cell_of_column,
+        constants,
+        input_is_bytes,
+        offset: if filtered { offset } else { 0 },
+        rows_max: if filtered { rows_max } else { u64::MAX },
+        fail_on_error: settings.fail_on_error,
+        filtered,
+    })
+}
+
+/// An input must be text (a location) or bytes (the image); a parameter's type is known only
+/// when it is bound.
+fn check_inputs(
+    select: &StreamSelect<'_, '_>,
+    inputs: &[ColumnDefinition],
+) -> Result<Vec<Option<bool>>, SqlError> {
+    inputs
+        .iter()
+        .enumerate()
+        .map(|(i, column)| {
+            if select.input_text(i).trim() == "?" {
+                return Ok(None);
+            }
+            if !is_string(column.column_type) {
+                return Err(SqlError::new(
+                    1210,
+                    "HY000",
+                    format!(
+                        "Incorrect arguments to the predict call: the input {} is neither text (a path or URI) nor bytes (an image)",
+                        select.input_text(i)
+                    ),
+                ));
+            }
+            Ok(Some(column.charset == BINARY))
+        })
+        .collect()
+}
+
+async fn ask_constants(
+    turn: &mut Turn<'_>,
+    select: &StreamSelect<'_, '_>,
+    protocol: &Protocol,
+) -> Result<Vec<Option<f64>>, LinkError> {
+    let Some(query) = select.constants_query() else {
+        return Ok(Vec::new());
+    };
+    let answer = turn
+        .store
+        .ask(&query, &protocol_for(&query, protocol))
+        .await?;
+    let mut constants = Vec::new();
+    for i in 0..answer.columns.len() {
+        constants.push(answer.text(0, i)?.and_then(|text| text.parse().ok()));
+    }
+    Ok(constants)
+}
+
+async fn ask_classes(
+    turn: &mut Turn<'_>,
+    select: &StreamSelect<'_, '_>,
+    prediction: usize,
+    protocol: &Protocol,
+) -> Result<ByClass, LinkError> {
+    let Some(query) = select.class_query(prediction) else {
+        return Ok(ByClass::default());
+    };
+    // In the statement's own protocol, since the cells go into its rows as they are.
+    let answer = turn.store.ask(&query.text, protocol).await?;
+    let mut by_class = ByClass {
+        cells: query.cells.iter().map(|&cell| (cell, Vec::new())).collect(),
+        conjuncts: query
+            .conjuncts
+            .iter()
+            .map(|&conjunct| (conjunct, Vec::new()))
+            .collect(),
+        layouts: answer
+            .columns
+            .iter()
+            .map(|c| CellLayout::of(c.column_type))
+            .collect(),
+    };
+    for row in 0..answer.rows.len() {
+        let cells = answer.cells(row)?;
+        for ((_, values), cell) in by_class.cells.iter_mut().zip(&cells) {
+            values.push(cell.map(<[u8]>::to_vec));
+        }
+        for (i, (_, passes)) in by_class.conjuncts.iter_mut().enumerate() {
+            passes.push(answer.text(row, query.cells.len() + i)?.as_deref() == Some("1"));
+        }
+    }
+    let outcomes = select
+        .predictions()
+        .get(prediction)
+        .map_or(0, |p| p.task.classes.len() + 1);
+    if answer.rows.len() != outcomes {
+        return Err(SqlError::other("the store did not answer for every class").into());
+    }
+    Ok(by_class)
+}
+
+/// A statement without parameters needs no preparing.
+fn protocol_for(query: &Fragment, protocol: &Protocol) -> Protocol {
+    if query.parameters.is_empty() {
+        Protocol::Text
+    } else {
+        protocol.clone()
+    }
+}
+
+impl ByClass {
+    /// The partition of the outcomes by all values here; one block where there are none.
+    fn distinctions(&self, outcomes: usize) -> Distinctions {
+        Distinctions::from_signatures((0..outcomes).map(|outcome| {
+            let cells: Vec<_> = self
+                .cells
+                .iter()
+                .map(|(_, values)| values.get(outcome))
+                .collect();
+            let passes: Vec<_> = self
+                .conjuncts
+                .iter()
+                .map(|(_, passes)| passes.get(outcome))
+                .collect();
+            (cells, passes)
+        }))
+    }
+}
+
+/// Cells made from the store's values must be laid out as the described column says.
+fn check_layouts(
+    select: &StreamSelect<'_, '_>,
+    predictions: &[ReadyPrediction],
+    described: &[ColumnDefinition],
+    cell_of_column: &[Option<usize>],
+    protocol: &Protocol,
+) -> Result<(), SqlError> {
+    if matches!(protocol, Protocol::Text) {
+        return Ok(());
+    }
+    let described_layout = |cell: usize| {
+        let column = cell_of_column.iter().position(|c| *c == Some(cell))?;
+        described.get(column).map(|c| CellLayout::of(c.column_type))
+    };
+    for ready in predictions {
+        for ((cell, _), layout) in ready.by_class.cells.iter().zip(&ready.by_class.layouts) {
+            if described_layout(*cell).is_some_and(|d| d != *layout) {
+                return Err(SqlError::unsupported(
+                    "this expression over a prediction in the binary protocol",
+                ));
+            }
+        }
+    }
+    debug_assert_eq!(
+        select.cells().len(),
+        cell_of_column.iter().flatten().count()
+    );
+    Ok(())
+}
+
+/// (rows to skip, rows at most)
+fn limits(
+    select: &StreamSelect<'_, '_>,
+    settings: &SessionSettings,
+    protocol: &Protocol,
+) -> Result<(u64, u64), SqlError> {
+    let Some(limit) = select.limit() else {
+        return Ok((0, settings.select_limit));
+    };
+    let count = |count: RowCount| match (count, protocol) {
+        (RowCount::Number(n), _) => Ok(n),
+        (RowCount::Parameter(n), Protocol::Binary(parameters)) => {
+            parameters.integer(n).ok_or_else(|| {
+                SqlError::new(
+                    1210,
+                    "HY000",
+                    "Incorrect arguments to LIMIT: a parameter is not a row count",
+                )
+            })
+        }
+        (RowCount::Parameter(_), Protocol::Text) => {
+            Err(SqlError::new(1064, "42000", "A parameter in a query"))
+        }
+    };
+    Ok((count(limit.offset)?, count(limit.rows)?))
+}
+
+/// Whether predictions may drop rows: not where every outcome passes every condition.
+fn is_filtered(select: &StreamSelect<'_, '_>, predictions: &[ReadyPrediction]) -> bool {
+    let all_pass = |index: usize| {
+        predictions
+            .iter()
+            .flat_map(|p| &p.by_class.conjuncts)
+            .any(|(conjunct, passes)| *conjunct == index && passes.iter().all(|p| *p))
+    };
+    (0..select.conjuncts().len()).any(|index| !all_pass(index))
+}
+
+/// Whether no outcome passes some condition.
+fn is_impossible(
+    select: &StreamSelect<'_, '_>,
+    predictions: &[ReadyPrediction],
+    constants: &[Option<f64>],
+) -> bool {
+    let no_class = predictions
+        .iter()
+        .flat_map(|p| &p.by_class.conjuncts)
+        .any(|(_, passes)| !passes.contains(&true));
+    let no_constant = select.conjuncts().any(|conjunct| match conjunct {
+        Conjunct::Score(_, _, ScoreTest::Compare(tests)) => tests
+            .iter()
+            .any(|(_, constant)| constants.get(*constant).copied().flatten().is_none()),
+        _ => false,
+    });
+    no_class || no_constant
+}
+
+impl Ready<'_, '_> {
+    /// Seconds that inference of one image takes, over all predictions that are needed.
+    pub fn seconds_per_row(&self) -> f64 {
+        self.predictions
+            .iter()
+            .filter(|p| p.needed)
+            .map(|p| p.model.seconds_per_image())
+            .sum()
+    }
+
+    /// The decisions, for callers that only look.
+    pub fn models(&self) -> impl Iterator<Item = &Arc<predictsql_catalog::Model>> {
+        self.predictions.iter().map(|p| &p.decision.model)
+    }
+}

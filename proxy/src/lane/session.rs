@@ -1,0 +1,81 @@
+//! What a predict statement must know of its session, asked of the store each time: the only
+//! exact way.
+
+use predictsql_optimizer::LexMode;
+
+use super::store_link::{LinkError, StoreLink};
+use crate::error::SqlError;
+
+/// Settings of the session that a predict statement runs in.
+#[derive(Debug, Clone)]
+pub struct SessionSettings {
+    /// How text is cut into tokens.
+    pub lex: LexMode,
+    /// Text of results arrives in UTF-8.
+    pub results_utf8: bool,
+    /// `@@sql_select_limit`; `u64::MAX` for none.
+    pub select_limit: u64,
+    /// `@ml_on_error = 'fail'`: an unreadable image is an error.
+    pub fail_on_error: bool,
+}
+
+/// Session variables of constraints that this version does not plan by.
+const CONSTRAINTS: [&str; 5] = [
+    "ml_min_accuracy",
+    "ml_max_seconds",
+    "ml_max_cost",
+    "ml_max_inferences",
+    "ml_strategy",
+];
+
+impl SessionSettings {
+    /// Asks the store. `text` is the statement as it came.
+    pub async fn read(store: &mut StoreLink<'_>, text: &[u8]) -> Result<Self, LinkError> {
+        let mut sql = String::from(
+            "SELECT @@sql_mode, @@character_set_client, @@character_set_results, @@sql_select_limit, @ml_on_error",
+        );
+        for variable in CONSTRAINTS {
+            sql.push_str(", @");
+            sql.push_str(variable);
+        }
+        let answer = store.ask_text(&sql).await?;
+        let cell = |i: usize| answer.text(0, i).map(Option::unwrap_or_default);
+        let client = cell(1)?;
+        if !text.is_ascii() && !is_utf8(&client) {
+            return Err(SqlError::unsupported(format_args!(
+                "statements with predictions in character set {client} beyond ASCII; use SET NAMES utf8mb4"
+            ))
+            .into());
+        }
+        for (i, variable) in CONSTRAINTS.iter().enumerate() {
+            if answer.text(0, 5 + i)?.is_some() {
+                return Err(SqlError::unsupported(format_args!(
+                    "@{variable}; SET @{variable} = NULL"
+                ))
+                .into());
+            }
+        }
+        Ok(Self {
+            lex: LexMode::from_sql_mode(&cell(0)?),
+            results_utf8: is_utf8(&cell(2)?),
+            select_limit: cell(3)?.parse().unwrap_or(u64::MAX),
+            fail_on_error: on_error(&cell(4)?)?,
+        })
+    }
+}
+
+fn is_utf8(charset: &str) -> bool {
+    matches!(charset, "utf8mb4" | "utf8mb3" | "utf8")
+}
+
+fn on_error(value: &str) -> Result<bool, SqlError> {
+    match value.to_ascii_lowercase().as_str() {
+        "" | "null" => Ok(false),
+        "fail" => Ok(true),
+        _ => Err(SqlError::new(
+            1231,
+            "42000",
+            "Variable '@ml_on_error' can't be set to that value: it is 'null' or 'fail'",
+        )),
+    }
+}

@@ -1,0 +1,322 @@
+//! The lane's own statements on the client's store connection, and their answers packet by packet.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::parameters::Parameters;
+use super::rows::{Codec, RowCodec};
+use crate::error::SqlError;
+use crate::relay::SessionEnd;
+use crate::wire::{
+    Capabilities, ColumnDefinition, ErrPacket, Malformed, OkPacket, PacketReader, PacketWriter,
+    StatusFlags, Stream, command, lenenc, result_end_status,
+};
+use predictsql_optimizer::Fragment;
+
+/// Longest payload that the lane takes from the store: a row may be as long as `max_allowed_packet`.
+const PAYLOAD_BYTES_MAX: usize = 1 << 30;
+
+/// Rows that an own statement with a small answer may have.
+const SMALL_ROWS_MAX: usize = 100_000;
+
+/// Why a statement of the lane did not go through.
+#[derive(Debug)]
+pub enum LinkError {
+    /// The store refused it, in its own words; the session goes on.
+    Refused(ErrPacket),
+    /// The lane refuses it; the store is idle and the session goes on.
+    Sql(SqlError),
+    /// The session is over.
+    End(SessionEnd),
+}
+
+impl From<SqlError> for LinkError {
+    fn from(error: SqlError) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<Malformed> for LinkError {
+    fn from(error: Malformed) -> Self {
+        Self::End(SessionEnd::Protocol(error.0))
+    }
+}
+
+/// A statement prepared on the store.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The store's id.
+    pub id: u32,
+    /// Payloads of the parameters' definitions, as sent.
+    pub parameters: Vec<Bytes>,
+    /// The result's columns.
+    pub columns: Vec<ColumnDefinition>,
+    /// Number of warnings.
+    pub warnings: u16,
+}
+
+/// The end of a result's rows.
+#[derive(Debug, Clone, Copy)]
+pub struct ResultEnd {
+    /// The session's state.
+    pub status: StatusFlags,
+    /// Number of warnings.
+    pub warnings: u16,
+}
+
+/// What comes where a row may come.
+#[derive(Debug)]
+pub enum Next {
+    /// A row's payload.
+    Row(Bytes),
+    /// No more rows.
+    End(ResultEnd),
+}
+
+/// How a statement and its answer travel.
+#[derive(Debug, Clone)]
+pub enum Protocol {
+    /// COM_QUERY and text rows.
+    Text,
+    /// Prepared, with the client's parameters, and binary rows.
+    Binary(Parameters),
+}
+
+/// A complete small answer.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// The columns.
+    pub columns: Vec<ColumnDefinition>,
+    /// The rows' payloads.
+    pub rows: Vec<Bytes>,
+    codec: RowCodec,
+}
+
+impl Answer {
+    /// The cells of a row, encoded as in the protocol of the answer.
+    pub fn cells(&self, row: usize) -> Result<Vec<Option<&[u8]>>, Malformed> {
+        let payload = self.rows.get(row).map_or(&[][..], |r| &r[..]);
+        let mut cells = Vec::new();
+        self.codec.split(payload, &mut cells)?;
+        Ok(cells
+            .into_iter()
+            .map(|c| c.and_then(|range| payload.get(range)))
+            .collect())
+    }
+
+    /// The text of a string cell; `None` for NULL.
+    pub fn text(&self, row: usize, column: usize) -> Result<Option<String>, Malformed> {
+        let cells = self.cells(row)?;
+        let Some(Some(mut cell)) = cells.get(column).copied() else {
+            return Ok(None);
+        };
+        Ok(Some(
+            String::from_utf8_lossy(lenenc::get_str(&mut cell)?).into_owned(),
+        ))
+    }
+}
+
+/// The store's side of a session in packet mode, for the time of one takeover.
+#[derive(Debug)]
+pub struct StoreLink<'a> {
+    stream: &'a mut Stream,
+    reader: PacketReader,
+    capabilities: Capabilities,
+}
+
+impl<'a> StoreLink<'a> {
+    /// Takes over an idle store.
+    pub fn new(stream: &'a mut Stream, capabilities: Capabilities) -> Self {
+        Self {
+            stream,
+            reader: PacketReader::new(PAYLOAD_BYTES_MAX),
+            capabilities,
+        }
+    }
+
+    /// Sends a command.
+    pub async fn send(&mut self, command: u8, body: &[u8]) -> Result<(), LinkError> {
+        let mut writer = PacketWriter::new(0);
+        writer.write_with(|out| {
+            out.put_u8(command);
+            out.put_slice(body);
+        });
+        writer
+            .flush(self.stream)
+            .await
+            .map_err(|e| LinkError::End(SessionEnd::store(e)))
+    }
+
+    /// The next payload of the store.
+    pub async fn payload(&mut self) -> Result<Bytes, LinkError> {
+        self.reader
+            .read(self.stream)
+            .await
+            .map_err(|e| LinkError::End(SessionEnd::store(e)))
+    }
+
+    /// Whether [`StoreLink::next`] may have to wait for the store.
+    pub fn would_wait(&self) -> bool {
+        !self.reader.has_buffered()
+    }
+
+    /// Prepares a statement; the caller closes it.
+    pub async fn prepare(&mut self, sql: &str) -> Result<Prepared, LinkError> {
+        self.send(command::STMT_PREPARE, sql.as_bytes()).await?;
+        let first = self.payload().await?;
+        if ErrPacket::is_err(&first) {
+            return Err(LinkError::Refused(ErrPacket::parse(&first)?));
+        }
+        let mut input = &first[..];
+        lenenc::get_u8(&mut input)?;
+        let id = lenenc::get_u32(&mut input)?;
+        let (columns, parameters) = (lenenc::get_u16(&mut input)?, lenenc::get_u16(&mut input)?);
+        lenenc::get_u8(&mut input)?;
+        let warnings = lenenc::get_u16(&mut input).unwrap_or_default();
+        let parameters = self.definitions(usize::from(parameters)).await?;
+        let columns = self.definitions(usize::from(columns)).await?;
+        let columns = self.parse_columns(&columns)?;
+        Ok(Prepared {
+            id,
+            parameters,
+            columns,
+            warnings,
+        })
+    }
+
+    /// Closes a prepared statement. The store does not answer.
+    pub async fn close(&mut self, id: u32) -> Result<(), LinkError> {
+        self.send(command::STMT_CLOSE, &id.to_le_bytes()).await
+    }
+
+    /// Prepares a statement only to have it checked and described.
+    pub async fn describe(&mut self, sql: &str) -> Result<Vec<ColumnDefinition>, LinkError> {
+        let prepared = self.prepare(sql).await?;
+        self.close(prepared.id).await?;
+        Ok(prepared.columns)
+    }
+
+    /// Runs a statement up to its column definitions; [`StoreLink::next`] gives the rows. With
+    /// [`Protocol::Binary`] the id of the prepared statement is returned, to be closed after the
+    /// last row.
+    pub async fn start(
+        &mut self,
+        statement: &Fragment,
+        protocol: &Protocol,
+    ) -> Result<(Vec<ColumnDefinition>, Option<u32>), LinkError> {
+        match protocol {
+            Protocol::Text => {
+                self.send(command::QUERY, statement.sql.as_bytes()).await?;
+                Ok((self.result_head().await?, None))
+            }
+            Protocol::Binary(parameters) => {
+                let prepared = self.prepare(&statement.sql).await?;
+                let body = parameters.execute_body(prepared.id, &statement.parameters)?;
+                self.send(command::STMT_EXECUTE, &body).await?;
+                match self.result_head().await {
+                    Ok(columns) => Ok((columns, Some(prepared.id))),
+                    Err(LinkError::Refused(refused)) => {
+                        self.close(prepared.id).await?;
+                        Err(LinkError::Refused(refused))
+                    }
+                    Err(other) => Err(other),
+                }
+            }
+        }
+    }
+
+    /// The next row, or the end of the rows.
+    pub async fn next(&mut self) -> Result<Next, LinkError> {
+        let payload = self.payload().await?;
+        if ErrPacket::is_err(&payload) {
+            return Err(LinkError::Refused(ErrPacket::parse(&payload)?));
+        }
+        match result_end_status(self.capabilities, &payload) {
+            None => Ok(Next::Row(payload)),
+            Some(end) => {
+                let end = end?;
+                Ok(Next::End(ResultEnd {
+                    status: end.status,
+                    warnings: end.warnings,
+                }))
+            }
+        }
+    }
+
+    /// Runs a statement whose whole answer is small.
+    pub async fn ask(
+        &mut self,
+        statement: &Fragment,
+        protocol: &Protocol,
+    ) -> Result<Answer, LinkError> {
+        let (columns, id) = self.start(statement, protocol).await?;
+        let codec = match protocol {
+            Protocol::Text => RowCodec::new(Codec::Text, &columns),
+            Protocol::Binary(_) => RowCodec::new(Codec::Binary, &columns),
+        };
+        let mut rows = Vec::new();
+        while let Next::Row(row) = self.next().await? {
+            if rows.len() < SMALL_ROWS_MAX {
+                rows.push(row);
+            }
+        }
+        if let Some(id) = id {
+            self.close(id).await?;
+        }
+        Ok(Answer {
+            columns,
+            rows,
+            codec,
+        })
+    }
+
+    /// Runs a statement of the lane's own, in text.
+    pub async fn ask_text(&mut self, sql: &str) -> Result<Answer, LinkError> {
+        let statement = Fragment {
+            sql: sql.to_owned(),
+            parameters: Vec::new(),
+        };
+        self.ask(&statement, &Protocol::Text).await
+    }
+
+    async fn result_head(&mut self) -> Result<Vec<ColumnDefinition>, LinkError> {
+        let first = self.payload().await?;
+        if ErrPacket::is_err(&first) {
+            return Err(LinkError::Refused(ErrPacket::parse(&first)?));
+        }
+        if first.first() == Some(&OkPacket::HEADER) || first.first() == Some(&lenenc::NULL) {
+            return Err(LinkError::End(SessionEnd::Protocol(
+                "the store answered a SELECT without a result",
+            )));
+        }
+        let count = usize::try_from(lenenc::get_int(&mut &first[..])?).unwrap_or(usize::MAX);
+        let definitions = self.definitions(count).await?;
+        self.parse_columns(&definitions)
+    }
+
+    /// Reads `count` definitions and the EOF after them.
+    async fn definitions(&mut self, count: usize) -> Result<Vec<Bytes>, LinkError> {
+        let mut definitions = Vec::new();
+        for _ in 0..count {
+            definitions.push(self.payload().await?);
+        }
+        if count > 0 && !self.capabilities.has(Capabilities::DEPRECATE_EOF) {
+            self.payload().await?;
+        }
+        Ok(definitions)
+    }
+
+    fn parse_columns(&self, payloads: &[Bytes]) -> Result<Vec<ColumnDefinition>, LinkError> {
+        Ok(payloads
+            .iter()
+            .map(|p| ColumnDefinition::parse(p, self.capabilities))
+            .collect::<Result<_, _>>()?)
+    }
+}
+
+/// A payload of command `command` with `body`.
+pub fn command_payload(command: u8, body: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(1 + body.len());
+    out.put_u8(command);
+    out.put_slice(body);
+    out.freeze()
+}

@@ -1,0 +1,515 @@
+//! Runs a stream plan: rows of the store go through a spool to the executor and on to the client,
+//! in order, with predicted cells put in and rows that fail a prediction dropped.
+//!
+//! Three futures of one task: the *filler* reads the store as fast as it sends, whatever the
+//! model's speed; the *drainer* predicts and writes; the *watcher* notices that the client has
+//! gone. The store is always read to the end of its answer, so that the session stays usable.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
+use predictsql_executor::{Input, PredictError};
+use predictsql_optimizer::schedule::Schedule;
+use predictsql_optimizer::stream::{Cell, Conjunct};
+use tokio::io::{AsyncReadExt, ReadHalf, WriteHalf};
+use tokio_util::sync::CancellationToken;
+
+use super::diagnostics::{Diagnostics, UNREADABLE_INPUT};
+use super::result::write_head;
+use super::rows::{Codec, RowCodec, put_row};
+use super::select::Ready;
+use super::spool::{OpenBlock, Rows, Spool};
+use super::store_link::{LinkError, Next, Protocol, ResultEnd, StoreLink};
+use super::verdict::{Judge, PendingRow};
+use super::{LaneContext, Turn};
+use crate::error::SqlError;
+use crate::relay::SessionEnd;
+use crate::wire::{ColumnDefinition, PacketWriter, StatusFlags, Stream, encode_result_end};
+
+/// Bytes of pipelined commands that are kept while a statement runs; a client that sends more is
+/// no longer watched.
+const READ_AHEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// Runs the statement and writes its whole answer.
+pub async fn run(
+    turn: &mut Turn<'_>,
+    context: &Arc<LaneContext>,
+    mut ready: Ready<'_, '_>,
+) -> Result<Diagnostics, LinkError> {
+    let started = Instant::now();
+    let protocol = ready.protocol.clone();
+    let (columns, id) = turn.store.start(&ready.pushdown.text, &protocol).await?;
+    let codec = match protocol {
+        Protocol::Text => Codec::Text,
+        Protocol::Binary(_) => Codec::Binary,
+    };
+    let visible = ready.described.len();
+    let shape = match visible_columns(&mut ready, &columns) {
+        Ok(shape) => shape,
+        Err(error) => {
+            drain(&mut turn.store).await?;
+            close(&mut turn.store, id).await?;
+            return Err(error.into());
+        }
+    };
+    write_head(&mut turn.out, turn.capabilities, &shape, *turn.status);
+    let input_is_bytes = bytes_inputs(&ready, &columns);
+    let judge = Judge::new(&ready, codec, visible, input_is_bytes);
+    let spool = Spool::new(context.spool.clone());
+    let cancel = CancellationToken::new();
+    let mut drainer = Drainer {
+        context,
+        ready: &ready,
+        judge: &judge,
+        codec: RowCodec::new(codec, &columns),
+        spool: &spool,
+        cancel: &cancel,
+        diagnostics: uncovered_classes(&ready),
+        skipped: 0,
+        sent: 0,
+        inferred: 0,
+    };
+    let drained = {
+        let (mut reader, mut writer) = tokio::io::split(&mut *turn.client);
+        let work = async {
+            let drain = async {
+                let drained = drainer.run(&mut turn.out, &mut writer).await;
+                spool.close();
+                cancel.cancel();
+                drained
+            };
+            let ((), drained) = tokio::join!(fill(&mut turn.store, &spool), drain);
+            drained
+        };
+        tokio::select! {
+            biased;
+            drained = work => drained,
+            end = watch(&mut reader, turn.read_ahead) => Err(LinkError::End(end)),
+            () = turn.stop.cancelled() => Err(LinkError::End(SessionEnd::Stopped)),
+        }
+    };
+    cancel.cancel();
+    let (mut diagnostics, sent, inferred) = (drainer.diagnostics, drainer.sent, drainer.inferred);
+    if let Err(LinkError::End(end)) = drained {
+        return Err(LinkError::End(end));
+    }
+    // A refusal of the store in mid-result comes before what the lane has to say.
+    let end = spool
+        .take_end()
+        .unwrap_or(Err(LinkError::End(SessionEnd::StoreClosed)));
+    if !matches!(end, Err(LinkError::End(_))) {
+        close(&mut turn.store, id).await?;
+    }
+    let end = end?;
+    drained?;
+    if end.warnings > 0 {
+        store_warnings(turn, &mut diagnostics).await?;
+    }
+    let state = end.status
+        & !(StatusFlags::SERVER_MORE_RESULTS_EXISTS | StatusFlags::SERVER_STATUS_LAST_ROW_SENT);
+    *turn.status = state;
+    turn.out.write(&encode_result_end(
+        turn.capabilities,
+        state,
+        diagnostics.count(),
+    ));
+    tracing::debug!(
+        models = ?ready.models().map(|m| m.name.as_str()).collect::<Vec<_>>(),
+        rows = sent,
+        images = inferred,
+        seconds = started.elapsed().as_secs_f64(),
+        "predict statement"
+    );
+    Ok(diagnostics)
+}
+
+/// The columns that the client is told: those of the running statement, and for predicted ones
+/// the described.
+fn visible_columns(
+    ready: &mut Ready<'_, '_>,
+    running: &[ColumnDefinition],
+) -> Result<Vec<ColumnDefinition>, SqlError> {
+    if running.len() != ready.described.len() + ready.pushdown.hidden {
+        return Err(SqlError::other(
+            "the table changed between describing and running the statement; try again",
+        ));
+    }
+    let columns = running
+        .iter()
+        .zip(&ready.described)
+        .zip(&ready.cell_of_column);
+    Ok(columns
+        .map(|((running, described), cell)| {
+            if cell.is_some() { described } else { running }.clone()
+        })
+        .collect())
+}
+
+fn bytes_inputs(ready: &Ready<'_, '_>, columns: &[ColumnDefinition]) -> Vec<bool> {
+    const BINARY: u16 = 63;
+    let hidden = columns.get(ready.described.len()..).unwrap_or_default();
+    let running = |input: usize| {
+        let column = ready.pushdown.inputs.get(input).copied().flatten()?;
+        hidden.get(column).map(|c| c.charset == BINARY)
+    };
+    ready
+        .input_is_bytes
+        .iter()
+        .enumerate()
+        .map(|(i, described)| described.or_else(|| running(i)).unwrap_or(false))
+        .collect()
+}
+
+/// A class that the model which runs does not cover has no score: said once a statement.
+fn uncovered_classes(ready: &Ready<'_, '_>) -> Diagnostics {
+    let mut diagnostics = Diagnostics::default();
+    let cells = ready.select.cells().filter_map(|c| match c {
+        Cell::Score(p, class) => Some((p, class)),
+        _ => None,
+    });
+    let conjuncts = ready.select.conjuncts().filter_map(|c| match c {
+        Conjunct::Score(p, class, _) => Some((*p, *class)),
+        _ => None,
+    });
+    let mut asked: Vec<(usize, usize)> = cells.chain(conjuncts).collect();
+    asked.sort_unstable();
+    asked.dedup();
+    for (prediction, class) in asked {
+        let (Some(p), Some(r)) = (
+            ready.select.predictions().get(prediction),
+            ready.predictions.get(prediction),
+        ) else {
+            continue;
+        };
+        if r.decision.label_of_class(class).is_none() {
+            let name = p.task.classes.get(class).map_or("", String::as_str);
+            diagnostics.warn(UNREADABLE_INPUT, || {
+                format!(
+                    "Model '{}' does not cover class '{name}': its score is NULL",
+                    r.decision.model.name
+                )
+            });
+        }
+    }
+    diagnostics
+}
+
+/// Reads the store's answer to its end into the spool.
+async fn fill(store: &mut StoreLink<'_>, spool: &Spool) {
+    let mut block = OpenBlock::default();
+    let mut failed: Option<SqlError> = None;
+    let end = loop {
+        match store.next().await {
+            Ok(Next::Row(row)) if failed.is_none() => {
+                block.push(&row);
+                if (block.is_full() || store.would_wait())
+                    && let Err(error) = spool.write(&mut block).await
+                {
+                    failed = Some(error);
+                    block = OpenBlock::default();
+                }
+            }
+            Ok(Next::Row(_)) => {} // read on, so that the session stays usable
+            Ok(Next::End(end)) => break Ok(end),
+            Err(error) => break Err(error),
+        }
+    };
+    if failed.is_none()
+        && !block.is_empty()
+        && let Err(error) = spool.write(&mut block).await
+    {
+        failed = Some(error);
+    }
+    spool.finish(match (end, failed) {
+        (Ok(_), Some(error)) => Err(LinkError::Sql(error)),
+        (end, _) => end,
+    });
+}
+
+/// Reads the rest of an answer that nobody wants.
+async fn drain(store: &mut StoreLink<'_>) -> Result<ResultEnd, LinkError> {
+    loop {
+        if let Next::End(end) = store.next().await? {
+            return Ok(end);
+        }
+    }
+}
+
+async fn close(store: &mut StoreLink<'_>, id: Option<u32>) -> Result<(), LinkError> {
+    match id {
+        Some(id) => store.close(id).await,
+        None => Ok(()),
+    }
+}
+
+/// Ends when the client has gone; keeps what it sends meanwhile.
+async fn watch(reader: &mut ReadHalf<&mut Stream>, read_ahead: &mut bytes::BytesMut) -> SessionEnd {
+    loop {
+        if read_ahead.len() >= READ_AHEAD_BYTES_MAX {
+            return std::future::pending().await;
+        }
+        match reader.read_buf(read_ahead).await {
+            Ok(0) => return SessionEnd::ClientClosed,
+            Ok(_) => {}
+            Err(error) => return SessionEnd::client(error),
+        }
+    }
+}
+
+async fn store_warnings(
+    turn: &mut Turn<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Result<(), LinkError> {
+    let answer = turn.store.ask_text("SHOW WARNINGS").await?;
+    for row in 0..answer.rows.len() {
+        let (level, code, message) = (
+            answer.text(row, 0)?,
+            answer.text(row, 1)?,
+            answer.text(row, 2)?,
+        );
+        let code = code.and_then(|c| c.parse().ok()).unwrap_or(0);
+        diagnostics.add(
+            &level.unwrap_or_default(),
+            code,
+            message.unwrap_or_default(),
+        );
+    }
+    Ok(())
+}
+
+/// Takes rows off the spool in pieces.
+struct Pieces<'p> {
+    spool: &'p Spool,
+    codec: &'p RowCodec,
+    predictions: usize,
+    block: Option<Rows>,
+}
+
+impl<'p> Pieces<'p> {
+    /// Up to `rows` rows that are here, at least one; `None` at the end. By value, so that a
+    /// caller can wait for it beside other things and lose nothing.
+    async fn next(
+        mut self,
+        rows: usize,
+    ) -> Result<(Pieces<'p>, Option<Vec<PendingRow>>), LinkError> {
+        let mut piece = Vec::with_capacity(rows);
+        loop {
+            if self.block.is_none() {
+                self.block = self.spool.read().await?;
+            }
+            let Some(block) = &mut self.block else {
+                return Ok((self, None));
+            };
+            while piece.len() < rows
+                && let Some(row) = block.next()?
+            {
+                piece.push(PendingRow::new(row, self.codec, self.predictions)?);
+            }
+            if piece.len() < rows {
+                self.block = None;
+            }
+            if !piece.is_empty() {
+                return Ok((self, Some(piece)));
+            }
+        }
+    }
+}
+
+struct Drainer<'d, 's, 'a> {
+    context: &'d LaneContext,
+    ready: &'d Ready<'s, 'a>,
+    judge: &'d Judge<'d, 's, 'a>,
+    codec: RowCodec,
+    spool: &'d Spool,
+    cancel: &'d CancellationToken,
+    diagnostics: Diagnostics,
+    skipped: u64,
+    sent: u64,
+    inferred: u64,
+}
+
+impl<'d> Drainer<'d, '_, '_> {
+    /// Predicts and writes rows until there are no more or LIMIT is reached.
+    async fn run(
+        &mut self,
+        out: &mut PacketWriter,
+        client: &mut WriteHalf<&mut Stream>,
+    ) -> Result<(), LinkError> {
+        let (executor, wanted) = (
+            &self.context.executor,
+            self.ready.rows_max.saturating_add(self.ready.offset),
+        );
+        let limited = (self.ready.filtered && wanted != u64::MAX).then_some(wanted);
+        let schedule = Schedule::new(executor.chunk_inputs(), executor.threads(), limited);
+        let order = self.judge.order();
+        let codec = self.codec.clone();
+        let pieces = Pieces {
+            spool: self.spool,
+            codec: &codec,
+            predictions: self.ready.predictions.len(),
+            block: None,
+        };
+        let mut piece_number = 0;
+        let mut under_way = FuturesOrdered::new();
+        let mut coming = Some(Box::pin(pieces.next(schedule.chunk_rows(0))));
+        loop {
+            let room = under_way.len() < schedule.chunks_in_flight;
+            tokio::select! {
+                biased;
+                Some(done) = under_way.next(), if !under_way.is_empty() => {
+                    if self.send(done?, out)? {
+                        return flush(out, client).await;
+                    }
+                    flush(out, client).await?;
+                }
+                taken = wait(&mut coming), if room && coming.is_some() => {
+                    let (pieces, piece) = taken?;
+                    coming = None;
+                    if let Some(piece) = piece {
+                        under_way.push_back(predict(self.context, self.ready, self.judge, &order, piece, self.cancel));
+                        piece_number += 1;
+                        coming = Some(Box::pin(pieces.next(schedule.chunk_rows(piece_number))));
+                    }
+                }
+                else => return flush(out, client).await,
+            }
+        }
+    }
+
+    /// Writes the rows of a piece that pass; true once LIMIT is reached.
+    fn send(&mut self, piece: Predicted, out: &mut PacketWriter) -> Result<bool, LinkError> {
+        self.inferred += piece.inferred;
+        for row in &piece.rows {
+            self.warn(row)?;
+            if !row.passes {
+                continue;
+            }
+            if self.skipped < self.ready.offset {
+                self.skipped += 1;
+                continue;
+            }
+            if self.sent >= self.ready.rows_max {
+                return Ok(true);
+            }
+            self.write(row, out);
+            self.sent += 1;
+        }
+        Ok(self.sent >= self.ready.rows_max)
+    }
+
+    fn write(&self, row: &PendingRow, out: &mut PacketWriter) {
+        // Scores are written into a scratch of their own, one a predicted column.
+        let mut scratches = vec![Vec::new(); self.ready.cell_of_column.len()];
+        let cells: Vec<Option<&[u8]>> = self
+            .ready
+            .cell_of_column
+            .iter()
+            .zip(&mut scratches)
+            .enumerate()
+            .map(|(column, (cell, scratch))| match cell {
+                Some(cell) => self.judge.cell(row, *cell, scratch),
+                None => row.cell(column),
+            })
+            .collect();
+        out.write_with(|buffer| put_row(buffer, self.codec.codec(), cells.into_iter()));
+    }
+
+    fn warn(&mut self, row: &PendingRow) -> Result<(), LinkError> {
+        for (prediction, answered) in row.answers.iter().enumerate() {
+            let Some(reason) = &answered.unreadable else {
+                continue;
+            };
+            let message = || format!("Image {} {reason}", self.judge.input_name(row, prediction));
+            if self.ready.fail_on_error {
+                return Err(SqlError::new(UNREADABLE_INPUT, "HY000", message()).into());
+            }
+            self.diagnostics.warn(UNREADABLE_INPUT, || {
+                format!("{}: its prediction is NULL", message())
+            });
+        }
+        Ok(())
+    }
+}
+
+async fn flush(
+    out: &mut PacketWriter,
+    client: &mut WriteHalf<&mut Stream>,
+) -> Result<(), LinkError> {
+    out.flush(client)
+        .await
+        .map_err(|e| LinkError::End(SessionEnd::client(e)))
+}
+
+/// Waits for what is coming; for ever where nothing is.
+async fn wait<F: Future + Unpin>(coming: &mut Option<F>) -> F::Output {
+    match coming {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A piece whose rows have been judged.
+struct Predicted {
+    rows: Vec<PendingRow>,
+    inferred: u64,
+}
+
+/// Makes the predictions that the rows of a piece need, and applies the conditions.
+async fn predict(
+    context: &LaneContext,
+    ready: &Ready<'_, '_>,
+    judge: &Judge<'_, '_, '_>,
+    order: &[usize],
+    mut rows: Vec<PendingRow>,
+    cancel: &CancellationToken,
+) -> Result<Predicted, LinkError> {
+    let mut inferred = 0;
+    // Predictions that need no inference decide first.
+    for prediction in (0..ready.predictions.len()).filter(|p| !order.contains(p)) {
+        for row in &mut rows {
+            judge.apply(row, prediction)?;
+        }
+    }
+    for &prediction in order {
+        let Some(model) = ready.predictions.get(prediction).map(|p| &p.model) else {
+            continue;
+        };
+        let mut places = Vec::new();
+        let mut inputs: Vec<Input> = Vec::new();
+        for (place, row) in rows.iter().enumerate() {
+            if let Some(input) = judge.input(row, prediction)? {
+                places.push(place);
+                inputs.push(input);
+            }
+        }
+        if !inputs.is_empty() {
+            inferred += inputs.len() as u64;
+            let outcomes = context
+                .executor
+                .predict(model, inputs, cancel)
+                .await
+                .map_err(execution_error)?;
+            for (place, outcome) in places.into_iter().zip(outcomes) {
+                if let Some(row) = rows.get_mut(place) {
+                    judge.answer(row, prediction, outcome);
+                }
+            }
+        }
+        for row in &mut rows {
+            judge.apply(row, prediction)?;
+        }
+    }
+    Ok(Predicted { rows, inferred })
+}
+
+fn execution_error(error: PredictError) -> LinkError {
+    match error {
+        PredictError::Cancelled => {
+            SqlError::new(1317, "70100", "Query execution was interrupted").into()
+        }
+        PredictError::Stopped => SqlError::new(1053, "08S01", "Server shutdown in progress").into(),
+        other => SqlError::other(other.to_string()).into(),
+    }
+}
