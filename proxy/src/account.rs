@@ -4,122 +4,29 @@
 //! a connection is bound to the one that opened it. Work is handed over and awaited; a caller
 //! that goes away does not interrupt it.
 
+mod address;
+mod error;
+
 use std::fmt;
 use std::future::Future;
-use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use mysql_async::{Conn, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts};
+use mysql_async::{Conn, Opts, Pool, PoolConstraints, PoolOpts};
 use predictsql_catalog::Snapshot;
 use predictsql_catalog::store::{self, SchemaName, StoreError};
-use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use crate::error::SqlError;
+pub use address::{AddressError, StoreAddress};
+pub use error::AccountError;
 
 /// Longest wait for the account's connections to end, in seconds.
 const CLOSE_SECONDS_MAX: u64 = 2;
 
 /// Age at which an idle connection of the account is closed, in seconds.
 const IDLE_SECONDS_MAX: u64 = 60;
-
-/// Where the store listens: `mysql://HOST:PORT` or `unix:/path.sock`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StoreAddress {
-    /// A host name or address, and a port.
-    Tcp {
-        /// Name or address, without brackets.
-        host: String,
-        /// TCP port.
-        port: u16,
-    },
-    /// A socket of this machine.
-    Unix(PathBuf),
-}
-
-impl StoreAddress {
-    /// Whether the store's host is this machine.
-    pub fn is_local(&self) -> bool {
-        match self {
-            Self::Unix(_) => true,
-            Self::Tcp { host, .. } => {
-                host == "localhost"
-                    || host
-                        .parse::<std::net::IpAddr>()
-                        .is_ok_and(|address| address.is_loopback())
-            }
-        }
-    }
-
-    /// Connection options for `user` with no database chosen.
-    pub fn opts(&self, user: &str, password: Option<&str>) -> OptsBuilder {
-        let builder = OptsBuilder::default()
-            .user(Some(user))
-            .pass(password)
-            .prefer_socket(false)
-            .tcp_nodelay(true);
-        match self {
-            Self::Tcp { host, port } => builder.ip_or_hostname(host.as_str()).tcp_port(*port),
-            Self::Unix(path) => builder.socket(Some(path.to_string_lossy())),
-        }
-    }
-}
-
-impl fmt::Display for StoreAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "mysql://[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "mysql://{host}:{port}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
-/// The text is neither `mysql://HOST[:PORT]` nor `unix:/PATH`.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("'{0}' is not a store's address: mysql://HOST:PORT or unix:/PATH is expected")]
-pub struct AddressError(String);
-
-impl FromStr for StoreAddress {
-    type Err = AddressError;
-
-    fn from_str(text: &str) -> Result<Self, AddressError> {
-        const PORT_DEFAULT: u16 = 3306;
-        let wrong = || AddressError(text.to_owned());
-        if let Some(path) = text.strip_prefix("unix:") {
-            let path = path.strip_prefix("//").unwrap_or(path);
-            let absolute = path.starts_with('/') && path.len() > 1;
-            return absolute.then(|| Self::Unix(path.into())).ok_or_else(wrong);
-        }
-        let rest = text.strip_prefix("mysql://").ok_or_else(wrong)?;
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
-        let (host, port) = match rest.strip_prefix('[') {
-            Some(rest) => {
-                let (host, after) = rest.split_once(']').ok_or_else(wrong)?;
-                (host, after.strip_prefix(':'))
-            }
-            None => match rest.split_once(':') {
-                Some((host, port)) => (host, Some(port)),
-                None => (rest, None),
-            },
-        };
-        let odd = |c: char| c.is_whitespace() || matches!(c, '@' | '/' | '?' | '#');
-        if host.is_empty() || host.contains(odd) {
-            return Err(wrong());
-        }
-        let port = port
-            .map_or(Ok(PORT_DEFAULT), str::parse)
-            .map_err(|_| wrong())?;
-        Ok(Self::Tcp {
-            host: host.to_owned(),
-            port,
-        })
-    }
-}
 
 /// How to reach the store as the service account.
 #[derive(Clone)]
@@ -183,80 +90,6 @@ impl fmt::Debug for AccountConfig {
     }
 }
 
-/// Why the service account could not do its work.
-#[derive(Debug, Error)]
-pub enum AccountError {
-    /// No service account is configured.
-    #[error("predict statements need a service account: run `predictsql init`")]
-    NotConfigured,
-    /// The store did not answer in time.
-    #[error("the store did not answer the service account within {0} ms")]
-    TimedOut(u64),
-    /// The account's runtime has been stopped, or its thread could not be started.
-    #[error("the service account is stopped")]
-    Stopped,
-    /// The store or the catalog in it refused.
-    #[error("{0}")]
-    Store(#[from] StoreError),
-}
-
-impl From<&AccountError> for SqlError {
-    /// Code by cause: 1105 not configured, stopped or not set up; 1205 timed out or locked; 1045
-    /// refused login; 2013 store unreachable; 1304 exists; 1305 unknown; 1451 in use; 1419 binary
-    /// log; anything else of the store's 1105, without its text.
-    fn from(error: &AccountError) -> Self {
-        let AccountError::Store(cause) = error else {
-            let code = if matches!(error, AccountError::TimedOut(_)) {
-                1205
-            } else {
-                1105
-            };
-            return Self::new(code, "HY000", error.to_string());
-        };
-        let (code, sqlstate) = match cause {
-            StoreError::Exists { .. }
-            | StoreError::OtherTask { .. }
-            | StoreError::ForeignStub { .. } => (1304, "42000"),
-            StoreError::Unknown { .. } => (1305, "42000"),
-            StoreError::InUse { .. } => (1451, "23000"),
-            StoreError::Locked | StoreError::TaskChanged(_) => (1205, "HY000"),
-            StoreError::BinaryLog => (1419, "HY000"),
-            StoreError::Sql(_) => return Self::from_store(cause),
-            _ => (1105, "HY000"),
-        };
-        Self::new(code, sqlstate, cause.to_string())
-    }
-}
-
-impl SqlError {
-    /// What a client may see of an error between the proxy and the store: the cause, not the
-    /// store's text, which names the service account and its statements.
-    fn from_store(cause: &StoreError) -> Self {
-        if cause.is_connection() {
-            return Self::new(2013, "HY000", "the service account cannot reach the store");
-        }
-        match cause.server_code() {
-            Some(1044 | 1045 | 1142 | 1227 | 1370 | 1698) => Self::other(
-                "the store refused the service account: check its password, and run \
-                 `predictsql init` for its grants",
-            ),
-            Some(1290 | 1792 | 1836) => Self::new(
-                1290,
-                "HY000",
-                "the store is read-only: the catalog cannot be changed",
-            ),
-            Some(code) => Self::other(format!("the catalog's store failed with error {code}")),
-            None => Self::other("the catalog's store could not be used"),
-        }
-    }
-}
-
-impl From<AccountError> for SqlError {
-    fn from(error: AccountError) -> Self {
-        Self::from(&error)
-    }
-}
-
 /// What the catalog was when last looked at.
 struct Cached {
     snapshot: Arc<Snapshot>,
@@ -286,6 +119,13 @@ impl Drop for Account {
 /// The proxy's own access to the store. Cheap to clone; connects when first used.
 #[derive(Clone)]
 pub struct ServiceAccount(Option<Arc<Account>>);
+
+impl fmt::Debug for ServiceAccount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let config = self.0.as_ref().map(|account| &account.config);
+        f.debug_tuple("ServiceAccount").field(&config).finish()
+    }
+}
 
 impl ServiceAccount {
     /// No account: every use is [`AccountError::NotConfigured`].
@@ -449,29 +289,7 @@ impl Account {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    #[test]
-    fn addresses_are_read_and_written_back() {
-        for (text, back) in [
-            ("mysql://db.example:3307", "mysql://db.example:3307"),
-            ("mysql://db", "mysql://db:3306"),
-            ("mysql://[::1]:3306/", "mysql://[::1]:3306"),
-            ("unix:/run/m.sock", "unix:/run/m.sock"),
-            ("unix:///run/m.sock", "unix:/run/m.sock"),
-        ] {
-            assert_eq!(text.parse::<StoreAddress>().unwrap().to_string(), back);
-        }
-        for bad in [
-            "db:3306",
-            "mysql://",
-            "mysql://u:p@h:1",
-            "mysql://h:x",
-            "unix:",
-            "unix:a",
-        ] {
-            assert!(bad.parse::<StoreAddress>().is_err(), "{bad}");
-        }
-    }
+    use crate::error::SqlError;
 
     #[tokio::test]
     async fn without_an_account_the_error_says_what_to_run() {

@@ -1,0 +1,80 @@
+//! Why the service account could not do its work, and what of it a client is told.
+
+use predictsql_catalog::store::StoreError;
+use thiserror::Error;
+
+use crate::error::SqlError;
+
+/// Why the service account could not do its work.
+#[derive(Debug, Error)]
+pub enum AccountError {
+    /// No service account is configured.
+    #[error("predict statements need a service account: run `predictsql init`")]
+    NotConfigured,
+    /// The store did not answer in time.
+    #[error("the store did not answer the service account within {0} ms")]
+    TimedOut(u64),
+    /// The account's runtime has been stopped, or its thread could not be started.
+    #[error("the service account is stopped")]
+    Stopped,
+    /// The store or the catalog in it refused.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+}
+
+impl From<&AccountError> for SqlError {
+    /// Code by cause: 1105 not configured, stopped or not set up; 1205 timed out or locked; 1045
+    /// refused login; 2013 store unreachable; 1304 exists; 1305 unknown; 1451 in use; 1419 binary
+    /// log; anything else of the store's 1105, without its text.
+    fn from(error: &AccountError) -> Self {
+        let AccountError::Store(cause) = error else {
+            let code = if matches!(error, AccountError::TimedOut(_)) {
+                1205
+            } else {
+                1105
+            };
+            return Self::new(code, "HY000", error.to_string());
+        };
+        let (code, sqlstate) = match cause {
+            StoreError::Exists { .. }
+            | StoreError::OtherTask { .. }
+            | StoreError::ForeignStub { .. } => (1304, "42000"),
+            StoreError::Unknown { .. } => (1305, "42000"),
+            StoreError::InUse { .. } => (1451, "23000"),
+            StoreError::Locked | StoreError::TaskChanged(_) => (1205, "HY000"),
+            StoreError::BinaryLog => (1419, "HY000"),
+            StoreError::Sql(_) => return Self::from_store(cause),
+            _ => (1105, "HY000"),
+        };
+        Self::new(code, sqlstate, cause.to_string())
+    }
+}
+
+impl SqlError {
+    /// What a client may see of an error between the proxy and the store: the cause, not the
+    /// store's text, which names the service account and its statements.
+    fn from_store(cause: &StoreError) -> Self {
+        if cause.is_connection() {
+            return Self::new(2013, "HY000", "the service account cannot reach the store");
+        }
+        match cause.server_code() {
+            Some(1044 | 1045 | 1142 | 1227 | 1370 | 1698) => Self::other(
+                "the store refused the service account: check its password, and run \
+                 `predictsql init` for its grants",
+            ),
+            Some(1290 | 1792 | 1836) => Self::new(
+                1290,
+                "HY000",
+                "the store is read-only: the catalog cannot be changed",
+            ),
+            Some(code) => Self::other(format!("the catalog's store failed with error {code}")),
+            None => Self::other("the catalog's store could not be used"),
+        }
+    }
+}
+
+impl From<AccountError> for SqlError {
+    fn from(error: AccountError) -> Self {
+        Self::from(&error)
+    }
+}

@@ -1,0 +1,109 @@
+//! SHOW statements as plain SELECTs over the catalog's tables.
+
+use predictsql_catalog::Snapshot;
+use predictsql_catalog::store::SchemaName;
+use predictsql_optimizer::ddl::{CatalogStatement, ShowFilter};
+
+use super::with_version;
+use crate::error::SqlError;
+
+/// The SELECT that answers a SHOW on the user's own session, with the user's own rights. `None`
+/// for statements that change the catalog.
+pub fn as_select(statement: &CatalogStatement, schema: &SchemaName) -> Option<String> {
+    match statement {
+        CatalogStatement::ShowTasks { filter } => Some(show_tasks(filter.as_ref(), schema)),
+        CatalogStatement::ShowModels { task, filter } => {
+            Some(show_models(task.as_deref(), filter.as_ref(), schema))
+        }
+        CatalogStatement::ShowCreateTask { name } => Some(format!(
+            "SELECT `name` AS `Task`, `definition` AS `Create Task` FROM `{schema}`.`tasks` \
+             WHERE `state` = 'ready' AND `name` = {}",
+            literal(&name.to_ascii_lowercase())
+        )),
+        CatalogStatement::ShowCreateModel { name, version } => Some(format!(
+            "SELECT `name` AS `Model`, `version` AS `Version`, `definition` AS `Create Model` \
+             FROM `{schema}`.`models` WHERE `state` = 'ready' AND `name` = {}{} \
+             ORDER BY `id` DESC LIMIT 1",
+            literal(&name.to_ascii_lowercase()),
+            version.as_ref().map_or(String::new(), |v| format!(
+                " AND `version` = {}",
+                literal(v)
+            ))
+        )),
+        CatalogStatement::CreateTask(_)
+        | CatalogStatement::CreateModel(_)
+        | CatalogStatement::DropTask { .. }
+        | CatalogStatement::DropModel { .. } => None,
+    }
+}
+
+/// Refuses a SHOW that names a task or model which does not exist: its SELECT would be empty.
+pub fn check_show(statement: &CatalogStatement, catalog: &Snapshot) -> Result<(), SqlError> {
+    let (kind, name, known) = match statement {
+        CatalogStatement::ShowCreateTask { name }
+        | CatalogStatement::ShowModels {
+            task: Some(name), ..
+        } => ("Task", name.clone(), catalog.task(name).is_some()),
+        CatalogStatement::ShowCreateModel { name, version } => {
+            let known = catalog.model(name, version.as_deref()).is_some();
+            ("Model", with_version(name, version.as_deref()), known)
+        }
+        _ => return Ok(()),
+    };
+    if known {
+        Ok(())
+    } else {
+        Err(SqlError::unknown(kind, &name))
+    }
+}
+
+fn show_tasks(filter: Option<&ShowFilter>, schema: &SchemaName) -> String {
+    format!(
+        "SELECT * FROM (SELECT t.`name` AS `Task`, t.`kind` AS `Kind`, t.`input` AS `Input`, \
+         (SELECT GROUP_CONCAT(c.`class` ORDER BY c.`position` SEPARATOR ', ') \
+         FROM `{schema}`.`classes` c WHERE c.`task` = t.`name`) AS `Classes`, \
+         (SELECT COUNT(*) FROM `{schema}`.`models` m \
+         WHERE m.`task` = t.`name` AND m.`state` = 'ready') AS `Models`, \
+         t.`created_at` AS `Created`, t.`created_by` AS `Created_by` \
+         FROM `{schema}`.`tasks` t WHERE t.`state` = 'ready') AS `tasks`{} ORDER BY `Task`",
+        condition(filter, "Task")
+    )
+}
+
+fn show_models(task: Option<&str>, filter: Option<&ShowFilter>, schema: &SchemaName) -> String {
+    let of_task = task.map_or(String::new(), |task| {
+        format!(" AND m.`task` = {}", literal(&task.to_ascii_lowercase()))
+    });
+    format!(
+        "SELECT * FROM (SELECT m.`name` AS `Model`, m.`version` AS `Version`, m.`task` AS `Task`, \
+         m.`covers` AS `Covers`, m.`accuracy` AS `Accuracy`, \
+         m.`seconds_per_image` AS `Seconds_per_image`, m.`state` AS `State`, m.`uri` AS `Uri`, \
+         m.`sha256` AS `Sha256`, m.`bytes` AS `Bytes`, m.`created_at` AS `Created`, \
+         m.`created_by` AS `Created_by` FROM `{schema}`.`models` m \
+         WHERE m.`state` = 'ready'{of_task}) AS `models`{} ORDER BY `Model`, `Created`, `Version`",
+        condition(filter, "Model")
+    )
+}
+
+fn condition(filter: Option<&ShowFilter>, name_column: &str) -> String {
+    match filter {
+        None => String::new(),
+        Some(ShowFilter::Like(pattern)) => {
+            format!(
+                " WHERE `{name_column}` LIKE {}",
+                literal(&pattern.to_lowercase())
+            )
+        }
+        // The user's own words on the user's own session; a line break ends a comment in them.
+        Some(ShowFilter::Where(expression)) => format!(" WHERE ({expression}\n)"),
+    }
+}
+
+/// A string literal that means the same under any `sql_mode` and character set of the session.
+fn literal(text: &str) -> String {
+    if text.is_empty() {
+        return "''".to_owned();
+    }
+    let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+    format!("CONVERT(x'{hex}' USING utf8mb4)")
+}
