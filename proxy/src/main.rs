@@ -1,5 +1,6 @@
 //! The `predictsql` binary.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -36,7 +37,9 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     log_to_stderr();
     let done: Result<ExitCode, Box<dyn std::error::Error>> = match cli.command {
-        Command::Serve(args) => serve::run(&args).map(|()| ExitCode::SUCCESS).map_err(Into::into),
+        Command::Serve(args) => serve::run(&args)
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(Into::into),
         Command::Init(args) => run_init(&args).map(|()| ExitCode::SUCCESS),
         Command::Demo(args) => demo::run(&args).map_err(Into::into),
     };
@@ -60,6 +63,7 @@ fn log_to_stderr() {
     let filter = EnvFilter::try_from_env("PREDICTSQL_LOG").unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
 }

@@ -1,1 +1,343 @@
-//! Tests of the session.
+//! Tests of the session, between a scripted client and a scripted store.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::relay::{Handled, Route};
+use crate::wire::{Capabilities, PacketReader, encode_ok};
+use proptest::prelude::*;
+use tokio::io::AsyncReadExt;
+use tokio::net::UnixStream;
+use tokio::task::JoinHandle;
+
+/// Takes commands that have a `!`, asks the store, and answers with the store's answer twice over.
+struct TestLane;
+
+impl Router for TestLane {
+    fn route(&mut self, _command: u8, body: &[u8]) -> Route {
+        if body.contains(&b'!') {
+            Route::Lane
+        } else {
+            Route::Forward
+        }
+    }
+
+    async fn handle(&mut self, takeover: Takeover<'_>) -> Result<Handled, SessionEnd> {
+        if takeover.command.ends_with(b"forward!") {
+            return Ok(Handled::Forward(Bytes::from_static(b"\x03in its place")));
+        }
+        let mut to_store = PacketWriter::new(0);
+        to_store.write(b"\x03from the lane");
+        to_store
+            .flush(takeover.store)
+            .await
+            .map_err(SessionEnd::store)?;
+        let mut from_store = PacketReader::new(1000);
+        let answer = from_store
+            .read(takeover.store)
+            .await
+            .map_err(SessionEnd::store)?;
+        assert!(!from_store.has_buffered(), "the store was not idle");
+        let mut to_client = PacketWriter::new(takeover.seq.wrapping_add(1));
+        to_client.write(&answer);
+        *takeover.status = StatusFlags::SERVER_STATUS_IN_TRANS;
+        to_client
+            .flush(takeover.client)
+            .await
+            .map_err(SessionEnd::client)?;
+        Ok(Handled::Answered)
+    }
+}
+
+struct Ends {
+    client: UnixStream,
+    store: UnixStream,
+    from_client: PacketReader,
+    from_store: PacketReader,
+    session: JoinHandle<SessionEnd>,
+    config: SessionConfig,
+}
+
+fn start(capabilities: Capabilities) -> Ends {
+    let (client, client_leg) = UnixStream::pair().unwrap();
+    let (store, store_leg) = UnixStream::pair().unwrap();
+    let facts = SessionFacts {
+        capabilities,
+        connection_id: 1,
+        server_version: String::new(),
+        charset: 45,
+        user: Bytes::new(),
+        database: None,
+        status: StatusFlags::SERVER_STATUS_AUTOCOMMIT,
+    };
+    let config = SessionConfig {
+        store: StoreAddress::Unix("/nowhere".into()),
+        connect_timeout: Duration::from_secs(1),
+        inspect_bytes_max: 1000,
+        drain: CancellationToken::new(),
+        stop: CancellationToken::new(),
+    };
+    let shared = config.clone();
+    let session = tokio::spawn(async move {
+        let (client, store) = (Stream::Unix(client_leg), Stream::Unix(store_leg));
+        let mut session = Session::new(client, store, &facts, TestLane, 1000);
+        let end = session.run(ReadAhead::default(), &shared).await;
+        let _ = session.farewell(&end).await;
+        end
+    });
+    Ends {
+        client,
+        store,
+        from_client: PacketReader::new(1 << 20),
+        from_store: PacketReader::new(1 << 20),
+        session,
+        config,
+    }
+}
+
+impl Ends {
+    async fn send(&mut self, payloads: &[&[u8]]) {
+        self.client.write_all(&packets(0, payloads)).await.unwrap();
+    }
+
+    async fn answer(&mut self, seq: u8, payload: &[u8]) {
+        self.store
+            .write_all(&packets(seq, &[payload]))
+            .await
+            .unwrap();
+    }
+
+    async fn at_store(&mut self) -> Bytes {
+        self.from_client.read(&mut self.store).await.unwrap()
+    }
+
+    async fn at_client(&mut self) -> Bytes {
+        self.from_store.read(&mut self.client).await.unwrap()
+    }
+}
+
+fn packets(seq: u8, payloads: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for payload in payloads {
+        let mut writer = PacketWriter::new(seq);
+        writer.write(payload);
+        bytes.extend_from_slice(&writer.into_bytes());
+    }
+    bytes
+}
+
+fn ok() -> Bytes {
+    encode_ok(0, 0, StatusFlags::SERVER_STATUS_AUTOCOMMIT, 0, b"")
+}
+
+fn ok_with(info: &[u8]) -> Bytes {
+    encode_ok(0, 0, StatusFlags::SERVER_STATUS_AUTOCOMMIT, 0, info)
+}
+
+const CAPABILITIES: Capabilities = Capabilities::DEPRECATE_EOF;
+
+#[tokio::test]
+async fn the_lane_waits_for_answers_that_are_owed() {
+    let mut ends = start(CAPABILITIES);
+    ends.send(&[b"\x03first", b"\x03second!", b"\x03third"])
+        .await;
+    assert_eq!(&ends.at_store().await[..], b"\x03first");
+    ends.answer(1, &ok_with(b"one")).await;
+    assert_eq!(ends.at_client().await, ok_with(b"one"));
+    assert_eq!(&ends.at_store().await[..], b"\x03from the lane");
+    ends.answer(1, &ok_with(b"two")).await;
+    assert_eq!(ends.at_client().await, ok_with(b"two"));
+    assert_eq!(ends.from_store.last_seq(), 1);
+    assert_eq!(&ends.at_store().await[..], b"\x03third");
+    ends.answer(1, &ok()).await;
+    assert_eq!(ends.at_client().await, ok());
+}
+
+#[tokio::test]
+async fn a_command_handed_back_is_forwarded() {
+    let mut ends = start(CAPABILITIES);
+    ends.send(&[b"\x03forward!", b"\x03next!"]).await;
+    assert_eq!(&ends.at_store().await[..], b"\x03in its place");
+    ends.answer(1, &ok()).await;
+    assert_eq!(ends.at_client().await, ok());
+    assert_eq!(&ends.at_store().await[..], b"\x03from the lane");
+}
+
+#[tokio::test]
+async fn a_lost_store_is_told_to_a_client_that_waits() {
+    let mut ends = start(CAPABILITIES);
+    ends.send(&[b"\x03select"]).await;
+    ends.at_store().await;
+    drop(ends.store);
+    let error = ends.from_store.read(&mut ends.client).await.unwrap();
+    assert_eq!(ErrPacket::parse(&error).unwrap().code, 2013);
+    assert_eq!(ends.from_store.last_seq(), 1);
+    assert!(matches!(
+        ends.session.await.unwrap(),
+        SessionEnd::StoreClosed
+    ));
+}
+
+#[tokio::test]
+async fn nothing_is_said_inside_a_packet() {
+    let mut ends = start(CAPABILITIES);
+    ends.send(&[b"\x03select"]).await;
+    ends.at_store().await;
+    let answer = packets(1, &[&ok_with(b"cut")]);
+    ends.store
+        .write_all(&answer[..answer.len() - 2])
+        .await
+        .unwrap();
+    drop(ends.store);
+    let mut all = Vec::new();
+    ends.client.read_to_end(&mut all).await.unwrap();
+    assert_eq!(all, answer[..answer.len() - 2]);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_takes_the_store_leg_along() {
+    let mut ends = start(CAPABILITIES);
+    ends.send(&[b"\x03select"]).await;
+    ends.at_store().await;
+    drop(ends.client);
+    assert_eq!(ends.store.read(&mut [0; 10]).await.unwrap(), 0);
+    assert!(matches!(
+        ends.session.await.unwrap(),
+        SessionEnd::ClientClosed
+    ));
+}
+
+#[tokio::test]
+async fn a_file_that_the_client_did_not_offer_is_not_asked_for() {
+    let mut ends = start(CAPABILITIES);
+    ends.send(&[b"\x03select"]).await;
+    ends.at_store().await;
+    ends.answer(1, b"\xfb/etc/passwd").await;
+    let error = ends.at_client().await;
+    assert_eq!(ErrPacket::parse(&error).unwrap().code, 2027);
+    assert!(matches!(
+        ends.session.await.unwrap(),
+        SessionEnd::Protocol(_)
+    ));
+}
+
+#[tokio::test]
+async fn a_lanes_command_turns_out_to_be_a_file() {
+    let mut ends = start(CAPABILITIES.or(Capabilities::LOCAL_FILES));
+    ends.send(&[b"\x03load"]).await;
+    ends.at_store().await;
+    // Sent before the request for the file has come: the store will read it as the file.
+    ends.send(&[b"\x03not a command!"]).await;
+    ends.answer(1, b"\xfbfile").await;
+    assert_eq!(&ends.at_client().await[..], b"\xfbfile");
+    assert_eq!(&ends.at_store().await[..], b"\x03not a command!");
+    ends.send(&[b""]).await;
+    assert_eq!(&ends.at_store().await[..], b"");
+    ends.answer(2, &ok()).await;
+    assert_eq!(ends.at_client().await, ok());
+    ends.send(&[b"\x03lane!"]).await;
+    assert_eq!(&ends.at_store().await[..], b"\x03from the lane");
+}
+
+#[tokio::test]
+async fn changing_user_is_no_time_for_commands() {
+    let mut ends = start(CAPABILITIES);
+    ends.send(&[b"\x11root\0\0\0", b"\x03lane!"]).await;
+    assert_eq!(ends.at_store().await[0], 0x11);
+    ends.answer(1, b"\xfeplugin\0nonce").await;
+    ends.at_client().await;
+    // After a switch the client's next packet is authentication data, whatever it looks like.
+    assert_eq!(&ends.at_store().await[..], b"\x03lane!");
+    ends.answer(3, &ok()).await;
+    assert_eq!(ends.at_client().await, ok());
+    ends.send(&[b"\x03lane!"]).await;
+    assert_eq!(&ends.at_store().await[..], b"\x03from the lane");
+}
+
+#[tokio::test]
+async fn draining_waits_for_the_answer_and_the_transaction() {
+    let mut ends = start(CAPABILITIES);
+    ends.send(&[b"\x03begin"]).await;
+    ends.at_store().await;
+    ends.config.drain.cancel();
+    let in_transaction = encode_ok(0, 0, StatusFlags::SERVER_STATUS_IN_TRANS, 0, b"");
+    ends.answer(1, &in_transaction).await;
+    assert_eq!(ends.at_client().await, in_transaction);
+    ends.send(&[b"\x03commit"]).await;
+    assert_eq!(&ends.at_store().await[..], b"\x03commit");
+    ends.answer(1, &ok()).await;
+    assert_eq!(ends.at_client().await, ok());
+    assert!(matches!(ends.session.await.unwrap(), SessionEnd::Stopped));
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_stops_the_store() {
+    let mut ends = start(CAPABILITIES);
+    ends.send(&[b"\x03select"]).await;
+    ends.at_store().await;
+    let row = packets(1, &[&[7; 60_000]]);
+    ends.store
+        .write_all(&packets(1, &[b"\x01", b"\x03def"]))
+        .await
+        .unwrap();
+    // Until sockets and one read are full; the relay keeps no more than that.
+    let (mut written, mut refused) = (0, 0);
+    while refused < 100 {
+        match ends.store.try_write(&row) {
+            Ok(bytes) => (written, refused) = (written + bytes, 0),
+            Err(_) => refused += 1,
+        }
+        assert!(written < 16 << 20, "the relay buffers without end");
+        tokio::task::yield_now().await;
+    }
+    drop(ends.client);
+    assert!(matches!(
+        ends.session.await.unwrap(),
+        SessionEnd::ClientClosed
+    ));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn every_byte_arrives_in_order(
+        commands in prop::collection::vec(prop::collection::vec(0_u8..32, 1..3000), 1..20),
+        infos in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..3000), 20),
+        chunk_bytes in 1_usize..5000,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let ends = start(CAPABILITIES);
+            let commands: Vec<Vec<u8>> = commands.iter().map(|body| [&[3], &body[..]].concat()).collect();
+            let sent = packets(0, &commands.iter().map(Vec::as_slice).collect::<Vec<_>>());
+            let mut answers = Vec::new();
+            for (_, info) in commands.iter().zip(&infos) {
+                answers.extend(packets(1, &[&ok_with(info)]));
+            }
+            let (mut client_read, mut client_write) = ends.client.into_split();
+            let (mut store_read, mut store_write) = ends.store.into_split();
+            let (expected, to_send) = (sent.clone(), sent);
+            let client = tokio::spawn(async move {
+                for chunk in to_send.chunks(chunk_bytes) {
+                    client_write.write_all(chunk).await.unwrap();
+                    tokio::task::yield_now().await;
+                }
+                client_write
+            });
+            let mut at_store = vec![0; expected.len()];
+            store_read.read_exact(&mut at_store).await.unwrap();
+            assert!(at_store == expected);
+            let expected = answers.clone();
+            let store = tokio::spawn(async move {
+                for chunk in answers.chunks(chunk_bytes) {
+                    store_write.write_all(chunk).await.unwrap();
+                    tokio::task::yield_now().await;
+                }
+                store_write
+            });
+            let mut at_client = vec![0; expected.len()];
+            client_read.read_exact(&mut at_client).await.unwrap();
+            assert!(at_client == expected);
+            let _both = (client.await.unwrap(), store.await.unwrap());
+        });
+    }
+}

@@ -252,7 +252,7 @@ impl Tracker {
             return Ok(());
         }
         match self.state {
-            State::Answer(answer) => self.answer(answer, first, packet.head),
+            State::Answer(answer) => self.answer(answer, first, packet),
             State::Columns(left) => {
                 self.columns_left(left - 1);
                 Ok(())
@@ -276,7 +276,13 @@ impl Tracker {
         }
     }
 
-    fn answer(&mut self, answer: Answer, first: u8, head: &[u8]) -> Result<(), Malformed> {
+    fn answer(
+        &mut self,
+        answer: Answer,
+        first: u8,
+        packet: PacketHead<'_>,
+    ) -> Result<(), Malformed> {
+        let head = packet.head;
         match answer {
             Answer::Single => {
                 match first {
@@ -290,15 +296,7 @@ impl Tracker {
             Answer::Prepare => self.prepared(first, head),
             Answer::Rows => {
                 self.state = State::Rows;
-                if first == 0xfe {
-                    let length = head.len();
-                    self.row_end(PacketHead {
-                        length,
-                        seq: 0,
-                        head,
-                        continuation: false,
-                    });
-                }
+                self.row_end(packet);
             }
             Answer::Fields => {
                 if first == 0xfe {
