@@ -100,16 +100,16 @@ fn lines(ready: &Ready<'_, '_>, rows: Option<f64>, threads: usize) -> Vec<String
         Some(rows) => {
             let inferring = ready.predictions.iter().filter(|p| p.needed).count();
             let seconds = rows * ready.seconds_per_row() / threads.max(1) as f64;
+            let estimate =
+                format!("about {rows:.0} before predictions (the store's estimate){counted}");
+            wrap(&mut lines, "Rows     ", &estimate);
+            lines.push(format!("Images   about {:.0}", rows * inferring as f64));
             lines.push(format!(
-                "Rows      about {rows:.0} before predictions (the store's estimate){counted}"
-            ));
-            lines.push(format!("Images    about {:.0}", rows * inferring as f64));
-            lines.push(format!(
-                "Seconds   about {} on {threads} CPU threads, images in reach",
+                "Seconds  about {} on {threads} CPU threads, images in reach",
                 short(seconds)
             ));
         }
-        None => lines.push(format!("Rows      not estimated by the store{counted}")),
+        None => lines.push(format!("Rows     not estimated by the store{counted}")),
     }
     lines
 }
