@@ -6,16 +6,14 @@ use std::collections::BTreeMap;
 use bytes::{BufMut, Bytes, BytesMut};
 use predictsql_optimizer::ddl::{self, CatalogStatement};
 use predictsql_optimizer::decision::decide;
-use predictsql_optimizer::stream::CELL_MARK;
 
 use super::parameters::Parameters;
+use super::result::name_cells;
 use super::store_link::{LinkError, Prepared, Protocol};
 use super::{Lane, Turn, catalog, select, session};
 use crate::error::SqlError;
 use crate::relay::Handled;
-use crate::wire::{
-    Capabilities, ColumnDefinition, Malformed, StatusFlags, command, encode_eof, lenenc,
-};
+use crate::wire::{Capabilities, Malformed, StatusFlags, command, encode_eof, lenenc};
 
 /// Statement id by which MariaDB's clients mean the one prepared last.
 const LAST: u32 = u32::MAX;
@@ -219,22 +217,6 @@ impl Lane {
             }
         }
     }
-}
-
-/// Gives predicted cells, which the described statement marks, their names; returns for each
-/// column the cell that it is.
-pub(super) fn name_cells(columns: &mut [ColumnDefinition], names: &[&str]) -> Vec<Option<usize>> {
-    columns
-        .iter_mut()
-        .map(|column| {
-            let marked = std::str::from_utf8(&column.name)
-                .ok()?
-                .strip_prefix(CELL_MARK)?;
-            let cell: usize = marked.parse().ok()?;
-            column.name = Bytes::copy_from_slice(names.get(cell)?.as_bytes());
-            Some(cell)
-        })
-        .collect()
 }
 
 fn write_prepared(turn: &mut Turn<'_>, prepared: &Prepared) {

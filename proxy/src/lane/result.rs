@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use mysql_common::constants::ColumnType;
+use predictsql_optimizer::stream::CELL_MARK;
 
 use super::rows::{Codec, put_row, string_cell};
 use crate::wire::{
@@ -38,6 +39,22 @@ pub fn text_column(name: &'static str, chars: u32) -> ColumnDefinition {
         decimals: 0,
         tail: Bytes::from_static(&[0, 0]),
     }
+}
+
+/// Gives predicted cells, which the described statement marks, their names; returns for each
+/// column the cell that it is.
+pub(super) fn name_cells(columns: &mut [ColumnDefinition], names: &[&str]) -> Vec<Option<usize>> {
+    columns
+        .iter_mut()
+        .map(|column| {
+            let marked = std::str::from_utf8(&column.name)
+                .ok()?
+                .strip_prefix(CELL_MARK)?;
+            let cell: usize = marked.parse().ok()?;
+            column.name = Bytes::copy_from_slice(names.get(cell)?.as_bytes());
+            Some(cell)
+        })
+        .collect()
 }
 
 /// Writes the head of a result: the column count, the definitions and, where it is due, the EOF.

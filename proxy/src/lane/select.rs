@@ -12,7 +12,7 @@ use predictsql_optimizer::stream::{
 };
 use predictsql_optimizer::{Fragment, RowCount};
 
-use super::prepared::name_cells;
+use super::result::name_cells;
 use super::rows::{CellLayout, is_string};
 use super::session::SessionSettings;
 use super::store_link::{LinkError, Protocol};
