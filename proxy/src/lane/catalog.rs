@@ -1,6 +1,7 @@
 //! Catalog statements in a session: whose right it is, and who does it.
 
 use predictsql_catalog::store::SchemaName;
+use predictsql_optimizer::LexMode;
 use predictsql_optimizer::ddl::{self, CatalogStatement};
 
 use super::store_link::{LinkError, command_payload};
@@ -18,16 +19,10 @@ impl Lane {
         command: u8,
         text: &str,
     ) -> Result<Handled, LinkError> {
-        let statement = ddl::parse(text).map_err(SqlError::from)?;
+        let statement = parse(turn, text).await?;
         let schema = self.context.schema.clone();
         if let Some(select) = as_select(&statement, &schema) {
-            let catalog = self
-                .context
-                .account
-                .snapshot()
-                .await
-                .map_err(SqlError::from)?;
-            check_show(&statement, &catalog)?;
+            self.check_known(&statement).await?;
             return Ok(Handled::Forward(command_payload(
                 command,
                 select.as_bytes(),
@@ -37,6 +32,16 @@ impl Lane {
         self.change_catalog(turn, &statement).await?;
         turn.flush().await?;
         Ok(Handled::Answered)
+    }
+
+    /// Refuses a SHOW of what does not exist; what another proxy has just made is looked for again.
+    async fn check_known(&self, statement: &CatalogStatement) -> Result<(), SqlError> {
+        let account = &self.context.account;
+        if check_show(statement, &*account.snapshot().await?).is_ok() {
+            return Ok(());
+        }
+        account.invalidate();
+        check_show(statement, &*account.snapshot().await?)
     }
 
     /// Runs a change of the catalog for the session's user, whose rights have been checked.
@@ -65,6 +70,13 @@ impl Lane {
         self.diagnostics = Some(diagnostics);
         Ok(())
     }
+}
+
+/// Parses a catalog statement as the session's `sql_mode` has it.
+pub(super) async fn parse(turn: &mut Turn<'_>, text: &str) -> Result<CatalogStatement, LinkError> {
+    let sql_mode = turn.store.ask_text("SELECT @@sql_mode").await?.text(0, 0)?;
+    let mode = LexMode::from_sql_mode(&sql_mode.unwrap_or_default());
+    Ok(ddl::parse_in(text, mode).map_err(SqlError::from)?)
 }
 
 /// The right to change the catalog is the right to change its tables, asked of the store on the

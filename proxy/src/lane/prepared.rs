@@ -172,7 +172,7 @@ impl Lane {
         turn: &mut Turn<'_>,
         text: &str,
     ) -> Result<Handled, LinkError> {
-        let statement = ddl::parse(text).map_err(SqlError::from)?;
+        let statement = catalog::parse(turn, text).await?;
         if crate::ddl::as_select(&statement, &self.context.schema).is_some() {
             self.prepared.forget_last();
             return self.answer_catalog(turn, command::STMT_PREPARE, text).await;
