@@ -1,1 +1,20 @@
-//! tests of PredictSQL.
+//! The fixture of the end-to-end tests: private stores, the real proxy, photos, models, and a raw client.
+//!
+//! Whatever is started here dies with the test process, however that ends (see [`process`]).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a fixture that does not come up fails its test by a panic"
+)]
+
+pub mod apparel;
+pub mod eventually;
+pub mod process;
+pub mod proxy;
+pub mod store;
+pub mod wire;
+
+pub use eventually::eventually;
+pub use proxy::{Proxy, Settings};
+pub use store::Store;
+pub use wire::Wire;

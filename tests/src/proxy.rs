@@ -1,0 +1,259 @@
+//! The real `predictsql` binary, serving a store on a free loopback port.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use mysql_async::OptsBuilder;
+use rustix::process::{Pid, Signal};
+
+use crate::apparel;
+use crate::eventually::eventually;
+use crate::process::{Process, checkout, new_dir};
+use crate::store::{Store, opts};
+use crate::wire::Wire;
+
+/// How long a proxy may take to stop in order before it is killed at the end of a test.
+const STOP_PATIENCE: Duration = Duration::from_secs(20);
+const SERVICE_PASSWORD: &str = "it's a \\ secret";
+
+/// How to run a proxy. The defaults have a service account and the roots of [`apparel`].
+pub struct Settings {
+    /// Lines of the settings file before its tables, such as `connections_max = 3`.
+    pub top: String,
+    /// Lines of its table `[executor]`, but for the roots.
+    pub executor: String,
+    /// Lines of its table `[lane]`.
+    pub lane: String,
+    /// Schema of the catalog: each has tasks and models of its own.
+    pub schema: String,
+    /// Whether `predictsql init` runs and the service account is configured.
+    pub service_account: bool,
+    /// Folders below which images may be read.
+    pub image_roots: Vec<PathBuf>,
+    /// Folders below which models may be loaded.
+    pub model_roots: Vec<PathBuf>,
+    /// Further environment variables; an empty value removes one.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            top: String::new(),
+            executor: String::new(),
+            lane: String::new(),
+            schema: "ml".to_owned(),
+            service_account: true,
+            image_roots: vec![apparel::photos().root().to_owned()],
+            model_roots: vec![apparel::model_root()],
+            environment: Vec::new(),
+        }
+    }
+}
+
+/// A proxy that was not to be had.
+#[derive(Debug)]
+pub struct NotStarted {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it wrote.
+    pub log: String,
+}
+
+/// A running proxy. It is stopped when dropped; its log is shown when the test has failed.
+pub struct Proxy {
+    address: SocketAddr,
+    process: Mutex<Process>,
+}
+
+impl Proxy {
+    /// The proxy of [`Store::shared`], with default settings and no models.
+    pub fn shared() -> &'static Proxy {
+        static PROXY: OnceLock<Proxy> = OnceLock::new();
+        PROXY.get_or_init(|| Proxy::start(Store::shared(), &Settings::default()))
+    }
+
+    /// The proxy of [`Store::shared`] with task `apparel` and all models of the zoo.
+    pub fn with_zoo() -> &'static Proxy {
+        static MADE: OnceLock<()> = OnceLock::new();
+        let proxy = Self::shared();
+        MADE.get_or_init(|| apparel::create_zoo(&mut proxy.root(), |_| true));
+        proxy
+    }
+
+    /// Serves `store`.
+    #[track_caller]
+    pub fn start(store: &Store, settings: &Settings) -> Proxy {
+        let mut service = String::new();
+        if settings.service_account {
+            let user = format!("service_{}", settings.schema);
+            store.init(&settings.schema, &user);
+            service = format!("[service]\nuser = {user:?}\n");
+        }
+        let store = format!("store = {:?}\n", store.url());
+        Self::try_start(&store, &service, settings).expect("the proxy starts")
+    }
+
+    /// Serves an embedded store in `dir`. Service account and roots are its own; those of `settings` are not used.
+    ///
+    /// # Errors
+    /// It ended at once.
+    pub fn embedded(dir: &Path, settings: &Settings) -> Result<Proxy, NotStarted> {
+        Self::try_start(&format!("embedded = {dir:?}\n"), "", settings)
+    }
+
+    fn try_start(store: &str, service: &str, settings: &Settings) -> Result<Proxy, NotStarted> {
+        let dir = new_dir("proxy");
+        let config = dir.join("predictsql.toml");
+        std::fs::write(&config, settings_file(store, service, settings)).unwrap();
+        let mut command = binary_command();
+        command.arg("serve").arg("--config").arg(&config);
+        command.env("PREDICTSQL_LOG", "debug,mysql_async=info");
+        command.env("PREDICTSQL_SERVICE_PASSWORD", SERVICE_PASSWORD);
+        for (name, value) in &settings.environment {
+            if value.is_empty() {
+                command.env_remove(name);
+            } else {
+                command.env(name, value);
+            }
+        }
+        let mut process = Process::spawn("predictsql", command, &dir.join("log")).unwrap();
+        let ready = eventually("the proxy is ready", || {
+            if let Some(address) = ready_address(&process.log()) {
+                return Some(Ok(address));
+            }
+            process.try_wait().map(Err)
+        });
+        match ready {
+            Ok(address) => Ok(Proxy {
+                address,
+                process: Mutex::new(process),
+            }),
+            Err(status) => Err(NotStarted {
+                status,
+                log: process.log(),
+            }),
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The proxy's process.
+    pub fn pid(&self) -> Pid {
+        self.process().pid()
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        self.process().log()
+    }
+
+    /// A raw session as `root`.
+    pub fn root(&self) -> Wire {
+        Wire::login(self.address, "root", "", None).unwrap()
+    }
+
+    /// Options of a mysql_async connection as `root`.
+    pub fn opts(&self) -> OptsBuilder {
+        opts(self.address, "root", "")
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.process().signal(signal);
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub fn wait(&self) -> ExitStatus {
+        self.process().wait()
+    }
+
+    fn process(&self) -> MutexGuard<'_, Process> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.process().terminate(STOP_PATIENCE);
+    }
+}
+
+/// The address in the line that says that clients may come.
+fn ready_address(log: &str) -> Option<SocketAddr> {
+    let line = log
+        .split_inclusive('\n')
+        .find_map(|line| line.strip_prefix("ready: listening on "))?;
+    let (address, _) = line.split_once(',')?;
+    line.ends_with('\n').then(|| address.parse().unwrap())
+}
+
+fn settings_file(store: &str, service: &str, settings: &Settings) -> String {
+    let mut file = format!(
+        "listen = \"127.0.0.1:0\"\n{store}schema = {:?}\n",
+        settings.schema
+    );
+    write!(file, "{}\n{service}[executor]\n", settings.top).unwrap();
+    let library = std::env::var_os("PREDICTSQL_ORT_LIB").map_or_else(
+        || checkout().join(".cache/onnxruntime/libonnxruntime.so"),
+        PathBuf::from,
+    );
+    writeln!(file, "ort_library = {library:?}").unwrap();
+    if !service.is_empty() || !settings.service_account {
+        writeln!(file, "image_roots = {:?}", settings.image_roots).unwrap();
+        writeln!(file, "model_roots = {:?}", settings.model_roots).unwrap();
+    }
+    write!(file, "{}\n[lane]\n{}\n", settings.executor, settings.lane).unwrap();
+    file
+}
+
+/// A command that runs the binary under test, without settings from the environment.
+///
+/// # Panics
+/// It was not built.
+pub fn binary_command() -> Command {
+    let binary = std::env::var_os("PREDICTSQL_BIN").map_or_else(built_binary, PathBuf::from);
+    assert!(
+        binary.exists(),
+        "{} is missing: cargo build -p predictsql-proxy",
+        binary.display()
+    );
+    let mut command = Command::new(binary);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("PREDICTSQL_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Beside the test binary: `target/<profile>/deps/e2e-...` and `target/<profile>/predictsql`.
+fn built_binary() -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    own.parent()
+        .and_then(Path::parent)
+        .unwrap()
+        .join("predictsql")
+}
+
+pub(crate) fn init(store: &str, schema: &str, service_user: &str) {
+    let output = binary_command()
+        .args(["init", "--store", store, "--schema", schema])
+        .args(["--service-user", service_user])
+        .env("PREDICTSQL_SERVICE_PASSWORD", SERVICE_PASSWORD)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "predictsql init: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}

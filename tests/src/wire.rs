@@ -1,0 +1,581 @@
+//! A raw client of the protocol: shows every packet of an answer as it came, for comparison byte for byte.
+//!
+//! It blocks, and it reads answers by rules of its own, so that the proxy's reading is not its own judge.
+
+use std::io::{self, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use mysql_common::scramble::scramble_native;
+use predictsql_proxy::wire::{
+    Capabilities, EofPacket, ErrPacket, Greeting, OkPacket, PACKET_BYTES_MAX, StatusFlags, command,
+    lenenc, packet_header,
+};
+
+use crate::eventually::DEADLINE;
+
+/// One packet of the wire.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Packet {
+    /// Sequence id.
+    pub seq: u8,
+    /// What follows the header.
+    pub payload: Vec<u8>,
+}
+
+/// Short, and readable where it is text.
+impl std::fmt::Debug for Packet {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shown = &self.payload[..self.payload.len().min(200)];
+        let (seq, length) = (self.seq, self.payload.len());
+        write!(formatter, "#{seq} {length} B \"{}\"", shown.escape_ascii())
+    }
+}
+
+/// How to log in.
+#[derive(Debug, Clone)]
+pub struct Login<'a> {
+    /// User name.
+    pub user: &'a str,
+    /// Password, for mysql_native_password.
+    pub password: &'a str,
+    /// Initial database.
+    pub database: Option<&'a str>,
+    /// What the client asks for.
+    pub capabilities: Capabilities,
+}
+
+/// CLIENT_LONG_FLAG, CLIENT_TRANSACTIONS and CLIENT_PS_MULTI_RESULTS, which nothing here depends on.
+const CUSTOMARY: Capabilities = Capabilities(0x4 | 0x2000 | 0x4_0000);
+/// utf8mb4_general_ci.
+const CHARSET: u8 = 45;
+
+impl Default for Login<'_> {
+    fn default() -> Self {
+        let capabilities = [
+            Capabilities::LONG_PASSWORD,
+            Capabilities::PROTOCOL_41,
+            Capabilities::SECURE_CONNECTION,
+            Capabilities::PLUGIN_AUTH,
+            Capabilities::MULTI_STATEMENTS,
+            Capabilities::MULTI_RESULTS,
+            Capabilities::LOCAL_FILES,
+        ];
+        Self {
+            user: "root",
+            password: "",
+            database: None,
+            capabilities: capabilities.into_iter().fold(CUSTOMARY, Capabilities::or),
+        }
+    }
+}
+
+/// An error as the client sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SqlError {
+    /// Number, such as 1064.
+    pub code: u16,
+    /// Five characters.
+    pub sqlstate: String,
+    /// The sentence.
+    pub message: String,
+}
+
+/// Why there is no session.
+#[derive(Debug)]
+pub enum LoginError {
+    /// The server said no.
+    Refused(SqlError),
+    /// The connection failed.
+    Io(io::Error),
+}
+
+impl From<io::Error> for LoginError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// One result of a text query.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Answer {
+    /// Column names; empty for a statement without rows.
+    pub columns: Vec<String>,
+    /// Cells as text; `None` is NULL.
+    pub rows: Vec<Vec<Option<String>>>,
+    /// Rows changed, for a statement without rows.
+    pub affected_rows: u64,
+    /// Number of warnings.
+    pub warnings: u16,
+}
+
+/// A session.
+pub struct Wire {
+    stream: BufReader<TcpStream>,
+    capabilities: Capabilities,
+    connection_id: u32,
+    handshake: Vec<Packet>,
+    last_seq: u8,
+    /// What is sent when the server asks for a local file.
+    pub local_file: Vec<u8>,
+}
+
+impl Wire {
+    /// Connects and logs in with the usual capabilities.
+    ///
+    /// # Errors
+    /// See [`LoginError`].
+    pub fn login(
+        address: SocketAddr,
+        user: &str,
+        password: &str,
+        database: Option<&str>,
+    ) -> Result<Self, LoginError> {
+        let login = Login {
+            user,
+            password,
+            database,
+            ..Login::default()
+        };
+        Self::login_with(address, &login)
+    }
+
+    /// Connects and logs in.
+    ///
+    /// # Errors
+    /// See [`LoginError`].
+    pub fn login_with(address: SocketAddr, login: &Login<'_>) -> Result<Self, LoginError> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(DEADLINE))?;
+        stream.set_write_timeout(Some(DEADLINE))?;
+        let mut wire = Self {
+            stream: BufReader::with_capacity(1 << 16, stream),
+            capabilities: login.capabilities,
+            connection_id: 0,
+            handshake: Vec::new(),
+            last_seq: 0,
+            local_file: Vec::new(),
+        };
+        wire.authenticate(login)?;
+        Ok(wire)
+    }
+
+    fn authenticate(&mut self, login: &Login<'_>) -> Result<(), LoginError> {
+        let mut greeting = self.handshake_packet()?;
+        let nonce = nonce(&greeting);
+        let facts =
+            Greeting::restrict(&mut greeting, Capabilities(u64::MAX)).map_err(io::Error::from)?;
+        self.connection_id = facts.connection_id;
+        if login.database.is_some() {
+            self.capabilities = self.capabilities.or(Capabilities::CONNECT_WITH_DB);
+        }
+        let asked = self.capabilities;
+        self.capabilities = asked.and(facts.capabilities.or(Capabilities::LONG_PASSWORD));
+        self.send_after(&login_payload(login, asked, &nonce))?;
+        loop {
+            let payload = self.handshake_packet()?;
+            match payload.first() {
+                Some(&OkPacket::HEADER) => return Ok(()),
+                Some(&EofPacket::HEADER) => {
+                    let mut input = &payload[1..];
+                    let plugin = lenenc::get_nul_str(&mut input).map_err(io::Error::from)?;
+                    assert_eq!(plugin, b"mysql_native_password");
+                    let nonce = input.get(..20).unwrap_or_default();
+                    self.send_after(&scramble(login.password, nonce))?;
+                }
+                _ => return Err(LoginError::Io(io::ErrorKind::InvalidData.into())),
+            }
+        }
+    }
+
+    fn handshake_packet(&mut self) -> Result<Vec<u8>, LoginError> {
+        let packet = self.read_packet()?;
+        self.handshake.push(packet.clone());
+        if ErrPacket::is_err(&packet.payload) {
+            return Err(LoginError::Refused(sql_error(&packet.payload)));
+        }
+        Ok(packet.payload)
+    }
+
+    /// The packets of the server's side of the handshake.
+    pub fn handshake(&self) -> &[Packet] {
+        &self.handshake
+    }
+
+    /// The server's id of the session.
+    pub fn connection_id(&self) -> u32 {
+        self.connection_id
+    }
+
+    /// What was negotiated.
+    pub fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    /// The socket.
+    pub fn socket(&self) -> &TcpStream {
+        self.stream.get_ref()
+    }
+
+    /// The next packet.
+    ///
+    /// # Errors
+    /// The connection ends, or nothing comes for long.
+    pub fn read_packet(&mut self) -> io::Result<Packet> {
+        let mut header = [0; 4];
+        self.stream.read_exact(&mut header)?;
+        let [a, b, c, seq] = header;
+        let mut payload = vec![0; u32::from_le_bytes([a, b, c, 0]) as usize];
+        self.stream.read_exact(&mut payload)?;
+        self.last_seq = seq;
+        Ok(Packet { seq, payload })
+    }
+
+    /// Sends bytes as they are.
+    ///
+    /// # Errors
+    /// The connection has ended.
+    pub fn send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.get_mut().write_all(bytes)
+    }
+
+    /// Sends a command: `payload` with its command byte.
+    ///
+    /// # Errors
+    /// The connection has ended.
+    pub fn send(&mut self, payload: &[u8]) -> io::Result<()> {
+        self.send_raw(&packets(payload, 0))
+    }
+
+    /// Sends a payload under the sequence id that follows the last packet read.
+    fn send_after(&mut self, payload: &[u8]) -> io::Result<()> {
+        let seq = self.last_seq.wrapping_add(1);
+        self.send_raw(&packets(payload, seq))
+    }
+
+    /// Sends a command and reads its whole answer.
+    ///
+    /// # Errors
+    /// The connection ends.
+    pub fn command(&mut self, payload: &[u8]) -> io::Result<Vec<Packet>> {
+        self.send(payload)?;
+        self.read_answer(payload[0])
+    }
+
+    /// Reads the whole answer to a command of that kind.
+    ///
+    /// # Errors
+    /// The connection ends, or the answer follows no protocol.
+    pub fn read_answer(&mut self, kind: u8) -> io::Result<Vec<Packet>> {
+        let mut answer = Vec::new();
+        match kind {
+            command::STMT_CLOSE | command::STMT_SEND_LONG_DATA | command::QUIT => {}
+            command::STMT_PREPARE => self.prepare_answer(&mut answer)?,
+            command::FIELD_LIST | command::STMT_FETCH => {
+                self.until_end(&mut answer)?;
+            }
+            command::QUERY
+            | command::STMT_EXECUTE
+            | command::PROCESS_INFO
+            | command::STMT_BULK_EXECUTE => {
+                while self
+                    .result(&mut answer)?
+                    .intersects(StatusFlags::SERVER_MORE_RESULTS_EXISTS)
+                {}
+            }
+            // A change of user may ask for another scramble.
+            command::CHANGE_USER => loop {
+                self.next(&mut answer)?;
+                if last(&answer).first() != Some(&EofPacket::HEADER) {
+                    break;
+                }
+                // Only accounts without a password change user here.
+                self.send_after(&[])?;
+            },
+            _ => self.next(&mut answer)?,
+        }
+        Ok(answer)
+    }
+
+    /// One packet, and the packets that go on with its payload.
+    fn next(&mut self, answer: &mut Vec<Packet>) -> io::Result<()> {
+        loop {
+            let packet = self.read_packet()?;
+            let whole = packet.payload.len() < PACKET_BYTES_MAX;
+            answer.push(packet);
+            if whole {
+                return Ok(());
+            }
+        }
+    }
+
+    fn result(&mut self, answer: &mut Vec<Packet>) -> io::Result<StatusFlags> {
+        self.next(answer)?;
+        let columns = match last(answer) {
+            [OkPacket::HEADER, ..] => return Ok(ok(last(answer))?.status),
+            [ErrPacket::HEADER, ..] => return Ok(StatusFlags::empty()),
+            [0xfb, ..] => {
+                let file = std::mem::take(&mut self.local_file);
+                if !file.is_empty() {
+                    self.send_after(&file)?;
+                    self.last_seq = self.last_seq.wrapping_add(packet_count(&file));
+                }
+                self.send_after(&[])?;
+                self.next(answer)?;
+                return Ok(ok(last(answer)).map_or(StatusFlags::empty(), |ok| ok.status));
+            }
+            mut head => lenenc::get_int(&mut head).map_err(io::Error::from)?,
+        };
+        for _ in 0..columns {
+            self.next(answer)?;
+        }
+        if !self.capabilities.has(Capabilities::DEPRECATE_EOF) {
+            self.next(answer)?;
+            let status = eof_status(last(answer))?;
+            if status.contains(StatusFlags::SERVER_STATUS_CURSOR_EXISTS) {
+                return Ok(status);
+            }
+        }
+        self.until_end(answer)
+    }
+
+    /// Rows or columns until EOF, the OK in its place, or ERR.
+    fn until_end(&mut self, answer: &mut Vec<Packet>) -> io::Result<StatusFlags> {
+        loop {
+            let first_of_payload = answer.len();
+            self.next(answer)?;
+            let one_packet = answer.len() == first_of_payload + 1;
+            match last(answer) {
+                [ErrPacket::HEADER, ..] if one_packet => return Ok(StatusFlags::empty()),
+                [EofPacket::HEADER, ..] if one_packet && self.ends_rows(last(answer)) => {
+                    if self.capabilities.has(Capabilities::DEPRECATE_EOF) {
+                        return Ok(ok(last(answer))?.status);
+                    }
+                    return eof_status(last(answer));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A row may start with 0xFE only if its first cell is longer than 16 MiB.
+    fn ends_rows(&self, payload: &[u8]) -> bool {
+        self.capabilities.has(Capabilities::DEPRECATE_EOF) || payload.len() < 9
+    }
+
+    fn prepare_answer(&mut self, answer: &mut Vec<Packet>) -> io::Result<()> {
+        self.next(answer)?;
+        let &[OkPacket::HEADER, _, _, _, _, a, b, c, d, ..] = last(answer) else {
+            return Ok(());
+        };
+        for count in [u16::from_le_bytes([c, d]), u16::from_le_bytes([a, b])] {
+            for _ in 0..count {
+                self.next(answer)?;
+            }
+            if count > 0 && !self.capabilities.has(Capabilities::DEPRECATE_EOF) {
+                self.next(answer)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Text queries.
+impl Wire {
+    /// Runs a text query and reads all of its results.
+    ///
+    /// # Errors
+    /// The server's error; results before it are lost.
+    ///
+    /// # Panics
+    /// The connection ends.
+    #[track_caller]
+    pub fn query(&mut self, sql: &str) -> Result<Vec<Answer>, SqlError> {
+        let payload = [&[command::QUERY], sql.as_bytes()].concat();
+        match self.command(&payload) {
+            Ok(packets) => self.parse_answer(&packets),
+            Err(error) => panic!("{error} at: {sql}"),
+        }
+    }
+
+    /// Runs a statement that succeeds.
+    #[track_caller]
+    pub fn run(&mut self, sql: &str) -> Answer {
+        match self.query(sql) {
+            Ok(mut answers) => answers.swap_remove(0),
+            Err(error) => panic!("{error:?} at: {sql}"),
+        }
+    }
+
+    /// The rows of a statement that succeeds.
+    #[track_caller]
+    pub fn rows(&mut self, sql: &str) -> Vec<Vec<Option<String>>> {
+        self.run(sql).rows
+    }
+
+    /// The first cell of the first row; `None` also where there is no row.
+    #[track_caller]
+    pub fn value(&mut self, sql: &str) -> Option<String> {
+        self.rows(sql).into_iter().flatten().next().flatten()
+    }
+
+    /// The error of a statement that fails.
+    #[track_caller]
+    pub fn error(&mut self, sql: &str) -> SqlError {
+        match self.query(sql) {
+            Ok(answers) => panic!("no error but {answers:?} at: {sql}"),
+            Err(error) => error,
+        }
+    }
+
+    fn parse_answer(&self, packets: &[Packet]) -> Result<Vec<Answer>, SqlError> {
+        let mut payloads = Vec::new();
+        let mut joined = Vec::new();
+        for packet in packets {
+            joined.extend_from_slice(&packet.payload);
+            if packet.payload.len() < PACKET_BYTES_MAX {
+                payloads.push(std::mem::take(&mut joined));
+            }
+        }
+        let mut payloads = payloads.iter().map(Vec::as_slice);
+        let mut answers = Vec::new();
+        while let Some(head) = payloads.next() {
+            answers.push(self.parse_result(head, &mut payloads)?);
+        }
+        Ok(answers)
+    }
+
+    fn parse_result<'a>(
+        &self,
+        mut head: &'a [u8],
+        payloads: &mut impl Iterator<Item = &'a [u8]>,
+    ) -> Result<Answer, SqlError> {
+        let mut answer = Answer::default();
+        match head.first() {
+            Some(&ErrPacket::HEADER) => return Err(sql_error(head)),
+            Some(0xfb) => head = payloads.next().unwrap(),
+            _ => {}
+        }
+        if let [ErrPacket::HEADER, ..] = head {
+            return Err(sql_error(head));
+        }
+        if let [OkPacket::HEADER, ..] = head {
+            let ok = ok(head).unwrap();
+            answer.affected_rows = ok.affected_rows;
+            answer.warnings = ok.warnings;
+            return Ok(answer);
+        }
+        let columns = lenenc::get_int(&mut head).unwrap();
+        for _ in 0..columns {
+            answer.columns.push(column_name(payloads.next().unwrap()));
+        }
+        let deprecate_eof = self.capabilities.has(Capabilities::DEPRECATE_EOF);
+        if !deprecate_eof {
+            payloads.next();
+        }
+        loop {
+            let mut payload = payloads.next().unwrap();
+            match payload.first() {
+                Some(&ErrPacket::HEADER) => return Err(sql_error(payload)),
+                Some(&EofPacket::HEADER) if self.ends_rows(payload) => {
+                    answer.warnings = if deprecate_eof {
+                        ok(payload).unwrap().warnings
+                    } else {
+                        u16::from_le_bytes([payload[1], payload[2]])
+                    };
+                    return Ok(answer);
+                }
+                _ => {
+                    let cell = |_| Some(text(lenenc::get_cell(&mut payload).unwrap()?));
+                    answer.rows.push((0..columns).map(cell).collect());
+                }
+            }
+        }
+    }
+}
+
+/// A payload as packets, the first with sequence id `seq`.
+pub fn packets(payload: &[u8], seq: u8) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(payload.len() + 8);
+    for index in 0..packet_count(payload) {
+        let start = usize::from(index) * PACKET_BYTES_MAX;
+        let part = &payload[start..payload.len().min(start + PACKET_BYTES_MAX)];
+        bytes.extend(packet_header(part.len(), seq.wrapping_add(index)));
+        bytes.extend_from_slice(part);
+    }
+    bytes
+}
+
+fn packet_count(payload: &[u8]) -> u8 {
+    u8::try_from(payload.len() / PACKET_BYTES_MAX + 1).unwrap()
+}
+
+fn last(answer: &[Packet]) -> &[u8] {
+    answer.last().map_or(&[], |packet| &packet.payload)
+}
+
+fn ok(payload: &[u8]) -> io::Result<OkPacket> {
+    OkPacket::parse(payload).map_err(io::Error::from)
+}
+
+fn eof_status(payload: &[u8]) -> io::Result<StatusFlags> {
+    match payload {
+        &[EofPacket::HEADER, _, _, a, b, ..] => {
+            Ok(StatusFlags::from_bits_retain(u16::from_le_bytes([a, b])))
+        }
+        _ => Err(io::Error::other("an EOF packet was due")),
+    }
+}
+
+fn sql_error(payload: &[u8]) -> SqlError {
+    let error = ErrPacket::parse(payload).unwrap();
+    SqlError {
+        code: error.code,
+        sqlstate: text(&error.sqlstate),
+        message: text(&error.message),
+    }
+}
+
+/// The fifth text of a column definition, after catalog, schema and both names of the table.
+fn column_name(mut payload: &[u8]) -> String {
+    for _ in 0..4 {
+        lenenc::get_str(&mut payload).unwrap();
+    }
+    text(lenenc::get_str(&mut payload).unwrap())
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The 20 random bytes of a greeting: 8 after the connection id, 12 after the capabilities.
+fn nonce(greeting: &[u8]) -> Vec<u8> {
+    let version_end = greeting.iter().position(|&byte| byte == 0).unwrap();
+    let first = version_end + 1 + 4;
+    let second = first + 8 + 1 + 2 + 1 + 2 + 2 + 1 + 10;
+    [&greeting[first..first + 8], &greeting[second..second + 12]].concat()
+}
+
+fn scramble(password: &str, nonce: &[u8]) -> Vec<u8> {
+    scramble_native(nonce, password.as_bytes()).map_or_else(Vec::new, |bytes| bytes.to_vec())
+}
+
+fn login_payload(login: &Login<'_>, asked: Capabilities, nonce: &[u8]) -> Vec<u8> {
+    let [a, b, c, d, e, f, g, h] = asked.0.to_le_bytes();
+    let mut payload = vec![a, b, c, d];
+    payload.extend((64_u32 << 20).to_le_bytes());
+    payload.push(CHARSET);
+    payload.extend([0; 19]);
+    payload.extend([e, f, g, h]);
+    payload.extend(login.user.as_bytes());
+    payload.push(0);
+    let scramble = scramble(login.password, nonce);
+    payload.push(u8::try_from(scramble.len()).unwrap());
+    payload.extend(scramble);
+    if let Some(database) = login.database {
+        payload.extend(database.as_bytes());
+        payload.push(0);
+    }
+    payload.extend(b"mysql_native_password\0");
+    payload
+}

@@ -1,0 +1,1 @@
+//! Stock clients and drivers, unchanged.

@@ -1,0 +1,1 @@
+//! Dependency arrows, first lines, file lengths, paths named in documents.
