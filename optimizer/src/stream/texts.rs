@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use predictsql_catalog::Task;
+
 use super::analysis::{Cell, Conjunct, StreamSelect};
 use crate::sql::calls;
 use crate::sql::fragment::{Fragment, Splice, quote_string, splice};
@@ -280,15 +282,19 @@ impl StreamSelect<'_, '_> {
             .filter(|c| c.range.start >= range.start && c.range.end <= range.end);
         let splices: Vec<Splice> = calls
             .map(|call| {
-                let mut elt = Fragment::plain(format!("ELT({code}"));
-                for class in &call.task.classes {
-                    elt.push(", ").push(&quote_string(class));
-                }
-                elt.push(")");
+                let elt = Fragment::plain(format!("ELT({code}, {})", class_literals(&call.task)));
                 (call.range.clone(), elt)
             })
             .collect();
         splice(&self.statement.lexed, range.clone(), &splices)
+    }
+
+    /// A statement of this plan for people: the lists of class names, which repeat, left out.
+    pub fn abbreviated(&self, sql: &str) -> String {
+        let tasks = self.predictions.iter().map(|p| &p.task);
+        tasks.fold(sql.to_owned(), |text, task| {
+            text.replace(&class_literals(task), "...")
+        })
     }
 
     fn class_count(&self, prediction: usize) -> usize {
@@ -338,6 +344,12 @@ impl Hidden<'_> {
         self.count += 1;
         self.count - 1
     }
+}
+
+/// The task's classes as literals, separated by commas.
+fn class_literals(task: &Task) -> String {
+    let literals: Vec<String> = task.classes.iter().map(|c| quote_string(c)).collect();
+    literals.join(", ")
 }
 
 fn positions<T: PartialEq>(all: impl Iterator<Item = T>, wanted: &T) -> Vec<usize> {

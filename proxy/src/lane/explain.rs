@@ -90,7 +90,8 @@ fn lines(ready: &Ready<'_, '_>, rows: Option<f64>, threads: usize) -> Vec<String
             &format!("{text}  (prediction {})", conjunct.prediction() + 1),
         );
     }
-    wrap(&mut lines, "Pushdown ", &ready.pushdown.text.sql);
+    let pushdown = ready.select.abbreviated(&ready.pushdown.text.sql);
+    wrap(&mut lines, "Pushdown ", &pushdown);
     let counted = match (ready.select.limit(), ready.pushdown.limit_pushed) {
         (None, _) => "",
         (Some(_), true) => "; LIMIT in the store",
@@ -98,8 +99,9 @@ fn lines(ready: &Ready<'_, '_>, rows: Option<f64>, threads: usize) -> Vec<String
     };
     match rows {
         Some(rows) => {
-            let inferring = ready.predictions.iter().filter(|p| p.needed).count();
-            let seconds = rows * ready.seconds_per_row() / threads.max(1) as f64;
+            let inferring = ready.models().count();
+            let seconds_per_row: f64 = ready.models().filter_map(|m| m.seconds_per_image).sum();
+            let seconds = rows * seconds_per_row / threads.max(1) as f64;
             let estimate =
                 format!("about {rows:.0} before predictions (the store's estimate){counted}");
             wrap(&mut lines, "Rows     ", &estimate);
@@ -142,14 +144,16 @@ fn prediction_lines(
         }
     };
     wrap(lines, "  Model   ", &format!("{name}: {why}"));
-    wrap(
-        lines,
-        "  Cost    ",
-        &format!(
-            "{} s an image, measured when it was loaded",
-            short(prediction.model.seconds_per_image())
-        ),
+    let cost = model.seconds_per_image.map_or_else(
+        || "not measured".to_owned(),
+        |seconds| {
+            format!(
+                "{} s an image, measured when it was created",
+                short(seconds)
+            )
+        },
     );
+    wrap(lines, "  Cost    ", &cost);
     let outcomes = asked.task.classes.len() + 1;
     let needs = if !prediction.needed {
         "no inference: the answer does not depend on it".to_owned()

@@ -243,19 +243,19 @@ impl Lane {
     ) -> Result<Handled, LinkError> {
         let context = Arc::clone(&self.context);
         let settings = session::SessionSettings::read(&mut turn.store, text.as_bytes()).await?;
-        let Some(statement) = select::read(&context, &settings, text).await? else {
+        let Some((statement, catalog)) = select::read(&context, &settings, text).await? else {
             return Ok(forward(&protocol, text));
         };
         if matches!(protocol, Protocol::Text) && statement.parameter_count() > 0 {
             return Ok(forward(&protocol, text)); // the store's syntax error
         }
         let analysed = select::analyse(turn, &statement).await?;
-        let ready =
-            select::make_ready(&context, turn, &settings, &statement, &analysed, protocol).await?;
+        let mut ready = select::make_ready(turn, &settings, &analysed, &catalog, protocol).await?;
         let diagnostics = if statement.is_explain() {
             explain::answer(turn, &context, &ready).await?
         } else {
-            stream::run(turn, &context, ready).await?
+            ready.load_models(&context.executor).await?;
+            stream::run(turn, &context, &ready).await?
         };
         self.diagnostics = Some(diagnostics);
         turn.flush().await?;

@@ -130,7 +130,7 @@ impl Lane {
             return self.prepare_catalog(turn, text).await;
         }
         let settings = session::SessionSettings::read(&mut turn.store, text.as_bytes()).await?;
-        let Some(statement) = select::read(&self.context, &settings, text).await? else {
+        let Some((statement, catalog)) = select::read(&self.context, &settings, text).await? else {
             self.prepared.forget_last();
             let payload =
                 super::store_link::command_payload(command::STMT_PREPARE, text.as_bytes());
@@ -142,12 +142,6 @@ impl Lane {
                 SqlError::unsupported("EXPLAIN of predictions as a prepared statement").into(),
             );
         }
-        let catalog = self
-            .context
-            .account
-            .snapshot()
-            .await
-            .map_err(SqlError::from)?;
         for prediction in analysed.predictions() {
             decide(&prediction.task, prediction.model.as_ref(), &catalog)?;
         }

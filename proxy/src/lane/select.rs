@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use predictsql_executor::LoadedModel;
+use predictsql_catalog::{Model, Snapshot};
+use predictsql_executor::{Executor, LoadedModel};
 use predictsql_optimizer::decision::{Decision, decide};
 use predictsql_optimizer::distinctions::Distinctions;
 use predictsql_optimizer::statement::PredictStatement;
@@ -28,8 +29,8 @@ const BINARY: u16 = 63;
 pub struct ReadyPrediction {
     /// The decision.
     pub decision: Decision,
-    /// Its model, loaded.
-    pub model: LoadedModel,
+    /// Its model, once it is loaded.
+    pub model: Option<LoadedModel>,
     /// Which outcomes the statement tells apart by expressions over the prediction alone.
     pub distinctions: Distinctions,
     /// Whether any row may need inference.
@@ -85,14 +86,11 @@ pub async fn read<'a>(
     context: &'a LaneContext,
     settings: &SessionSettings,
     text: &'a str,
-) -> Result<Option<PredictStatement<'a>>, LinkError> {
+) -> Result<Option<(PredictStatement<'a>, Arc<Snapshot>)>, LinkError> {
     let catalog = context.account.snapshot().await.map_err(SqlError::from)?;
-    Ok(PredictStatement::read(
-        text,
-        settings.lex,
-        context.schema.as_str(),
-        &catalog,
-    )?)
+    let schema = context.schema.as_str();
+    let statement = PredictStatement::read(text, settings.lex, schema, &catalog)?;
+    Ok(statement.map(|statement| (statement, catalog)))
 }
 
 /// Analyses a statement for a stream plan. What is refused is first shown to the store, whose own
@@ -110,101 +108,129 @@ pub async fn analyse<'s, 'a>(
     }
 }
 
-/// Makes a statement ready.
+/// Makes a statement ready to be explained; [`Ready::load_models`] makes it ready to run.
 pub async fn make_ready<'s, 'a>(
-    context: &LaneContext,
     turn: &mut Turn<'_>,
     settings: &SessionSettings,
-    statement: &'s PredictStatement<'a>,
     select: &'s StreamSelect<'s, 'a>,
+    catalog: &Snapshot,
     protocol: Protocol,
 ) -> Result<Ready<'s, 'a>, LinkError> {
-    let mut described = turn.store.describe(&select.describe(true).sql).await?;
-    let inputs = described.split_off(described.len().saturating_sub(select.input_count()));
-    let names: Vec<&str> = select.cell_names().collect();
-    let cell_of_column = name_cells(&mut described, &names);
-    if cell_of_column.iter().flatten().count() != names.len() {
-        return Err(SqlError::other("the store did not describe every predicted column").into());
-    }
-    let input_is_bytes = check_inputs(select, &inputs)?;
-    let catalog = context.account.snapshot().await.map_err(SqlError::from)?;
+    let described = describe(turn, select).await?;
     let constants = ask_constants(turn, select, &protocol).await?;
     let mut predictions = Vec::new();
-    for (index, prediction) in select.predictions().iter().enumerate() {
-        let decision = decide(&prediction.task, prediction.model.as_ref(), &catalog)?;
-        let model = context
-            .executor
-            .load(&decision.model)
-            .await
-            .map_err(|e| SqlError::from(&e))?;
-        let by_class = ask_classes(turn, select, index, &protocol).await?;
-        let distinctions = by_class.distinctions(prediction.task.classes.len() + 1);
-        let elsewhere = select
-            .cells()
-            .any(|c| c.prediction() == index && !matches!(c, Cell::PerClass(_)))
-            || select
-                .conjuncts()
-                .any(|c| c.prediction() == index && !matches!(c, Conjunct::PerClass(_)));
-        let needed = elsewhere || distinctions.blocks() > 1;
-        predictions.push(ReadyPrediction {
-            decision,
-            model,
-            distinctions,
-            needed,
-            by_class,
-            input: None,
-        });
+    for index in 0..select.predictions().len() {
+        predictions.extend(prediction(turn, select, index, catalog, &protocol).await?);
     }
-    check_layouts(select, &predictions, &described, &cell_of_column, &protocol)?;
+    check_layouts(&predictions, &described, &protocol)?;
     let (offset, rows_max) = limits(select, settings, &protocol)?;
     let filtered = is_filtered(select, &predictions);
     let impossible = rows_max == 0 || is_impossible(select, &predictions, &constants);
-    let wanted: Vec<Option<InputText>> = (0..select.input_count())
-        .map(|input| {
-            let fetched = !impossible
-                && select
-                    .predictions()
-                    .iter()
-                    .zip(&predictions)
-                    .any(|(p, ready)| p.input == input && ready.needed);
-            fetched.then(|| match input_is_bytes.get(input) {
-                Some(Some(false)) if !settings.results_utf8 => InputText::Utf8,
-                _ => InputText::AsIs,
-            })
-        })
-        .collect();
     let mut pushdown = select.pushdown(&PushdownChoices {
-        inputs: &wanted,
+        inputs: &wanted_inputs(select, settings, &described, &predictions, impossible),
         impossible,
         rows_filtered: filtered,
     });
-    for (prediction, ready) in select.predictions().iter().zip(&mut predictions) {
-        ready.input = pushdown
-            .inputs
-            .get(prediction.input)
-            .copied()
-            .flatten()
-            .filter(|_| ready.needed);
+    for (asked, ready) in select.predictions().iter().zip(&mut predictions) {
+        ready.needed &= !impossible;
+        let column = pushdown.inputs.get(asked.input).copied().flatten();
+        ready.input = column.filter(|_| ready.needed);
     }
     if filtered && settings.select_limit != u64::MAX {
         // SQL_SELECT_LIMIT counts the rows of the answer, not those it is made from.
         pushdown.text.sql.push_str(" LIMIT 18446744073709551615");
     }
-    let _ = statement;
     Ok(Ready {
         select,
         predictions,
         pushdown,
         protocol,
-        described,
-        cell_of_column,
+        described: described.columns,
+        cell_of_column: described.cell_of_column,
         constants,
-        input_is_bytes,
+        input_is_bytes: described.input_is_bytes,
         offset: if filtered { offset } else { 0 },
         rows_max: if filtered { rows_max } else { u64::MAX },
         fail_on_error: settings.fail_on_error,
         filtered,
     })
+}
+
+/// What the store says of the statement over stubs.
+struct Described {
+    columns: Vec<ColumnDefinition>,
+    cell_of_column: Vec<Option<usize>>,
+    input_is_bytes: Vec<Option<bool>>,
+}
+
+async fn describe(
+    turn: &mut Turn<'_>,
+    select: &StreamSelect<'_, '_>,
+) -> Result<Described, LinkError> {
+    let mut columns = turn.store.describe(&select.describe(true).sql).await?;
+    let inputs = columns.split_off(columns.len().saturating_sub(select.input_count()));
+    let names: Vec<&str> = select.cell_names().collect();
+    let cell_of_column = name_cells(&mut columns, &names);
+    if cell_of_column.iter().flatten().count() != names.len() {
+        return Err(SqlError::other("the store did not describe every predicted column").into());
+    }
+    let input_is_bytes = check_inputs(select, &inputs)?;
+    Ok(Described {
+        columns,
+        cell_of_column,
+        input_is_bytes,
+    })
+}
+
+/// Decides a prediction and asks the store for its distinctions.
+async fn prediction(
+    turn: &mut Turn<'_>,
+    select: &StreamSelect<'_, '_>,
+    index: usize,
+    catalog: &Snapshot,
+    protocol: &Protocol,
+) -> Result<Option<ReadyPrediction>, LinkError> {
+    let Some(asked) = select.predictions().get(index) else {
+        return Ok(None);
+    };
+    let decision = decide(&asked.task, asked.model.as_ref(), catalog)?;
+    let by_class = ask_classes(turn, select, index, protocol).await?;
+    let distinctions = by_class.distinctions(asked.task.classes.len() + 1);
+    let other_cell = |c: Cell| c.prediction() == index && !matches!(c, Cell::PerClass(_));
+    let other_conjunct =
+        |c: &Conjunct| c.prediction() == index && !matches!(c, Conjunct::PerClass(_));
+    let needed = distinctions.blocks() > 1
+        || select.cells().any(other_cell)
+        || select.conjuncts().any(other_conjunct);
+    Ok(Some(ReadyPrediction {
+        decision,
+        model: None,
+        distinctions,
+        needed,
+        by_class,
+        input: None,
+    }))
+}
+
+/// The inputs that some prediction needs, and how each is fetched.
+fn wanted_inputs(
+    select: &StreamSelect<'_, '_>,
+    settings: &SessionSettings,
+    described: &Described,
+    predictions: &[ReadyPrediction],
+    impossible: bool,
+) -> Vec<Option<InputText>> {
+    let is_needed = |input: usize| {
+        let mut asked = select.predictions().iter().zip(predictions);
+        !impossible && asked.any(|(p, ready)| p.input == input && ready.needed)
+    };
+    let how = |input: usize| match described.input_is_bytes.get(input) {
+        Some(Some(false)) if !settings.results_utf8 => InputText::Utf8,
+        _ => InputText::AsIs,
+    };
+    (0..select.input_count())
+        .map(|input| is_needed(input).then(|| how(input)))
+        .collect()
 }
 
 /// An input must be text (a location) or bytes (the image); a parameter's type is known only
@@ -327,32 +353,30 @@ impl ByClass {
 
 /// Cells made from the store's values must be laid out as the described column says.
 fn check_layouts(
-    select: &StreamSelect<'_, '_>,
     predictions: &[ReadyPrediction],
-    described: &[ColumnDefinition],
-    cell_of_column: &[Option<usize>],
+    described: &Described,
     protocol: &Protocol,
 ) -> Result<(), SqlError> {
     if matches!(protocol, Protocol::Text) {
         return Ok(());
     }
-    let described_layout = |cell: usize| {
-        let column = cell_of_column.iter().position(|c| *c == Some(cell))?;
-        described.get(column).map(|c| CellLayout::of(c.column_type))
+    let layout_of_cell = |cell: usize| {
+        let column = described
+            .cell_of_column
+            .iter()
+            .position(|c| *c == Some(cell))?;
+        let column = described.columns.get(column)?;
+        Some(CellLayout::of(column.column_type))
     };
     for ready in predictions {
         for ((cell, _), layout) in ready.by_class.cells.iter().zip(&ready.by_class.layouts) {
-            if described_layout(*cell).is_some_and(|d| d != *layout) {
+            if layout_of_cell(*cell).is_some_and(|described| described != *layout) {
                 return Err(SqlError::unsupported(
                     "this expression over a prediction in the binary protocol",
                 ));
             }
         }
     }
-    debug_assert_eq!(
-        select.cells().len(),
-        cell_of_column.iter().flatten().count()
-    );
     Ok(())
 }
 
@@ -414,17 +438,18 @@ fn is_impossible(
 }
 
 impl Ready<'_, '_> {
-    /// Seconds that inference of one image takes, over all predictions that are needed.
-    pub fn seconds_per_row(&self) -> f64 {
-        self.predictions
-            .iter()
-            .filter(|p| p.needed)
-            .map(|p| p.model.seconds_per_image())
-            .sum()
+    /// Loads the models that run.
+    pub async fn load_models(&mut self, executor: &Executor) -> Result<(), SqlError> {
+        for prediction in self.predictions.iter_mut().filter(|p| p.needed) {
+            let loaded = executor.load(&prediction.decision.model).await;
+            prediction.model = Some(loaded.map_err(|e| SqlError::from(&e))?);
+        }
+        Ok(())
     }
 
-    /// The decisions, for callers that only look.
-    pub fn models(&self) -> impl Iterator<Item = &Arc<predictsql_catalog::Model>> {
-        self.predictions.iter().map(|p| &p.decision.model)
+    /// The models that run.
+    pub fn models(&self) -> impl Iterator<Item = &Arc<Model>> {
+        let needed = self.predictions.iter().filter(|p| p.needed);
+        needed.map(|p| &p.decision.model)
     }
 }

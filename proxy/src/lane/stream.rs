@@ -36,7 +36,7 @@ const READ_AHEAD_BYTES_MAX: usize = 64 * 1024;
 pub async fn run(
     turn: &mut Turn<'_>,
     context: &Arc<LaneContext>,
-    mut ready: Ready<'_, '_>,
+    ready: &Ready<'_, '_>,
 ) -> Result<Diagnostics, LinkError> {
     let started = Instant::now();
     let protocol = ready.protocol.clone();
@@ -46,7 +46,7 @@ pub async fn run(
         Protocol::Binary(_) => Codec::Binary,
     };
     let visible = ready.described.len();
-    let shape = match visible_columns(&mut ready, &columns) {
+    let shape = match visible_columns(ready, &columns) {
         Ok(shape) => shape,
         Err(error) => {
             drain(&mut turn.store).await?;
@@ -55,18 +55,18 @@ pub async fn run(
         }
     };
     write_head(&mut turn.out, turn.capabilities, &shape, *turn.status);
-    let input_is_bytes = bytes_inputs(&ready, &columns);
-    let judge = Judge::new(&ready, codec, visible, input_is_bytes);
+    let input_is_bytes = bytes_inputs(ready, &columns);
+    let judge = Judge::new(ready, codec, visible, input_is_bytes);
     let spool = Spool::new(context.spool.clone());
     let cancel = CancellationToken::new();
     let mut drainer = Drainer {
         context,
-        ready: &ready,
+        ready,
         judge: &judge,
         codec: RowCodec::new(codec, &columns),
         spool: &spool,
         cancel: &cancel,
-        diagnostics: uncovered_classes(&ready),
+        diagnostics: uncovered_classes(ready),
         skipped: 0,
         sent: 0,
         inferred: 0,
@@ -128,7 +128,7 @@ pub async fn run(
 /// The columns that the client is told: those of the running statement, and for predicted ones
 /// the described.
 fn visible_columns(
-    ready: &mut Ready<'_, '_>,
+    ready: &Ready<'_, '_>,
     running: &[ColumnDefinition],
 ) -> Result<Vec<ColumnDefinition>, SqlError> {
     if running.len() != ready.described.len() + ready.pushdown.hidden {
@@ -473,7 +473,11 @@ async fn predict(
         }
     }
     for &prediction in order {
-        let Some(model) = ready.predictions.get(prediction).map(|p| &p.model) else {
+        let Some(model) = ready
+            .predictions
+            .get(prediction)
+            .and_then(|p| p.model.as_ref())
+        else {
             continue;
         };
         let mut places = Vec::new();
