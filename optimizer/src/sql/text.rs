@@ -168,7 +168,7 @@ impl<'a> Lexed<'a> {
     }
 
     /// Whether the text holds a comment that the store executes (`/*! ... */`, `/*M! ... */`).
-    /// sqlparser expands the first kind in place, so its ranges would not be the text's.
+    /// They are comments here, so a statement that holds one is not fully understood.
     pub(crate) fn has_executable_comment(&self) -> bool {
         let expands = |at: usize| {
             !self

@@ -238,7 +238,7 @@ fn what_is_not_supported_is_named() {
         ("SELECT ml.t(i); SELECT 2", "several statements"),
         ("SELECT ml.predict(?, i) FROM p", "a parameter as the task"),
         ("(SELECT ml.t(i) FROM p)", "parenthesised"),
-        ("SELECT /*!50000 ml.t(i) */ FROM p", "executable comments"),
+        ("SELECT ml.t(i) /*!50000 , 1 */ FROM p", "executable comments"),
         (
             "EXPLAIN FORMAT=JSON SELECT ml.t(i) FROM p",
             "EXPLAIN FORMAT",
