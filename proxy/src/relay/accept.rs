@@ -258,3 +258,7 @@ async fn serve_client<R: Router>(
         end => tracing::debug!(client = %peer, reason = %end, "session ended"),
     }
 }
+
+#[cfg(test)]
+#[path = "accept_tests.rs"]
+mod tests;
