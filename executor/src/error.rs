@@ -75,6 +75,9 @@ pub enum ModelError {
         /// What ONNX Runtime said.
         reason: String,
     },
+    /// The weights are not in the model's file, so its SHA-256 would not pin them.
+    #[error("the model keeps weights in another file; save it as one file, weights included")]
+    ExternalWeights,
     /// The model uses an operator that ONNX Runtime does not have.
     #[error("the model uses an operator that ONNX Runtime does not support: {reason}")]
     UnsupportedOperator {

@@ -163,4 +163,23 @@ mod tests {
             "has the unknown scheme gopher"
         );
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_give_a_place_or_a_reason(raw: Vec<u8>) {
+            if let Ok(Location::File(path)) = parse(&raw) {
+                proptest::prop_assert!(!path.as_os_str().is_empty());
+                proptest::prop_assert!(!path.as_os_str().as_bytes().contains(&0));
+            }
+        }
+
+        #[test]
+        fn an_escaped_path_is_the_path(path in proptest::collection::vec(1u8.., 1..40)) {
+            let escaped: String = path.iter().map(|byte| format!("%{byte:02X}")).collect();
+            let uri = format!("file:///{escaped}");
+            let expected = [b"/", &path[..]].concat();
+            let expected = Path::new(OsStr::from_bytes(&expected));
+            proptest::prop_assert_eq!(parse(uri.as_bytes()), Ok(Location::File(expected.into())));
+        }
+    }
 }

@@ -373,4 +373,24 @@ mod tests {
         let error = Roots::open(&[tree.base.join("none")]).unwrap_err();
         assert!(error.to_string().contains("none"), "{error}");
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+
+        /// Paths of any depth, up, down and through links, never give a file outside.
+        #[test]
+        fn no_path_leads_out(parts in proptest::collection::vec(
+            proptest::sample::select(vec!["..", ".", "sub", "in", "out", "up", "also", "secret.txt", "a.txt"]),
+            1..8,
+        )) {
+            let tree = tree();
+            symlink("..", tree.base.join("in/up")).unwrap();
+            let path: PathBuf = parts.iter().collect();
+            for path in [path.clone(), tree.base.join("in").join(&path), tree.base.join(&path)] {
+                if let Ok(content) = tree.read(&path) {
+                    proptest::prop_assert!(content != "secret", "{}", path.display());
+                }
+            }
+        }
+    }
 }

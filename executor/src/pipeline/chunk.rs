@@ -87,6 +87,13 @@ pub(super) enum Content {
     Later(Bytes),
 }
 
+impl Content {
+    /// Whether it may come to a place in the tensor.
+    pub(super) fn may_be_image(&self) -> bool {
+        !matches!(self, Self::Null | Self::Unreadable(_))
+    }
+}
+
 impl From<Input> for Content {
     fn from(input: Input) -> Self {
         match input {

@@ -10,6 +10,9 @@ use super::chunk::Prepared;
 use crate::model::Compiled;
 use crate::{Outcome, PredictError, Scores};
 
+/// Bytes of tensors that are kept while nobody uses them.
+const SPARE_BYTES_MAX: usize = 256 << 20;
+
 /// Tensors kept for the next chunk, so that their pages need not be had from the system again.
 #[derive(Debug)]
 pub(super) struct TensorPool {
@@ -37,7 +40,8 @@ impl TensorPool {
     pub(super) fn give_back(&self, mut tensor: Vec<f32>) {
         tensor.clear();
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        if spare.len() < self.spare_max {
+        let kept: usize = spare.iter().chain([&tensor]).map(Vec::capacity).sum();
+        if spare.len() < self.spare_max && kept * size_of::<f32>() <= SPARE_BYTES_MAX {
             spare.push(tensor);
         }
     }

@@ -29,7 +29,12 @@ impl Worker {
             contents,
         } = chunk;
         let spec = &model.compiled().spec;
+        let images = contents
+            .iter()
+            .filter(|content| content.may_be_image())
+            .count();
         let mut tensor = shared.tensors.take();
+        tensor.reserve_exact(images.saturating_mul(spec.image_len()));
         let mut outcomes = Vec::with_capacity(contents.len());
         let mut rows = Vec::with_capacity(contents.len());
         for (index, content) in contents.into_iter().enumerate() {

@@ -128,7 +128,10 @@ impl CpuQueue {
                 return None;
             }
             if let Some(first) = state.prepared.pop_front() {
-                return Some(CpuWork::Infer(gather(first, &mut state.prepared)));
+                let batch = first.model.batch_images();
+                let images = |chunk: &Prepared| chunk.rows.len();
+                let chunks = gather(first, &mut state.prepared, batch, images, same_sessions);
+                return Some(CpuWork::Infer(chunks));
             }
             if let Some(chunk) = state.fetched.pop_front() {
                 return Some(CpuWork::Prepare(chunk));
@@ -158,20 +161,28 @@ impl CpuQueue {
     }
 }
 
-/// Takes along the waiting chunks that fit into the same batch. Nothing waits for a batch to fill.
-fn gather(first: Prepared, waiting: &mut VecDeque<Prepared>) -> Vec<Prepared> {
-    let batch = first.model.batch_images();
-    let mut images = first.rows.len();
+fn same_sessions(a: &Prepared, b: &Prepared) -> bool {
+    Arc::ptr_eq(a.model.compiled(), b.model.compiled())
+}
+
+/// Takes along those waiting chunks of the same kind that fit into one batch with the first. Nothing
+/// waits for a batch to fill.
+fn gather<T>(
+    first: T,
+    waiting: &mut VecDeque<T>,
+    batch: usize,
+    images: impl Fn(&T) -> usize,
+    same: impl Fn(&T, &T) -> bool,
+) -> Vec<T> {
+    let mut gathered = images(&first);
     let mut chunks = vec![first];
     let mut index = 0;
-    while images < batch
+    while gathered < batch
         && let Some(chunk) = waiting.get(index)
     {
-        let same = chunks
-            .first()
-            .is_some_and(|f| Arc::ptr_eq(f.model.compiled(), chunk.model.compiled()));
-        if same && images + chunk.rows.len() <= batch {
-            images += chunk.rows.len();
+        let fits = gathered + images(chunk) <= batch;
+        if fits && chunks.first().is_some_and(|first| same(first, chunk)) {
+            gathered += images(chunk);
             chunks.extend(waiting.remove(index));
         } else {
             index += 1;
@@ -198,5 +209,30 @@ mod tests {
         assert!(waiting.join().is_ok_and(|popped| popped.is_none()));
         queue.push(item.clone());
         assert_eq!(Arc::strong_count(&item), 1);
+    }
+
+    /// Chunks of (model, images).
+    fn gathered(batch: usize, first: (char, usize), rest: &[(char, usize)]) -> (String, String) {
+        let mut waiting: VecDeque<_> = rest.iter().copied().collect();
+        let chunks = gather(first, &mut waiting, batch, |c| c.1, |a, b| a.0 == b.0);
+        let text = |chunks: Vec<(char, usize)>| {
+            chunks
+                .iter()
+                .map(|(model, images)| format!("{model}{images}"))
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        (text(chunks), text(waiting.into()))
+    }
+
+    #[test]
+    fn batches_fill_with_chunks_of_the_same_model_only() {
+        let waiting = [('b', 1), ('a', 5), ('a', 30), ('a', 3), ('b', 2), ('a', 1)];
+        let taken = gathered(10, ('a', 2), &waiting);
+        assert_eq!(taken, ("a2 a5 a3".to_string(), "b1 a30 b2 a1".to_string()));
+        // A chunk that fills the batch, or overfills it, goes alone.
+        assert_eq!(gathered(10, ('a', 10), &waiting).0, "a10");
+        assert_eq!(gathered(1, ('a', 20), &waiting).0, "a20");
+        assert_eq!(gathered(10, ('c', 1), &waiting).0, "c1");
     }
 }

@@ -205,12 +205,12 @@ save(
     ],
 )
 
-# Weights that are said to be in another file.
+# Weights that are said to be in another file, one that is there when the tests run in `executor/`.
 external = helper.make_tensor("weights", FLOAT, [3, 3], np.zeros(9, np.float32).tobytes(), raw=True)
 external.ClearField("raw_data")
 external.data_location = TensorProto.EXTERNAL
 entry = external.external_data.add()
-entry.key, entry.value = "location", "colour_nchw.onnx"
+entry.key, entry.value = "location", "Cargo.toml"
 entry = external.external_data.add()
 entry.key, entry.value = "length", "36"
 save(
