@@ -1,2 +1,63 @@
-//! Benchmark programs.
-fn main() {}
+//! `predictsql-bench`: the benchmarks of PredictSQL, one subcommand each.
+//!
+//! Each compares what is measured with a yardstick in the same run, round by round, since absolute
+//! figures do not travel from one machine to another. The last line on stdout is one JSON object.
+
+mod cpu;
+mod history;
+mod predict;
+mod statistics;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use predict::{PredictArgs, bare};
+use predictsql_proxy::embedded::shim;
+use tracing_subscriber::EnvFilter;
+
+/// Benchmarks of PredictSQL; the last line that each prints is its result as JSON.
+#[derive(Debug, Parser)]
+#[command(name = "predictsql-bench", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Images a second end to end through SQL, beside bare loops over ONNX Runtime
+    Predict(PredictArgs),
+    /// The bare loop, on orders from `predict`
+    #[command(name = bare::COMMAND, hide = true)]
+    BareLoop(bare::BareArgs),
+}
+
+fn main() -> ExitCode {
+    // Before anything else, and before any thread exists: the embedded store starts through it.
+    if let Some(code) = shim::run_if_asked() {
+        return code;
+    }
+    let cli = Cli::parse();
+    log_to_stderr();
+    let done: Result<(), Box<dyn std::error::Error>> = match cli.command {
+        Command::Predict(args) => predict::run(&args).map_err(Into::into),
+        Command::BareLoop(args) => bare::run(&args).map_err(Into::into),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("predictsql-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_env("PREDICTSQL_LOG").unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
+}

@@ -1,0 +1,101 @@
+//! Finds the fastest way to run each loop, and how many images make a round.
+
+use super::child::LoopProcess;
+use super::error::BenchError;
+use super::job::{Order, Way};
+
+/// Batch sizes that are tried.
+const BATCHES: [usize; 3] = [1, 8, 32];
+/// Images of the first try of each way, which also warms it up.
+const TRY_IMAGES: usize = 256;
+/// Seconds that a later try should take.
+const TRY_SECONDS: f64 = 0.7;
+/// Later tries; the best one counts, since others can only slow a loop down.
+const TRIES: usize = 2;
+/// A round has a multiple of so many images.
+const IMAGES_STEP: usize = 1000;
+/// Images of a round at most.
+const IMAGES_MAX: usize = 200_000;
+
+/// What calibration found.
+#[derive(Debug, Clone, Copy)]
+pub struct Fastest {
+    way: Way,
+    batch: usize,
+    /// In its best try.
+    pub images_per_s: f64,
+}
+
+impl Fastest {
+    /// The order for so many images.
+    pub fn order(&self, images: usize) -> Order {
+        let Self { way, batch, .. } = *self;
+        Order { way, batch, images }
+    }
+}
+
+/// Of both ways and all batch sizes.
+///
+/// # Errors
+/// The loop fails.
+pub fn fastest_bare(bare: &mut LoopProcess) -> Result<Fastest, BenchError> {
+    fastest(bare, "bare", &[Way::SessionPerThread, Way::OneSession])
+}
+
+/// Of all batch sizes; the script has one way.
+///
+/// # Errors
+/// The loop fails.
+pub fn fastest_python(python: &mut LoopProcess) -> Result<Fastest, BenchError> {
+    fastest(python, "python", &[Way::SessionPerThread])
+}
+
+/// Images of a round that takes about `seconds` at `images_per_s`.
+pub fn images_of(images_per_s: f64, seconds: f64) -> usize {
+    let steps = (images_per_s * seconds / IMAGES_STEP as f64).round();
+    (steps as usize * IMAGES_STEP).clamp(IMAGES_STEP, IMAGES_MAX)
+}
+
+fn fastest(process: &mut LoopProcess, name: &str, ways: &[Way]) -> Result<Fastest, BenchError> {
+    let mut fastest: Option<Fastest> = None;
+    for way in ways {
+        for batch in BATCHES {
+            let images_per_s = speed(process, *way, batch)?;
+            println!("calibrating {name}: {way:?}, batch {batch}: {images_per_s:.0} images/s");
+            if fastest.is_none_or(|best| images_per_s > best.images_per_s) {
+                fastest = Some(Fastest {
+                    way: *way,
+                    batch,
+                    images_per_s,
+                });
+            }
+        }
+    }
+    fastest.ok_or_else(|| BenchError::Worthless("no way to run a loop".to_owned()))
+}
+
+fn speed(process: &mut LoopProcess, way: Way, batch: usize) -> Result<f64, BenchError> {
+    let mut run = |images| -> Result<f64, BenchError> {
+        let done = process.follow(&Order { way, batch, images })?;
+        Ok(images as f64 / done.seconds.max(1e-9))
+    };
+    let mut best = run(TRY_IMAGES)?;
+    for _ in 0..TRIES {
+        let images = ((best * TRY_SECONDS) as usize).clamp(TRY_IMAGES, IMAGES_MAX);
+        best = best.max(run(images)?);
+    }
+    Ok(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_has_whole_thousands_within_limits() {
+        assert_eq!(images_of(2100.0, 4.0), 8000);
+        assert_eq!(images_of(3.0, 4.0), 1000);
+        assert_eq!(images_of(f64::INFINITY, 4.0), IMAGES_MAX);
+        assert_eq!(images_of(f64::NAN, 4.0), IMAGES_STEP);
+    }
+}

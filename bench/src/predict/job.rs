@@ -1,0 +1,60 @@
+//! What a loop in a process of its own is told: the job by file, orders by standard input, and
+//! answers by standard output, one JSON object a line, after the line [`READY`].
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// The line by which a loop says that its model is loaded.
+pub const READY: &str = "ready";
+
+/// The same for all orders.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Job {
+    /// The ONNX Runtime library.
+    pub library: PathBuf,
+    /// The ONNX file: one input [batch, 1, height, width], one output [batch, labels].
+    pub model: PathBuf,
+    /// Height and width of the images, in pixels.
+    pub size: (u32, u32),
+    /// Subtracted from a sample in 0..1.
+    pub mean: f64,
+    /// Divides it then.
+    pub std: f64,
+    /// Grey PNG files of that size.
+    pub images: Vec<PathBuf>,
+    /// CPU threads.
+    pub threads: usize,
+    /// Added to the nice value.
+    pub nice: i32,
+}
+
+/// How threads are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// Each thread decodes and infers batches of its own.
+    SessionPerThread,
+    /// One session splits its operators over all threads; another thread decodes ahead.
+    OneSession,
+}
+
+/// Asks for the labels of `images` images, from the first one on, again from there after the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// How; only the bare loop has both ways.
+    pub way: Way,
+    /// Images in one run of the model.
+    pub batch: usize,
+    /// Images in all.
+    pub images: usize,
+}
+
+/// The answer to an order.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Done {
+    /// Wall-clock time from order to last label.
+    pub seconds: f64,
+    /// For each image the position of its label among the model's.
+    pub labels: Vec<usize>,
+}
