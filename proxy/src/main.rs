@@ -35,7 +35,11 @@ fn main() -> ExitCode {
         return code;
     }
     let cli = Cli::parse();
-    log_to_stderr();
+    log_to_stderr(match cli.command {
+        // It tells its story itself.
+        Command::Demo(_) => "warn",
+        _ => "info",
+    });
     let done: Result<ExitCode, Box<dyn std::error::Error>> = match cli.command {
         Command::Serve(args) => serve::run(&args)
             .map(|()| ExitCode::SUCCESS)
@@ -59,8 +63,9 @@ fn run_init(args: &InitArgs) -> Result<(), Box<dyn std::error::Error>> {
     Ok(runtime.block_on(init::run(args))?)
 }
 
-fn log_to_stderr() {
-    let filter = EnvFilter::try_from_env("PREDICTSQL_LOG").unwrap_or_else(|_| "info".into());
+/// Logs from `level` on, unless the environment says otherwise.
+fn log_to_stderr(level: &str) {
+    let filter = EnvFilter::try_from_env("PREDICTSQL_LOG").unwrap_or_else(|_| level.into());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())

@@ -7,7 +7,7 @@
 
 use crate::account::{AccountConfig, AccountError, ServiceAccount, StoreAddress};
 use crate::config::{Config, ConfigError, ServeArgs, StoreConfig};
-use crate::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedStore};
+use crate::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedStore, StoreStatus};
 use crate::init::{InitError, init_embedded};
 use crate::lane::{Lane, LaneContext, SpoolLimits};
 use crate::relay::{Acceptor, BoundListener, Limits, SessionConfig};
@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// Store connections beyond those of clients: the service account, and an admin who looks for trouble.
@@ -45,6 +46,12 @@ pub enum ServeError {
     /// No embedded store.
     #[error(transparent)]
     Embedded(#[from] EmbeddedError),
+    /// The embedded store ended too often.
+    #[error("the embedded store could not be kept running: the end of {} says why", log.display())]
+    StoreFailed {
+        /// The store's error log.
+        log: PathBuf,
+    },
     /// The catalog of the embedded store could not be set up.
     #[error("cannot set up the catalog: {0}")]
     Init(#[from] InitError),
@@ -188,7 +195,7 @@ impl Server {
     /// Serves until `stopping` is cancelled, then stops in order. Blocks.
     ///
     /// # Errors
-    /// The listener cannot be used.
+    /// The listener cannot be used, or the embedded store could not be kept running.
     pub fn run(self, stopping: CancellationToken) -> Result<(), ServeError> {
         let Self {
             runtime,
@@ -198,18 +205,36 @@ impl Server {
             ..
         } = self;
         let served = runtime.block_on(async {
+            if let Some(store) = &embedded {
+                tokio::spawn(stop_with_store(store.status(), stopping.clone()));
+            }
             let served = acceptor.run(stopping).await;
             lane.account.close().await;
             served
         });
         drop(lane);
+        let mut failed = None;
         if let Some(mut store) = embedded {
+            if *store.status().borrow() == StoreStatus::Failed {
+                failed = Some(store.log());
+            }
             tracing::info!("stopping the embedded store");
             store.stop();
         }
         runtime.shutdown_timeout(LEFTOVER_TIME_MAX);
         tracing::info!("stopped");
-        Ok(served?)
+        match failed {
+            Some(log) => Err(ServeError::StoreFailed { log }),
+            None => Ok(served?),
+        }
+    }
+}
+
+/// Cancels `stopping` when the embedded store is given up: without it no client can be served.
+async fn stop_with_store(mut status: watch::Receiver<StoreStatus>, stopping: CancellationToken) {
+    let failed = status.wait_for(|status| *status == StoreStatus::Failed);
+    if failed.await.is_ok() {
+        stopping.cancel();
     }
 }
 

@@ -40,8 +40,8 @@ fn server(store: &EmbeddedStore) -> Pid {
     Pid::from_raw(text.trim().parse().unwrap()).unwrap()
 }
 
-/// Kills the server and waits until it was lost and is back.
-fn kill_and_wait(store: &EmbeddedStore) {
+/// Kills the server and waits until its loss was seen and its status is `wanted`.
+fn kill_and_wait_for(store: &EmbeddedStore, wanted: StoreStatus) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
@@ -49,10 +49,7 @@ fn kill_and_wait(store: &EmbeddedStore) {
     kill_process(server(store), Signal::KILL).unwrap();
     runtime.block_on(async {
         status.changed().await.unwrap();
-        status
-            .wait_for(|status| *status == StoreStatus::Running)
-            .await
-            .unwrap();
+        status.wait_for(|status| *status == wanted).await.unwrap();
     });
 }
 
@@ -68,7 +65,7 @@ fn what_is_written_is_there_after_a_stop_and_after_a_crash() {
 
     // The server is killed: it comes back by itself.
     let killed = server(&store);
-    kill_and_wait(&store);
+    kill_and_wait_for(&store, StoreStatus::Running);
     assert_ne!(server(&store), killed);
     let n = query(store.root_opts(), "SELECT n FROM shop.t").unwrap();
     assert_eq!(n.as_deref(), Some("7"));
@@ -122,6 +119,16 @@ fn a_store_that_cannot_start_says_what_its_log_says() {
     let error = EmbeddedStore::start(&options(dir.path())).err().unwrap();
     assert!(matches!(error, EmbeddedError::Exited { .. }), "{error}");
     assert!(error.to_string().contains("[ERROR]"), "{error}");
+}
+
+#[test]
+fn a_store_that_cannot_be_kept_running_is_given_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = EmbeddedStore::start(&options(dir.path())).unwrap();
+    fs::write(dir.path().join("store/ibdata1"), "not a tablespace").unwrap();
+    kill_and_wait_for(&store, StoreStatus::Failed);
+    store.stop();
+    assert_eq!(*store.status().borrow(), StoreStatus::Failed);
 }
 
 #[test]

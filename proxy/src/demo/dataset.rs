@@ -72,7 +72,7 @@ impl Split {
     }
 
     /// Number of images.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.labels.len()
     }
 
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn images_come_with_their_classes_and_the_last_are_the_last() {
         let split = split(&[1, 9, 4]).unwrap().last(2);
-        assert_eq!(split.len(), 2);
+        assert_eq!(split.count(), 2);
         let read: Vec<_> = split
             .iter()
             .map(|(p, class)| (p[0], p.len(), class))

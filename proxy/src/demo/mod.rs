@@ -4,13 +4,13 @@
 //! and then sets everything up by SQL through the proxy's port. What is complete stays for the next
 //! start; what an interruption left half done is done anew.
 
-mod dataset;
+pub mod dataset;
 mod error;
-mod pictures;
+pub mod pictures;
 mod progress;
 mod queries;
 mod shop;
-mod zoo;
+pub mod zoo;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -61,7 +61,7 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode, DemoError> {
     let labelled = Split::read(&args.dataset, "train")?.last(LABELLED);
 
     println!(
-        "starting the proxy and its store in {}",
+        "starting the proxy and its store in {} (the first time takes some seconds)",
         args.data_dir.display()
     );
     let data_dir = args.data_dir.clone();
@@ -94,6 +94,7 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode, DemoError> {
         }
     })?;
     server.run(stopping)?;
+    println!("stopped");
     match shown.join() {
         Ok((_, true) | (Ok(0), _)) => Ok(ExitCode::SUCCESS),
         Ok((Ok(_), _)) => Ok(ExitCode::FAILURE),

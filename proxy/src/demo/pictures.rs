@@ -12,19 +12,22 @@ const COMPLETE: &str = ".complete";
 const LAYOUT_VERSION: &str = "1";
 
 /// Path of image `id` (from 1) of a folder, relative to the image root.
-pub(super) fn relative_path(folder: &str, id: usize) -> String {
+pub fn relative_path(folder: &str, id: usize) -> String {
     format!("{folder}/{id:05}.png")
 }
 
 /// Writes every image of `split` into `root/folder`, unless they are there.
-pub(super) fn write_all(root: &Path, folder: &str, split: &Split) -> Result<(), DemoError> {
+///
+/// # Errors
+/// The system refuses to write.
+pub fn write_all(root: &Path, folder: &str, split: &Split) -> Result<(), DemoError> {
     let dir = root.join(folder);
     let complete = dir.join(COMPLETE);
     if fs::read_to_string(&complete).is_ok_and(|version| version == LAYOUT_VERSION) {
         return Ok(());
     }
     fs::create_dir_all(&dir).map_err(DemoError::io("create", &dir))?;
-    let mut progress = Progress::begin(format!("images/{folder}: PNG files"), split.len());
+    let mut progress = Progress::begin(format!("images/{folder}: PNG files"), split.count());
     for (index, (pixels, _)) in split.iter().enumerate() {
         let path = root.join(relative_path(folder, index + 1));
         let file = encode(pixels, &path)?;

@@ -75,8 +75,8 @@ fn tables<'a>(test: &'a Split, labelled: &'a Split) -> [Table<'a>; 4] {
                       price DECIMAL(8,2) NOT NULL, stock INT NOT NULL, \
                       photo VARCHAR(255) NOT NULL COMMENT 'path below the image root', \
                       KEY warehouse_price (warehouse, price)",
-            rows: Box::new((1..=test.len()).map(|id| Ok(product(id)))),
-            count: test.len(),
+            rows: Box::new((1..=test.count()).map(|id| Ok(product(id)))),
+            count: test.count(),
         },
         Table {
             name: "product_blobs",
@@ -90,7 +90,7 @@ fn tables<'a>(test: &'a Split, labelled: &'a Split) -> [Table<'a>; 4] {
                         Ok(format!("({}, X'{}')", index + 1, hex(&file)))
                     }),
             ),
-            count: BLOBS.min(test.len()),
+            count: BLOBS.min(test.count()),
         },
         Table {
             name: "truth",
@@ -100,7 +100,7 @@ fn tables<'a>(test: &'a Split, labelled: &'a Split) -> [Table<'a>; 4] {
                     .enumerate()
                     .map(|(index, (_, class))| Ok(format!("({}, '{class}')", index + 1))),
             ),
-            count: test.len(),
+            count: test.count(),
         },
         Table {
             name: "labelled",
@@ -110,7 +110,7 @@ fn tables<'a>(test: &'a Split, labelled: &'a Split) -> [Table<'a>; 4] {
                 let (id, photo) = (index + 1, pictures::relative_path("labelled", index + 1));
                 Ok(format!("({id}, '{photo}', '{class}')"))
             })),
-            count: labelled.len(),
+            count: labelled.count(),
         },
     ]
 }

@@ -17,25 +17,34 @@ const TASK: &str = "apparel";
 
 /// One entry of `zoo.json`.
 #[derive(Debug, Deserialize)]
-pub(super) struct ZooModel {
-    name: String,
+pub struct ZooModel {
+    /// Its name in the catalog.
+    pub name: String,
     /// The ONNX file, relative to `zoo.json`.
-    file: PathBuf,
-    labels: Vec<String>,
-    other: Option<String>,
+    pub file: PathBuf,
+    /// What the numbers of its output stand for.
+    pub labels: Vec<String>,
+    /// The label that means none of the classes that it covers.
+    pub other: Option<String>,
     covers: Vec<String>,
     /// Height and width, in pixels.
-    size: (u32, u32),
-    channels: u32,
+    pub size: (u32, u32),
+    /// 1: grey, 3: RGB.
+    pub channels: u32,
     layout: String,
-    mean: Vec<f64>,
-    std: Vec<f64>,
+    /// Subtracted from a sample in 0..1; one a channel.
+    pub mean: Vec<f64>,
+    /// Divides it then; one a channel.
+    pub std: Vec<f64>,
     output: String,
     accuracy: f64,
 }
 
 /// The models that `dir/zoo.json` lists.
-pub(super) fn read(dir: &Path) -> Result<Vec<ZooModel>, DemoError> {
+///
+/// # Errors
+/// It is missing or not what it should be.
+pub fn read(dir: &Path) -> Result<Vec<ZooModel>, DemoError> {
     let path = dir.join("zoo.json");
     if !path.exists() {
         return Err(DemoError::NoZoo { path });
@@ -49,7 +58,10 @@ pub(super) fn read(dir: &Path) -> Result<Vec<ZooModel>, DemoError> {
 
 /// Makes the task and the models known, unless they are. A model whose file is not the one that
 /// the catalog pinned is made anew.
-pub(super) async fn create(
+///
+/// # Errors
+/// A file cannot be copied, or a statement is refused.
+pub async fn create(
     conn: &mut Conn,
     zoo: &Path,
     models: &[ZooModel],

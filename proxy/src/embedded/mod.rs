@@ -122,6 +122,11 @@ impl EmbeddedStore {
         self.directory.path()
     }
 
+    /// The server's error log.
+    pub fn log(&self) -> PathBuf {
+        self.directory.log()
+    }
+
     /// How the proxy itself logs in as `root`, for set-up.
     pub fn root_opts(&self) -> OptsBuilder {
         OptsBuilder::default()
