@@ -40,13 +40,6 @@ def stride_cnn(k, a, b, drop=0.2):
     )
 
 
-def pool_cnn(k, a, b, hidden, drop=0.3):
-    """The LeNet shape: convolve at full size, pool, convolve, pool, two dense layers."""
-    return nn.Sequential(
-        cbr(1, a, 1, 5), nn.MaxPool2d(2), cbr(a, b, 1, 3), nn.MaxPool2d(2), nn.Flatten(1),
-        nn.Linear(49 * b, hidden), nn.ReLU(), nn.Dropout(drop), nn.Linear(hidden, k)
-    )
-
 
 def plain_cnn(k, a, b, c, drop=0.2):
     """Four 3x3 convolutions, two of them strided, and an average over what is left."""
