@@ -99,7 +99,8 @@ impl<'a> Connected<'a> {
             }
             Err(error) => {
                 let text = "the store's greeting is not one of a MySQL or MariaDB server";
-                let refusal = ErrPacket::new(2012, b"HY000", text).encode_before_handshake();
+                let refusal = ErrPacket::new(ErrPacket::STORE_UNREACHABLE, b"HY000", text)
+                    .encode_before_handshake();
                 legs.send_client(&refusal).await?;
                 Err(SessionEnd::Protocol(error.0))
             }
@@ -156,7 +157,8 @@ impl LoggedIn<'_> {
                 Ok(payload) => payload,
                 Err(error) => {
                     let text = "Lost connection to the store during authentication";
-                    legs.refuse(ErrPacket::new(2013, b"08S01", text)).await?;
+                    legs.refuse(ErrPacket::new(ErrPacket::STORE_LOST, b"08S01", text))
+                        .await?;
                     return Err(SessionEnd::store(error));
                 }
             };
@@ -191,8 +193,10 @@ impl Legs<'_> {
         match self.from_store.read(self.store).await {
             Ok(payload) => Ok(payload),
             Err(error) => {
-                let text = "Lost connection to the store at its greeting";
-                let refusal = ErrPacket::new(2013, b"08S01", text).encode_before_handshake();
+                let text =
+                    "Unable to connect to the store: it closed the connection without a greeting";
+                let refusal = ErrPacket::new(ErrPacket::STORE_UNREACHABLE, b"HY000", text)
+                    .encode_before_handshake();
                 self.send_client(&refusal).await?;
                 Err(SessionEnd::store(error))
             }

@@ -78,9 +78,15 @@ async fn open(
         Ok(store) => store,
         Err(error) => {
             tracing::warn!(store = %config.store, %error, "cannot connect to the store");
-            let text = format!("Can't connect to the store at {} ({error})", config.store);
+            let text = format!(
+                "Unable to connect to the store at {} ({error})",
+                config.store
+            );
             let mut writer = PacketWriter::new(0);
-            writer.write(&ErrPacket::new(2003, b"HY000", text).encode_before_handshake());
+            writer.write(
+                &ErrPacket::new(ErrPacket::STORE_UNREACHABLE, b"HY000", text)
+                    .encode_before_handshake(),
+            );
             writer.flush(client).await.map_err(SessionEnd::client)?;
             return Err(SessionEnd::Store(error));
         }
@@ -336,12 +342,16 @@ impl<R: Router> Session<R> {
     async fn farewell(&mut self, end: &SessionEnd) -> io::Result<()> {
         let error = match end {
             SessionEnd::ClientClosed | SessionEnd::Client(_) => return Ok(()),
-            SessionEnd::StoreClosed | SessionEnd::Store(_) => {
-                ErrPacket::new(2013, b"08S01", "Lost connection to the store during query")
-            }
-            SessionEnd::Protocol(_) => {
-                ErrPacket::new(2027, b"08S01", "The store's answer cannot be relayed")
-            }
+            SessionEnd::StoreClosed | SessionEnd::Store(_) => ErrPacket::new(
+                ErrPacket::STORE_LOST,
+                b"08S01",
+                "Lost connection to the store during query",
+            ),
+            SessionEnd::Protocol(_) => ErrPacket::new(
+                ErrPacket::STORE_MISUNDERSTOOD,
+                b"08S01",
+                "The store's answer cannot be relayed",
+            ),
             SessionEnd::Stopped => ErrPacket::new(1053, b"08S01", "The proxy is shutting down"),
         };
         self.client.write_all(&self.to_client).await?;

@@ -169,7 +169,10 @@ async fn a_lost_store_is_told_to_a_client_that_waits() {
     ends.at_store().await;
     drop(ends.store);
     let error = ends.from_store.read(&mut ends.client).await.unwrap();
-    assert_eq!(ErrPacket::parse(&error).unwrap().code, 2013);
+    assert_eq!(
+        ErrPacket::parse(&error).unwrap().code,
+        ErrPacket::STORE_LOST
+    );
     assert_eq!(ends.from_store.last_seq(), 1);
     assert!(matches!(
         ends.session.await.unwrap(),
@@ -213,7 +216,10 @@ async fn a_file_that_the_client_did_not_offer_is_not_asked_for() {
     ends.at_store().await;
     ends.answer(1, b"\xfb/etc/passwd").await;
     let error = ends.at_client().await;
-    assert_eq!(ErrPacket::parse(&error).unwrap().code, 2027);
+    assert_eq!(
+        ErrPacket::parse(&error).unwrap().code,
+        ErrPacket::STORE_MISUNDERSTOOD
+    );
     assert!(matches!(
         ends.session.await.unwrap(),
         SessionEnd::Protocol(_)
