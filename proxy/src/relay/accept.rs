@@ -252,7 +252,10 @@ async fn serve_client<R: Router>(
     };
     let peer = client.peer();
     match session::serve(client, config, open_lane).await {
-        end @ (SessionEnd::Client(_) | SessionEnd::Store(_) | SessionEnd::Protocol(_)) => {
+        end @ SessionEnd::Store(_) => {
+            tracing::warn!(client = %peer, store = %config.store, reason = %end, "session ended");
+        }
+        end @ (SessionEnd::Client(_) | SessionEnd::Protocol(_)) => {
             tracing::info!(client = %peer, reason = %end, "session ended");
         }
         end => tracing::debug!(client = %peer, reason = %end, "session ended"),

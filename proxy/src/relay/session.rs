@@ -77,7 +77,6 @@ async fn open(
     let mut store = match connect::connect(&config.store, config.connect_timeout).await {
         Ok(store) => store,
         Err(error) => {
-            tracing::warn!(store = %config.store, %error, "cannot connect to the store");
             let text = format!(
                 "Unable to connect to the store at {} ({error})",
                 config.store
