@@ -40,7 +40,6 @@ def stride_cnn(k, a, b, drop=0.2):
     )
 
 
-
 def plain_cnn(k, a, b, c, drop=0.2):
     """Four 3x3 convolutions, two of them strided, and an average over what is left."""
     return nn.Sequential(
@@ -68,4 +67,4 @@ def resnet(k, a, b, c, n=1, m=1, drop=0.2):
     )
 
 
-SHAPES = {f.__name__: f for f in (linear, mlp, stride_cnn, pool_cnn, plain_cnn, depthwise, resnet)}
+SHAPES = {f.__name__: f for f in (linear, mlp, stride_cnn, plain_cnn, depthwise, resnet)}

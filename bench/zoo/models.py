@@ -58,7 +58,6 @@ MODELS = [
     general("try_mlp_128", "mlp", dict(hidden=128, drop=0.2), MLP, tried=True, shift=0),
     general("try_stride_4_8", "stride_cnn", dict(a=4, b=8), CHEAP, tried=True),
     general("try_stride_8_16", "stride_cnn", dict(a=8, b=16), CHEAP, tried=True),
-    general("try_depthwise", "depthwise", dict(a=16, b=32, c=64), CNN, tried=True),
     general("try_plain_8_16_32", "plain_cnn", dict(a=8, b=16, c=32), CNN, tried=True),
 ]
 BY_NAME = {m["name"]: m for m in MODELS}
