@@ -8,7 +8,7 @@ DEMO_DIR ?= predictsql-data
 export PREDICTSQL_ORT_LIB ?= $(CURDIR)/.cache/onnxruntime/libonnxruntime.so
 export PREDICTSQL_TEST_PYTHON ?= $(CURDIR)/.cache/venv/bin/python
 
-.PHONY: help demo test lint bench setup setup-demo
+.PHONY: help demo test lint bench setup setup-demo setup-bench
 
 help:
 	@echo "make demo    set up, build, and serve a small shop with predictions on port $(DEMO_PORT)"
@@ -23,6 +23,9 @@ setup:
 
 setup-demo:
 	scripts/setup.sh demo
+
+setup-bench:
+	scripts/setup.sh bench
 
 demo: setup-demo
 	$(CARGO) build --release --locked -p predictsql-proxy
@@ -43,6 +46,6 @@ test: setup lint
 	$(CARGO) test --locked --workspace --exclude predictsql-tests --lib --bins --tests
 	$(CARGO) test --locked -p predictsql-tests --lib --tests
 
-bench: setup
+bench: setup-bench
 	$(CARGO) build --release --locked -p predictsql-proxy -p predictsql-bench
 	target/release/predictsql-bench predict

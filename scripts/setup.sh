@@ -1,10 +1,11 @@
 #!/bin/sh
 # Installs what PredictSQL needs beside Rust, a C compiler and Python 3, and only what is missing.
 #
-# usage: scripts/setup.sh [demo|test]
+# usage: scripts/setup.sh [demo|test|bench]
 #
 #   demo   MariaDB's server and client programs, the Fashion-MNIST images, the ONNX Runtime library
 #   test   the same, and what the tests use: MariaDB's ed25519 plugin, PyMySQL
+#   bench  the same as demo, and what the benchmarks' Python loop uses
 #
 # Programs come from the distribution's packages (Debian, Ubuntu; elsewhere it says what to install),
 # everything else goes into .cache/ of this checkout. No system service is started or stopped.
@@ -13,9 +14,11 @@ set -eu
 
 purpose=${1:-test}
 case $purpose in
-    demo | test) ;;
+    demo) requirements= ;;
+    test) requirements=scripts/requirements-test.txt ;;
+    bench) requirements=bench/python/requirements.txt ;;
     *)
-        echo "usage: scripts/setup.sh [demo|test]" >&2
+        echo "usage: scripts/setup.sh [demo|test|bench]" >&2
         exit 2
         ;;
 esac
@@ -107,23 +110,23 @@ install_packages() {
     esac
 }
 
-# Python packages, apart from the system's own. The tests' only need is PyMySQL; pip itself
-# downloads the ONNX Runtime library.
+# Python packages, apart from the system's own; pip also downloads the ONNX Runtime library.
 make_venv() {
     if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
         say "making a Python environment in .cache/venv"
         rm -rf "$venv"
         python3 -m venv "$venv"
     fi
-    [ "$purpose" = test ] || return 0
-    if cmp -s "$root/scripts/requirements-test.txt" "$venv/requirements-test.txt"; then
+    [ -n "$requirements" ] || return 0
+    installed=$venv/$(printf '%s' "$requirements" | tr / -)
+    if cmp -s "$root/$requirements" "$installed"; then
         say "Python packages: nothing is missing"
         return 0
     fi
-    say "installing the Python packages of scripts/requirements-test.txt"
+    say "installing the Python packages of $requirements"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-        --only-binary=:all: -r "$root/scripts/requirements-test.txt"
-    cp "$root/scripts/requirements-test.txt" "$venv/requirements-test.txt"
+        --only-binary=:all: -r "$root/$requirements"
+    cp "$root/$requirements" "$installed"
 }
 
 install_packages

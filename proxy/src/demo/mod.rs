@@ -96,7 +96,9 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode, DemoError> {
     server.run(stopping)?;
     println!("stopped");
     match shown.join() {
-        Ok((_, true) | (Ok(0), _)) => Ok(ExitCode::SUCCESS),
+        // Stopped by the user, which is how serving ends, but not how the queries are shown.
+        Ok((_, true)) if !args.exit => Ok(ExitCode::SUCCESS),
+        Ok((Ok(0), false)) => Ok(ExitCode::SUCCESS),
         Ok((Ok(_), _)) => Ok(ExitCode::FAILURE),
         Ok((Err(error), _)) => Err(error),
         Err(_panic) => Ok(ExitCode::FAILURE),
