@@ -244,6 +244,24 @@ impl ServiceAccount {
         Ok(snapshot)
     }
 
+    /// Epoch of the cached catalog, where one has been read.
+    pub fn cached_epoch(&self) -> Option<u64> {
+        let cached = self.0.as_ref()?.cached.load();
+        cached.as_ref().map(|cached| cached.snapshot.epoch())
+    }
+
+    /// Asks the store for a sign of life; a refusal by the store itself is one.
+    ///
+    /// # Errors
+    /// No account, or the store does not answer.
+    pub async fn ping(&self) -> Result<(), AccountError> {
+        let pinged = self.run(|mut conn, _| async move { Ok(conn.ping().await?) });
+        match pinged.await {
+            Err(AccountError::Store(error)) if error.server_code().is_some() => Ok(()),
+            pinged => pinged,
+        }
+    }
+
     /// Makes the next [`ServiceAccount::snapshot`] look at the store: after an own change.
     pub fn invalidate(&self) {
         if let Some(account) = &self.0 {
@@ -306,7 +324,10 @@ mod tests {
         let account = ServiceAccount::start(config).unwrap();
         for _ in 0..2 {
             let error = account.snapshot().await.unwrap_err();
-            assert_eq!(SqlError::from(error).code, 2013);
+            assert_eq!(
+                SqlError::from(error).code,
+                crate::wire::ErrPacket::STORE_LOST
+            );
         }
         account.close().await;
         assert!(matches!(

@@ -4,6 +4,7 @@ use predictsql_catalog::store::StoreError;
 use thiserror::Error;
 
 use crate::error::SqlError;
+use crate::wire::ErrPacket;
 
 /// Why the service account could not do its work.
 #[derive(Debug, Error)]
@@ -24,7 +25,7 @@ pub enum AccountError {
 
 impl From<&AccountError> for SqlError {
     /// Code by cause: 1105 not configured, stopped or not set up; 1205 timed out or locked; 1045
-    /// refused login; 2013 store unreachable; 1304 exists; 1305 unknown; 1451 in use; 1419 binary
+    /// refused login; 1158 (08S01) store unreachable; 1304 exists; 1305 unknown; 1451 in use; 1419 binary
     /// log; anything else of the store's 1105, without its text.
     fn from(error: &AccountError) -> Self {
         let AccountError::Store(cause) = error else {
@@ -55,7 +56,11 @@ impl SqlError {
     /// store's text, which names the service account and its statements.
     fn from_store(cause: &StoreError) -> Self {
         if cause.is_connection() {
-            return Self::new(2013, "HY000", "the service account cannot reach the store");
+            return Self::new(
+                ErrPacket::STORE_LOST,
+                "08S01",
+                "the service account cannot reach the store",
+            );
         }
         match cause.server_code() {
             Some(1044 | 1045 | 1142 | 1227 | 1370 | 1698) => Self::other(

@@ -33,6 +33,7 @@ pub use spool::SpoolLimits;
 
 use crate::account::ServiceAccount;
 use crate::error::SqlError;
+use crate::live;
 use crate::relay::{Handled, Route, Router, SessionEnd, Takeover};
 use crate::wire::{Capabilities, ErrPacket, PacketWriter, StatusFlags, Stream, command, encode_ok};
 use diagnostics::{Diagnostics, ShowDiagnostics};
@@ -71,6 +72,7 @@ struct Turn<'a> {
     read_ahead: &'a mut BytesMut,
     status: &'a mut StatusFlags,
     stop: &'a CancellationToken,
+    record: &'a live::Session,
 }
 
 impl Turn<'_> {
@@ -143,8 +145,11 @@ impl Router for Lane {
             read_ahead: takeover.read_ahead,
             status: takeover.status,
             stop: takeover.stop,
+            record: takeover.record,
         };
-        let error = match self.answer(&mut turn, command, &body).await {
+        let answered = self.answer(&mut turn, command, &body).await;
+        turn.record.note_outcome(outcome(&answered));
+        let error = match answered {
             Ok(handled) => return Ok(handled),
             Err(error) => error,
         };
@@ -160,8 +165,11 @@ impl Router for Lane {
             }
             LinkError::End(end) => {
                 if matches!(end, SessionEnd::StoreClosed | SessionEnd::Store(_)) {
-                    let lost =
-                        ErrPacket::new(2013, b"HY000", "Lost connection to the store during query");
+                    let lost = ErrPacket::new(
+                        ErrPacket::STORE_LOST,
+                        b"08S01",
+                        "Lost connection to the store during query",
+                    );
                     turn.out.write(&lost.encode());
                     // The session ends either way.
                     let _ = turn.flush().await;
@@ -249,17 +257,41 @@ impl Lane {
         if matches!(protocol, Protocol::Text) && statement.parameter_count() > 0 {
             return Ok(forward(&protocol, text)); // the store's syntax error
         }
+        let running = turn.record.begin(text, settings.lex);
         let analysed = select::analyse(turn, &statement).await?;
         let mut ready = select::make_ready(turn, &settings, &analysed, &catalog, protocol).await?;
         let diagnostics = if statement.is_explain() {
             explain::answer(turn, &context, &ready).await?
         } else {
             ready.load_models(&context.executor).await?;
-            stream::run(turn, &context, &ready).await?
+            stream::run(turn, &context, &ready, &running).await?
         };
         self.diagnostics = Some(diagnostics);
         turn.flush().await?;
         Ok(Handled::Answered)
+    }
+}
+
+/// How a command ended, as a label of few values.
+fn outcome(answered: &Result<Handled, LinkError>) -> &'static str {
+    match answered {
+        Ok(Handled::Answered) => "ok",
+        Ok(Handled::Forward(_)) => "forwarded",
+        Err(LinkError::Refused(_)) => "refused_by_store",
+        Err(LinkError::Sql(error)) => match error.code {
+            1064 | 1149 => "syntax",
+            1235 => "unsupported",
+            1305 => "unknown_name",
+            1317 => "interrupted",
+            1525 => "wrong_value",
+            _ => "error",
+        },
+        Err(LinkError::End(end)) => match end {
+            SessionEnd::ClientClosed | SessionEnd::Client(_) => "client_lost",
+            SessionEnd::StoreClosed | SessionEnd::Store(_) => "store_lost",
+            SessionEnd::Protocol(_) => "protocol",
+            SessionEnd::Killed | SessionEnd::Stopped => "stopped",
+        },
     }
 }
 
