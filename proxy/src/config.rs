@@ -2,7 +2,13 @@
 //!
 //! A flag wins over its environment variable, which wins over the file, which wins over the default.
 
+mod endpoint;
+mod settings;
+
+pub use endpoint::{Endpoint, EndpointError};
+
 use crate::account::StoreAddress;
+use crate::admin::AdminLogin;
 use predictsql_catalog::store::SchemaName;
 use predictsql_executor::ExecutorConfig;
 use serde::Deserialize;
@@ -17,6 +23,14 @@ const DATA_DIR_DEFAULT: &str = "./predictsql-data";
 const SERVICE_PASSWORD_VARIABLE: &str = "PREDICTSQL_SERVICE_PASSWORD";
 /// Environment variable of the embedded store's root password.
 const ROOT_PASSWORD_VARIABLE: &str = "PREDICTSQL_ROOT_PASSWORD";
+/// Environment variable of the admin endpoint's password.
+const ADMIN_PASSWORD_VARIABLE: &str = "PREDICTSQL_ADMIN_PASSWORD";
+/// User of the admin endpoint unless one is named.
+const ADMIN_USER_DEFAULT: &str = "admin";
+/// Port of metrics and health on loopback, unless an address is given.
+const HTTP_PORT_DEFAULT: u16 = 9307;
+/// Port of the admin endpoint on loopback, where a password is configured and no address is given.
+const ADMIN_PORT_DEFAULT: u16 = 6307;
 
 /// Flags of `predictsql serve`, each also an environment variable.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -37,6 +51,13 @@ pub struct ServeArgs {
     /// The proxy's own account at the store; its password is in PREDICTSQL_SERVICE_PASSWORD
     #[arg(long, value_name = "NAME", env = "PREDICTSQL_SERVICE_USER")]
     pub service_user: Option<String>,
+    /// Address for /metrics, /healthz and /readyz, or off [default: 127.0.0.1:9307]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "PREDICTSQL_HTTP")]
+    pub http: Option<Endpoint>,
+    /// Address for SHOW SESSIONS and KILL SESSION, or off; its password is in PREDICTSQL_ADMIN_PASSWORD
+    /// [default: 127.0.0.1:6307 where a password is set]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "PREDICTSQL_ADMIN")]
+    pub admin: Option<Endpoint>,
     /// Schema of the catalog and of the functions [default: ml]
     #[arg(long, value_name = "NAME", env = "PREDICTSQL_SCHEMA")]
     pub schema: Option<String>,
@@ -68,7 +89,7 @@ pub enum ConfigError {
         source: Box<toml::de::Error>,
     },
     /// A password file cannot be read.
-    #[error("cannot read the service account's password from {}: {source}", path.display())]
+    #[error("cannot read the password in {}: {source}", path.display())]
     Password {
         /// The file.
         path: PathBuf,
@@ -92,6 +113,11 @@ pub enum ConfigError {
         /// The address asked for.
         listen: SocketAddr,
     },
+    /// An admin endpoint that nobody could log in to.
+    #[error(
+        "--admin needs a password: set {ADMIN_PASSWORD_VARIABLE}, or password_file of [admin] in the settings file"
+    )]
+    AdminPassword,
     /// A value that cannot work.
     #[error("setting {name}: {reason}")]
     Value {
@@ -109,6 +135,7 @@ struct ConfigFile {
     listen: Option<SocketAddr>,
     store: Option<String>,
     embedded: Option<PathBuf>,
+    http: Option<Endpoint>,
     schema: Option<String>,
     runtimes: Option<usize>,
     connections_max: Option<usize>,
@@ -116,6 +143,7 @@ struct ConfigFile {
     stop_seconds_max: Option<u64>,
     inspect_bytes_max: Option<usize>,
     service: ServiceFile,
+    admin: AdminFile,
     executor: ExecutorFile,
     lane: LaneFile,
 }
@@ -123,6 +151,14 @@ struct ConfigFile {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct ServiceFile {
+    user: Option<String>,
+    password_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct AdminFile {
+    listen: Option<Endpoint>,
     user: Option<String>,
     password_file: Option<PathBuf>,
 }
@@ -184,6 +220,15 @@ impl std::fmt::Debug for ServiceLogin {
     }
 }
 
+/// The admin endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminConfig {
+    /// Where it listens.
+    pub listen: Endpoint,
+    /// Who may use it; none without a password.
+    pub login: Option<AdminLogin>,
+}
+
 /// Limits of predict statements.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaneConfig {
@@ -212,6 +257,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The store.
     pub store: StoreConfig,
+    /// Metrics and health.
+    pub http: Endpoint,
+    /// The admin endpoint.
+    pub admin: AdminConfig,
     /// Root password of an embedded store. `None` leaves what it has: empty in a new one.
     pub root_password: Option<String>,
     /// Login of the service account; none leaves predict statements with an error. Unused with an embedded store.
@@ -241,6 +290,11 @@ impl Config {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 3307)),
             store,
+            http: Endpoint::IfFree(SocketAddr::from(([127, 0, 0, 1], HTTP_PORT_DEFAULT))),
+            admin: AdminConfig {
+                listen: Endpoint::Off,
+                login: None,
+            },
             root_password: None,
             service: None,
             schema: SchemaName::default(),
@@ -280,7 +334,9 @@ impl Config {
         let mut config = Self::new(store(args, &file)?);
         config.root_password = environment(ROOT_PASSWORD_VARIABLE);
         config.service = service(args, &file.service, &environment)?;
+        config.admin = admin(args, &file.admin, &environment)?;
         set(&mut config.listen, args.listen.or(file.listen));
+        set(&mut config.http, args.http.or(file.http));
         if let Some(name) = args.schema.as_deref().or(file.schema.as_deref()) {
             config.schema =
                 SchemaName::parse(name).map_err(|error| value("schema", error.to_string()))?;
@@ -320,6 +376,9 @@ impl Config {
             return Err(ConfigError::OpenToAll {
                 listen: self.listen,
             });
+        }
+        if self.admin.listen != Endpoint::Off && self.admin.login.is_none() {
+            return Err(ConfigError::AdminPassword);
         }
         let zero = [
             ("runtimes", self.runtimes == 0),
@@ -383,15 +442,44 @@ fn service(
     let Some(user) = args.service_user.clone().or_else(|| file.user.clone()) else {
         return Ok(None);
     };
-    let mut password = environment(SERVICE_PASSWORD_VARIABLE);
-    if let (None, Some(path)) = (&password, &file.password_file) {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Password {
-            path: path.clone(),
-            source,
-        })?;
-        password = Some(text.trim_end_matches(['\r', '\n']).to_owned());
-    }
+    let in_environment = environment(SERVICE_PASSWORD_VARIABLE);
+    let password = password(in_environment, file.password_file.as_deref())?;
     Ok(Some(ServiceLogin { user, password }))
+}
+
+/// The password of the environment, else that of the file.
+fn password(
+    in_environment: Option<String>,
+    file: Option<&Path>,
+) -> Result<Option<String>, ConfigError> {
+    let (None, Some(path)) = (&in_environment, file) else {
+        return Ok(in_environment);
+    };
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Password {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+/// The endpoint is on by default where somebody could log in to it.
+fn admin(
+    args: &ServeArgs,
+    file: &AdminFile,
+    environment: impl Fn(&str) -> Option<String>,
+) -> Result<AdminConfig, ConfigError> {
+    let in_environment = environment(ADMIN_PASSWORD_VARIABLE);
+    let password = password(in_environment, file.password_file.as_deref())?;
+    let user = file.user.as_deref().unwrap_or(ADMIN_USER_DEFAULT);
+    let login = password
+        .filter(|password| !password.is_empty())
+        .map(|password| AdminLogin::new(user, &password));
+    let by_default = match login {
+        Some(_) => Endpoint::IfFree(SocketAddr::from(([127, 0, 0, 1], ADMIN_PORT_DEFAULT))),
+        None => Endpoint::Off,
+    };
+    let listen = args.admin.or(file.listen).unwrap_or(by_default);
+    Ok(AdminConfig { listen, login })
 }
 
 fn executor(config: &mut ExecutorConfig, args: &ServeArgs, file: ExecutorFile) {

@@ -79,3 +79,116 @@ fn limits_of_zero_are_refused() {
         assert!(error(&format!("embedded = 'x'\n{name} = 0")).contains(name));
     }
 }
+
+const EXAMPLE: &str = include_str!("../../predictsql.toml");
+
+/// `table.key`, or `key` of the top, of every setting in the example, whether it is commented out or not.
+fn keys_in_example() -> Vec<String> {
+    let mut table = String::new();
+    let mut keys = Vec::new();
+    for line in EXAMPLE.lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            table = format!("{}.", name.trim_end_matches(']'));
+        }
+        // Prose has a space after `#`.
+        let setting = line.strip_prefix('#').unwrap_or(line);
+        if let Some((key, _)) = setting.split_once(" = ")
+            && key.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+        {
+            keys.push(format!("{table}{key}"));
+        }
+    }
+    keys
+}
+
+/// The keys that a table of the settings file may have, as its own error lists them.
+fn keys_understood(table: &str) -> Vec<String> {
+    let toml = if table.is_empty() {
+        "no_such_key = 1".to_owned()
+    } else {
+        format!("[{table}]\nno_such_key = 1")
+    };
+    let error = error(&toml);
+    let (_, expected) = error.split_once("expected ").unwrap();
+    let names = expected.split('`').skip(1).step_by(2);
+    names.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_example_holds_every_setting() {
+    let tables = ["service", "admin", "executor", "lane"];
+    let mut understood = Vec::new();
+    for key in keys_understood("") {
+        if tables.contains(&key.as_str()) {
+            let inner = keys_understood(&key);
+            understood.extend(inner.into_iter().map(|inner| format!("{key}.{inner}")));
+        } else {
+            understood.push(key);
+        }
+    }
+    let mut shown = keys_in_example();
+    understood.sort();
+    shown.sort();
+    assert!(understood.len() > 25, "{understood:?}");
+    assert_eq!(shown, understood);
+}
+
+#[test]
+fn the_example_is_the_defaults() {
+    let data_dir = DATA_DIR_DEFAULT.into();
+    let default = Config::new(StoreConfig::Embedded { data_dir });
+    let example = resolve(EXAMPLE, &ServeArgs::default(), &[]).unwrap();
+    assert_eq!(example.settings(), default.settings());
+}
+
+#[test]
+fn what_the_example_comments_out_can_be_set() {
+    let set: String = EXAMPLE
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(setting) if !setting.starts_with(' ') => setting,
+            _ => line,
+        })
+        .filter(|line| !line.starts_with("embedded") && !line.starts_with("password_file"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let password = [("PREDICTSQL_ADMIN_PASSWORD", "p")];
+    let config = resolve(&set, &ServeArgs::default(), &password).unwrap();
+    assert_eq!(config.admin.listen, "127.0.0.1:6307".parse().unwrap());
+    assert_eq!(config.settings().len(), keys_in_example().len() + 1);
+}
+
+#[test]
+fn settings_are_shown_without_passwords() {
+    let toml = "store = 'mysql://db:1'\n[service]\nuser = 'u'";
+    let passwords = [
+        ("PREDICTSQL_SERVICE_PASSWORD", "hidden1"),
+        ("PREDICTSQL_ROOT_PASSWORD", "hidden2"),
+        ("PREDICTSQL_ADMIN_PASSWORD", "hidden3"),
+    ];
+    let config = resolve(toml, &ServeArgs::default(), &passwords).unwrap();
+    let shown = format!("{:?}", config.settings());
+    assert!(!shown.contains("hidden"), "{shown}");
+    assert!(shown.contains("(set)"));
+}
+
+#[test]
+fn the_admin_endpoint_is_on_where_somebody_can_log_in() {
+    let toml = "embedded = 'x'";
+    let password = [("PREDICTSQL_ADMIN_PASSWORD", "p")];
+    let off = resolve(toml, &ServeArgs::default(), &[]).unwrap();
+    assert_eq!(off.admin.listen, Endpoint::Off);
+    let on = resolve(toml, &ServeArgs::default(), &password).unwrap();
+    assert_eq!(on.admin.listen.to_string(), "127.0.0.1:6307");
+    assert_eq!(on.admin.login.unwrap().user(), "admin");
+    let args = ServeArgs {
+        admin: Some("127.0.0.1:0".parse().unwrap()),
+        http: Some("off".parse().unwrap()),
+        ..ServeArgs::default()
+    };
+    let error = resolve(toml, &args, &[]).err().unwrap();
+    assert!(error.contains("PREDICTSQL_ADMIN_PASSWORD"), "{error}");
+    let named = resolve(toml, &args, &password).unwrap();
+    assert_eq!(named.admin.listen, args.admin.unwrap());
+    assert_eq!(named.http, Endpoint::Off);
+}

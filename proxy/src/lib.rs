@@ -1,13 +1,17 @@
 //! The proxy: wire protocol, sessions, the predict lane, the embedded store, configuration.
 
 pub mod account;
+pub mod admin;
 pub mod config;
 pub mod ddl;
 pub mod demo;
 pub mod embedded;
 pub mod error;
+pub mod http;
 pub mod init;
 pub mod lane;
+pub mod live;
+pub mod metrics;
 pub mod relay;
 pub mod serve;
 pub mod wire;

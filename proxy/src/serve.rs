@@ -6,10 +6,14 @@
 //! ```
 
 use crate::account::{AccountConfig, AccountError, ServiceAccount, StoreAddress};
-use crate::config::{Config, ConfigError, ServeArgs, StoreConfig};
+use crate::admin::{self, Admin};
+use crate::config::{Config, ConfigError, Endpoint, ServeArgs, StoreConfig};
 use crate::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedStore, StoreStatus};
+use crate::http::{self, Telltale};
 use crate::init::{InitError, init_embedded};
 use crate::lane::{Lane, LaneContext, SpoolLimits};
+use crate::live::Live;
+use crate::metrics::Metrics;
 use crate::relay::{Acceptor, BoundListener, Limits, SessionConfig};
 use predictsql_executor::{Executor, ExecutorConfig, StartError};
 use std::io;
@@ -17,9 +21,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// Store connections beyond those of clients: the service account, and an admin who looks for trouble.
@@ -81,7 +87,16 @@ pub struct Server {
     address: SocketAddr,
     store: StoreAddress,
     lane: Arc<LaneContext>,
+    operators: Operators,
     embedded: Option<EmbeddedStore>,
+}
+
+/// What operators connect to, once it is served.
+struct Operators {
+    config: Config,
+    live: Arc<Live>,
+    http: Option<std::net::TcpListener>,
+    admin: Option<std::net::TcpListener>,
 }
 
 /// Reads the settings, serves until SIGTERM or SIGINT, and stops.
@@ -111,6 +126,8 @@ impl Server {
         // First, so that a port in use is told before a store is started.
         let listener =
             BoundListener::bind(listen).map_err(|source| ServeError::Listen { listen, source })?;
+        let http = bind_endpoint("http", config.http)?;
+        let admin = bind_endpoint("admin", config.admin.listen)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .thread_name("main")
             .enable_all()
@@ -132,13 +149,20 @@ impl Server {
             spool: spool_limits(&config),
             long_data_bytes_max: LONG_DATA_BYTES_MAX,
         });
-        let acceptor = start_acceptor(listener, &config, &store, &lane)?;
+        let operators = Operators {
+            live: Arc::new(Live::new(Arc::new(Metrics::new()))),
+            config: config.clone(),
+            http,
+            admin,
+        };
+        let acceptor = start_acceptor(listener, &config, &store, &lane, &operators.live)?;
         Ok(Self {
             address: acceptor.local_addr()?,
             runtime,
             acceptor,
             store,
             lane,
+            operators,
             embedded,
         })
     }
@@ -200,7 +224,9 @@ impl Server {
         let Self {
             runtime,
             acceptor,
+            store: store_address,
             lane,
+            operators,
             embedded,
             ..
         } = self;
@@ -208,7 +234,15 @@ impl Server {
             if let Some(store) = &embedded {
                 tokio::spawn(stop_with_store(store.status(), stopping.clone()));
             }
+            let telltale = Telltale::new(
+                Arc::clone(&operators.live),
+                Arc::clone(&lane),
+                store_address,
+                stopping.clone(),
+            );
+            let answering = operators.serve(Arc::new(telltale))?;
             let served = acceptor.run(stopping).await;
+            drop(answering);
             lane.account.close().await;
             served
         });
@@ -227,6 +261,50 @@ impl Server {
             Some(log) => Err(ServeError::StoreFailed { log }),
             None => Ok(served?),
         }
+    }
+}
+
+impl Operators {
+    /// Answers operators until what is returned is dropped.
+    fn serve(self, telltale: Arc<Telltale>) -> io::Result<JoinSet<()>> {
+        let mut answering = JoinSet::new();
+        if let Some(listener) = self.http {
+            let listener = TcpListener::from_std(listener)?;
+            answering.spawn(http::serve(listener, Arc::clone(&telltale)));
+        }
+        if let (Some(listener), Some(login)) = (self.admin, self.config.admin.login.clone()) {
+            let admin = Admin::new(telltale, self.config, login);
+            answering.spawn(admin::serve(
+                TcpListener::from_std(listener)?,
+                Arc::new(admin),
+            ));
+        }
+        Ok(answering)
+    }
+}
+
+/// Takes an endpoint's address and tells it; a default one that is taken is done without.
+fn bind_endpoint(
+    name: &str,
+    endpoint: Endpoint,
+) -> Result<Option<std::net::TcpListener>, ServeError> {
+    let (Endpoint::At(listen) | Endpoint::IfFree(listen)) = endpoint else {
+        return Ok(None);
+    };
+    let bound = std::net::TcpListener::bind(listen).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok((listener.local_addr()?, listener))
+    });
+    match (bound, endpoint) {
+        (Ok((address, listener)), _) => {
+            tracing::info!("{name}: listening on {address}");
+            Ok(Some(listener))
+        }
+        (Err(error), Endpoint::IfFree(_)) => {
+            tracing::warn!(%error, "{name}: off, since {listen} cannot be listened on");
+            Ok(None)
+        }
+        (Err(source), _) => Err(ServeError::Listen { listen, source }),
     }
 }
 
@@ -307,6 +385,7 @@ fn start_acceptor(
     config: &Config,
     store: &StoreAddress,
     lane: &Arc<LaneContext>,
+    live: &Arc<Live>,
 ) -> io::Result<Acceptor> {
     let limits = Limits {
         runtimes: config.runtimes,
@@ -319,6 +398,7 @@ fn start_acceptor(
         inspect_bytes_max: config.inspect_bytes_max,
         drain: CancellationToken::new(),
         stop: CancellationToken::new(),
+        live: Arc::clone(live),
     };
     let lane = Arc::clone(lane);
     Acceptor::start(listener, limits, sessions, move |_facts| {

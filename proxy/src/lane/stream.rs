@@ -6,6 +6,7 @@
 //! gone. The store is always read to the end of its answer, so that the session stays usable.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use futures_util::StreamExt;
@@ -25,6 +26,7 @@ use super::store_link::{LinkError, Next, Protocol, ResultEnd, StoreLink};
 use super::verdict::{Judge, PendingRow};
 use super::{LaneContext, Turn};
 use crate::error::SqlError;
+use crate::live::Statement;
 use crate::relay::SessionEnd;
 use crate::wire::{ColumnDefinition, PacketWriter, StatusFlags, Stream, encode_result_end};
 
@@ -37,6 +39,7 @@ pub async fn run(
     turn: &mut Turn<'_>,
     context: &Arc<LaneContext>,
     ready: &Ready<'_, '_>,
+    running: &Statement,
 ) -> Result<Diagnostics, LinkError> {
     let started = Instant::now();
     let protocol = ready.protocol.clone();
@@ -66,6 +69,7 @@ pub async fn run(
         codec: RowCodec::new(codec, &columns),
         spool: &spool,
         cancel: &cancel,
+        running,
         diagnostics: uncovered_classes(ready),
         skipped: 0,
         sent: 0,
@@ -80,7 +84,7 @@ pub async fn run(
                 cancel.cancel();
                 drained
             };
-            let ((), drained) = tokio::join!(fill(&mut turn.store, &spool), drain);
+            let ((), drained) = tokio::join!(fill(&mut turn.store, &spool, running), drain);
             drained
         };
         tokio::select! {
@@ -197,12 +201,13 @@ fn uncovered_classes(ready: &Ready<'_, '_>) -> Diagnostics {
 }
 
 /// Reads the store's answer to its end into the spool.
-async fn fill(store: &mut StoreLink<'_>, spool: &Spool) {
+async fn fill(store: &mut StoreLink<'_>, spool: &Spool, running: &Statement) {
     let mut block = OpenBlock::default();
     let mut failed: Option<SqlError> = None;
     let end = loop {
         match store.next().await {
             Ok(Next::Row(row)) if failed.is_none() => {
+                running.rows_read.fetch_add(1, Relaxed);
                 block.push(&row);
                 if (block.is_full() || store.would_wait())
                     && let Err(error) = spool.write(&mut block).await
@@ -324,6 +329,7 @@ struct Drainer<'d, 's, 'a> {
     codec: RowCodec,
     spool: &'d Spool,
     cancel: &'d CancellationToken,
+    running: &'d Statement,
     diagnostics: Diagnostics,
     skipped: u64,
     sent: u64,
@@ -381,6 +387,7 @@ impl<'d> Drainer<'d, '_, '_> {
     /// Writes the rows of a piece that pass; true once LIMIT is reached.
     fn send(&mut self, piece: Predicted, out: &mut PacketWriter) -> Result<bool, LinkError> {
         self.inferred += piece.inferred;
+        self.running.images.store(self.inferred, Relaxed);
         for row in &piece.rows {
             self.warn(row)?;
             if !row.passes {
@@ -395,6 +402,7 @@ impl<'d> Drainer<'d, '_, '_> {
             }
             self.write(row, out);
             self.sent += 1;
+            self.running.rows_sent.store(self.sent, Relaxed);
         }
         Ok(self.sent >= self.ready.rows_max)
     }
@@ -421,6 +429,7 @@ impl<'d> Drainer<'d, '_, '_> {
             let Some(reason) = &answered.unreadable else {
                 continue;
             };
+            self.running.images_unreadable.fetch_add(1, Relaxed);
             let message = || format!("Image {} {reason}", self.judge.input_name(row, prediction));
             if self.ready.fail_on_error {
                 return Err(SqlError::new(UNREADABLE_INPUT, "HY000", message()).into());

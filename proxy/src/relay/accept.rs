@@ -124,7 +124,11 @@ impl Acceptor {
                 () = stopping.cancelled() => break,
             };
             match accepted {
-                Ok((client, _)) => hand_over(&self.threads, self.limits.connections_max, client),
+                Ok((client, _)) => {
+                    if !hand_over(&self.threads, self.limits.connections_max, client) {
+                        self.config.live.metrics().sessions_refused.inc();
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -165,19 +169,22 @@ fn total(threads: &[RelayThread]) -> usize {
     sessions.map(|count| count.load(Ordering::Relaxed)).sum()
 }
 
-fn hand_over(threads: &[RelayThread], connections_max: usize, client: TcpStream) {
+/// Gives the client to the least loaded thread; false if there are too many already.
+fn hand_over(threads: &[RelayThread], connections_max: usize, client: TcpStream) -> bool {
     if total(threads) >= connections_max {
         tracing::warn!(connections_max, "refusing a client: too many connections");
-        return refuse(&client);
+        refuse(&client);
+        return false;
     }
     let least = threads
         .iter()
         .min_by_key(|thread| thread.sessions.load(Ordering::Relaxed));
     let (Some(thread), Ok(client)) = (least, client.into_std()) else {
-        return;
+        return true;
     };
     // A thread only goes when the proxy stops; the client then sees its connection closed.
     let _ = thread.clients.send((client, Slot::take(&thread.sessions)));
+    true
 }
 
 /// Error 1040 as the first packet. A fresh socket takes it at once or not at all.

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::account::StoreAddress;
+use crate::live::Live;
 use crate::relay::{Handled, Route, Takeover};
 use crate::wire::{Capabilities, PacketReader, StatusFlags, encode_ok};
 use bytes::Bytes;
@@ -60,6 +61,7 @@ fn config(store: &Path) -> SessionConfig {
         inspect_bytes_max: 1 << 20,
         drain: CancellationToken::new(),
         stop: CancellationToken::new(),
+        live: Arc::new(Live::new(Arc::default())),
     }
 }
 

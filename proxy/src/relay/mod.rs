@@ -19,6 +19,7 @@ pub use accept::{Acceptor, BoundListener, Limits};
 pub use handshake::SessionFacts;
 pub use session::SessionConfig;
 
+use crate::live;
 use crate::wire::{Capabilities, StatusFlags, Stream};
 use bytes::{Bytes, BytesMut};
 use std::future::Future;
@@ -77,8 +78,10 @@ pub struct Takeover<'a> {
     pub read_ahead: &'a mut BytesMut,
     /// Status flags of the last answer; the lane leaves those of its own.
     pub status: &'a mut StatusFlags,
-    /// Cancelled when the proxy stops and will not wait longer.
+    /// Cancelled when the proxy stops and will not wait longer, and when the session is killed.
     pub stop: &'a CancellationToken,
+    /// What operators see of the session.
+    pub record: &'a live::Session,
 }
 
 /// Why a session ended.
@@ -99,6 +102,9 @@ pub enum SessionEnd {
     /// One side does not follow the protocol.
     #[error("{0}")]
     Protocol(&'static str),
+    /// An operator ended the session.
+    #[error("the session was killed")]
+    Killed,
     /// The proxy stops.
     #[error("the proxy stops")]
     Stopped,

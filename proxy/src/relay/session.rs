@@ -5,12 +5,14 @@ use super::handshake::{ReadAhead, SessionFacts, handshake};
 use super::tracker::{ClientTurn, Tracker};
 use super::{Handled, Router, SessionEnd, Takeover, connect};
 use crate::account::StoreAddress;
+use crate::live::{Activity, Live, SessionGuard};
 use crate::wire::{ErrPacket, HEADER_BYTES, PacketWriter, StatusFlags, Stream};
 use bytes::{Buf, Bytes, BytesMut};
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -39,6 +41,8 @@ pub struct SessionConfig {
     pub drain: CancellationToken,
     /// Sessions end at once.
     pub stop: CancellationToken,
+    /// Where sessions are registered.
+    pub live: Arc<Live>,
 }
 
 /// Serves a client until its session ends.
@@ -57,12 +61,33 @@ pub async fn serve<R: Router>(
         Err(end) => return end,
     };
     let router = open_lane(&facts);
-    let mut session = Session::new(client, store, &facts, router, config.inspect_bytes_max);
+    let stop = config.stop.child_token();
+    let record = config.live.enter(
+        facts.connection_id,
+        &facts.user,
+        client.peer(),
+        facts.database.as_deref(),
+        stop.clone(),
+    );
+    let mut session = Session::new(
+        client,
+        store,
+        &facts,
+        router,
+        config.inspect_bytes_max,
+        record,
+    );
     drop(facts);
     let end = tokio::select! {
         biased;
         end = session.run(ahead, config) => end,
-        () = config.stop.cancelled() => SessionEnd::Stopped,
+        () = stop.cancelled() => SessionEnd::Stopped,
+    };
+    let end = match end {
+        SessionEnd::Stopped if stop.is_cancelled() && !config.stop.is_cancelled() => {
+            SessionEnd::Killed
+        }
+        end => end,
     };
     let farewell = Box::pin(session.farewell(&end));
     // A client that does not read its last packets is not waited for.
@@ -74,7 +99,9 @@ async fn open(
     client: &mut Stream,
     config: &SessionConfig,
 ) -> Result<(Stream, SessionFacts, ReadAhead), SessionEnd> {
-    let mut store = match connect::connect(&config.store, config.connect_timeout).await {
+    let connected = connect::connect(&config.store, config.connect_timeout).await;
+    config.live.store_reached(connected.is_ok());
+    let mut store = match connected {
         Ok(store) => store,
         Err(error) => {
             let text = format!(
@@ -107,6 +134,7 @@ struct Session<R> {
     framer: Framer,
     tracker: Tracker,
     router: R,
+    record: SessionGuard,
     /// `from_client` starts with a command of the lane, which waits for the store.
     lane_due: bool,
     /// `from_client` may only be read on when the store has answered.
@@ -128,6 +156,7 @@ impl<R: Router> Session<R> {
         facts: &SessionFacts,
         router: R,
         inspect_bytes_max: usize,
+        record: SessionGuard,
     ) -> Self {
         Self {
             client,
@@ -138,6 +167,7 @@ impl<R: Router> Session<R> {
             framer: Framer::new(inspect_bytes_max),
             tracker: Tracker::new(facts.capabilities, facts.status),
             router,
+            record,
             lane_due: false,
             held: false,
             draining: false,
@@ -168,7 +198,7 @@ impl<R: Router> Session<R> {
             match turn {
                 Turn::End(end) => return end,
                 Turn::Lane => {
-                    if let Err(end) = self.take_over(&config.stop).await {
+                    if let Err(end) = self.take_over().await {
                         return end;
                     }
                 }
@@ -177,7 +207,7 @@ impl<R: Router> Session<R> {
     }
 
     /// Lets the lane answer the command at the start of `from_client`.
-    async fn take_over(&mut self, stop: &CancellationToken) -> Result<(), SessionEnd> {
+    async fn take_over(&mut self) -> Result<(), SessionEnd> {
         let lost = || SessionEnd::Protocol("the lane's command is not whole");
         let &[a, b, c, seq] = self
             .from_client
@@ -190,6 +220,7 @@ impl<R: Router> Session<R> {
         self.from_client.advance(HEADER_BYTES);
         let command: Bytes = self.from_client.split_to(length).freeze();
         let mut status: StatusFlags = self.tracker.status();
+        self.record.note_lane();
         let handled = Box::pin(self.router.handle(Takeover {
             client: &mut self.client,
             store: &mut self.store,
@@ -198,7 +229,8 @@ impl<R: Router> Session<R> {
             capabilities: self.tracker.capabilities(),
             read_ahead: &mut self.from_client,
             status: &mut status,
-            stop,
+            stop: self.record.stopping(),
+            record: &self.record,
         }))
         .await;
         self.tracker.set_status(status);
@@ -216,6 +248,24 @@ impl<R: Router> Session<R> {
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Turn> {
+        let turn = self.poll_turn(context);
+        let activity = if !self.tracker.idle() {
+            Activity::Forwarding
+        } else if self.in_transaction() {
+            Activity::InTransaction
+        } else {
+            Activity::Idle
+        };
+        self.record.note(activity, self.tracker.commands());
+        turn
+    }
+
+    fn in_transaction(&self) -> bool {
+        let status = self.tracker.status();
+        status.contains(StatusFlags::SERVER_STATUS_IN_TRANS)
+    }
+
+    fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<Turn> {
         SCRATCH.with_borrow_mut(|scratch| {
             loop {
                 if let Poll::Ready(Err(end)) = self.poll_client(context, scratch) {
@@ -232,11 +282,7 @@ impl<R: Router> Session<R> {
             if self.lane_due && idle {
                 return Poll::Ready(Turn::Lane);
             }
-            let in_transaction = || {
-                let status = self.tracker.status();
-                status.contains(StatusFlags::SERVER_STATUS_IN_TRANS)
-            };
-            if self.draining && (self.tracker.opaque() || (idle && !in_transaction())) {
+            if self.draining && (self.tracker.opaque() || (idle && !self.in_transaction())) {
                 return Poll::Ready(Turn::End(SessionEnd::Stopped));
             }
             Poll::Pending
@@ -351,6 +397,7 @@ impl<R: Router> Session<R> {
                 b"08S01",
                 "The store's answer cannot be relayed",
             ),
+            SessionEnd::Killed => ErrPacket::new(1927, b"70100", "Connection was killed"),
             SessionEnd::Stopped => ErrPacket::new(1053, b"08S01", "The proxy is shutting down"),
         };
         self.client.write_all(&self.to_client).await?;

@@ -75,11 +75,14 @@ fn start(capabilities: Capabilities) -> Ends {
         inspect_bytes_max: 1000,
         drain: CancellationToken::new(),
         stop: CancellationToken::new(),
+        live: Arc::new(Live::new(Arc::default())),
     };
     let shared = config.clone();
     let session = tokio::spawn(async move {
         let (client, store) = (Stream::Unix(client_leg), Stream::Unix(store_leg));
-        let mut session = Session::new(client, store, &facts, TestLane, 1000);
+        let stop = shared.stop.child_token();
+        let record = shared.live.enter(1, b"", String::new(), None, stop);
+        let mut session = Session::new(client, store, &facts, TestLane, 1000, record);
         let end = session.run(ReadAhead::default(), &shared).await;
         let _ = session.farewell(&end).await;
         end

@@ -86,6 +86,8 @@ pub struct Tracker {
     /// Whether a packet of the oldest outstanding command's answer has come.
     started: bool,
     status: StatusFlags,
+    /// Commands that were forwarded.
+    commands: u64,
 }
 
 impl Tracker {
@@ -99,6 +101,7 @@ impl Tracker {
             walker: FrameWalker::default(),
             started: false,
             status,
+            commands: 0,
         }
     }
 
@@ -120,6 +123,12 @@ impl Tracker {
     #[must_use]
     pub fn status(&self) -> StatusFlags {
         self.status
+    }
+
+    /// How many commands it has been told of.
+    #[must_use]
+    pub fn commands(&self) -> u64 {
+        self.commands
     }
 
     /// What the session has negotiated.
@@ -165,6 +174,7 @@ impl Tracker {
     /// A command is forwarded, or its first part.
     #[inline]
     pub fn command(&mut self, command: u8) {
+        self.commands += 1;
         let answer = match command {
             command::QUERY | command::STMT_EXECUTE | command::STMT_BULK_EXECUTE => Answer::Results,
             command::PROCESS_INFO => Answer::Results,

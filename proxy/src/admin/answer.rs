@@ -1,0 +1,134 @@
+//! What the admin endpoint answers, as plain tables.
+
+use crate::config::Config;
+use crate::http::Telltale;
+use crate::metrics;
+use opensrv_mysql::{Column, ColumnFlags, ColumnType};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// A result set: columns, and rows of as many cells; `None` is NULL.
+#[derive(Debug)]
+pub struct Table {
+    /// The columns.
+    pub columns: Vec<Column>,
+    /// The rows.
+    pub rows: Vec<Vec<Option<String>>>,
+}
+
+/// A column of text or, with `!` after its name, of unsigned integers.
+fn column(name: &str) -> Column {
+    let (name, coltype, colflags) = match name.strip_suffix('!') {
+        Some(name) => (
+            name,
+            ColumnType::MYSQL_TYPE_LONGLONG,
+            ColumnFlags::UNSIGNED_FLAG,
+        ),
+        None => (
+            name,
+            ColumnType::MYSQL_TYPE_VAR_STRING,
+            ColumnFlags::empty(),
+        ),
+    };
+    Column {
+        table: String::new(),
+        column: name.to_owned(),
+        coltype,
+        colflags,
+    }
+}
+
+impl Table {
+    fn new(columns: &[&str], rows: Vec<Vec<Option<String>>>) -> Self {
+        let columns = columns.iter().map(|name| column(name)).collect();
+        Self { columns, rows }
+    }
+
+    /// `SHOW SESSIONS`
+    #[must_use]
+    pub fn sessions(telltale: &Telltale) -> Self {
+        let sessions = telltale.live().sessions();
+        let rows = sessions.iter().map(|session| {
+            vec![
+                Some(session.connection_id.to_string()),
+                Some(session.user.clone()),
+                Some(session.client.clone()),
+                session.database.clone(),
+                Some(session.activity().name().to_owned()),
+                Some(session.since.elapsed().as_secs().to_string()),
+                Some(session.commands().to_string()),
+            ]
+        });
+        Self::new(
+            &[
+                "id!",
+                "user",
+                "client",
+                "login_database",
+                "state",
+                "seconds!",
+                "commands!",
+            ],
+            rows.collect(),
+        )
+    }
+
+    /// `SHOW QUERIES`
+    #[must_use]
+    pub fn queries(telltale: &Telltale) -> Self {
+        let sessions = telltale.live().sessions();
+        let rows = sessions.iter().filter_map(|session| {
+            let statement = session.statement()?;
+            Some(vec![
+                Some(session.connection_id.to_string()),
+                Some(format!("{:.3}", statement.age().as_secs_f64())),
+                Some(statement.rows_read.load(Relaxed).to_string()),
+                Some(statement.rows_sent.load(Relaxed).to_string()),
+                Some(statement.images.load(Relaxed).to_string()),
+                Some(statement.masked_text()),
+            ])
+        });
+        Self::new(
+            &[
+                "session_id!",
+                "seconds",
+                "rows_read!",
+                "rows_sent!",
+                "images!",
+                "statement",
+            ],
+            rows.collect(),
+        )
+    }
+
+    /// `SHOW METRICS`
+    #[must_use]
+    pub fn metrics(telltale: &Telltale) -> Self {
+        let text = telltale.metrics_text();
+        let cell = |text: &str| Some(text.to_owned());
+        let rows = metrics::samples(&text)
+            .map(|(name, labels, value)| vec![cell(name), cell(labels), cell(value)]);
+        Self::new(&["name", "labels", "value"], rows.collect())
+    }
+
+    /// `SHOW CONFIG`
+    #[must_use]
+    pub fn config(config: &Config) -> Self {
+        let rows = config
+            .settings()
+            .into_iter()
+            .map(|(name, value)| vec![Some(name.to_owned()), value]);
+        Self::new(&["name", "value"], rows.collect())
+    }
+
+    /// A variable that a client asks for when it connects; NULL for those without a meaning here.
+    #[must_use]
+    pub fn variable(asked: &str) -> Self {
+        let value = match asked.to_ascii_lowercase().as_str() {
+            "@@version_comment" => Some("PredictSQL admin endpoint".to_owned()),
+            "@@version" => Some(super::shim::VERSION.to_owned()),
+            "@@max_allowed_packet" => Some((16 << 20).to_string()),
+            _ => None,
+        };
+        Self::new(&[asked], vec![vec![value]])
+    }
+}

@@ -1,0 +1,185 @@
+//! One session of the admin endpoint, as opensrv-mysql drives it.
+
+use super::Admin;
+use super::answer::Table;
+use super::auth::{SCRAMBLE_BYTES, challenge};
+use super::statement::{Statement, UNDERSTOOD};
+use async_trait::async_trait;
+use opensrv_mysql::{
+    AsyncMysqlShim, ErrorKind, InitWriter, OkResponse, ParamParser, QueryResultWriter,
+    StatementMetaWriter,
+};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::io::AsyncWrite;
+use tokio_util::sync::CancellationToken;
+
+/// The version that the greeting names. Clients read its number, so it is one that they know.
+pub const VERSION: &str = concat!("8.0.0-PredictSQL-admin-", env!("CARGO_PKG_VERSION"));
+
+/// One session.
+pub struct AdminSession {
+    admin: Arc<Admin>,
+    id: u32,
+    peer: SocketAddr,
+    salt: [u8; SCRAMBLE_BYTES],
+    /// Cancelled when the client has proven who it is. opensrv-mysql asks for no proof of a handshake without a
+    /// user, so every answer looks at it.
+    let_in: CancellationToken,
+}
+
+impl AdminSession {
+    /// A session that nobody has logged in to.
+    ///
+    /// # Errors
+    /// The system has no random bytes.
+    pub fn new(
+        admin: Arc<Admin>,
+        id: u32,
+        peer: SocketAddr,
+        let_in: CancellationToken,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            admin,
+            id,
+            peer,
+            salt: challenge()?,
+            let_in,
+        })
+    }
+
+    fn check_login(&self) -> io::Result<()> {
+        if self.let_in.is_cancelled() {
+            return Ok(());
+        }
+        Err(io::ErrorKind::PermissionDenied.into())
+    }
+
+    async fn answer<W: AsyncWrite + Send + Unpin>(
+        &self,
+        text: &str,
+        results: QueryResultWriter<'_, W>,
+    ) -> io::Result<()> {
+        let telltale = &self.admin.telltale;
+        let table = match Statement::parse(text) {
+            Some(Statement::ShowSessions) => Table::sessions(telltale),
+            Some(Statement::ShowQueries) => Table::queries(telltale),
+            Some(Statement::ShowMetrics) => Table::metrics(telltale),
+            Some(Statement::ShowConfig) => Table::config(&self.admin.config),
+            Some(Statement::Variable(name)) => Table::variable(&name),
+            Some(Statement::Set) => return results.completed(OkResponse::default()).await,
+            Some(Statement::KillSession(id)) => return self.kill(id, results).await,
+            None => {
+                let kind = ErrorKind::ER_PARSE_ERROR;
+                return results.error(kind, UNDERSTOOD.as_bytes()).await;
+            }
+        };
+        write(&table, results).await
+    }
+
+    async fn kill<W: AsyncWrite + Send + Unpin>(
+        &self,
+        id: u32,
+        results: QueryResultWriter<'_, W>,
+    ) -> io::Result<()> {
+        if self.admin.telltale.live().kill(id) {
+            tracing::info!(session = id, operator = %self.peer, "session killed");
+            return results.completed(OkResponse::default()).await;
+        }
+        let text = format!("there is no session {id} here: SHOW SESSIONS lists them");
+        let kind = ErrorKind::ER_NO_SUCH_THREAD;
+        results.error(kind, text.as_bytes()).await
+    }
+}
+
+async fn write<W: AsyncWrite + Send + Unpin>(
+    table: &Table,
+    results: QueryResultWriter<'_, W>,
+) -> io::Result<()> {
+    let mut writer = results.start(&table.columns).await?;
+    for row in &table.rows {
+        for cell in row {
+            writer.write_col(cell.as_deref())?;
+        }
+        writer.end_row().await?;
+    }
+    writer.finish().await
+}
+
+#[async_trait]
+impl<W: AsyncWrite + Send + Unpin> AsyncMysqlShim<W> for AdminSession {
+    type Error = io::Error;
+
+    fn version(&self) -> String {
+        VERSION.to_owned()
+    }
+
+    fn connect_id(&self) -> u32 {
+        self.id
+    }
+
+    fn salt(&self) -> [u8; SCRAMBLE_BYTES] {
+        self.salt
+    }
+
+    async fn authenticate(&self, _plugin: &str, user: &[u8], salt: &[u8], answer: &[u8]) -> bool {
+        let admitted = self.admin.login.admits(user, salt, answer);
+        if admitted {
+            self.let_in.cancel();
+        } else {
+            tracing::warn!(client = %self.peer, "admin: refused a login");
+        }
+        admitted
+    }
+
+    async fn on_prepare<'a>(
+        &'a mut self,
+        _query: &'a str,
+        info: StatementMetaWriter<'a, W>,
+    ) -> io::Result<()> {
+        self.check_login()?;
+        let text = "the admin endpoint does not prepare statements: send them as text";
+        let kind = ErrorKind::ER_NOT_SUPPORTED_YET;
+        info.error(kind, text.as_bytes()).await
+    }
+
+    async fn on_execute<'a>(
+        &'a mut self,
+        _id: u32,
+        _parameters: ParamParser<'a>,
+        results: QueryResultWriter<'a, W>,
+    ) -> io::Result<()> {
+        self.check_login()?;
+        let text = "the admin endpoint does not prepare statements: send them as text";
+        let kind = ErrorKind::ER_NOT_SUPPORTED_YET;
+        results.error(kind, text.as_bytes()).await
+    }
+
+    async fn on_close<'a>(&'a mut self, _statement: u32)
+    where
+        W: 'async_trait,
+    {
+    }
+
+    async fn on_query<'a>(
+        &'a mut self,
+        query: &'a str,
+        results: QueryResultWriter<'a, W>,
+    ) -> io::Result<()> {
+        self.check_login()?;
+        self.answer(query, results).await
+    }
+
+    async fn on_init<'a>(
+        &'a mut self,
+        _name: &'a str,
+        writer: InitWriter<'a, W>,
+    ) -> io::Result<()> {
+        self.check_login()?;
+        let text = "the admin endpoint has no databases";
+        writer
+            .error(ErrorKind::ER_BAD_DB_ERROR, text.as_bytes())
+            .await
+    }
+}

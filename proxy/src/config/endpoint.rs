@@ -1,0 +1,69 @@
+//! Where the endpoints for operators listen.
+
+use serde::Deserialize;
+use std::fmt;
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+/// Where an endpoint listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Endpoint {
+    /// Nowhere.
+    Off,
+    /// There, or it is an error.
+    At(SocketAddr),
+    /// There unless the address is taken: a default that must not keep a second proxy from starting.
+    IfFree(SocketAddr),
+}
+
+/// A text that is neither an address nor `off`.
+#[derive(Debug, thiserror::Error)]
+#[error("'{0}' is neither ADDRESS:PORT nor off")]
+pub struct EndpointError(String);
+
+impl FromStr for Endpoint {
+    type Err = EndpointError;
+
+    fn from_str(text: &str) -> Result<Self, EndpointError> {
+        if text.eq_ignore_ascii_case("off") {
+            return Ok(Self::Off);
+        }
+        let address = text.parse().map(Self::At);
+        address.map_err(|_| EndpointError(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for Endpoint {
+    type Error = EndpointError;
+
+    fn try_from(text: String) -> Result<Self, EndpointError> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => formatter.write_str("off"),
+            Self::At(address) | Self::IfFree(address) => address.fmt(formatter),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_is_shown_reads_back() {
+        for text in ["off", "127.0.0.1:9307", "[::1]:0"] {
+            assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), text);
+        }
+        assert_eq!("OFF".parse::<Endpoint>().unwrap(), Endpoint::Off);
+        for text in ["", "9307", "localhost:9307", "on"] {
+            assert!(text.parse::<Endpoint>().is_err(), "{text}");
+        }
+    }
+}

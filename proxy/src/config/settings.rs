@@ -1,0 +1,108 @@
+//! The settings as `SHOW CONFIG` lists them: names as in the settings file, and no passwords.
+
+use super::{Config, StoreConfig};
+use std::path::PathBuf;
+
+impl Config {
+    /// Every setting with its value; `None` where there is none.
+    #[must_use]
+    pub fn settings(&self) -> Vec<(&'static str, Option<String>)> {
+        let (store, embedded) = match &self.store {
+            StoreConfig::External(address) => (Some(address.to_string()), None),
+            StoreConfig::Embedded { data_dir } => (None, Some(data_dir.display().to_string())),
+        };
+        let (executor, lane) = (&self.executor, &self.lane);
+        let is_set = |set: bool| set.then(|| "(set)".to_owned());
+        vec![
+            ("listen", Some(self.listen.to_string())),
+            ("http", Some(self.http.to_string())),
+            ("store", store),
+            ("embedded", embedded),
+            ("schema", Some(self.schema.as_str().to_owned())),
+            ("runtimes", number(self.runtimes)),
+            ("connections_max", number(self.connections_max)),
+            (
+                "connect_timeout_ms",
+                Some(self.connect_timeout.as_millis().to_string()),
+            ),
+            (
+                "stop_seconds_max",
+                Some(self.stop_time_max.as_secs().to_string()),
+            ),
+            ("inspect_bytes_max", number(self.inspect_bytes_max)),
+            (
+                "service.user",
+                self.service.as_ref().map(|login| login.user.clone()),
+            ),
+            (
+                "service.password",
+                is_set(self.service.as_ref().is_some_and(|l| l.password.is_some())),
+            ),
+            ("root_password", is_set(self.root_password.is_some())),
+            ("admin.listen", Some(self.admin.listen.to_string())),
+            (
+                "admin.user",
+                self.admin.login.as_ref().map(|l| l.user().to_owned()),
+            ),
+            ("admin.password", is_set(self.admin.login.is_some())),
+            (
+                "executor.ort_library",
+                executor
+                    .ort_library
+                    .as_ref()
+                    .map(|p| p.display().to_string()),
+            ),
+            ("executor.image_roots", paths(&executor.image_roots)),
+            ("executor.model_roots", paths(&executor.model_roots)),
+            ("executor.threads", number(executor.threads)),
+            ("executor.fetch_threads", number(executor.fetch_threads)),
+            ("executor.image_bytes_max", number(executor.image_bytes_max)),
+            (
+                "executor.image_pixels_max",
+                number(executor.image_pixels_max),
+            ),
+            (
+                "executor.fetched_bytes_max",
+                number(executor.fetched_bytes_max),
+            ),
+            ("executor.model_bytes_max", number(executor.model_bytes_max)),
+            (
+                "executor.tensor_bytes_max",
+                number(executor.tensor_bytes_max),
+            ),
+            (
+                "executor.batch_images_max",
+                number(executor.batch_images_max),
+            ),
+            (
+                "executor.queue_chunks_max",
+                number(executor.queue_chunks_max),
+            ),
+            (
+                "executor.models_loaded_max",
+                number(executor.models_loaded_max),
+            ),
+            (
+                "lane.spool_memory_bytes_max",
+                number(lane.spool_memory_bytes_max),
+            ),
+            (
+                "lane.spool_disk_bytes_max",
+                number(lane.spool_disk_bytes_max),
+            ),
+            ("lane.spool_dir", Some(lane.spool_dir.display().to_string())),
+        ]
+    }
+}
+
+fn number(value: impl ToString) -> Option<String> {
+    Some(value.to_string())
+}
+
+fn paths(paths: &[PathBuf]) -> Option<String> {
+    let shown: Vec<_> = paths
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    (!shown.is_empty()).then(|| shown.join(", "))
+}

@@ -1,0 +1,223 @@
+//! `--http`: metrics for Prometheus and health for whoever restarts or routes around this proxy.
+//!
+//! `/metrics`: the text format. `/healthz`: 200 while the process lives. `/readyz`: 200 while the store answers and the proxy
+//! is not stopping, else 503 with the reason.
+
+use crate::account::{ServiceAccount, StoreAddress};
+use crate::lane::LaneContext;
+use crate::live::Live;
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Mutex, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+/// Clients at once; further ones wait in the kernel's queue.
+const CONNECTIONS_MAX: usize = 64;
+/// Longest request head, bytes.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Longest wait for a request's head.
+const HEAD_TIME_MAX: Duration = Duration::from_secs(5);
+/// Longest life of a connection: a request is one small answer.
+const CONNECTION_TIME_MAX: Duration = Duration::from_secs(30);
+/// Pause after an accept that failed for want of file descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long an answer of the store is believed.
+const READY_AGE_MAX: Duration = Duration::from_secs(1);
+/// Longest wait for the store's sign of life.
+const READY_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// What the endpoint tells of.
+pub struct Telltale {
+    live: Arc<Live>,
+    lane: Arc<LaneContext>,
+    store: StoreAddress,
+    draining: CancellationToken,
+    /// When the store was last asked, and what was wrong with it.
+    asked: Mutex<Option<(Instant, Option<String>)>>,
+}
+
+impl Telltale {
+    /// Tells of these parts; `draining` is cancelled when the proxy begins to stop.
+    #[must_use]
+    pub fn new(
+        live: Arc<Live>,
+        lane: Arc<LaneContext>,
+        store: StoreAddress,
+        draining: CancellationToken,
+    ) -> Self {
+        Self {
+            live,
+            lane,
+            store,
+            draining,
+            asked: Mutex::new(None),
+        }
+    }
+
+    /// What runs now.
+    #[must_use]
+    pub fn live(&self) -> &Arc<Live> {
+        &self.live
+    }
+
+    /// The metrics as of now, in Prometheus' text format.
+    #[must_use]
+    pub fn metrics_text(&self) -> String {
+        let metrics = self.live.metrics();
+        if let Some(epoch) = self.lane.account.cached_epoch() {
+            let epoch = i64::try_from(epoch).unwrap_or(i64::MAX);
+            metrics.catalog_epoch.set(epoch);
+        }
+        let (counted, inferred) = (
+            metrics.images_inferred.get(),
+            self.lane.executor.images_inferred(),
+        );
+        metrics
+            .images_inferred
+            .inc_by(inferred.saturating_sub(counted));
+        self.live.metrics_text()
+    }
+
+    /// Why clients had better go elsewhere, if so.
+    async fn not_ready(&self) -> Option<String> {
+        if self.draining.is_cancelled() {
+            return Some("the proxy is stopping".to_owned());
+        }
+        let mut asked = self.asked.lock().await;
+        if let Some((at, trouble)) = &*asked
+            && at.elapsed() < READY_AGE_MAX
+        {
+            return trouble.clone();
+        }
+        let trouble = self.trouble_with_store().await;
+        *asked = Some((Instant::now(), trouble.clone()));
+        trouble
+    }
+
+    async fn trouble_with_store(&self) -> Option<String> {
+        let asking = sign_of_life(&self.lane.account, &self.live, &self.store);
+        match tokio::time::timeout(READY_TIME_MAX, asking).await {
+            Ok(true) => None,
+            Ok(false) => Some(format!("the store at {} does not answer", self.store)),
+            Err(_) => Some(format!(
+                "the store at {} does not answer in time",
+                self.store
+            )),
+        }
+    }
+}
+
+/// Whether the store answers. Without a service account, the clients' own connections tell: probing a store
+/// without logging in would have it block this host (`max_connect_errors`).
+async fn sign_of_life(account: &ServiceAccount, live: &Live, store: &StoreAddress) -> bool {
+    if account.is_configured() {
+        // Pooled connections may all have died with the last run of the store.
+        return account.ping().await.is_ok() || account.ping().await.is_ok();
+    }
+    if live.was_store_reached() {
+        return true;
+    }
+    let connected = match store {
+        StoreAddress::Tcp { host, port } => {
+            TcpStream::connect((host.as_str(), *port)).await.is_ok()
+        }
+        StoreAddress::Unix(path) => tokio::net::UnixStream::connect(path).await.is_ok(),
+    };
+    if connected {
+        live.store_reached(true);
+    }
+    connected
+}
+
+/// Answers on `listener` until its task is dropped.
+pub async fn serve(listener: TcpListener, telltale: Arc<Telltale>) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(place) = Arc::clone(&room).acquire_owned().await else {
+            return;
+        };
+        let client = match listener.accept().await {
+            Ok((client, _)) => client,
+            Err(error) => {
+                tracing::warn!(%error, "http: cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let telltale = Arc::clone(&telltale);
+        tokio::spawn(async move {
+            let _place = place;
+            let answering = serve_client(client, telltale);
+            if tokio::time::timeout(CONNECTION_TIME_MAX, answering)
+                .await
+                .is_err()
+            {
+                tracing::debug!("http: a connection took too long");
+            }
+        });
+    }
+}
+
+async fn serve_client(client: TcpStream, telltale: Arc<Telltale>) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let telltale = Arc::clone(&telltale);
+        async move {
+            Ok::<_, Infallible>(answer(request.method(), request.uri().path(), &telltale).await)
+        }
+    });
+    let served = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME_MAX)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(client), service)
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "http: a connection failed");
+    }
+}
+
+async fn answer(method: &Method, path: &str, telltale: &Telltale) -> Response<Full<Bytes>> {
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        let mut refusal = text(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "GET and HEAD are understood\n",
+        );
+        let allowed = hyper::header::HeaderValue::from_static("GET, HEAD");
+        refusal.headers_mut().insert(ALLOW, allowed);
+        return refusal;
+    }
+    match path {
+        "/metrics" => text(StatusCode::OK, telltale.metrics_text()),
+        "/healthz" => text(StatusCode::OK, "ok\n"),
+        "/readyz" => match telltale.not_ready().await {
+            None => text(StatusCode::OK, "ok\n"),
+            Some(reason) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
+        },
+        _ => text(
+            StatusCode::NOT_FOUND,
+            "there are /metrics, /healthz and /readyz\n",
+        ),
+    }
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    let kind = hyper::header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    headers.insert(CONTENT_TYPE, kind);
+    headers.insert(
+        CACHE_CONTROL,
+        hyper::header::HeaderValue::from_static("no-store"),
+    );
+    response
+}

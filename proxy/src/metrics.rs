@@ -1,0 +1,189 @@
+//! The numbers that this proxy counts, for Prometheus and `SHOW METRICS`.
+//!
+//! One registry, made by [`crate::serve`] and handed down. The relay's hot path does not come here: what sessions
+//! count is added when somebody asks, see [`crate::live::Live::metrics_text`].
+
+use prometheus::core::Collector;
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+/// Bounds of the histogram of predict statements: 1 ms to 524 s, by factors of two.
+const STATEMENT_SECONDS_BUCKETS: usize = 20;
+
+/// What is counted. Names and meanings are those of the texts in [`Metrics::new`].
+pub struct Metrics {
+    registry: Registry,
+    /// Sessions that are logged in.
+    pub sessions: IntGauge,
+    /// Sessions that have logged in since the start.
+    pub sessions_opened: IntCounter,
+    /// Clients that were refused because of `connections_max`.
+    pub sessions_refused: IntCounter,
+    /// Sessions ended by `KILL SESSION`.
+    pub sessions_killed: IntCounter,
+    /// Commands that went to the store as they were.
+    pub commands_forwarded: IntCounter,
+    /// Connections to the store, for clients, that failed.
+    pub store_connect_failures: IntCounter,
+    /// Commands of the predict lane by how they ended.
+    pub lane_commands: IntCounterVec,
+    /// Predict statements that run.
+    pub statements_running: IntGauge,
+    /// How long predict statements took.
+    pub statement_seconds: Histogram,
+    /// Rows that the lane read of the store.
+    pub rows_read: IntCounter,
+    /// Rows that the lane sent to clients.
+    pub rows_sent: IntCounter,
+    /// Images that models have looked at.
+    pub images_inferred: IntCounter,
+    /// Images that could not be read or decoded.
+    pub images_unreadable: IntCounter,
+    /// Epoch of the catalog as last read.
+    pub catalog_epoch: IntGauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All numbers at zero, in a registry of their own.
+    #[must_use]
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let counter = |name: &str, help: &str| {
+            let options = Opts::new(format!("predictsql_{name}"), help);
+            registered(&registry, IntCounter::with_opts(options))
+        };
+        let gauge = |name: &str, help: &str| {
+            let options = Opts::new(format!("predictsql_{name}"), help);
+            registered(&registry, IntGauge::with_opts(options))
+        };
+        let lane_commands = Opts::new(
+            "predictsql_lane_commands_total",
+            "Commands of the predict lane, by how they ended.",
+        );
+        let seconds = HistogramOpts::new(
+            "predictsql_statement_seconds",
+            "Time from a predict statement's arrival to its last row.",
+        )
+        .buckets(
+            std::iter::successors(Some(0.001), |bound| Some(bound * 2.0))
+                .take(STATEMENT_SECONDS_BUCKETS)
+                .collect(),
+        );
+        let build = Opts::new(
+            "predictsql_build_info",
+            "Always 1; the label says what runs.",
+        );
+        registered(&registry, IntGaugeVec::new(build, &["version"]))
+            .with_label_values(&[env!("CARGO_PKG_VERSION")])
+            .set(1);
+        Self {
+            sessions: gauge("sessions", "Sessions that are logged in."),
+            sessions_opened: counter("sessions_opened_total", "Sessions that have logged in."),
+            sessions_refused: counter(
+                "sessions_refused_total",
+                "Clients refused because of connections_max.",
+            ),
+            sessions_killed: counter("sessions_killed_total", "Sessions ended by KILL SESSION."),
+            commands_forwarded: counter(
+                "commands_forwarded_total",
+                "Commands that went to the store as they were.",
+            ),
+            store_connect_failures: counter(
+                "store_connect_failures_total",
+                "Connections to the store, for clients, that failed.",
+            ),
+            lane_commands: registered(&registry, IntCounterVec::new(lane_commands, &["outcome"])),
+            statements_running: gauge("statements_running", "Predict statements that run."),
+            statement_seconds: registered(&registry, Histogram::with_opts(seconds)),
+            rows_read: counter(
+                "rows_read_total",
+                "Rows that predict statements read of the store.",
+            ),
+            rows_sent: counter(
+                "rows_sent_total",
+                "Rows that predict statements sent to clients.",
+            ),
+            images_inferred: counter(
+                "images_inferred_total",
+                "Images that models have looked at.",
+            ),
+            images_unreadable: counter(
+                "images_unreadable_total",
+                "Images that could not be read or decoded.",
+            ),
+            catalog_epoch: gauge("catalog_epoch", "Epoch of the catalog as last read."),
+            registry,
+        }
+    }
+
+    /// The text exposition format, version 0.0.4.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let families = self.registry.gather();
+        TextEncoder::new()
+            .encode_to_string(&families)
+            .unwrap_or_else(|error| format!("# {error}\n"))
+    }
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "names are constants, and one registry is made of them in every test"
+)]
+fn registered<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    made: prometheus::Result<C>,
+) -> C {
+    let metric = made.expect("a valid name");
+    registry
+        .register(Box::new(metric.clone()))
+        .expect("a name of its own");
+    metric
+}
+
+/// The samples of a text of [`Metrics::text`]: name, labels, value.
+pub fn samples(text: &str) -> impl Iterator<Item = (&str, &str, &str)> {
+    text.lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+            Some((name, labels.trim_end_matches('}'), value))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn every_number_is_there_from_the_start_and_reads_back() {
+        let metrics = Metrics::new();
+        metrics.rows_sent.inc_by(7);
+        metrics.lane_commands.with_label_values(&["ok"]).inc();
+        let text = metrics.text();
+        let value = |name: &str, labels: &str| {
+            let found = samples(&text).find(|(n, l, _)| *n == name && *l == labels);
+            found.map(|(_, _, value)| value.to_owned())
+        };
+        assert_eq!(value("predictsql_rows_sent_total", "").unwrap(), "7");
+        assert_eq!(value("predictsql_sessions", "").unwrap(), "0");
+        assert_eq!(
+            value("predictsql_lane_commands_total", "outcome=\"ok\"").unwrap(),
+            "1"
+        );
+        let version = format!("version=\"{}\"", env!("CARGO_PKG_VERSION"));
+        assert_eq!(value("predictsql_build_info", &version).unwrap(), "1");
+        let buckets = samples(&text).filter(|(name, ..)| name.ends_with("_seconds_bucket"));
+        assert_eq!(buckets.count(), STATEMENT_SECONDS_BUCKETS + 1);
+    }
+}
