@@ -165,7 +165,8 @@ pub fn free_address() -> SocketAddr {
 }
 
 fn spawn(dir: &Path, address: SocketAddr, arguments: &[String]) -> Process {
-    let init = dir.join("init.sql");
+    let (init, tmp) = (dir.join("init.sql"), dir.join("tmp"));
+    fs::create_dir_all(&tmp).unwrap();
     let root = "CREATE USER IF NOT EXISTS root@'127.0.0.1';\n\
                 GRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;\n";
     fs::write(&init, root).unwrap();
@@ -177,6 +178,8 @@ fn spawn(dir: &Path, address: SocketAddr, arguments: &[String]) -> Process {
         .arg(format!("--pid-file={}", dir.join("pid").display()))
         .arg(format!("--init-file={}", init.display()))
         .arg(format!("--secure-file-priv={}", dir.display()))
+        // A server that starts clears its own; a common one would hold the tables of others.
+        .arg(format!("--tmpdir={}", tmp.display()))
         .arg(format!("--port={}", address.port()))
         .args([
             "--bind-address=127.0.0.1",
@@ -215,6 +218,7 @@ fn template() -> &'static Path {
         let installed = Command::new("mariadb-install-db")
             .arg("--no-defaults")
             .arg(format!("--datadir={}", dir.display()))
+            .arg(format!("--tmpdir={}", workplace().display()))
             .args(["--skip-test-db", "--skip-name-resolve"])
             .arg("--auth-root-authentication-method=normal")
             .args(SIZES)

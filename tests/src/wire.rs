@@ -48,6 +48,8 @@ pub struct Login<'a> {
 const CUSTOMARY: Capabilities = Capabilities(0x4 | 0x2000 | 0x4_0000);
 /// utf8mb4_general_ci.
 const CHARSET: u8 = 45;
+/// A local file is sent in packets of this size.
+const LOCAL_PACKET_BYTES: usize = 10_000;
 
 impl Default for Login<'_> {
     fn default() -> Self {
@@ -316,9 +318,9 @@ impl Wire {
             [ErrPacket::HEADER, ..] => return Ok(StatusFlags::empty()),
             [0xfb, ..] => {
                 let file = std::mem::take(&mut self.local_file);
-                if !file.is_empty() {
-                    self.send_after(&file)?;
-                    self.last_seq = self.last_seq.wrapping_add(packet_count(&file));
+                for part in file.chunks(LOCAL_PACKET_BYTES) {
+                    self.send_after(part)?;
+                    self.last_seq = self.last_seq.wrapping_add(1);
                 }
                 self.send_after(&[])?;
                 self.next(answer)?;
