@@ -28,9 +28,17 @@ pub fn may_call(sql: &[u8], schema: &str) -> bool {
 /// Whether the tokens of `sql` hold `schema.name(`, outside strings and comments. Text that is
 /// not lexically SQL holds none: the store will say what is wrong with it.
 pub fn has_schema_call(sql: &str, schema: &str) -> bool {
-    let Some(lexed) = Lexed::new(sql, LexMode::default()) else {
-        return false;
-    };
+    // The session's sql_mode is not known here: a backslash may escape a quote or not.
+    [false, true].into_iter().any(|no_backslash_escapes| {
+        let mode = LexMode {
+            no_backslash_escapes,
+            ..LexMode::default()
+        };
+        Lexed::new(sql, mode).is_some_and(|lexed| holds_schema_call(&lexed, schema))
+    })
+}
+
+fn holds_schema_call(lexed: &Lexed<'_>, schema: &str) -> bool {
     lexed.lexemes.windows(4).any(|w| match w {
         [a, dot, name, open] => {
             is_name(&a.token, schema)
@@ -63,6 +71,8 @@ mod tests {
             "SELECT `ml`.animals(x)",
             "SELECT ml/* c */.predict('a', x)",
             "SELECT \"ml\".\"animals\"(x)",
+            r"SELECT '\', ml.animals(x)",
+            r"SELECT '\', ml.animals(x), '\'",
         ] {
             assert!(
                 may_call(sql.as_bytes(), "ml") && has_schema_call(sql, "ml"),

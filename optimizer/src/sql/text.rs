@@ -188,17 +188,14 @@ impl<'a> Lexed<'a> {
             .unwrap_or_default()
             .iter()
             .map(|l| TokenWithSpan {
-                token: l.token.clone(),
+                token: match l.token {
+                    // The parser knows `&&` as another dialect's operator only.
+                    Token::Overlap => Token::make_keyword("AND"),
+                    ref token => token.clone(),
+                },
                 span: l.span,
             })
             .collect()
-    }
-
-    /// The lexeme that starts at sqlparser's position `start`.
-    pub(crate) fn lexeme_at(&self, start: Location) -> Option<usize> {
-        self.lexemes
-            .binary_search_by_key(&start, |l| l.span.start)
-            .ok()
     }
 
     /// The text of a range of lexemes, from the start of the first to the end of the last.
@@ -235,6 +232,19 @@ impl<'a> Lexed<'a> {
     pub(crate) fn is_keyword(&self, at: usize, word: &str) -> bool {
         self.keyword(at)
             .is_some_and(|k| k.eq_ignore_ascii_case(word))
+    }
+
+    /// The name or alias at `at`: a word, quoted or not, or a string.
+    pub(crate) fn name(&self, at: usize) -> Option<String> {
+        match self.token(at)? {
+            Token::Word(w) => Some(match w.quote_style {
+                Some(quote) => w
+                    .value
+                    .replace(&format!("{quote}{quote}"), &quote.to_string()),
+                None => w.value.clone(),
+            }),
+            _ => self.string_literal(&(at..at + 1)),
+        }
     }
 
     pub(crate) fn token(&self, at: usize) -> Option<&Token> {

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use sqlparser::tokenizer::Token;
+
 use super::structure::ItemShape;
 use crate::refusal::Refusal;
 use crate::sql::calls::Call;
@@ -47,13 +49,13 @@ fn item(
     calls: &[Call],
 ) -> Result<ItemText, Refusal> {
     let (expression, alias) = match shape {
-        ItemShape::Aliased(at, alias) => {
-            let end = if lexed.is_keyword(at.saturating_sub(1), "AS") {
-                at - 1
-            } else {
-                *at
-            };
-            (all.start..end, Some(alias.clone()))
+        ItemShape::Aliased => {
+            let at = all.end.saturating_sub(1).max(all.start);
+            let alias = lexed.name(at).ok_or_else(|| {
+                Refusal::unsupported("this alias in a statement with predictions")
+            })?;
+            let has_as = at > all.start && lexed.is_keyword(at - 1, "AS");
+            (all.start..at - usize::from(has_as), Some(alias))
         }
         ItemShape::Expression | ItemShape::Wildcard => (all.clone(), None),
     };
@@ -91,7 +93,7 @@ pub(crate) fn check_order(
         return Ok(());
     }
     for term in lexed.split_commas(order.start + 2..order.end) {
-        if let Some(sqlparser::tokenizer::Token::Number(digits, _)) = lexed.token(term.start) {
+        if let Some(Token::Number(digits, _)) = lexed.token(term.start) {
             let direction = ["ASC", "DESC"]
                 .iter()
                 .any(|w| lexed.is_keyword(term.start + 1, w));
@@ -106,20 +108,28 @@ pub(crate) fn check_order(
             }
         }
         for at in term {
-            let Some(sqlparser::tokenizer::Token::Word(word)) = lexed.token(at) else {
+            if !matches!(lexed.token(at), Some(Token::Word(_))) {
                 continue;
-            };
+            }
+            let word = lexed.name(at).unwrap_or_default();
             let predicted = items.iter().filter(|i| !i.calls.is_empty());
             for item in predicted {
                 let name = item
                     .alias
                     .as_deref()
                     .unwrap_or_else(|| lexed.text_of(&item.expression));
-                if name.eq_ignore_ascii_case(&word.value) {
+                if may_be_same_name(name, &word) {
                     return refusal();
                 }
             }
         }
     }
     Ok(())
+}
+
+/// Whether the store may take two names for the same. It compares character by character, whatever
+/// their case and accents: beyond ASCII only the number of characters tells names apart here.
+fn may_be_same_name(a: &str, b: &str) -> bool {
+    a.eq_ignore_ascii_case(b)
+        || (!(a.is_ascii() && b.is_ascii()) && a.chars().count() == b.chars().count())
 }

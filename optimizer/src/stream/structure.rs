@@ -24,8 +24,8 @@ pub(crate) struct Structure {
 pub(crate) enum ItemShape {
     Wildcard,
     Expression,
-    /// The lexeme of the alias and its value.
-    Aliased(usize, String),
+    /// Its last lexeme is the alias.
+    Aliased,
 }
 
 /// Parses the lexemes `body`; refuses what is not one SELECT block.
@@ -53,19 +53,16 @@ pub(crate) fn parse(lexed: &Lexed<'_>, body: Range<usize>) -> Result<Structure, 
     let items = select
         .projection
         .iter()
-        .map(|item| shape(lexed, item))
+        .map(shape)
         .collect::<Result<_, _>>()?;
     let conjuncts = select.selection.as_ref().map_or(0, count_conjuncts);
     Ok(Structure { items, conjuncts })
 }
 
-fn shape(lexed: &Lexed<'_>, item: &SelectItem) -> Result<ItemShape, Refusal> {
+fn shape(item: &SelectItem) -> Result<ItemShape, Refusal> {
     match item {
         SelectItem::UnnamedExpr(_) => Ok(ItemShape::Expression),
-        SelectItem::ExprWithAlias { alias, .. } => lexed
-            .lexeme_at(alias.span.start)
-            .map(|at| ItemShape::Aliased(at, alias.value.clone()))
-            .ok_or_else(|| Refusal::unsupported("this alias in a statement with predictions")),
+        SelectItem::ExprWithAlias { .. } => Ok(ItemShape::Aliased),
         SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => Ok(ItemShape::Wildcard),
         SelectItem::ExprWithAliases { .. } => {
             Err(Refusal::unsupported("several aliases of one column"))

@@ -130,7 +130,10 @@ impl StreamSelect<'_, '_> {
         for k in 1..=self.class_count(prediction) {
             text.push(&format!(" UNION ALL SELECT {k}"));
         }
-        text.push(") AS `ml classes` ORDER BY `ml classes`.`k`");
+        // The limit stands against sql_select_limit.
+        let outcomes = self.class_count(prediction) + 1;
+        text.push(") AS `ml classes` ORDER BY `ml classes`.`k`")
+            .push(&format!(" LIMIT {outcomes}"));
         Some(ClassQuery {
             text,
             cells,
@@ -149,6 +152,7 @@ impl StreamSelect<'_, '_> {
             text.push(if i > 0 { ", CONCAT((" } else { "CONCAT((" });
             text.push_fragment(&self.copy(constant)).push(")+0e0)");
         }
+        text.push(" LIMIT 1");
         Some(text)
     }
 

@@ -200,8 +200,9 @@ impl Lane {
         if !prefilter::may_call(body, schema) && !may_be_catalog_statement(body) {
             return false;
         }
-        std::str::from_utf8(body)
-            .is_ok_and(|text| prefilter::has_schema_call(text, schema) || ddl::recognise(text))
+        // Text in another character set is looked at too, so that its refusal says why.
+        let text = String::from_utf8_lossy(body);
+        prefilter::has_schema_call(&text, schema) || ddl::recognise(&text)
     }
 
     async fn answer(

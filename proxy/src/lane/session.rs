@@ -32,14 +32,24 @@ impl SessionSettings {
     /// Asks the store. `text` is the statement as it came.
     pub async fn read(store: &mut StoreLink<'_>, text: &[u8]) -> Result<Self, LinkError> {
         let mut sql = String::from(
-            "SELECT @@sql_mode, @@character_set_client, @@character_set_results, @@sql_select_limit, @ml_on_error",
+            "SELECT @@sql_mode, @@character_set_client, CAST(@@character_set_results AS BINARY), \
+             @@sql_select_limit, @ml_on_error",
         );
         for variable in CONSTRAINTS {
             sql.push_str(", @");
             sql.push_str(variable);
         }
+        sql.push_str(" LIMIT 1"); // whatever sql_select_limit says
         let answer = store.ask_text(&sql).await?;
         let cell = |i: usize| answer.text(0, i).map(Option::unwrap_or_default);
+        let results = cell(2)?;
+        // In these the lane cannot read numbers and paths, or text cannot be told from bytes.
+        if matches!(&*results, "ucs2" | "utf16" | "utf16le" | "utf32" | "binary") {
+            return Err(SqlError::unsupported(format_args!(
+                "predictions with character_set_results = {results}; use SET NAMES utf8mb4"
+            ))
+            .into());
+        }
         let client = cell(1)?;
         if !text.is_ascii() && !is_utf8(&client) {
             return Err(SqlError::unsupported(format_args!(
@@ -57,7 +67,7 @@ impl SessionSettings {
         }
         Ok(Self {
             lex: LexMode::from_sql_mode(&cell(0)?),
-            results_utf8: is_utf8(&cell(2)?),
+            results_utf8: results == "utf8mb4",
             select_limit: cell(3)?.parse().unwrap_or(u64::MAX),
             fail_on_error: on_error(&cell(4)?)?,
         })
