@@ -6,6 +6,7 @@
 
 mod address;
 mod error;
+mod peer_trust;
 
 use std::fmt;
 use std::future::Future;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use address::{AddressError, StoreAddress};
 pub use error::AccountError;
+pub use peer_trust::trusted_user;
 
 /// Longest wait for the account's connections to end, in seconds.
 const CLOSE_SECONDS_MAX: u64 = 2;

@@ -5,7 +5,7 @@
 //!     --stop--> no new clients -> sessions drain, bounded -> account closed -> embedded store stopped
 //! ```
 
-use crate::account::{AccountConfig, AccountError, ServiceAccount, StoreAddress};
+use crate::account::{AccountConfig, AccountError, ServiceAccount, StoreAddress, trusted_user};
 use crate::admin::{self, Admin};
 use crate::config::{Config, ConfigError, Endpoint, ServeArgs, StoreConfig};
 use crate::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedStore, StoreStatus};
@@ -61,6 +61,17 @@ pub enum ServeError {
     /// The catalog of the embedded store could not be set up.
     #[error("cannot set up the catalog: {0}")]
     Init(#[from] InitError),
+    /// Every client could be the system user that the proxy runs as.
+    #[error(
+        "the store at {store} lets '{user}' in by the socket's owner, so every client of the proxy could be \
+         '{user}': use --store mysql://HOST:PORT, or run the proxy as a system user without such an account"
+    )]
+    TrustingStore {
+        /// The store.
+        store: StoreAddress,
+        /// The account, and the system user that the proxy runs as.
+        user: String,
+    },
     /// No service account.
     #[error(transparent)]
     Account(#[from] AccountError),
@@ -141,6 +152,11 @@ impl Server {
             (None, StoreConfig::External(address)) => address.clone(),
             (None, StoreConfig::Embedded { .. }) => return Err(ConfigError::NoStore.into()),
         };
+        if embedded.is_none()
+            && let Some(user) = runtime.block_on(trusted_user(&store))
+        {
+            return Err(ServeError::TrustingStore { store, user });
+        }
         let account = runtime.block_on(start_account(&config, embedded.as_ref(), &store))?;
         let lane = Arc::new(LaneContext {
             schema: config.schema.clone(),
