@@ -84,6 +84,10 @@ impl Metrics {
         registered(&registry, IntGaugeVec::new(build, &["version"]))
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1);
+        let lane_commands: IntCounterVec =
+            registered(&registry, IntCounterVec::new(lane_commands, &["outcome"]));
+        // There from the start, so that a first failure can be seen as a ratio.
+        let _ = lane_commands.with_label_values(&["ok"]);
         Self {
             sessions: gauge("sessions", "Sessions that are logged in."),
             sessions_opened: counter("sessions_opened_total", "Sessions that have logged in."),
@@ -100,7 +104,7 @@ impl Metrics {
                 "store_connect_failures_total",
                 "Connections to the store, for clients, that failed.",
             ),
-            lane_commands: registered(&registry, IntCounterVec::new(lane_commands, &["outcome"])),
+            lane_commands,
             statements_running: gauge("statements_running", "Predict statements that run."),
             statement_seconds: registered(&registry, Histogram::with_opts(seconds)),
             rows_read: counter(

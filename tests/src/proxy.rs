@@ -36,6 +36,8 @@ pub struct Settings {
     pub image_roots: Vec<PathBuf>,
     /// Folders below which models may be loaded.
     pub model_roots: Vec<PathBuf>,
+    /// Password of the admin endpoint, which is on with it and off without. Its user is `admin`.
+    pub admin_password: Option<String>,
     /// Further environment variables; an empty value removes one.
     pub environment: Vec<(String, String)>,
 }
@@ -50,6 +52,7 @@ impl Default for Settings {
             service_account: true,
             image_roots: vec![apparel::photos().root().to_owned()],
             model_roots: vec![apparel::model_root()],
+            admin_password: None,
             environment: Vec::new(),
         }
     }
@@ -114,6 +117,10 @@ impl Proxy {
         command.arg("serve").arg("--config").arg(&config);
         command.env("PREDICTSQL_LOG", "debug,mysql_async=info");
         command.env("PREDICTSQL_SERVICE_PASSWORD", SERVICE_PASSWORD);
+        if let Some(password) = &settings.admin_password {
+            command.env("PREDICTSQL_ADMIN_PASSWORD", password);
+            command.env("PREDICTSQL_ADMIN", "127.0.0.1:0");
+        }
         for (name, value) in &settings.environment {
             if value.is_empty() {
                 command.env_remove(name);
@@ -143,6 +150,22 @@ impl Proxy {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it tells metrics and health over HTTP.
+    ///
+    /// # Panics
+    /// It does not.
+    pub fn http(&self) -> SocketAddr {
+        endpoint_address(&self.log(), "http").expect("the HTTP endpoint is on")
+    }
+
+    /// Where its admin endpoint listens.
+    ///
+    /// # Panics
+    /// It does not.
+    pub fn admin(&self) -> SocketAddr {
+        endpoint_address(&self.log(), "admin").expect("the admin endpoint is on")
     }
 
     /// The proxy's process.
@@ -196,9 +219,16 @@ fn ready_address(log: &str) -> Option<SocketAddr> {
     line.ends_with('\n').then(|| address.parse().unwrap())
 }
 
+/// The address that the log says an endpoint for operators has.
+fn endpoint_address(log: &str, name: &str) -> Option<SocketAddr> {
+    let said = format!(" {name}: listening on ");
+    let (_, address) = log.lines().find_map(|line| line.split_once(&said))?;
+    Some(address.trim().parse().unwrap())
+}
+
 fn settings_file(store: &str, service: &str, settings: &Settings) -> String {
     let mut file = format!(
-        "listen = \"127.0.0.1:0\"\n{store}schema = {:?}\n",
+        "listen = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n{store}schema = {:?}\n",
         settings.schema
     );
     write!(file, "{}\n{service}[executor]\n", settings.top).unwrap();

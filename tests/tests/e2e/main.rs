@@ -1,6 +1,7 @@
 //! The end-to-end tests: the real binary, real MariaDB servers, real clients. One binary, so that they share a store.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod admin;
 mod bad_input;
 mod clients;
 mod differential;
