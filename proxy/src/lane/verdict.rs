@@ -130,7 +130,8 @@ impl<'r, 's, 'a> Judge<'r, 's, 'a> {
         let is_bytes = self.input_is_bytes.get(of_input).copied().unwrap_or(false);
         Ok(Some(match row.string(self.visible + column)? {
             None => Input::Null,
-            Some(bytes) if is_bytes => Input::Image(bytes),
+            // Drivers bind bytes as text, so that only their content tells them from a location.
+            Some(bytes) if is_bytes || !may_be_location(&bytes) => Input::Image(bytes),
             Some(location) => Input::Location(location),
         }))
     }
@@ -320,4 +321,9 @@ impl<'r, 's, 'a> Judge<'r, 's, 'a> {
             _ => "of an earlier row".to_owned(),
         }
     }
+}
+
+/// Text without NUL bytes: every path and URI is, and no image file of any format.
+fn may_be_location(bytes: &[u8]) -> bool {
+    memchr::memchr(0, bytes).is_none() && std::str::from_utf8(bytes).is_ok()
 }
