@@ -146,7 +146,8 @@ impl Tape {
     }
 }
 
-/// The store counts statements over all sessions: ids differ in answers to PREPARE and in error 1243.
+/// The store counts statements over all sessions: ids differ in answers to PREPARE and in errors
+/// that name a statement (1243, 1421).
 /// And a change of user brings 20 random bytes, after the plugin's name.
 fn mask(answer: &mut [Packet], kind: u8) {
     let Some(Packet { payload, .. }) = answer.first_mut() else {
@@ -155,7 +156,9 @@ fn mask(answer: &mut [Packet], kind: u8) {
     match payload[..] {
         [0, ..] if kind == command::STMT_PREPARE => payload[1..5].fill(0),
         [0xfe, ..] if kind == command::CHANGE_USER => payload[23..43].fill(0),
-        [0xff, 0xdb, 0x04, ..] => payload.retain(|byte| !byte.is_ascii_digit()),
+        [0xff, 0xdb, 0x04, ..] | [0xff, 0x8d, 0x05, ..] => {
+            payload.retain(|byte| !byte.is_ascii_digit());
+        }
         _ => {}
     }
 }
