@@ -43,20 +43,20 @@ impl fmt::Display for Summary {
     }
 }
 
-/// How many rounds may be left out at each end.
+/// How many rounds may be left out at each end. Leaving out `k` misses the median with twice the
+/// probability of at most `k` heads in `count` throws of a coin.
 fn outside(count: usize) -> usize {
-    let mut outside = 0;
-    let mut coefficient = 1.0_f64;
-    let mut tail = 0.5_f64.powi(i32::try_from(count).unwrap_or(i32::MAX));
-    let one = tail;
-    // Leaving out k at each end misses the median with twice the probability of at most k - 1
-    // heads in `count` throws; `tail` is the probability of at most `outside`.
-    while 2.0 * tail <= 1.0 - CONFIDENCE && outside + 1 < count.div_ceil(2) {
-        outside += 1;
-        coefficient *= (count + 1 - outside) as f64 / outside as f64;
+    let one = 0.5_f64.powi(i32::try_from(count).unwrap_or(i32::MAX));
+    let (mut outside, mut coefficient, mut tail) = (0, 1.0, one);
+    loop {
+        let next = outside + 1;
+        coefficient *= (count + 1).saturating_sub(next) as f64 / next as f64;
         tail += coefficient * one;
+        if next >= count.div_ceil(2) || 2.0 * tail > 1.0 - CONFIDENCE {
+            return outside;
+        }
+        outside = next;
     }
-    outside
 }
 
 #[cfg(test)]

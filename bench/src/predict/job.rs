@@ -1,6 +1,7 @@
 //! What a loop in a process of its own is told: the job by file, orders by standard input, and
 //! answers by standard output, one JSON object a line, after the line [`READY`].
 
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,15 @@ pub enum Way {
     SessionPerThread,
     /// One session splits its operators over all threads; another thread decodes ahead.
     OneSession,
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SessionPerThread => "a session a thread",
+            Self::OneSession => "one session for all threads",
+        })
+    }
 }
 
 /// Asks for the labels of `images` images, from the first one on, again from there after the last.

@@ -255,7 +255,7 @@ impl Bench {
         if !imports.is_ok_and(|status| status.success()) {
             println!(
                 "python: not measured, since {0} cannot import onnxruntime, numpy and PIL \
-                 ({0} -m pip install -r bench/python/requirements.txt)",
+                 (scripts/setup.sh bench installs them)",
                 python.display()
             );
             return Ok(None);

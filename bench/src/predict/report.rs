@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::job::{Order, Way};
+use super::job::Order;
 use crate::statistics::Summary;
 
 /// How far the bare loop's median may stay behind Python's, as a share, before it is no yardstick.
@@ -104,11 +104,8 @@ impl Report {
         for (name, series) in rows {
             lines.extend(series.and_then(|series| self.row(name, series)));
         }
-        let way = match bare_order.way {
-            Way::SessionPerThread => "a session a thread",
-            Way::OneSession => "one session for all threads",
-        };
-        lines.push(format!("bare: batch {}, {way}", bare_order.batch));
+        let Order { way, batch, .. } = bare_order;
+        lines.push(format!("bare: batch {batch}, {way}"));
         if let Some(agrees) = self.python_agrees {
             lines.push(format!("python: {agrees} of {images} labels as bare's"));
         }
@@ -172,6 +169,7 @@ fn rounded(value: f64, decimals: i32) -> f64 {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::predict::job::Way;
 
     fn series(seconds: &[f64]) -> Series {
         let round = |&seconds: &f64| Round {
