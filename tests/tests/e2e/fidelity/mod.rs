@@ -132,7 +132,7 @@ fn the_same_statements_prepared() {
 #[test]
 fn commands_and_sequences_of_all_kinds() {
     for (set, capabilities) in capability_sets() {
-        let script = |(name, run): &(&str, fn(&mut Tape))| -> Script<'static> {
+        let script = |(name, run): &(&str, scripts::Run)| -> Script<'static> {
             (format!("{name} ({set})"), Box::new(*run))
         };
         let scripts: Vec<_> = scripts::SCRIPTS.iter().map(script).collect();

@@ -4,8 +4,11 @@ use super::tape::{Parameter, Tape, about, execute, prepare, query};
 use predictsql_proxy::wire::{Capabilities, PACKET_BYTES_MAX, command};
 use predictsql_tests::Wire;
 
+/// What is run on a tape.
+pub type Run = fn(&mut Tape);
+
 /// What is run, by name.
-pub const SCRIPTS: &[(&str, fn(&mut Tape))] = &[
+pub const SCRIPTS: &[(&str, Run)] = &[
     ("simple commands", simple_commands),
     ("commands that no server knows", unknown_commands),
     ("field list", field_list),
