@@ -12,6 +12,7 @@ pub use auth::AdminLogin;
 
 use crate::config::Config;
 use crate::http::Telltale;
+use crate::wire::Stream;
 use opensrv_mysql::AsyncMysqlIntermediary;
 use shim::AdminSession;
 use std::net::SocketAddr;
@@ -81,11 +82,12 @@ async fn serve_client(client: TcpStream, peer: SocketAddr, id: u32, admin: Arc<A
         Ok(session) => session,
         Err(error) => return tracing::warn!(%error, "admin: no random bytes for a login"),
     };
-    // An answer is many small packets.
-    if let Err(error) = client.set_nodelay(true) {
-        return tracing::debug!(%peer, %error, "admin: a client left at once");
-    }
-    let (reader, writer) = client.into_split();
+    // With keep-alive, so that operators' vanished machines take no places for ever.
+    let client = match Stream::tcp(client) {
+        Ok(client) => client,
+        Err(error) => return tracing::debug!(%peer, %error, "admin: a client left at once"),
+    };
+    let (reader, writer) = tokio::io::split(client);
     let talking = AsyncMysqlIntermediary::run_on(
         session,
         reader.take(SESSION_BYTES_MAX),
