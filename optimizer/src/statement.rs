@@ -65,6 +65,12 @@ impl<'a> PredictStatement<'a> {
         }))
     }
 
+    /// Whether it is more than one statement. The store prepares only single ones.
+    pub fn is_several(&self) -> bool {
+        let mut body = self.body.clone();
+        body.any(|at| matches!(self.lexed.token(at), Some(Token::SemiColon)))
+    }
+
     /// Whether it asks for the plan instead of the rows.
     pub fn is_explain(&self) -> bool {
         self.explain

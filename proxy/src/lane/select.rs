@@ -21,6 +21,9 @@ use super::{LaneContext, Turn};
 use crate::error::SqlError;
 use crate::wire::ColumnDefinition;
 
+/// ER_UNSUPPORTED_PS: the store cannot prepare such a statement (CREATE PROCEDURE, say).
+const UNPREPARABLE: u16 = 1295;
+
 /// Collation id of bytes: a column of it holds the image itself.
 const BINARY: u16 = 63;
 
@@ -101,10 +104,11 @@ pub async fn analyse<'s, 'a>(
 ) -> Result<StreamSelect<'s, 'a>, LinkError> {
     match statement.stream() {
         Ok(select) => Ok(select),
-        Err(refusal) => {
-            turn.store.describe(&statement.as_stubs().sql).await?;
-            Err(refusal.into())
-        }
+        Err(refusal) if statement.is_several() => Err(refusal.into()),
+        Err(refusal) => match turn.store.describe(&statement.as_stubs().sql).await {
+            Err(LinkError::Refused(error)) if error.code == UNPREPARABLE => Err(refusal.into()),
+            described => described.and(Err(refusal.into())),
+        },
     }
 }
 
