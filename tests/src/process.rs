@@ -2,7 +2,7 @@
 //!
 //! A test process has one [`workplace`]: a temporary folder for everything. A shell watches over it:
 //! when the test process ends, in whatever way, its standard input closes; then it kills the
-//! processes that are still registered and removes the folder.
+//! processes that are still registered, and embedded stores' servers, and removes the folder.
 
 use std::fs::{self, File};
 use std::io;
@@ -19,7 +19,10 @@ use crate::eventually::eventually;
 const WATCHER: &str = r#"
 trap '' INT TERM HUP
 cat >/dev/null
-for file in "$1"/pids/*; do kill -9 "${file##*/}" 2>/dev/null; done
+for pid in $(ls "$1/pids") $(cat "$1"/*/store.pid 2>/dev/null); do
+    # Its command line names the folder: a number that was given anew does not match.
+    grep -q "$1" "/proc/$pid/cmdline" 2>/dev/null && kill -9 "$pid"
+done
 tries=0
 until rm -rf "$1" 2>/dev/null || [ $tries -ge 50 ]; do tries=$((tries + 1)); sleep 0.1; done
 "#;
