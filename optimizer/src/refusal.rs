@@ -41,6 +41,12 @@ impl Refusal {
         )
     }
 
+    /// 1054 ER_BAD_FIELD_ERROR.
+    pub fn unknown_column(column: impl std::fmt::Display, clause: &str) -> Self {
+        let message = format!("Unknown column '{column}' in '{clause}'");
+        Self::new(1054, "42S22", message)
+    }
+
     /// 1235 for a prediction that no model can answer.
     pub fn no_model(what: impl std::fmt::Display) -> Self {
         let what = what.to_string();

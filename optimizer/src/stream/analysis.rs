@@ -102,6 +102,11 @@ impl<'a> PredictStatement<'a> {
                 "assignments to variables in a statement with predictions",
             ));
         }
+        if let Some(name) = expression::reads_last_statement(lexed, body.clone()) {
+            return Err(Refusal::unsupported(format_args!(
+                "{name} in a statement with predictions"
+            )));
+        }
         let clauses = clauses::cut(lexed, body.clone())?;
         self.check_places(&clauses)?;
         let structure = structure::parse(lexed, body)?;
@@ -136,6 +141,7 @@ impl<'a> PredictStatement<'a> {
         };
         select.classify_items()?;
         select.classify_conjuncts(conjuncts)?;
+        select.check_sequences()?;
         Ok(select)
     }
 
@@ -260,6 +266,28 @@ impl StreamSelect<'_, '_> {
                 None => self.score_cell(item)?,
             };
             self.cells.push((index, cell));
+        }
+        Ok(())
+    }
+
+    /// Functions that give another value at each call must be called for the rows of the answer only,
+    /// and the store also sees those that predictions drop.
+    fn check_sequences(&self) -> Result<(), Refusal> {
+        if self.predicted.is_empty() {
+            return Ok(());
+        }
+        let lexed = &self.statement.lexed;
+        for range in self
+            .items
+            .iter()
+            .map(|i| &i.all)
+            .chain([&self.clauses.order])
+        {
+            if let Some(name) = expression::sequence_function(lexed, range.clone()) {
+                return Err(Refusal::unsupported(format_args!(
+                    "{name} in a statement with a condition on a prediction"
+                )));
+            }
         }
         Ok(())
     }

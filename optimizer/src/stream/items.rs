@@ -93,18 +93,16 @@ pub(crate) fn check_order(
         return Ok(());
     }
     for term in lexed.split_commas(order.start + 2..order.end) {
-        if let Some(Token::Number(digits, _)) = lexed.token(term.start) {
-            let direction = ["ASC", "DESC"]
-                .iter()
-                .any(|w| lexed.is_keyword(term.start + 1, w));
-            if term.len() == 1 || (term.len() == 2 && direction) {
-                let position = digits.parse::<usize>().unwrap_or(0);
-                let before = items.get(..position.min(items.len())).unwrap_or_default();
-                let unclear =
-                    before.iter().any(|i| i.wildcard) && items.iter().any(|i| !i.calls.is_empty());
-                if unclear || before.last().is_some_and(|i| !i.calls.is_empty()) {
-                    return refusal();
-                }
+        if let Some(position) = position(lexed, &term) {
+            let before = items.get(..position.min(items.len())).unwrap_or_default();
+            let wildcard = before.iter().any(|i| i.wildcard);
+            if position > items.len() && !wildcard {
+                // The store would find one of the hidden columns there.
+                return Err(Refusal::unknown_column(position, "ORDER BY"));
+            }
+            let unclear = wildcard && items.iter().any(|i| !i.calls.is_empty());
+            if unclear || before.last().is_some_and(|i| !i.calls.is_empty()) {
+                return refusal();
             }
         }
         for at in term {
@@ -125,6 +123,19 @@ pub(crate) fn check_order(
         }
     }
     Ok(())
+}
+
+/// The position in the select list that a term of ORDER BY is. To the store `(2)` and `+2` are too.
+fn position(lexed: &Lexed<'_>, term: &Range<usize>) -> Option<usize> {
+    let last = term.end.checked_sub(1)?;
+    let direction = ["ASC", "DESC"].iter().any(|w| lexed.is_keyword(last, w));
+    let mut rest = (term.start..term.end - usize::from(direction))
+        .filter_map(|at| lexed.token(at))
+        .filter(|t| !matches!(t, Token::LParen | Token::RParen | Token::Plus));
+    match (rest.next(), rest.next()) {
+        (Some(Token::Number(digits, _)), None) => Some(digits.parse().unwrap_or(0)),
+        _ => None,
+    }
 }
 
 /// Whether the store may take two names for the same. It compares character by character, whatever

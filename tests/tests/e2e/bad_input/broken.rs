@@ -15,7 +15,7 @@ const NET_READ_ERROR: u16 = 1158;
 /// Bytes of a row's padding.
 const WIDE: usize = 200_000;
 /// Rows: their whole result is larger than all socket buffers between store and client.
-const ROWS: usize = 80;
+const ROWS: usize = 120;
 
 /// A model that takes tens of milliseconds an image, and a table `wide.w` with wide rows.
 fn create_slow(place: &Place, database: &str) {

@@ -14,7 +14,7 @@ pub const SCORE_TOLERANCE: f64 = 1.5e-6;
 
 const TYPE_DOUBLE: u8 = 5;
 /// NOT NULL and UNSIGNED. Keys and binary depend on how the store sorts.
-const FLAGS: u16 = 1 | 2 | 4 | 32;
+const FLAGS: u16 = 1 | 32;
 
 /// A parameter of a prepared statement.
 #[derive(Debug, Clone, PartialEq)]

@@ -16,6 +16,10 @@ pub fn all() -> Vec<Case> {
 }
 
 const SELECT_LISTS: &[&str] = &[
+    "SELECT id, IF(ml.apparel(photo) = 'Bag', made, NULL), IF(ml.apparel(photo) = 'Bag', seen, made), IF(ml.apparel(photo) = 'Bag', weight, price) FROM p",
+    "SELECT id, INSERT(ml.apparel(photo), 1, 1, 'X'), SUBSTRING(ml.apparel(photo) FROM 2 FOR 3), TRIM(LEADING 'B' FROM ml.apparel(photo)) FROM p",
+    "SELECT id, DATE_ADD(made, INTERVAL IF(ml.apparel(photo) = 'Bag', 1, 2) DAY), JSON_OBJECT('c', ml.apparel(photo)) FROM p",
+    "SELECT id, RAND(3), ml.apparel(photo) FROM p WHERE id < 9 ORDER BY id",
     "SELECT id, ml.apparel(photo) FROM p",
     "SELECT ml.predict('apparel', photo) FROM p",
     "SELECT id, ml.predict('footwear', photo), ml.footwear(photo) AS f FROM p",
@@ -118,6 +122,10 @@ const CONDITIONS: &[&str] = &[
 ];
 
 const SCORES: &[&str] = &[
+    "SELECT id FROM p WHERE ml.predict_proba('apparel', 'Bag', photo) BETWEEN 0.1 AND 0.5 + 0.4",
+    "SELECT id FROM p WHERE 5 * 0.1 < ml.predict_proba('apparel', 'Bag', photo)",
+    "SELECT id FROM p WHERE ml.predict_proba('apparel', 'Bag', photo) < 0x30",
+    "SELECT id FROM p WHERE ml.predict_proba('apparel', 'Bag', photo) <= TRUE",
     "SELECT id FROM p WHERE ml.predict_proba('apparel', 'Bag', photo) > 0.5",
     "SELECT id FROM p WHERE ml.predict_proba('apparel', 'Bag', photo) >= 0.75 AND price < 80",
     "SELECT id FROM p WHERE ml.predict_proba('apparel', 'Bag', photo) < 0.1",
@@ -140,6 +148,10 @@ const SCORES: &[&str] = &[
 ];
 
 const SHAPES: &[&str] = &[
+    "SELECT id, ml.apparel(photo) FROM p WHERE id < 9 ORDER BY 3",
+    "SELECT id, ml.apparel(photo) AS c FROM p WHERE id < 9 ORDER BY 'c', id",
+    "SELECT id x, ml.apparel(photo) y FROM p ORDER BY IF(x > 5, x, -x), id",
+    "SELECT id FROM p WHERE (ml.apparel(photo), id) = ('Ankle boot', 1)",
     "SELECT ml.predict('apparel', 'photos/00002.png')",
     "SELECT ml.predict('apparel', 'photos/00002.png') AS a, 1 + 1, ml.footwear('photos/00010.png') FROM DUAL",
     "SELECT 1 FROM DUAL WHERE ml.predict('apparel', 'photos/00002.png') = 'Pullover'",
@@ -259,7 +271,6 @@ fn with_settings() -> Vec<Case> {
         case(labels).after("SET SESSION TRANSACTION READ ONLY").after("START TRANSACTION"),
         case("SELECT id, ml.apparel(photo) FROM p").after("LOCK TABLES p READ, nv.labels AS l READ"),
         case("SELECT id, @x, ml.apparel(photo) = @x FROM p WHERE ml.apparel(photo) <> @x").after("SET @x = 'Bag'"),
-        case("SELECT ml.apparel(photo), FOUND_ROWS() IS NULL FROM p").after("DO 1"),
         case("SELECT id FROM t1 WHERE ml.apparel(photo) = 'Bag'").after("CREATE TEMPORARY TABLE t1 SELECT id, photo FROM p"),
         case("SELECT id, ml.apparel(photo) FROM p").after("SET character_set_results = latin1"),
     ];
