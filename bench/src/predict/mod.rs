@@ -154,6 +154,9 @@ fn publish(args: &PredictArgs, report: &Report) -> Result<(), BenchError> {
     if let Some(doubt) = report.doubt() {
         return Err(BenchError::Worthless(doubt));
     }
+    if let Some(warning) = report.warning() {
+        eprintln!("warning: {warning}");
+    }
     let json = report.json();
     if args.save || !args.quick {
         history::append(&args.history, &json)?;

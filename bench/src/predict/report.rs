@@ -8,6 +8,9 @@ use crate::statistics::Summary;
 /// How far the bare loop's median may stay behind Python's, as a share, before it is no yardstick.
 const BEHIND_PYTHON_MAX: f64 = 0.03;
 
+/// CPU that other processes may take, as a share of the machine, before the result is doubted aloud.
+const OTHERS_SHARE_MAX: f64 = 0.10;
+
 /// One round of one contender.
 #[derive(Debug, Clone, Copy)]
 pub struct Round {
@@ -65,14 +68,40 @@ impl Report {
         Some((sql.median / bare.median, Summary::of(&by_round)?))
     }
 
-    /// Why the result should not be believed, if so.
+    /// Why the bare loop is no yardstick, if so. Their best rounds are compared, since other work
+    /// on the machine can only slow a loop down.
     pub fn doubt(&self) -> Option<String> {
-        let python = self.python.as_ref()?.images_per_s(self.images)?.median;
-        let bare = self.bare.images_per_s(self.images)?.median;
+        let best = |series: &Series| {
+            let seconds = series.0.iter().map(|round| round.seconds);
+            Some(self.images as f64 / seconds.min_by(f64::total_cmp)?)
+        };
+        let (bare, python) = (best(&self.bare)?, best(self.python.as_ref()?)?);
         (bare < python * (1.0 - BEHIND_PYTHON_MAX)).then(|| {
             format!(
-                "the bare loop ({bare:.0} images/s) is slower than Python's ({python:.0}): \
-                 it is no yardstick"
+                "the bare loop (at best {bare:.0} images/s) is slower than Python's \
+                 ({python:.0}): it is no yardstick"
+            )
+        })
+    }
+
+    /// The share of the machine's CPU that others took, in the median round of sql and bare.
+    fn others_share(&self) -> Option<f64> {
+        let cores = self.threads as f64;
+        let rounds = self.sql.0.iter().chain(&self.bare.0);
+        let shares: Vec<f64> = rounds
+            .map(|r| r.others_seconds / (r.seconds * cores))
+            .collect();
+        Some(Summary::of(&shares)?.median)
+    }
+
+    /// A word where others took so much of the machine that the ratio may be theirs.
+    pub fn warning(&self) -> Option<String> {
+        let share = self.others_share()?;
+        (share > OTHERS_SHARE_MAX).then(|| {
+            format!(
+                "other processes took {:.0} % of the CPU: the ratio is not to be trusted; \
+                 run again on a quiet machine",
+                share * 100.0
             )
         })
     }
@@ -154,6 +183,7 @@ impl Report {
             "cpu_us_per_image_sql": cpu(&self.sql),
             "cpu_us_per_image_bare": cpu(&self.bare),
             "cpu_us_per_image_python": self.python.as_ref().and_then(cpu),
+            "others_cpu_share": self.others_share().map(|share| rounded(share, 3)),
             "bare_batch": self.bare_order.batch,
             "bare_way": self.bare_order.way,
         })
@@ -214,6 +244,24 @@ mod tests {
         assert_eq!(report(Some(series(&[0.98]))).doubt(), None);
         let doubt = report(Some(series(&[0.9]))).doubt().unwrap();
         assert!(doubt.contains("no yardstick"), "{doubt}");
+    }
+
+    #[test]
+    fn a_busy_machine_is_told_and_recorded() {
+        let mut busy = report(None);
+        assert_eq!(busy.warning(), None);
+        for round in busy.sql.0.iter_mut().chain(&mut busy.bare.0) {
+            round.others_seconds = round.seconds;
+        }
+        assert!(busy.warning().unwrap().contains("50 %"));
+        assert_eq!(busy.json()["others_cpu_share"], 0.5);
+    }
+
+    #[test]
+    fn a_disturbed_round_does_not_condemn_the_yardstick() {
+        let mut disturbed = report(Some(series(&[1.1, 1.1, 1.1])));
+        disturbed.bare = series(&[3.0, 1.0, 3.0]);
+        assert_eq!(disturbed.doubt(), None);
     }
 
     #[test]
