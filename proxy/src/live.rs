@@ -109,6 +109,8 @@ pub struct Statement {
     pub images: AtomicU64,
     /// Images among them that could not be read or decoded.
     pub images_unreadable: AtomicU64,
+    /// Cancelled when it is to end with error 1317.
+    pub cancel: CancellationToken,
     text: String,
     mode: LexMode,
 }
@@ -191,6 +193,21 @@ impl Live {
             any = true;
         }
         any
+    }
+
+    /// Interrupts the predict statement that the session with the store's id `connection_id` runs, and unless
+    /// `query_only` ends that session. Whoever runs none is left to the store.
+    pub fn interrupt(&self, connection_id: u32, query_only: bool) {
+        for session in self.sessions() {
+            if session.connection_id == connection_id
+                && let Some(statement) = session.statement()
+            {
+                statement.cancel.cancel();
+                if !query_only {
+                    session.kill.cancel();
+                }
+            }
+        }
     }
 
     /// Notes whether a connection to the store, for a client, could be made.
@@ -290,6 +307,7 @@ impl Session {
             rows_sent: AtomicU64::new(0),
             images: AtomicU64::new(0),
             images_unreadable: AtomicU64::new(0),
+            cancel: CancellationToken::new(),
             text: text.to_owned(),
             mode,
         });
@@ -405,6 +423,23 @@ mod tests {
         assert!(kill_two.is_cancelled() && !kill_one.is_cancelled());
         assert!(!live.kill(2), "it is ending already");
         assert_eq!(live.metrics().sessions_killed.get(), 1);
+    }
+
+    #[test]
+    fn only_a_running_statement_is_interrupted() {
+        let live = live();
+        let ((one, kill_one), (two, kill_two)) = (enter(&live, 1), enter(&live, 2));
+        live.interrupt(1, false);
+        assert!(!kill_one.is_cancelled(), "the store ends it");
+        let running = (
+            one.begin("a", LexMode::default()),
+            two.begin("b", LexMode::default()),
+        );
+        live.interrupt(1, true);
+        assert!(running.0.cancel.is_cancelled() && !running.1.cancel.is_cancelled());
+        assert!(!kill_one.is_cancelled());
+        live.interrupt(2, false);
+        assert!(running.1.cancel.is_cancelled() && kill_two.is_cancelled());
     }
 
     #[test]

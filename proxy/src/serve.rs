@@ -158,7 +158,9 @@ impl Server {
             return Err(ServeError::TrustingStore { store, user });
         }
         let account = runtime.block_on(start_account(&config, embedded.as_ref(), &store))?;
+        let live = Arc::new(Live::new(Arc::new(Metrics::new())));
         let lane = Arc::new(LaneContext {
+            live: Arc::clone(&live),
             schema: config.schema.clone(),
             executor: Executor::new(config.executor.clone())?,
             account,
@@ -166,7 +168,7 @@ impl Server {
             long_data_bytes_max: LONG_DATA_BYTES_MAX,
         });
         let operators = Operators {
-            live: Arc::new(Live::new(Arc::new(Metrics::new()))),
+            live,
             config: config.clone(),
             http,
             admin,

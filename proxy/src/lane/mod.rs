@@ -10,6 +10,7 @@
 mod catalog;
 mod diagnostics;
 mod explain;
+mod kill;
 mod parameters;
 mod prepared;
 mod result;
@@ -33,10 +34,11 @@ pub use spool::SpoolLimits;
 
 use crate::account::ServiceAccount;
 use crate::error::SqlError;
-use crate::live;
+use crate::live::{self, Live};
 use crate::relay::{Handled, Route, Router, SessionEnd, Takeover};
 use crate::wire::{Capabilities, ErrPacket, PacketWriter, StatusFlags, Stream, command, encode_ok};
 use diagnostics::{Diagnostics, ShowDiagnostics};
+use kill::Kill;
 use prepared::PreparedStatements;
 use rows::Codec;
 use store_link::{LinkError, Protocol, StoreLink};
@@ -51,6 +53,8 @@ pub struct LaneContext {
     pub account: ServiceAccount,
     /// Limits of each statement's spool.
     pub spool: SpoolLimits,
+    /// The sessions, for those that end what another runs.
+    pub live: Arc<Live>,
     /// Longest data sent ahead for one parameter (COM_STMT_SEND_LONG_DATA), in bytes.
     pub long_data_bytes_max: usize,
 }
@@ -101,6 +105,7 @@ impl Router for Lane {
         let ours = match command {
             command::QUERY => {
                 self.is_ours(body)
+                    || Kill::parse(body).is_some()
                     || (self.diagnostics.is_some() && ShowDiagnostics::recognise(body).is_some())
             }
             command::STMT_PREPARE => {
@@ -225,6 +230,9 @@ impl Lane {
                     );
                     turn.flush().await?;
                     return Ok(Handled::Answered);
+                }
+                if let Some(kill) = Kill::parse(body) {
+                    return self.answer_kill(turn, body, kill).await;
                 }
                 let text = text_of(body)?;
                 if ddl::recognise(text) {

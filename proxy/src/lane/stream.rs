@@ -61,7 +61,7 @@ pub async fn run(
     let input_is_bytes = bytes_inputs(ready, &columns);
     let judge = Judge::new(ready, codec, visible, input_is_bytes);
     let spool = Spool::new(context.spool.clone());
-    let cancel = CancellationToken::new();
+    let cancel = running.cancel.child_token();
     let mut drainer = Drainer {
         context,
         ready,

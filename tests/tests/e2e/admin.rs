@@ -324,3 +324,72 @@ fn kill_ends_a_session_that_waits_for_the_store() {
     assert_eq!(packets[0].payload[..3], [0xff, 0x87, 0x07], "1927");
     assert!(session.read_packet().is_err(), "the connection is closed");
 }
+
+/// Starts a statement that infers for long after the store has sent its last row, and waits for that.
+fn start_long_inference(proxy: &Proxy, store: &Store, schema: &str, user: &str) -> Wire {
+    let mut root = store.root();
+    root.run(&format!("CREATE USER IF NOT EXISTS {user}@'127.0.0.1'"));
+    root.run(&format!(
+        "GRANT SELECT, EXECUTE ON *.* TO {user}@'127.0.0.1'"
+    ));
+    let mut session = Wire::login(proxy.address(), user, "", None).unwrap();
+    let sql = format!(
+        "SELECT id FROM {schema}_shop.products, seq_1_to_300 \
+         WHERE {schema}.predict('apparel', photo) = 'Bag'"
+    );
+    let mut other = proxy.root();
+    other.run(&format!("USE {schema}_shop"));
+    session.run(&format!("USE {schema}_shop"));
+    session
+        .send(&[&[command::QUERY], sql.as_bytes()].concat())
+        .unwrap();
+    let rows = (300 * apparel::PHOTOS).to_string();
+    let id = session.connection_id().to_string();
+    eventually("the store has sent all", || {
+        let queries = admin(proxy, "SHOW QUERIES");
+        queries
+            .into_iter()
+            .find(|row| row[0] == id && row[2] == rows)
+    });
+    session
+}
+
+#[test]
+fn kill_query_through_the_proxy_ends_inference_and_leaves_the_session() {
+    let store = Store::shared();
+    let proxy = Proxy::start(store, &with_admin("interrupted"));
+    let mut other = proxy.root();
+    apparel::create_zoo(&mut other, |name| name == "apparel_large");
+    apparel::create_shop(&mut other, "interrupted_shop");
+    let mut session = start_long_inference(&proxy, store, "interrupted", "patient");
+    let id = session.connection_id();
+
+    // The store says who may.
+    let mut root = store.root();
+    root.run("CREATE USER IF NOT EXISTS stranger@'127.0.0.1'");
+    let mut stranger = Wire::login(proxy.address(), "stranger", "", None).unwrap();
+    assert_eq!(stranger.error(&format!("KILL QUERY {id}")).code, 1095);
+    assert_eq!(metric(&proxy, "predictsql_statements_running"), 1.0);
+
+    other.run(&format!("KILL QUERY {id}"));
+    let packets = session.read_answer(command::QUERY).unwrap();
+    let last = &packets.last().unwrap().payload;
+    assert_eq!(last[..3], [0xff, 0x25, 0x05], "1317");
+    assert_eq!(session.value("SELECT 1").as_deref(), Some("1"));
+    assert_eq!(metric(&proxy, "predictsql_statements_running"), 0.0);
+    let outcome = "predictsql_lane_commands_total{outcome=\"interrupted\"}";
+    assert_eq!(metric(&proxy, outcome), 1.0);
+    // One without a predict statement is the store's alone, and unknown ones are its errors.
+    other.run(&format!("KILL QUERY {id}"));
+    assert_eq!(session.value("SELECT 2").as_deref(), Some("2"));
+    assert_eq!(other.error("KILL 4000000000").code, 1094);
+
+    // KILL without QUERY ends the session too.
+    drop(session);
+    let mut session = start_long_inference(&proxy, store, "interrupted", "patient");
+    other.run(&format!("KILL {}", session.connection_id()));
+    while session.read_packet().is_ok() {}
+    eventually("the session is gone", || {
+        session_row(&proxy, &session).is_none().then_some(())
+    });
+}
