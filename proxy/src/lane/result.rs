@@ -51,7 +51,12 @@ pub(super) fn name_cells(columns: &mut [ColumnDefinition], names: &[&str]) -> Ve
                 .ok()?
                 .strip_prefix(CELL_MARK)?;
             let cell: usize = marked.parse().ok()?;
-            column.name = Bytes::copy_from_slice(names.get(cell)?.as_bytes());
+            let name = Bytes::copy_from_slice(names.get(cell)?.as_bytes());
+            // A function's result has its alias for an own name too.
+            if column.org_name == column.name {
+                column.org_name = name.clone();
+            }
+            column.name = name;
             Some(cell)
         })
         .collect()

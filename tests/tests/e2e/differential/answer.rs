@@ -224,18 +224,12 @@ fn cells(mut row: &[u8], columns: &[ColumnDefinition], binary: bool) -> Vec<Opti
 }
 
 impl Answer {
-    /// Column names, with the schema `from` written as `ml`.
+    /// Names of the columns.
     pub fn names(&self) -> Vec<String> {
-        let names = self.columns.iter();
+        let names = self.columns.iter().map(|c| &c.name);
         names
-            .map(|c| String::from_utf8_lossy(&c.name).into_owned())
+            .map(|name| String::from_utf8_lossy(name).into_owned())
             .collect()
-    }
-
-    /// A cell as text; `None` is NULL.
-    pub fn text(&self, row: usize, column: usize) -> Option<String> {
-        let cell = self.rows[row][column].as_ref()?;
-        Some(String::from_utf8_lossy(cell).into_owned())
     }
 
     fn same_cell(&self, column: usize, a: &Option<Vec<u8>>, b: &Option<Vec<u8>>) -> bool {
@@ -270,6 +264,10 @@ impl Answer {
                 })
                 .collect()
         };
+        // Own names depend on how the store sorts; the lane's names for its columns must not show.
+        if self.columns.iter().any(|c| c.org_name.starts_with(b"ml ")) {
+            return Some("a column has a name of the lane's for its own".to_owned());
+        }
         if facts(self) != facts(expected) {
             return Some(format!(
                 "columns (type, charset, flags, length) {:?}, expected {:?}",
