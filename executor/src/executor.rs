@@ -30,6 +30,7 @@ struct Inner {
     cache: Cache,
     /// Bounds the chunks in flight.
     chunks: Arc<Semaphore>,
+    chunks_max: usize,
     /// One load at a time: warm-up measures, and loading uses memory twice.
     loads: Arc<Semaphore>,
     ort_library: Option<PathBuf>,
@@ -42,6 +43,7 @@ impl Executor {
     /// loaded with the first model.
     pub fn new(config: ExecutorConfig) -> Result<Self, StartError> {
         config.check()?;
+        let chunks_max = config.queue_chunks_max.min(Semaphore::MAX_PERMITS);
         let inner = Inner {
             pipeline: Pipeline::start(&config)?,
             files: Arc::new(ModelFiles::new(
@@ -49,9 +51,8 @@ impl Executor {
                 config.model_bytes_max,
             )?),
             cache: Cache::new(config.models_loaded_max),
-            chunks: Arc::new(Semaphore::new(
-                config.queue_chunks_max.min(Semaphore::MAX_PERMITS),
-            )),
+            chunks: Arc::new(Semaphore::new(chunks_max)),
+            chunks_max,
             loads: Arc::new(Semaphore::new(1)),
             settings: CompileSettings {
                 sessions_max: config.threads,
@@ -80,6 +81,12 @@ impl Executor {
     /// Images that models have looked at for callers since the start, over all queries.
     pub fn images_inferred(&self) -> u64 {
         self.inner.pipeline.images_inferred()
+    }
+
+    /// Chunks between submission and answer now, over all queries; at `queue_chunks_max` callers wait.
+    pub fn chunks_in_flight(&self) -> usize {
+        let free = self.inner.chunks.available_permits();
+        self.inner.chunks_max.saturating_sub(free)
     }
 
     /// Reads, hashes, loads and runs a model once, for `CREATE MODEL`. Keeps nothing.

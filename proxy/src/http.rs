@@ -76,6 +76,10 @@ impl Telltale {
             let epoch = i64::try_from(epoch).unwrap_or(i64::MAX);
             metrics.catalog_epoch.set(epoch);
         }
+        let chunks = self.lane.executor.chunks_in_flight();
+        metrics
+            .executor_chunks
+            .set(i64::try_from(chunks).unwrap_or(i64::MAX));
         let (counted, inferred) = (
             metrics.images_inferred.get(),
             self.lane.executor.images_inferred(),

@@ -41,6 +41,8 @@ pub struct Metrics {
     pub images_inferred: IntCounter,
     /// Images that could not be read or decoded.
     pub images_unreadable: IntCounter,
+    /// Chunks that the executor works on.
+    pub executor_chunks: IntGauge,
     /// Epoch of the catalog as last read.
     pub catalog_epoch: IntGauge,
 }
@@ -122,6 +124,10 @@ impl Metrics {
             images_unreadable: counter(
                 "images_unreadable_total",
                 "Images that could not be read or decoded.",
+            ),
+            executor_chunks: gauge(
+                "executor_chunks_in_flight",
+                "Chunks of images between submission and answer.",
             ),
             catalog_epoch: gauge("catalog_epoch", "Epoch of the catalog as last read."),
             registry,

@@ -370,6 +370,9 @@ fn kill_query_through_the_proxy_ends_inference_and_leaves_the_session() {
     let mut stranger = Wire::login(proxy.address(), "stranger", "", None).unwrap();
     assert_eq!(stranger.error(&format!("KILL QUERY {id}")).code, 1095);
     assert_eq!(metric(&proxy, "predictsql_statements_running"), 1.0);
+    eventually("the executor is at it", || {
+        (metric(&proxy, "predictsql_executor_chunks_in_flight") > 0.0).then_some(())
+    });
 
     other.run(&format!("KILL QUERY {id}"));
     let packets = session.read_answer(command::QUERY).unwrap();
