@@ -59,10 +59,7 @@ const MODIFIERS: [&str; 9] = [
 pub(crate) fn cut(lexed: &Lexed<'_>, range: Range<usize>) -> Result<Clauses, Refusal> {
     let select = find_select(lexed, &range)?;
     let mut items_start = select + 1;
-    loop {
-        let Some(word) = lexed.keyword(items_start) else {
-            break;
-        };
+    while let Some(word) = lexed.keyword(items_start) {
         if ["DISTINCT", "DISTINCTROW", "SQL_CALC_FOUND_ROWS"]
             .iter()
             .any(|m| m.eq_ignore_ascii_case(word))
@@ -117,10 +114,7 @@ fn find_select(lexed: &Lexed<'_>, range: &Range<usize>) -> Result<usize, Refusal
 }
 
 /// Where each clause starts, in order; refuses the clauses that a stream plan cannot have.
-fn marks<'a>(
-    lexed: &'a Lexed<'_>,
-    range: Range<usize>,
-) -> Result<Vec<(usize, &'static str)>, Refusal> {
+fn marks(lexed: &Lexed<'_>, range: Range<usize>) -> Result<Vec<(usize, &'static str)>, Refusal> {
     const CLAUSES: [&str; 4] = ["FROM", "WHERE", "ORDER", "LIMIT"];
     let refuse = |what: &str| {
         Err(Refusal::unsupported(format_args!(
