@@ -74,7 +74,11 @@ impl Lane {
 
 /// Parses a catalog statement as the session's `sql_mode` has it.
 pub(super) async fn parse(turn: &mut Turn<'_>, text: &str) -> Result<CatalogStatement, LinkError> {
-    let sql_mode = turn.store.ask_text("SELECT @@sql_mode LIMIT 1").await?.text(0, 0)?;
+    let sql_mode = turn
+        .store
+        .ask_text("SELECT @@sql_mode LIMIT 1")
+        .await?
+        .text(0, 0)?;
     let mode = LexMode::from_sql_mode(&sql_mode.unwrap_or_default());
     Ok(ddl::parse_in(text, mode).map_err(SqlError::from)?)
 }
