@@ -65,9 +65,10 @@ def predictions(connection):
             photo = file.read()
         cursor.execute(f"SELECT ml.apparel(x'{photo.hex()}')")
         assert cursor.fetchone() == ("Ankle boot",)
-        # Formatted as _binary'...' with the bytes as they are: not supported yet, and said so.
-        message = fails(1235, cursor.execute, "SELECT ml.apparel(%s)", (photo,))
-        assert "UTF-8" in message, message
+        # Formatted as _binary'...' with the bytes as they are, so that the statement is not UTF-8.
+        cursor.execute("SELECT 'caf\u00e9', ml.apparel(%s) AS c, 2", (photo,))
+        assert cursor.fetchone() == ("caf\u00e9", "Ankle boot", 2)
+        assert [column[0] for column in cursor.description] == ["caf\u00e9", "c", "2"], cursor.description
         cursor.execute("SELECT id FROM products WHERE ml.apparel(photo) = 'Bag' AND 1 = 0")
         assert cursor.fetchall() == ()
     with connection.cursor(pymysql.cursors.SSDictCursor) as cursor:

@@ -9,10 +9,10 @@ use super::text::Lexed;
 use crate::refusal::Refusal;
 
 /// Words that may stand in a constant expression besides literals and functions.
-const OPERATOR_WORDS: [&str; 28] = [
-    "AND", "OR", "XOR", "NOT", "IN", "IS", "NULL", "TRUE", "FALSE", "UNKNOWN", "LIKE", "ESCAPE",
-    "BETWEEN", "REGEXP", "RLIKE", "DIV", "MOD", "CASE", "WHEN", "THEN", "ELSE", "END", "BINARY",
-    "AS", "CHAR", "SIGNED", "UNSIGNED", "SOUNDS",
+/// All are reserved, so none is a column's name; END, which is not, is known by its CASE.
+const OPERATOR_WORDS: [&str; 21] = [
+    "AND", "OR", "XOR", "NOT", "IN", "IS", "NULL", "TRUE", "FALSE", "LIKE", "BETWEEN", "REGEXP",
+    "RLIKE", "DIV", "MOD", "CASE", "WHEN", "THEN", "ELSE", "BINARY", "AS",
 ];
 
 /// Functions whose value depends on their arguments alone.
@@ -152,6 +152,7 @@ pub(crate) fn dependence(
     calls: &[Range<usize>],
 ) -> Result<Dependence, Refusal> {
     let mut found = Dependence::Prediction;
+    let mut open_cases = 0_usize;
     let mut at = range.start;
     while at < range.end {
         if let Some(call) = calls.iter().find(|c| c.start == at) {
@@ -171,7 +172,10 @@ pub(crate) fn dependence(
                 found = Dependence::Row;
             } else if name == "COLLATE" {
                 at += 1; // the collation's name
+            } else if name == "END" && open_cases > 0 {
+                open_cases -= 1;
             } else if is(&OPERATOR_WORDS) || (before_parenthesis && is(&PURE_FUNCTIONS)) {
+                open_cases += usize::from(name == "CASE");
             } else if before_parenthesis && !is(&ROW_FUNCTIONS) && !is(&AGGREGATES) {
                 return Err(unknown_function(&word.value));
             } else {

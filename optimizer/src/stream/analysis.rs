@@ -250,6 +250,14 @@ impl StreamSelect<'_, '_> {
             .map_or("", |r| self.statement.lexed.text_of(r))
     }
 
+    /// The number of the client's parameter that an input is, where it is one and nothing else.
+    pub fn input_parameter(&self, input: usize) -> Option<usize> {
+        let lexed = &self.statement.lexed;
+        let range = self.inputs.get(input).filter(|r| r.len() == 1)?;
+        let is_parameter = |at: usize| matches!(lexed.token(at), Some(Token::Placeholder(_)));
+        is_parameter(range.start).then(|| (0..range.start).filter(|&at| is_parameter(at)).count())
+    }
+
     /// LIMIT and OFFSET of the statement.
     pub fn limit(&self) -> Option<Limit> {
         self.limit

@@ -110,6 +110,17 @@ fn expressions_over_columns_get_a_value_a_class() {
 }
 
 #[test]
+fn words_that_may_be_columns_are_taken_for_columns() {
+    let cell = |text: &str| with(text, |s| s.cells().next());
+    let constant = "SELECT CASE ml.t(i) WHEN 'cat' THEN CASE 1 WHEN 1 THEN 2 END ELSE 3 END FROM p";
+    assert_eq!(cell(constant), Some(Cell::PerClass(0)));
+    for column in ["end", "signed", "escape", "unknown"] {
+        let text = format!("SELECT CONCAT(ml.t(i), {column}) FROM p");
+        assert_eq!(cell(&text), Some(Cell::PerRow(0)), "{text}");
+    }
+}
+
+#[test]
 fn scores_are_compared_with_constants() {
     let text = "SELECT ml.predict_proba('t', 'dog', img) FROM p WHERE 0.5 <= ml.predict_proba('t','cat',img) \
                 AND ml.predict_proba('t','cat',img) BETWEEN 0.1 AND ? AND ml.predict_proba('t','bag',img) IS NOT NULL";

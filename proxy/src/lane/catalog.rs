@@ -6,6 +6,7 @@ use predictsql_optimizer::ddl::{self, CatalogStatement};
 
 use super::store_link::{LinkError, command_payload};
 use super::{Diagnostics, Lane, Turn, write_ok};
+use crate::account::AccountError;
 use crate::ddl::{DdlContext, as_select, check_show, rights_probe, run};
 use crate::error::SqlError;
 use crate::relay::Handled;
@@ -19,6 +20,9 @@ impl Lane {
         command: u8,
         text: &str,
     ) -> Result<Handled, LinkError> {
+        if !self.context.account.is_configured() {
+            return Err(SqlError::from(AccountError::NotConfigured).into());
+        }
         let statement = parse(turn, text).await?;
         let schema = self.context.schema.clone();
         if let Some(select) = as_select(&statement, &schema) {

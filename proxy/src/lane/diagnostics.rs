@@ -30,10 +30,10 @@ pub struct Diagnostics {
 /// A statement that reads the diagnostics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShowDiagnostics {
-    /// SHOW WARNINGS
-    Warnings,
-    /// SHOW ERRORS
-    Errors,
+    /// SHOW WARNINGS, and rows of it: (to skip, at most).
+    Warnings(usize, usize),
+    /// SHOW ERRORS, likewise.
+    Errors(usize, usize),
     /// SHOW COUNT(*) WARNINGS
     CountWarnings,
     /// SHOW COUNT(*) ERRORS
@@ -41,24 +41,38 @@ pub enum ShowDiagnostics {
 }
 
 impl ShowDiagnostics {
-    /// Recognises the statement, whatever its spacing; a LIMIT is not taken.
+    /// Recognises the statement, whatever its spacing.
     pub fn recognise(sql: &[u8]) -> Option<Self> {
         let head = sql.trim_ascii_start().get(..4)?;
-        if !head.eq_ignore_ascii_case(b"SHOW") || sql.len() > 64 {
+        if !head.eq_ignore_ascii_case(b"SHOW") || sql.len() > 100 {
             return None;
         }
         let text = std::str::from_utf8(sql).ok()?;
-        let words: String = text
-            .split_whitespace()
-            .collect::<String>()
-            .to_ascii_uppercase();
-        Some(match words.trim_end_matches(';') {
-            "SHOWWARNINGS" => Self::Warnings,
-            "SHOWERRORS" => Self::Errors,
-            "SHOWCOUNT(*)WARNINGS" => Self::CountWarnings,
-            "SHOWCOUNT(*)ERRORS" => Self::CountErrors,
-            _ => return None,
-        })
+        let words: String = text.split_whitespace().collect();
+        let words = words.trim_end_matches(';').to_ascii_uppercase();
+        match words.as_str() {
+            "SHOWCOUNT(*)WARNINGS" => return Some(Self::CountWarnings),
+            "SHOWCOUNT(*)ERRORS" => return Some(Self::CountErrors),
+            _ => {}
+        }
+        if let Some(limit) = words.strip_prefix("SHOWWARNINGS") {
+            let (skip, most) = limit_of(limit)?;
+            return Some(Self::Warnings(skip, most));
+        }
+        let (skip, most) = limit_of(words.strip_prefix("SHOWERRORS")?)?;
+        Some(Self::Errors(skip, most))
+    }
+}
+
+/// Reads nothing, `LIMIT n` or `LIMIT skip,n` without spaces.
+fn limit_of(text: &str) -> Option<(usize, usize)> {
+    if text.is_empty() {
+        return Some((0, usize::MAX));
+    }
+    let limit = text.strip_prefix("LIMIT")?;
+    match limit.split_once(',') {
+        Some((skip, most)) => Some((skip.parse().ok()?, most.parse().ok()?)),
+        None => Some((0, limit.parse().ok()?)),
     }
 }
 
@@ -120,12 +134,12 @@ impl Diagnostics {
         match what {
             ShowDiagnostics::CountWarnings => count("@@session.warning_count", self.count),
             ShowDiagnostics::CountErrors => count("@@session.error_count", self.errors),
-            ShowDiagnostics::Warnings => self.rows(|_| true),
-            ShowDiagnostics::Errors => self.rows(|e| e.level == "Error"),
+            ShowDiagnostics::Warnings(skip, most) => self.rows(skip, most, |_| true),
+            ShowDiagnostics::Errors(skip, most) => self.rows(skip, most, |e| e.level == "Error"),
         }
     }
 
-    fn rows(&self, wanted: impl Fn(&Entry) -> bool) -> TextResult {
+    fn rows(&self, skip: usize, most: usize, wanted: impl Fn(&Entry) -> bool) -> TextResult {
         let row = |e: &Entry| {
             vec![
                 Bytes::from_static(e.level.as_bytes()),
@@ -139,7 +153,14 @@ impl Diagnostics {
                 text_column("Code", 4),
                 text_column("Message", 512),
             ],
-            rows: self.entries.iter().filter(|e| wanted(e)).map(row).collect(),
+            rows: self
+                .entries
+                .iter()
+                .filter(|e| wanted(e))
+                .skip(skip)
+                .take(most)
+                .map(row)
+                .collect(),
         }
     }
 }
@@ -153,13 +174,16 @@ mod tests {
     fn statements_are_recognised_whatever_their_spacing() {
         assert_eq!(
             ShowDiagnostics::recognise(b" show\twarnings ; "),
-            Some(ShowDiagnostics::Warnings)
+            Some(ShowDiagnostics::Warnings(0, usize::MAX))
         );
         assert_eq!(
             ShowDiagnostics::recognise(b"SHOW COUNT ( * ) ERRORS"),
             Some(ShowDiagnostics::CountErrors)
         );
-        assert_eq!(ShowDiagnostics::recognise(b"SHOW WARNINGS LIMIT 1"), None);
+        assert_eq!(
+            ShowDiagnostics::recognise(b"SHOW WARNINGS LIMIT 1"),
+            Some(ShowDiagnostics::Warnings(0, 1))
+        );
         assert_eq!(ShowDiagnostics::recognise(b"SHOW TABLES"), None);
     }
 
@@ -171,10 +195,19 @@ mod tests {
         }
         assert_eq!(diagnostics.count(), 100);
         assert_eq!(
-            diagnostics.show(ShowDiagnostics::Warnings).rows.len(),
+            diagnostics
+                .show(ShowDiagnostics::Warnings(0, usize::MAX))
+                .rows
+                .len(),
             KEPT_MAX
         );
-        assert_eq!(diagnostics.show(ShowDiagnostics::Errors).rows.len(), 0);
+        assert_eq!(
+            diagnostics
+                .show(ShowDiagnostics::Errors(0, usize::MAX))
+                .rows
+                .len(),
+            0
+        );
         assert_eq!(
             diagnostics.show(ShowDiagnostics::CountWarnings).rows,
             [[Bytes::from("100")]]

@@ -20,6 +20,7 @@ mod session;
 mod spool;
 mod store_link;
 mod stream;
+mod text_encoding;
 mod verdict;
 
 use std::sync::Arc;
@@ -234,13 +235,12 @@ impl Lane {
                 if let Some(kill) = Kill::parse(body) {
                     return self.answer_kill(turn, body, kill).await;
                 }
-                let text = text_of(body)?;
-                if ddl::recognise(text) {
-                    return self.answer_catalog(turn, command, text).await;
+                if ddl::recognise(&String::from_utf8_lossy(body)) {
+                    return self.answer_catalog(turn, command, utf8(body)?).await;
                 }
-                self.answer_select(turn, text, Protocol::Text).await
+                self.answer_select(turn, body, Protocol::Text).await
             }
-            command::STMT_PREPARE => self.answer_prepare(turn, text_of(body)?).await,
+            command::STMT_PREPARE => self.answer_prepare(turn, body).await,
             command::STMT_EXECUTE => self.answer_execute(turn, body).await,
             command::STMT_SEND_LONG_DATA => {
                 self.prepared
@@ -255,18 +255,20 @@ impl Lane {
     async fn answer_select(
         &mut self,
         turn: &mut Turn<'_>,
-        text: &str,
+        statement: &[u8],
         protocol: Protocol,
     ) -> Result<Handled, LinkError> {
         let context = Arc::clone(&self.context);
-        let settings = session::SessionSettings::read(&mut turn.store, text.as_bytes()).await?;
-        let Some((statement, catalog)) = select::read(&context, &settings, text).await? else {
-            return Ok(forward(&protocol, text));
+        let settings = session::SessionSettings::read(&mut turn.store, statement).await?;
+        let text = settings.encoding.decode(statement);
+        let as_sent = || forward(&protocol, statement);
+        let Some((statement, catalog)) = select::read(&context, &settings, &text).await? else {
+            return Ok(as_sent());
         };
         if matches!(protocol, Protocol::Text) && statement.parameter_count() > 0 {
-            return Ok(forward(&protocol, text)); // the store's syntax error
+            return Ok(as_sent()); // the store's syntax error
         }
-        let running = turn.record.begin(text, settings.lex);
+        let running = turn.record.begin(&text, settings.lex);
         let analysed = select::analyse(turn, &statement).await?;
         let mut ready = select::make_ready(turn, &settings, &analysed, &catalog, protocol).await?;
         let diagnostics = if statement.is_explain() {
@@ -305,11 +307,9 @@ fn outcome(answered: &Result<Handled, LinkError>) -> &'static str {
 }
 
 /// The command as the client sent it, for the store.
-fn forward(protocol: &Protocol, text: &str) -> Handled {
+fn forward(protocol: &Protocol, statement: &[u8]) -> Handled {
     match protocol {
-        Protocol::Text => {
-            Handled::Forward(store_link::command_payload(command::QUERY, text.as_bytes()))
-        }
+        Protocol::Text => Handled::Forward(store_link::command_payload(command::QUERY, statement)),
         // The statement was prepared over stubs: its own id answers with the store's error.
         Protocol::Binary(parameters) => Handled::Forward(store_link::command_payload(
             command::STMT_EXECUTE,
@@ -339,9 +339,9 @@ fn may_be_catalog_statement(body: &[u8]) -> bool {
     .any(|w| starts(w))
 }
 
-fn text_of(body: &[u8]) -> Result<&str, LinkError> {
+fn utf8(body: &[u8]) -> Result<&str, LinkError> {
     std::str::from_utf8(body)
-        .map_err(|_| SqlError::unsupported("statements with predictions that are not UTF-8").into())
+        .map_err(|_| SqlError::unsupported("catalog statements that are not UTF-8").into())
 }
 
 fn error_packet(error: &SqlError) -> ErrPacket {

@@ -118,6 +118,15 @@ impl Parameters {
         self.sent.clone()
     }
 
+    /// Whether a parameter's value holds a NUL byte, as every image file does and no path.
+    pub fn holds_nul(&self, number: usize) -> bool {
+        let value = self.bound.get(number).and_then(|p| p.value.as_ref());
+        value.is_some_and(|v| {
+            let mut input = &v[..];
+            lenenc::get_str(&mut input).is_ok_and(|text| memchr::memchr(0, text).is_some())
+        })
+    }
+
     /// The value of an integer parameter, for LIMIT; `None` for NULL, negative numbers and others.
     pub fn integer(&self, number: usize) -> Option<u64> {
         let parameter = self.bound.get(number)?;

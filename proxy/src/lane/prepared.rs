@@ -26,7 +26,8 @@ enum Kept {
 
 #[derive(Debug)]
 struct KeptSelect {
-    text: String,
+    /// As the client sent it.
+    statement: Bytes,
     parameter_count: usize,
     /// Types of the last execution's parameters.
     kinds: Vec<u16>,
@@ -124,16 +125,17 @@ impl Lane {
     pub(super) async fn answer_prepare(
         &mut self,
         turn: &mut Turn<'_>,
-        text: &str,
+        body: &Bytes,
     ) -> Result<Handled, LinkError> {
-        if ddl::recognise(text) {
-            return self.prepare_catalog(turn, text).await;
+        if ddl::recognise(&String::from_utf8_lossy(body)) {
+            return self.prepare_catalog(turn, super::utf8(body)?).await;
         }
-        let settings = session::SessionSettings::read(&mut turn.store, text.as_bytes()).await?;
-        let Some((statement, catalog)) = select::read(&self.context, &settings, text).await? else {
+        let settings = session::SessionSettings::read(&mut turn.store, body).await?;
+        let text = settings.encoding.decode(body);
+        let Some((statement, catalog)) = select::read(&self.context, &settings, &text).await?
+        else {
             self.prepared.forget_last();
-            let payload =
-                super::store_link::command_payload(command::STMT_PREPARE, text.as_bytes());
+            let payload = super::store_link::command_payload(command::STMT_PREPARE, body);
             return Ok(Handled::Forward(payload));
         };
         let analysed = select::analyse(turn, &statement).await?;
@@ -147,10 +149,10 @@ impl Lane {
         }
         let mut prepared = turn.store.prepare(&analysed.describe(false).sql).await?;
         let names: Vec<&str> = analysed.cell_names().collect();
-        name_cells(&mut prepared.columns, &names);
+        name_cells(&mut prepared.columns, &names, settings.encoding);
         write_prepared(turn, &prepared);
         let kept = KeptSelect {
-            text: text.to_owned(),
+            statement: body.clone(),
             parameter_count: prepared.parameters.len(),
             kinds: Vec::new(),
             long_data: Ok(BTreeMap::new()),
@@ -198,8 +200,8 @@ impl Lane {
         match self.prepared.by_id.get_mut(&id).ok_or_else(unknown)? {
             Kept::Select(kept) => {
                 let parameters = kept.parameters(body)?;
-                let text = kept.text.clone();
-                self.answer_select(turn, &text, Protocol::Binary(parameters))
+                let statement = kept.statement.clone();
+                self.answer_select(turn, &statement, Protocol::Binary(parameters))
                     .await
             }
             Kept::Catalog(statement) => {

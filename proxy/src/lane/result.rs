@@ -5,6 +5,7 @@ use mysql_common::constants::ColumnType;
 use predictsql_optimizer::stream::CELL_MARK;
 
 use super::rows::{Codec, put_row, string_cell};
+use super::text_encoding::TextEncoding;
 use crate::wire::{
     Capabilities, ColumnDefinition, PacketWriter, StatusFlags, encode_eof, encode_result_end,
     lenenc,
@@ -43,7 +44,11 @@ pub fn text_column(name: &'static str, chars: u32) -> ColumnDefinition {
 
 /// Gives predicted cells, which the described statement marks, their names; returns for each
 /// column the cell that it is.
-pub(super) fn name_cells(columns: &mut [ColumnDefinition], names: &[&str]) -> Vec<Option<usize>> {
+pub(super) fn name_cells(
+    columns: &mut [ColumnDefinition],
+    names: &[&str],
+    encoding: TextEncoding,
+) -> Vec<Option<usize>> {
     columns
         .iter_mut()
         .map(|column| {
@@ -51,7 +56,7 @@ pub(super) fn name_cells(columns: &mut [ColumnDefinition], names: &[&str]) -> Ve
                 .ok()?
                 .strip_prefix(CELL_MARK)?;
             let cell: usize = marked.parse().ok()?;
-            let name = Bytes::copy_from_slice(names.get(cell)?.as_bytes());
+            let name = Bytes::copy_from_slice(&encoding.encode(names.get(cell)?));
             // A function's result has its alias for an own name too.
             if column.org_name == column.name {
                 column.org_name = name.clone();

@@ -120,7 +120,7 @@ pub async fn make_ready<'s, 'a>(
     catalog: &Snapshot,
     protocol: Protocol,
 ) -> Result<Ready<'s, 'a>, LinkError> {
-    let described = describe(turn, select).await?;
+    let mut described = describe(turn, select).await?;
     let constants = ask_constants(turn, select, &protocol).await?;
     let mut predictions = Vec::new();
     for index in 0..select.predictions().len() {
@@ -130,6 +130,7 @@ pub async fn make_ready<'s, 'a>(
     let (offset, rows_max) = limits(select, settings, &protocol)?;
     let filtered = is_filtered(select, &predictions);
     let impossible = rows_max == 0 || is_impossible(select, &predictions, &constants);
+    tell_bound_inputs(select, settings, &protocol, &mut described);
     let mut pushdown = select.pushdown(&PushdownChoices {
         inputs: &wanted_inputs(select, settings, &described, &predictions, impossible),
         impossible,
@@ -174,7 +175,7 @@ async fn describe(
     let mut columns = turn.store.describe(&select.describe(true).sql).await?;
     let inputs = columns.split_off(columns.len().saturating_sub(select.input_count()));
     let names: Vec<&str> = select.cell_names().collect();
-    let cell_of_column = name_cells(&mut columns, &names);
+    let cell_of_column = name_cells(&mut columns, &names, turn.store.encoding());
     if cell_of_column.iter().flatten().count() != names.len() {
         return Err(SqlError::other("the store did not describe every predicted column").into());
     }
@@ -216,6 +217,27 @@ async fn prediction(
     }))
 }
 
+/// Where text has to be converted, a bound input must be known for text before it is sent.
+fn tell_bound_inputs(
+    select: &StreamSelect<'_, '_>,
+    settings: &SessionSettings,
+    protocol: &Protocol,
+    described: &mut Described,
+) {
+    let Protocol::Binary(parameters) = protocol else {
+        return;
+    };
+    for (input, is_bytes) in described.input_is_bytes.iter_mut().enumerate() {
+        if let (None, false, Some(number)) = (
+            &is_bytes,
+            settings.results_utf8,
+            select.input_parameter(input),
+        ) {
+            *is_bytes = Some(parameters.holds_nul(number));
+        }
+    }
+}
+
 /// The inputs that some prediction needs, and how each is fetched.
 fn wanted_inputs(
     select: &StreamSelect<'_, '_>,
@@ -247,7 +269,7 @@ fn check_inputs(
         .iter()
         .enumerate()
         .map(|(i, column)| {
-            if select.input_text(i).trim() == "?" {
+            if select.input_parameter(i).is_some() {
                 return Ok(None);
             }
             if !is_string(column.column_type) {

@@ -4,11 +4,14 @@
 use predictsql_optimizer::LexMode;
 
 use super::store_link::{LinkError, StoreLink};
+use super::text_encoding::TextEncoding;
 use crate::error::SqlError;
 
 /// Settings of the session that a predict statement runs in.
 #[derive(Debug, Clone)]
 pub struct SessionSettings {
+    /// How the statement is read as text.
+    pub encoding: TextEncoding,
     /// How text is cut into tokens.
     pub lex: LexMode,
     /// Text of results arrives in UTF-8.
@@ -29,8 +32,9 @@ const CONSTRAINTS: [&str; 5] = [
 ];
 
 impl SessionSettings {
-    /// Asks the store. `text` is the statement as it came.
-    pub async fn read(store: &mut StoreLink<'_>, text: &[u8]) -> Result<Self, LinkError> {
+    /// Asks the store; from here on it is sent text in the encoding of `statement`, which is as it
+    /// came.
+    pub async fn read(store: &mut StoreLink<'_>, statement: &[u8]) -> Result<Self, LinkError> {
         let mut sql = String::from(
             "SELECT @@sql_mode, @@character_set_client, CAST(@@character_set_results AS BINARY), \
              @@sql_select_limit, @ml_on_error",
@@ -51,12 +55,12 @@ impl SessionSettings {
             .into());
         }
         let client = cell(1)?;
-        if !text.is_ascii() && !is_utf8(&client) {
-            return Err(SqlError::unsupported(format_args!(
+        let encoding = TextEncoding::of(statement, &client).ok_or_else(|| {
+            SqlError::unsupported(format_args!(
                 "statements with predictions in character set {client} beyond ASCII; use SET NAMES utf8mb4"
             ))
-            .into());
-        }
+        })?;
+        store.encode_as(encoding);
         for (i, variable) in CONSTRAINTS.iter().enumerate() {
             if answer.text(0, 5 + i)?.is_some() {
                 return Err(SqlError::unsupported(format_args!(
@@ -66,16 +70,13 @@ impl SessionSettings {
             }
         }
         Ok(Self {
+            encoding,
             lex: LexMode::from_sql_mode(&cell(0)?),
             results_utf8: results == "utf8mb4",
             select_limit: cell(3)?.parse().unwrap_or(u64::MAX),
             fail_on_error: on_error(&cell(4)?)?,
         })
     }
-}
-
-fn is_utf8(charset: &str) -> bool {
-    matches!(charset, "utf8mb4" | "utf8mb3" | "utf8")
 }
 
 fn on_error(value: &str) -> Result<bool, SqlError> {

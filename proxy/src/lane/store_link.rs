@@ -4,6 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::parameters::Parameters;
 use super::rows::{Codec, RowCodec};
+use super::text_encoding::TextEncoding;
 use crate::error::SqlError;
 use crate::relay::SessionEnd;
 use crate::wire::{
@@ -121,6 +122,7 @@ pub struct StoreLink<'a> {
     stream: &'a mut Stream,
     reader: PacketReader,
     capabilities: Capabilities,
+    encoding: TextEncoding,
 }
 
 impl<'a> StoreLink<'a> {
@@ -130,7 +132,18 @@ impl<'a> StoreLink<'a> {
             stream,
             reader: PacketReader::new(PAYLOAD_BYTES_MAX),
             capabilities,
+            encoding: TextEncoding::default(),
         }
+    }
+
+    /// Text is sent in this encoding from here on.
+    pub fn encode_as(&mut self, encoding: TextEncoding) {
+        self.encoding = encoding;
+    }
+
+    /// The encoding in which text is sent.
+    pub fn encoding(&self) -> TextEncoding {
+        self.encoding
     }
 
     /// Sends a command.
@@ -161,7 +174,8 @@ impl<'a> StoreLink<'a> {
 
     /// Prepares a statement; the caller closes it.
     pub async fn prepare(&mut self, sql: &str) -> Result<Prepared, LinkError> {
-        self.send(command::STMT_PREPARE, sql.as_bytes()).await?;
+        let sql = self.encoding.encode(sql);
+        self.send(command::STMT_PREPARE, &sql).await?;
         let first = self.payload().await?;
         if ErrPacket::is_err(&first) {
             return Err(LinkError::Refused(ErrPacket::parse(&first)?));
@@ -205,7 +219,8 @@ impl<'a> StoreLink<'a> {
     ) -> Result<(Vec<ColumnDefinition>, Option<u32>), LinkError> {
         match protocol {
             Protocol::Text => {
-                self.send(command::QUERY, statement.sql.as_bytes()).await?;
+                let sql = self.encoding.encode(&statement.sql);
+                self.send(command::QUERY, &sql).await?;
                 Ok((self.result_head().await?, None))
             }
             Protocol::Binary(parameters) => {

@@ -244,6 +244,16 @@ fn unsupported_places_are_named() {
     ]
     .concat();
     let answer = session.command(&sql).unwrap();
+    assert!(!ErrPacket::is_err(&answer[0].payload), "{answer:?}");
+    // A second byte that is a backslash cannot be told from one.
+    session.run("SET NAMES sjis");
+    let sql = [
+        &b"\x03SELECT bi_ml.colour(photo), '"[..],
+        b"\x83\\",
+        b"' FROM p",
+    ]
+    .concat();
+    let answer = session.command(&sql).unwrap();
     assert_eq!(ErrPacket::parse(&answer[0].payload).unwrap().code, 1235);
 }
 
