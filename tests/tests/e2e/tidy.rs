@@ -143,7 +143,7 @@ fn build_tree(package: &str) -> BTreeSet<String> {
             "--edges=normal,build",
             "--prefix=none",
         ])
-        .args(["--format={p}", "--target=all", "--locked", "--offline"])
+        .args(["--format={p}", "--locked"])
         .current_dir(checkout())
         .output()
         .unwrap();
