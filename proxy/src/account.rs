@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use address::{AddressError, StoreAddress};
 pub use error::AccountError;
-pub use peer_trust::trusted_user;
+pub use peer_trust::{PeerTrust, peer_trust};
 
 /// Longest wait for the account's connections to end, in seconds.
 const CLOSE_SECONDS_MAX: u64 = 2;

@@ -5,7 +5,9 @@
 //!     --stop--> no new clients -> sessions drain, bounded -> account closed -> embedded store stopped
 //! ```
 
-use crate::account::{AccountConfig, AccountError, ServiceAccount, StoreAddress, trusted_user};
+use crate::account::{
+    AccountConfig, AccountError, PeerTrust, ServiceAccount, StoreAddress, peer_trust,
+};
 use crate::admin::{self, Admin};
 use crate::config::{Config, ConfigError, Endpoint, ServeArgs, StoreConfig};
 use crate::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedStore, StoreStatus};
@@ -71,6 +73,18 @@ pub enum ServeError {
         store: StoreAddress,
         /// The account, and the system user that the proxy runs as.
         user: String,
+    },
+    /// Every client might be the system user that the proxy runs as.
+    #[error(
+        "cannot check whether the store at {store} lets accounts in by the socket's owner ({reason}), which would \
+         open them to every client of the proxy: see that the store runs and takes logins, and that the proxy's \
+         system user is in /etc/passwd; or use --store mysql://HOST:PORT"
+    )]
+    TrustUnknown {
+        /// The store.
+        store: StoreAddress,
+        /// Why it could not be found out.
+        reason: String,
     },
     /// No service account.
     #[error(transparent)]
@@ -152,10 +166,14 @@ impl Server {
             (None, StoreConfig::External(address)) => address.clone(),
             (None, StoreConfig::Embedded { .. }) => return Err(ConfigError::NoStore.into()),
         };
-        if embedded.is_none()
-            && let Some(user) = runtime.block_on(trusted_user(&store))
-        {
-            return Err(ServeError::TrustingStore { store, user });
+        if embedded.is_none() {
+            match runtime.block_on(peer_trust(&store)) {
+                PeerTrust::Refused => {}
+                PeerTrust::Trusted(user) => return Err(ServeError::TrustingStore { store, user }),
+                PeerTrust::Unknown(reason) => {
+                    return Err(ServeError::TrustUnknown { store, reason });
+                }
+            }
         }
         let account = runtime.block_on(start_account(&config, embedded.as_ref(), &store))?;
         let live = Arc::new(Live::new(Arc::new(Metrics::new())));

@@ -5,38 +5,127 @@
 
 use std::time::Duration;
 
-use mysql_async::{Conn, OptsBuilder};
+use mysql_async::{Conn, Error, OptsBuilder};
 
 use super::StoreAddress;
 
 /// Longest wait for the store's answer.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// The account that the store opens to this process without its password, if there is one under
-/// the name of the process's system user. A store that does not answer is not asked again.
-pub async fn trusted_user(store: &StoreAddress) -> Option<String> {
+/// Codes by which a store turns a login away. Others that it sends at a login (too many connections,
+/// an expired password, a used-up quota) say nothing of the account, or come after its login has worked.
+const REFUSALS: [u16; 7] = [
+    1045, // ER_ACCESS_DENIED_ERROR
+    1130, // ER_HOST_NOT_PRIVILEGED
+    1251, // ER_NOT_SUPPORTED_AUTH_MODE
+    1524, // ER_PLUGIN_IS_NOT_LOADED
+    1698, // ER_ACCESS_DENIED_NO_PASSWORD_ERROR
+    3118, // ER_ACCOUNT_HAS_BEEN_LOCKED of MySQL
+    4151, // ER_ACCOUNT_HAS_BEEN_LOCKED of MariaDB
+];
+
+/// Whether the store opens an account to this process without its password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PeerTrust {
+    /// It does: the account of this name, which is that of the process's system user.
+    Trusted(String),
+    /// It does not: it turned the login away, or is not on a socket and cannot know the system user.
+    Refused,
+    /// It could not be found out, for this reason.
+    Unknown(String),
+}
+
+/// Asks the store whether it trusts the process's system user.
+pub async fn peer_trust(store: &StoreAddress) -> PeerTrust {
     if !matches!(store, StoreAddress::Unix(_)) {
-        return None;
+        return PeerTrust::Refused;
     }
-    let user = system_user()?;
+    match system_user() {
+        Ok(user) => peer_trust_of(store, user).await,
+        Err(reason) => PeerTrust::Unknown(reason),
+    }
+}
+
+async fn peer_trust_of(store: &StoreAddress, user: String) -> PeerTrust {
     // Nobody's password: only an account that looks at none accepts it.
     let wrong = format!("not a password: {:?}", std::time::SystemTime::now());
     let opts: OptsBuilder = store.opts(&user, Some(&wrong));
-    let login = tokio::time::timeout(ANSWER_TIME_MAX, Conn::new(opts)).await;
-    let conn = login.ok()?.ok()?;
+    let conn = match tokio::time::timeout(ANSWER_TIME_MAX, Conn::new(opts)).await {
+        Ok(Ok(conn)) => conn,
+        Ok(Err(Error::Server(error))) if REFUSALS.contains(&error.code) => {
+            return PeerTrust::Refused;
+        }
+        Ok(Err(error)) => return PeerTrust::Unknown(error.to_string()),
+        Err(_) => {
+            let seconds = ANSWER_TIME_MAX.as_secs();
+            return PeerTrust::Unknown(format!("no answer in {seconds} s"));
+        }
+    };
     if let Err(error) = conn.disconnect().await {
         tracing::debug!(%error, "closing the probe of the store's trust");
     }
-    Some(user)
+    PeerTrust::Trusted(user)
 }
 
-/// The name of the effective user in `/etc/passwd`.
-fn system_user() -> Option<String> {
+/// The name of the effective user in `/etc/passwd`, or why it is not known.
+fn system_user() -> Result<String, String> {
     let uid = rustix::process::geteuid().as_raw().to_string();
-    let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
+    let passwd = std::fs::read_to_string("/etc/passwd")
+        .map_err(|error| format!("/etc/passwd cannot be read: {error}"))?;
+    user_name(&passwd, &uid).ok_or_else(|| format!("system user {uid} has no name in /etc/passwd"))
+}
+
+fn user_name(passwd: &str, uid: &str) -> Option<String> {
     passwd.lines().find_map(|line| {
         let mut fields = line.split(':');
         let (name, _, id) = (fields.next()?, fields.next()?, fields.next()?);
         (id == uid).then(|| name.to_owned())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::wire::{ErrPacket, PacketWriter};
+    use tokio::net::UnixListener;
+
+    /// What the probe makes of a store whose first packet is this error.
+    async fn greeted_by(error: ErrPacket) -> PeerTrust {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        let greeting = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut writer = PacketWriter::new(0);
+            writer.write(&error.encode());
+            writer.flush(&mut stream).await.unwrap();
+        });
+        let trust = peer_trust_of(&StoreAddress::Unix(path), "somebody".to_owned()).await;
+        greeting.await.unwrap();
+        trust
+    }
+
+    #[tokio::test]
+    async fn only_a_login_turned_away_is_a_refusal() {
+        let denied = ErrPacket::new(1045, b"28000", "Access denied");
+        assert_eq!(greeted_by(denied).await, PeerTrust::Refused);
+        let full = ErrPacket::new(1040, b"08004", "Too many connections");
+        assert!(matches!(greeted_by(full).await, PeerTrust::Unknown(_)));
+    }
+
+    #[tokio::test]
+    async fn a_store_that_cannot_be_asked_is_not_taken_for_safe() {
+        let directory = tempfile::tempdir().unwrap();
+        let nowhere = StoreAddress::Unix(directory.path().join("none.sock"));
+        let trust = peer_trust_of(&nowhere, "somebody".to_owned()).await;
+        assert!(matches!(trust, PeerTrust::Unknown(_)), "{trust:?}");
+    }
+
+    #[test]
+    fn a_user_without_a_name_is_not_found() {
+        let passwd = "root:x:0:0::/root:/bin/sh\nodd\nme:x:1000:1000::/:/bin/sh\n";
+        assert_eq!(user_name(passwd, "1000").as_deref(), Some("me"));
+        assert_eq!(user_name(passwd, "100"), None);
+    }
 }
