@@ -37,7 +37,7 @@ enum Answer {
 ///                    |  +--empty packet-----+                                                |
 ///                    +--OK / ERR---------------------------------------------------------- --+
 /// Idle --command--> Answer(Prepare) --OK--> Definitions(n) --n packets--> Idle
-/// Idle --command--> Answer(Login) <--> ClientsLogin, then OK / ERR --> Idle
+/// Idle --command--> Answer(Login) <--> ClientsLogin, either to OK / ERR --> Idle
 /// Idle --command--> Answer(Rows | Fields) --end--> Idle       Answer(Single) --any packet--> Idle
 /// any --unknown command, replication, or what the protocol does not foresee--> Opaque (final)
 /// ```
@@ -57,7 +57,7 @@ enum State {
     LocalFile {
         answered: bool,
     },
-    /// The client may send an authentication packet.
+    /// The client may send an authentication packet, or the store another.
     ClientsLogin,
     /// Not followed any more: all is forwarded as it is, and the store is never known to be idle.
     Opaque,
@@ -263,6 +263,8 @@ impl Tracker {
         }
         match self.state {
             State::Answer(answer) => self.answer(answer, first, packet),
+            // The store may go on by itself: "fast authentication worked", then OK.
+            State::ClientsLogin => self.answer(Answer::Login, first, packet),
             State::Columns(left) => {
                 self.columns_left(left - 1);
                 Ok(())
@@ -279,7 +281,7 @@ impl Tracker {
                 self.definitions_left(left - 1);
                 Ok(())
             }
-            State::Idle | State::LocalFile { .. } | State::ClientsLogin | State::Opaque => {
+            State::Idle | State::LocalFile { .. } | State::Opaque => {
                 self.lose();
                 Ok(())
             }

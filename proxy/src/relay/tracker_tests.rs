@@ -353,6 +353,27 @@ fn changing_user_holds_the_client_until_its_turn() {
 }
 
 #[test]
+fn changing_user_ends_where_the_store_sends_two_packets_in_a_row() {
+    let (ok, denied) = (
+        encode_ok(0, 0, AUTOCOMMIT, 0, b""),
+        ErrPacket::new(1045, b"28000", "Access denied").encode(),
+    );
+    for last in [ok, denied] {
+        let mut tracker = Tracker::new(capabilities(true, false), StatusFlags::empty());
+        tracker.command(command::CHANGE_USER);
+        let switch = b"\xfecaching_sha2_password\0abcdefghijklmnopqrst\0";
+        tracker.store_bytes(&packet(1, switch)).unwrap();
+        assert_eq!(tracker.client_turn(), ClientTurn::Login);
+        tracker.login_sent();
+        tracker.store_bytes(&packet(3, b"\x01\x03")).unwrap();
+        assert!(!tracker.idle() && !tracker.opaque());
+        tracker.store_bytes(&packet(4, &last)).unwrap();
+        assert!(tracker.idle());
+        assert_eq!(tracker.client_turn(), ClientTurn::Command);
+    }
+}
+
+#[test]
 fn replication_and_unknown_commands_are_not_followed() {
     for command in [command::BINLOG_DUMP, command::BINLOG_DUMP_GTID, 0x21, 0xfe] {
         let mut tracker = Tracker::new(capabilities(true, false), AUTOCOMMIT);
