@@ -10,6 +10,9 @@ use super::fragment::{Fragment, Splice, quote_name, splice};
 use super::text::Lexed;
 use crate::refusal::Refusal;
 
+/// Most predict calls of a statement: analysis compares them with each other.
+const CALLS_MAX: usize = 256;
+
 /// What a call asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asked {
@@ -48,6 +51,11 @@ pub(crate) fn find(
                 return Err(Refusal::unsupported(
                     "a predict call within the arguments of another",
                 ));
+            }
+            if calls.len() == CALLS_MAX {
+                return Err(Refusal::unsupported(format_args!(
+                    "more than {CALLS_MAX} predict calls in a statement"
+                )));
             }
             calls.push(call);
         }

@@ -228,24 +228,32 @@ pub(crate) fn conjuncts(lexed: &Lexed<'_>, range: &Range<usize>) -> Vec<Range<us
     parts
 }
 
-/// The first aggregate or window function in `range` outside sub-queries, by its name.
+/// The first aggregate or window function that may be of the block itself, by its name. An
+/// aggregate of a sub-query is the block's where its arguments are the block's columns, which
+/// cannot be told here: there only `COUNT(*)` is surely its own.
 pub(crate) fn aggregate_or_window(lexed: &Lexed<'_>, range: Range<usize>) -> Option<String> {
-    let mut at = range.start;
-    while at < range.end {
+    let mut subquery_ends: Vec<usize> = Vec::new();
+    for at in range {
+        subquery_ends.retain(|end| at < *end);
         if matches!(lexed.token(at), Some(Token::LParen)) && is_subquery(lexed, at) {
-            at = lexed.after_closing(at)?;
-            continue;
+            subquery_ends.extend(lexed.after_closing(at));
         }
-        if let Some(word) = lexed.keyword(at) {
-            let before_parenthesis = matches!(lexed.token(at + 1), Some(Token::LParen));
-            if before_parenthesis && AGGREGATES.iter().any(|a| a.eq_ignore_ascii_case(word)) {
+        let Some(word) = lexed.keyword(at) else {
+            continue;
+        };
+        let before_parenthesis = matches!(lexed.token(at + 1), Some(Token::LParen));
+        if before_parenthesis && AGGREGATES.iter().any(|a| a.eq_ignore_ascii_case(word)) {
+            let counts_rows = matches!(lexed.token(at + 2), Some(Token::Mul));
+            if subquery_ends.is_empty() {
                 return Some(format!("{}()", word.to_uppercase()));
             }
-            if word.eq_ignore_ascii_case("OVER") {
-                return Some("a window function".to_owned());
+            if !counts_rows {
+                return Some(format!("{}() in a sub-query", word.to_uppercase()));
             }
         }
-        at += 1;
+        if subquery_ends.is_empty() && word.eq_ignore_ascii_case("OVER") {
+            return Some("a window function".to_owned());
+        }
     }
     None
 }

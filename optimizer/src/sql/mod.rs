@@ -4,6 +4,7 @@ pub(crate) mod calls;
 pub(crate) mod clauses;
 pub(crate) mod expression;
 pub mod fragment;
+pub(crate) mod functions;
 pub(crate) mod mask;
 pub mod prefilter;
 pub(crate) mod text;

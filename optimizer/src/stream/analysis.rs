@@ -13,6 +13,7 @@ use crate::refusal::Refusal;
 use crate::sql::calls::Asked;
 use crate::sql::clauses::{self, Clauses, Limit};
 use crate::sql::expression::{self, Dependence};
+use crate::sql::functions;
 use crate::statement::PredictStatement;
 
 /// One prediction of a statement: a task (or one of its models) asked about one input. All
@@ -278,8 +279,9 @@ impl StreamSelect<'_, '_> {
         Ok(())
     }
 
-    /// Functions that give another value at each call must be called for the rows of the answer only,
-    /// and the store also sees those that predictions drop.
+    /// Functions that give another value at each call or change something must be called for the rows
+    /// of the answer only, and the store also sees those that predictions drop. A stored function may
+    /// be such a one, or an aggregate.
     fn check_sequences(&self) -> Result<(), Refusal> {
         if self.predicted.is_empty() {
             return Ok(());
@@ -291,7 +293,15 @@ impl StreamSelect<'_, '_> {
             .map(|i| &i.all)
             .chain([&self.clauses.order])
         {
-            if let Some(name) = expression::sequence_function(lexed, range.clone()) {
+            let calls: Vec<_> = self
+                .statement
+                .calls
+                .iter()
+                .map(|c| c.range.clone())
+                .collect();
+            let found = expression::sequence_function(lexed, range.clone())
+                .or_else(|| functions::not_harmless(lexed, range.clone(), &calls));
+            if let Some(name) = found {
                 return Err(Refusal::unsupported(format_args!(
                     "{name} in a statement with a condition on a prediction"
                 )));

@@ -93,6 +93,10 @@ pub(crate) fn check_order(
         return Ok(());
     }
     for term in lexed.split_commas(order.start + 2..order.end) {
+        if is_parameter(lexed, &term) {
+            // Bound to a number, it is a position.
+            return Err(Refusal::unsupported("a parameter as a term of ORDER BY"));
+        }
         if let Some(position) = position(lexed, &term) {
             let before = items.get(..position.min(items.len())).unwrap_or_default();
             let wildcard = before.iter().any(|i| i.wildcard);
@@ -125,15 +129,28 @@ pub(crate) fn check_order(
     Ok(())
 }
 
-/// The position in the select list that a term of ORDER BY is. To the store `(2)` and `+2` are too.
+/// Whether a term of ORDER BY is a parameter and nothing else.
+fn is_parameter(lexed: &Lexed<'_>, term: &Range<usize>) -> bool {
+    matches!(only_token(lexed, term), Some(Token::Placeholder(_)))
+}
+
+/// The position in the select list that a term of ORDER BY is.
 fn position(lexed: &Lexed<'_>, term: &Range<usize>) -> Option<usize> {
+    match only_token(lexed, term)? {
+        Token::Number(digits, _) => Some(digits.parse().unwrap_or(0)),
+        _ => None,
+    }
+}
+
+/// What a term of ORDER BY consists of, if it is one token: to the store `(2)` and `+2` are 2.
+fn only_token<'l>(lexed: &'l Lexed<'_>, term: &Range<usize>) -> Option<&'l Token> {
     let last = term.end.checked_sub(1)?;
     let direction = ["ASC", "DESC"].iter().any(|w| lexed.is_keyword(last, w));
     let mut rest = (term.start..term.end - usize::from(direction))
         .filter_map(|at| lexed.token(at))
         .filter(|t| !matches!(t, Token::LParen | Token::RParen | Token::Plus));
     match (rest.next(), rest.next()) {
-        (Some(Token::Number(digits, _)), None) => Some(digits.parse().unwrap_or(0)),
+        (only, None) => only,
         _ => None,
     }
 }

@@ -286,10 +286,52 @@ fn what_is_not_supported_is_named() {
             "EXPLAIN FORMAT",
         ),
         ("SELECT ml.has('t','cat',i) FROM p", "ml.has()"),
+        (
+            "SELECT (SELECT SUM(p.qty)) FROM p WHERE ml.t(i) = 'cat'",
+            "SUM() in a sub-query",
+        ),
+        (
+            "SELECT app.f(qty) FROM p WHERE ml.t(i) = 'cat'",
+            "f() in a statement with a condition",
+        ),
+        (
+            "SELECT id FROM p WHERE ml.t(i) = 'cat' ORDER BY mysum(qty)",
+            "mysum()",
+        ),
+        (
+            "SELECT GET_LOCK('a', 1) FROM p WHERE ml.t(i) = 'cat'",
+            "GET_LOCK()",
+        ),
     ] {
         let message = refusal(text);
         assert!(message.contains(named), "{text}: {message}");
     }
+}
+
+#[test]
+fn parameters_in_order_by_may_be_positions() {
+    assert!(refusal("SELECT id, ml.t(i) FROM p ORDER BY ?").contains("ORDER BY"));
+}
+
+#[test]
+fn long_statements_are_refused_before_they_are_costly() {
+    let chain = format!(
+        "SELECT id FROM p WHERE ml.t(i) = 'cat'{}",
+        " AND 1".repeat(140_000)
+    );
+    assert!(refusal(&chain).contains("operators"));
+    let calls = format!("SELECT CONCAT({}'x') FROM p", "ml.t(i),".repeat(60_000));
+    assert!(refusal(&calls).contains("predict calls"));
+    let list = "1, ".repeat(50_000);
+    let text = format!("SELECT id FROM p WHERE ml.t(i) = 'cat' AND id IN ({list}1)");
+    with(&text, |s| assert_eq!(s.predictions().len(), 1));
+}
+
+#[test]
+fn functions_of_the_store_pass_beside_a_condition() {
+    let text = "SELECT DATE_FORMAT(d, '%Y'), (SELECT COUNT(*) FROM q), CAST(x AS CHAR(3)) FROM p \
+                WHERE app.f(x) AND ml.t(i) = 'cat' ORDER BY LENGTH(name)";
+    with(text, |s| assert_eq!(s.conjuncts().len(), 1));
 }
 
 #[test]

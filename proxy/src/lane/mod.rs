@@ -140,6 +140,26 @@ impl Router for Lane {
         Route::Forward
     }
 
+    fn passed_unseen(&mut self, command: u8, head: &[u8]) {
+        match command {
+            command::STMT_PREPARE => self.prepared.forget_last(),
+            // The store runs its stubs, which refuse; that uses up what was sent ahead.
+            command::STMT_EXECUTE | command::STMT_BULK_EXECUTE | command::STMT_RESET => {
+                self.prepared.reset(head);
+            }
+            command::STMT_SEND_LONG_DATA => self.prepared.long_data_lost(head),
+            command::STMT_CLOSE => {
+                self.prepared.close(head);
+                return; // changes no diagnostics
+            }
+            command::CHANGE_USER | command::RESET_CONNECTION => {
+                self.prepared = PreparedStatements::default();
+            }
+            _ => {}
+        }
+        self.diagnostics = None;
+    }
+
     async fn handle(&mut self, takeover: Takeover<'_>) -> Result<Handled, SessionEnd> {
         let command = takeover.command.first().copied().unwrap_or_default();
         let body = takeover.command.slice(1.min(takeover.command.len())..);
@@ -238,7 +258,7 @@ impl Lane {
                 if ddl::recognise(&String::from_utf8_lossy(body)) {
                     return self.answer_catalog(turn, command, utf8(body)?).await;
                 }
-                self.answer_select(turn, body, Protocol::Text).await
+                self.answer_select(turn, body, Protocol::Text, None).await
             }
             command::STMT_PREPARE => self.answer_prepare(turn, body).await,
             command::STMT_EXECUTE => self.answer_execute(turn, body).await,
@@ -257,9 +277,17 @@ impl Lane {
         turn: &mut Turn<'_>,
         statement: &[u8],
         protocol: Protocol,
+        prepared_under: Option<session::Meaning>,
     ) -> Result<Handled, LinkError> {
         let context = Arc::clone(&self.context);
         let settings = session::SessionSettings::read(&mut turn.store, statement).await?;
+        if prepared_under.is_some_and(|meaning| meaning != settings.meaning) {
+            return Err(SqlError::unsupported(
+                "executing a statement with predictions under another database, sql_mode or \
+                 character set than it was prepared under; prepare it again",
+            )
+            .into());
+        }
         let text = settings.encoding.decode(statement);
         let as_sent = || forward(&protocol, statement);
         let Some((statement, catalog)) = select::read(&context, &settings, &text).await? else {

@@ -12,6 +12,9 @@ use crate::wire::{Malformed, lenenc};
 /// The statement id, flags and iteration count before the parameters of COM_STMT_EXECUTE.
 const HEAD_BYTES: usize = 4 + 1 + 4;
 
+/// Longest values of one execution, repeats counted.
+const REBOUND_BYTES_MAX: usize = 256 << 20;
+
 /// One bound parameter: its type and encoded value, `None` for NULL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Parameter {
@@ -96,6 +99,14 @@ impl Parameters {
                     .ok_or_else(|| SqlError::new(1210, "HY000", "Incorrect arguments to EXECUTE"))
             })
             .collect::<Result<_, _>>()?;
+        let value_bytes = |p: &&Parameter| p.value.as_ref().map_or(0, Bytes::len);
+        if bound.iter().map(value_bytes).sum::<usize>() > REBOUND_BYTES_MAX {
+            return Err(SqlError::new(
+                1153,
+                "08S01",
+                "Parameters of an expression over a prediction and columns are sent once a class: these are too long",
+            ));
+        }
         let mut nulls = vec![0_u8; bound.len().div_ceil(8)];
         for (i, _) in bound.iter().enumerate().filter(|(_, p)| p.value.is_none()) {
             if let Some(byte) = nulls.get_mut(i / 8) {

@@ -9,6 +9,7 @@ use predictsql_optimizer::decision::decide;
 
 use super::parameters::Parameters;
 use super::result::name_cells;
+use super::session::Meaning;
 use super::store_link::{LinkError, Prepared, Protocol};
 use super::{Lane, Turn, catalog, select, session};
 use crate::error::SqlError;
@@ -28,6 +29,8 @@ enum Kept {
 struct KeptSelect {
     /// As the client sent it.
     statement: Bytes,
+    /// What it was prepared under.
+    meaning: Meaning,
     parameter_count: usize,
     /// Types of the last execution's parameters.
     kinds: Vec<u16>,
@@ -86,6 +89,13 @@ impl PreparedStatements {
                     .or_default()
                     .extend_from_slice(input);
             }
+        }
+    }
+
+    /// A COM_STMT_SEND_LONG_DATA that was too long to be looked at went to the store: as [`Self::long_data`] of too much.
+    pub fn long_data_lost(&mut self, head: &[u8]) {
+        if let Some(Kept::Select(kept)) = self.id(head).and_then(|id| self.by_id.get_mut(&id)) {
+            kept.long_data = Err(());
         }
     }
 
@@ -153,6 +163,7 @@ impl Lane {
         write_prepared(turn, &prepared);
         let kept = KeptSelect {
             statement: body.clone(),
+            meaning: settings.meaning,
             parameter_count: prepared.parameters.len(),
             kinds: Vec::new(),
             long_data: Ok(BTreeMap::new()),
@@ -200,9 +211,14 @@ impl Lane {
         match self.prepared.by_id.get_mut(&id).ok_or_else(unknown)? {
             Kept::Select(kept) => {
                 let parameters = kept.parameters(body)?;
-                let statement = kept.statement.clone();
-                self.answer_select(turn, &statement, Protocol::Binary(parameters))
-                    .await
+                let (statement, meaning) = (kept.statement.clone(), kept.meaning.clone());
+                self.answer_select(
+                    turn,
+                    &statement,
+                    Protocol::Binary(parameters),
+                    Some(meaning),
+                )
+                .await
             }
             Kept::Catalog(statement) => {
                 let statement = statement.clone();
@@ -241,5 +257,36 @@ fn write_definitions_end(turn: &mut Turn<'_>, count: usize) {
             *turn.status & !StatusFlags::SERVER_MORE_RESULTS_EXISTS,
             0,
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn data_that_passed_unseen_is_too_long_until_the_execution() {
+        let mut statements = PreparedStatements::default();
+        let kept = KeptSelect {
+            statement: Bytes::new(),
+            meaning: Meaning::default(),
+            parameter_count: 0,
+            kinds: Vec::new(),
+            long_data: Ok(BTreeMap::new()),
+        };
+        statements.keep(7, Kept::Select(Box::new(kept)));
+        statements.long_data_lost(b"\x08\0\0\0\0\0");
+        statements.long_data_lost(b"\x07\0\0\0\0\0");
+        statements.long_data(b"\x07\0\0\0\0\0more", 100);
+        let Some(Kept::Select(kept)) = statements.by_id.get_mut(&7) else {
+            panic!("the statement is gone");
+        };
+        let execution = Bytes::from_static(b"\x07\0\0\0\0\x01\0\0\0");
+        let Err(LinkError::Sql(error)) = kept.parameters(&execution) else {
+            panic!("executed without its data");
+        };
+        assert_eq!(error.code, 1153);
+        assert!(kept.parameters(&execution).is_ok());
     }
 }

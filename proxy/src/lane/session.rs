@@ -20,6 +20,17 @@ pub struct SessionSettings {
     pub select_limit: u64,
     /// `@ml_on_error = 'fail'`: an unreadable image is an error.
     pub fail_on_error: bool,
+    /// What a statement's meaning depends on besides its text.
+    pub meaning: Meaning,
+}
+
+/// Under which a statement's text has one meaning: what it was prepared under must hold when it is
+/// executed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Meaning {
+    database: String,
+    sql_mode: String,
+    character_set_client: String,
 }
 
 /// Session variables of constraints that this version does not plan by.
@@ -43,7 +54,7 @@ impl SessionSettings {
             sql.push_str(", @");
             sql.push_str(variable);
         }
-        sql.push_str(" LIMIT 1"); // whatever sql_select_limit says
+        sql.push_str(", DATABASE() LIMIT 1"); // whatever sql_select_limit says
         let answer = store.ask_text(&sql).await?;
         let cell = |i: usize| answer.text(0, i).map(Option::unwrap_or_default);
         let results = cell(2)?;
@@ -75,6 +86,11 @@ impl SessionSettings {
             results_utf8: results == "utf8mb4",
             select_limit: cell(3)?.parse().unwrap_or(u64::MAX),
             fail_on_error: on_error(&cell(4)?)?,
+            meaning: Meaning {
+                database: cell(5 + CONSTRAINTS.len())?,
+                sql_mode: cell(0)?,
+                character_set_client: client,
+            },
         })
     }
 }

@@ -224,19 +224,39 @@ impl<'a> StoreLink<'a> {
                 Ok((self.result_head().await?, None))
             }
             Protocol::Binary(parameters) => {
-                let prepared = self.prepare(&statement.sql).await?;
-                let body = parameters.execute_body(prepared.id, &statement.parameters)?;
-                self.send(command::STMT_EXECUTE, &body).await?;
-                match self.result_head().await {
-                    Ok(columns) => Ok((columns, Some(prepared.id))),
-                    Err(LinkError::Refused(refused)) => {
-                        self.close(prepared.id).await?;
-                        Err(LinkError::Refused(refused))
-                    }
-                    Err(other) => Err(other),
+                let id = self.prepare(&statement.sql).await?.id;
+                match self.execute(id, statement, parameters).await {
+                    Ok(columns) => Ok((columns, Some(id))),
+                    failed => self.finish(Some(id), failed).await.map(|c| (c, None)),
                 }
             }
         }
+    }
+
+    async fn execute(
+        &mut self,
+        id: u32,
+        statement: &Fragment,
+        parameters: &Parameters,
+    ) -> Result<Vec<ColumnDefinition>, LinkError> {
+        let body = parameters.execute_body(id, &statement.parameters)?;
+        self.send(command::STMT_EXECUTE, &body).await?;
+        self.result_head().await
+    }
+
+    /// Closes a prepared statement whose answer has come to its end, well or not; nothing is sent
+    /// where the session is over.
+    pub async fn finish<T>(
+        &mut self,
+        id: Option<u32>,
+        answered: Result<T, LinkError>,
+    ) -> Result<T, LinkError> {
+        if let Some(id) = id
+            && !matches!(answered, Err(LinkError::End(_)))
+        {
+            self.close(id).await?;
+        }
+        answered
     }
 
     /// The next row, or the end of the rows.
@@ -268,20 +288,23 @@ impl<'a> StoreLink<'a> {
             Protocol::Text => RowCodec::new(Codec::Text, &columns),
             Protocol::Binary(_) => RowCodec::new(Codec::Binary, &columns),
         };
+        let rows = self.small_rows().await;
+        let rows = self.finish(id, rows).await?;
+        Ok(Answer {
+            columns,
+            rows,
+            codec,
+        })
+    }
+
+    async fn small_rows(&mut self) -> Result<Vec<Bytes>, LinkError> {
         let mut rows = Vec::new();
         while let Next::Row(row) = self.next().await? {
             if rows.len() < SMALL_ROWS_MAX {
                 rows.push(row);
             }
         }
-        if let Some(id) = id {
-            self.close(id).await?;
-        }
-        Ok(Answer {
-            columns,
-            rows,
-            codec,
-        })
+        Ok(rows)
     }
 
     /// Runs a statement of the lane's own, in text.

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::diagnostics::{Diagnostics, UNREADABLE_INPUT};
 use super::result::write_head;
-use super::rows::{Codec, RowCodec, put_row};
+use super::rows::{CellLayout, Codec, RowCodec, put_row};
 use super::select::Ready;
 use super::spool::{OpenBlock, Rows, Spool};
 use super::store_link::{LinkError, Next, Protocol, ResultEnd, StoreLink};
@@ -52,8 +52,8 @@ pub async fn run(
     let shape = match visible_columns(ready, &columns) {
         Ok(shape) => shape,
         Err(error) => {
-            drain(&mut turn.store).await?;
-            close(&mut turn.store, id).await?;
+            let drained = drain(&mut turn.store).await;
+            turn.store.finish(id, drained).await?;
             return Err(error.into());
         }
     };
@@ -103,10 +103,7 @@ pub async fn run(
     let end = spool
         .take_end()
         .unwrap_or(Err(LinkError::End(SessionEnd::StoreClosed)));
-    if !matches!(end, Err(LinkError::End(_))) {
-        close(&mut turn.store, id).await?;
-    }
-    let end = end?;
+    let end = turn.store.finish(id, end).await?;
     drained?;
     if end.warnings > 0 {
         store_warnings(turn, &mut diagnostics).await?;
@@ -140,6 +137,7 @@ fn visible_columns(
             "the table changed between describing and running the statement; try again",
         ));
     }
+    check_row_layouts(ready, running)?;
     let columns = running
         .iter()
         .zip(&ready.described)
@@ -149,6 +147,27 @@ fn visible_columns(
             if cell.is_some() { described } else { running }.clone()
         })
         .collect())
+}
+
+/// In binary rows a cell that comes in hidden columns, one a class, must be laid out as the described
+/// column says.
+fn check_row_layouts(ready: &Ready<'_, '_>, running: &[ColumnDefinition]) -> Result<(), SqlError> {
+    if matches!(ready.protocol, Protocol::Text) {
+        return Ok(());
+    }
+    let layout = |c: &ColumnDefinition| CellLayout::of(c.column_type);
+    for (column, cell) in ready.cell_of_column.iter().enumerate() {
+        let first = cell.and_then(|cell| ready.pushdown.cells.get(cell).copied().flatten());
+        let hidden = first.and_then(|first| running.get(ready.described.len() + first));
+        if let (Some(hidden), Some(described)) = (hidden, ready.described.get(column))
+            && layout(hidden) != layout(described)
+        {
+            return Err(SqlError::unsupported(
+                "this expression over columns and a prediction in the binary protocol",
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn bytes_inputs(ready: &Ready<'_, '_>, columns: &[ColumnDefinition]) -> Vec<bool> {
@@ -239,13 +258,6 @@ async fn drain(store: &mut StoreLink<'_>) -> Result<ResultEnd, LinkError> {
         if let Next::End(end) = store.next().await? {
             return Ok(end);
         }
-    }
-}
-
-async fn close(store: &mut StoreLink<'_>, id: Option<u32>) -> Result<(), LinkError> {
-    match id {
-        Some(id) => store.close(id).await,
-        None => Ok(()),
     }
 }
 
@@ -389,6 +401,9 @@ impl<'d> Drainer<'d, '_, '_> {
         self.inferred += piece.inferred;
         self.running.images.store(self.inferred, Relaxed);
         for row in &piece.rows {
+            if self.sent >= self.ready.rows_max {
+                return Ok(true); // what comes after is nobody's business, its warnings included
+            }
             self.warn(row)?;
             if !row.passes {
                 continue;
@@ -396,9 +411,6 @@ impl<'d> Drainer<'d, '_, '_> {
             if self.skipped < self.ready.offset {
                 self.skipped += 1;
                 continue;
-            }
-            if self.sent >= self.ready.rows_max {
-                return Ok(true);
             }
             self.write(row, out);
             self.sent += 1;

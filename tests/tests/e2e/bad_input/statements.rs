@@ -236,6 +236,13 @@ fn unsupported_places_are_named() {
         session.error("SELECT bi_ml.colour(photo) FROM p").code,
         1235
     );
+    session.run("SET NAMES utf8mb4");
+    // A chain as deep as this would not fit a thread's stack as a tree.
+    let chain = " AND 1".repeat(140_000);
+    let error = session.error(&format!(
+        "SELECT 1 FROM p WHERE bi_ml.colour(photo) = ''{chain}"
+    ));
+    assert_eq!(error.code, 1235, "{error:?}");
     session.run("SET NAMES latin1");
     let sql = [
         &b"\x03SELECT bi_ml.colour(photo), '"[..],
@@ -542,6 +549,17 @@ fn prepared_statements_live_as_the_stores_do() {
         ]
         .concat()
     );
+    // Its text means what it meant when it was prepared, or nothing.
+    session.run("CREATE DATABASE ps_other");
+    session.run("USE ps_other");
+    let error = execute(&mut session, id, &path).unwrap_err();
+    assert_eq!(error.code, 1235, "{error:?}");
+    session.run("DROP DATABASE ps_other");
+    assert!(execute(&mut session, id, &path).is_ok());
+    // In binary rows a number of another width would be misread.
+    let error = prepare(&mut session, "SELECT CAST(ps_ml.colour('1.png') AS SIGNED)")
+        .and_then(|id| execute(&mut session, id, &[]));
+    assert!(error.map_or_else(|e| e.code == 1235, |rows| rows.rows.len() == 1));
     // Prepared over one task, executed after it was dropped.
     session.run("DROP MODEL colours");
     session.run("DROP TASK colour");
