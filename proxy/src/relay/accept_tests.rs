@@ -19,6 +19,8 @@ impl Router for Plain {
         Route::Forward
     }
 
+    fn passed_unseen(&mut self, _command: u8, _head: &[u8]) {}
+
     async fn handle(&mut self, takeover: Takeover<'_>) -> Result<Handled, SessionEnd> {
         Ok(Handled::Forward(takeover.command))
     }

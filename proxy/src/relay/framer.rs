@@ -28,6 +28,9 @@ pub struct Framer {
     inspect_bytes_max: usize,
 }
 
+/// What the router is shown of a body too long to be looked at: a statement id and a parameter's number.
+const HEAD_BYTES: usize = 6;
+
 /// Commands that may be or may change what the lane cares for. All others are forwarded on sight.
 fn is_inspected(command: u8) -> bool {
     matches!(
@@ -121,7 +124,15 @@ impl Framer {
             tracker.command(command::SLEEP);
             return None;
         };
-        if is_inspected(command) && (1..=self.inspect_bytes_max).contains(&length) {
+        if is_inspected(command) && length > self.inspect_bytes_max {
+            let head = payload
+                .get(1..length.min(payload.len()))
+                .unwrap_or_default();
+            if head.len() < HEAD_BYTES.min(length - 1) {
+                return Some(Stop::Incomplete);
+            }
+            router.passed_unseen(command, head);
+        } else if is_inspected(command) && length > 0 {
             let Some(body) = payload.get(1..length) else {
                 return Some(Stop::Incomplete);
             };
@@ -142,9 +153,9 @@ mod tests {
     use crate::wire::{Capabilities, PacketWriter, StatusFlags};
     use proptest::prelude::*;
 
-    /// Takes every statement that has an `!`, and keeps what it was shown.
+    /// Takes every statement that has an `!`, and keeps what it was shown, whole or in part.
     #[derive(Default)]
-    struct Shown(Vec<Vec<u8>>);
+    struct Shown(Vec<Vec<u8>>, Vec<Vec<u8>>);
 
     impl Router for Shown {
         fn route(&mut self, command: u8, body: &[u8]) -> Route {
@@ -154,6 +165,10 @@ mod tests {
             } else {
                 Route::Forward
             }
+        }
+
+        fn passed_unseen(&mut self, command: u8, head: &[u8]) {
+            self.1.push([&[command], head].concat());
         }
 
         async fn handle(&mut self, _takeover: Takeover<'_>) -> Result<Handled, SessionEnd> {
@@ -200,6 +215,33 @@ mod tests {
         }
         assert_eq!(at, all.len() - 13);
         assert_eq!(shown.0.len(), 1);
+    }
+
+    #[test]
+    fn the_head_of_a_long_command_is_told_once() {
+        let (mut framer, mut tracker, mut shown) = (Framer::new(4), tracker(), Shown::default());
+        let data = packets(&[
+            b"\x18\x07\0\0\0\x02\0data",
+            b"\x16longer",
+            b"\x19\x07\0\0\0",
+        ]);
+        let (mut kept, mut at) = (Vec::new(), 0);
+        for byte in &data {
+            kept.push(*byte);
+            let (decided, _) = framer.decide(&kept, &mut tracker, &mut shown);
+            kept.drain(..decided);
+            at += decided;
+        }
+        assert_eq!(at, data.len());
+        assert!(shown.0.is_empty());
+        assert_eq!(
+            shown.1,
+            [
+                &b"\x18\x07\0\0\0\x02\0"[..],
+                b"\x16longer",
+                b"\x19\x07\0\0\0"
+            ]
+        );
     }
 
     #[test]

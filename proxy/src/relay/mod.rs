@@ -39,8 +39,12 @@ pub enum Route {
 pub trait Router: Send {
     /// Says who answers a command. `body` is what follows the command byte, whole. Called once per command in order,
     /// before it is forwarded, for queries, prepared statements, and what changes the session (INIT_DB,
-    /// CHANGE_USER, RESET_CONNECTION). Must be quick: every plain query waits for it.
+    /// CHANGE_USER, RESET_CONNECTION), as long as they are at most `inspect_bytes_max` long. Must be quick: every plain query waits for it.
     fn route(&mut self, command: u8, body: &[u8]) -> Route;
+
+    /// Is told instead of a command of those kinds that is longer than `inspect_bytes_max` and is forwarded without
+    /// being shown. `head` is as much of its body as is at hand, at least 6 bytes where it has as many.
+    fn passed_unseen(&mut self, command: u8, head: &[u8]);
 
     /// Answers a command that was routed to the lane. Both streams are its own until it returns, and then the store
     /// must be idle and the client's answer be complete and flushed. Returning an error closes the session.

@@ -21,6 +21,8 @@ impl Router for TestLane {
         }
     }
 
+    fn passed_unseen(&mut self, _command: u8, _head: &[u8]) {}
+
     async fn handle(&mut self, takeover: Takeover<'_>) -> Result<Handled, SessionEnd> {
         if takeover.command.ends_with(b"forward!") {
             return Ok(Handled::Forward(Bytes::from_static(b"\x03in its place")));
