@@ -4,8 +4,8 @@
 //! Connected --greeting edited, forwarded--> Greeted --login edited, forwarded--> LoggedIn
 //!     LoggedIn --authentication packets both ways, until OK--> Established
 //! ```
-//! Each state consumes the one before it. An ERR of the store reaches the client and ends the session. The store's
-//! own `connect_timeout` bounds the whole.
+//! Each state consumes the one before it. An ERR of the store reaches the client and ends the session. The
+//! session bounds the time of the whole, and learns from [`Awaited`] whom it waited for.
 
 use super::SessionEnd;
 use crate::wire::{
@@ -36,12 +36,27 @@ pub struct SessionFacts {
     pub status: StatusFlags,
 }
 
+/// Whose packet a handshake waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaited {
+    /// The store's greeting: the client has been sent nothing.
+    Greeting,
+    /// The client's login or authentication data.
+    Client,
+    /// The store's answer to what the client sent.
+    Store {
+        /// Sequence id of that answer.
+        seq: u8,
+    },
+}
+
 /// Both legs, with what was read ahead of each.
 struct Legs<'a> {
     client: &'a mut Stream,
     store: &'a mut Stream,
     from_client: PacketReader,
     from_store: PacketReader,
+    awaited: &'a mut Awaited,
 }
 
 /// Bytes that were read beyond the handshake.
@@ -51,19 +66,21 @@ pub struct ReadAhead {
     pub store: BytesMut,
 }
 
-/// Relays a whole handshake.
+/// Relays a whole handshake, and keeps in `awaited` whom it waits for.
 ///
 /// # Errors
 /// The reason why there is no session; the client has been told.
 pub async fn handshake(
     client: &mut Stream,
     store: &mut Stream,
+    awaited: &mut Awaited,
 ) -> Result<(SessionFacts, ReadAhead), SessionEnd> {
     let legs = Legs {
         client,
         store,
         from_client: PacketReader::new(HANDSHAKE_BYTES_MAX),
         from_store: PacketReader::new(HANDSHAKE_BYTES_MAX),
+        awaited,
     };
     let greeted = Connected(legs).greet().await?;
     let logged_in = greeted.login().await?;
@@ -212,6 +229,7 @@ impl Legs<'_> {
 
     /// Forwards under the sequence id that the store gave.
     async fn send_client(&mut self, payload: &[u8]) -> Result<(), SessionEnd> {
+        *self.awaited = Awaited::Client;
         let mut writer = PacketWriter::new(self.from_store.last_seq());
         writer.write(payload);
         writer.flush(self.client).await.map_err(SessionEnd::client)
@@ -220,6 +238,8 @@ impl Legs<'_> {
     async fn send_store(&mut self, payload: &[u8]) -> Result<(), SessionEnd> {
         let mut writer = PacketWriter::new(self.from_client.last_seq());
         writer.write(payload);
+        let seq = self.from_client.last_seq().wrapping_add(1);
+        *self.awaited = Awaited::Store { seq };
         writer.flush(self.store).await.map_err(SessionEnd::store)
     }
 

@@ -1,7 +1,7 @@
 //! One session: both directions of the relay in one future, and the lane's turns.
 
 use super::framer::{Framer, Stop};
-use super::handshake::{ReadAhead, SessionFacts, handshake};
+use super::handshake::{Awaited, ReadAhead, SessionFacts, handshake};
 use super::tracker::{ClientTurn, Tracker};
 use super::{Handled, Router, SessionEnd, Takeover, connect};
 use crate::account::StoreAddress;
@@ -20,6 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 /// What one read takes at most.
 const SCRATCH_BYTES: usize = 64 * 1024;
+/// How long a client and the store may take to greet and log in, beyond the connection to the store. No client
+/// that says nothing holds its place for longer.
+const LOGIN_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long the last words to a client may take.
 const FAREWELL_TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -95,9 +98,45 @@ pub async fn serve<R: Router>(
     end
 }
 
+/// Connects to the store and relays the login, within [`LOGIN_TIME_MAX`].
 async fn open(
     client: &mut Stream,
     config: &SessionConfig,
+) -> Result<(Stream, SessionFacts, ReadAhead), SessionEnd> {
+    let mut awaited = Awaited::Greeting;
+    let opening_time_max = config.connect_timeout.saturating_add(LOGIN_TIME_MAX);
+    let opening = connect_and_log_in(client, config, &mut awaited);
+    if let Ok(opened) = tokio::time::timeout(opening_time_max, opening).await {
+        return opened;
+    }
+    let end = io::Error::new(
+        io::ErrorKind::TimedOut,
+        "the login was not finished in time",
+    );
+    let (refusal, seq) = match awaited {
+        Awaited::Client => return Err(SessionEnd::Client(end)),
+        Awaited::Greeting => {
+            let text = "Unable to connect to the store: it does not greet";
+            let refusal = ErrPacket::new(ErrPacket::STORE_UNREACHABLE, b"HY000", text);
+            (refusal.encode_before_handshake(), 0)
+        }
+        Awaited::Store { seq } => {
+            let text = "The store does not answer the login";
+            let refusal = ErrPacket::new(ErrPacket::STORE_LOST, b"08S01", text);
+            (refusal.encode(), seq)
+        }
+    };
+    let mut writer = PacketWriter::new(seq);
+    writer.write(&refusal);
+    // The session ends either way.
+    let _ = tokio::time::timeout(FAREWELL_TIME_MAX, writer.flush(client)).await;
+    Err(SessionEnd::Store(end))
+}
+
+async fn connect_and_log_in(
+    client: &mut Stream,
+    config: &SessionConfig,
+    awaited: &mut Awaited,
 ) -> Result<(Stream, SessionFacts, ReadAhead), SessionEnd> {
     let connected = connect::connect(&config.store, config.connect_timeout).await;
     config.live.store_reached(connected.is_ok());
@@ -117,7 +156,7 @@ async fn open(
             return Err(SessionEnd::Store(error));
         }
     };
-    let (facts, ahead) = handshake(client, &mut store).await?;
+    let (facts, ahead) = handshake(client, &mut store, awaited).await?;
     Ok((store, facts, ahead))
 }
 

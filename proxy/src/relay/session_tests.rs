@@ -50,6 +50,41 @@ impl Router for TestLane {
     }
 }
 
+/// As MariaDB 10.11 greets.
+const GREETING: &[u8] =
+    b"\x0a5.5.5-10.11.6-MariaDB\0\x1f\0\0\0abcdefgh\0\xfe\xf7\x2d\x02\0\xff\x81\x15\
+    \0\0\0\0\0\0\x1d\0\0\0ijklmnopqrst\0mysql_native_password\0";
+
+/// A client that never logs in, and what becomes of it at a store that sends `greeting` and no more.
+async fn opened_by_silence(greeting: &[u8]) -> (SessionEnd, Vec<u8>) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.sock");
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let (mut client, leg) = UnixStream::pair().unwrap();
+    let config = config(StoreAddress::Unix(path));
+    let mut leg = Stream::Unix(leg);
+    let (opened, _store) = tokio::join!(open(&mut leg, &config), async {
+        let (mut store, _) = listener.accept().await.unwrap();
+        store.write_all(greeting).await.unwrap();
+        store
+    });
+    drop(leg);
+    let mut told = Vec::new();
+    client.read_to_end(&mut told).await.unwrap();
+    (opened.err().unwrap(), told)
+}
+
+fn config(store: StoreAddress) -> SessionConfig {
+    SessionConfig {
+        store,
+        connect_timeout: Duration::from_secs(1),
+        inspect_bytes_max: 1000,
+        drain: CancellationToken::new(),
+        stop: CancellationToken::new(),
+        live: Arc::new(Live::new(Arc::default())),
+    }
+}
+
 struct Ends {
     client: UnixStream,
     store: UnixStream,
@@ -71,14 +106,7 @@ fn start(capabilities: Capabilities) -> Ends {
         database: None,
         status: StatusFlags::SERVER_STATUS_AUTOCOMMIT,
     };
-    let config = SessionConfig {
-        store: StoreAddress::Unix("/nowhere".into()),
-        connect_timeout: Duration::from_secs(1),
-        inspect_bytes_max: 1000,
-        drain: CancellationToken::new(),
-        stop: CancellationToken::new(),
-        live: Arc::new(Live::new(Arc::default())),
-    };
+    let config = config(StoreAddress::Unix("/nowhere".into()));
     let shared = config.clone();
     let session = tokio::spawn(async move {
         let (client, store) = (Stream::Unix(client_leg), Stream::Unix(store_leg));
@@ -136,6 +164,22 @@ fn ok() -> Bytes {
 
 fn ok_with(info: &[u8]) -> Bytes {
     encode_ok(0, 0, StatusFlags::SERVER_STATUS_AUTOCOMMIT, 0, info)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_log_in_is_given_up() {
+    let greeting = packets(0, &[GREETING]);
+    let (end, told) = opened_by_silence(&greeting).await;
+    assert!(matches!(end, SessionEnd::Client(_)), "{end:?}");
+    assert_eq!(told.len(), greeting.len(), "only the greeting");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_does_not_greet_is_given_up() {
+    let (end, told) = opened_by_silence(b"").await;
+    assert!(matches!(end, SessionEnd::Store(_)), "{end:?}");
+    let error = ErrPacket::parse(told.get(HEADER_BYTES..).unwrap()).unwrap();
+    assert_eq!(error.code, ErrPacket::STORE_UNREACHABLE);
 }
 
 const CAPABILITIES: Capabilities = Capabilities::DEPRECATE_EOF;
