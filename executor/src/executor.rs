@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::model::{Cache, CompileSettings, Compiled, ModelFile, ModelFiles, compile};
-use crate::pipeline::{Pipeline, Submitted, Ticket};
+use crate::pipeline::{self, Pipeline, Submitted, Ticket};
 use crate::{
     ExecutorConfig, Input, LoadedModel, ModelError, Outcome, PredictError, StartError, library,
 };
@@ -175,6 +175,7 @@ impl Executor {
             .name("predict-load".to_string())
             .spawn(move || {
                 let _permit = permit;
+                pipeline::give_way();
                 let _ = reply.send(work(&inner));
             })
             .map_err(|error| interrupted(format!("no thread to load it on ({error})")))?;

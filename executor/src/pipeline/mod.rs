@@ -29,7 +29,7 @@ use fetch::Reader;
 use infer::TensorPool;
 use queue::{CpuQueue, CpuWork, Queue};
 
-/// Added to the nice value of the executor's threads, so that relayed sessions come first.
+/// Nice value of the executor's threads, so that relayed sessions come first.
 const NICENESS: i32 = 5;
 
 /// The running stages. Dropping it stops them: chunks in work end after their batch, the others
@@ -98,8 +98,7 @@ impl Pipeline {
     fn spawn(&mut self, name: String, run: fn(&Shared)) -> Result<(), StartError> {
         let shared = self.shared.clone();
         let body = move || {
-            // Without the right to change it, the priority stays as it is.
-            let _ = rustix::process::setpriority_process(None, NICENESS);
+            give_way();
             run(&shared);
         };
         let thread = std::thread::Builder::new()
@@ -120,6 +119,12 @@ impl Drop for Pipeline {
             let _ = thread.join();
         }
     }
+}
+
+/// Lets the calling thread, and those that it starts, come after relayed sessions.
+pub(crate) fn give_way() {
+    // Without the right to change it, the priority stays as it is.
+    let _ = rustix::process::setpriority_process(None, NICENESS);
 }
 
 fn run_fetch(shared: &Shared) {
