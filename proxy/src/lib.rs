@@ -12,6 +12,7 @@ pub mod init;
 pub mod lane;
 pub mod live;
 pub mod metrics;
+pub mod open_files;
 pub mod relay;
 pub mod serve;
 pub mod wire;

@@ -16,6 +16,7 @@ use crate::init::{InitError, init_embedded};
 use crate::lane::{Lane, LaneContext, SpoolLimits};
 use crate::live::Live;
 use crate::metrics::Metrics;
+use crate::open_files;
 use crate::relay::{Acceptor, BoundListener, Limits, SessionConfig};
 use predictsql_executor::{Executor, ExecutorConfig, StartError};
 use std::io;
@@ -147,6 +148,7 @@ impl Server {
     /// See [`ServeError`]; nothing keeps running after an error.
     pub fn start(mut config: Config) -> Result<Self, ServeError> {
         config.check()?;
+        open_files::raise_limit(config.connections_max);
         let listen = config.listen;
         // First, so that a port in use is told before a store is started.
         let listener =
