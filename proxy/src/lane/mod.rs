@@ -144,9 +144,10 @@ impl Router for Lane {
         match command {
             command::STMT_PREPARE => self.prepared.forget_last(),
             // The store runs its stubs, which refuse; that uses up what was sent ahead.
-            command::STMT_EXECUTE | command::STMT_BULK_EXECUTE | command::STMT_RESET => {
-                self.prepared.reset(head);
+            command::STMT_EXECUTE | command::STMT_BULK_EXECUTE => {
+                self.prepared.executed_unseen(head);
             }
+            command::STMT_RESET => self.prepared.reset(head),
             command::STMT_SEND_LONG_DATA => self.prepared.long_data_lost(head),
             command::STMT_CLOSE => {
                 self.prepared.close(head);

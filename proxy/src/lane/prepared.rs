@@ -70,6 +70,14 @@ impl PreparedStatements {
         }
     }
 
+    /// COM_STMT_EXECUTE that was too long to be looked at: it may have bound other types.
+    pub fn executed_unseen(&mut self, body: &[u8]) {
+        self.reset(body);
+        if let Some(Kept::Select(kept)) = self.id(body).and_then(|id| self.by_id.get_mut(&id)) {
+            kept.kinds.clear();
+        }
+    }
+
     /// COM_STMT_SEND_LONG_DATA; what goes wrong is told at the execution, as the store does.
     pub fn long_data(&mut self, body: &[u8], bytes_max: usize) {
         let Some(Kept::Select(kept)) = self.id(body).and_then(|id| self.by_id.get_mut(&id)) else {
