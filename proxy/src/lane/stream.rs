@@ -5,6 +5,7 @@
 //! model's speed; the *drainer* predicts and writes; the *watcher* notices that the client has
 //! gone. The store is always read to the end of its answer, so that the session stays usable.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
@@ -420,20 +421,15 @@ impl<'d> Drainer<'d, '_, '_> {
     }
 
     fn write(&self, row: &PendingRow, out: &mut PacketWriter) {
-        // Scores are written into a scratch of their own, one a predicted column.
-        let mut scratches = vec![Vec::new(); self.ready.cell_of_column.len()];
-        let cells: Vec<Option<&[u8]>> = self
-            .ready
-            .cell_of_column
-            .iter()
-            .zip(&mut scratches)
-            .enumerate()
-            .map(|(column, (cell, scratch))| match cell {
-                Some(cell) => self.judge.cell(row, *cell, scratch),
-                None => row.cell(column),
+        let cells = self.ready.cell_of_column.iter().enumerate();
+        let cells: Vec<Option<Cow<'_, [u8]>>> = cells
+            .map(|(column, cell)| match cell {
+                Some(cell) => self.judge.cell(row, *cell),
+                None => row.cell(column).map(Cow::Borrowed),
             })
             .collect();
-        out.write_with(|buffer| put_row(buffer, self.codec.codec(), cells.into_iter()));
+        let encoded = cells.iter().map(Option::as_deref);
+        out.write_with(|buffer| put_row(buffer, self.codec.codec(), encoded));
     }
 
     fn warn(&mut self, row: &PendingRow) -> Result<(), LinkError> {

@@ -1,5 +1,7 @@
 //! From the outcomes of models to a row's fate: which rows pass, and what their cells hold.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use predictsql_executor::{Input, Outcome};
 use predictsql_optimizer::stream::{Cell, Conjunct, ScoreTest};
@@ -281,26 +283,21 @@ impl<'r, 's, 'a> Judge<'r, 's, 'a> {
     }
 
     /// The encoded cell of a predicted column; `None` for NULL.
-    pub fn cell<'c>(
-        &'c self,
-        row: &'c PendingRow,
-        cell: usize,
-        scratch: &'c mut Vec<u8>,
-    ) -> Option<&'c [u8]> {
+    pub fn cell<'c>(&'c self, row: &'c PendingRow, cell: usize) -> Option<Cow<'c, [u8]>> {
         let code = |p: usize| row.answers.get(p).map_or(0, |a| a.code);
         match *self.cells.get(cell)? {
             Cell::PerClass(p) => {
                 let ready = self.ready.predictions.get(p)?;
                 let (_, values) = ready.by_class.cells.iter().find(|(of, _)| *of == cell)?;
-                values.get(code(p))?.as_deref()
+                values.get(code(p))?.as_deref().map(Cow::Borrowed)
             }
             Cell::PerRow(p) => {
                 let first = self.ready.pushdown.cells.get(cell).copied().flatten()?;
-                row.cell(self.visible + first + code(p))
+                row.cell(self.visible + first + code(p)).map(Cow::Borrowed)
             }
             Cell::Score(p, class) => {
-                *scratch = double_cell(self.codec, self.score(row, p, class)?);
-                Some(scratch)
+                let score = self.score(row, p, class)?;
+                Some(Cow::Owned(double_cell(self.codec, score)))
             }
         }
     }
