@@ -20,6 +20,7 @@ mod executor;
 mod input;
 mod library;
 mod location;
+mod message;
 mod model;
 mod picture;
 mod pipeline;

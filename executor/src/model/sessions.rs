@@ -15,6 +15,7 @@ use ort::value::TensorRef;
 
 use super::contract::{Contract, axes};
 use crate::ModelError;
+use crate::message::one_line;
 
 /// Characters of a message of ONNX Runtime that are passed on.
 const MESSAGE_CHARS_MAX: usize = 400;
@@ -229,7 +230,7 @@ impl Runner {
         read: impl FnOnce(&[f32]) -> T,
     ) -> Result<T, ModelError> {
         let runtime = |error: ort::Error| ModelError::Runtime {
-            reason: one_line(error.message()),
+            reason: one_line(error.message(), MESSAGE_CHARS_MAX),
         };
         let input = TensorRef::from_array_view((shape, tensor)).map_err(runtime)?;
         let outputs = match &self.options {
@@ -270,7 +271,7 @@ impl Runner {
 
 /// Tells what is wrong with a model file from ONNX Runtime's code and message.
 fn classify(error: &ort::Error) -> ModelError {
-    let reason = one_line(error.message());
+    let reason = one_line(error.message(), MESSAGE_CHARS_MAX);
     if reason.contains(EXTERNAL_WEIGHTS) {
         return ModelError::ExternalWeights;
     }
@@ -289,13 +290,4 @@ fn classify(error: &ort::Error) -> ModelError {
         ErrorCode::NotImplemented => ModelError::UnsupportedOperator { reason },
         _ => ModelError::Runtime { reason },
     }
-}
-
-fn one_line(message: &str) -> String {
-    let printable = |c: char| if c.is_control() { ' ' } else { c };
-    message
-        .chars()
-        .take(MESSAGE_CHARS_MAX)
-        .map(printable)
-        .collect()
 }

@@ -57,7 +57,7 @@ pub(super) fn decode(encoded: &[u8], wanted: Channels, limits: Limits) -> Result
 fn broken(error: &zune_jpeg::errors::DecodeErrors) -> String {
     format!(
         "is a damaged or unsupported JPEG ({})",
-        super::raster::one_line(&format!("{error:?}"))
+        crate::message::one_line(&format!("{error:?}"), super::raster::MESSAGE_CHARS_MAX)
     )
 }
 

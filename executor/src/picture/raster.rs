@@ -1,5 +1,6 @@
 //! PNG, GIF, WebP and BMP, through the `image` crate.
 
+use crate::message::one_line;
 use std::io::Cursor;
 
 use image::codecs::{bmp::BmpDecoder, gif::GifDecoder, png::PngDecoder, webp::WebPDecoder};
@@ -13,7 +14,7 @@ const DECODER_BYTES_MAX: u64 = 16 << 20;
 /// Bytes per pixel at most: four samples of 16 bits.
 const PIXEL_BYTES_MAX: u64 = 8;
 /// Characters of a decoder's message that are passed on.
-const MESSAGE_CHARS_MAX: usize = 120;
+pub(super) const MESSAGE_CHARS_MAX: usize = 120;
 
 pub(super) fn decode_png(encoded: &[u8], limits: Limits) -> Result<Pixels, String> {
     // Without this the decoder would allocate a row for a forged header before it tells its size.
@@ -50,7 +51,7 @@ fn finish<D: ImageDecoder>(
     let broken = |error: &ImageError| {
         format!(
             "is a damaged or unsupported {format} ({})",
-            one_line(&error.to_string())
+            one_line(&error.to_string(), MESSAGE_CHARS_MAX)
         )
     };
     let mut decoder = decoder.map_err(|error| broken(&error))?;
@@ -119,16 +120,6 @@ fn scale(samples: &[u8]) -> Vec<u8> {
         _ => 0,
     };
     samples.chunks_exact(2).map(scaled).collect()
-}
-
-/// A decoder's message made fit for one line of a warning.
-pub(super) fn one_line(message: &str) -> String {
-    let printable = |c: char| if c.is_control() { ' ' } else { c };
-    message
-        .chars()
-        .take(MESSAGE_CHARS_MAX)
-        .map(printable)
-        .collect()
 }
 
 #[cfg(test)]

@@ -1,0 +1,7 @@
+//! Messages of libraries, made fit for one line of ours.
+
+/// The first `chars_max` characters, without control characters.
+pub(crate) fn one_line(message: &str, chars_max: usize) -> String {
+    let printable = |c: char| if c.is_control() { ' ' } else { c };
+    message.chars().take(chars_max).map(printable).collect()
+}
