@@ -1,9 +1,14 @@
 //! One session: both directions of the relay in one future, and the lane's turns.
 
+mod opening;
+mod transfer;
+
+use self::opening::open;
+use self::transfer::{forward, poll_drain, poll_read};
 use super::framer::{Framer, Stop};
-use super::handshake::{Awaited, ReadAhead, SessionFacts, handshake};
+use super::handshake::{ReadAhead, SessionFacts};
 use super::tracker::{ClientTurn, Tracker};
-use super::{Handled, Router, SessionEnd, Takeover, connect};
+use super::{Handled, Router, SessionEnd, Takeover};
 use crate::account::StoreAddress;
 use crate::live::{Activity, Live, SessionGuard};
 use crate::wire::{ErrPacket, HEADER_BYTES, PacketWriter, StatusFlags, Stream};
@@ -11,18 +16,14 @@ use bytes::{Buf, Bytes, BytesMut};
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::AsyncWriteExt;
 use tokio_util::sync::CancellationToken;
 
 /// What one read takes at most.
 const SCRATCH_BYTES: usize = 64 * 1024;
-/// How long a client and the store may take to greet and log in, beyond the connection to the store. No client
-/// that says nothing holds its place for longer.
-const LOGIN_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long the last words to a client may take.
 const FAREWELL_TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -96,68 +97,6 @@ pub async fn serve<R: Router>(
     // A client that does not read its last packets is not waited for.
     let _ = tokio::time::timeout(FAREWELL_TIME_MAX, farewell).await;
     end
-}
-
-/// Connects to the store and relays the login, within [`LOGIN_TIME_MAX`].
-async fn open(
-    client: &mut Stream,
-    config: &SessionConfig,
-) -> Result<(Stream, SessionFacts, ReadAhead), SessionEnd> {
-    let mut awaited = Awaited::Greeting;
-    let opening_time_max = config.connect_timeout.saturating_add(LOGIN_TIME_MAX);
-    let opening = connect_and_log_in(client, config, &mut awaited);
-    if let Ok(opened) = tokio::time::timeout(opening_time_max, opening).await {
-        return opened;
-    }
-    let end = io::Error::new(
-        io::ErrorKind::TimedOut,
-        "the login was not finished in time",
-    );
-    let (refusal, seq) = match awaited {
-        Awaited::Client => return Err(SessionEnd::Client(end)),
-        Awaited::Greeting => {
-            let text = "Unable to connect to the store: it does not greet";
-            let refusal = ErrPacket::new(ErrPacket::STORE_UNREACHABLE, b"HY000", text);
-            (refusal.encode_before_handshake(), 0)
-        }
-        Awaited::Store { seq } => {
-            let text = "The store does not answer the login";
-            let refusal = ErrPacket::new(ErrPacket::STORE_LOST, b"08S01", text);
-            (refusal.encode(), seq)
-        }
-    };
-    let mut writer = PacketWriter::new(seq);
-    writer.write(&refusal);
-    // The session ends either way.
-    let _ = tokio::time::timeout(FAREWELL_TIME_MAX, writer.flush(client)).await;
-    Err(SessionEnd::Store(end))
-}
-
-async fn connect_and_log_in(
-    client: &mut Stream,
-    config: &SessionConfig,
-    awaited: &mut Awaited,
-) -> Result<(Stream, SessionFacts, ReadAhead), SessionEnd> {
-    let connected = connect::connect(&config.store, config.connect_timeout).await;
-    config.live.store_reached(connected.is_ok());
-    let mut store = match connected {
-        Ok(store) => store,
-        Err(error) => {
-            let text = format!(
-                "Unable to connect to the store at {} ({error})",
-                config.store
-            );
-            let mut writer = PacketWriter::new(0);
-            writer.write(
-                &ErrPacket::new(ErrPacket::STORE_UNREACHABLE, b"HY000", text)
-                    .encode_before_handshake(),
-            );
-            writer.flush(client).await.map_err(SessionEnd::client)?;
-            return Err(SessionEnd::Store(error));
-        }
-    };
-    let (facts, ahead) = handshake(client, &mut store, awaited).await?;
-    Ok((store, facts, ahead))
 }
 
 /// An established session.
@@ -449,59 +388,5 @@ impl<R: Router> Session<R> {
     }
 }
 
-fn poll_read(
-    stream: &mut Stream,
-    scratch: &mut [u8],
-    context: &mut Context<'_>,
-) -> Poll<io::Result<usize>> {
-    let mut buffer = ReadBuf::new(scratch);
-    ready!(Pin::new(stream).poll_read(context, &mut buffer))?;
-    Poll::Ready(Ok(buffer.filled().len()))
-}
-
-/// Writes what waits, and gives its memory back.
-#[inline]
-fn poll_drain(
-    stream: &mut Stream,
-    waiting: &mut BytesMut,
-    context: &mut Context<'_>,
-) -> Poll<io::Result<()>> {
-    if waiting.is_empty() {
-        return Poll::Ready(Ok(()));
-    }
-    while !waiting.is_empty() {
-        let written = ready!(Pin::new(&mut *stream).poll_write(context, waiting))?;
-        if written == 0 {
-            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-        }
-        waiting.advance(written);
-    }
-    *waiting = BytesMut::new();
-    Poll::Ready(Ok(()))
-}
-
-/// Writes as much as the stream takes now; only the rest is copied.
-#[inline]
-fn forward(
-    stream: &mut Stream,
-    waiting: &mut BytesMut,
-    mut bytes: &[u8],
-    context: &mut Context<'_>,
-) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match Pin::new(&mut *stream).poll_write(context, bytes) {
-            Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-            Poll::Ready(Ok(written)) => bytes = bytes.get(written..).unwrap_or_default(),
-            Poll::Ready(Err(error)) => return Err(error),
-            Poll::Pending => {
-                waiting.extend_from_slice(bytes);
-                return Ok(());
-            }
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
-#[path = "session_tests.rs"]
 mod tests;

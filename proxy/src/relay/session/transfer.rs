@@ -1,0 +1,63 @@
+//! Moves bytes between a leg and memory, as far as it can be done at once.
+
+use crate::wire::Stream;
+use bytes::{Buf, BytesMut};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Reads what is there.
+#[inline]
+pub fn poll_read(
+    stream: &mut Stream,
+    scratch: &mut [u8],
+    context: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let mut buffer = ReadBuf::new(scratch);
+    ready!(Pin::new(stream).poll_read(context, &mut buffer))?;
+    Poll::Ready(Ok(buffer.filled().len()))
+}
+
+/// Writes what waits, and gives its memory back.
+#[inline]
+pub fn poll_drain(
+    stream: &mut Stream,
+    waiting: &mut BytesMut,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    if waiting.is_empty() {
+        return Poll::Ready(Ok(()));
+    }
+    while !waiting.is_empty() {
+        let written = ready!(Pin::new(&mut *stream).poll_write(context, waiting))?;
+        if written == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        waiting.advance(written);
+    }
+    *waiting = BytesMut::new();
+    Poll::Ready(Ok(()))
+}
+
+/// Writes as much as the stream takes now; only the rest is copied.
+#[inline]
+pub fn forward(
+    stream: &mut Stream,
+    waiting: &mut BytesMut,
+    mut bytes: &[u8],
+    context: &mut Context<'_>,
+) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match Pin::new(&mut *stream).poll_write(context, bytes) {
+            Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+            Poll::Ready(Ok(written)) => bytes = bytes.get(written..).unwrap_or_default(),
+            Poll::Ready(Err(error)) => return Err(error),
+            Poll::Pending => {
+                waiting.extend_from_slice(bytes);
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
