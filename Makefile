@@ -8,12 +8,13 @@ DEMO_DIR ?= predictsql-data
 export PREDICTSQL_ORT_LIB ?= $(CURDIR)/.cache/onnxruntime/libonnxruntime.so
 export PREDICTSQL_TEST_PYTHON ?= $(CURDIR)/.cache/venv/bin/python
 
-.PHONY: help demo test lint bench setup setup-demo setup-bench
+.PHONY: help demo test test-clients lint bench setup setup-demo setup-clients setup-bench
 
 help:
 	@echo "make demo    set up, build, and serve a small shop with predictions on port $(DEMO_PORT)"
 	@echo "             (DEMO_PORT=n: another port; DEMO_EXIT=1: stop after the queries)"
 	@echo "make test    set up, lint, and run every test"
+	@echo "make test-clients   install real clients of ten kinds, and run their suites through the proxy"
 	@echo "make lint    formatting, clippy, licences and advisories of dependencies"
 	@echo "make bench   the benchmarks; results are added to bench/history/"
 	@echo "make setup   install what is missing: MariaDB, test images, ONNX Runtime, PyMySQL"
@@ -23,6 +24,9 @@ setup:
 
 setup-demo:
 	scripts/setup.sh demo
+
+setup-clients:
+	scripts/setup.sh clients
 
 setup-bench:
 	scripts/setup.sh bench
@@ -44,7 +48,13 @@ lint:
 test: setup lint
 	$(CARGO) build --locked -p predictsql-proxy
 	$(CARGO) test --locked --workspace --exclude predictsql-tests --lib --bins --tests
-	$(CARGO) test --locked -p predictsql-tests --lib --tests
+	$(CARGO) test --locked -p predictsql-tests --lib --test e2e
+	$(MAKE) test-clients
+
+# The suites of tests/clients/, each directly and through the proxy.
+test-clients: setup-clients
+	$(CARGO) build --locked -p predictsql-proxy
+	$(CARGO) test --locked -p predictsql-tests --test clients
 
 bench: setup-bench
 	$(CARGO) build --release --locked -p predictsql-proxy -p predictsql-bench

@@ -1,11 +1,12 @@
 #!/bin/sh
 # Installs what PredictSQL needs beside Rust, a C compiler and Python 3, and only what is missing.
 #
-# usage: scripts/setup.sh [demo|test|bench]
+# usage: scripts/setup.sh [demo|test|clients|bench]
 #
-#   demo   MariaDB's server and client programs, the Fashion-MNIST images, the ONNX Runtime library
-#   test   the same, and what the tests use: MariaDB's ed25519 plugin, PyMySQL
-#   bench  the same as demo, and what the benchmarks' Python loop uses
+#   demo     MariaDB's server and client programs, the Fashion-MNIST images, the ONNX Runtime library
+#   test     the same, and what the tests use: MariaDB's ed25519 plugin, PyMySQL
+#   clients  the same as test, and the clients whose suites are in tests/clients/
+#   bench    the same as demo, and what the benchmarks' Python loop uses
 #
 # Programs come from the distribution's packages (Debian, Ubuntu; elsewhere it says what to install),
 # everything else goes into .cache/ of this checkout. No system service is started or stopped.
@@ -16,9 +17,10 @@ purpose=${1:-test}
 case $purpose in
     demo) requirements= ;;
     test) requirements=scripts/requirements-test.txt ;;
+    clients) requirements="scripts/requirements-test.txt scripts/requirements-clients.txt" ;;
     bench) requirements=bench/python/requirements.txt ;;
     *)
-        echo "usage: scripts/setup.sh [demo|test|bench]" >&2
+        echo "usage: scripts/setup.sh [demo|test|clients|bench]" >&2
         exit 2
         ;;
 esac
@@ -65,9 +67,21 @@ missing_packages() {
     has_images || echo dataset-fashion-mnist
     has_program python3 || echo python3
     python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || echo python3-venv
-    if [ "$purpose" = test ]; then
-        has_plugin auth_ed25519.so || echo mariadb-server
+    case $purpose in test | clients) has_plugin auth_ed25519.so || echo mariadb-server ;; esac
+    if [ "$purpose" = clients ]; then
+        missing_clients
     fi
+}
+
+# Of the clients in tests/clients/, what the distribution packages.
+missing_clients() {
+    has_program mariadb-slap || echo mariadb-client
+    has_program sysbench || echo sysbench
+    # mysqlclient is built from its source.
+    has_program mariadb_config || echo libmariadb-dev
+    has_program pkg-config || echo pkg-config
+    python3 -c 'import os, sysconfig; os.stat(os.path.join(sysconfig.get_paths()["include"], "Python.h"))' \
+        >/dev/null 2>&1 || echo python3-dev
 }
 
 # The package mariadb-server starts a service when it is installed; policy-rc.d forbids that, for
@@ -117,16 +131,22 @@ make_venv() {
         rm -rf "$venv"
         python3 -m venv "$venv"
     fi
-    [ -n "$requirements" ] || return 0
-    installed=$venv/$(printf '%s' "$requirements" | tr / -)
-    if cmp -s "$root/$requirements" "$installed"; then
-        say "Python packages: nothing is missing"
+    for file in $requirements; do
+        install_requirements "$file"
+    done
+}
+
+# The packages of one file. Those that it lets pip build, and no others, may come as sources.
+install_requirements() {
+    installed=$venv/$(printf '%s' "$1" | tr / -)
+    if cmp -s "$root/$1" "$installed"; then
+        say "Python packages of $1: nothing is missing"
         return 0
     fi
-    say "installing the Python packages of $requirements"
+    say "installing the Python packages of $1"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-        --only-binary=:all: -r "$root/$requirements"
-    cp "$root/$requirements" "$installed"
+        --only-binary=:all: -r "$root/$1"
+    cp "$root/$1" "$installed"
 }
 
 install_packages

@@ -1,0 +1,34 @@
+//! Real clients, unchanged: each suite of `tests/clients/` runs at the store and again through the proxy, and
+//! must see the same. `make test-clients` installs what they need and runs them.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod run;
+
+use run::Suite;
+
+/// One test a suite, named after it. A command's words may hold `{python}` (the interpreter that `make setup`
+/// prepares), `{clients}` (the folder of the suites) and `{cache}` (`.cache` of this checkout).
+macro_rules! suites {
+    ($($name:ident { command: $command:expr, needs: $needs:literal, predicts: $predicts:literal })*) => {
+        $(
+            #[test]
+            fn $name() {
+                run::check(&Suite {
+                    name: stringify!($name),
+                    command: &$command,
+                    needs: $needs,
+                    predicts: $predicts,
+                });
+            }
+        )*
+    };
+}
+
+suites! {
+    pymysql {
+        command: ["{python}", "{clients}/python/pymysql_suite.py"],
+        needs: "PyMySQL",
+        predicts: true
+    }
+}
