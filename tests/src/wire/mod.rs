@@ -2,6 +2,7 @@
 //!
 //! It blocks, and it reads answers by rules of its own, so that the proxy's reading is not its own judge.
 
+mod auth;
 mod query;
 
 pub use query::Answer;
@@ -9,7 +10,6 @@ pub use query::Answer;
 use std::io::{self, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use mysql_common::scramble::scramble_native;
 use predictsql_proxy::wire::{
     Capabilities, EofPacket, ErrPacket, Greeting, OkPacket, PACKET_BYTES_MAX, StatusFlags, command,
     lenenc, packet_header,
@@ -40,16 +40,24 @@ impl std::fmt::Debug for Packet {
 pub struct Login<'a> {
     /// User name.
     pub user: &'a str,
-    /// Password, for mysql_native_password.
+    /// Password, for mysql_native_password; 32 bytes for client_ed25519.
     pub password: &'a str,
     /// Initial database.
     pub database: Option<&'a str>,
     /// What the client asks for.
     pub capabilities: Capabilities,
+    /// Collation id of the session.
+    pub charset: u8,
+    /// Plugin that the client names, if it has PLUGIN_AUTH.
+    pub plugin: &'a str,
+    /// Connection attributes, if it has CONNECT_ATTRS.
+    pub attributes: &'a [(&'a str, &'a str)],
 }
 
 /// CLIENT_LONG_FLAG, CLIENT_TRANSACTIONS and CLIENT_PS_MULTI_RESULTS, which nothing here depends on.
 const CUSTOMARY: Capabilities = Capabilities(0x4 | 0x2000 | 0x4_0000);
+/// CLIENT_CONNECT_ATTRS.
+const CONNECT_ATTRIBUTES: Capabilities = Capabilities(0x10_0000);
 /// utf8mb4_general_ci.
 const CHARSET: u8 = 45;
 /// A local file is sent in packets of this size.
@@ -71,6 +79,9 @@ impl Default for Login<'_> {
             password: "",
             database: None,
             capabilities: capabilities.into_iter().fold(CUSTOMARY, Capabilities::or),
+            charset: CHARSET,
+            plugin: auth::NATIVE,
+            attributes: &[],
         }
     }
 }
@@ -108,6 +119,13 @@ pub struct Wire {
     connection_id: u32,
     handshake: Vec<Packet>,
     last_seq: u8,
+    /// The random bytes that the server sent last.
+    nonce: Vec<u8>,
+    /// MariaDB's reports of progress, which come when they come: they are no part of an answer, and its packets are
+    /// numbered as if there had been none.
+    pub progress: Vec<Packet>,
+    /// Reports within the answer under way.
+    reports: u8,
     /// What is sent when the server asks for a local file.
     pub local_file: Vec<u8>,
 }
@@ -137,25 +155,44 @@ impl Wire {
     /// # Errors
     /// See [`LoginError`].
     pub fn login_with(address: SocketAddr, login: &Login<'_>) -> Result<Self, LoginError> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(DEADLINE))?;
-        stream.set_write_timeout(Some(DEADLINE))?;
-        let mut wire = Self {
-            stream: BufReader::with_capacity(1 << 16, stream),
-            capabilities: login.capabilities,
-            connection_id: 0,
-            handshake: Vec::new(),
-            last_seq: 0,
-            local_file: Vec::new(),
-        };
+        let mut wire = Self::connect(address, login.capabilities)?;
         wire.authenticate(login)?;
         Ok(wire)
     }
 
+    /// Connects and tries to log in: what the server says, whether it lets the client in or not.
+    ///
+    /// # Errors
+    /// The connection fails.
+    pub fn handshake_with(address: SocketAddr, login: &Login<'_>) -> io::Result<Vec<Packet>> {
+        let mut wire = Self::connect(address, login.capabilities)?;
+        match wire.authenticate(login) {
+            Ok(()) | Err(LoginError::Refused(_)) => Ok(wire.handshake),
+            Err(LoginError::Io(error)) => Err(error),
+        }
+    }
+
+    fn connect(address: SocketAddr, capabilities: Capabilities) -> io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(DEADLINE))?;
+        stream.set_write_timeout(Some(DEADLINE))?;
+        Ok(Self {
+            stream: BufReader::with_capacity(1 << 16, stream),
+            capabilities,
+            connection_id: 0,
+            handshake: Vec::new(),
+            last_seq: 0,
+            nonce: Vec::new(),
+            progress: Vec::new(),
+            reports: 0,
+            local_file: Vec::new(),
+        })
+    }
+
     fn authenticate(&mut self, login: &Login<'_>) -> Result<(), LoginError> {
         let mut greeting = self.handshake_packet()?;
-        let nonce = nonce(&greeting);
+        self.nonce = nonce(&greeting);
         let facts =
             Greeting::restrict(&mut greeting, Capabilities(u64::MAX)).map_err(io::Error::from)?;
         self.connection_id = facts.connection_id;
@@ -164,20 +201,47 @@ impl Wire {
         }
         let asked = self.capabilities;
         self.capabilities = asked.and(facts.capabilities.or(Capabilities::LONG_PASSWORD));
-        self.send_after(&login_payload(login, asked, &nonce))?;
+        self.send_after(&login_payload(login, asked, &self.nonce))?;
         loop {
             let payload = self.handshake_packet()?;
             match payload.first() {
                 Some(&OkPacket::HEADER) => return Ok(()),
-                Some(&EofPacket::HEADER) => {
-                    let mut input = &payload[1..];
-                    let plugin = lenenc::get_nul_str(&mut input).map_err(io::Error::from)?;
-                    assert_eq!(plugin, b"mysql_native_password");
-                    let nonce = input.get(..20).unwrap_or_default();
-                    self.send_after(&scramble(login.password, nonce))?;
-                }
+                Some(&EofPacket::HEADER) => self.switch_plugin(&payload, login.password)?,
                 _ => return Err(LoginError::Io(io::ErrorKind::InvalidData.into())),
             }
+        }
+    }
+
+    /// Answers the server's request for another plugin's proof of the password.
+    fn switch_plugin(&mut self, request: &[u8], password: &str) -> io::Result<()> {
+        let mut input = &request[1..];
+        let plugin = lenenc::get_nul_str(&mut input).map_err(io::Error::from)?;
+        self.nonce = input.to_vec();
+        let proof = auth::proof(plugin, password, &self.nonce);
+        self.send_after(&proof)
+    }
+
+    /// Changes the user by a command made of these parts, and reads what the server says to it. Plugin and attributes
+    /// are sent as far as the session has the capabilities for them.
+    ///
+    /// # Errors
+    /// The connection ends.
+    pub fn change_user(&mut self, login: &Login<'_>) -> io::Result<Vec<Packet>> {
+        let command = change_user_payload(login, self.capabilities, &self.nonce);
+        self.send(&command)?;
+        let mut answer = Vec::new();
+        self.change_user_answer(login.password, &mut answer)?;
+        Ok(answer)
+    }
+
+    fn change_user_answer(&mut self, password: &str, answer: &mut Vec<Packet>) -> io::Result<()> {
+        loop {
+            self.next(answer)?;
+            if last(answer).first() != Some(&EofPacket::HEADER) {
+                return Ok(());
+            }
+            let request = last(answer).to_vec();
+            self.switch_plugin(&request, password)?;
         }
     }
 
@@ -241,7 +305,10 @@ impl Wire {
     }
 
     /// Sends a payload under the sequence id that follows the last packet read.
-    fn send_after(&mut self, payload: &[u8]) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// The connection has ended.
+    pub fn send_after(&mut self, payload: &[u8]) -> io::Result<()> {
         let seq = self.last_seq.wrapping_add(1);
         self.send_raw(&packets(payload, seq))
     }
@@ -261,6 +328,7 @@ impl Wire {
     /// The connection ends, or the answer follows no protocol.
     pub fn read_answer(&mut self, kind: u8) -> io::Result<Vec<Packet>> {
         let mut answer = Vec::new();
+        self.reports = 0;
         match kind {
             command::STMT_CLOSE | command::STMT_SEND_LONG_DATA | command::QUIT => {}
             command::STMT_PREPARE => self.prepare_answer(&mut answer)?,
@@ -277,14 +345,7 @@ impl Wire {
                 {}
             }
             // A change of user may ask for another scramble.
-            command::CHANGE_USER => loop {
-                self.next(&mut answer)?;
-                if last(&answer).first() != Some(&EofPacket::HEADER) {
-                    break;
-                }
-                // Only accounts without a password change user here.
-                self.send_after(&[])?;
-            },
+            command::CHANGE_USER => self.change_user_answer("", &mut answer)?,
             _ => self.next(&mut answer)?,
         }
         Ok(answer)
@@ -292,14 +353,28 @@ impl Wire {
 
     /// One packet, and the packets that go on with its payload.
     fn next(&mut self, answer: &mut Vec<Packet>) -> io::Result<()> {
+        let mut first = true;
         loop {
-            let packet = self.read_packet()?;
+            let mut packet = self.read_packet()?;
+            if first && self.is_report(&packet.payload) {
+                self.reports = self.reports.wrapping_add(1);
+                self.progress.push(packet);
+                continue;
+            }
+            first = false;
+            packet.seq = packet.seq.wrapping_sub(self.reports);
             let whole = packet.payload.len() < PACKET_BYTES_MAX;
             answer.push(packet);
             if whole {
                 return Ok(());
             }
         }
+    }
+
+    /// An ERR of code 65535 is a report of progress.
+    fn is_report(&self, payload: &[u8]) -> bool {
+        self.capabilities.has(Capabilities::MARIADB_PROGRESS)
+            && payload.starts_with(b"\xff\xff\xff")
     }
 
     fn result(&mut self, answer: &mut Vec<Packet>) -> io::Result<StatusFlags> {
@@ -427,26 +502,52 @@ fn nonce(greeting: &[u8]) -> Vec<u8> {
     [&greeting[first..first + 8], &greeting[second..second + 12]].concat()
 }
 
-fn scramble(password: &str, nonce: &[u8]) -> Vec<u8> {
-    scramble_native(nonce, password.as_bytes()).map_or_else(Vec::new, |bytes| bytes.to_vec())
-}
-
 fn login_payload(login: &Login<'_>, asked: Capabilities, nonce: &[u8]) -> Vec<u8> {
     let [a, b, c, d, e, f, g, h] = asked.0.to_le_bytes();
     let mut payload = vec![a, b, c, d];
     payload.extend((64_u32 << 20).to_le_bytes());
-    payload.push(CHARSET);
+    payload.push(login.charset);
     payload.extend([0; 19]);
     payload.extend([e, f, g, h]);
     payload.extend(login.user.as_bytes());
     payload.push(0);
-    let scramble = scramble(login.password, nonce);
-    payload.push(u8::try_from(scramble.len()).unwrap());
-    payload.extend(scramble);
+    push_proof(&mut payload, login, nonce);
     if let Some(database) = login.database {
         payload.extend(database.as_bytes());
         payload.push(0);
     }
-    payload.extend(b"mysql_native_password\0");
+    push_plugin_and_attributes(&mut payload, login, asked);
     payload
+}
+
+fn change_user_payload(login: &Login<'_>, has: Capabilities, nonce: &[u8]) -> Vec<u8> {
+    let mut payload = [&[command::CHANGE_USER], login.user.as_bytes(), b"\0"].concat();
+    push_proof(&mut payload, login, nonce);
+    payload.extend(login.database.unwrap_or_default().as_bytes());
+    payload.extend([0, login.charset, 0]);
+    push_plugin_and_attributes(&mut payload, login, has);
+    payload
+}
+
+/// One byte for its length is what both ways of telling it have in common.
+fn push_proof(payload: &mut Vec<u8>, login: &Login<'_>, nonce: &[u8]) {
+    let proof = auth::proof(login.plugin.as_bytes(), login.password, nonce);
+    payload.push(u8::try_from(proof.len()).unwrap());
+    payload.extend(proof);
+}
+
+fn push_plugin_and_attributes(payload: &mut Vec<u8>, login: &Login<'_>, has: Capabilities) {
+    if has.has(Capabilities::PLUGIN_AUTH) {
+        payload.extend(login.plugin.as_bytes());
+        payload.push(0);
+    }
+    if has.has(CONNECT_ATTRIBUTES) {
+        let mut attributes = Vec::new();
+        for (name, value) in login.attributes {
+            for text in [name, value] {
+                lenenc::put_str(&mut attributes, text.as_bytes());
+            }
+        }
+        lenenc::put_str(payload, &attributes);
+    }
 }
