@@ -15,4 +15,5 @@ pub mod metrics;
 pub mod open_files;
 pub mod relay;
 pub mod serve;
+pub mod tls;
 pub mod wire;

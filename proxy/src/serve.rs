@@ -432,6 +432,7 @@ fn start_acceptor(
     };
     let sessions = SessionConfig {
         store: store.clone(),
+        tls: crate::tls::Tls::default(),
         connect_timeout: config.connect_timeout,
         inspect_bytes_max: config.inspect_bytes_max,
         drain: CancellationToken::new(),

@@ -3,6 +3,7 @@
 use super::session::{self, SessionConfig};
 use super::{Router, SessionEnd, SessionFacts};
 use crate::wire::{ErrPacket, PacketWriter, Stream};
+use arc_swap::ArcSwap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -53,8 +54,30 @@ impl BoundListener {
 pub struct Acceptor {
     listener: std::net::TcpListener,
     threads: Vec<RelayThread>,
-    limits: Limits,
-    config: SessionConfig,
+    control: Control,
+}
+
+/// What can be changed while clients are accepted. Sessions that have begun keep what they began with.
+#[derive(Clone)]
+pub struct Control {
+    limits: Arc<ArcSwap<Limits>>,
+    config: Arc<ArcSwap<SessionConfig>>,
+}
+
+impl Control {
+    /// Other limits from now on. The number of runtimes stays what it was.
+    pub fn set_limits(&self, limits: Limits) {
+        self.limits.store(Arc::new(limits));
+    }
+
+    /// Changes what sessions that begin from now on are given.
+    pub fn change_sessions(&self, change: impl Fn(&mut SessionConfig)) {
+        self.config.rcu(|config| {
+            let mut config = SessionConfig::clone(config);
+            change(&mut config);
+            config
+        });
+    }
 }
 
 struct RelayThread {
@@ -92,15 +115,24 @@ impl Acceptor {
         open_lane: impl Fn(&SessionFacts) -> R + Clone + Send + 'static,
     ) -> io::Result<Self> {
         listener.0.listen(BACKLOG)?;
+        let config = Arc::new(ArcSwap::from_pointee(config));
         let threads = (0..limits.runtimes.max(1))
-            .map(|index| RelayThread::start(index, config.clone(), open_lane.clone()))
+            .map(|index| RelayThread::start(index, Arc::clone(&config), open_lane.clone()))
             .collect::<io::Result<Vec<_>>>()?;
         Ok(Self {
             listener: listener.0.into(),
             threads,
-            limits,
-            config,
+            control: Control {
+                limits: Arc::new(ArcSwap::from_pointee(limits)),
+                config,
+            },
         })
+    }
+
+    /// Changes settings while the acceptor runs.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        self.control.clone()
     }
 
     /// The address that is bound: tells the port where 0 was asked for.
@@ -118,6 +150,8 @@ impl Acceptor {
     /// The listener cannot be used at all.
     pub async fn run(self, stopping: CancellationToken) -> io::Result<()> {
         let listener = TcpListener::from_std(self.listener)?;
+        // For what all versions of it share.
+        let config = self.control.config.load_full();
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -125,8 +159,9 @@ impl Acceptor {
             };
             match accepted {
                 Ok((client, _)) => {
-                    if !hand_over(&self.threads, self.limits.connections_max, client) {
-                        self.config.live.metrics().sessions_refused.inc();
+                    let connections_max = self.control.limits.load().connections_max;
+                    if !hand_over(&self.threads, connections_max, client) {
+                        config.live.metrics().sessions_refused.inc();
                     }
                 }
                 Err(error) => {
@@ -136,7 +171,8 @@ impl Acceptor {
             }
         }
         drop(listener);
-        self.config.drain.cancel();
+        config.drain.cancel();
+        let stop_time_max = self.control.limits.load().stop_time_max;
         let sessions = total(&self.threads);
         tracing::info!(sessions, "stopping: waiting for sessions to end");
         let handles: Vec<_> = self
@@ -152,12 +188,12 @@ impl Acceptor {
             }
         });
         tokio::pin!(ended);
-        if tokio::time::timeout(self.limits.stop_time_max, &mut ended)
+        if tokio::time::timeout(stop_time_max, &mut ended)
             .await
             .is_err()
         {
             tracing::warn!("closing sessions that are still busy");
-            self.config.stop.cancel();
+            config.stop.cancel();
             let _ = ended.await;
         }
         Ok(())
@@ -198,7 +234,7 @@ fn refuse(client: &TcpStream) {
 impl RelayThread {
     fn start<R: Router + 'static>(
         index: usize,
-        config: SessionConfig,
+        config: Arc<ArcSwap<SessionConfig>>,
         open_lane: impl Fn(&SessionFacts) -> R + Clone + Send + 'static,
     ) -> io::Result<Self> {
         let (clients, accepted) = mpsc::unbounded_channel();
@@ -219,16 +255,15 @@ impl RelayThread {
 /// The life of a relay thread: it ends when the acceptor is gone and the last session is over.
 async fn relay<R: Router + 'static>(
     mut accepted: mpsc::UnboundedReceiver<(std::net::TcpStream, Slot)>,
-    config: SessionConfig,
+    config: Arc<ArcSwap<SessionConfig>>,
     open_lane: impl Fn(&SessionFacts) -> R + Clone + Send + 'static,
 ) {
-    let config = Arc::new(config);
     let mut sessions = JoinSet::new();
     loop {
         tokio::select! {
             client = accepted.recv() => {
                 let Some((client, slot)) = client else { break };
-                let (config, open_lane) = (Arc::clone(&config), open_lane.clone());
+                let (config, open_lane) = (config.load_full(), open_lane.clone());
                 sessions.spawn(async move {
                     serve_client(client, &config, open_lane).await;
                     drop(slot);

@@ -59,6 +59,7 @@ fn proxy(connections_max: usize, stop_time_max: Duration) -> Proxy {
 fn config(store: &Path) -> SessionConfig {
     SessionConfig {
         store: StoreAddress::Unix(store.to_owned()),
+        tls: crate::tls::Tls::default(),
         connect_timeout: Duration::from_secs(5),
         inspect_bytes_max: 1 << 20,
         drain: CancellationToken::new(),

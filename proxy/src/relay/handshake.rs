@@ -1,18 +1,28 @@
-//! The relayed handshake: the client logs in to the store itself, and the proxy only clears capabilities.
+//! The relayed handshake: the client logs in to the store itself. The proxy clears capabilities, and has TLS of its
+//! own on each leg.
 //!
 //! ```text
-//! Connected --greeting edited, forwarded--> Greeted --login edited, forwarded--> LoggedIn
+//! Connected --greeting edited, forwarded--> Greeted --client's TLS if it asks, login--> Asked
+//!     Asked --store's TLS if it is due, login edited, forwarded--> LoggedIn
 //!     LoggedIn --authentication packets both ways, until OK--> Established
 //! ```
 //! Each state consumes the one before it. An ERR of the store reaches the client and ends the session. The
 //! session bounds the time of the whole, and learns from [`Awaited`] whom it waited for.
+//!
+//! Each leg counts its own packets: a request for TLS, or a password that the proxy encrypts for the store, makes one
+//! leg longer than the other, and what passes afterwards is renumbered.
+
+mod password;
 
 use super::SessionEnd;
+use crate::tls::{StoreTls, StoreTlsMode, Tls};
 use crate::wire::{
     Capabilities, ErrPacket, Greeting, Login, LoginError, OkPacket, PacketReader, PacketWriter,
-    StatusFlags, Stream,
+    StatusFlags, Stream, TLS_REQUEST_BYTES,
 };
 use bytes::{Bytes, BytesMut};
+use password::{Authentication, Step};
+use std::io;
 
 /// Longest packet of a handshake: connection attributes and Kerberos tickets fit well.
 const HANDSHAKE_BYTES_MAX: usize = 1024 * 1024;
@@ -56,7 +66,10 @@ struct Legs<'a> {
     store: &'a mut Stream,
     from_client: PacketReader,
     from_store: PacketReader,
+    /// How many packets more the store's leg has seen than the client's, modulo 256.
+    ahead: u8,
     awaited: &'a mut Awaited,
+    tls: &'a Tls,
 }
 
 /// Bytes that were read beyond the handshake.
@@ -73,6 +86,7 @@ pub struct ReadAhead {
 pub async fn handshake(
     client: &mut Stream,
     store: &mut Stream,
+    tls: &Tls,
     awaited: &mut Awaited,
 ) -> Result<(SessionFacts, ReadAhead), SessionEnd> {
     let legs = Legs {
@@ -80,10 +94,13 @@ pub async fn handshake(
         store,
         from_client: PacketReader::new(HANDSHAKE_BYTES_MAX),
         from_store: PacketReader::new(HANDSHAKE_BYTES_MAX),
+        ahead: 0,
         awaited,
+        tls,
     };
     let greeted = Connected(legs).greet().await?;
-    let logged_in = greeted.login().await?;
+    let asked = greeted.login().await?;
+    let logged_in = asked.pass_on().await?;
     logged_in.authenticate().await
 }
 
@@ -92,6 +109,13 @@ struct Connected<'a>(Legs<'a>);
 struct Greeted<'a> {
     legs: Legs<'a>,
     greeting: Greeting,
+}
+
+struct Asked<'a> {
+    legs: Legs<'a>,
+    greeting: Greeting,
+    login: Login,
+    payload: BytesMut,
 }
 
 struct LoggedIn<'a> {
@@ -111,6 +135,9 @@ impl<'a> Connected<'a> {
         let mut payload = BytesMut::from(payload);
         match Greeting::restrict(&mut payload, Capabilities::RELAYED) {
             Ok(greeting) => {
+                if legs.tls.client.is_some() {
+                    greeting.offer_tls(&mut payload);
+                }
                 legs.send_client(&payload).await?;
                 Ok(Greeted { legs, greeting })
             }
@@ -126,19 +153,31 @@ impl<'a> Connected<'a> {
 }
 
 impl<'a> Greeted<'a> {
-    async fn login(self) -> Result<LoggedIn<'a>, SessionEnd> {
+    async fn login(self) -> Result<Asked<'a>, SessionEnd> {
         let Self { mut legs, greeting } = self;
-        let payload = legs.client_packet().await?;
+        let mut payload = legs.first_client_packet().await?;
+        if let Some(tls) = &legs.tls.client
+            && Login::is_tls_request(&payload)
+        {
+            let accepted = legs.client.accept_tls(&tls.acceptor()).await;
+            accepted.map_err(SessionEnd::client)?;
+            legs.ahead = legs.ahead.wrapping_sub(1);
+            payload = legs.client_packet().await?;
+        }
         let mut payload = BytesMut::from(payload);
         match Login::restrict(&mut payload, greeting.capabilities) {
-            Ok(login) => {
-                legs.send_store(&payload).await?;
-                Ok(LoggedIn {
-                    legs,
-                    greeting,
-                    login,
-                })
+            Ok(_) if legs.tls.client_required && !legs.client.is_tls() => {
+                let text = "Connections using insecure transport are prohibited: connect with TLS";
+                legs.refuse(ErrPacket::new(ErrPacket::TLS_REQUIRED, b"HY000", text))
+                    .await?;
+                Err(SessionEnd::Protocol("the client does not use TLS"))
             }
+            Ok(login) => Ok(Asked {
+                legs,
+                greeting,
+                login,
+                payload,
+            }),
             Err(error) => {
                 let text = error.to_string();
                 legs.refuse(ErrPacket::new(1043, b"08S01", text)).await?;
@@ -152,6 +191,73 @@ impl<'a> Greeted<'a> {
     }
 }
 
+impl<'a> Asked<'a> {
+    /// Forwards the login, over TLS where that is due.
+    async fn pass_on(mut self) -> Result<LoggedIn<'a>, SessionEnd> {
+        if let Some(tls) = self.tls_due().await? {
+            Login::say_tls(&mut self.payload);
+            self.start_tls(tls).await?;
+        }
+        let Self {
+            mut legs,
+            greeting,
+            login,
+            payload,
+        } = self;
+        let plugin = login.plugin.as_ref().unwrap_or(&greeting.plugin);
+        if let Some(refusal) = password::refusal(plugin, legs.client, legs.store) {
+            legs.refuse(refusal.packet()).await?;
+            return Err(SessionEnd::Protocol(refusal.reason()));
+        }
+        legs.send_store(&payload).await?;
+        Ok(LoggedIn {
+            legs,
+            greeting,
+            login,
+        })
+    }
+
+    /// How TLS with the store is to be started, if it is.
+    async fn tls_due(&mut self) -> Result<Option<&'a StoreTls>, SessionEnd> {
+        let legs = &mut self.legs;
+        let Some(tls) = legs.tls.store.as_deref() else {
+            return Ok(None);
+        };
+        let wanted = match tls.mode() {
+            StoreTlsMode::Disabled => false,
+            StoreTlsMode::Required => true,
+            // A Unix socket is as private as TLS.
+            StoreTlsMode::AsClient => {
+                legs.client.is_tls() && (self.greeting.tls || !legs.store.is_private())
+            }
+        };
+        if wanted && !self.greeting.tls {
+            let text = "Unable to connect to the store with TLS: it does not offer it \
+                        (set up TLS there, or mode of [store_tls])";
+            legs.refuse(ErrPacket::new(ErrPacket::STORE_UNREACHABLE, b"HY000", text))
+                .await?;
+            return Err(SessionEnd::Protocol("the store does not offer TLS"));
+        }
+        Ok(wanted.then_some(tls))
+    }
+
+    /// The first bytes of the login, which are the request for TLS, and the TLS handshake.
+    async fn start_tls(&mut self, tls: &StoreTls) -> Result<(), SessionEnd> {
+        let legs = &mut self.legs;
+        let request = self.payload.get(..TLS_REQUEST_BYTES).unwrap_or_default();
+        legs.send_store(request).await?;
+        legs.ahead = legs.ahead.wrapping_add(1);
+        let (connector, name) = tls.connector();
+        if let Err(error) = legs.store.connect_tls(connector, name).await {
+            let text = format!("Unable to connect to the store with TLS ({error})");
+            legs.refuse(ErrPacket::new(ErrPacket::STORE_UNREACHABLE, b"HY000", text))
+                .await?;
+            return Err(SessionEnd::Store(error));
+        }
+        Ok(())
+    }
+}
+
 impl LoggedIn<'_> {
     /// Either side may send next: the plugins decide.
     async fn authenticate(self) -> Result<(SessionFacts, ReadAhead), SessionEnd> {
@@ -160,6 +266,8 @@ impl LoggedIn<'_> {
             greeting,
             login,
         } = self;
+        let plugin = login.plugin.as_ref().unwrap_or(&greeting.plugin);
+        let mut authentication = Authentication::new(plugin.clone(), greeting.nonce.clone());
         let status = loop {
             let payload = tokio::select! {
                 biased;
@@ -170,16 +278,18 @@ impl LoggedIn<'_> {
                     continue;
                 }
             };
-            let payload = match payload {
-                Ok(payload) => payload,
-                Err(error) => {
-                    let text = "Lost connection to the store during authentication";
-                    legs.refuse(ErrPacket::new(ErrPacket::STORE_LOST, b"08S01", text))
-                        .await?;
-                    return Err(SessionEnd::store(error));
+            let payload = legs.or_lost(payload).await?;
+            match authentication.step(&payload, legs.client, legs.store) {
+                Step::Forward => legs.send_client(&payload).await?,
+                Step::Encrypt => {
+                    legs.send_client(&payload).await?;
+                    legs.encrypt_password(authentication.nonce()).await?;
                 }
-            };
-            legs.send_client(&payload).await?;
+                Step::Refuse(refusal) => {
+                    legs.send_client(&refusal.packet().encode()).await?;
+                    return Err(SessionEnd::Protocol(refusal.reason()));
+                }
+            }
             match payload.first() {
                 Some(&OkPacket::HEADER) => {
                     break OkPacket::parse(&payload).map_or(greeting.status, |ok| ok.status);
@@ -220,6 +330,12 @@ impl Legs<'_> {
         }
     }
 
+    /// What comes after it may be a TLS handshake, for which the client does not wait to be asked.
+    async fn first_client_packet(&mut self) -> Result<Bytes, SessionEnd> {
+        let read = self.from_client.read_only(self.client).await;
+        read.map_err(SessionEnd::client)
+    }
+
     async fn client_packet(&mut self) -> Result<Bytes, SessionEnd> {
         self.from_client
             .read(self.client)
@@ -227,20 +343,66 @@ impl Legs<'_> {
             .map_err(SessionEnd::client)
     }
 
-    /// Forwards under the sequence id that the store gave.
+    /// Tells the client of a store that is gone.
+    async fn or_lost(&mut self, read: io::Result<Bytes>) -> Result<Bytes, SessionEnd> {
+        match read {
+            Ok(payload) => Ok(payload),
+            Err(error) => {
+                let text = "Lost connection to the store during authentication";
+                self.refuse(ErrPacket::new(ErrPacket::STORE_LOST, b"08S01", text))
+                    .await?;
+                Err(SessionEnd::store(error))
+            }
+        }
+    }
+
+    /// Forwards what the store sent last.
     async fn send_client(&mut self, payload: &[u8]) -> Result<(), SessionEnd> {
         *self.awaited = Awaited::Client;
-        let mut writer = PacketWriter::new(self.from_store.last_seq());
+        let mut writer = PacketWriter::new(self.from_store.last_seq().wrapping_sub(self.ahead));
         writer.write(payload);
         writer.flush(self.client).await.map_err(SessionEnd::client)
     }
 
+    /// Forwards what the client sent last.
     async fn send_store(&mut self, payload: &[u8]) -> Result<(), SessionEnd> {
-        let mut writer = PacketWriter::new(self.from_client.last_seq());
+        let seq = self.from_client.last_seq();
+        *self.awaited = Awaited::Store {
+            seq: seq.wrapping_add(1),
+        };
+        let mut writer = PacketWriter::new(seq.wrapping_add(self.ahead));
         writer.write(payload);
-        let seq = self.from_client.last_seq().wrapping_add(1);
-        *self.awaited = Awaited::Store { seq };
         writer.flush(self.store).await.map_err(SessionEnd::store)
+    }
+
+    /// Takes the password that the client sends in clear over TLS, and gives it to a store that no one else must
+    /// overhear, encrypted with the store's public key.
+    async fn encrypt_password(&mut self, nonce: &[u8]) -> Result<(), SessionEnd> {
+        let password = self.client_packet().await?;
+        self.send_store(&[password::REQUEST_PUBLIC_KEY]).await?;
+        let key = self.from_store.read(self.store).await;
+        let key = self.or_lost(key).await?;
+        // The store's leg has had the request, of which the client does not know.
+        self.ahead = self.ahead.wrapping_add(1);
+        if ErrPacket::is_err(&key) {
+            self.send_client(&key).await?;
+            return Err(SessionEnd::StoreClosed);
+        }
+        // And the key.
+        self.ahead = self.ahead.wrapping_add(1);
+        match password::encrypt(&password, nonce, &key) {
+            Ok(encrypted) => self.send_store(&encrypted).await,
+            Err(reason) => {
+                let text = format!("The store's public key cannot be used: {reason}");
+                self.refuse(ErrPacket::new(
+                    ErrPacket::STORE_MISUNDERSTOOD,
+                    b"08S01",
+                    text,
+                ))
+                .await?;
+                Err(SessionEnd::Protocol(reason))
+            }
+        }
     }
 
     /// Answers the client's last packet.

@@ -15,7 +15,7 @@ mod handshake;
 mod session;
 mod tracker;
 
-pub use accept::{Acceptor, BoundListener, Limits};
+pub use accept::{Acceptor, BoundListener, Control, Limits};
 pub use handshake::SessionFacts;
 pub use session::SessionConfig;
 
@@ -109,12 +109,42 @@ pub enum SessionEnd {
     /// An operator ended the session.
     #[error("the session was killed")]
     Killed,
+    /// Nothing was asked for longer than the idle time allowed.
+    #[error("the session was idle for too long")]
+    Idle,
     /// The proxy stops.
     #[error("the proxy stops")]
     Stopped,
 }
 
 impl SessionEnd {
+    /// All names that [`name`](Self::name) gives.
+    pub const NAMES: [&str; 8] = [
+        "client_closed",
+        "client_lost",
+        "store_closed",
+        "store_lost",
+        "protocol",
+        "killed",
+        "idle",
+        "stopped",
+    ];
+
+    /// As metrics label it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::ClientClosed => "client_closed",
+            Self::Client(_) => "client_lost",
+            Self::StoreClosed => "store_closed",
+            Self::Store(_) => "store_lost",
+            Self::Protocol(_) => "protocol",
+            Self::Killed => "killed",
+            Self::Idle => "idle",
+            Self::Stopped => "stopped",
+        }
+    }
+
     /// The end that an error of the client's stream means.
     #[must_use]
     pub fn client(error: io::Error) -> Self {

@@ -1,8 +1,10 @@
 //! One session: both directions of the relay in one future, and the lane's turns.
 
+mod ending;
 mod opening;
 mod transfer;
 
+use self::ending::StalledClient;
 use self::opening::open;
 use self::transfer::{forward, poll_drain, poll_read};
 use super::framer::{Framer, Stop};
@@ -11,7 +13,8 @@ use super::tracker::{ClientTurn, Tracker};
 use super::{Handled, Router, SessionEnd, Takeover};
 use crate::account::StoreAddress;
 use crate::live::{Activity, Live, SessionGuard};
-use crate::wire::{ErrPacket, HEADER_BYTES, PacketWriter, StatusFlags, Stream};
+use crate::tls::Tls;
+use crate::wire::{HEADER_BYTES, PacketWriter, StatusFlags, Stream};
 use bytes::{Buf, Bytes, BytesMut};
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -19,13 +22,10 @@ use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
 use tokio_util::sync::CancellationToken;
 
 /// What one read takes at most.
 const SCRATCH_BYTES: usize = 64 * 1024;
-/// How long the last words to a client may take.
-const FAREWELL_TIME_MAX: Duration = Duration::from_secs(2);
 
 thread_local! {
     /// One per relay thread, used only within one poll: a session that waits holds no buffer.
@@ -37,7 +37,9 @@ thread_local! {
 pub struct SessionConfig {
     /// Where each session connects to.
     pub store: StoreAddress,
-    /// Longest wait for that connection.
+    /// TLS of both legs.
+    pub tls: Tls,
+    /// Longest wait for the connection to the store.
     pub connect_timeout: Duration,
     /// Longest command that the router is shown.
     pub inspect_bytes_max: usize,
@@ -66,12 +68,14 @@ pub async fn serve<R: Router>(
     };
     let router = open_lane(&facts);
     let stop = config.stop.child_token();
+    let leave = config.drain.child_token();
     let record = config.live.enter(
         facts.connection_id,
         &facts.user,
         client.peer(),
         facts.database.as_deref(),
         stop.clone(),
+        leave,
     );
     let mut session = Session::new(
         client,
@@ -84,7 +88,7 @@ pub async fn serve<R: Router>(
     drop(facts);
     let end = tokio::select! {
         biased;
-        end = session.run(ahead, config) => end,
+        end = session.run(ahead) => end,
         () = stop.cancelled() => SessionEnd::Stopped,
     };
     let end = match end {
@@ -93,9 +97,8 @@ pub async fn serve<R: Router>(
         }
         end => end,
     };
-    let farewell = Box::pin(session.farewell(&end));
-    // A client that does not read its last packets is not waited for.
-    let _ = tokio::time::timeout(FAREWELL_TIME_MAX, farewell).await;
+    Box::pin(session.farewell(&end)).await;
+    session.record.note_end(&end);
     end
 }
 
@@ -119,12 +122,34 @@ struct Session<R> {
     held: bool,
     /// End when idle.
     draining: bool,
+    /// The client sends no more; it may still read.
+    client_ended: bool,
+    /// The store has been told so.
+    store_told: bool,
+    /// While the client does not take what it is sent.
+    stalled: Option<Box<StalledClient>>,
 }
 
 /// What ends a stretch of plain relaying.
 enum Turn {
     Lane,
     End(SessionEnd),
+    /// The store takes no more; it may still say why.
+    StoreDeaf(SessionEnd),
+}
+
+impl Turn {
+    fn client_failed(error: io::Error) -> Self {
+        Self::End(SessionEnd::client(error))
+    }
+
+    fn store_failed(error: io::Error) -> Self {
+        Self::End(SessionEnd::store(error))
+    }
+
+    fn store_deaf(error: io::Error) -> Self {
+        Self::StoreDeaf(SessionEnd::store(error))
+    }
 }
 
 impl<R: Router> Session<R> {
@@ -149,10 +174,13 @@ impl<R: Router> Session<R> {
             lane_due: false,
             held: false,
             draining: false,
+            client_ended: false,
+            store_told: false,
+            stalled: None,
         }
     }
 
-    async fn run(&mut self, ahead: ReadAhead, config: &SessionConfig) -> SessionEnd {
+    async fn run(&mut self, ahead: ReadAhead) -> SessionEnd {
         if let Err(error) = self.tracker.store_bytes(&ahead.store) {
             return SessionEnd::Protocol(error.0);
         }
@@ -160,6 +188,7 @@ impl<R: Router> Session<R> {
         // Whatever was read ahead is decided by the first poll, before the client is read.
         self.from_client.unsplit(ahead.client);
         self.held = !self.from_client.is_empty();
+        let leave = self.record.leaving().clone();
         loop {
             let turn = if self.draining {
                 poll_fn(|context| self.poll(context)).await
@@ -167,7 +196,7 @@ impl<R: Router> Session<R> {
                 tokio::select! {
                     biased;
                     turn = poll_fn(|context| self.poll(context)) => turn,
-                    () = config.drain.cancelled() => {
+                    () = leave.cancelled() => {
                         self.draining = true;
                         continue;
                     }
@@ -175,6 +204,7 @@ impl<R: Router> Session<R> {
             };
             match turn {
                 Turn::End(end) => return end,
+                Turn::StoreDeaf(end) => return Box::pin(self.hear_out(end)).await,
                 Turn::Lane => {
                     if let Err(end) = self.take_over().await {
                         return end;
@@ -246,11 +276,11 @@ impl<R: Router> Session<R> {
     fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<Turn> {
         SCRATCH.with_borrow_mut(|scratch| {
             loop {
-                if let Poll::Ready(Err(end)) = self.poll_client(context, scratch) {
-                    return Poll::Ready(Turn::End(end));
+                if let Poll::Ready(Err(turn)) = self.poll_client(context, scratch) {
+                    return Poll::Ready(turn);
                 }
-                if let Poll::Ready(Err(end)) = self.poll_store(context, scratch) {
-                    return Poll::Ready(Turn::End(end));
+                if let Poll::Ready(Err(turn)) = self.poll_store(context, scratch) {
+                    return Poll::Ready(turn);
                 }
                 if !self.answer_frees_client() {
                     break;
@@ -260,8 +290,10 @@ impl<R: Router> Session<R> {
             if self.lane_due && idle {
                 return Poll::Ready(Turn::Lane);
             }
-            if self.draining && (self.tracker.opaque() || (idle && !self.in_transaction())) {
-                return Poll::Ready(Turn::End(SessionEnd::Stopped));
+            if (self.draining || self.client_ended)
+                && let Some(end) = self.due_end(idle)
+            {
+                return Poll::Ready(Turn::End(end));
             }
             Poll::Pending
         })
@@ -283,10 +315,10 @@ impl<R: Router> Session<R> {
         &mut self,
         context: &mut Context<'_>,
         scratch: &mut [u8],
-    ) -> Poll<Result<(), SessionEnd>> {
+    ) -> Poll<Result<(), Turn>> {
         loop {
             ready!(poll_drain(&mut self.store, &mut self.to_store, context))
-                .map_err(SessionEnd::store)?;
+                .map_err(Turn::store_deaf)?;
             if self.lane_due {
                 return Poll::Pending;
             }
@@ -297,11 +329,15 @@ impl<R: Router> Session<R> {
                 self.forward_kept(context)?;
                 continue;
             }
+            if self.client_ended {
+                return self.poll_tell_store(context);
+            }
             let read = ready!(poll_read(&mut self.client, scratch, context))
-                .map_err(SessionEnd::client)?;
+                .map_err(Turn::client_failed)?;
             let bytes = scratch.get(..read).unwrap_or_default();
             if bytes.is_empty() {
-                return Poll::Ready(Err(SessionEnd::ClientClosed));
+                self.client_ended = true;
+                continue;
             }
             if !self.from_client.is_empty() {
                 self.from_client.extend_from_slice(bytes);
@@ -315,12 +351,12 @@ impl<R: Router> Session<R> {
             self.from_client.extend_from_slice(later);
             self.note(stop);
             forward(&mut self.store, &mut self.to_store, now, context)
-                .map_err(SessionEnd::store)?;
+                .map_err(Turn::store_deaf)?;
         }
     }
 
     /// Decides what is kept of the client, and forwards what may be.
-    fn forward_kept(&mut self, context: &mut Context<'_>) -> Result<(), SessionEnd> {
+    fn forward_kept(&mut self, context: &mut Context<'_>) -> Result<(), Turn> {
         let mut kept = std::mem::take(&mut self.from_client);
         let (decided, stop) = self
             .framer
@@ -330,7 +366,7 @@ impl<R: Router> Session<R> {
             self.from_client = kept;
         }
         self.note(stop);
-        forward(&mut self.store, &mut self.to_store, &now, context).map_err(SessionEnd::store)
+        forward(&mut self.store, &mut self.to_store, &now, context).map_err(Turn::store_deaf)
     }
 
     fn note(&mut self, stop: Stop) {
@@ -343,48 +379,24 @@ impl<R: Router> Session<R> {
         &mut self,
         context: &mut Context<'_>,
         scratch: &mut [u8],
-    ) -> Poll<Result<(), SessionEnd>> {
+    ) -> Poll<Result<(), Turn>> {
         loop {
-            ready!(poll_drain(&mut self.client, &mut self.to_client, context))
-                .map_err(SessionEnd::client)?;
+            match poll_drain(&mut self.client, &mut self.to_client, context) {
+                Poll::Ready(drained) => drained.map_err(Turn::client_failed)?,
+                Poll::Pending => return self.poll_stalled(context),
+            }
             let read =
-                ready!(poll_read(&mut self.store, scratch, context)).map_err(SessionEnd::store)?;
+                ready!(poll_read(&mut self.store, scratch, context)).map_err(Turn::store_failed)?;
             let bytes = scratch.get(..read).unwrap_or_default();
             if bytes.is_empty() {
-                return Poll::Ready(Err(SessionEnd::StoreClosed));
+                return Poll::Ready(Err(Turn::End(SessionEnd::StoreClosed)));
             }
             self.tracker
                 .store_bytes(bytes)
-                .map_err(|error| SessionEnd::Protocol(error.0))?;
+                .map_err(|error| Turn::End(SessionEnd::Protocol(error.0)))?;
             forward(&mut self.client, &mut self.to_client, bytes, context)
-                .map_err(SessionEnd::client)?;
+                .map_err(Turn::client_failed)?;
         }
-    }
-
-    /// The last words to a client that still waits for an answer, where the protocol lets them in.
-    async fn farewell(&mut self, end: &SessionEnd) -> io::Result<()> {
-        let error = match end {
-            SessionEnd::ClientClosed | SessionEnd::Client(_) => return Ok(()),
-            SessionEnd::StoreClosed | SessionEnd::Store(_) => ErrPacket::new(
-                ErrPacket::STORE_LOST,
-                b"08S01",
-                "Lost connection to the store during query",
-            ),
-            SessionEnd::Protocol(_) => ErrPacket::new(
-                ErrPacket::STORE_MISUNDERSTOOD,
-                b"08S01",
-                "The store's answer cannot be relayed",
-            ),
-            SessionEnd::Killed => ErrPacket::new(1927, b"70100", "Connection was killed"),
-            SessionEnd::Stopped => ErrPacket::new(1053, b"08S01", "The proxy is shutting down"),
-        };
-        self.client.write_all(&self.to_client).await?;
-        if let Some(seq) = self.tracker.next_answer_seq() {
-            let mut writer = PacketWriter::new(seq);
-            writer.write(&error.encode());
-            writer.flush(&mut self.client).await?;
-        }
-        self.client.shutdown().await
     }
 }
 

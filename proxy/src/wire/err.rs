@@ -21,6 +21,8 @@ impl ErrPacket {
     pub const STORE_UNREACHABLE: u16 = 1429;
     /// ER_NET_PACKETS_OUT_OF_ORDER, 08S01: the store does not follow the protocol.
     pub const STORE_MISUNDERSTOOD: u16 = 1156;
+    /// ER_SECURE_TRANSPORT_REQUIRED, HY000: not without TLS.
+    pub const TLS_REQUIRED: u16 = 3159;
     /// First byte of the payload.
     pub const HEADER: u8 = 0xff;
     /// MariaDB: the code of a progress report, which does not end an answer.

@@ -1,6 +1,7 @@
 //! The store's first packet (Protocol::HandshakeV10), read and edited in place.
 
 use super::{Capabilities, Malformed, StatusFlags, lenenc};
+use bytes::Bytes;
 
 /// What the proxy reads of a greeting.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,10 +16,20 @@ pub struct Greeting {
     pub charset: u8,
     /// The session's state.
     pub status: StatusFlags,
+    /// Whether the store can go on in TLS.
+    pub tls: bool,
+    /// What passwords are hashed with, without its NUL.
+    pub nonce: Bytes,
+    /// Authentication plugin that the nonce is for, if one is named.
+    pub plugin: Bytes,
 }
 
 /// Bytes between the end of the version and the lower capabilities: connection id, scramble, filler.
-const TO_CAPABILITIES_BYTES: usize = 4 + 8 + 1;
+const TO_CAPABILITIES_BYTES: usize = 4 + NONCE_HEAD_BYTES + 1;
+/// The part of the nonce that stands before the capabilities.
+const NONCE_HEAD_BYTES: usize = 8;
+/// Reserved, between the nonce's length and MariaDB's extended capabilities.
+const FILLER_BYTES: usize = 6;
 
 impl Greeting {
     /// Reads a greeting and clears each offered capability that is not in `allowed`. No other byte changes.
@@ -33,14 +44,25 @@ impl Greeting {
         let server_version = String::from_utf8_lossy(lenenc::get_nul_str(&mut input)?).into_owned();
         let low_at = payload.len() - input.len() + TO_CAPABILITIES_BYTES;
         let connection_id = lenenc::get_u32(&mut input)?;
-        lenenc::get_bytes(&mut input, TO_CAPABILITIES_BYTES - 4)?;
+        let mut nonce = lenenc::get_bytes(&mut input, NONCE_HEAD_BYTES)?.to_vec();
+        lenenc::get_u8(&mut input)?; // filler
         let low = lenenc::get_u16(&mut input)?;
         let charset = lenenc::get_u8(&mut input)?;
         let status = StatusFlags::from_bits_retain(lenenc::get_u16(&mut input)?);
         let high = lenenc::get_u16(&mut input)?;
-        let scramble_length_and_filler = 1 + 6;
-        lenenc::get_bytes(&mut input, scramble_length_and_filler)?;
+        let nonce_bytes = usize::from(lenenc::get_u8(&mut input)?);
+        lenenc::get_bytes(&mut input, FILLER_BYTES)?;
         let extended = lenenc::get_u32(&mut input)?;
+
+        // Servers without plugins end somewhere here, and their clients hash with what has come.
+        let tail_bytes = nonce_bytes.saturating_sub(NONCE_HEAD_BYTES).max(13);
+        nonce.extend_from_slice(input.get(..tail_bytes).unwrap_or(input));
+        while nonce.last() == Some(&0) {
+            nonce.pop();
+        }
+        let plugin = input.get(tail_bytes..).unwrap_or_default();
+        let plugin = plugin.split(|&byte| byte == 0).next().unwrap_or_default();
+        let plugin = Bytes::copy_from_slice(plugin);
 
         let base = Capabilities(u64::from(low) | u64::from(high) << 16);
         let mut offered = base;
@@ -50,7 +72,7 @@ impl Greeting {
         let capabilities = offered.and(allowed);
         let [a, b, c, d, e, f, g, h] = capabilities.0.to_le_bytes();
         let high_at = low_at + 2 + 1 + 2;
-        let extended_at = high_at + 2 + scramble_length_and_filler;
+        let extended_at = high_at + 2 + 1 + FILLER_BYTES;
         put(payload, low_at, &[a, b]);
         put(payload, high_at, &[c, d]);
         if !base.has(Capabilities::LONG_PASSWORD) {
@@ -62,7 +84,26 @@ impl Greeting {
             capabilities,
             charset,
             status,
+            tls: base.has(Capabilities::SSL),
+            nonce: nonce.into(),
+            plugin,
         })
+    }
+
+    /// Tells clients that they may go on in TLS, in a greeting that [`restrict`](Self::restrict) has accepted.
+    pub fn offer_tls(&self, payload: &mut [u8]) {
+        let low_at = 1
+            + payload
+                .iter()
+                .skip(1)
+                .take_while(|&&byte| byte != 0)
+                .count()
+            + 1;
+        let ssl_at = low_at + TO_CAPABILITIES_BYTES + 1;
+        let [_, ssl, ..] = Capabilities::SSL.0.to_le_bytes();
+        if let Some(byte) = payload.get_mut(ssl_at) {
+            *byte |= ssl;
+        }
     }
 }
 
@@ -97,6 +138,8 @@ pub(super) mod tests {
         assert_eq!(greeting.status, StatusFlags::SERVER_STATUS_AUTOCOMMIT);
         assert!(greeting.capabilities.has(Capabilities::DEPRECATE_EOF));
         assert!(greeting.capabilities.has(Capabilities::MARIADB_BULK));
+        assert_eq!(&greeting.nonce[..], b"abcdefghijklmnopqrst");
+        assert_eq!(&greeting.plugin[..], b"mysql_native_password");
         for cleared in [Capabilities::COMPRESS, Capabilities::MARIADB_CACHE_METADATA] {
             assert!(!greeting.capabilities.has(cleared));
         }
@@ -107,6 +150,23 @@ pub(super) mod tests {
         assert_eq!(changed, [(0xfe, 0xde), (0x1d, 0x0d)]);
         let again = Greeting::restrict(&mut after, Capabilities::RELAYED).unwrap();
         assert_eq!(again, greeting);
+    }
+
+    #[test]
+    fn tls_is_offered_by_one_bit() {
+        let mut payload = mariadb();
+        let greeting = Greeting::restrict(&mut payload, Capabilities::RELAYED).unwrap();
+        let before = payload.clone();
+        assert!(!greeting.tls);
+        greeting.offer_tls(&mut payload);
+        let changed: Vec<_> = (0..before.len())
+            .filter(|&at| before[at] != payload[at])
+            .map(|at| before[at] ^ payload[at])
+            .collect();
+        assert_eq!(changed, [0x08]);
+        let greeting = Greeting::restrict(&mut payload, Capabilities::RELAYED).unwrap();
+        assert!(greeting.tls);
+        assert_eq!(payload, before);
     }
 
     proptest! {

@@ -15,6 +15,8 @@ pub struct Login {
     pub user: Bytes,
     /// Initial database, if one is named.
     pub database: Option<Bytes>,
+    /// Authentication plugin that the client has used, if it names one.
+    pub plugin: Option<Bytes>,
 }
 
 /// Why a client's first packet is not a login that can be relayed.
@@ -31,8 +33,8 @@ pub enum LoginError {
     Malformed(#[from] Malformed),
 }
 
-/// Length of an SSLRequest: a login cut before the user name.
-const SSL_REQUEST_BYTES: usize = 32;
+/// Length of a request for TLS (SSLRequest): a login cut before the user name.
+pub const TLS_REQUEST_BYTES: usize = 32;
 
 impl Login {
     /// Reads a login and clears each capability that the greeting did not offer. No other byte changes.
@@ -45,7 +47,7 @@ impl Login {
         if !base.has(Capabilities::PROTOCOL_41) {
             return Err(LoginError::Old);
         }
-        if base.has(Capabilities::SSL) && payload.len() == SSL_REQUEST_BYTES {
+        if Self::is_tls_request(payload) {
             return Err(LoginError::Tls);
         }
         lenenc::get_u32(&mut input)?; // max_allowed_packet
@@ -61,37 +63,76 @@ impl Login {
         // LONG_PASSWORD says which family the client is of: never cleared.
         let capabilities = asked.and(offered.or(Capabilities::LONG_PASSWORD));
         let user = Bytes::copy_from_slice(lenenc::get_nul_str(&mut input)?);
-        let database = Self::database(capabilities, input)?;
+        let (database, plugin) = Self::after_user(capabilities, input)?;
 
         let [a, b, c, d, e, f, g, h] = capabilities.0.to_le_bytes();
         put(payload, 0, &[a, b, c, d]);
         if extends {
-            put(payload, SSL_REQUEST_BYTES - 4, &[e, f, g, h]);
+            put(payload, TLS_REQUEST_BYTES - 4, &[e, f, g, h]);
         }
         Ok(Self {
             capabilities,
             charset,
             user,
             database,
+            plugin,
         })
     }
 
-    /// Reads on from the authentication data.
-    fn database(capabilities: Capabilities, mut input: &[u8]) -> Result<Option<Bytes>, Malformed> {
-        if !capabilities.has(Capabilities::CONNECT_WITH_DB) {
-            return Ok(None);
+    /// Whether a client's packet asks for TLS instead of logging in.
+    #[must_use]
+    pub fn is_tls_request(payload: &[u8]) -> bool {
+        let mut input = payload;
+        payload.len() == TLS_REQUEST_BYTES
+            && lenenc::get_u32(&mut input)
+                .is_ok_and(|base| Capabilities(u64::from(base)).has(Capabilities::SSL))
+    }
+
+    /// Makes a login that [`restrict`](Self::restrict) has accepted say that its leg has TLS. Its first
+    /// [`TLS_REQUEST_BYTES`] are then the request for it.
+    pub fn say_tls(payload: &mut [u8]) {
+        let [_, ssl, ..] = Capabilities::SSL.0.to_le_bytes();
+        if let Some(byte) = payload.get_mut(1) {
+            *byte |= ssl;
         }
+    }
+
+    /// Reads on from the authentication data: database and plugin.
+    fn after_user(
+        capabilities: Capabilities,
+        mut input: &[u8],
+    ) -> Result<(Option<Bytes>, Option<Bytes>), Malformed> {
+        let named = |name: &[u8]| (!name.is_empty()).then(|| Bytes::copy_from_slice(name));
+        let skipped = Self::skip_authentication(capabilities, &mut input);
+        let mut database = None;
+        if capabilities.has(Capabilities::CONNECT_WITH_DB) {
+            skipped?;
+            // The last field may lack its NUL: some old clients end the packet there.
+            match lenenc::get_nul_str(&mut input) {
+                Ok(name) => database = named(name),
+                Err(_) => return Ok((named(input), None)),
+            }
+        } else if skipped.is_err() {
+            // Not needed here; the store will say what is wrong.
+            return Ok((None, None));
+        }
+        let mut plugin = None;
+        if capabilities.has(Capabilities::PLUGIN_AUTH) {
+            plugin = named(lenenc::get_nul_str(&mut input).unwrap_or(input));
+        }
+        Ok((database, plugin))
+    }
+
+    fn skip_authentication(capabilities: Capabilities, input: &mut &[u8]) -> Result<(), Malformed> {
         if capabilities.has(Capabilities::PLUGIN_AUTH_LENENC_CLIENT_DATA) {
-            lenenc::get_str(&mut input)?;
+            lenenc::get_str(input)?;
         } else if capabilities.has(Capabilities::SECURE_CONNECTION) {
-            let length = lenenc::get_u8(&mut input)?;
-            lenenc::get_bytes(&mut input, usize::from(length))?;
+            let length = lenenc::get_u8(input)?;
+            lenenc::get_bytes(input, usize::from(length))?;
         } else {
-            lenenc::get_nul_str(&mut input)?;
+            lenenc::get_nul_str(input)?;
         }
-        // The last field may lack its NUL: some old clients end the packet there.
-        let name = lenenc::get_nul_str(&mut input).unwrap_or(input);
-        Ok((!name.is_empty()).then(|| Bytes::copy_from_slice(name)))
+        Ok(())
     }
 }
 
@@ -124,6 +165,7 @@ mod tests {
         let asked = Capabilities::PROTOCOL_41.0
             | Capabilities::CONNECT_WITH_DB.0
             | Capabilities::SECURE_CONNECTION.0
+            | Capabilities::PLUGIN_AUTH.0
             | Capabilities::COMPRESS.0;
         let mut payload = login(asked as u32, 0x1d);
         let before = payload.clone();
@@ -131,6 +173,7 @@ mod tests {
         assert_eq!(&login.user[..], b"root");
         assert_eq!(login.database.as_deref(), Some(&b"shop"[..]));
         assert_eq!(login.charset, 45);
+        assert_eq!(login.plugin.as_deref(), Some(&b"mysql_native_password"[..]));
         assert!(!login.capabilities.has(Capabilities::COMPRESS));
         assert!(login.capabilities.has(Capabilities::MARIADB_PROGRESS));
         let changed = before.iter().zip(&payload).filter(|(a, b)| a != b).count();
@@ -141,7 +184,9 @@ mod tests {
     fn a_request_for_tls_has_its_own_error() {
         let asked = Capabilities::PROTOCOL_41.or(Capabilities::SSL);
         let mut payload = login(asked.0 as u32, 0);
-        payload.truncate(SSL_REQUEST_BYTES);
+        assert!(!Login::is_tls_request(&payload));
+        payload.truncate(TLS_REQUEST_BYTES);
+        assert!(Login::is_tls_request(&payload));
         assert_eq!(
             Login::restrict(&mut payload, offered()),
             Err(LoginError::Tls)

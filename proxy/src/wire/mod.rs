@@ -20,7 +20,7 @@ pub use column::ColumnDefinition;
 pub use err::ErrPacket;
 pub use frame::{FrameWalker, HEAD_BYTES_MAX, PacketHead};
 pub use greeting::Greeting;
-pub use login::{Login, LoginError};
+pub use login::{Login, LoginError, TLS_REQUEST_BYTES};
 pub use mysql_common::constants::StatusFlags;
 pub use ok::{EofPacket, OkPacket, encode_eof, encode_ok, encode_result_end, result_end_status};
 pub use packet::{HEADER_BYTES, PACKET_BYTES_MAX, PacketReader, PacketWriter, packet_header};

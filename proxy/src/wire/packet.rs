@@ -86,6 +86,29 @@ impl PacketReader {
         }
     }
 
+    /// The next payload of one packet, without reading a byte beyond it: what follows may be of another protocol.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read). Not cancel-safe.
+    pub async fn read_only(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Bytes> {
+        debug_assert!(self.buffer.is_empty() && self.joined.is_empty());
+        let mut header = [0; HEADER_BYTES];
+        stream.read_exact(&mut header).await?;
+        let [a, b, c, seq] = header;
+        let length = u32::from_le_bytes([a, b, c, 0]) as usize;
+        if length > self.payload_bytes_max {
+            return Err(Malformed("a payload is longer than the limit").into());
+        }
+        // Memory follows what really comes.
+        let mut payload = Vec::new();
+        stream.take(length as u64).read_to_end(&mut payload).await?;
+        if payload.len() < length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.last_seq = seq;
+        Ok(payload.into())
+    }
+
     /// The next payload if it has been read whole: lets a caller drain what is here without waiting.
     ///
     /// # Errors

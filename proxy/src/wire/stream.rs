@@ -6,19 +6,25 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 /// Idle time after which TCP keep-alive probes start, so that legs to vanished hosts are noticed.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 /// Time between keep-alive probes.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// A connected leg. Further kinds (TLS) are further variants.
+/// A connected leg.
 #[derive(Debug)]
 pub enum Stream {
     /// TCP, with NODELAY and keep-alive.
     Tcp(TcpStream),
     /// A Unix socket.
     Unix(UnixStream),
+    /// TLS over one of the others.
+    Tls(Box<TlsStream<Stream>>),
+    /// What is left of a leg whose TLS handshake failed: every use is `NotConnected`.
+    Broken,
 }
 
 impl Stream {
@@ -43,8 +49,52 @@ impl Stream {
                 .peer_addr()
                 .map_or_else(|_| "unknown".to_owned(), |address| address.to_string()),
             Self::Unix(_) => "unix socket".to_owned(),
+            Self::Tls(stream) => stream.get_ref().0.peer(),
+            Self::Broken => "unknown".to_owned(),
         }
     }
+
+    /// Whether the leg is encrypted.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    /// Whether a server lets a password in clear pass here: nobody can listen.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        matches!(self, Self::Tls(_) | Self::Unix(_))
+    }
+
+    /// Goes on in TLS, as the server. Nothing of the TLS handshake may have been read.
+    ///
+    /// # Errors
+    /// What the client did wrong, or what it does not have in common with us. The leg is then broken.
+    pub async fn accept_tls(&mut self, acceptor: &TlsAcceptor) -> io::Result<()> {
+        let plain = std::mem::replace(self, Self::Broken);
+        let stream = acceptor.accept(plain).await?;
+        *self = Self::Tls(Box::new(stream.into()));
+        Ok(())
+    }
+
+    /// Goes on in TLS, as the client of a server called `name`.
+    ///
+    /// # Errors
+    /// The server's certificate is not accepted, or what goes wrong on the way. The leg is then broken.
+    pub async fn connect_tls(
+        &mut self,
+        connector: &TlsConnector,
+        name: ServerName<'static>,
+    ) -> io::Result<()> {
+        let plain = std::mem::replace(self, Self::Broken);
+        let stream = connector.connect(name, plain).await?;
+        *self = Self::Tls(Box::new(stream.into()));
+        Ok(())
+    }
+}
+
+fn broken<T>() -> Poll<io::Result<T>> {
+    Poll::Ready(Err(io::ErrorKind::NotConnected.into()))
 }
 
 impl AsyncRead for Stream {
@@ -57,6 +107,8 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
             Self::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(context, buffer),
+            Self::Broken => broken(),
         }
     }
 }
@@ -71,6 +123,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
             Self::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write(context, bytes),
+            Self::Broken => broken(),
         }
     }
 
@@ -82,6 +136,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, buffers),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(context, buffers),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(context, buffers),
+            Self::Broken => broken(),
         }
     }
 
@@ -89,14 +145,22 @@ impl AsyncWrite for Stream {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(())) // Sockets hold nothing back.
+    #[inline]
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            // Sockets hold nothing back.
+            Self::Tcp(_) | Self::Unix(_) => Poll::Ready(Ok(())),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(context),
+            Self::Broken => broken(),
+        }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(context),
+            Self::Broken => broken(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The beginning of a session: the store's leg and the relayed login, within a bounded time.
 
-use super::{FAREWELL_TIME_MAX, SessionConfig};
+use super::SessionConfig;
+use super::ending::FAREWELL_TIME_MAX;
 use crate::relay::handshake::{Awaited, ReadAhead, SessionFacts, handshake};
 use crate::relay::{SessionEnd, connect};
 use crate::wire::{ErrPacket, PacketWriter, Stream};
@@ -69,6 +70,6 @@ async fn connect_and_log_in(
             return Err(SessionEnd::Store(error));
         }
     };
-    let (facts, ahead) = handshake(client, &mut store, awaited).await?;
+    let (facts, ahead) = handshake(client, &mut store, &config.tls, awaited).await?;
     Ok((store, facts, ahead))
 }

@@ -77,6 +77,7 @@ async fn opened_by_silence(greeting: &[u8]) -> (SessionEnd, Vec<u8>) {
 fn config(store: StoreAddress) -> SessionConfig {
     SessionConfig {
         store,
+        tls: crate::tls::Tls::default(),
         connect_timeout: Duration::from_secs(1),
         inspect_bytes_max: 1000,
         drain: CancellationToken::new(),

@@ -19,7 +19,7 @@ pub fn poll_read(
     Poll::Ready(Ok(buffer.filled().len()))
 }
 
-/// Writes what waits, and gives its memory back.
+/// Writes what waits here and in TLS, and gives its memory back.
 #[inline]
 pub fn poll_drain(
     stream: &mut Stream,
@@ -27,7 +27,7 @@ pub fn poll_drain(
     context: &mut Context<'_>,
 ) -> Poll<io::Result<()>> {
     if waiting.is_empty() {
-        return Poll::Ready(Ok(()));
+        return Pin::new(stream).poll_flush(context);
     }
     while !waiting.is_empty() {
         let written = ready!(Pin::new(&mut *stream).poll_write(context, waiting))?;
@@ -37,7 +37,7 @@ pub fn poll_drain(
         waiting.advance(written);
     }
     *waiting = BytesMut::new();
-    Poll::Ready(Ok(()))
+    Pin::new(stream).poll_flush(context)
 }
 
 /// Writes as much as the stream takes now; only the rest is copied.

@@ -1,0 +1,267 @@
+//! TLS towards the store: when, and how far its certificate is looked at.
+
+use super::{TlsError, provider, read};
+use crate::account::StoreAddress;
+use mysql_async::SslOpts;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::client::WebPkiServerVerifier;
+use tokio_rustls::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
+
+/// When the store's leg of a session has TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub enum StoreTlsMode {
+    /// When the client's leg has.
+    #[default]
+    AsClient,
+    /// Always.
+    Required,
+    /// Never.
+    Disabled,
+}
+
+/// What is looked at of the store's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub enum Verify {
+    /// Nothing: the connection is encrypted, but whoever answers is taken for the store.
+    None,
+    /// That the authority vouches for it.
+    Ca,
+    /// That, and that it names the store's host.
+    Identity,
+}
+
+/// The settings `[store_tls]`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StoreTlsConfig {
+    /// When there is TLS.
+    pub mode: StoreTlsMode,
+    /// PEM file with the certificates of authorities.
+    pub ca: Option<PathBuf>,
+    /// What is looked at; without a word, all where `ca` is given, else nothing.
+    pub verify: Option<Verify>,
+}
+
+impl StoreTlsConfig {
+    /// What is looked at of the store's certificate.
+    #[must_use]
+    pub fn verify(&self) -> Verify {
+        self.verify.unwrap_or(match self.ca {
+            Some(_) => Verify::Identity,
+            None => Verify::None,
+        })
+    }
+
+    /// How the service account's own connections are made, which have no client to go by: with TLS where it is
+    /// required, or where an authority is named so that it is worth something.
+    #[must_use]
+    pub fn service(&self) -> Option<SslOpts> {
+        let wanted = match self.mode {
+            StoreTlsMode::Required => true,
+            StoreTlsMode::AsClient => self.ca.is_some(),
+            StoreTlsMode::Disabled => false,
+        };
+        wanted.then(|| {
+            let verify = self.verify();
+            let opts = SslOpts::default()
+                .with_danger_accept_invalid_certs(verify == Verify::None)
+                .with_danger_skip_domain_validation(verify != Verify::Identity);
+            match &self.ca {
+                Some(ca) => opts
+                    .with_root_certs(vec![ca.clone().into()])
+                    .with_disable_built_in_roots(true),
+                None => opts,
+            }
+        })
+    }
+}
+
+/// The proxy's side of TLS with the store.
+#[derive(Clone)]
+pub struct StoreTls {
+    mode: StoreTlsMode,
+    connector: TlsConnector,
+    name: ServerName<'static>,
+}
+
+impl std::fmt::Debug for StoreTls {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("StoreTls")
+            .field("mode", &self.mode)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl StoreTls {
+    /// Reads the authorities.
+    ///
+    /// # Errors
+    /// See [`TlsError`].
+    pub fn load(config: &StoreTlsConfig, store: &StoreAddress) -> Result<Self, TlsError> {
+        let host = match store {
+            StoreAddress::Tcp { host, .. } => host.as_str(),
+            StoreAddress::Unix(_) => "localhost",
+        };
+        let name =
+            ServerName::try_from(host.to_owned()).map_err(|_| TlsError::Name(host.to_owned()))?;
+        let roots = config.ca.as_deref().map(roots).transpose()?;
+        let verifier: Arc<dyn ServerCertVerifier> = match (config.verify(), roots) {
+            (Verify::None, _) => Arc::new(Anybody(provider().signature_verification_algorithms)),
+            (_, None) => return Err(TlsError::NoAuthority),
+            (verify, Some(roots)) => {
+                let chain = WebPkiServerVerifier::builder_with_provider(roots, provider())
+                    .build()
+                    .map_err(|error| Error::General(error.to_string()))?;
+                match verify {
+                    Verify::Ca => Arc::new(AnyName(chain)),
+                    Verify::Identity | Verify::None => chain,
+                }
+            }
+        };
+        let client = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
+        Ok(Self {
+            mode: config.mode,
+            connector: TlsConnector::from(Arc::new(client)),
+            name,
+        })
+    }
+
+    /// When there is TLS.
+    #[must_use]
+    pub fn mode(&self) -> StoreTlsMode {
+        self.mode
+    }
+
+    /// What connects, and the name that the certificate is to have.
+    #[must_use]
+    pub fn connector(&self) -> (&TlsConnector, ServerName<'static>) {
+        (&self.connector, self.name.clone())
+    }
+}
+
+fn roots(path: &Path) -> Result<Arc<RootCertStore>, TlsError> {
+    let pem = read(path)?;
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let added = certificate
+            .map_err(|error| error.to_string())
+            .and_then(|certificate| roots.add(certificate).map_err(|error| error.to_string()));
+        added.map_err(|reason| TlsError::Authority {
+            path: path.to_owned(),
+            reason,
+        })?;
+    }
+    if roots.is_empty() {
+        return Err(TlsError::Absent {
+            path: path.to_owned(),
+            what: "certificate",
+        });
+    }
+    Ok(Arc::new(roots))
+}
+
+/// Takes any certificate, also one that this library cannot read: servers make themselves such at their installation.
+#[derive(Debug)]
+struct Anybody(tokio_rustls::rustls::crypto::WebPkiSupportedAlgorithms);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
+    }
+}
+
+/// Asks whether the authority vouches for a certificate, whatever name it has.
+#[derive(Debug)]
+struct AnyName(Arc<WebPkiServerVerifier>);
+
+impl ServerCertVerifier for AnyName {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verified =
+            self.0
+                .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        match verified {
+            // Only looked at once the chain has been found good.
+            Err(Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
+            verified => verified,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
+}
