@@ -11,6 +11,7 @@ pub mod apparel;
 pub mod eventually;
 pub mod process;
 pub mod proxy;
+pub mod scripted_store;
 pub mod store;
 pub mod wire;
 

@@ -109,6 +109,14 @@ impl Proxy {
         Self::try_start(&format!("embedded = {dir:?}\n"), "", settings)
     }
 
+    /// Serves the store at `url`, without a service account.
+    ///
+    /// # Errors
+    /// It ended at once.
+    pub fn serving(url: &str, settings: &Settings) -> Result<Proxy, NotStarted> {
+        Self::try_start(&format!("store = {url:?}\n"), "", settings)
+    }
+
     fn try_start(store: &str, service: &str, settings: &Settings) -> Result<Proxy, NotStarted> {
         let dir = new_dir("proxy");
         let config = dir.join("predictsql.toml");

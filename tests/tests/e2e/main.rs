@@ -3,6 +3,7 @@
 
 mod admin;
 mod bad_input;
+mod caching_sha2;
 mod clients;
 mod differential;
 mod embedded;
