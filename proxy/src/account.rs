@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Opts, Pool, PoolConstraints, PoolOpts};
+use mysql_async::{Conn, Opts, Pool, PoolConstraints, PoolOpts, SslOpts};
 use predictsql_catalog::Snapshot;
 use predictsql_catalog::store::{self, SchemaName, StoreError};
 use tokio_util::sync::CancellationToken;
@@ -40,6 +40,8 @@ pub struct AccountConfig {
     pub user: String,
     /// Password; none for an account that authenticates by socket.
     pub password: Option<String>,
+    /// TLS with a store that is not on a socket; none for no TLS.
+    pub tls: Option<SslOpts>,
     /// Schema of the catalog.
     pub schema: SchemaName,
     /// Most connections open at once.
@@ -57,6 +59,7 @@ impl AccountConfig {
             store,
             user: user.into(),
             password,
+            tls: None,
             schema: SchemaName::default(),
             connections_max: 4,
             catalog_refresh_ms: 1000,
@@ -70,6 +73,7 @@ impl AccountConfig {
         let constraints = PoolConstraints::new(0, max).unwrap_or_default();
         self.store
             .opts(&self.user, self.password.as_deref())
+            .ssl_opts(self.tls.clone())
             .setup(vec![
                 "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
             ])

@@ -4,11 +4,14 @@
 
 mod endpoint;
 mod settings;
+mod tls;
 
 pub use endpoint::{Endpoint, EndpointError};
+pub use tls::{ClientTlsArgs, ClientTlsConfig, StoreTlsArgs};
 
 use crate::account::StoreAddress;
 use crate::admin::AdminLogin;
+use crate::tls::StoreTlsConfig;
 use predictsql_catalog::store::SchemaName;
 use predictsql_executor::ExecutorConfig;
 use serde::Deserialize;
@@ -61,6 +64,12 @@ pub struct ServeArgs {
     /// Schema of the catalog and of the functions [default: ml]
     #[arg(long, value_name = "NAME", env = "PREDICTSQL_SCHEMA")]
     pub schema: Option<String>,
+    /// TLS with clients.
+    #[command(flatten)]
+    pub tls: ClientTlsArgs,
+    /// TLS with the store.
+    #[command(flatten)]
+    pub store_tls: StoreTlsArgs,
     /// Folder below which images may be read; may be repeated
     #[arg(long = "image-root", value_name = "DIR")]
     pub image_roots: Vec<PathBuf>,
@@ -140,8 +149,11 @@ struct ConfigFile {
     runtimes: Option<usize>,
     connections_max: Option<usize>,
     connect_timeout_ms: Option<u64>,
+    idle_seconds_max: Option<u64>,
     stop_seconds_max: Option<u64>,
     inspect_bytes_max: Option<usize>,
+    tls: tls::ClientTlsFile,
+    store_tls: tls::StoreTlsFile,
     service: ServiceFile,
     admin: AdminFile,
     executor: ExecutorFile,
@@ -273,8 +285,14 @@ pub struct Config {
     pub connections_max: usize,
     /// Longest wait for a connection to the store.
     pub connect_timeout: Duration,
+    /// How long a session may do nothing, also in a transaction; none for as long as the store lets it.
+    pub idle_time_max: Option<Duration>,
     /// How long a stop waits for statements and transactions to end.
     pub stop_time_max: Duration,
+    /// TLS with clients.
+    pub tls: ClientTlsConfig,
+    /// TLS with the store.
+    pub store_tls: StoreTlsConfig,
     /// Longest command, in bytes, that is looked at for predictions.
     pub inspect_bytes_max: usize,
     /// Images, models, threads.
@@ -301,7 +319,10 @@ impl Config {
             runtimes: std::thread::available_parallelism().map_or(1, NonZero::get),
             connections_max: 1000,
             connect_timeout: Duration::from_secs(5),
+            idle_time_max: None,
             stop_time_max: Duration::from_secs(30),
+            tls: ClientTlsConfig::default(),
+            store_tls: StoreTlsConfig::default(),
             inspect_bytes_max: 1 << 20,
             executor: ExecutorConfig::default(),
             lane: LaneConfig::default(),
@@ -348,6 +369,12 @@ impl Config {
             &mut config.connect_timeout,
             file.connect_timeout_ms.map(Duration::from_millis),
         );
+        config.idle_time_max = file
+            .idle_seconds_max
+            .filter(|&seconds| seconds > 0)
+            .map(Duration::from_secs);
+        config.tls = ClientTlsConfig::resolve(&args.tls, &file.tls)?;
+        config.store_tls = args.store_tls.over(file.store_tls);
         set(
             &mut config.stop_time_max,
             file.stop_seconds_max.map(Duration::from_secs),
@@ -366,6 +393,17 @@ impl Config {
         Ok(config)
     }
 
+    /// Makes the settings that need no restart those of `other`.
+    pub(crate) fn take_over(&mut self, other: &Self) {
+        self.connections_max = other.connections_max;
+        self.connect_timeout = other.connect_timeout;
+        self.idle_time_max = other.idle_time_max;
+        self.stop_time_max = other.stop_time_max;
+        self.inspect_bytes_max = other.inspect_bytes_max;
+        self.tls = other.tls.clone();
+        self.store_tls = other.store_tls.clone();
+    }
+
     /// Checks what the types do not: also for a configuration that was made by hand.
     ///
     /// # Errors
@@ -377,6 +415,7 @@ impl Config {
                 listen: self.listen,
             });
         }
+        tls::check_store(&self.store_tls, &self.store)?;
         if self.admin.listen != Endpoint::Off && self.admin.login.is_none() {
             return Err(ConfigError::AdminPassword);
         }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::tls::{CertificateSource, StoreTlsMode, Verify};
 
 fn resolve(toml: &str, args: &ServeArgs, variables: &[(&str, &str)]) -> Result<Config, String> {
     let file: ConfigFile = toml::from_str(toml).map_err(|error| error.to_string())?;
@@ -69,6 +70,46 @@ fn an_embedded_store_is_not_opened_to_the_network() {
 }
 
 #[test]
+fn tls_settings_that_cannot_work_are_refused() {
+    for (toml, named) in [
+        ("[tls]\ncertificate = 'c'", "tls.key"),
+        ("[tls]\nkey = 'k'", "tls.certificate"),
+        (
+            "[tls]\ncertificate = 'c'\nkey = 'k'\nself_signed = true",
+            "tls.self_signed",
+        ),
+        ("[tls]\nrequired = true", "tls.required"),
+        ("[store_tls]\nverify = 'ca'", "store_tls.verify"),
+        ("[store_tls]\nmode = 'required'", "embedded store"),
+        ("[store_tls]\nmode = 'maybe'", "as_client"),
+    ] {
+        let error = error(&format!("embedded = 'x'\n{toml}"));
+        assert!(error.contains(named), "{toml}: {error}");
+    }
+}
+
+#[test]
+fn a_certificate_named_by_flags_replaces_that_of_the_file() {
+    let toml =
+        "store = 'mysql://db'\n[tls]\nself_signed = true\nrequired = true\n[store_tls]\nca = 'a'";
+    let mut args = ServeArgs::default();
+    let config = resolve(toml, &args, &[]).unwrap();
+    assert_eq!(config.tls.certificate, Some(CertificateSource::SelfSigned));
+    assert_eq!(config.store_tls.verify(), Verify::Identity);
+    args.tls.tls_certificate = Some("c".into());
+    args.tls.tls_key = Some("k".into());
+    args.store_tls.store_tls = Some(StoreTlsMode::Required);
+    let config = resolve(toml, &args, &[]).unwrap();
+    let (certificate, key) = ("c".into(), "k".into());
+    assert_eq!(
+        config.tls.certificate,
+        Some(CertificateSource::Files { certificate, key })
+    );
+    assert!(config.tls.required);
+    assert_eq!(config.store_tls.mode, StoreTlsMode::Required);
+}
+
+#[test]
 fn limits_of_zero_are_refused() {
     for name in [
         "runtimes",
@@ -116,7 +157,7 @@ fn keys_understood(table: &str) -> Vec<String> {
 
 #[test]
 fn the_example_holds_every_setting() {
-    let tables = ["service", "admin", "executor", "lane"];
+    let tables = ["tls", "store_tls", "service", "admin", "executor", "lane"];
     let mut understood = Vec::new();
     for key in keys_understood("") {
         if tables.contains(&key.as_str()) {

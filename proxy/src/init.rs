@@ -6,11 +6,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Opts};
+use mysql_async::{Conn, Opts, OptsBuilder};
 use predictsql_catalog::store::{self, SchemaName, StoreError, quote_text};
 use thiserror::Error;
 
 use crate::account::{AccountConfig, StoreAddress};
+use crate::config::StoreTlsArgs;
 
 /// User name of the service account unless another is given.
 pub const SERVICE_USER: &str = "predictsql";
@@ -27,6 +28,9 @@ pub struct InitArgs {
     /// The store: mysql://HOST:PORT or unix:/PATH
     #[arg(long, value_name = "URL")]
     pub store: StoreAddress,
+    /// TLS with the store, in whose `as_client` there is TLS only with --store-tls-ca
+    #[command(flatten)]
+    pub store_tls: StoreTlsArgs,
     /// Admin account that may create databases, users and functions, and grant
     #[arg(long, value_name = "NAME", default_value = "root")]
     pub admin_user: String,
@@ -145,7 +149,9 @@ pub async fn run(args: &InitArgs) -> Result<(), InitError> {
         hosts,
         password,
     };
-    let mut conn = connect(&args.store, &args.admin_user, admin_password.as_deref()).await?;
+    let opts = args.store.opts(&args.admin_user, admin_password.as_deref());
+    let opts = opts.ssl_opts(args.store_tls.config().service());
+    let mut conn = connect(&args.store, &args.admin_user, opts).await?;
     let report = init(&mut conn, &schema, &user).await?;
     // The work is done; how the connection ends does not matter.
     let _ = conn.disconnect().await;
@@ -225,7 +231,7 @@ pub async fn init_embedded(
         hosts: service_hosts(&[], store),
         password: password.clone(),
     };
-    let mut conn = connect(store, "root", root_password).await?;
+    let mut conn = connect(store, "root", store.opts("root", root_password)).await?;
     init(&mut conn, schema, &user).await?;
     // The work is done; how the connection ends does not matter.
     let _ = conn.disconnect().await;
@@ -234,12 +240,8 @@ pub async fn init_embedded(
     Ok(config)
 }
 
-async fn connect(
-    store: &StoreAddress,
-    user: &str,
-    password: Option<&str>,
-) -> Result<Conn, InitError> {
-    Conn::new(Opts::from(store.opts(user, password)))
+async fn connect(store: &StoreAddress, user: &str, opts: OptsBuilder) -> Result<Conn, InitError> {
+    Conn::new(Opts::from(opts))
         .await
         .map_err(|cause| InitError::Connect {
             store: store.to_string(),

@@ -14,6 +14,7 @@ pub mod live;
 pub mod metrics;
 pub mod open_files;
 pub mod relay;
+pub mod reload;
 pub mod serve;
 pub mod tls;
 pub mod wire;

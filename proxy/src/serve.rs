@@ -17,7 +17,9 @@ use crate::lane::{Lane, LaneContext, SpoolLimits};
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::open_files;
-use crate::relay::{Acceptor, BoundListener, Limits, SessionConfig};
+use crate::relay::{Acceptor, BoundListener, SessionConfig};
+use crate::reload::{self, Settings};
+use crate::tls::TlsError;
 use predictsql_executor::{Executor, ExecutorConfig, StartError};
 use std::io;
 use std::net::SocketAddr;
@@ -90,6 +92,9 @@ pub enum ServeError {
     /// No service account.
     #[error(transparent)]
     Account(#[from] AccountError),
+    /// A certificate or a key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// No executor.
     #[error(transparent)]
     Executor(#[from] StartError),
@@ -113,13 +118,14 @@ pub struct Server {
     address: SocketAddr,
     store: StoreAddress,
     lane: Arc<LaneContext>,
+    settings: Settings,
     operators: Operators,
     embedded: Option<EmbeddedStore>,
 }
 
 /// What operators connect to, once it is served.
 struct Operators {
-    config: Config,
+    settings: Settings,
     live: Arc<Live>,
     http: Option<std::net::TcpListener>,
     admin: Option<std::net::TcpListener>,
@@ -133,6 +139,7 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     let server = Server::start(Config::load(args)?)?;
     let stopping = CancellationToken::new();
     server.stop_on_signals(stopping.clone())?;
+    server.reload_on_hangup(args)?;
     println!(
         "ready: listening on {}, store {}",
         server.address(),
@@ -187,19 +194,21 @@ impl Server {
             spool: spool_limits(&config),
             long_data_bytes_max: LONG_DATA_BYTES_MAX,
         });
+        let settings = Settings::start(config, store.clone())?;
         let operators = Operators {
             live,
-            config: config.clone(),
+            settings: settings.clone(),
             http,
             admin,
         };
-        let acceptor = start_acceptor(listener, &config, &store, &lane, &operators.live)?;
+        let acceptor = start_acceptor(listener, &settings, &store, &lane, &operators.live)?;
         Ok(Self {
             address: acceptor.local_addr()?,
             runtime,
             acceptor,
             store,
             lane,
+            settings,
             operators,
             embedded,
         })
@@ -254,6 +263,18 @@ impl Server {
         Ok(())
     }
 
+    /// Reads the settings again at each SIGHUP, as `args` say.
+    ///
+    /// # Errors
+    /// The system refuses the handler.
+    pub fn reload_on_hangup(&self, args: &ServeArgs) -> io::Result<()> {
+        let _inside = self.runtime.enter();
+        let control = self.acceptor.control();
+        let reloading = self.settings.on_hangup(args.clone(), control)?;
+        self.runtime.spawn(reloading);
+        Ok(())
+    }
+
     /// Serves until `stopping` is cancelled, then stops in order. Blocks.
     ///
     /// # Errors
@@ -264,6 +285,7 @@ impl Server {
             acceptor,
             store: store_address,
             lane,
+            settings,
             operators,
             embedded,
             ..
@@ -278,6 +300,7 @@ impl Server {
                 store_address,
                 stopping.clone(),
             );
+            tokio::spawn(settings.watch_certificate());
             let answering = operators.serve(Arc::new(telltale))?;
             let served = acceptor.run(stopping).await;
             drop(answering);
@@ -310,8 +333,10 @@ impl Operators {
             let listener = TcpListener::from_std(listener)?;
             answering.spawn(http::serve(listener, Arc::clone(&telltale)));
         }
-        if let (Some(listener), Some(login)) = (self.admin, self.config.admin.login.clone()) {
-            let admin = Admin::new(telltale, self.config, login);
+        if let (Some(listener), Some(login)) =
+            (self.admin, self.settings.config().admin.login.clone())
+        {
+            let admin = Admin::new(telltale, self.settings, login);
             answering.spawn(admin::serve(
                 TcpListener::from_std(listener)?,
                 Arc::new(admin),
@@ -402,6 +427,7 @@ async fn start_account(
     };
     let mut account = AccountConfig::new(store.clone(), &login.user, login.password.clone());
     account.schema = config.schema.clone();
+    account.tls = config.store_tls.service();
     let account = ServiceAccount::start(account)?;
     if let Err(error) = account.check().await {
         // Plain SQL is served all the same, and the store may come up later.
@@ -420,19 +446,15 @@ fn spool_limits(config: &Config) -> SpoolLimits {
 
 fn start_acceptor(
     listener: BoundListener,
-    config: &Config,
+    settings: &Settings,
     store: &StoreAddress,
     lane: &Arc<LaneContext>,
     live: &Arc<Live>,
 ) -> io::Result<Acceptor> {
-    let limits = Limits {
-        runtimes: config.runtimes,
-        connections_max: config.connections_max,
-        stop_time_max: config.stop_time_max,
-    };
+    let config = settings.config();
     let sessions = SessionConfig {
         store: store.clone(),
-        tls: crate::tls::Tls::default(),
+        tls: settings.tls(),
         connect_timeout: config.connect_timeout,
         inspect_bytes_max: config.inspect_bytes_max,
         drain: CancellationToken::new(),
@@ -440,7 +462,7 @@ fn start_acceptor(
         live: Arc::clone(live),
     };
     let lane = Arc::clone(lane);
-    Acceptor::start(listener, limits, sessions, move |_facts| {
+    Acceptor::start(listener, reload::limits(&config), sessions, move |_facts| {
         Lane::new(Arc::clone(&lane))
     })
 }

@@ -10,8 +10,8 @@ mod statement;
 
 pub use auth::AdminLogin;
 
-use crate::config::Config;
 use crate::http::Telltale;
+use crate::reload::Settings;
 use crate::wire::Stream;
 use opensrv_mysql::AsyncMysqlIntermediary;
 use shim::AdminSession;
@@ -35,17 +35,17 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What the endpoint shows, and to whom.
 pub struct Admin {
     telltale: Arc<Telltale>,
-    config: Config,
+    settings: Settings,
     login: AdminLogin,
 }
 
 impl Admin {
-    /// Shows `telltale`'s parts and `config` to who knows `login`.
+    /// Shows `telltale`'s parts and `settings` to who knows `login`.
     #[must_use]
-    pub fn new(telltale: Arc<Telltale>, config: Config, login: AdminLogin) -> Self {
+    pub fn new(telltale: Arc<Telltale>, settings: Settings, login: AdminLogin) -> Self {
         Self {
             telltale,
-            config,
+            settings,
             login,
         }
     }

@@ -66,7 +66,7 @@ impl AdminSession {
             Some(Statement::ShowSessions) => Table::sessions(telltale),
             Some(Statement::ShowQueries) => Table::queries(telltale),
             Some(Statement::ShowMetrics) => Table::metrics(telltale),
-            Some(Statement::ShowConfig) => Table::config(&self.admin.config),
+            Some(Statement::ShowConfig) => Table::config(&self.admin.settings.config()),
             Some(Statement::Variable(name)) => Table::variable(&name),
             Some(Statement::Set) => return results.completed(OkResponse::default()).await,
             Some(Statement::KillSession(id)) => return self.kill(id, results).await,

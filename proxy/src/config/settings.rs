@@ -1,6 +1,8 @@
 //! The settings as `SHOW CONFIG` lists them: names as in the settings file, and no passwords.
 
 use super::{Config, StoreConfig};
+use crate::tls::CertificateSource;
+use clap::ValueEnum;
 use std::path::PathBuf;
 
 impl Config {
@@ -10,6 +12,14 @@ impl Config {
         let (store, embedded) = match &self.store {
             StoreConfig::External(address) => (Some(address.to_string()), None),
             StoreConfig::Embedded { data_dir } => (None, Some(data_dir.display().to_string())),
+        };
+        let (certificate, key, self_signed) = match &self.tls.certificate {
+            Some(CertificateSource::Files { certificate, key }) => {
+                let shown = |path: &PathBuf| Some(path.display().to_string());
+                (shown(certificate), shown(key), false)
+            }
+            Some(CertificateSource::SelfSigned) => (None, None, true),
+            None => (None, None, false),
         };
         let (executor, lane) = (&self.executor, &self.lane);
         let is_set = |set: bool| set.then(|| "(set)".to_owned());
@@ -26,10 +36,24 @@ impl Config {
                 Some(self.connect_timeout.as_millis().to_string()),
             ),
             (
+                "idle_seconds_max",
+                number(self.idle_time_max.unwrap_or_default().as_secs()),
+            ),
+            (
                 "stop_seconds_max",
                 Some(self.stop_time_max.as_secs().to_string()),
             ),
             ("inspect_bytes_max", number(self.inspect_bytes_max)),
+            ("tls.certificate", certificate),
+            ("tls.key", key),
+            ("tls.self_signed", number(self_signed)),
+            ("tls.required", number(self.tls.required)),
+            ("store_tls.mode", name(self.store_tls.mode)),
+            (
+                "store_tls.ca",
+                self.store_tls.ca.as_ref().map(|p| p.display().to_string()),
+            ),
+            ("store_tls.verify", name(self.store_tls.verify())),
             (
                 "service.user",
                 self.service.as_ref().map(|login| login.user.clone()),
@@ -97,6 +121,12 @@ impl Config {
 
 fn number(value: impl ToString) -> Option<String> {
     Some(value.to_string())
+}
+
+/// As the settings file spells it.
+fn name(value: impl ValueEnum) -> Option<String> {
+    let value = value.to_possible_value()?;
+    Some(value.get_name().to_owned())
 }
 
 fn paths(paths: &[PathBuf]) -> Option<String> {
