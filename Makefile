@@ -59,3 +59,4 @@ test-clients: setup-clients
 bench: setup-bench
 	$(CARGO) build --release --locked -p predictsql-proxy -p predictsql-bench
 	target/release/predictsql-bench predict
+	target/release/predictsql-bench relay

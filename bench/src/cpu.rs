@@ -20,6 +20,17 @@ pub fn process_seconds(pid: u32) -> io::Result<f64> {
     of_process(&stat).map(seconds).ok_or_else(unreadable)
 }
 
+/// Seconds of CPU of this process and of its children that have ended and been waited for, to a
+/// clock tick.
+///
+/// # Errors
+/// There is no `/proc`.
+pub fn own_and_childrens_seconds() -> io::Result<f64> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    let ticks = times(&stat).map(|times| times.iter().sum());
+    ticks.map(seconds).ok_or_else(unreadable)
+}
+
 /// Seconds of CPU that the machine has spent on anything since it started, over all cores, to a
 /// clock tick.
 ///
@@ -39,11 +50,17 @@ fn seconds(ticks: u64) -> f64 {
 }
 
 fn of_process(stat: &str) -> Option<u64> {
+    let [user, system, ..] = times(stat)?;
+    user.checked_add(system)
+}
+
+/// User and system time of a process, and those of its children that were waited for.
+fn times(stat: &str) -> Option<[u64; 4]> {
     // The command may hold spaces and parentheses itself.
     let (_, after) = stat.rsplit_once(')')?;
     let mut fields = after.split_whitespace().skip(FIELDS_BEFORE_UTIME);
     let mut next = || fields.next()?.parse::<u64>().ok();
-    next()?.checked_add(next()?)
+    Some([next()?, next()?, next()?, next()?])
 }
 
 fn of_machine(stat: &str) -> Option<u64> {
@@ -64,6 +81,7 @@ mod tests {
     fn user_and_system_time_are_found_behind_any_command() {
         let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 100 0 3 0 250 50 9 9 20 0 1 0 88 1 2";
         assert_eq!(of_process(stat), Some(300));
+        assert_eq!(times(stat), Some([250, 50, 9, 9]));
         assert_eq!(of_process("7 (a) S 1"), None);
         assert!(process_seconds(std::process::id()).unwrap() >= 0.0);
     }

@@ -6,6 +6,7 @@
 mod cpu;
 mod history;
 mod predict;
+mod relay;
 mod statistics;
 
 use std::io::IsTerminal;
@@ -13,7 +14,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use predict::{PredictArgs, bare};
+use predictsql_proxy::config::ServeArgs;
 use predictsql_proxy::embedded::shim;
+use predictsql_proxy::serve;
+use relay::RelayArgs;
 use tracing_subscriber::EnvFilter;
 
 /// Benchmarks of PredictSQL; the last line that each prints is its result as JSON.
@@ -31,6 +35,11 @@ enum Command {
     /// The bare loop, on orders from `predict`
     #[command(name = bare::COMMAND, hide = true)]
     BareLoop(bare::BareArgs),
+    /// Plain SQL through PredictSQL, beside HAProxy and no proxy
+    Relay(RelayArgs),
+    /// PredictSQL itself, as `predictsql serve`, for `relay`
+    #[command(name = relay::SERVE, hide = true)]
+    Serve(Box<ServeArgs>),
 }
 
 fn main() -> ExitCode {
@@ -39,10 +48,15 @@ fn main() -> ExitCode {
         return code;
     }
     let cli = Cli::parse();
-    log_to_stderr();
+    log_to_stderr(match cli.command {
+        Command::Serve(_) => "info",
+        _ => "warn",
+    });
     let done: Result<(), Box<dyn std::error::Error>> = match cli.command {
         Command::Predict(args) => predict::run(&args).map_err(Into::into),
         Command::BareLoop(args) => bare::run(&args).map_err(Into::into),
+        Command::Relay(args) => relay::run(&args).map_err(Into::into),
+        Command::Serve(args) => serve::run(&args).map_err(Into::into),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -53,8 +67,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn log_to_stderr() {
-    let filter = EnvFilter::try_from_env("PREDICTSQL_LOG").unwrap_or_else(|_| "warn".into());
+/// Logs from `level` on, unless the environment says otherwise.
+fn log_to_stderr(level: &str) {
+    let filter = EnvFilter::try_from_env("PREDICTSQL_LOG").unwrap_or_else(|_| level.into());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
