@@ -6,7 +6,7 @@
 #   demo     MariaDB's server and client programs, the Fashion-MNIST images, the ONNX Runtime library
 #   test     the same, and what the tests use: MariaDB's ed25519 plugin, PyMySQL
 #   clients  the same as test, and the clients whose suites are in tests/clients/
-#   bench    the same as demo, and what the benchmarks' Python loop uses
+#   bench    the same as demo, what the benchmarks' Python loop uses, sysbench and HAProxy
 #
 # Programs come from the distribution's packages (Debian, Ubuntu; elsewhere it says what to install),
 # everything else goes into .cache/ of this checkout. No system service is started or stopped.
@@ -70,6 +70,10 @@ missing_packages() {
     case $purpose in test | clients) has_plugin auth_ed25519.so || echo mariadb-server ;; esac
     if [ "$purpose" = clients ]; then
         missing_clients
+    fi
+    if [ "$purpose" = bench ]; then
+        has_program sysbench || echo sysbench
+        has_program haproxy || echo haproxy
     fi
 }
 
