@@ -86,6 +86,14 @@ missing_clients() {
     has_program pkg-config || echo pkg-config
     python3 -c 'import os, sysconfig; os.stat(os.path.join(sysconfig.get_paths()["include"], "Python.h"))' \
         >/dev/null 2>&1 || echo python3-dev
+    has_program node || echo nodejs
+    has_program npm || echo npm
+    { has_program php && php -r 'exit(extension_loaded("mysqli") && extension_loaded("pdo_mysql") ? 0 : 1);'; } ||
+        echo php-cli php-mysql
+    perl -MDBD::mysql -e 1 2>/dev/null || echo libdbd-mysql-perl
+    perl -MDBD::MariaDB -e 1 2>/dev/null || echo libdbd-mariadb-perl
+    has_program javac || echo default-jdk-headless
+    [ -f /usr/share/java/mariadb-java-client.jar ] || echo libmariadb-java
 }
 
 # The package mariadb-server starts a service when it is installed; policy-rc.d forbids that, for
@@ -153,8 +161,21 @@ install_requirements() {
     cp "$root/$1" "$installed"
 }
 
+# Node packages lie beside the suites that use them, where Node looks for them.
+install_node_packages() {
+    folder=$root/tests/clients/node
+    if cmp -s "$folder/package-lock.json" "$folder/node_modules/.installed-lock.json"; then
+        say "Node packages: nothing is missing"
+        return 0
+    fi
+    say "installing the Node packages of tests/clients/node"
+    npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund --loglevel=error
+    cp "$folder/package-lock.json" "$folder/node_modules/.installed-lock.json"
+}
+
 install_packages
 make_venv
+[ "$purpose" != clients ] || install_node_packages
 if [ -n "${PREDICTSQL_ORT_LIB:-}" ] && [ "$PREDICTSQL_ORT_LIB" != "$root/.cache/onnxruntime/libonnxruntime.so" ]; then
     say "ONNX Runtime: PREDICTSQL_ORT_LIB names $PREDICTSQL_ORT_LIB"
 else

@@ -31,4 +31,9 @@ suites! {
         needs: "PyMySQL",
         predicts: true
     }
+    mysql2 {
+        command: ["node", "{clients}/node/mysql2.js"],
+        needs: "node and npm packages",
+        predicts: true
+    }
 }
