@@ -8,6 +8,7 @@
 )]
 
 pub mod apparel;
+pub mod authority;
 pub mod eventually;
 pub mod process;
 pub mod proxy;

@@ -70,6 +70,7 @@ pub struct NotStarted {
 /// A running proxy. It is stopped when dropped; its log is shown when the test has failed.
 pub struct Proxy {
     address: SocketAddr,
+    config: PathBuf,
     process: Mutex<Process>,
 }
 
@@ -146,6 +147,7 @@ impl Proxy {
         match ready {
             Ok(address) => Ok(Proxy {
                 address,
+                config,
                 process: Mutex::new(process),
             }),
             Err(status) => Err(NotStarted {
@@ -194,6 +196,12 @@ impl Proxy {
     /// Options of a mysql_async connection as `root`.
     pub fn opts(&self) -> OptsBuilder {
         opts(self.address, "root", "")
+    }
+
+    /// Changes its settings file, which it reads again at SIGHUP.
+    pub fn rewrite_settings(&self, change: impl FnOnce(String) -> String) {
+        let settings = std::fs::read_to_string(&self.config).unwrap();
+        std::fs::write(&self.config, change(settings)).unwrap();
     }
 
     /// Sends it a signal.

@@ -10,3 +10,4 @@ mod embedded;
 mod fidelity;
 mod relay;
 mod tidy;
+mod tls;
