@@ -33,7 +33,12 @@ suites! {
     }
     mysql2 {
         command: ["node", "{clients}/node/mysql2.js"],
-        needs: "node and npm packages",
+        needs: "node, and mysql2 beside the suite",
+        predicts: true
+    }
+    sequelize {
+        command: ["node", "{clients}/node/sequelize.js"],
+        needs: "node, and Sequelize beside the suite",
         predicts: true
     }
 }
