@@ -105,13 +105,20 @@ struct Cached {
     generation: u64,
 }
 
+/// How the last refresh ended that failed.
+struct FailedRefresh {
+    at: Instant,
+    error: Arc<AccountError>,
+}
+
 struct Account {
     config: AccountConfig,
     pool: Pool,
     runtime: tokio::runtime::Handle,
     stop: CancellationToken,
-    /// One refresh at a time; the others wait for its result.
-    refresh: tokio::sync::Mutex<()>,
+    /// One refresh at a time; the others wait for its result, also for its failure: a store that does not answer
+    /// is not asked again for each of them.
+    refresh: tokio::sync::Mutex<Option<FailedRefresh>>,
     cached: ArcSwapOption<Cached>,
     /// Grows with each [`ServiceAccount::invalidate`].
     generation: AtomicU64,
@@ -163,7 +170,7 @@ impl ServiceAccount {
             pool,
             runtime: handle,
             stop,
-            refresh: tokio::sync::Mutex::new(()),
+            refresh: tokio::sync::Mutex::new(None),
             cached: ArcSwapOption::empty(),
             generation: AtomicU64::new(0),
         }))))
@@ -222,10 +229,29 @@ impl ServiceAccount {
         if let Some(snapshot) = account.fresh() {
             return Ok(snapshot);
         }
-        let _one = account.refresh.lock().await;
+        let asked = Instant::now();
+        let mut failed = account.refresh.lock().await;
         if let Some(snapshot) = account.fresh() {
             return Ok(snapshot);
         }
+        if let Some(failed) = failed.as_ref().filter(|failed| failed.at >= asked) {
+            return Err(AccountError::Shared(Arc::clone(&failed.error)));
+        }
+        match self.refresh(account).await {
+            Ok(snapshot) => Ok(snapshot),
+            Err(error) => {
+                let error = Arc::new(error);
+                *failed = Some(FailedRefresh {
+                    at: Instant::now(),
+                    error: Arc::clone(&error),
+                });
+                Err(AccountError::Shared(error))
+            }
+        }
+    }
+
+    /// Looks at the store, and keeps what it finds.
+    async fn refresh(&self, account: &Account) -> Result<Arc<Snapshot>, AccountError> {
         let generation = account.generation.load(Ordering::Acquire);
         let looked_at = Instant::now();
         let known = account
@@ -337,9 +363,30 @@ mod tests {
             );
         }
         account.close().await;
-        assert!(matches!(
-            account.snapshot().await,
-            Err(AccountError::Stopped)
-        ));
+        let stopped = account.snapshot().await.unwrap_err();
+        assert_eq!(stopped.to_string(), AccountError::Stopped.to_string());
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_share_one_failure() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store.sock");
+        // It takes connections and never greets: each look at it would last until the time limit.
+        let listener = tokio::net::UnixListener::bind(&path).unwrap();
+        let mut config = AccountConfig::new(StoreAddress::Unix(path), "u", None);
+        config.answer_ms_max = 200;
+        let account = ServiceAccount::start(config).unwrap();
+        let (one, two, three) =
+            tokio::join!(account.snapshot(), account.snapshot(), account.snapshot());
+        for failed in [one, two, three] {
+            assert!(matches!(failed, Err(AccountError::Shared(_))));
+        }
+        let mut greeted = 0;
+        while let Ok(accepted) = tokio::time::timeout(Duration::ZERO, listener.accept()).await {
+            accepted.unwrap();
+            greeted += 1;
+        }
+        assert_eq!(greeted, 1, "the store was asked once for all three");
+        account.close().await;
     }
 }

@@ -238,15 +238,23 @@ impl Server {
         self.embedded.as_ref()
     }
 
-    /// Cancels `stopping` at the first SIGTERM or SIGINT; a second one ends the process at once.
+    /// Cancels `stopping` at the first SIGTERM or SIGINT; a second one ends the process at once, in whatever phase the
+    /// stop is: a thread of its own waits for it.
     ///
     /// # Errors
-    /// The system refuses the handlers.
+    /// The system refuses the handlers or the thread.
     pub fn stop_on_signals(&self, stopping: CancellationToken) -> io::Result<()> {
-        let _inside = self.runtime.enter();
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        self.runtime.spawn(async move {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()?;
+        let (mut terminate, mut interrupt) = {
+            let _inside = runtime.enter();
+            (
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::interrupt())?,
+            )
+        };
+        let waiting = async move {
             let mut next = async || {
                 tokio::select! {
                     _ = terminate.recv() => "SIGTERM",
@@ -259,7 +267,10 @@ impl Server {
             next().await;
             // The embedded store ends by itself with the process, without loss.
             std::process::exit(130);
-        });
+        };
+        std::thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || runtime.block_on(waiting))?;
         Ok(())
     }
 

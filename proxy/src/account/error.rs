@@ -1,6 +1,7 @@
 //! Why the service account could not do its work, and what of it a client is told.
 
 use predictsql_catalog::store::StoreError;
+use std::sync::Arc;
 use thiserror::Error;
 
 use crate::error::SqlError;
@@ -21,6 +22,9 @@ pub enum AccountError {
     /// The store or the catalog in it refused.
     #[error("{0}")]
     Store(#[from] StoreError),
+    /// The same work, done for another caller, has failed while this one waited for it.
+    #[error("{0}")]
+    Shared(Arc<AccountError>),
 }
 
 impl From<&AccountError> for SqlError {
@@ -28,6 +32,9 @@ impl From<&AccountError> for SqlError {
     /// refused login; 1158 (08S01) store unreachable; 1304 exists; 1305 unknown; 1451 in use; 1419 binary
     /// log; anything else of the store's 1105, without its text.
     fn from(error: &AccountError) -> Self {
+        if let AccountError::Shared(error) = error {
+            return Self::from(&**error);
+        }
         let AccountError::Store(cause) = error else {
             let code = if matches!(error, AccountError::TimedOut(_)) {
                 1205
