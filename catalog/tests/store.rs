@@ -115,6 +115,26 @@ async fn a_second_bootstrap_changes_nothing_and_keeps_rights_on_stubs() {
 }
 
 #[tokio::test]
+async fn a_bootstrap_makes_the_functions_that_a_restored_backup_lacks() {
+    let (mut conn, schema) = set_up("restored").await;
+    create_task(&mut conn, &schema, &task("animals"))
+        .await
+        .unwrap();
+    for function in ["animals", "predict"] {
+        conn.query_drop(format!("DROP FUNCTION restored.{function}"))
+            .await
+            .unwrap();
+    }
+    let before = epoch(&mut conn, &schema).await.unwrap();
+    bootstrap(&mut conn, &schema).await.unwrap();
+    assert_eq!(
+        stubs(&mut conn, &schema).await,
+        ["animals", "predict", "predict_proba"]
+    );
+    assert_eq!(epoch(&mut conn, &schema).await.unwrap(), before);
+}
+
+#[tokio::test]
 async fn somebody_elses_database_is_refused_and_not_touched() {
     let mut conn = Store::shared().root().await;
     conn.query_drop("CREATE DATABASE shop; CREATE TABLE shop.schema_migrations (version INT)")

@@ -3,7 +3,7 @@
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
-use super::{SchemaName, StoreError, generic_stubs, lock, write};
+use super::{SchemaName, StoreError, generic_stubs, lock, typed_stub, write};
 
 /// One step of the schema's history.
 #[derive(Debug)]
@@ -212,20 +212,35 @@ async fn inspect(conn: &mut Conn, schema: &SchemaName) -> Result<Found, StoreErr
     }
 }
 
-/// Statements for the generic stubs that are not there. They are never replaced: that would take
-/// away the rights granted on them.
+/// Statements for the stubs that are not there: the generic ones in a new schema, those of tasks where a
+/// backup without functions was restored. None is ever replaced: that would take away the rights
+/// granted on it.
 async fn missing_stubs(conn: &mut Conn, schema: &SchemaName) -> Result<Vec<String>, StoreError> {
     let present: Vec<String> = conn
         .exec(
-            "SELECT LOWER(routine_name) FROM information_schema.routines \
-             WHERE routine_schema = ? AND routine_name IN ('predict', 'predict_proba')",
+            "SELECT LOWER(routine_name) FROM information_schema.routines WHERE routine_schema = ?",
             (schema.as_str(),),
         )
         .await?;
+    let tasks: Vec<String> = conn
+        .query(format!(
+            "SELECT name FROM `{schema}`.tasks WHERE state = 'ready' ORDER BY name"
+        ))
+        .await?;
+    let missing = |name: &str| !present.iter().any(|present| present == name);
     let [predict, predict_proba] = generic_stubs(schema);
-    Ok([("predict", predict), ("predict_proba", predict_proba)]
-        .into_iter()
-        .filter(|(name, _)| !present.iter().any(|p| p == name))
-        .map(|(_, stub)| stub)
-        .collect())
+    let mut stubs = Vec::new();
+    for (name, stub) in [("predict", predict), ("predict_proba", predict_proba)] {
+        if missing(name) {
+            stubs.push(stub);
+        }
+    }
+    for task in tasks.iter().filter(|task| missing(task)) {
+        tracing::warn!(
+            task,
+            "its function was missing and is made anew: EXECUTE must be granted again"
+        );
+        stubs.push(typed_stub(schema, task));
+    }
+    Ok(stubs)
 }
