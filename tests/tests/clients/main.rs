@@ -41,4 +41,14 @@ suites! {
         needs: "node, and Sequelize beside the suite",
         predicts: true
     }
+    php_mysqli {
+        command: ["php", "-d", "mysqli.allow_local_infile=1", "{clients}/php/mysqli.php"],
+        needs: "php and its mysqli",
+        predicts: true
+    }
+    php_pdo {
+        command: ["php", "{clients}/php/pdo.php"],
+        needs: "php and its pdo_mysql",
+        predicts: true
+    }
 }
