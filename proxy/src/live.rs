@@ -3,7 +3,12 @@
 //! A session writes here without locks while it runs (one relaxed store for each time it is polled); locks are
 //! taken when it begins, when it ends, when a predict statement begins or ends, and when somebody looks.
 
+mod idle;
+
+pub use idle::IDLE_SWEEP_PERIOD;
+
 use crate::metrics::Metrics;
+use crate::relay::SessionEnd;
 use predictsql_optimizer::{LexMode, mask_literals};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,6 +29,8 @@ pub struct Live {
     next: AtomicU64,
     /// Whether the last connection to the store, for a client, was made.
     store_reached: AtomicBool,
+    /// When it was made: idle times are counted from here.
+    began: tokio::time::Instant,
 }
 
 impl fmt::Debug for Live {
@@ -95,6 +102,8 @@ pub struct Session {
     answered: AtomicU64,
     statement: Mutex<Option<Arc<Statement>>>,
     kill: CancellationToken,
+    leave: CancellationToken,
+    idle: idle::IdleWatch,
 }
 
 /// A predict statement that runs.
@@ -128,6 +137,7 @@ impl Live {
             sessions: Mutex::default(),
             next: AtomicU64::new(0),
             store_reached: AtomicBool::new(true),
+            began: tokio::time::Instant::now(),
         }
     }
 
@@ -137,7 +147,8 @@ impl Live {
         &self.metrics
     }
 
-    /// Registers a session for as long as what is returned lives. `kill` ends it.
+    /// Registers a session for as long as what is returned lives. `kill` ends it at once, `leave` when it owes its
+    /// client nothing.
     #[must_use]
     pub fn enter(
         self: &Arc<Self>,
@@ -146,6 +157,7 @@ impl Live {
         client: String,
         database: Option<&[u8]>,
         kill: CancellationToken,
+        leave: CancellationToken,
     ) -> SessionGuard {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let session = Arc::new(Session {
@@ -161,6 +173,8 @@ impl Live {
             answered: AtomicU64::new(0),
             statement: Mutex::default(),
             kill,
+            leave,
+            idle: idle::IdleWatch::new(self.began.elapsed()),
         });
         let key = self.next.fetch_add(1, Relaxed);
         locked(&self.sessions).insert(key, Arc::clone(&session));
@@ -278,6 +292,18 @@ impl Session {
         &self.kill
     }
 
+    /// Cancelled when it is to end as soon as it owes its client nothing.
+    #[must_use]
+    pub fn leaving(&self) -> &CancellationToken {
+        &self.leave
+    }
+
+    /// Counts its end.
+    pub fn note_end(&self, end: &SessionEnd) {
+        let ended = &self.metrics.sessions_ended;
+        ended.with_label_values(&[end.name()]).inc();
+    }
+
     /// What it is doing.
     #[must_use]
     pub fn activity(&self) -> Activity {
@@ -393,7 +419,8 @@ mod tests {
 
     fn enter(live: &Arc<Live>, id: u32) -> (SessionGuard, CancellationToken) {
         let kill = CancellationToken::new();
-        let guard = live.enter(id, b"ann", "1.2.3.4:5".to_owned(), Some(b""), kill.clone());
+        let (peer, leave) = ("1.2.3.4:5".to_owned(), CancellationToken::new());
+        let guard = live.enter(id, b"ann", peer, Some(b""), kill.clone(), leave);
         (guard, kill)
     }
 

@@ -3,6 +3,7 @@
 //! One registry, made by [`crate::serve`] and handed down. The relay's hot path does not come here: what sessions
 //! count is added when somebody asks, see [`crate::live::Live::metrics_text`].
 
+use crate::relay::SessionEnd;
 use prometheus::core::Collector;
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -23,6 +24,8 @@ pub struct Metrics {
     pub sessions_refused: IntCounter,
     /// Sessions ended by `KILL SESSION`.
     pub sessions_killed: IntCounter,
+    /// Sessions that were logged in and have ended, by why.
+    pub sessions_ended: IntCounterVec,
     /// Commands that went to the store as they were.
     pub commands_forwarded: IntCounter,
     /// Connections to the store, for clients, that failed.
@@ -70,6 +73,15 @@ impl Metrics {
             "predictsql_lane_commands_total",
             "Commands of the predict lane, by how they ended.",
         );
+        let sessions_ended = Opts::new(
+            "predictsql_sessions_ended_total",
+            "Sessions that were logged in and have ended, by why.",
+        );
+        let sessions_ended: IntCounterVec =
+            registered(&registry, IntCounterVec::new(sessions_ended, &["reason"]));
+        for reason in SessionEnd::NAMES {
+            let _ = sessions_ended.with_label_values(&[reason]);
+        }
         let seconds = HistogramOpts::new(
             "predictsql_statement_seconds",
             "Time from a predict statement's arrival to its last row.",
@@ -98,6 +110,7 @@ impl Metrics {
                 "Clients refused because of connections_max.",
             ),
             sessions_killed: counter("sessions_killed_total", "Sessions ended by KILL SESSION."),
+            sessions_ended,
             commands_forwarded: counter(
                 "commands_forwarded_total",
                 "Commands that went to the store as they were.",

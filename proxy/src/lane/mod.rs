@@ -8,19 +8,19 @@
 //! runs it, [`explain`] shows it, [`prepared`] keeps what clients prepared.
 
 mod catalog;
-mod diagnostics;
+pub(crate) mod diagnostics;
 mod explain;
-mod kill;
-mod parameters;
+pub(crate) mod kill;
+pub(crate) mod parameters;
 mod prepared;
 mod result;
-mod rows;
+pub(crate) mod rows;
 mod select;
 mod session;
 mod spool;
 mod store_link;
 mod stream;
-mod text_encoding;
+pub(crate) mod text_encoding;
 mod verdict;
 
 use std::sync::Arc;
@@ -330,7 +330,7 @@ fn outcome(answered: &Result<Handled, LinkError>) -> &'static str {
             SessionEnd::ClientClosed | SessionEnd::Client(_) => "client_lost",
             SessionEnd::StoreClosed | SessionEnd::Store(_) => "store_lost",
             SessionEnd::Protocol(_) => "protocol",
-            SessionEnd::Killed | SessionEnd::Stopped => "stopped",
+            SessionEnd::Killed | SessionEnd::Idle | SessionEnd::Stopped => "stopped",
         },
     }
 }

@@ -350,8 +350,7 @@ impl<R: Router> Session<R> {
             let (now, later) = bytes.split_at(decided);
             self.from_client.extend_from_slice(later);
             self.note(stop);
-            forward(&mut self.store, &mut self.to_store, now, context)
-                .map_err(Turn::store_deaf)?;
+            forward(&mut self.store, &mut self.to_store, now, context).map_err(Turn::store_deaf)?;
         }
     }
 
@@ -385,6 +384,7 @@ impl<R: Router> Session<R> {
                 Poll::Ready(drained) => drained.map_err(Turn::client_failed)?,
                 Poll::Pending => return self.poll_stalled(context),
             }
+            self.stalled = None;
             let read =
                 ready!(poll_read(&mut self.store, scratch, context)).map_err(Turn::store_failed)?;
             let bytes = scratch.get(..read).unwrap_or_default();

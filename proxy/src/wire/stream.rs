@@ -1,10 +1,11 @@
 //! One leg of a session: a connected byte stream to a client or to the store.
 
+use futures_util::FutureExt;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
@@ -52,6 +53,19 @@ impl Stream {
             Self::Tls(stream) => stream.get_ref().0.peer(),
             Self::Broken => "unknown".to_owned(),
         }
+    }
+
+    /// Whether the peer has closed the connection or its own direction of it, also while there is something left to
+    /// read. What the kernel has told so far: it asks nobody.
+    #[must_use]
+    pub fn peer_has_ended(&self) -> bool {
+        let told = match self {
+            Self::Tcp(stream) => stream.ready(Interest::READABLE).now_or_never(),
+            Self::Unix(stream) => stream.ready(Interest::READABLE).now_or_never(),
+            Self::Tls(stream) => return stream.get_ref().0.peer_has_ended(),
+            Self::Broken => return true,
+        };
+        told.is_some_and(|told| told.map_or(true, Ready::is_read_closed))
     }
 
     /// Whether the leg is encrypted.

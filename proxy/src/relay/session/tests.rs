@@ -1,11 +1,13 @@
 //! Tests of the session, between a scripted client and a scripted store.
 #![allow(clippy::unwrap_used)]
 
+mod faults;
+
 use super::*;
 use crate::relay::{Handled, Route};
-use crate::wire::{Capabilities, PacketReader, encode_ok};
+use crate::wire::{Capabilities, ErrPacket, PacketReader, encode_ok};
 use proptest::prelude::*;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 
@@ -112,10 +114,11 @@ fn start(capabilities: Capabilities) -> Ends {
     let session = tokio::spawn(async move {
         let (client, store) = (Stream::Unix(client_leg), Stream::Unix(store_leg));
         let stop = shared.stop.child_token();
-        let record = shared.live.enter(1, b"", String::new(), None, stop);
+        let leave = shared.drain.child_token();
+        let record = shared.live.enter(1, b"", String::new(), None, stop, leave);
         let mut session = Session::new(client, store, &facts, TestLane, 1000, record);
-        let end = session.run(ReadAhead::default(), &shared).await;
-        let _ = session.farewell(&end).await;
+        let end = session.run(ReadAhead::default()).await;
+        session.farewell(&end).await;
         end
     });
     Ends {
@@ -253,6 +256,8 @@ async fn a_client_that_leaves_takes_the_store_leg_along() {
     ends.at_store().await;
     drop(ends.client);
     assert_eq!(ends.store.read(&mut [0; 10]).await.unwrap(), 0);
+    // The answer to somebody who has left is what tells so.
+    ends.store.write_all(&packets(1, &[&ok()])).await.unwrap();
     assert!(matches!(
         ends.session.await.unwrap(),
         SessionEnd::ClientClosed

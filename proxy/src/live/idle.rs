@@ -1,0 +1,149 @@
+//! Ends sessions whose clients have asked nothing for too long.
+//!
+//! There is no timer for a session or a command: one task looks at all sessions every [`IDLE_SWEEP_PERIOD`] and
+//! compares what each has done with what it had done at the last look. An end is at most one period late.
+
+use super::{Activity, Live, Session, locked};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// Time between sweeps.
+pub const IDLE_SWEEP_PERIOD: Duration = Duration::from_secs(1);
+
+/// What a sweep keeps of a session for the next one. Only sweeps write here.
+#[derive(Debug)]
+pub(super) struct IdleWatch {
+    /// Commands of the session at the last sweep.
+    commands: AtomicU64,
+    /// Since when it is known to do nothing, in milliseconds of `Live`.
+    since_ms: AtomicU64,
+    overdue: AtomicBool,
+}
+
+impl IdleWatch {
+    /// Of a session that begins at `now`.
+    pub(super) fn new(now: Duration) -> Self {
+        Self {
+            commands: AtomicU64::new(0),
+            since_ms: AtomicU64::new(millis(now)),
+            overdue: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Live {
+    /// Ends the sessions that have waited for their clients for `idle_time_max` or longer, also within a transaction;
+    /// returns how many. Zero is no limit. To be called every [`IDLE_SWEEP_PERIOD`]. A session whose client asks for
+    /// something at the very moment still answers that.
+    pub fn sweep_idle(&self, idle_time_max: Duration) -> usize {
+        if idle_time_max.is_zero() {
+            return 0;
+        }
+        let now = self.began.elapsed();
+        let sessions = locked(&self.sessions);
+        let idle = sessions
+            .values()
+            .filter(|session| session.sweep(now, idle_time_max));
+        idle.count()
+    }
+}
+
+impl Session {
+    /// Whether a sweep has found that it has been idle for too long.
+    #[must_use]
+    pub fn is_overdue(&self) -> bool {
+        self.idle.overdue.load(Relaxed)
+    }
+
+    /// Looks at the session; true if that ends it.
+    fn sweep(&self, now: Duration, idle_time_max: Duration) -> bool {
+        let waits = matches!(self.activity(), Activity::Idle | Activity::InTransaction);
+        let commands = self.commands();
+        if self.idle.commands.swap(commands, Relaxed) != commands || !waits {
+            self.idle.since_ms.store(millis(now), Relaxed);
+            return false;
+        }
+        let idle_ms = millis(now).saturating_sub(self.idle.since_ms.load(Relaxed));
+        if idle_ms < millis(idle_time_max) || self.idle.overdue.swap(true, Relaxed) {
+            return false;
+        }
+        tracing::info!(
+            connection_id = self.connection_id,
+            user = self.user,
+            client = self.client,
+            idle_seconds = idle_ms / 1000,
+            "ending an idle session"
+        );
+        self.leave.cancel();
+        true
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::SessionGuard;
+    use super::*;
+    use std::sync::Arc;
+    use tokio::time::advance;
+    use tokio_util::sync::CancellationToken;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    fn enter(live: &Arc<Live>, id: u32) -> SessionGuard {
+        let token = CancellationToken::new;
+        live.enter(id, b"ann", String::new(), None, token(), token())
+    }
+
+    /// As the task that sweeps does; returns how many sessions it ended.
+    async fn seconds(live: &Live, seconds: u32) -> usize {
+        let mut ended = 0;
+        for _ in 0..seconds {
+            advance(IDLE_SWEEP_PERIOD).await;
+            ended += live.sweep_idle(LIMIT);
+        }
+        ended
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_nothing_is_ended_once_and_told_apart_from_the_killed() {
+        let live = Arc::new(Live::new(Arc::default()));
+        let (silent, busy) = (enter(&live, 1), enter(&live, 2));
+        for commands in 1..10 {
+            busy.note(Activity::Idle, commands);
+            assert_eq!(seconds(&live, 1).await, 0);
+        }
+        assert_eq!(seconds(&live, 1).await, 1);
+        assert!(silent.is_overdue() && silent.leaving().is_cancelled());
+        assert!(!silent.stopping().is_cancelled() && !busy.is_overdue());
+        assert_eq!(seconds(&live, 9).await, 1, "the other, and nobody twice");
+        assert!(busy.is_overdue());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_statement_that_runs_is_not_idle_however_long() {
+        let live = Arc::new(Live::new(Arc::default()));
+        let (plain, predicting) = (enter(&live, 1), enter(&live, 2));
+        plain.note(Activity::Forwarding, 1);
+        predicting.note_lane();
+        assert_eq!(seconds(&live, 1000).await, 0);
+        // The time counts from its end.
+        plain.note(Activity::InTransaction, 1);
+        predicting.note(Activity::Idle, 0);
+        assert_eq!(seconds(&live, 9).await, 0);
+        assert_eq!(seconds(&live, 2).await, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_limit_ends_nobody() {
+        let live = Arc::new(Live::new(Arc::default()));
+        let session = enter(&live, 1);
+        advance(LIMIT * 1000).await;
+        assert_eq!(live.sweep_idle(Duration::ZERO), 0);
+        assert!(!session.is_overdue());
+    }
+}

@@ -1,0 +1,144 @@
+//! The end of a session: what is still owed to whom, and how long it is waited for.
+//!
+//! A client that sends no more may still read: the store is told so, as it would be on a connection of the
+//! client's own, and goes on answering. A store that takes no more may still say why. Nobody who has
+//! stopped listening is waited for without end.
+
+use super::{SCRATCH, Session, Turn};
+use crate::relay::{Router, SessionEnd};
+use crate::wire::{ErrPacket, PacketWriter};
+use bytes::BytesMut;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, Sleep, sleep, timeout};
+
+/// How long the last words to a client may take.
+pub const FAREWELL_TIME_MAX: Duration = Duration::from_secs(2);
+/// How long a store that takes no more may keep silent before it is given up.
+const HEAR_OUT_TIME_MAX: Duration = Duration::from_secs(10);
+/// Time between looks at whether the store is still there, while the client does not read. A client that takes nothing
+/// from one look to the next loses what a store that has gone had sent: the time after which MariaDB by
+/// itself gives such a client up (`net_write_timeout`).
+const STALL_LOOK_PERIOD: Duration = Duration::from_secs(60);
+
+/// A client that does not take what it is sent.
+pub struct StalledClient {
+    next_look: Pin<Box<Sleep>>,
+    /// What it had not taken at the last look.
+    untaken_bytes: usize,
+}
+
+impl<R: Router> Session<R> {
+    /// Why a session that is to end, or whose client sends no more, ends now; none while something is owed.
+    /// `idle` says that the store and the client have all that was for them.
+    pub(super) fn due_end(&self, idle: bool) -> Option<SessionEnd> {
+        if self.client_ended && idle {
+            return Some(SessionEnd::ClientClosed);
+        }
+        if !self.draining {
+            return None;
+        }
+        if self.record.is_overdue() {
+            // Also within a transaction, and when the client does not even read.
+            let answered = self.tracker.idle() && self.to_store.is_empty();
+            return answered.then_some(SessionEnd::Idle);
+        }
+        let free = self.tracker.opaque() || (idle && !self.in_transaction());
+        free.then_some(SessionEnd::Stopped)
+    }
+
+    /// The client sends no more: tells the store, unless all is answered and the session ends anyway.
+    #[cold]
+    pub(super) fn poll_tell_store(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Turn>> {
+        if !self.store_told && !self.tracker.idle() {
+            ready!(Pin::new(&mut self.store).poll_shutdown(context)).map_err(Turn::store_deaf)?;
+            self.store_told = true;
+        }
+        Poll::Pending
+    }
+
+    /// The client does not take what it is sent. A store that has ended meanwhile is not seen by reading it, since
+    /// it is not read.
+    #[cold]
+    pub(super) fn poll_stalled(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Turn>> {
+        let untaken_bytes = self.to_client.len();
+        let stalled = self.stalled.get_or_insert_with(|| {
+            Box::new(StalledClient {
+                next_look: Box::pin(sleep(STALL_LOOK_PERIOD)),
+                untaken_bytes,
+            })
+        });
+        while stalled.next_look.as_mut().poll(context).is_ready() {
+            if stalled.untaken_bytes == untaken_bytes && self.store.peer_has_ended() {
+                return Poll::Ready(Err(Turn::End(SessionEnd::StoreClosed)));
+            }
+            stalled.untaken_bytes = untaken_bytes;
+            let next_look = Instant::now() + STALL_LOOK_PERIOD;
+            stalled.next_look.as_mut().reset(next_look);
+        }
+        Poll::Pending
+    }
+
+    /// Relays what a store that takes no more still has to say, such as why. Returns `end`, or why the client could not
+    /// be told.
+    pub(super) async fn hear_out(&mut self, end: SessionEnd) -> SessionEnd {
+        self.to_store = BytesMut::new();
+        let mut patience = pin!(sleep(HEAR_OUT_TIME_MAX));
+        poll_fn(|context| {
+            let heard = SCRATCH.with_borrow_mut(|scratch| self.poll_store(context, scratch));
+            match heard {
+                Poll::Ready(Err(Turn::End(
+                    client @ (SessionEnd::ClientClosed | SessionEnd::Client(_)),
+                ))) => Poll::Ready(Some(client)),
+                Poll::Ready(_) => Poll::Ready(None),
+                Poll::Pending if self.to_client.is_empty() => {
+                    patience.as_mut().poll(context).map(|()| None)
+                }
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+        .unwrap_or(end)
+    }
+
+    /// The last words to a client that still waits for an answer, where the protocol lets them in. A client that
+    /// does not read them is not waited for.
+    pub(super) async fn farewell(&mut self, end: &SessionEnd) {
+        let error = match end {
+            SessionEnd::ClientClosed | SessionEnd::Client(_) => return,
+            // Nothing is owed. It is told as MariaDB tells it, by the end of the connection: an error that answers no
+            // command would be taken for the answer to the next.
+            SessionEnd::Idle => None,
+            SessionEnd::StoreClosed | SessionEnd::Store(_) => Some(ErrPacket::new(
+                ErrPacket::STORE_LOST,
+                b"08S01",
+                "Lost connection to the store during query",
+            )),
+            SessionEnd::Protocol(_) => Some(ErrPacket::new(
+                ErrPacket::STORE_MISUNDERSTOOD,
+                b"08S01",
+                "The store's answer cannot be relayed",
+            )),
+            SessionEnd::Killed => Some(ErrPacket::new(1927, b"70100", "Connection was killed")),
+            SessionEnd::Stopped => {
+                Some(ErrPacket::new(1053, b"08S01", "The proxy is shutting down"))
+            }
+        };
+        // Whoever cannot be told is gone.
+        let _ = timeout(FAREWELL_TIME_MAX, self.tell_client(error)).await;
+    }
+
+    async fn tell_client(&mut self, error: Option<ErrPacket>) -> io::Result<()> {
+        self.client.write_all(&self.to_client).await?;
+        if let (Some(error), Some(seq)) = (error, self.tracker.next_answer_seq()) {
+            let mut writer = PacketWriter::new(seq);
+            writer.write(&error.encode());
+            writer.flush(&mut self.client).await?;
+        }
+        self.client.shutdown().await
+    }
+}
