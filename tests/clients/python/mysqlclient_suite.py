@@ -23,6 +23,7 @@ def own(driver):
     connection = driver.connect(compress=True, cursorclass=MySQLdb.cursors.DictCursor, init_command="SET @began = 'so'")
     show("as dictionaries", dbapi.query(connection, "SELECT id, c_varchar, @began AS began FROM every_type WHERE id < 3 ORDER BY id"))
     connection.ping()
+    dbapi.refused(driver, "empty", 1065, dbapi.query, connection, "")
     connection.select_db(DATABASE)
     show("server", connection.get_server_info(), connection.get_proto_info(), connection.character_set_name())
     check("Threads" in connection.stat(), "statistics")

@@ -31,6 +31,7 @@ def own(driver):
         show("escaped", cursor.mogrify("SELECT %s, %s", ("it's", None)), connection.escape("a'b\\c"))
     show("server", connection.get_server_info(), connection.get_proto_info(), connection.character_set_name())
     connection.ping(reconnect=False)
+    dbapi.refused(driver, "empty", 1065, dbapi.query, connection, "")
     connection.select_db(DATABASE)
     connection.autocommit(True)
     show("autocommit", connection.get_autocommit(), dbapi.query(connection, "SELECT @@autocommit AS a"))

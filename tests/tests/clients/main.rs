@@ -31,6 +31,21 @@ suites! {
         needs: "PyMySQL",
         predicts: true
     }
+    mysqlclient {
+        command: ["{python}", "{clients}/python/mysqlclient_suite.py"],
+        needs: "mysqlclient",
+        predicts: true
+    }
+    connector_python_pure {
+        command: ["{python}", "{clients}/python/connector_suite.py", "pure"],
+        needs: "mysql-connector-python",
+        predicts: true
+    }
+    connector_python_c {
+        command: ["{python}", "{clients}/python/connector_suite.py", "c"],
+        needs: "mysql-connector-python",
+        predicts: true
+    }
     mysql2 {
         command: ["node", "{clients}/node/mysql2.js"],
         needs: "node, and mysql2 beside the suite",
