@@ -14,7 +14,7 @@ use crate::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedStore, StoreStatus
 use crate::http::{self, Telltale};
 use crate::init::{InitError, init_embedded};
 use crate::lane::{Lane, LaneContext, SpoolLimits};
-use crate::live::Live;
+use crate::live::{IDLE_SWEEP_PERIOD, Live};
 use crate::metrics::Metrics;
 use crate::open_files;
 use crate::relay::{Acceptor, BoundListener, SessionConfig};
@@ -311,7 +311,10 @@ impl Server {
                 store_address,
                 stopping.clone(),
             );
-            tokio::spawn(settings.watch_certificate());
+            let live = Arc::clone(&operators.live);
+            tokio::spawn(settings.clone().end_idle_sessions(live));
+            tokio::spawn(settings.clone().watch_certificate());
+            tokio::spawn(sweep_idle(settings, Arc::clone(&operators.live)));
             let answering = operators.serve(Arc::new(telltale))?;
             let served = acceptor.run(stopping).await;
             drop(answering);
@@ -379,6 +382,15 @@ fn bind_endpoint(
             Ok(None)
         }
         (Err(source), _) => Err(ServeError::Listen { listen, source }),
+    }
+}
+
+/// Ends sessions that are idle for longer than the settings allow.
+async fn sweep_idle(settings: Settings, live: Arc<Live>) {
+    let mut ticks = tokio::time::interval(IDLE_SWEEP_PERIOD);
+    loop {
+        ticks.tick().await;
+        live.sweep_idle(settings.config().idle_time_max.unwrap_or_default());
     }
 }
 
