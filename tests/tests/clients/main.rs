@@ -66,4 +66,14 @@ suites! {
         needs: "php and its pdo_mysql",
         predicts: true
     }
+    perl_dbd_mariadb {
+        command: ["perl", "{clients}/perl/dbi.pl", "MariaDB"],
+        needs: "DBD::MariaDB",
+        predicts: true
+    }
+    perl_dbd_mysql {
+        command: ["perl", "{clients}/perl/dbi.pl", "mysql"],
+        needs: "DBD::mysql",
+        predicts: true
+    }
 }
