@@ -26,6 +26,26 @@ macro_rules! suites {
 }
 
 suites! {
+    mariadb {
+        command: ["sh", "{clients}/cli/mariadb.sh"],
+        needs: "MariaDB's client programs",
+        predicts: true
+    }
+    mariadb_dump {
+        command: ["sh", "{clients}/cli/dump.sh"],
+        needs: "MariaDB's client programs",
+        predicts: false
+    }
+    mariadb_slap {
+        command: ["sh", "{clients}/cli/slap.sh"],
+        needs: "MariaDB's client programs",
+        predicts: false
+    }
+    sysbench {
+        command: ["sh", "{clients}/cli/sysbench.sh"],
+        needs: "sysbench",
+        predicts: false
+    }
     pymysql {
         command: ["{python}", "{clients}/python/pymysql_suite.py"],
         needs: "PyMySQL",
