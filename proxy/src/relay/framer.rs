@@ -140,7 +140,12 @@ impl Framer {
                 return Some(Stop::Lane);
             }
         }
-        tracker.command(if length == 0 { command::SLEEP } else { command });
+        if length == 0 {
+            tracker.command(command::SLEEP);
+        } else {
+            let body = payload.get(1..length.min(payload.len()));
+            tracker.forwarded(command, body.unwrap_or_default());
+        }
         None
     }
 }

@@ -246,8 +246,8 @@ impl<R: Router> Session<R> {
         // What was read ahead is decided before the client is read again.
         self.held = !self.from_client.is_empty();
         if let Handled::Forward(payload) = handled? {
-            self.tracker
-                .command(payload.first().copied().unwrap_or_default());
+            let (&command, body) = payload.split_first().unwrap_or((&0, &[]));
+            self.tracker.forwarded(command, body);
             let mut writer = PacketWriter::new(seq);
             writer.write(&payload);
             self.to_store.unsplit(writer.into_bytes());

@@ -16,6 +16,8 @@ enum Answer {
     Single,
     /// OK, ERR, a request for a local file, or a result; more may follow.
     Results,
+    /// The same, of a COM_STMT_EXECUTE that asks for a cursor: its result may have no rows of its own.
+    ResultsOrCursor,
     /// COM_STMT_PREPARE.
     Prepare,
     /// COM_STMT_FETCH: rows without column definitions.
@@ -33,7 +35,7 @@ enum Answer {
 ///                    v                                                         |
 /// Idle --command--> Answer(Results) --column count--> Columns --EOF or none--> Rows --end--> Idle
 ///                    |  ^    |                           |                                   ^
-///                    |  |    +--0xFB--> LocalFile        +--EOF with CURSOR_EXISTS-----------+
+///                    |  |    +--0xFB--> LocalFile        +--EOF of a cursor that was asked for-+
 ///                    |  +--empty packet-----+                                                |
 ///                    +--OK / ERR---------------------------------------------------------- --+
 /// Idle --command--> Answer(Prepare) --OK--> Definitions(n) --n packets--> Idle
@@ -85,6 +87,8 @@ pub struct Tracker {
     walker: FrameWalker,
     /// Whether a packet of the oldest outstanding command's answer has come.
     started: bool,
+    /// Whether the result that is being sent may be a cursor.
+    cursor_asked: bool,
     status: StatusFlags,
     /// Commands that were forwarded.
     commands: u64,
@@ -100,6 +104,7 @@ impl Tracker {
             outstanding: VecDeque::new(),
             walker: FrameWalker::default(),
             started: false,
+            cursor_asked: false,
             status,
             commands: 0,
         }
@@ -171,7 +176,19 @@ impl Tracker {
         }
     }
 
-    /// A command is forwarded, or its first part.
+    /// A command is forwarded, or its first part. Of its body, a statement's id and one byte are enough.
+    #[inline]
+    pub fn forwarded(&mut self, command: u8, body: &[u8]) {
+        match (command, body) {
+            (command::STMT_EXECUTE, &[_, _, _, _, cursor, ..]) if cursor != 0 => {
+                self.commands += 1;
+                self.owe(Answer::ResultsOrCursor);
+            }
+            _ => self.command(command),
+        }
+    }
+
+    /// A command is forwarded, and does not ask for a cursor.
     #[inline]
     pub fn command(&mut self, command: u8) {
         self.commands += 1;
@@ -204,6 +221,11 @@ impl Tracker {
             | command::RESET_CONNECTION => Answer::Single,
             _ => return self.lose(),
         };
+        self.owe(answer);
+    }
+
+    #[inline]
+    fn owe(&mut self, answer: Answer) {
         match self.state {
             State::Opaque => {}
             State::Idle => self.state = State::Answer(answer),
@@ -304,7 +326,10 @@ impl Tracker {
                 }
                 self.finish();
             }
-            Answer::Results => return self.results(first, head),
+            Answer::Results | Answer::ResultsOrCursor => {
+                self.cursor_asked = answer == Answer::ResultsOrCursor;
+                return self.results(first, head);
+            }
             Answer::Prepare => self.prepared(first, head),
             Answer::Rows => {
                 self.state = State::Rows;
@@ -367,9 +392,14 @@ impl Tracker {
             return self.lose();
         }
         let status = eof_status(head).unwrap_or(self.status);
-        if status.contains(StatusFlags::SERVER_STATUS_CURSOR_EXISTS) {
+        // The flag alone tells nothing: MariaDB sets it also where a stored program has a cursor of its own open.
+        // A procedure's result is followed by another answer, which a client's cursor never is.
+        if self.cursor_asked
+            && status.contains(StatusFlags::SERVER_STATUS_CURSOR_EXISTS)
+            && !status.contains(StatusFlags::SERVER_MORE_RESULTS_EXISTS)
+        {
             self.status = status;
-            self.result_done();
+            self.finish();
         } else {
             self.state = State::Rows;
         }

@@ -10,9 +10,15 @@ const AUTOCOMMIT: StatusFlags = StatusFlags::SERVER_STATUS_AUTOCOMMIT;
 /// One result of a statement.
 #[derive(Debug, Clone)]
 enum ResultModel {
-    Ok { info: Vec<u8> },
-    Rows { columns: u8, rows: Vec<Vec<u8>> },
-    Cursor { columns: u8 },
+    Ok {
+        info: Vec<u8>,
+    },
+    /// Whether a stored program has a cursor of its own open, which MariaDB tells as if it were the client's.
+    Rows {
+        columns: u8,
+        rows: Vec<Vec<u8>>,
+        stored_cursor: bool,
+    },
 }
 
 /// A command and its answer.
@@ -21,6 +27,16 @@ enum Exchange {
     /// A statement, or its execution; whether an ERR ends the last result.
     Results {
         command: u8,
+        results: Vec<ResultModel>,
+        fails: bool,
+    },
+    /// An execution that asked for a cursor and got it; whether it failed after the column definitions.
+    Cursor {
+        columns: u8,
+        fails: bool,
+    },
+    /// An execution that asked for a cursor and was answered by results.
+    NoCursor {
         results: Vec<ResultModel>,
         fails: bool,
     },
@@ -93,30 +109,62 @@ impl Answering {
             ResultModel::Ok { info } => {
                 self.packet(&encode_ok(u64::MAX, 1 << 40, AUTOCOMMIT | more, 1, info));
             }
-            ResultModel::Rows { columns, rows } => {
+            ResultModel::Rows {
+                columns,
+                rows,
+                stored_cursor,
+            } => {
+                let status = if *stored_cursor {
+                    AUTOCOMMIT | more | StatusFlags::SERVER_STATUS_CURSOR_EXISTS
+                } else {
+                    AUTOCOMMIT | more
+                };
                 self.packet(&[*columns]);
                 self.definitions((*columns).into());
-                self.eof_after_definitions(AUTOCOMMIT);
+                self.eof_after_definitions(status);
                 rows.iter().for_each(|row| self.packet(row));
                 if fails {
                     self.error();
                 } else {
-                    self.end(AUTOCOMMIT | more);
+                    self.end(status);
                 }
             }
-            ResultModel::Cursor { columns } => {
-                let status = AUTOCOMMIT | StatusFlags::SERVER_STATUS_CURSOR_EXISTS | more;
-                self.packet(&[*columns]);
-                self.definitions((*columns).into());
-                self.end(status);
-            }
+        }
+    }
+
+    fn results(&mut self, results: &[ResultModel], fails: bool, more_after: bool) {
+        for (index, result) in results.iter().enumerate() {
+            let last = index + 1 == results.len();
+            self.result(result, !last || more_after, last && fails);
+        }
+    }
+
+    fn cursor(&mut self, columns: u8, fails: bool) {
+        self.packet(&[columns]);
+        self.definitions(columns.into());
+        if fails {
+            // In the place of the EOF after them.
+            self.error();
+        } else {
+            self.end(AUTOCOMMIT | StatusFlags::SERVER_STATUS_CURSOR_EXISTS);
         }
     }
 }
 
 impl Exchange {
+    fn tell(&self, tracker: &mut Tracker) {
+        const READ_ONLY: u8 = 1;
+        match self {
+            Self::Cursor { .. } | Self::NoCursor { .. } => {
+                tracker.forwarded(command::STMT_EXECUTE, &[1, 0, 0, 0, READ_ONLY]);
+            }
+            _ => tracker.forwarded(self.command(), &[1, 0, 0, 0, 0]),
+        }
+    }
+
     fn command(&self) -> u8 {
         match self {
+            Self::Cursor { .. } | Self::NoCursor { .. } => command::STMT_EXECUTE,
             Self::Results { command, .. }
             | Self::Single(command)
             | Self::End(command)
@@ -136,11 +184,12 @@ impl Exchange {
             reports_progress: capabilities.has(Capabilities::MARIADB_PROGRESS),
         };
         match self {
-            Self::Results { results, fails, .. } => {
-                for (index, result) in results.iter().enumerate() {
-                    let last = index + 1 == results.len();
-                    answering.result(result, !last, last && *fails);
-                }
+            Self::Results { results, fails, .. } => answering.results(results, *fails, false),
+            Self::Cursor { columns, fails } => answering.cursor(*columns, *fails),
+            // Of a procedure: its own OK, or its ERR, comes after all results.
+            Self::NoCursor { results, fails } => {
+                answering.results(results, false, true);
+                answering.result(&ResultModel::Ok { info: Vec::new() }, false, *fails);
             }
             Self::Prepare {
                 parameters,
@@ -184,9 +233,9 @@ fn row() -> impl Strategy<Value = Vec<u8>> {
 fn result() -> impl Strategy<Value = ResultModel> {
     prop_oneof![
         prop::collection::vec(any::<u8>(), 0..30).prop_map(|info| ResultModel::Ok { info }),
-        (1_u8..5, prop::collection::vec(row(), 0..6))
-            .prop_map(|(columns, rows)| ResultModel::Rows { columns, rows }),
-        (1_u8..5).prop_map(|columns| ResultModel::Cursor { columns }),
+        (1_u8..5, prop::collection::vec(row(), 0..6), any::<bool>()).prop_map(
+            |(columns, rows, stored_cursor)| ResultModel::Rows { columns, rows, stored_cursor }
+        ),
     ]
 }
 
@@ -207,6 +256,10 @@ fn exchange() -> impl Strategy<Value = Exchange> {
         4 => (statements, prop::collection::vec(result(), 1..4), any::<bool>()).prop_map(
             |(command, results, fails)| Exchange::Results { command, results, fails }
         ),
+        1 => (1_u8..5, any::<bool>())
+            .prop_map(|(columns, fails)| Exchange::Cursor { columns, fails }),
+        1 => (prop::collection::vec(result(), 0..3), any::<bool>())
+            .prop_map(|(results, fails)| Exchange::NoCursor { results, fails }),
         2 => (0_u16..4, 0_u16..4)
             .prop_map(|(parameters, columns)| Exchange::Prepare { parameters, columns }),
         1 => prop::collection::vec(row(), 0..6).prop_map(|rows| Exchange::Fetch { rows }),
@@ -242,7 +295,7 @@ proptest! {
         let mut tracker = Tracker::new(capabilities, StatusFlags::empty());
         for exchange in &exchanges {
             prop_assert!(tracker.idle());
-            tracker.command(exchange.command());
+            exchange.tell(&mut tracker);
             let answer = exchange.answer(capabilities);
             let mut left = answer.len();
             for chunk in answer.chunks(chunk_bytes) {
@@ -264,7 +317,7 @@ proptest! {
         let mut tracker = Tracker::new(capabilities, StatusFlags::empty());
         let mut answers = Vec::new();
         for exchange in &exchanges {
-            tracker.command(exchange.command());
+            exchange.tell(&mut tracker);
             answers.extend(exchange.answer(capabilities));
         }
         let mut left = answers.len();
