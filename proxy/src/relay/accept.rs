@@ -307,3 +307,7 @@ async fn serve_client<R: Router>(
 #[cfg(test)]
 #[path = "accept_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "spread_tests.rs"]
+mod spread_tests;

@@ -27,7 +27,7 @@ impl Router for Plain {
 }
 
 /// A proxy on a port of its own, before a store that the test plays.
-struct Proxy {
+pub(super) struct Proxy {
     address: SocketAddr,
     store: UnixListener,
     stopping: CancellationToken,
@@ -36,24 +36,36 @@ struct Proxy {
 }
 
 fn proxy(connections_max: usize, stop_time_max: Duration) -> Proxy {
+    proxy_on(2, connections_max, stop_time_max).0
+}
+
+/// The same on so many threads, with the number of clients of each.
+pub(super) fn proxy_on(
+    runtimes: usize,
+    connections_max: usize,
+    stop_time_max: Duration,
+) -> (Proxy, Vec<Arc<AtomicUsize>>) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.sock");
     let store = UnixListener::bind(&path).unwrap();
     let listener = BoundListener::bind(([127, 0, 0, 1], 0).into()).unwrap();
     let limits = Limits {
-        runtimes: 2,
+        runtimes,
         connections_max,
         stop_time_max,
     };
     let acceptor = Acceptor::start(listener, limits, config(&path), |_| Plain).unwrap();
+    let threads = acceptor.threads.iter();
+    let sessions = threads.map(|thread| Arc::clone(&thread.sessions)).collect();
     let stopping = CancellationToken::new();
-    Proxy {
+    let proxy = Proxy {
         address: acceptor.local_addr().unwrap(),
         store,
         running: tokio::spawn(acceptor.run(stopping.clone())),
         stopping,
         directory,
-    }
+    };
+    (proxy, sessions)
 }
 
 fn config(store: &Path) -> SessionConfig {
@@ -69,7 +81,7 @@ fn config(store: &Path) -> SessionConfig {
 }
 
 /// One end of a leg, packet by packet.
-struct End<S> {
+pub(super) struct End<S> {
     stream: S,
     reader: PacketReader,
 }
@@ -82,12 +94,12 @@ impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> End<S> {
         }
     }
 
-    async fn get(&mut self) -> (u8, Bytes) {
+    pub(super) async fn get(&mut self) -> (u8, Bytes) {
         let payload = self.reader.read(&mut self.stream).await.unwrap();
         (self.reader.last_seq(), payload)
     }
 
-    async fn put(&mut self, seq: u8, payload: &[u8]) {
+    pub(super) async fn put(&mut self, seq: u8, payload: &[u8]) {
         let mut writer = PacketWriter::new(seq);
         writer.write(payload);
         self.stream.write_all(&writer.into_bytes()).await.unwrap();
@@ -98,7 +110,7 @@ impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> End<S> {
     }
 }
 
-fn greeting() -> Vec<u8> {
+pub(super) fn greeting() -> Vec<u8> {
     let mut payload = b"\x0a10.11.6-MariaDB\0\x1f\0\0\0abcdefgh\0".to_vec();
     payload.extend(b"\xfe\xff\x2d\x02\0\xff\x81\x15\0\0\0\0\0\0\x1d\0\0\0");
     payload.extend(b"ijklmnopqrst\0mysql_native_password\0");
@@ -118,11 +130,11 @@ fn ok() -> Bytes {
 }
 
 impl Proxy {
-    async fn connect(&self) -> End<TcpStream> {
+    pub(super) async fn connect(&self) -> End<TcpStream> {
         End::new(TcpStream::connect(self.address).await.unwrap())
     }
 
-    async fn at_store(&self) -> End<UnixStream> {
+    pub(super) async fn at_store(&self) -> End<UnixStream> {
         End::new(self.store.accept().await.unwrap().0)
     }
 

@@ -7,7 +7,7 @@ use crate::wire::{
 use std::collections::VecDeque;
 
 /// Commands that may be outstanding before the client is no longer read.
-const PIPELINED_COMMANDS_MAX: usize = 16 * 1024;
+pub const PIPELINED_COMMANDS_MAX: usize = 16 * 1024;
 
 /// What a command's answer looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +89,8 @@ pub struct Tracker {
     started: bool,
     /// Whether the result that is being sent may be a cursor.
     cursor_asked: bool,
+    /// Whether the last packet, but for rows, was an ERR.
+    erred: bool,
     status: StatusFlags,
     /// Commands that were forwarded.
     commands: u64,
@@ -105,6 +107,7 @@ impl Tracker {
             walker: FrameWalker::default(),
             started: false,
             cursor_asked: false,
+            erred: false,
             status,
             commands: 0,
         }
@@ -136,6 +139,12 @@ impl Tracker {
         self.commands
     }
 
+    /// How many commands wait for their answers behind the one that is being answered.
+    #[cfg(any(test, fuzzing))]
+    pub fn outstanding_commands(&self) -> usize {
+        self.outstanding.len()
+    }
+
     /// What the session has negotiated.
     #[must_use]
     pub fn capabilities(&self) -> Capabilities {
@@ -157,6 +166,13 @@ impl Tracker {
             _ if self.started => Some(self.walker.next_seq()),
             _ => Some(1),
         }
+    }
+
+    /// Whether nothing has followed the store's last ERR. If it then closes, it has said why.
+    #[must_use]
+    pub fn ends_with_error(&self) -> bool {
+        let ended = !self.started || self.state == State::LocalFile { answered: true };
+        self.erred && ended && self.walker.between_packets()
     }
 
     /// What the client's next packet is.
@@ -270,16 +286,19 @@ impl Tracker {
         if self.state == State::Rows && !matches!(packet.head.first(), Some(0xfe | 0xff)) {
             return Ok(());
         }
-        if packet.continuation {
+        // What follows in the same read is not followed any more: an ERR would seem to end an answer.
+        if packet.continuation || self.opaque() {
             return Ok(());
         }
         self.started = true;
+        self.erred = false;
         let Some(&first) = packet.head.first() else {
             // An empty packet where one with a meaning is due (a row of no columns does not exist).
             self.lose();
             return Ok(());
         };
         if first == ErrPacket::HEADER && packet.length < PACKET_BYTES_MAX {
+            self.erred = true;
             self.error(packet.head);
             return Ok(());
         }
@@ -303,7 +322,8 @@ impl Tracker {
                 self.definitions_left(left - 1);
                 Ok(())
             }
-            State::Idle | State::LocalFile { .. } | State::Opaque => {
+            State::Opaque => Ok(()),
+            State::Idle | State::LocalFile { .. } => {
                 self.lose();
                 Ok(())
             }
@@ -450,7 +470,7 @@ impl Tracker {
             _ if reports && code == Ok(ErrPacket::PROGRESS_CODE) => {}
             State::LocalFile { .. } => self.state = State::LocalFile { answered: true },
             // A farewell, such as "connection was killed": belongs to no command.
-            State::Idle => {}
+            State::Idle => self.started = false,
             _ => self.finish(),
         }
     }

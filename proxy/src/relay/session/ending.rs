@@ -113,6 +113,10 @@ impl<R: Router> Session<R> {
             // Nothing is owed. It is told as MariaDB tells it, by the end of the connection: an error that answers no
             // command would be taken for the answer to the next.
             SessionEnd::Idle => None,
+            // The store has said itself why it goes, and to pipelined commands says nothing more.
+            SessionEnd::StoreClosed | SessionEnd::Store(_) if self.tracker.ends_with_error() => {
+                None
+            }
             SessionEnd::StoreClosed | SessionEnd::Store(_) => Some(ErrPacket::new(
                 ErrPacket::STORE_LOST,
                 b"08S01",

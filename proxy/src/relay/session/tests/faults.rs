@@ -130,6 +130,19 @@ async fn a_statement_that_the_store_does_not_read_is_answered_by_the_store() {
 }
 
 #[tokio::test]
+async fn nothing_is_added_to_the_reason_that_a_store_gives() {
+    let mut ends = start(CAPABILITIES);
+    ends.send(&[b"\x03too big", b"\x03next"]).await;
+    ends.at_store().await;
+    ends.at_store().await;
+    ends.answer(1, &too_big()).await;
+    drop(ends.store);
+    let mut told = Vec::new();
+    ends.client.read_to_end(&mut told).await.unwrap();
+    assert_eq!(told, packets(1, &[&too_big()]));
+}
+
+#[tokio::test]
 async fn what_a_deaf_store_has_sent_is_relayed_before_its_end_is() {
     let mut ends = start(CAPABILITIES);
     // The store takes nothing, has sent the end of an answer, and is gone: all before the relay is polled.
