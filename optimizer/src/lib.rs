@@ -10,6 +10,7 @@ pub mod decision;
 pub mod distinctions;
 #[cfg(test)]
 mod fixture;
+pub mod materialise;
 mod refusal;
 pub mod schedule;
 mod sql;

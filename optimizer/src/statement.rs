@@ -82,7 +82,7 @@ impl<'a> PredictStatement<'a> {
         splice(
             &self.lexed,
             self.body.clone(),
-            &calls::stub_splices(&self.lexed, self.schema, &self.calls),
+            &calls::stub_splices(&self.lexed, self.schema, &self.calls, &self.body),
         )
     }
 

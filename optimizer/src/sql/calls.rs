@@ -35,7 +35,7 @@ pub(crate) struct Call {
     pub(crate) input: Range<usize>,
 }
 
-/// The predict calls of a statement in order; calls of functions of the schema that are
+/// The predict calls of a statement in order, one within the arguments of another after it; calls of functions of the schema that are
 /// neither generic nor a task's are the store's to answer.
 pub(crate) fn find(
     lexed: &Lexed<'_>,
@@ -47,11 +47,6 @@ pub(crate) fn find(
         if let Some((name, open)) = schema_call(lexed, schema, at)
             && let Some(call) = resolve(lexed, schema, catalog, at, &name, open)?
         {
-            if calls.iter().any(|c| c.range.contains(&at)) {
-                return Err(Refusal::unsupported(
-                    "a predict call within the arguments of another",
-                ));
-            }
             if calls.len() == CALLS_MAX {
                 return Err(Refusal::unsupported(format_args!(
                     "more than {CALLS_MAX} predict calls in a statement"
@@ -63,30 +58,56 @@ pub(crate) fn find(
     Ok(calls)
 }
 
-/// The statement with every call replaced by its typed stub, for the store to check.
-pub(crate) fn stub_splices(lexed: &Lexed<'_>, schema: &str, calls: &[Call]) -> Vec<Splice> {
-    calls
-        .iter()
-        .map(|call| (call.range.clone(), stub(lexed, schema, call)))
-        .collect()
+/// Splices for the outermost calls within `range`, each replaced by what `replace` makes of its
+/// number.
+pub(crate) fn outermost_splices(
+    calls: &[Call],
+    range: &Range<usize>,
+    mut replace: impl FnMut(usize) -> Fragment,
+) -> Vec<Splice> {
+    let mut splices: Vec<Splice> = Vec::new();
+    let mut until = range.start;
+    for (index, call) in calls.iter().enumerate() {
+        if call.range.start >= until && call.range.end <= range.end {
+            until = call.range.end;
+            splices.push((call.range.clone(), replace(index)));
+        }
+    }
+    splices
 }
 
-fn stub(lexed: &Lexed<'_>, schema: &str, call: &Call) -> Fragment {
+/// Splices that replace every call of `range` by its typed stub, for the store to check.
+pub(crate) fn stub_splices(
+    lexed: &Lexed<'_>,
+    schema: &str,
+    calls: &[Call],
+    range: &Range<usize>,
+) -> Vec<Splice> {
+    outermost_splices(calls, range, |index| stub(lexed, schema, calls, index))
+}
+
+fn stub(lexed: &Lexed<'_>, schema: &str, calls: &[Call], index: usize) -> Fragment {
     let mut out = Fragment::default();
+    let Some(call) = calls.get(index) else {
+        return out;
+    };
     let probability = matches!(call.asked, Asked::Probability(_));
     if probability {
         out.push("(");
     }
-    out.push(&quote_name(schema))
-        .push(".")
-        .push(&quote_name(&call.task.name))
-        .push("(");
-    out.push_fragment(&splice(lexed, call.input.clone(), &[]))
+    out.push(&stub_name(schema, call)).push("(");
+    let within = stub_splices(lexed, schema, calls, &call.input);
+    out.push_fragment(&splice(lexed, call.input.clone(), &within))
         .push(")");
     if probability {
         out.push("+0e0)");
     }
     out
+}
+
+/// The quoted name of the stub of a call's task.
+pub(crate) fn stub_name(schema: &str, call: &Call) -> String {
+    format!("{}.{}", quote_name(schema), quote_name(&call.task.name))
 }
 
 /// Recognises `schema . name (` at `at`: the name and the index of the parenthesis.

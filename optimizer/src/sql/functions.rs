@@ -57,3 +57,24 @@ pub(crate) fn not_harmless(
             (!known).then(|| format!("{}()", word.value))
         })
 }
+
+/// Functions that may give another value at each evaluation.
+const VARYING: [&str; 8] = [
+    "RAND",
+    "UUID",
+    "UUID_SHORT",
+    "SYS_GUID",
+    "RANDOM_BYTES",
+    "SYSDATE",
+    "NEXTVAL",
+    "LASTVAL",
+];
+
+/// The first function in `range` that may give another value at each evaluation.
+pub(crate) fn varying(lexed: &Lexed<'_>, mut range: Range<usize>) -> Option<String> {
+    range.find_map(|at| {
+        let word = lexed.keyword(at)?.to_uppercase();
+        let call = matches!(lexed.token(at + 1), Some(Token::LParen));
+        (call && VARYING.contains(&word.as_str())).then(|| format!("{word}()"))
+    })
+}

@@ -10,7 +10,7 @@ use super::items::{self, ItemText};
 use super::predicate::{ScoreTest, score_test};
 use super::{CLASSES_PER_ROW_MAX, structure};
 use crate::refusal::Refusal;
-use crate::sql::calls::Asked;
+use crate::sql::calls::{Asked, Call};
 use crate::sql::clauses::{self, Clauses, Limit};
 use crate::sql::expression::{self, Dependence};
 use crate::sql::functions;
@@ -107,6 +107,15 @@ impl<'a> PredictStatement<'a> {
             return Err(Refusal::unsupported(format_args!(
                 "{name} in a statement with predictions"
             )));
+        }
+        let nested = |(i, inner): (usize, &Call)| {
+            let mut outer = self.calls.iter().take(i);
+            outer.any(|c| c.range.contains(&inner.range.start))
+        };
+        if self.calls.iter().enumerate().any(nested) {
+            return Err(Refusal::unsupported(
+                "a predict call within the arguments of another",
+            ));
         }
         let clauses = clauses::cut(lexed, body.clone())?;
         self.check_places(&clauses)?;

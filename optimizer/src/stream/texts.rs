@@ -69,7 +69,12 @@ impl StreamSelect<'_, '_> {
     /// named [`CELL_MARK`] and their position; with `inputs`, each input follows as a column.
     pub fn describe(&self, inputs: bool) -> Fragment {
         let statement = self.statement;
-        let stubs = calls::stub_splices(&statement.lexed, statement.schema, &statement.calls);
+        let stubs = calls::stub_splices(
+            &statement.lexed,
+            statement.schema,
+            &statement.calls,
+            &statement.body,
+        );
         let mut out = self.head();
         for (i, item) in self.items.iter().enumerate() {
             out.push(if i > 0 { ", " } else { "" });

@@ -1,0 +1,70 @@
+//! Elements of select lists that have no alias: to clients and to outer blocks their name is their
+//! text, which replacing a call must not change.
+
+use std::ops::Range;
+
+use sqlparser::ast::SelectItem;
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::Token;
+
+use crate::refusal::Refusal;
+use crate::sql::text::{Lexed, StoreDialect};
+
+/// Depth of nesting at which parsing gives up.
+const RECURSION_MAX: usize = 64;
+
+/// Most tokens of an element that is parsed: a chain of operators is a tree as deep as it is long.
+const ELEMENT_TOKENS_MAX: usize = 2000;
+
+/// Words between SELECT and the first element.
+const MODIFIERS: [&str; 11] = [
+    "ALL",
+    "DISTINCT",
+    "DISTINCTROW",
+    "HIGH_PRIORITY",
+    "STRAIGHT_JOIN",
+    "SQL_SMALL_RESULT",
+    "SQL_BIG_RESULT",
+    "SQL_BUFFER_RESULT",
+    "SQL_CACHE",
+    "SQL_NO_CACHE",
+    "SQL_CALC_FOUND_ROWS",
+];
+
+/// The elements of a select list, modifiers left out.
+pub(super) fn elements(lexed: &Lexed<'_>, mut items: Range<usize>) -> Vec<Range<usize>> {
+    while MODIFIERS.iter().any(|m| lexed.is_keyword(items.start, m)) {
+        items.start += 1;
+    }
+    if items.start >= items.end {
+        return Vec::new();
+    }
+    lexed.split_commas(items)
+}
+
+/// Whether an element has no alias.
+pub(super) fn is_unnamed(lexed: &Lexed<'_>, element: &Range<usize>) -> Result<bool, Refusal> {
+    let Some(last) = element.end.checked_sub(1) else {
+        return Ok(true);
+    };
+    if matches!(lexed.token(last), Some(Token::RParen)) {
+        return Ok(true); // no alias ends so
+    }
+    if last > element.start && lexed.is_keyword(last - 1, "AS") {
+        return Ok(false);
+    }
+    let unclear =
+        || Refusal::unsupported("this syntax in a select list with predictions; give it an alias");
+    if element.len() > ELEMENT_TOKENS_MAX {
+        return Err(unclear());
+    }
+    let dialect = StoreDialect::new(lexed.mode);
+    let mut parser = Parser::new(&dialect)
+        .with_recursion_limit(RECURSION_MAX)
+        .with_tokens_with_locations(lexed.parser_tokens(element.clone()));
+    let item = parser.parse_select_item().map_err(|_| unclear())?;
+    if !matches!(parser.peek_token().token, Token::EOF) {
+        return Err(unclear());
+    }
+    Ok(!matches!(item, SelectItem::ExprWithAlias { .. }))
+}

@@ -1,0 +1,1 @@
+//! Statements and what a materialise plan makes of them.
