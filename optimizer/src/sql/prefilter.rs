@@ -10,8 +10,10 @@ use super::text::{LexMode, Lexed};
 /// The search runs over the dots, which plain statements have few of.
 pub fn may_call(sql: &[u8], schema: &str) -> bool {
     memchr::memchr_iter(b'.', sql).any(|dot| {
-        let before = sql.get(..dot).unwrap_or_default().trim_ascii_end();
-        if before.ends_with(b"*/") {
+        let head = sql.get(..dot).unwrap_or_default();
+        let before = trim_space_end(head);
+        let gap = head.get(before.len()..).unwrap_or_default();
+        if before.ends_with(b"*/") || (gap.contains(&b'\n') && ends_in_line_comment(before)) {
             return true;
         }
         let before = before
@@ -23,6 +25,20 @@ pub fn may_call(sql: &[u8], schema: &str) -> bool {
                 .get(before.len() - schema.len()..)
                 .is_some_and(|s| s.eq_ignore_ascii_case(schema.as_bytes()))
     })
+}
+
+/// What the store takes for white space, which is one character more than Rust's ASCII white space.
+fn trim_space_end(sql: &[u8]) -> &[u8] {
+    let is_space = |byte: &u8| byte.is_ascii_whitespace() || *byte == b'\x0b';
+    let end = sql.iter().rposition(|byte| !is_space(byte));
+    sql.get(..end.map_or(0, |last| last + 1))
+        .unwrap_or_default()
+}
+
+/// Whether the last line may end in a comment.
+fn ends_in_line_comment(sql: &[u8]) -> bool {
+    let line = sql.rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
+    line.contains(&b'#') || line.windows(2).any(|pair| pair == b"--")
 }
 
 /// Whether the tokens of `sql` hold `schema.name(`, outside strings and comments. Text that is
@@ -70,6 +86,9 @@ mod tests {
             "SELECT ML . `animals` (x)",
             "SELECT `ml`.animals(x)",
             "SELECT ml/* c */.predict('a', x)",
+            "SELECT ml\x0b.predict('a', x)",
+            "SELECT ml -- c\n.predict('a', x)",
+            "SELECT ml # c \n .predict('a', x)",
             "SELECT \"ml\".\"animals\"(x)",
             r"SELECT '\', ml.animals(x)",
             r"SELECT '\', ml.animals(x), '\'",
