@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use mysql_common::constants::ColumnType;
 
 use super::rows::CellLayout;
 use crate::error::SqlError;
@@ -61,7 +62,9 @@ impl Parameters {
         for (i, kind) in kinds.iter().copied().enumerate() {
             let long = u16::try_from(i).ok().and_then(|i| long_data.get(&i));
             let null = nulls.get(i / 8).is_some_and(|b| b >> (i % 8) & 1 == 1);
+            let mut kind = kind;
             let value = if let Some(long) = long {
+                kind = kind_of_long_data(kind);
                 let mut value = BytesMut::with_capacity(long.len() + 9);
                 lenenc::put_str(&mut value, long);
                 Some(value.freeze())
@@ -163,6 +166,15 @@ impl Parameters {
     }
 }
 
+/// Data sent ahead is a string, whatever type was bound: the type to bind it under again.
+fn kind_of_long_data(kind: u16) -> u16 {
+    let [column_type, _] = kind.to_le_bytes();
+    match CellLayout::of(column_type) {
+        CellLayout::String => kind,
+        _ => ColumnType::MYSQL_TYPE_VAR_STRING as u16,
+    }
+}
+
 /// Whether a type byte is that of an integer: TINY, SHORT, LONG, LONGLONG, INT24, YEAR.
 fn is_integer(column_type: u8) -> bool {
     matches!(column_type, 1 | 2 | 3 | 8 | 9 | 13)
@@ -228,6 +240,20 @@ mod tests {
                 .unwrap()
                 .ends_with(b"\x03xyz")
         );
+    }
+
+    #[test]
+    fn long_data_is_bound_as_a_string_whatever_the_parameter_was_bound_as() {
+        let mut kinds = Vec::new();
+        let long = BTreeMap::from([(0, BytesMut::from(&b"12"[..]))]);
+        let sent = body(0, Some(&[TINY]), b"");
+        let parameters = Parameters::read(&sent, 1, &mut kinds, &long).unwrap();
+        let mut expected = BytesMut::from(&[1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1][..]);
+        expected.put_u16_le(STRING);
+        expected.put_slice(b"\x0212");
+        assert_eq!(parameters.execute_body(1, &[0]).unwrap(), expected);
+        assert_eq!(parameters.integer(0), Some(12));
+        assert_eq!(kinds, [TINY], "what the client has bound stays");
     }
 
     #[test]
