@@ -35,7 +35,7 @@ impl Greeting {
     /// Reads a greeting and clears each offered capability that is not in `allowed`. No other byte changes.
     ///
     /// # Errors
-    /// Not protocol version 10, or cut short.
+    /// Not protocol version 10, older than MySQL 4.1, or cut short.
     pub fn restrict(payload: &mut [u8], allowed: Capabilities) -> Result<Self, Malformed> {
         let mut input = &payload[..];
         if lenenc::get_u8(&mut input)? != 10 {
@@ -68,6 +68,9 @@ impl Greeting {
         let mut offered = base;
         if !base.has(Capabilities::LONG_PASSWORD) {
             offered = base.or(Capabilities(u64::from(extended) << 32));
+        }
+        if !offered.has(Capabilities::PROTOCOL_41) {
+            return Err(Malformed("the store is older than MySQL 4.1"));
         }
         let capabilities = offered.and(allowed);
         let [a, b, c, d, e, f, g, h] = capabilities.0.to_le_bytes();
