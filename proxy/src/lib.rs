@@ -7,6 +7,9 @@ pub mod ddl;
 pub mod demo;
 pub mod embedded;
 pub mod error;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 pub mod init;
 pub mod lane;

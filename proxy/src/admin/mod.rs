@@ -6,7 +6,7 @@
 mod answer;
 mod auth;
 mod shim;
-mod statement;
+pub(crate) mod statement;
 
 pub use auth::AdminLogin;
 

@@ -12,7 +12,7 @@
 //! Each leg counts its own packets: a request for TLS, or a password that the proxy encrypts for the store, makes one
 //! leg longer than the other, and what passes afterwards is renumbered.
 
-mod password;
+pub(crate) mod password;
 
 use super::SessionEnd;
 use crate::tls::{StoreTls, StoreTlsMode, Tls};

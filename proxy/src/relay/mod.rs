@@ -10,10 +10,10 @@
 
 mod accept;
 mod connect;
-mod framer;
-mod handshake;
+pub(crate) mod framer;
+pub(crate) mod handshake;
 mod session;
-mod tracker;
+pub(crate) mod tracker;
 
 pub use accept::{Acceptor, BoundListener, Control, Limits};
 pub use handshake::SessionFacts;

@@ -1,0 +1,4 @@
+//! Fuzzes the small parsers of statements.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| predictsql_proxy::fuzzing::statements(data));

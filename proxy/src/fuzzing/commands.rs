@@ -1,0 +1,167 @@
+//! Framer and tracker together, as a session drives them.
+
+use super::answers::{View, view};
+use super::input::{Input, pieces};
+use crate::relay::framer::{Framer, Stop};
+use crate::relay::tracker::{ClientTurn, Tracker};
+use crate::relay::{Handled, Route, Router, SessionEnd, Takeover};
+use crate::wire::{HEADER_BYTES, StatusFlags};
+
+/// As much of a command that passes unseen as the router can count on.
+const HEAD_BYTES: usize = 6;
+
+/// Sends to the lane what it is told to, and keeps what it was shown.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Wayward {
+    /// One bit for each of the eight possible values of a body's checksum.
+    lane: u8,
+    shown: Vec<Vec<u8>>,
+    unseen: Vec<Vec<u8>>,
+}
+
+impl Router for Wayward {
+    fn route(&mut self, command: u8, body: &[u8]) -> Route {
+        self.shown.push([&[command], body].concat());
+        let checksum = body
+            .iter()
+            .fold(command, |sum, byte| sum.wrapping_add(*byte));
+        if self.lane >> (checksum % 8) & 1 == 1 {
+            Route::Lane
+        } else {
+            Route::Forward
+        }
+    }
+
+    fn passed_unseen(&mut self, command: u8, head: &[u8]) {
+        let head = head.get(..HEAD_BYTES).unwrap_or(head);
+        self.unseen.push([&[command], head].concat());
+    }
+
+    async fn handle(&mut self, _takeover: Takeover<'_>) -> Result<Handled, SessionEnd> {
+        Ok(Handled::Answered)
+    }
+}
+
+/// A session without its sockets.
+#[derive(Debug)]
+struct Session {
+    framer: Framer,
+    tracker: Tracker,
+    router: Wayward,
+    /// Of the client, not decided yet.
+    kept: Vec<u8>,
+    received_bytes: usize,
+    forwarded_bytes: usize,
+    lane_bytes: usize,
+    lane_due: bool,
+    /// What is kept waits for the store's next packet.
+    held: bool,
+}
+
+/// Any bytes of both sides: where the client's reads end changes nothing, every byte is forwarded, the lane's, or kept,
+/// and the lane gets whole commands while the store is idle.
+pub fn commands(data: &[u8]) {
+    let mut input = Input::new(data);
+    let capabilities = input.capabilities();
+    let (seed, inspect_bytes_max, lane) = (input.byte(), input.byte(), input.byte());
+    let session = || Session {
+        framer: Framer::new(usize::from(inspect_bytes_max) * 8),
+        tracker: Tracker::new(capabilities, StatusFlags::empty()),
+        router: Wayward {
+            lane,
+            ..Wayward::default()
+        },
+        kept: Vec::new(),
+        received_bytes: 0,
+        forwarded_bytes: 0,
+        lane_bytes: 0,
+        lane_due: false,
+        held: false,
+    };
+    let (mut whole, mut cut) = (session(), session());
+    while let Some(record) = input.record() {
+        if record.tag % 2 == 0 {
+            whole.client_bytes(record.bytes);
+            pieces(record.bytes, seed).for_each(|piece| cut.client_bytes(piece));
+        } else {
+            let followed = whole.tracker.store_bytes(record.bytes);
+            let mut pieces = pieces(record.bytes, seed);
+            let cut_followed = pieces.try_for_each(|piece| cut.tracker.store_bytes(piece));
+            assert_eq!(followed, cut_followed);
+            if followed.is_err() {
+                return;
+            }
+            whole.go_on();
+            cut.go_on();
+        }
+        assert_eq!(whole.seen(), cut.seen());
+        assert_eq!(whole.router, cut.router);
+    }
+}
+
+impl Session {
+    fn client_bytes(&mut self, bytes: &[u8]) {
+        self.kept.extend_from_slice(bytes);
+        self.received_bytes += bytes.len();
+        self.go_on();
+    }
+
+    fn seen(&self) -> (View, usize, usize, bool) {
+        let lane = (self.lane_bytes, self.lane_due);
+        (view(&self.tracker), self.forwarded_bytes, lane.0, lane.1)
+    }
+
+    /// Does what can be done before more comes.
+    fn go_on(&mut self) {
+        while self.step() {}
+        let accounted = self.forwarded_bytes + self.lane_bytes + self.kept.len();
+        assert_eq!(accounted, self.received_bytes);
+    }
+
+    fn step(&mut self) -> bool {
+        let turn = self.tracker.client_turn();
+        if self.lane_due {
+            if self.tracker.idle() {
+                self.lane_answers();
+                return true;
+            }
+            // Not a command after all: the store asked for a file.
+            self.lane_due = !(turn == ClientTurn::LocalFile || self.tracker.opaque());
+            return !self.lane_due;
+        }
+        if self.kept.is_empty() || (self.held && turn == ClientTurn::Hold) {
+            return false;
+        }
+        let Self {
+            framer,
+            tracker,
+            router,
+            kept,
+            ..
+        } = self;
+        let (decided, stop) = framer.decide(kept, tracker, router);
+        assert!(decided <= kept.len());
+        kept.drain(..decided);
+        self.forwarded_bytes += decided;
+        self.held = stop == Stop::Hold;
+        match stop {
+            Stop::End => assert!(self.kept.is_empty()),
+            Stop::Incomplete => assert!(!self.kept.is_empty()),
+            Stop::Hold => assert_eq!(self.tracker.client_turn(), ClientTurn::Hold),
+            Stop::Lane => self.lane_due = true,
+        }
+        stop == Stop::Lane
+    }
+
+    fn lane_answers(&mut self) {
+        self.lane_due = false;
+        let Some((&[a, b, c, _], payload)) = self.kept.split_first_chunk::<HEADER_BYTES>() else {
+            panic!("the lane's command has no header: {:?}", self.kept);
+        };
+        let length = u32::from_le_bytes([a, b, c, 0]) as usize;
+        let command = payload.get(..length);
+        assert_eq!(command, self.router.shown.last().map(Vec::as_slice));
+        self.kept.drain(..HEADER_BYTES + length);
+        self.lane_bytes += HEADER_BYTES + length;
+    }
+}
