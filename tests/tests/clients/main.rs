@@ -96,4 +96,9 @@ suites! {
         needs: "DBD::mysql",
         predicts: true
     }
+    connector_j {
+        command: ["sh", "{clients}/java/run.sh"],
+        needs: "a JDK and MariaDB Connector/J",
+        predicts: true
+    }
 }
