@@ -9,7 +9,7 @@ const { DATABASE, EXPECT, everyTypeStatements, options, say } = require('./trans
 const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}/g;
 
 /** Connects, and says every statement that Sequelize makes where `told`. */
-function open(told = true) {
+function open(told = true, more = {}) {
   const { host, port, user, password, database, ssl } = options();
   const logging = (sql) => say('sql', sql.replace(/^Executing \([^)]*\): /, '').replace(UUID, 'UUID'));
   return new Sequelize(database, user, password, {
@@ -18,7 +18,7 @@ function open(told = true) {
     dialect: 'mysql',
     timezone: '+00:00',
     logging: told ? logging : false,
-    dialectOptions: ssl ? { ssl } : {},
+    dialectOptions: ssl ? { ssl, ...more } : more,
     // One connection keeps the order of statements.
     pool: { max: 1 },
   });
@@ -197,7 +197,8 @@ async function migrations(sequelize) {
 }
 
 async function predict() {
-  const sequelize = open(false);
+  // Labels have this collation, and literals that of the connection: with another, comparing them is error 1267.
+  const sequelize = open(false, { charset: 'utf8mb4_general_ci' });
   const Photo = sequelize.define('Photo', { photo: DataTypes.STRING(200) }, { tableName: 'photos', timestamps: false });
   const label = sequelize.fn('ml.predict', 'apparel', sequelize.col('photo'));
   const photos = await Photo.findAll({ attributes: ['id', [label, 'label']], order: ['id'] });
