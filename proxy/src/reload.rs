@@ -2,7 +2,6 @@
 
 use crate::account::StoreAddress;
 use crate::config::{Config, ConfigError, ServeArgs};
-use crate::live::{IDLE_SWEEP_PERIOD, Live};
 use crate::relay::{Control, Limits};
 use crate::tls::{Reload, ServerTls, StoreTls, Tls, TlsError};
 use arc_swap::ArcSwap;
@@ -10,7 +9,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::MissedTickBehavior;
 
 /// How often the certificate's files are looked at.
 const CERTIFICATE_LOOK: Duration = Duration::from_secs(5);
@@ -115,18 +113,6 @@ impl Settings {
     ) -> io::Result<impl Future<Output = ()> + use<>> {
         let hangup = signal(SignalKind::hangup())?;
         Ok(reload_at(hangup, self.clone(), args, control))
-    }
-
-    /// Ends sessions that have been idle for longer than allowed, for as long as it is polled.
-    pub async fn end_idle_sessions(self, live: Arc<Live>) {
-        let mut ticks = tokio::time::interval(IDLE_SWEEP_PERIOD);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            if let Some(idle_time_max) = self.config.load().idle_time_max {
-                live.sweep_idle(idle_time_max);
-            }
-        }
     }
 
     /// Looks at the certificate's files for as long as it is polled.

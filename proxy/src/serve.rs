@@ -311,8 +311,6 @@ impl Server {
                 store_address,
                 stopping.clone(),
             );
-            let live = Arc::clone(&operators.live);
-            tokio::spawn(settings.clone().end_idle_sessions(live));
             tokio::spawn(settings.clone().watch_certificate());
             tokio::spawn(sweep_idle(settings, Arc::clone(&operators.live)));
             let answering = operators.serve(Arc::new(telltale))?;
