@@ -66,6 +66,16 @@ suites! {
         needs: "mysql-connector-python",
         predicts: true
     }
+    sqlalchemy {
+        command: ["{python}", "{clients}/python/sqlalchemy_suite.py", "mysqldb", "pymysql"],
+        needs: "SQLAlchemy, mysqlclient, PyMySQL",
+        predicts: true
+    }
+    django {
+        command: ["{python}", "{clients}/python/django_suite.py"],
+        needs: "Django, mysqlclient",
+        predicts: true
+    }
     mysql2 {
         command: ["node", "{clients}/node/mysql2.js"],
         needs: "node, and mysql2 beside the suite",

@@ -1,0 +1,1 @@
+"""A small Django app whose models have a field of every kind. The suite is `django_suite.py`."""
