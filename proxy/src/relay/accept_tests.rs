@@ -163,7 +163,7 @@ async fn a_handshake_is_relayed_without_what_cannot_be_followed() {
     let capabilities = u16::from_le_bytes([greeted[30], greeted[31]]);
     assert_eq!(capabilities & 0x0820, 0, "SSL and COMPRESS are cleared");
 
-    let asked = Capabilities::PROTOCOL_41.or(Capabilities::COMPRESS);
+    let asked = Capabilities::PROTOCOL_41.or(Capabilities::QUERY_ATTRIBUTES);
     client.put(1, &login(asked)).await;
     let (seq, logged_in) = store.get().await;
     assert_eq!(seq, 1);

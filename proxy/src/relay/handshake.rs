@@ -183,6 +183,7 @@ impl<'a> Greeted<'a> {
                 legs.refuse(ErrPacket::new(1043, b"08S01", text)).await?;
                 Err(SessionEnd::Protocol(match error {
                     LoginError::Tls => "the client asks for TLS, which is not offered",
+                    LoginError::Compression => "the client compresses, which is not offered",
                     LoginError::Old => "the client is older than MySQL 4.1",
                     LoginError::Malformed(malformed) => malformed.0,
                 }))

@@ -25,6 +25,9 @@ pub enum LoginError {
     /// The client asks for TLS although it was not offered.
     #[error("TLS is not offered here: connect without it (--skip-ssl, ssl-mode=DISABLED)")]
     Tls,
+    /// The client goes on to compress although that was not offered, as PHP's mysqlnd and Connector/Python do.
+    #[error("compression is not offered here: connect without it")]
+    Compression,
     /// A client from before MySQL 4.1.
     #[error("clients older than MySQL 4.1 are not supported")]
     Old,
@@ -59,6 +62,10 @@ impl Login {
         let extends = !base.has(Capabilities::LONG_PASSWORD);
         if extends {
             asked = base.or(Capabilities(u64::from(extended) << 32));
+        }
+        let compressing = asked.and(Capabilities::COMPRESS.or(Capabilities::ZSTD_COMPRESSION));
+        if !offered.has(compressing) {
+            return Err(LoginError::Compression);
         }
         // LONG_PASSWORD says which family the client is of: never cleared.
         let capabilities = asked.and(offered.or(Capabilities::LONG_PASSWORD));
@@ -166,7 +173,7 @@ mod tests {
             | Capabilities::CONNECT_WITH_DB.0
             | Capabilities::SECURE_CONNECTION.0
             | Capabilities::PLUGIN_AUTH.0
-            | Capabilities::COMPRESS.0;
+            | Capabilities::QUERY_ATTRIBUTES.0;
         let mut payload = login(asked as u32, 0x1d);
         let before = payload.clone();
         let login = Login::restrict(&mut payload, offered()).unwrap();
@@ -174,7 +181,7 @@ mod tests {
         assert_eq!(login.database.as_deref(), Some(&b"shop"[..]));
         assert_eq!(login.charset, 45);
         assert_eq!(login.plugin.as_deref(), Some(&b"mysql_native_password"[..]));
-        assert!(!login.capabilities.has(Capabilities::COMPRESS));
+        assert!(!login.capabilities.has(Capabilities::QUERY_ATTRIBUTES));
         assert!(login.capabilities.has(Capabilities::MARIADB_PROGRESS));
         let changed = before.iter().zip(&payload).filter(|(a, b)| a != b).count();
         assert_eq!(changed, 2);
@@ -191,6 +198,18 @@ mod tests {
             Login::restrict(&mut payload, offered()),
             Err(LoginError::Tls)
         );
+    }
+
+    #[test]
+    fn a_client_that_would_compress_is_told_so() {
+        for unasked in [Capabilities::COMPRESS, Capabilities::ZSTD_COMPRESSION] {
+            let asked = Capabilities::PROTOCOL_41.or(unasked);
+            let mut payload = login(asked.0 as u32, 0);
+            let refused = Login::restrict(&mut payload, offered());
+            assert_eq!(refused, Err(LoginError::Compression));
+            let accepted = Login::restrict(&mut payload, offered().or(unasked));
+            assert!(accepted.unwrap().capabilities.has(unasked));
+        }
     }
 
     proptest! {
