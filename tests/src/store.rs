@@ -131,7 +131,7 @@ impl Store {
     }
 
     /// Runs `predictsql init` for a schema, once.
-    pub(crate) fn init(&self, schema: &str, service_user: &str) {
+    pub fn init(&self, schema: &str, service_user: &str) {
         let mut initialised = self
             .initialised
             .lock()

@@ -126,6 +126,8 @@ pub struct Wire {
     pub progress: Vec<Packet>,
     /// Reports within the answer under way.
     reports: u8,
+    /// Whether the answer under way may be a cursor.
+    cursor_asked: bool,
     /// What is sent when the server asks for a local file.
     pub local_file: Vec<u8>,
 }
@@ -186,6 +188,7 @@ impl Wire {
             nonce: Vec::new(),
             progress: Vec::new(),
             reports: 0,
+            cursor_asked: false,
             local_file: Vec::new(),
         })
     }
@@ -221,14 +224,18 @@ impl Wire {
         self.send_after(&proof)
     }
 
-    /// Changes the user by a command made of these parts, and reads what the server says to it. Plugin and attributes
-    /// are sent as far as the session has the capabilities for them.
+    /// The command that changes the user. Plugin and attributes are part of it as far as the session has the
+    /// capabilities for them.
+    pub fn change_user_command(&self, login: &Login<'_>) -> Vec<u8> {
+        change_user_payload(login, self.capabilities, &self.nonce)
+    }
+
+    /// Changes the user, and reads what the server says to it.
     ///
     /// # Errors
     /// The connection ends.
     pub fn change_user(&mut self, login: &Login<'_>) -> io::Result<Vec<Packet>> {
-        let command = change_user_payload(login, self.capabilities, &self.nonce);
-        self.send(&command)?;
+        self.send(&self.change_user_command(login))?;
         let mut answer = Vec::new();
         self.change_user_answer(login.password, &mut answer)?;
         Ok(answer)
@@ -319,10 +326,24 @@ impl Wire {
     /// The connection ends.
     pub fn command(&mut self, payload: &[u8]) -> io::Result<Vec<Packet>> {
         self.send(payload)?;
-        self.read_answer(payload[0])
+        self.read_answer_to(payload)
     }
 
-    /// Reads the whole answer to a command of that kind.
+    /// Reads the whole answer to that command.
+    ///
+    /// # Errors
+    /// The connection ends, or the answer follows no protocol.
+    pub fn read_answer_to(&mut self, payload: &[u8]) -> io::Result<Vec<Packet>> {
+        // The server takes an empty packet for COM_SLEEP.
+        let kind = payload.first().copied().unwrap_or(command::SLEEP);
+        self.cursor_asked =
+            kind == command::STMT_EXECUTE && payload.get(5).is_some_and(|&flags| flags != 0);
+        let answer = self.read_answer(kind);
+        self.cursor_asked = false;
+        answer
+    }
+
+    /// Reads the whole answer to a command of that kind, which does not ask for a cursor.
     ///
     /// # Errors
     /// The connection ends, or the answer follows no protocol.
@@ -399,8 +420,15 @@ impl Wire {
         }
         if !self.capabilities.has(Capabilities::DEPRECATE_EOF) {
             self.next(answer)?;
+            if ErrPacket::is_err(last(answer)) {
+                return Ok(StatusFlags::empty());
+            }
+            // MariaDB sets the flag also for a cursor within a procedure, whose results have more behind them.
             let status = eof_status(last(answer))?;
-            if status.contains(StatusFlags::SERVER_STATUS_CURSOR_EXISTS) {
+            if self.cursor_asked
+                && status.contains(StatusFlags::SERVER_STATUS_CURSOR_EXISTS)
+                && !status.contains(StatusFlags::SERVER_MORE_RESULTS_EXISTS)
+            {
                 return Ok(status);
             }
         }

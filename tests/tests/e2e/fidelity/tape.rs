@@ -1,20 +1,15 @@
 //! One side of a comparison: a session that keeps every packet of every answer.
 
-use predictsql_proxy::wire::{Capabilities, HEADER_BYTES, command};
+use super::encode::{Parameter, execute, query, text};
+use predictsql_proxy::wire::{Capabilities, HEADER_BYTES, command, lenenc};
 use predictsql_tests::Wire;
 use predictsql_tests::wire::{Login, Packet, packets};
+use std::io;
 use std::net::SocketAddr;
+use std::thread;
 
-/// A parameter of a prepared statement.
-#[derive(Clone, Copy)]
-pub enum Parameter<'a> {
-    Null,
-    Int(i64),
-    Double(f64),
-    Text(&'a str),
-    /// Its value was sent ahead by SEND_LONG_DATA.
-    Long,
-}
+/// Longest part of a command that messages show.
+const LABEL_BYTES_MAX: usize = 120;
 
 /// An answer: what was asked, for messages, and what came.
 pub type Answer = (String, Vec<Packet>);
@@ -23,43 +18,104 @@ pub type Answer = (String, Vec<Packet>);
 pub struct Tape {
     pub wire: Wire,
     pub address: SocketAddr,
+    capabilities: Capabilities,
     answers: Vec<Answer>,
 }
 
 impl Tape {
+    /// The session that scripts start with; its login is kept too.
     pub fn open(address: SocketAddr, capabilities: Capabilities) -> Self {
         let login = Login {
             database: Some("fidelity"),
             capabilities,
+            attributes: &[("program_name", "fidelity"), ("ml.predict(", "")],
             ..Login::default()
         };
-        Self {
-            wire: Wire::login_with(address, &login).unwrap(),
+        let wire = Wire::login_with(address, &login).unwrap();
+        let mut tape = Self {
+            wire,
             address,
+            capabilities,
             answers: Vec::new(),
-        }
+        };
+        let handshake = tape.wire.handshake().to_vec();
+        tape.keep_handshake("login", handshake);
+        tape
     }
 
     pub fn into_answers(self) -> Vec<Answer> {
         self.answers
     }
 
+    /// Runs these at once, each in a session of its own, and keeps what each was told: for those that wait.
+    pub fn at_once(&mut self, runs: &[&(dyn Fn(&mut Tape) + Sync)]) {
+        let (address, capabilities) = (self.address, self.capabilities);
+        let run = |run: &(dyn Fn(&mut Tape) + Sync)| {
+            let mut other = Tape::open(address, capabilities);
+            run(&mut other);
+            other.into_answers()
+        };
+        let answers: Vec<_> = thread::scope(|scope| {
+            let sessions: Vec<_> = runs
+                .iter()
+                .map(|&one| scope.spawn(move || run(one)))
+                .collect();
+            sessions
+                .into_iter()
+                .map(|session| session.join().unwrap())
+                .collect()
+        });
+        self.answers.extend(answers.into_iter().flatten());
+    }
+
+    /// What the scripts' sessions ask for.
+    pub fn asks_for(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    /// Whether the session has what a script needs.
+    pub fn has(&self, capabilities: Capabilities) -> bool {
+        self.wire.capabilities().has(capabilities)
+    }
+
+    /// Logs in once more, by itself, and keeps what the server says: all but the greeting, which is another's test.
+    #[track_caller]
+    pub fn try_login(&mut self, login: &Login<'_>) {
+        let handshake = Wire::handshake_with(self.address, login).unwrap();
+        self.keep_handshake(login.user, handshake);
+    }
+
+    /// Goes on in another session.
+    #[track_caller]
+    pub fn login(&mut self, login: &Login<'_>) {
+        self.wire = Wire::login_with(self.address, login).unwrap();
+        let handshake = self.wire.handshake().to_vec();
+        self.keep_handshake(login.user, handshake);
+    }
+
+    fn keep_handshake(&mut self, user: &str, mut handshake: Vec<Packet>) {
+        handshake.remove(0);
+        mask(&mut handshake, command::CHANGE_USER);
+        self.answers.push((format!("login of {user:?}"), handshake));
+    }
+
+    /// Changes the user and keeps what the server says.
+    #[track_caller]
+    pub fn change_user(&mut self, login: &Login<'_>) {
+        let answer = self.wire.change_user(login);
+        let label = format!("change of user to {:?}", login.user);
+        self.keep(command::CHANGE_USER, label, answer);
+    }
+
     /// Keeps the answer to a command of that kind.
     #[track_caller]
-    pub fn keep(
-        &mut self,
-        kind: u8,
-        label: impl Into<String>,
-        answer: std::io::Result<Vec<Packet>>,
-    ) -> Vec<Packet> {
+    pub fn keep(&mut self, kind: u8, label: impl Into<String>, answer: io::Result<Vec<Packet>>) {
         let mut label: String = label.into();
-        label.truncate(120);
+        label.truncate(LABEL_BYTES_MAX);
         match answer {
-            Ok(answer) => {
-                let mut kept = answer.clone();
-                mask(&mut kept, kind);
-                self.answers.push((label, kept));
-                answer
+            Ok(mut answer) => {
+                mask(&mut answer, kind);
+                self.answers.push((label, answer));
             }
             Err(error) => panic!("{error} at {label}"),
         }
@@ -67,49 +123,63 @@ impl Tape {
 
     /// Sends a command and keeps its answer.
     #[track_caller]
-    pub fn command(&mut self, payload: &[u8]) -> Vec<Packet> {
-        let shown = &payload[..payload.len().min(100)];
-        let label = shown.escape_ascii().to_string();
+    pub fn command(&mut self, payload: &[u8]) {
         let answer = self.wire.command(payload);
-        self.keep(payload[0], label, answer)
+        self.keep(payload[0], label(payload), answer);
+    }
+
+    /// Sends a command whose answer holds text cells that differ by nature, and keeps the rest.
+    #[track_caller]
+    pub fn command_but_for_cells(&mut self, payload: &[u8], cells: &[usize]) {
+        let mut answer = self.wire.command(payload);
+        if let Ok(packets) = &mut answer {
+            mask_cells(packets, cells);
+        }
+        self.keep(payload[0], label(payload), answer);
     }
 
     #[track_caller]
-    pub fn query(&mut self, sql: &str) -> Vec<Packet> {
-        self.command(&query(sql))
+    pub fn query(&mut self, sql: &str) {
+        self.command(&query(sql));
     }
 
     /// A LOAD DATA LOCAL statement, and the file.
     #[track_caller]
-    pub fn load(&mut self, sql: &str, file: &[u8]) -> Vec<Packet> {
+    pub fn load(&mut self, sql: &str, file: &[u8]) {
         self.wire.local_file = file.to_vec();
-        self.query(sql)
+        self.query(sql);
     }
 
     /// Prepares a statement; its id, or 0 where it was refused.
     #[track_caller]
     pub fn prepare(&mut self, sql: &str) -> u32 {
-        let answer = self.command(&prepare(sql));
-        match answer[0].payload[..] {
-            [0, a, b, c, d, ..] => u32::from_le_bytes([a, b, c, d]),
+        self.prepare_bytes(sql.as_bytes(), sql)
+    }
+
+    /// The same of a text in any character set, shown as `label`.
+    #[track_caller]
+    pub fn prepare_bytes(&mut self, sql: &[u8], label: &str) -> u32 {
+        let answer = self.wire.command(&text(command::STMT_PREPARE, sql));
+        let id = match answer.as_deref() {
+            Ok([Packet { payload, .. }, ..]) => match payload[..] {
+                [0, a, b, c, d, ..] => u32::from_le_bytes([a, b, c, d]),
+                _ => 0,
+            },
             _ => 0,
-        }
+        };
+        self.keep(command::STMT_PREPARE, format!("prepare {label}"), answer);
+        id
     }
 
     #[track_caller]
-    pub fn execute(&mut self, id: u32, flags: u8, parameters: &[Parameter<'_>]) -> Vec<Packet> {
-        self.command(&execute(id, flags, parameters))
+    pub fn execute(&mut self, id: u32, flags: u8, parameters: &[Parameter<'_>]) {
+        self.command(&execute(id, flags, parameters));
     }
 
     /// Sends commands in one write, and then keeps their answers.
     #[track_caller]
     pub fn pipeline(&mut self, commands: &[Vec<u8>]) {
-        let bytes: Vec<u8> = commands
-            .iter()
-            .flat_map(|command| packets(command, 0))
-            .collect();
-        self.wire.send_raw(&bytes).unwrap();
-        self.read_answers(commands);
+        self.in_chunks(commands, || usize::MAX);
     }
 
     /// Sends commands in writes of `chunk_bytes`, and then keeps their answers.
@@ -129,10 +199,12 @@ impl Tape {
     }
 
     #[track_caller]
-    fn read_answers(&mut self, commands: &[Vec<u8>]) {
+    pub fn read_answers(&mut self, commands: &[Vec<u8>]) {
         for command in commands {
-            let answer = self.wire.read_answer(command[0]);
-            self.keep(command[0], command.escape_ascii().to_string(), answer);
+            // The server takes an empty packet for COM_SLEEP.
+            let kind = command.first().copied().unwrap_or(command::SLEEP);
+            let answer = self.wire.read_answer_to(command);
+            self.keep(kind, label(command), answer);
         }
     }
 
@@ -144,18 +216,44 @@ impl Tape {
         }
         self.answers.push((label.to_owned(), rest));
     }
+
+    /// The same where the store closes and owes an answer: the proxy tells that to a client that waits.
+    pub fn until_lost(&mut self, label: &str) {
+        const LOST: &[u8] = b"\xff\x86\x04#08S01";
+        self.until_closed(label);
+        if let Some((_, rest)) = self.answers.last_mut() {
+            rest.retain(|packet| !packet.payload.starts_with(LOST));
+        }
+    }
 }
 
+fn label(payload: &[u8]) -> String {
+    let shown = &payload[..payload.len().min(LABEL_BYTES_MAX)];
+    shown.escape_ascii().to_string()
+}
+
+/// What differs between two sessions however they are connected.
+///
 /// The store counts statements over all sessions: ids differ in answers to PREPARE and in errors
-/// that name a statement (1243, 1421).
-/// And a change of user brings 20 random bytes, after the plugin's name.
+/// that name a statement (1243, 1421). A request for another plugin's proof ends with random bytes. And variables
+/// that have changed are told in the order of their addresses in the store's memory.
 fn mask(answer: &mut [Packet], kind: u8) {
+    for Packet { payload, .. } in &mut *answer {
+        if let Some(sorted) = with_sorted_variables(payload) {
+            *payload = sorted;
+        }
+        if kind == command::CHANGE_USER
+            && payload.first() == Some(&0xfe)
+            && let Some(plugin_end) = payload.iter().position(|&byte| byte == 0)
+        {
+            payload[plugin_end..].fill(0);
+        }
+    }
     let Some(Packet { payload, .. }) = answer.first_mut() else {
         return;
     };
     match payload[..] {
         [0, ..] if kind == command::STMT_PREPARE => payload[1..5].fill(0),
-        [0xfe, ..] if kind == command::CHANGE_USER => payload[23..43].fill(0),
         [0xff, 0xdb, 0x04, ..] | [0xff, 0x8d, 0x05, ..] => {
             payload.retain(|byte| !byte.is_ascii_digit());
         }
@@ -163,50 +261,67 @@ fn mask(answer: &mut [Packet], kind: u8) {
     }
 }
 
-pub fn query(sql: &str) -> Vec<u8> {
-    [&[command::QUERY], sql.as_bytes()].concat()
-}
-
-pub fn prepare(sql: &str) -> Vec<u8> {
-    [&[command::STMT_PREPARE], sql.as_bytes()].concat()
-}
-
-/// A command about a prepared statement: kind, id, rest.
-pub fn about(kind: u8, id: u32, rest: &[u8]) -> Vec<u8> {
-    [&[kind], &id.to_le_bytes()[..], rest].concat()
-}
-
-pub fn execute(id: u32, flags: u8, parameters: &[Parameter<'_>]) -> Vec<u8> {
-    let mut payload = about(command::STMT_EXECUTE, id, &[flags, 1, 0, 0, 0]);
-    if parameters.is_empty() {
-        return payload;
+/// An OK packet that tells of changed variables, with these in the order of their names.
+fn with_sorted_variables(payload: &[u8]) -> Option<Vec<u8>> {
+    const SESSION_STATE_CHANGED: u16 = 0x4000;
+    const VARIABLE: u8 = 0;
+    let mut input = match payload {
+        [0x00 | 0xfe, rest @ ..] => rest,
+        _ => return None,
+    };
+    let _affected_and_id = (
+        lenenc::get_int(&mut input).ok()?,
+        lenenc::get_int(&mut input).ok()?,
+    );
+    let status = lenenc::get_u16(&mut input).ok()?;
+    let _warnings = lenenc::get_u16(&mut input).ok()?;
+    let _info = lenenc::get_str(&mut input).ok()?;
+    if status & SESSION_STATE_CHANGED == 0 {
+        return None;
     }
-    let mut nulls = vec![0_u8; parameters.len().div_ceil(8)];
-    let (mut types, mut values) = (Vec::new(), Vec::new());
-    for (index, parameter) in parameters.iter().enumerate() {
-        types.extend(match parameter {
-            Parameter::Null => [6, 0],
-            Parameter::Int(_) => [8, 0],
-            Parameter::Double(_) => [5, 0],
-            Parameter::Text(_) | Parameter::Long => [253, 0],
-        });
-        match parameter {
-            Parameter::Null => nulls[index / 8] |= 1 << (index % 8),
-            Parameter::Int(value) => values.extend(value.to_le_bytes()),
-            Parameter::Double(value) => values.extend(value.to_le_bytes()),
-            Parameter::Text(text) => {
-                assert!(text.len() < 251);
-                values.push(text.len() as u8);
-                values.extend(text.as_bytes());
-            }
-            Parameter::Long => {}
+    let mut sorted = payload[..payload.len() - input.len()].to_vec();
+    let mut changes = lenenc::get_str(&mut input).ok()?;
+    if !input.is_empty() {
+        return None;
+    }
+    let (mut variables, mut others) = (Vec::new(), Vec::new());
+    while let Ok(kind) = lenenc::get_u8(&mut changes) {
+        let change = lenenc::get_str(&mut changes).ok()?;
+        let same_kind = if kind == VARIABLE {
+            &mut variables
+        } else {
+            &mut others
+        };
+        same_kind.push((kind, change));
+    }
+    variables.sort_unstable();
+    let mut state = Vec::new();
+    for (kind, change) in variables.into_iter().chain(others) {
+        state.push(kind);
+        lenenc::put_str(&mut state, change);
+    }
+    lenenc::put_str(&mut sorted, &state);
+    Some(sorted)
+}
+
+/// Replaces cells of the rows of a text result, by their places.
+fn mask_cells(answer: &mut [Packet], masked: &[usize]) {
+    let Some(&columns) = answer[0].payload.first() else {
+        return;
+    };
+    for Packet { payload, .. } in answer.iter_mut().skip(1 + usize::from(columns)) {
+        let mut input = &payload[..];
+        let read = |_| lenenc::get_cell(&mut input).ok();
+        let Some(cells) = (0..columns).map(read).collect::<Option<Vec<_>>>() else {
+            continue;
+        };
+        let mut kept = Vec::new();
+        for (place, cell) in cells.into_iter().enumerate() {
+            let cell = cell.filter(|_| !masked.contains(&place));
+            lenenc::put_cell(&mut kept, cell);
         }
+        *payload = kept;
     }
-    payload.extend(nulls);
-    payload.push(1);
-    payload.extend(types);
-    payload.extend(values);
-    payload
 }
 
 /// Shows where two answers differ.
