@@ -13,13 +13,19 @@ my $driver = shift // die "usage: dbi.pl MariaDB|mysql\n";
 # Attributes are named after the driver.
 my $prefix = lc $driver;
 
+sub encrypted { return ($ENV{CLIENT_TLS} // '') eq '1' }
+
 sub connected {
     my (%more) = @_;
     my $password = delete $more{password} // $ENV{CLIENT_PASSWORD};
     my $database = delete $more{database} // $ENV{CLIENT_DATABASE};
     my $source = "DBI:$driver:host=$ENV{CLIENT_HOST};port=$ENV{CLIENT_PORT};database=$database";
     # 'localhost' would mean a socket.
-    $source .= ";${prefix}_ssl=1;${prefix}_ssl_ca_file=$ENV{CLIENT_CA}" if ($ENV{CLIENT_TLS} // '') eq '1';
+    if (encrypted()) {
+        $source .= ";${prefix}_ssl=1;${prefix}_ssl_ca_file=$ENV{CLIENT_CA}";
+        # Built with libmariadb, DBD::mysql knows no other way.
+        $source .= ';mysql_ssl_optional=1' if $driver eq 'mysql';
+    }
     # DBD::MariaDB always speaks utf8mb4.
     $more{mysql_enable_utf8mb4} = 1 if $driver eq 'mysql';
     return DBI->connect($source, $ENV{CLIENT_USER}, $password, {
@@ -274,6 +280,7 @@ if (($ENV{CLIENT_PREDICT} // '') eq '1') {
 for my $prepared (0, 1) {
     my $connection = connected("${prefix}_server_prepare" => $prepared);
     say_step('prepared by the server', $prepared);
+    check(encrypted() == (selected($connection, q{SHOW STATUS LIKE 'Ssl_cipher'})->[0][1] ne ''), 'encryption');
     types($connection);
     parameters($connection);
     transactions($connection);
