@@ -8,6 +8,7 @@ mod clients;
 mod differential;
 mod embedded;
 mod fidelity;
+mod operating;
 mod relay;
 mod tidy;
 mod tls;
