@@ -113,8 +113,11 @@ impl<R: Router> Session<R> {
             // Nothing is owed. It is told as MariaDB tells it, by the end of the connection: an error that answers no
             // command would be taken for the answer to the next.
             SessionEnd::Idle => None,
-            // The store has said itself why it goes, and to pipelined commands says nothing more.
-            SessionEnd::StoreClosed | SessionEnd::Store(_) if self.tracker.ends_with_error() => {
+            // The store has said itself why it goes, or goes because the client does; to pipelined commands it says
+            // nothing more.
+            SessionEnd::StoreClosed | SessionEnd::Store(_)
+                if self.store_told || self.tracker.ends_with_error() =>
+            {
                 None
             }
             SessionEnd::StoreClosed | SessionEnd::Store(_) => Some(ErrPacket::new(
@@ -122,10 +125,10 @@ impl<R: Router> Session<R> {
                 b"08S01",
                 "Lost connection to the store during query",
             )),
-            SessionEnd::Protocol(_) => Some(ErrPacket::new(
+            SessionEnd::Protocol(reason) => Some(ErrPacket::new(
                 ErrPacket::STORE_MISUNDERSTOOD,
                 b"08S01",
-                "The store's answer cannot be relayed",
+                format!("The store's answer cannot be relayed: {reason}"),
             )),
             SessionEnd::Killed => Some(ErrPacket::new(1927, b"70100", "Connection was killed")),
             SessionEnd::Stopped => {

@@ -1,0 +1,40 @@
+//! Clients that ask nothing for long.
+
+use super::{metric, plain, query, until_end};
+use predictsql_proxy::wire::command;
+use predictsql_tests::{Proxy, Store, eventually};
+
+#[test]
+fn idle_sessions_are_ended_and_busy_ones_are_not() {
+    let store = Store::shared();
+    let proxy = Proxy::start(store, &plain("idle_seconds_max = 1"));
+    let mut root = store.root();
+    let (mut idle, mut in_transaction, mut busy) = (proxy.root(), proxy.root(), proxy.root());
+    in_transaction.run("BEGIN");
+    busy.send(&query("SELECT SLEEP(3), 'slept'")).unwrap();
+    let ids = [idle.connection_id(), in_transaction.connection_id()];
+
+    assert!(until_end(&mut idle).is_empty());
+    assert!(until_end(&mut in_transaction).is_empty());
+    let answer = busy.read_answer(command::QUERY).unwrap();
+    let row = b"\x010\x05slept";
+    assert!(
+        answer.iter().any(|packet| packet.payload == row),
+        "{answer:?}"
+    );
+    assert_eq!(
+        metric(&proxy, "predictsql_sessions_ended_total", "\"idle\""),
+        2.0
+    );
+    assert!(proxy.log().contains("ending an idle session"));
+
+    let left = format!(
+        "SELECT COUNT(*) FROM information_schema.processlist WHERE id IN ({}, {})",
+        ids[0], ids[1]
+    );
+    eventually("the store's sessions end", || {
+        (root.value(&left)? == "0").then_some(())
+    });
+    // Its time has begun with the end of its statement.
+    assert!(until_end(&mut busy).is_empty());
+}
