@@ -383,14 +383,13 @@ impl Legs<'_> {
         self.send_store(&[password::REQUEST_PUBLIC_KEY]).await?;
         let key = self.from_store.read(self.store).await;
         let key = self.or_lost(key).await?;
-        // The store's leg has had the request, of which the client does not know.
-        self.ahead = self.ahead.wrapping_add(1);
         if ErrPacket::is_err(&key) {
+            // To the client, the answer to its password, for which the request has gone.
             self.send_client(&key).await?;
             return Err(SessionEnd::StoreClosed);
         }
-        // And the key.
-        self.ahead = self.ahead.wrapping_add(1);
+        // The store's leg has had the request and the key, of which the client does not know.
+        self.ahead = self.ahead.wrapping_add(2);
         match password::encrypt(&password, nonce, &key) {
             Ok(encrypted) => self.send_store(&encrypted).await,
             Err(reason) => {
