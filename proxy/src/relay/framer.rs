@@ -87,10 +87,13 @@ impl Framer {
             if turn == ClientTurn::Hold {
                 return (at, Stop::Hold);
             }
-            let Some((&[a, b, c, _seq], payload)) = rest.split_first_chunk::<HEADER_BYTES>() else {
+            let Some((&[a, b, c, seq], payload)) = rest.split_first_chunk::<HEADER_BYTES>() else {
                 return (at, Stop::Incomplete);
             };
             let length = u32::from_le_bytes([a, b, c, 0]) as usize;
+            if turn != ClientTurn::Command {
+                tracker.client_packet(seq);
+            }
             match turn {
                 ClientTurn::Command if !self.continuation => {
                     if let Some(stop) = self.command(length, payload, tracker, router) {

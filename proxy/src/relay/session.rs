@@ -161,6 +161,7 @@ impl<R: Router> Session<R> {
         inspect_bytes_max: usize,
         record: SessionGuard,
     ) -> Self {
+        let unlike_legs = client.is_private() != store.is_private();
         Self {
             client,
             store,
@@ -168,7 +169,7 @@ impl<R: Router> Session<R> {
             to_store: BytesMut::new(),
             to_client: BytesMut::new(),
             framer: Framer::new(inspect_bytes_max),
-            tracker: Tracker::new(facts.capabilities, facts.status),
+            tracker: Tracker::new(facts.capabilities, facts.status).over_unlike_legs(unlike_legs),
             router,
             record,
             lane_due: false,

@@ -91,6 +91,12 @@ pub struct Tracker {
     cursor_asked: bool,
     /// Whether the last packet, but for rows, was an ERR.
     erred: bool,
+    /// Sequence id of the client's packet that has gone on with the answer since the store's last.
+    client_seq: Option<u8>,
+    /// What [`Tracker::next_answer_seq`] was before the bytes that must not reach the client.
+    refused: Option<Option<u8>>,
+    /// Whether one leg protects a password in clear and the other does not.
+    unlike_legs: bool,
     status: StatusFlags,
     /// Commands that were forwarded.
     commands: u64,
@@ -108,6 +114,9 @@ impl Tracker {
             started: false,
             cursor_asked: false,
             erred: false,
+            client_seq: None,
+            refused: None,
+            unlike_legs: false,
             status,
             commands: 0,
         }
@@ -145,6 +154,13 @@ impl Tracker {
         self.outstanding.len()
     }
 
+    /// The same session, where a password in clear may pass on one of its legs only.
+    #[must_use]
+    pub fn over_unlike_legs(mut self, unlike: bool) -> Self {
+        self.unlike_legs = unlike;
+        self
+    }
+
     /// What the session has negotiated.
     #[must_use]
     pub fn capabilities(&self) -> Capabilities {
@@ -160,11 +176,17 @@ impl Tracker {
     /// proxy's: none while a packet has passed in part or nothing is owed.
     #[must_use]
     pub fn next_answer_seq(&self) -> Option<u8> {
+        if let Some(before) = self.refused {
+            return before;
+        }
         match self.state {
             State::Idle | State::Opaque => None,
             _ if !self.walker.between_packets() => None,
-            _ if self.started => Some(self.walker.next_seq()),
-            _ => Some(1),
+            _ if !self.started => Some(1),
+            _ => Some(
+                self.client_seq
+                    .map_or(self.walker.next_seq(), |seq| seq.wrapping_add(1)),
+            ),
         }
     }
 
@@ -249,6 +271,11 @@ impl Tracker {
         }
     }
 
+    /// A packet of the client is forwarded that goes on with the current answer.
+    pub fn client_packet(&mut self, seq: u8) {
+        self.client_seq = Some(seq);
+    }
+
     /// The empty packet that ends a local file is forwarded.
     pub fn local_file_sent(&mut self) {
         match self.state {
@@ -268,15 +295,20 @@ impl Tracker {
     /// Bytes of the store, in order, cut anywhere.
     ///
     /// # Errors
-    /// What must not reach the client: a request for a local file that it did not offer.
+    /// What must not reach the client: a request for a local file that it did not offer, or for a password that the
+    /// other leg would expose. None of these bytes may be forwarded, and the session must end.
     #[inline]
     pub fn store_bytes(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
         if self.state == State::Opaque {
             return Ok(());
         }
+        let before = self.next_answer_seq();
         let mut walker = std::mem::take(&mut self.walker);
         let walked = walker.walk(bytes, |packet| self.packet(packet));
         self.walker = walker;
+        if walked.is_err() {
+            self.refused = Some(before);
+        }
         walked
     }
 
@@ -291,6 +323,7 @@ impl Tracker {
             return Ok(());
         }
         self.started = true;
+        self.client_seq = None;
         self.erred = false;
         let Some(&first) = packet.head.first() else {
             // An empty packet where one with a meaning is due (a row of no columns does not exist).
@@ -365,6 +398,12 @@ impl Tracker {
                 0x00 => {
                     self.keep_ok_status(head);
                     self.finish();
+                }
+                _ if self.unlike_legs && asks_for_password(packet) => {
+                    return Err(Malformed(
+                        "the change of user takes the password itself, which only one leg of the session protects: \
+                         use TLS on both or on none",
+                    ));
                 }
                 _ => self.state = State::ClientsLogin,
             },
@@ -515,6 +554,13 @@ impl Tracker {
         self.state = State::Opaque;
         self.outstanding = VecDeque::new();
     }
+}
+
+/// Whether a plugin that a change of user comes to wants the password itself, in clear or under a key depending on
+/// the leg: caching_sha2_password's full path, or sha256_password.
+fn asks_for_password(packet: PacketHead<'_>) -> bool {
+    let full_path = packet.head == b"\x01\x04" && packet.length == 2;
+    full_path || packet.head.starts_with(b"\xfesha256_password\0")
 }
 
 fn ok_status(head: &[u8]) -> Result<StatusFlags, Malformed> {

@@ -234,7 +234,11 @@ fn result() -> impl Strategy<Value = ResultModel> {
     prop_oneof![
         prop::collection::vec(any::<u8>(), 0..30).prop_map(|info| ResultModel::Ok { info }),
         (1_u8..5, prop::collection::vec(row(), 0..6), any::<bool>()).prop_map(
-            |(columns, rows, stored_cursor)| ResultModel::Rows { columns, rows, stored_cursor }
+            |(columns, rows, stored_cursor)| ResultModel::Rows {
+                columns,
+                rows,
+                stored_cursor
+            }
         ),
     ]
 }
@@ -424,6 +428,51 @@ fn changing_user_ends_where_the_store_sends_two_packets_in_a_row() {
         assert!(tracker.idle());
         assert_eq!(tracker.client_turn(), ClientTurn::Command);
     }
+}
+
+#[test]
+fn a_password_is_not_asked_for_over_unlike_legs() {
+    let switch = b"\xfecaching_sha2_password\0abcdefghijklmnopqrst\0";
+    let asking: [&[u8]; 2] = [b"\x01\x04", b"\xfesha256_password\0abcdefghijklmnopqrst\0"];
+    for asks in asking {
+        for unlike in [false, true] {
+            let tracker = Tracker::new(capabilities(true, false), StatusFlags::empty());
+            let mut tracker = tracker.over_unlike_legs(unlike);
+            tracker.command(command::CHANGE_USER);
+            tracker.store_bytes(&packet(1, switch)).unwrap();
+            tracker.login_sent();
+            tracker.client_packet(2);
+            assert_eq!(tracker.store_bytes(&packet(3, asks)).is_err(), unlike);
+            // Where it is refused, the client has not seen it.
+            assert_eq!(tracker.next_answer_seq(), Some(if unlike { 3 } else { 4 }));
+        }
+    }
+}
+
+#[test]
+fn the_proxys_own_packet_follows_what_the_client_sent_last() {
+    let offered = capabilities(true, false).or(Capabilities::LOCAL_FILES);
+    let mut tracker = Tracker::new(offered, AUTOCOMMIT);
+    tracker.command(command::QUERY);
+    assert_eq!(tracker.next_answer_seq(), Some(1));
+    tracker.store_bytes(&packet(1, b"\xfbfile")).unwrap();
+    assert_eq!(tracker.next_answer_seq(), Some(2));
+    tracker.client_packet(7);
+    tracker.local_file_sent();
+    assert_eq!(tracker.next_answer_seq(), Some(8));
+    let more = encode_ok(0, 0, StatusFlags::SERVER_MORE_RESULTS_EXISTS, 0, b"");
+    tracker.store_bytes(&packet(8, &more)).unwrap();
+    assert_eq!(tracker.next_answer_seq(), Some(9));
+}
+
+#[test]
+fn an_error_behind_what_is_not_followed_ends_nothing() {
+    let mut tracker = Tracker::new(capabilities(true, false), AUTOCOMMIT);
+    let error = ErrPacket::new(1064, b"42000", "no").encode();
+    tracker
+        .store_bytes(&[packet(0, b""), packet(1, &error)].concat())
+        .unwrap();
+    assert!(tracker.opaque() && !tracker.idle());
 }
 
 #[test]
