@@ -19,8 +19,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 pub use authentication::{Plugin, Way};
-pub use leg::Certificate;
 
+use tokio_rustls::rustls::ServerConfig;
+
+use crate::authority::Pair;
 use leg::Leg;
 
 /// An account of the store. Its host part is any.
@@ -63,7 +65,7 @@ pub struct Script {
     /// The plugin of the greeting (`authentication_policy`); accounts of another are asked to switch.
     pub default_plugin: Plugin,
     /// Whether it offers TLS.
-    pub tls: Option<Certificate>,
+    pub tls: Option<Pair>,
     /// Whether it has an RSA key pair: without one, plain legs have no full authentication.
     pub rsa: bool,
 }
@@ -108,6 +110,7 @@ enum Address {
 /// What its sessions share.
 struct State {
     script: Script,
+    tls: Option<Arc<ServerConfig>>,
     /// SHA256(SHA256(password)) of the users that have proved their password in full.
     cache: Mutex<HashMap<String, [u8; 32]>>,
     attempts: Mutex<Vec<Attempt>>,
@@ -141,6 +144,7 @@ impl ScriptedStore {
         mut next: impl FnMut() -> io::Result<Leg> + Send + 'static,
     ) -> Self {
         let state = Arc::new(State {
+            tls: script.tls.as_ref().map(leg::server_config),
             script,
             cache: Mutex::default(),
             attempts: Mutex::default(),
@@ -180,17 +184,6 @@ impl ScriptedStore {
         match self.address {
             Address::Tcp(address) => address,
             Address::Socket(_) => panic!("the store listens on a socket"),
-        }
-    }
-
-    /// Path of its socket.
-    ///
-    /// # Panics
-    /// It listens on a port.
-    pub fn socket(&self) -> PathBuf {
-        match &self.address {
-            Address::Socket(path) => path.clone(),
-            Address::Tcp(_) => panic!("the store listens on a port"),
         }
     }
 

@@ -61,11 +61,8 @@ impl Twins {
     fn play(&mut self, record: Record<'_>) -> bool {
         match record.tag % 6 {
             0 | 1 => return self.store_bytes(record.bytes),
-            2 => record.bytes.iter().for_each(|byte| self.command(*byte)),
-            3 => {
-                let command = record.bytes.first().copied().unwrap_or_default();
-                (0..FLOOD_COMMANDS).for_each(|_| self.command(command));
-            }
+            2 => self.command(record.bytes),
+            3 => (0..FLOOD_COMMANDS).for_each(|_| self.command(record.bytes)),
             4 if self.whole.client_turn() == ClientTurn::LocalFile => {
                 self.whole.local_file_sent();
                 self.cut.local_file_sent();
@@ -80,10 +77,11 @@ impl Twins {
         true
     }
 
-    fn command(&mut self, command: u8) {
+    fn command(&mut self, payload: &[u8]) {
         if self.whole.client_turn() == ClientTurn::Command {
-            self.whole.command(command);
-            self.cut.command(command);
+            let (command, body) = payload.split_first().unwrap_or((&0, &[]));
+            self.whole.forwarded(*command, body);
+            self.cut.forwarded(*command, body);
             self.commands += 1;
         }
     }

@@ -5,10 +5,12 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-use rcgen::{CertificateParams, Issuer, KeyPair};
 use tokio_rustls::rustls::crypto::ring::default_provider;
-use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::authority::Pair;
 
 /// A connection.
 pub(super) enum Leg {
@@ -33,12 +35,11 @@ impl Leg {
     ///
     /// # Errors
     /// It is no plain TCP connection.
-    pub(super) fn start_tls(&mut self, certificate: &Certificate) -> io::Result<()> {
+    pub(super) fn start_tls(&mut self, config: &Arc<ServerConfig>) -> io::Result<()> {
         let Self::Tcp(stream) = std::mem::replace(self, Self::Closed) else {
             return Err(io::Error::other("TLS over what is no plain TCP connection"));
         };
-        let config = Arc::clone(&certificate.config);
-        let connection = ServerConnection::new(config).map_err(io::Error::other)?;
+        let connection = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
         *self = Self::Tls(Box::new(StreamOwned::new(connection, stream)));
         Ok(())
     }
@@ -75,40 +76,15 @@ impl Write for Leg {
     }
 }
 
-/// A certificate for some names, by an authority of its own.
-#[derive(Debug, Clone)]
-pub struct Certificate {
-    config: Arc<ServerConfig>,
-    authority_pem: String,
-}
-
-impl Certificate {
-    /// A certificate for `names`: host names or addresses.
-    pub fn issue(names: &[&str]) -> Self {
-        let authority_key = KeyPair::generate().unwrap();
-        let mut authority = CertificateParams::new(Vec::new()).unwrap();
-        authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let authority_pem = authority.self_signed(&authority_key).unwrap().pem();
-        let issuer = Issuer::new(authority, authority_key);
-        let key = KeyPair::generate().unwrap();
-        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        let params = CertificateParams::new(names).unwrap();
-        let certificate = params.signed_by(&key, &issuer).unwrap();
-        let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap();
-        Self {
-            config: Arc::new(config),
-            authority_pem,
-        }
-    }
-
-    /// The authority's own certificate, PEM: what clients that verify must trust.
-    pub fn authority_pem(&self) -> &str {
-        &self.authority_pem
-    }
+/// What the store needs to speak TLS with this certificate.
+pub(super) fn server_config(pair: &Pair) -> Arc<ServerConfig> {
+    let certificate = CertificateDer::from_pem_file(&pair.certificate).unwrap();
+    let key = PrivateKeyDer::from_pem_file(&pair.key).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    Arc::new(config)
 }

@@ -60,8 +60,8 @@ impl Session<'_> {
         let nonce = nonce();
         self.packets.write(&self.greeting(&nonce))?;
         let mut payload = self.packets.read()?;
-        if let (TLS_REQUEST_BYTES, Some(certificate)) = (payload.len(), &self.state.script.tls) {
-            self.packets.leg.start_tls(certificate)?;
+        if let (TLS_REQUEST_BYTES, Some(config)) = (payload.len(), &self.state.tls) {
+            self.packets.leg.start_tls(config)?;
             payload = self.packets.read()?;
         }
         let login = Login::parse(&payload)?;

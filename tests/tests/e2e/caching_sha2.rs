@@ -2,9 +2,9 @@
 //! proxy, by mysql_async and PyMySQL, and must end the same, by the same way of proving the password.
 
 mod client;
+mod legs;
 
 use client::{Client, Denied};
-use predictsql_tests::process::new_dir;
 use predictsql_tests::scripted_store::{Account, Attempt, Plugin, Script, ScriptedStore, Way};
 use predictsql_tests::{Proxy, Settings};
 
@@ -61,7 +61,7 @@ fn play(script: &Script, clients: &[Client], scenes: &[Scene]) {
             let address = proxy.as_ref().map_or(store.address(), Proxy::address);
             for scene in scenes {
                 let what = format!("{client:?} {} through proxy: {through_proxy}", scene.user);
-                let outcome = client.log_in(address, scene.user, scene.password);
+                let outcome = client.log_in(address, scene.user, scene.password, None);
                 if scene.granted {
                     assert_eq!(outcome, Ok(format!("{}@%", scene.user)), "{what}");
                 } else {
@@ -157,7 +157,7 @@ fn a_forgotten_password_is_proved_in_full_again() {
     for client in BOTH {
         store.forget();
         for way in [Way::Rsa, Way::Fast] {
-            let user = client.log_in(proxy.address(), "ada", SECRET);
+            let user = client.log_in(proxy.address(), "ada", SECRET, None);
             assert_eq!(user.as_deref(), Ok("ada@%"));
             assert_eq!(store.take_attempts(), [attempt("ada", way, true)]);
         }
@@ -171,9 +171,15 @@ fn a_session_changes_user_by_the_full_path_and_by_the_fast_one() {
         ..Script::default()
     });
     let proxy = serve(&store);
-    let users = [("ada", SECRET), ("open", ""), ("ada", SECRET)];
-    let seen = client::change_users(proxy.address(), ("native", "old"), &users);
+    let users = [
+        ("native", "old"),
+        ("ada", SECRET),
+        ("open", ""),
+        ("ada", SECRET),
+    ];
+    let (seen, end) = client::change_users(proxy.address(), &users, None);
     assert_eq!(seen, ["native@%", "ada@%", "open@%", "ada@%"]);
+    assert_eq!(end, None);
     let expected = [
         attempt("native", Way::Native, true),
         attempt("ada", Way::Rsa, true),
@@ -181,26 +187,4 @@ fn a_session_changes_user_by_the_full_path_and_by_the_fast_one() {
         attempt("ada", Way::Fast, true),
     ];
     assert_eq!(store.take_attempts(), expected);
-}
-
-#[test]
-fn a_store_on_a_socket_lets_in_whom_it_has_cached() {
-    let store = ScriptedStore::on_socket(
-        Script {
-            accounts: accounts(),
-            ..Script::default()
-        },
-        &new_dir("scripted").join("s"),
-    );
-    // Over the socket the store takes the password in clear, and caches it.
-    let direct = client::over_socket(&store.socket(), "ada", SECRET);
-    assert_eq!(direct.as_deref(), Ok("ada@%"));
-    assert_eq!(store.take_attempts(), [attempt("ada", Way::Clear, true)]);
-    let proxy = serve(&store);
-    store.take_attempts();
-    for client in BOTH {
-        let user = client.log_in(proxy.address(), "ada", SECRET);
-        assert_eq!(user.as_deref(), Ok("ada@%"));
-        assert_eq!(store.take_attempts(), [attempt("ada", Way::Fast, true)]);
-    }
 }

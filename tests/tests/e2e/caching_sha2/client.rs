@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{ChangeUserOpts, Conn, Error, OptsBuilder};
+use mysql_async::{ChangeUserOpts, Conn, Error, OptsBuilder, SslOpts};
 use predictsql_tests::process::checkout;
 use predictsql_tests::store::opts;
 
 /// Prints the account, or the error's code and text.
 const PYMYSQL: &str = "
 import sys, pymysql
-host, port, user, password = sys.argv[1:5]
+host, port, user, password, ca = sys.argv[1:6]
+tls = dict(ssl_ca=ca, ssl_verify_cert=True, ssl_verify_identity=True) if ca else dict(ssl_disabled=True)
 try:
-    connection = pymysql.connect(host=host, port=int(port), user=user, password=password.encode(), ssl_disabled=True)
+    connection = pymysql.connect(host=host, port=int(port), user=user, password=password.encode(), **tls)
     with connection.cursor() as cursor:
         cursor.execute('SELECT CURRENT_USER()')
         print('in', cursor.fetchone()[0])
@@ -38,43 +39,53 @@ pub struct Denied {
 }
 
 impl Client {
-    /// The account that the store let in.
-    pub fn log_in(self, address: SocketAddr, user: &str, password: &str) -> Result<String, Denied> {
+    /// The account that the store let in. With TLS where there is the file of an authority's certificate, without
+    /// where there is none.
+    pub fn log_in(
+        self,
+        address: SocketAddr,
+        user: &str,
+        password: &str,
+        tls: Option<&Path>,
+    ) -> Result<String, Denied> {
         match self {
-            Self::MysqlAsync => mysql_async(opts(address, user, password)),
-            Self::PyMySql => pymysql(address, user, password),
+            Self::MysqlAsync => mysql_async(opts_with(address, user, password, tls)),
+            Self::PyMySql => pymysql(address, user, password, tls),
         }
     }
 }
 
-/// The account that a store on a socket lets in.
-pub fn over_socket(socket: &Path, user: &str, password: &str) -> Result<String, Denied> {
-    let opts = OptsBuilder::default()
-        .socket(socket.to_str())
-        .user(Some(user))
-        .pass(Some(password));
-    mysql_async(opts)
+fn opts_with(address: SocketAddr, user: &str, password: &str, tls: Option<&Path>) -> OptsBuilder {
+    let tls = tls.map(|ca| {
+        SslOpts::default()
+            .with_root_certs(vec![ca.to_owned().into()])
+            .with_disable_built_in_roots(true)
+    });
+    opts(address, user, password).ssl_opts(tls)
 }
 
-/// The accounts of a session that logs in as `first` and changes to each of `users`.
+/// The accounts of a session that logs in as the first of `users` and changes to each of the others, as far as it
+/// comes.
 pub fn change_users(
     address: SocketAddr,
-    first: (&str, &str),
     users: &[(&str, &str)],
-) -> Vec<String> {
-    block_on(async {
-        let mut conn = Conn::new(opts(address, first.0, first.1)).await.unwrap();
-        let mut seen = vec![account(&mut conn).await.unwrap()];
-        for (user, password) in users {
+    tls: Option<&Path>,
+) -> (Vec<String>, Option<Denied>) {
+    let mut seen = Vec::new();
+    let outcome = block_on(async {
+        let (&(user, password), others) = users.split_first().expect("a first user");
+        let mut conn = Conn::new(opts_with(address, user, password, tls)).await?;
+        seen.push(account(&mut conn).await?);
+        for &(user, password) in others {
             let to = ChangeUserOpts::default()
-                .with_user(Some((*user).to_owned()))
-                .with_pass(Some((*password).to_owned()));
-            conn.change_user(to).await.unwrap();
-            seen.push(account(&mut conn).await.unwrap());
+                .with_user(Some(user.to_owned()))
+                .with_pass(Some(password.to_owned()));
+            conn.change_user(to).await?;
+            seen.push(account(&mut conn).await?);
         }
-        conn.disconnect().await.unwrap();
-        seen
-    })
+        conn.disconnect().await
+    });
+    (seen, outcome.err().map(denied))
 }
 
 fn mysql_async(opts: OptsBuilder) -> Result<String, Denied> {
@@ -84,13 +95,17 @@ fn mysql_async(opts: OptsBuilder) -> Result<String, Denied> {
         conn.disconnect().await?;
         Ok(account)
     });
-    outcome.map_err(|error| match error {
+    outcome.map_err(denied)
+}
+
+fn denied(error: Error) -> Denied {
+    match error {
         Error::Server(error) => Denied {
             code: error.code,
             message: error.message,
         },
         other => panic!("{other}"),
-    })
+    }
 }
 
 async fn account(conn: &mut Conn) -> Result<String, Error> {
@@ -105,10 +120,16 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     runtime.unwrap().block_on(future)
 }
 
-fn pymysql(address: SocketAddr, user: &str, password: &str) -> Result<String, Denied> {
+fn pymysql(
+    address: SocketAddr,
+    user: &str,
+    password: &str,
+    tls: Option<&Path>,
+) -> Result<String, Denied> {
+    let ca = tls.map_or_else(String::new, |ca| ca.display().to_string());
     let output = Command::new(python())
         .args(["-c", PYMYSQL, &address.ip().to_string()])
-        .args([&address.port().to_string(), user, password])
+        .args([&address.port().to_string(), user, password, &ca])
         .output()
         .expect("python runs: make setup");
     let text = String::from_utf8(output.stdout).unwrap();
