@@ -38,8 +38,6 @@ final class Suite {
         Statements.severalResults();
         Statements.files();
         try (Connection connection = Transcript.connect()) {
-            String cipher = Transcript.query(connection, "SHOW STATUS LIKE 'Ssl_cipher'").get(0).get(1).toString();
-            Transcript.check(Transcript.env("CLIENT_TLS").equals("1") != cipher.isEmpty(), "encryption");
             Metadata.introspect(connection);
         }
         Sessions.options();

@@ -347,7 +347,6 @@ if (env('CLIENT_PREDICT') === '1') {
 }
 $connection = connect();
 $connection->set_charset('utf8mb4');
-check((env('CLIENT_TLS') === '1') === ($connection->query("SHOW STATUS LIKE 'Ssl_cipher'")->fetch_row()[1] !== ''), 'encryption');
 types($connection);
 parameters($connection);
 long_data($connection);
