@@ -60,6 +60,11 @@ impl Authority {
 
     /// What connects to servers that it vouches for.
     pub fn connector(&self) -> TlsConnector {
+        TlsConnector::from(self.client_config())
+    }
+
+    /// Trusts it alone.
+    pub fn client_config(&self) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots
             .add(CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap())
@@ -69,7 +74,7 @@ impl Authority {
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        TlsConnector::from(Arc::new(config))
+        Arc::new(config)
     }
 
     /// A certificate for `names` (hosts or addresses) and its key, both PEM.

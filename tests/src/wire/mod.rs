@@ -3,8 +3,11 @@
 //! It blocks, and it reads answers by rules of its own, so that the proxy's reading is not its own judge.
 
 mod auth;
+mod login;
 mod query;
+mod transport;
 
+pub use login::Login;
 pub use query::Answer;
 
 use std::io::{self, BufReader, Read, Write};
@@ -16,6 +19,8 @@ use predictsql_proxy::wire::{
 };
 
 use crate::eventually::DEADLINE;
+use login::{TLS_REQUEST_BYTES, change_user_payload, login_payload, nonce};
+use transport::Transport;
 
 /// One packet of the wire.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,56 +40,10 @@ impl std::fmt::Debug for Packet {
     }
 }
 
-/// How to log in.
-#[derive(Debug, Clone)]
-pub struct Login<'a> {
-    /// User name.
-    pub user: &'a str,
-    /// Password, for mysql_native_password; 32 bytes for client_ed25519.
-    pub password: &'a str,
-    /// Initial database.
-    pub database: Option<&'a str>,
-    /// What the client asks for.
-    pub capabilities: Capabilities,
-    /// Collation id of the session.
-    pub charset: u8,
-    /// Plugin that the client names, if it has PLUGIN_AUTH.
-    pub plugin: &'a str,
-    /// Connection attributes, if it has CONNECT_ATTRS.
-    pub attributes: &'a [(&'a str, &'a str)],
-}
-
-/// CLIENT_LONG_FLAG, CLIENT_TRANSACTIONS and CLIENT_PS_MULTI_RESULTS, which nothing here depends on.
-const CUSTOMARY: Capabilities = Capabilities(0x4 | 0x2000 | 0x4_0000);
-/// CLIENT_CONNECT_ATTRS.
-const CONNECT_ATTRIBUTES: Capabilities = Capabilities(0x10_0000);
-/// utf8mb4_general_ci.
-const CHARSET: u8 = 45;
+/// What one read takes at most.
+const READ_BYTES: usize = 1 << 16;
 /// A local file is sent in packets of this size.
 const LOCAL_PACKET_BYTES: usize = 10_000;
-
-impl Default for Login<'_> {
-    fn default() -> Self {
-        let capabilities = [
-            Capabilities::LONG_PASSWORD,
-            Capabilities::PROTOCOL_41,
-            Capabilities::SECURE_CONNECTION,
-            Capabilities::PLUGIN_AUTH,
-            Capabilities::MULTI_STATEMENTS,
-            Capabilities::MULTI_RESULTS,
-            Capabilities::LOCAL_FILES,
-        ];
-        Self {
-            user: "root",
-            password: "",
-            database: None,
-            capabilities: capabilities.into_iter().fold(CUSTOMARY, Capabilities::or),
-            charset: CHARSET,
-            plugin: auth::NATIVE,
-            attributes: &[],
-        }
-    }
-}
 
 /// An error as the client sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,7 +73,7 @@ impl From<io::Error> for LoginError {
 
 /// A session.
 pub struct Wire {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Transport>,
     capabilities: Capabilities,
     connection_id: u32,
     handshake: Vec<Packet>,
@@ -180,7 +139,7 @@ impl Wire {
         stream.set_read_timeout(Some(DEADLINE))?;
         stream.set_write_timeout(Some(DEADLINE))?;
         Ok(Self {
-            stream: BufReader::with_capacity(1 << 16, stream),
+            stream: BufReader::with_capacity(READ_BYTES, Transport::Plain(stream)),
             capabilities,
             connection_id: 0,
             handshake: Vec::new(),
@@ -202,9 +161,20 @@ impl Wire {
         if login.database.is_some() {
             self.capabilities = self.capabilities.or(Capabilities::CONNECT_WITH_DB);
         }
+        if login.tls.is_some() {
+            self.capabilities = self.capabilities.or(Capabilities::SSL);
+        }
         let asked = self.capabilities;
         self.capabilities = asked.and(facts.capabilities.or(Capabilities::LONG_PASSWORD));
-        self.send_after(&login_payload(login, asked, &self.nonce))?;
+        let payload = login_payload(login, asked, &self.nonce);
+        if let Some(config) = &login.tls {
+            self.send_after(&payload[..TLS_REQUEST_BYTES])?;
+            let tcp = self.socket().try_clone()?;
+            let tls = Transport::begin_tls(tcp, config)?;
+            self.stream = BufReader::with_capacity(READ_BYTES, tls);
+            self.last_seq = self.last_seq.wrapping_add(1);
+        }
+        self.send_after(&payload)?;
         loop {
             let payload = self.handshake_packet()?;
             match payload.first() {
@@ -278,7 +248,7 @@ impl Wire {
 
     /// The socket.
     pub fn socket(&self) -> &TcpStream {
-        self.stream.get_ref()
+        self.stream.get_ref().socket()
     }
 
     /// The next packet.
@@ -300,7 +270,9 @@ impl Wire {
     /// # Errors
     /// The connection has ended.
     pub fn send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.get_mut().write_all(bytes)
+        let stream = self.stream.get_mut();
+        stream.write_all(bytes)?;
+        stream.flush()
     }
 
     /// Sends a command: `payload` with its command byte.
@@ -520,62 +492,4 @@ fn sql_error(payload: &[u8]) -> SqlError {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// The 20 random bytes of a greeting: 8 after the connection id, 12 after the capabilities.
-fn nonce(greeting: &[u8]) -> Vec<u8> {
-    let version_end = greeting.iter().position(|&byte| byte == 0).unwrap();
-    let first = version_end + 1 + 4;
-    let second = first + 8 + 1 + 2 + 1 + 2 + 2 + 1 + 10;
-    [&greeting[first..first + 8], &greeting[second..second + 12]].concat()
-}
-
-fn login_payload(login: &Login<'_>, asked: Capabilities, nonce: &[u8]) -> Vec<u8> {
-    let [a, b, c, d, e, f, g, h] = asked.0.to_le_bytes();
-    let mut payload = vec![a, b, c, d];
-    payload.extend((64_u32 << 20).to_le_bytes());
-    payload.push(login.charset);
-    payload.extend([0; 19]);
-    payload.extend([e, f, g, h]);
-    payload.extend(login.user.as_bytes());
-    payload.push(0);
-    push_proof(&mut payload, login, nonce);
-    if let Some(database) = login.database {
-        payload.extend(database.as_bytes());
-        payload.push(0);
-    }
-    push_plugin_and_attributes(&mut payload, login, asked);
-    payload
-}
-
-fn change_user_payload(login: &Login<'_>, has: Capabilities, nonce: &[u8]) -> Vec<u8> {
-    let mut payload = [&[command::CHANGE_USER], login.user.as_bytes(), b"\0"].concat();
-    push_proof(&mut payload, login, nonce);
-    payload.extend(login.database.unwrap_or_default().as_bytes());
-    payload.extend([0, login.charset, 0]);
-    push_plugin_and_attributes(&mut payload, login, has);
-    payload
-}
-
-/// One byte for its length is what both ways of telling it have in common.
-fn push_proof(payload: &mut Vec<u8>, login: &Login<'_>, nonce: &[u8]) {
-    let proof = auth::proof(login.plugin.as_bytes(), login.password, nonce);
-    payload.push(u8::try_from(proof.len()).unwrap());
-    payload.extend(proof);
-}
-
-fn push_plugin_and_attributes(payload: &mut Vec<u8>, login: &Login<'_>, has: Capabilities) {
-    if has.has(Capabilities::PLUGIN_AUTH) {
-        payload.extend(login.plugin.as_bytes());
-        payload.push(0);
-    }
-    if has.has(CONNECT_ATTRIBUTES) {
-        let mut attributes = Vec::new();
-        for (name, value) in login.attributes {
-            for text in [name, value] {
-                lenenc::put_str(&mut attributes, text.as_bytes());
-            }
-        }
-        lenenc::put_str(payload, &attributes);
-    }
 }

@@ -6,6 +6,8 @@ use predictsql_proxy::wire::Capabilities;
 pub struct Set {
     pub name: &'static str,
     pub capabilities: Capabilities,
+    /// Whether the session is in TLS, on either leg.
+    pub tls: bool,
     /// Whether scripts that are long and do not depend on capabilities run with these.
     pub runs_long: bool,
 }
@@ -74,18 +76,31 @@ const MARIADB_EOF: Capabilities = Capabilities(
         | INTERACTIVE.0,
 );
 
-const fn set(name: &'static str, capabilities: Capabilities, runs_long: bool) -> Set {
+const fn set(name: &'static str, capabilities: Capabilities) -> Set {
     Set {
         name,
         capabilities,
-        runs_long,
+        tls: false,
+        runs_long: false,
     }
 }
 
-pub const SETS: [Set; 5] = [
-    set("MySQL 4.1", OLDEST, false),
-    set("MySQL 5", MYSQL_5, true),
-    set("MySQL 8", MYSQL_8, false),
-    set("MariaDB", MARIADB, true),
-    set("MariaDB, EOF", MARIADB_EOF, false),
+const fn with_long_scripts(set: Set) -> Set {
+    Set {
+        runs_long: true,
+        ..set
+    }
+}
+
+const fn in_tls(set: Set) -> Set {
+    Set { tls: true, ..set }
+}
+
+pub const SETS: [Set; 6] = [
+    set("MySQL 4.1", OLDEST),
+    with_long_scripts(set("MySQL 5", MYSQL_5)),
+    set("MySQL 8", MYSQL_8),
+    in_tls(set("MySQL 8, TLS", MYSQL_8)),
+    with_long_scripts(set("MariaDB", MARIADB)),
+    set("MariaDB, EOF", MARIADB_EOF),
 ];

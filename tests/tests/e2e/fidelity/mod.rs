@@ -14,6 +14,7 @@ mod tape;
 use capabilities::Set;
 use encode::close;
 use predictsql_proxy::wire::{Capabilities, Greeting};
+use predictsql_tests::authority::{Authority, Pair};
 use predictsql_tests::wire::Packet;
 use predictsql_tests::{Proxy, Settings, Store, Wire};
 use scripts::Script;
@@ -21,7 +22,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
-use tape::{Answer, Tape, difference};
+use tape::{Answer, Client, Tape, difference};
 
 /// Both are as they would be behind a proxy. Durability is of no use here, and statistics that are brought up to date
 /// in the background would change plans.
@@ -38,19 +39,31 @@ struct Ends {
     direct: Store,
     proxied: Store,
     proxy: Proxy,
+    authority: Authority,
     turn: Mutex<()>,
 }
 
 fn ends() -> (&'static Ends, MutexGuard<'static, ()>) {
     static ENDS: OnceLock<Ends> = OnceLock::new();
     let ends = ENDS.get_or_init(|| {
-        let [direct, proxied] = [(); 2].map(|()| Store::start(&STORE_ARGUMENTS));
-        let proxy = Proxy::start(&proxied, &Settings::default());
+        let authority = Authority::new();
+        let Pair { certificate, key } = authority.new_pair(&["127.0.0.1"]);
+        let certificate_argument = format!("--ssl-cert={}", certificate.display());
+        let key_argument = format!("--ssl-key={}", key.display());
+        let mut arguments = STORE_ARGUMENTS.to_vec();
+        arguments.extend([&*certificate_argument, &*key_argument]);
+        let [direct, proxied] = [(); 2].map(|()| Store::start(&arguments));
+        let settings = Settings {
+            top: format!("[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n"),
+            ..Settings::default()
+        };
+        let proxy = Proxy::start(&proxied, &settings);
         direct.init("ml", "service_ml");
         Ends {
             direct,
             proxied,
             proxy,
+            authority,
             turn: Mutex::new(()),
         }
     });
@@ -81,8 +94,13 @@ impl Ends {
     /// Runs a script on both sides at once, each in a session of its own, and compares what they were told.
     #[track_caller]
     fn compare(&self, set: &Set, script: &Script<'_>, compared: &mut Compared) {
+        let tls = set.tls.then(|| self.authority.client_config());
         let run = |address: SocketAddr| -> Vec<Answer> {
-            let mut tape = Tape::open(address, set.capabilities);
+            let mut tape = Tape::open(&Client {
+                address,
+                capabilities: set.capabilities,
+                tls: tls.clone(),
+            });
             (script.run)(&mut tape);
             tape.into_answers()
         };
@@ -200,7 +218,7 @@ fn commands_and_sequences_of_all_kinds() {
     );
 }
 
-/// Only offered capabilities differ, and only those that the relay clears.
+/// Only offered capabilities differ, and only those that the relay clears; TLS is on here.
 #[test]
 fn the_greeting_is_the_stores_but_for_cleared_capabilities() {
     let (ends, _turn) = ends();
@@ -217,6 +235,7 @@ fn the_greeting_is_the_stores_but_for_cleared_capabilities() {
     let (proxied_seq, proxied) = greeting(ends.proxy.address());
     assert_eq!(seq, proxied_seq);
     assert_ne!(direct, proxied, "nothing was cleared");
-    Greeting::restrict(&mut direct, Capabilities::RELAYED).unwrap();
+    let relayed = Capabilities::RELAYED.or(Capabilities::SSL);
+    Greeting::restrict(&mut direct, relayed).unwrap();
     assert_eq!(direct, proxied);
 }

@@ -6,7 +6,9 @@ use predictsql_tests::Wire;
 use predictsql_tests::wire::{Login, Packet, packets};
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::thread;
+use tokio_rustls::rustls::ClientConfig;
 
 /// Longest part of a command that messages show.
 const LABEL_BYTES_MAX: usize = 120;
@@ -14,28 +16,45 @@ const LABEL_BYTES_MAX: usize = 120;
 /// An answer: what was asked, for messages, and what came.
 pub type Answer = (String, Vec<Packet>);
 
+/// How a side's sessions are opened.
+#[derive(Clone)]
+pub struct Client {
+    pub address: SocketAddr,
+    pub capabilities: Capabilities,
+    /// For sessions in TLS.
+    pub tls: Option<Arc<ClientConfig>>,
+}
+
+impl Client {
+    /// As `root`; the rest is for scripts to say.
+    pub fn login(&self) -> Login<'static> {
+        Login {
+            capabilities: self.capabilities,
+            tls: self.tls.clone(),
+            ..Login::default()
+        }
+    }
+}
+
 /// A session that records.
 pub struct Tape {
     pub wire: Wire,
-    pub address: SocketAddr,
-    capabilities: Capabilities,
+    pub client: Client,
     answers: Vec<Answer>,
 }
 
 impl Tape {
     /// The session that scripts start with; its login is kept too.
-    pub fn open(address: SocketAddr, capabilities: Capabilities) -> Self {
+    pub fn open(client: &Client) -> Self {
         let login = Login {
             database: Some("fidelity"),
-            capabilities,
             attributes: &[("program_name", "fidelity"), ("ml.predict(", "")],
-            ..Login::default()
+            ..client.login()
         };
-        let wire = Wire::login_with(address, &login).unwrap();
+        let wire = Wire::login_with(client.address, &login).unwrap();
         let mut tape = Self {
             wire,
-            address,
-            capabilities,
+            client: client.clone(),
             answers: Vec::new(),
         };
         let handshake = tape.wire.handshake().to_vec();
@@ -49,9 +68,9 @@ impl Tape {
 
     /// Runs these at once, each in a session of its own, and keeps what each was told: for those that wait.
     pub fn at_once(&mut self, runs: &[&(dyn Fn(&mut Tape) + Sync)]) {
-        let (address, capabilities) = (self.address, self.capabilities);
+        let client = &self.client;
         let run = |run: &(dyn Fn(&mut Tape) + Sync)| {
-            let mut other = Tape::open(address, capabilities);
+            let mut other = Tape::open(client);
             run(&mut other);
             other.into_answers()
         };
@@ -68,11 +87,6 @@ impl Tape {
         self.answers.extend(answers.into_iter().flatten());
     }
 
-    /// What the scripts' sessions ask for.
-    pub fn asks_for(&self) -> Capabilities {
-        self.capabilities
-    }
-
     /// Whether the session has what a script needs.
     pub fn has(&self, capabilities: Capabilities) -> bool {
         self.wire.capabilities().has(capabilities)
@@ -81,14 +95,14 @@ impl Tape {
     /// Logs in once more, by itself, and keeps what the server says: all but the greeting, which is another's test.
     #[track_caller]
     pub fn try_login(&mut self, login: &Login<'_>) {
-        let handshake = Wire::handshake_with(self.address, login).unwrap();
+        let handshake = Wire::handshake_with(self.client.address, login).unwrap();
         self.keep_handshake(login.user, handshake);
     }
 
     /// Goes on in another session.
     #[track_caller]
     pub fn login(&mut self, login: &Login<'_>) {
-        self.wire = Wire::login_with(self.address, login).unwrap();
+        self.wire = Wire::login_with(self.client.address, login).unwrap();
         let handshake = self.wire.handshake().to_vec();
         self.keep_handshake(login.user, handshake);
     }

@@ -39,8 +39,7 @@ fn login(tape: &Tape, user: &'static str, password: &'static str) -> Login<'stat
     Login {
         user,
         password,
-        capabilities: tape.asks_for(),
-        ..Login::default()
+        ..tape.client.login()
     }
 }
 

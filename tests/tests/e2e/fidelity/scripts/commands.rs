@@ -97,11 +97,9 @@ fn multi_statements(tape: &mut Tape) {
 
 /// Ids, ports and times differ, and so do the sessions of the service account: one that sees only its own tells.
 fn process_list(tape: &mut Tape) {
-    let capabilities = tape.asks_for();
     tape.login(&Login {
         user: "plain",
-        capabilities,
-        ..Login::default()
+        ..tape.client.login()
     });
     let (id, host, time, progress) = (0, 2, 5, 8);
     tape.command_but_for_cells(&[command::PROCESS_INFO], &[id, host, time, progress]);
@@ -142,11 +140,9 @@ fn reset_in_transaction(tape: &mut Tape) {
 }
 
 fn without_rights(tape: &mut Tape) {
-    let capabilities = tape.asks_for();
     tape.login(&Login {
         user: "plain",
-        capabilities,
-        ..Login::default()
+        ..tape.client.login()
     });
     tape.command(b"\x02mysql");
     tape.command(b"\x02fidelity");

@@ -21,7 +21,7 @@ pub fn scripts() -> Vec<Script<'static>> {
 }
 
 fn victim(tape: &Tape) -> Wire {
-    Wire::login(tape.address, "root", "", None).unwrap()
+    Wire::login(tape.client.address, "root", "", None).unwrap()
 }
 
 fn kill(id: u32) -> Vec<u8> {

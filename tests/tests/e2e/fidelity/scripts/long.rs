@@ -4,7 +4,6 @@ use super::Script;
 use crate::fidelity::encode::{Parameter, about, execute, long_data, query};
 use crate::fidelity::tape::Tape;
 use predictsql_proxy::wire::{PACKET_BYTES_MAX, command};
-use predictsql_tests::wire::Login;
 
 pub fn scripts() -> Vec<Script<'static>> {
     vec![
@@ -96,11 +95,7 @@ fn parameters(tape: &mut Tape) {
 fn longer_than_allowed(tape: &mut Tape) {
     tape.query("SELECT LENGTH(REPEAT('x', 70000000))");
     tape.query("SET GLOBAL max_allowed_packet = 1048576");
-    let login = Login {
-        capabilities: tape.asks_for(),
-        ..Login::default()
-    };
-    tape.login(&login);
+    tape.login(&tape.client.login());
     tape.query("SELECT REPEAT('x', 2000000)");
     // Data sent ahead that is too long is an error of the execution.
     let id = tape.prepare("SELECT LENGTH(?)");
