@@ -11,9 +11,9 @@ dump() {
     client mariadb-dump --skip-dump-date --routines --events --triggers --max-allowed-packet=64M "$@"
 }
 
-# Some elements and attributes hold the times of tables and routines.
+# Some elements and attributes hold the times of tables and routines, and estimates.
 as_xml() {
-    dump --xml "$CLIENT_DATABASE" | sed -E '/<options /d; s/ (Created|Modified|LAST_ALTERED|CREATED)="[^"]*"//g'
+    dump --xml "$CLIENT_DATABASE" | sed -E '/<options /d; s/ (Created|Modified|LAST_ALTERED|CREATED|Cardinality)="[^"]*"//g'
 }
 
 step 'definitions' dump --no-data "$CLIENT_DATABASE"

@@ -61,6 +61,6 @@ step 'no password' client mariadb --skip-password -e 'SELECT 1'
 step 'no such database' client mariadb "${CLIENT_DATABASE}_none" -e 'SELECT 1'
 equal "$(sql --batch --skip-column-names -e 'SELECT COUNT(*) FROM every_type; SELECT GROUP_CONCAT(s) FROM plain' | paste -s -d' ')" '5 a,b'
 step 'ping' client mariadb-admin ping
-step 'columns' client mariadb-show --keys "$CLIENT_DATABASE" plain
+step 'columns' client mariadb-show "$CLIENT_DATABASE" plain
 step 'tables' client mariadb-show --count "$CLIENT_DATABASE"
 step 'check' client mariadb-check --extended "$CLIENT_DATABASE"
