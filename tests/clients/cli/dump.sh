@@ -41,6 +41,6 @@ done
 
 seq 1 30000 | sed 's/.*/&\tline &/' >imported.txt
 sql -e 'CREATE TABLE imported (n INT PRIMARY KEY, s VARCHAR(20))'
-step 'import' client mariadb-import --local --verbose "$CLIENT_DATABASE" imported.txt
+step 'import' client mariadb-import --local "$CLIENT_DATABASE" imported.txt
 step 'import again' client mariadb-import --local --replace --use-threads=2 "$CLIENT_DATABASE" imported.txt
 equal "$(sql --batch --skip-column-names -e 'SELECT COUNT(*), SUM(n) FROM imported' | tr '\t' ' ')" '30000 450015000'

@@ -164,8 +164,8 @@ async function errors(sequelize, { Author, Book }) {
   await refused('too long', 'SequelizeDatabaseError', () => Author.create({ name: 'x'.repeat(61) }));
   await refused('unknown constraint', 'SequelizeUnknownConstraintError', () => sequelize.getQueryInterface().removeConstraint('Books', 'nothing'));
   await refused('wrong password', 'SequelizeAccessDeniedError', async () => {
-    const { host, port, user, database } = options();
-    const other = new Sequelize(database, user, 'wrong', { host, port, dialect: 'mysql', logging: false });
+    const { host, port, user, database, ssl } = options();
+    const other = new Sequelize(database, user, 'wrong', { host, port, dialect: 'mysql', logging: false, dialectOptions: { ssl } });
     return other.authenticate().finally(() => other.close());
   });
 }

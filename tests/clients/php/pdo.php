@@ -7,14 +7,14 @@ require __DIR__ . '/transcript.php';
 const MIB = 1024 * 1024;
 ini_set('memory_limit', '1G');
 
-function connect(array $options = [], string $more = ''): PDO
+function connect(array $options = [], string $more = '', string $charset = 'utf8mb4', ?string $password = null): PDO
 {
     if (env('CLIENT_TLS') === '1') {
         $options[PDO::MYSQL_ATTR_SSL_CA] = env('CLIENT_CA');
     }
     $options[PDO::ATTR_ERRMODE] ??= PDO::ERRMODE_EXCEPTION;
-    $source = sprintf('mysql:host=%s;port=%s;dbname=%s;charset=utf8mb4%s', env('CLIENT_HOST'), env('CLIENT_PORT'), env('CLIENT_DATABASE'), $more);
-    return new PDO($source, env('CLIENT_USER'), env('CLIENT_PASSWORD'), $options);
+    $source = sprintf('mysql:host=%s;port=%s;dbname=%s;charset=%s%s', env('CLIENT_HOST'), env('CLIENT_PORT'), env('CLIENT_DATABASE'), $charset, $more);
+    return new PDO($source, env('CLIENT_USER'), $password ?? env('CLIENT_PASSWORD'), $options);
 }
 
 function refused(string $step, int $code, callable $call): void
@@ -194,7 +194,7 @@ function charsets(PDO $connection): void
     $connection->exec('CREATE OR REPLACE TABLE texts (`größe` VARCHAR(50), b VARCHAR(50) CHARACTER SET latin1)');
     $connection->exec("INSERT INTO texts VALUES ('😀 groß', 'naïve ÿ')");
     foreach (['latin1', 'cp1251', 'sjis', 'utf8mb4'] as $charset) {
-        $other = new PDO(sprintf('mysql:host=%s;port=%s;dbname=%s;charset=%s', env('CLIENT_HOST'), env('CLIENT_PORT'), env('CLIENT_DATABASE'), $charset), env('CLIENT_USER'), env('CLIENT_PASSWORD'));
+        $other = connect([], '', $charset);
         $other->setAttribute(PDO::ATTR_EMULATE_PREPARES, $connection->getAttribute(PDO::ATTR_EMULATE_PREPARES));
         $statement = $other->prepare('SELECT *, ? AS given FROM texts');
         $statement->execute(['x']);
@@ -218,7 +218,7 @@ function sessions(): void
     $loader->exec('CREATE TABLE loaded (id INT PRIMARY KEY, name VARCHAR(50))');
     say('loaded', $loader->exec("LOAD DATA LOCAL INFILE '$file' INTO TABLE loaded CHARACTER SET utf8mb4"), $loader->query('SELECT * FROM loaded')->fetchAll(PDO::FETCH_NUM));
     unlink($file);
-    refused('wrong password', 1045, fn () => new PDO(sprintf('mysql:host=%s;port=%s', env('CLIENT_HOST'), env('CLIENT_PORT')), env('CLIENT_USER'), 'wrong'));
+    refused('wrong password', 1045, fn () => connect(password: 'wrong'));
     refused('not allowed', 1044, fn () => connect([], ';dbname=mysql'));
 }
 

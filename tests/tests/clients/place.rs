@@ -37,7 +37,8 @@ impl Place {
             address: Store::shared().address(),
             user: format!("user_{name}"),
             password: PASSWORD,
-            database: format!("client_{name}"),
+            // An end that no name has, so that no database's name begins with another's.
+            database: format!("{name}_client"),
             expected: None,
             ca: None,
         };
