@@ -78,6 +78,19 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
     ],
 }];
 
+/// The schema of temporary tables that predict statements make in sessions. It holds nothing else.
+fn create_session_schema(schema: &SchemaName) -> String {
+    format!("CREATE DATABASE IF NOT EXISTS `{schema}_session` CHARACTER SET utf8mb4")
+}
+
+/// The right to make temporary tables there, for everybody. MariaDB has PUBLIC from 10.11; before,
+/// the right is granted by user, and without it relations travel in the text of statements.
+pub fn grant_session_schema(schema: &SchemaName) -> String {
+    // `_` is a wildcard in the database part of a grant.
+    let pattern = format!("{schema}_session").replace('_', "\\_");
+    format!("GRANT CREATE TEMPORARY TABLES ON `{pattern}`.* TO PUBLIC")
+}
+
 /// The version that this program's catalog has.
 fn known_version() -> u32 {
     MIGRATIONS.last().map_or(0, |m| m.version)
@@ -105,7 +118,12 @@ fn record(schema: &SchemaName, migration: &Migration) -> String {
 
 /// All statements of a bootstrap of an empty store in order, for people who run them by hand.
 pub fn bootstrap_script(schema: &SchemaName) -> Vec<String> {
-    let mut script = vec![create_schema(schema), render(CREATE_MARKER, schema)];
+    let mut script = vec![
+        create_schema(schema),
+        create_session_schema(schema),
+        grant_session_schema(schema),
+        render(CREATE_MARKER, schema),
+    ];
     for migration in MIGRATIONS {
         script.extend(migration.statements.iter().map(|s| render(s, schema)));
         script.push(record(schema, migration));
@@ -157,6 +175,10 @@ async fn bootstrap_locked(conn: &mut Conn, schema: &SchemaName) -> Result<(), St
     }
     for stub in missing_stubs(conn, schema).await? {
         conn.query_drop(stub).await?;
+    }
+    conn.query_drop(create_session_schema(schema)).await?;
+    if let Err(error) = conn.query_drop(grant_session_schema(schema)).await {
+        tracing::info!(%error, "temporary tables of predict statements need a grant by user");
     }
     write::repair_locked(conn, schema).await
 }

@@ -39,6 +39,8 @@ pub struct Harvest {
     /// Position in [`Materialise::targets`].
     pub target: usize,
     pub(super) input: Range<usize>,
+    /// The block whose rows it is asked about.
+    pub(super) block: Option<usize>,
     /// Blocks whose tables are read, the likeliest choice first. An empty choice reads none.
     pub(super) sources: Vec<Vec<usize>>,
     /// The input is an aggregate: the block's rows and groups must be found exactly.
@@ -138,18 +140,6 @@ impl<'a> PredictStatement<'a> {
         }
         Ok(())
     }
-
-    /// Whether the statement changes tables: its rows are read as they are now, not as the
-    /// transaction's snapshot has them.
-    pub fn reads_current_rows(&self) -> bool {
-        let lexed = &self.lexed;
-        let first = ["INSERT", "REPLACE", "UPDATE", "DELETE", "CREATE"];
-        let locking = |at: usize| {
-            (lexed.is_keyword(at, "FOR") && lexed.is_keyword(at + 1, "UPDATE"))
-                || (lexed.is_keyword(at, "LOCK") && lexed.is_keyword(at + 1, "IN"))
-        };
-        first.iter().any(|w| lexed.is_keyword(self.body.start, w)) || self.body.clone().any(locking)
-    }
 }
 
 impl Materialise<'_, '_> {
@@ -163,6 +153,20 @@ impl Materialise<'_, '_> {
         &self.harvests
     }
 
+    /// Whether the statement changes tables: its rows are read as they are now, not as the
+    /// transaction's snapshot has them.
+    pub fn reads_current_rows(&self) -> bool {
+        let lexed = &self.statement.lexed;
+        let first = ["INSERT", "REPLACE", "UPDATE", "DELETE", "CREATE"];
+        let locking = |at: usize| {
+            (lexed.is_keyword(at, "FOR") && lexed.is_keyword(at + 1, "UPDATE"))
+                || (lexed.is_keyword(at, "LOCK") && lexed.is_keyword(at + 1, "IN"))
+        };
+        first
+            .iter()
+            .any(|w| lexed.is_keyword(self.statement.body.start, w))
+            || self.statement.body.clone().any(locking)
+    }
     /// Number of predict calls in the statement.
     pub fn call_count(&self) -> usize {
         self.of_call.len()
@@ -217,7 +221,8 @@ impl Materialise<'_, '_> {
         let same = |h: &Harvest| {
             !bound
                 && h.target == target
-                && h.sources == sources
+                && h.block == block
+                && h.aggregates == aggregates
                 && text(&h.input) == text(&call.input)
         };
         let known = self.harvests.iter().position(same);
@@ -230,6 +235,7 @@ impl Materialise<'_, '_> {
             self.harvests.push(Harvest {
                 target,
                 input: call.input.clone(),
+                block,
                 sources,
                 aggregates,
                 needs,

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::ops::Range;
 
 use super::analysis::{Harvest, Materialise, Target};
-use crate::sql::blocks::Block;
+use crate::sql::blocks::{Block, factors};
 use crate::sql::calls::{Asked, Call, outermost_splices, stub_name, stub_splices};
 use crate::sql::fragment::{Fragment, Splice, quote_name, quote_string, splice};
 use crate::stream::CELL_MARK;
@@ -37,6 +37,8 @@ pub struct Lookup {
     pub form: KeyForm,
     /// The relation as a table reference, without alias.
     pub relation: String,
+    /// By which conditions its keys were harvested.
+    pub shape: Shape,
 }
 
 /// Which tables a harvest reads, and by which of the block's conditions.
@@ -46,6 +48,9 @@ pub struct Shape {
     pub source: usize,
     /// Numbers of the conditions.
     pub conditions: Vec<usize>,
+    /// Of the tables that are joined only the one of this number: the store may evaluate a condition
+    /// before it joins, for rows that no join keeps.
+    pub factor: Option<usize>,
 }
 
 /// What a harvest is run for.
@@ -243,12 +248,18 @@ impl Materialise<'_, '_> {
         let blocks: Vec<&Block> = self.source_blocks(harvest, shape.source);
         let mut query = self.with(&blocks, replace);
         query.push_fragment(select);
-        let tables: Vec<Fragment> = blocks
-            .iter()
-            .rev()
-            .filter(|b| !b.from.is_empty())
-            .map(|b| self.tables(b, harvest.aggregates, replace))
-            .collect();
+        let factor = shape
+            .factor
+            .and_then(|f| self.factors(harvest, shape.source).get(f).cloned());
+        let tables: Vec<Fragment> = match factor {
+            Some(factor) => vec![self.spliced(&factor, replace(&factor))],
+            None => blocks
+                .iter()
+                .rev()
+                .filter(|b| !b.from.is_empty())
+                .map(|b| self.tables(b, harvest.aggregates, replace))
+                .collect(),
+        };
         match &tables[..] {
             [] => {
                 query.push(" FROM DUAL");
@@ -289,6 +300,23 @@ impl Materialise<'_, '_> {
                 .push(")");
         }
         query
+    }
+
+    /// Number of tables that a choice of tables joins.
+    pub fn factor_count(&self, harvest: usize, source: usize) -> usize {
+        let harvest = self.harvests.get(harvest);
+        harvest.map_or(0, |h| self.factors(h, source).len())
+    }
+
+    /// The tables of a choice, each alone. The rows below an aggregate are all needed.
+    fn factors(&self, harvest: &Harvest, source: usize) -> Vec<Range<usize>> {
+        if harvest.aggregates {
+            return Vec::new();
+        }
+        let blocks = self.source_blocks(harvest, source);
+        let lexed = &self.statement.lexed;
+        let factors = blocks.iter().map(|b| factors(lexed, &b.from));
+        factors.flatten().collect()
     }
 
     fn source_blocks(&self, harvest: &Harvest, source: usize) -> Vec<&Block> {
@@ -376,6 +404,9 @@ impl Materialise<'_, '_> {
 
     /// What stands in place of a call. A code of 0 gives NULL; a key that is not there calls the
     /// stub, which raises its error.
+    ///
+    /// RAND() keeps the store from remembering answers by the input's columns, whose collation may
+    /// take different inputs for the same.
     fn lookup(&self, index: usize, lookups: &[Lookup]) -> Fragment {
         let found = self.statement.calls.get(index);
         let lookup = self.of_call.get(index).and_then(|&h| lookups.get(h));
@@ -384,29 +415,61 @@ impl Materialise<'_, '_> {
         };
         let input = self.spliced(&call.input, self.lookup_splices(&call.input, lookups));
         let stub = format!("{}(NULL)", stub_name(self.statement.schema, call));
-        let column = match call.asked {
-            Asked::Label => "`ml c`".to_owned(),
-            Asked::Probability(class) => score_column(class),
+        let (column, missing, none) = match call.asked {
+            Asked::Label => ("`ml c`".to_owned(), format!("CAST({stub} AS SIGNED)"), "0"),
+            Asked::Probability(class) => (score_column(class), format!("0e0 + {stub}"), NO_SCORE),
         };
         let mut found = Fragment::plain(format!(
-            "(SELECT `ml r`.{column} FROM {} AS `ml r` WHERE `ml r`.`ml k` = COALESCE(",
+            "IFNULL((SELECT `ml r`.{column} FROM {} AS `ml r` WHERE `ml r`.`ml k` = COALESCE(",
             lookup.relation
         ));
         found
             .push_fragment(&key(lookup.form, &input))
-            .push(", X''))");
-        let mut out = Fragment::default();
-        match call.asked {
-            Asked::Label => out
-                .push("ELT(IFNULL(")
-                .push_fragment(&found)
-                .push(&format!(", CAST({stub} AS SIGNED)), {})", label_list(call))),
-            Asked::Probability(_) => out
-                .push("NULLIF(IFNULL(")
-                .push_fragment(&found)
-                .push(&format!(", 0e0 + {stub}), {NO_SCORE})")),
+            .push(", X'') AND RAND() IS NOT NULL), ");
+        match self.guard(index, lookup) {
+            Some(guard) => found
+                .push("IF(")
+                .push_fragment(&guard)
+                .push(&format!(", {missing}, {none}))")),
+            None => found.push(&missing).push(")"),
         };
-        out
+        let aggregates = self.of_call.get(index).and_then(|&h| self.harvests.get(h));
+        if aggregates.is_some_and(|h| h.aggregates) {
+            // Else the store calls the stub before it has the aggregate.
+            found = wrapped("(SELECT ", &found, ")");
+        }
+        match call.asked {
+            Asked::Label => wrapped("ELT(", &found, &format!(", {})", label_list(call))),
+            Asked::Probability(_) => wrapped("NULLIF(", &found, &format!(", {NO_SCORE})")),
+        }
+    }
+
+    /// The conditions by which a call's inputs were harvested, where it may be asked about rows that
+    /// fail them: in a condition beside them. There its value does not matter.
+    fn guard(&self, index: usize, lookup: &Lookup) -> Option<Fragment> {
+        let call = self.statement.calls.get(index)?.range.start;
+        let harvest = self.harvests.get(*self.of_call.get(index)?)?;
+        let [own] = harvest.sources.get(lookup.shape.source)?[..] else {
+            return None;
+        };
+        let own = self.blocks.blocks.get(own)?;
+        let conditions: Vec<Range<usize>> = if own.condition.contains(&call) {
+            let all = self.conditions(harvest, lookup.shape.source);
+            let chosen = lookup.shape.conditions.iter();
+            chosen.filter_map(|&c| all.get(c).cloned()).collect()
+        } else {
+            let on = self.blocks.on_conditions(&self.statement.lexed, own);
+            let around = on.into_iter().find(|c| c.contains(&call))?;
+            self.native_conditions(&around)
+        };
+        let mut guard = Fragment::default();
+        for (i, condition) in conditions.iter().enumerate() {
+            guard
+                .push(if i == 0 { "(" } else { " AND (" })
+                .push_fragment(&self.spliced(condition, Vec::new()))
+                .push(")");
+        }
+        (!conditions.is_empty() && self.blocks.around(call) == harvest.block).then_some(guard)
     }
 
     /// A statement of this plan for people: lists of class names and of keys, which repeat, cut.
@@ -425,15 +488,19 @@ fn label_list(call: &Call) -> String {
     labels.join(", ")
 }
 
+fn wrapped(before: &str, inner: &Fragment, after: &str) -> Fragment {
+    let mut out = Fragment::plain(before);
+    out.push_fragment(inner).push(after);
+    out
+}
+
 fn key(form: KeyForm, input: &Fragment) -> Fragment {
     let (before, after) = match form {
         KeyForm::Text => ("CAST(CONVERT((", ") USING utf8mb4) AS BINARY)"),
         KeyForm::LongText => ("UNHEX(SHA2(CONVERT((", ") USING utf8mb4), 256))"),
         KeyForm::Bytes => ("UNHEX(SHA2((", "), 256))"),
     };
-    let mut key = Fragment::plain(before);
-    key.push_fragment(input).push(after);
-    key
+    wrapped(before, input, after)
 }
 
 /// What is predicted, where the key does not say it.

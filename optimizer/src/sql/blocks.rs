@@ -97,6 +97,32 @@ impl Blocks {
     }
 }
 
+/// The tables that table references join, each alone, without the conditions of joins.
+pub(crate) fn factors(lexed: &Lexed<'_>, from: &Range<usize>) -> Vec<Range<usize>> {
+    let mut factors = Vec::new();
+    let mut start = Some(from.start);
+    for at in lexed.outside_parentheses(from.clone()) {
+        let comma = matches!(lexed.token(at), Some(Token::Comma));
+        let condition = lexed.is_keyword(at, "ON") || lexed.is_keyword(at, "USING");
+        if comma || condition || starts_join(lexed, at) {
+            factors.extend(
+                start
+                    .take()
+                    .map(|start| start..at)
+                    .filter(|f| !f.is_empty()),
+            );
+        }
+        let joins = ["JOIN", "STRAIGHT_JOIN"]
+            .iter()
+            .any(|w| lexed.is_keyword(at, w));
+        if comma || joins {
+            start = Some(at + 1);
+        }
+    }
+    factors.extend(start.map(|start| start..from.end).filter(|f| !f.is_empty()));
+    factors
+}
+
 /// Where a condition of ON ends: before the next join, comma or closing parenthesis.
 fn condition_end(lexed: &Lexed<'_>, range: Range<usize>) -> usize {
     let mut depth = 0_usize;
@@ -403,5 +429,8 @@ mod tests {
         let on = blocks.on_conditions(&lexed, &blocks.blocks[0]);
         let on: Vec<&str> = on.iter().map(|r| lexed.text_of(r)).collect();
         assert_eq!(on, ["a.x = LEFT(b.y, 2)", "c.z"]);
+        let factors = factors(&lexed, &blocks.blocks[0].from);
+        let factors: Vec<&str> = factors.iter().map(|r| lexed.text_of(r)).collect();
+        assert_eq!(factors, ["a", "b", "(c, d)", "e"]);
     }
 }

@@ -25,6 +25,8 @@ pub struct Diagnostics {
     entries: Vec<Entry>,
     count: u64,
     errors: u64,
+    /// Warnings that the store keeps, and was not asked for yet.
+    at_store: u64,
 }
 
 /// A statement that reads the diagnostics.
@@ -106,6 +108,16 @@ impl Diagnostics {
         }
     }
 
+    /// The store keeps so many warnings besides.
+    pub fn note_at_store(&mut self, warnings: u16) {
+        self.at_store = u64::from(warnings);
+    }
+
+    /// Whether the store keeps warnings besides; they are to be [`Diagnostics::add`]ed now.
+    pub fn take_at_store(&mut self) -> bool {
+        std::mem::take(&mut self.at_store) > 0
+    }
+
     /// The diagnostics of a statement that failed.
     pub fn of_error(error: &SqlError) -> Self {
         let entry = Entry {
@@ -117,12 +129,13 @@ impl Diagnostics {
             entries: vec![entry],
             count: 1,
             errors: 1,
+            at_store: 0,
         }
     }
 
     /// The warning count of the protocol.
     pub fn count(&self) -> u16 {
-        u16::try_from(self.count).unwrap_or(u16::MAX)
+        u16::try_from(self.count + self.at_store).unwrap_or(u16::MAX)
     }
 
     /// The answer to a statement that reads them.

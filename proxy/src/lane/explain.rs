@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 use predictsql_optimizer::Fragment;
-use predictsql_optimizer::decision::Reason;
+use predictsql_optimizer::decision::{Decision, Reason};
+use predictsql_optimizer::materialise::{HarvestPass, Lookup};
 
 use super::diagnostics::Diagnostics;
+use super::materialise::ready::ReadyPlan;
 use super::result::{TextResult, text_column};
 use super::rows::Codec;
 use super::select::{Ready, ReadyPrediction};
@@ -32,6 +34,65 @@ pub async fn answer(
     };
     result.write(&mut turn.out, turn.capabilities, codec, *turn.status, 0);
     Ok(Diagnostics::default())
+}
+
+/// Writes a materialise plan likewise.
+pub async fn answer_materialise(
+    turn: &mut Turn<'_>,
+    context: &LaneContext,
+    ready: &ReadyPlan<'_, '_, '_>,
+) -> Result<Diagnostics, LinkError> {
+    let lines = materialise_lines(ready, context.schema.as_str());
+    let result = TextResult {
+        columns: vec![text_column("EXPLAIN", WIDTH as u32)],
+        rows: lines.into_iter().map(|l| vec![Bytes::from(l)]).collect(),
+    };
+    result.write(
+        &mut turn.out,
+        turn.capabilities,
+        Codec::Text,
+        *turn.status,
+        0,
+    );
+    Ok(Diagnostics::default())
+}
+
+fn materialise_lines(ready: &ReadyPlan<'_, '_, '_>, schema: &str) -> Vec<String> {
+    let plan = ready.plan;
+    let calls = match plan.call_count() {
+        1 => "1 predict call".to_owned(),
+        calls => format!("{calls} predict calls"),
+    };
+    let mut lines =
+        vec!["Materialise plan: distinct inputs are predicted, then looked up".to_owned()];
+    lines.push(format!(
+        "Calls    {calls}, {} harvests",
+        plan.harvests().len()
+    ));
+    for (index, (target, decision)) in plan.targets().iter().zip(&ready.decisions).enumerate() {
+        wrap(
+            &mut lines,
+            &format!("Predict {} ", index + 1),
+            &format!("task {}", target.task.name),
+        );
+        decision_lines(&mut lines, decision, target.task.classes.len());
+    }
+    let lookups: Vec<Lookup> = ready
+        .harvests
+        .iter()
+        .map(|h| Lookup {
+            form: h.form,
+            relation: format!("`{schema}_session`.`r{}`", h.relation),
+            shape: h.shape.clone(),
+        })
+        .collect();
+    for (number, harvest) in ready.harvests.iter().enumerate() {
+        let query = plan.harvest(number, &harvest.shape, &lookups, HarvestPass::default());
+        wrap(&mut lines, "Harvest  ", &plan.abbreviated(&query.sql));
+    }
+    let run = plan.run(&lookups);
+    wrap(&mut lines, "Then     ", &plan.abbreviated(&run.sql));
+    lines
 }
 
 /// The store's own estimate of the rows that the pushed-down statement gives, before LIMIT.
@@ -125,19 +186,36 @@ fn prediction_lines(
     let Some(asked) = ready.select.predictions().get(index) else {
         return;
     };
-    let model = &prediction.decision.model;
-    let name = format!("{}@{}", model.name, model.version);
     let input = ready.select.input_text(asked.input);
     wrap(
         lines,
         &format!("Predict {} ", index + 1),
         &format!("task {} of {input}", asked.task.name),
     );
-    let why = match prediction.decision.reason {
+    decision_lines(lines, &prediction.decision, asked.task.classes.len());
+    let outcomes = asked.task.classes.len() + 1;
+    let needs = if !prediction.needed {
+        "no inference: the answer does not depend on it".to_owned()
+    } else if prediction.distinctions.blocks() > 1 {
+        format!(
+            "{} of {outcomes} outcomes told apart",
+            prediction.distinctions.blocks()
+        )
+    } else {
+        "every row".to_owned()
+    };
+    wrap(lines, "  Needs   ", &needs);
+}
+
+/// Which model answers, why, and at which cost.
+fn decision_lines(lines: &mut Vec<String>, decision: &Decision, classes: usize) {
+    let model = &decision.model;
+    let name = format!("{}@{}", model.name, model.version);
+    let why = match decision.reason {
         Reason::Named => "named by the statement".to_owned(),
         Reason::BestDeclared(accuracy) => format!(
             "covers all {} classes with the best declared accuracy, {accuracy}",
-            asked.task.classes.len()
+            classes
         ),
         Reason::CreatedLast => {
             "covers all classes, none declares an accuracy; created last".to_owned()
@@ -154,18 +232,6 @@ fn prediction_lines(
         },
     );
     wrap(lines, "  Cost    ", &cost);
-    let outcomes = asked.task.classes.len() + 1;
-    let needs = if !prediction.needed {
-        "no inference: the answer does not depend on it".to_owned()
-    } else if prediction.distinctions.blocks() > 1 {
-        format!(
-            "{} of {outcomes} outcomes told apart",
-            prediction.distinctions.blocks()
-        )
-    } else {
-        "every row".to_owned()
-    };
-    wrap(lines, "  Needs   ", &needs);
 }
 
 /// Three significant digits.

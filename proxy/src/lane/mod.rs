@@ -11,6 +11,7 @@ mod catalog;
 pub(crate) mod diagnostics;
 mod explain;
 pub(crate) mod kill;
+mod materialise;
 pub(crate) mod parameters;
 mod prepared;
 mod result;
@@ -42,6 +43,8 @@ use diagnostics::{Diagnostics, ShowDiagnostics};
 use kill::Kill;
 use prepared::PreparedStatements;
 use rows::Codec;
+use select::Planned;
+use session::Forced;
 use store_link::{LinkError, Protocol, StoreLink};
 
 /// What all sessions' lanes share.
@@ -66,6 +69,8 @@ pub struct Lane {
     prepared: PreparedStatements,
     /// Of the last statement, if the lane answered it.
     diagnostics: Option<Diagnostics>,
+    /// Temporary tables that the lane has made in the session.
+    tables: materialise::Tables,
 }
 
 /// Both legs for the time of one command, and the answer under way.
@@ -129,6 +134,7 @@ impl Router for Lane {
             }
             command::CHANGE_USER | command::RESET_CONNECTION => {
                 self.prepared = PreparedStatements::default();
+                self.tables.forget();
                 false
             }
             _ => false,
@@ -155,6 +161,7 @@ impl Router for Lane {
             }
             command::CHANGE_USER | command::RESET_CONNECTION => {
                 self.prepared = PreparedStatements::default();
+                self.tables.forget();
             }
             _ => {}
         }
@@ -218,6 +225,7 @@ impl Lane {
             context,
             prepared: PreparedStatements::default(),
             diagnostics: None,
+            tables: materialise::Tables::default(),
         }
     }
 
@@ -241,8 +249,11 @@ impl Lane {
         match command {
             command::QUERY => {
                 if let (Some(what), Some(diagnostics)) =
-                    (ShowDiagnostics::recognise(body), &self.diagnostics)
+                    (ShowDiagnostics::recognise(body), &mut self.diagnostics)
                 {
+                    if diagnostics.take_at_store() {
+                        stream::store_warnings(turn, diagnostics).await?;
+                    }
                     diagnostics.show(what).write(
                         &mut turn.out,
                         turn.capabilities,
@@ -298,15 +309,30 @@ impl Lane {
             return Ok(as_sent()); // the store's syntax error
         }
         let running = turn.record.begin(&text, settings.lex);
-        let analysed = select::analyse(turn, &statement).await?;
-        let mut ready = select::make_ready(turn, &settings, &analysed, &catalog, protocol).await?;
-        let diagnostics = if statement.is_explain() {
-            explain::answer(turn, &context, &ready).await?
-        } else {
-            ready.load_models(&context.executor).await?;
-            stream::run(turn, &context, &ready, &running).await?
+        let planned = select::plan(turn, &statement, settings.forced_plan).await?;
+        self.diagnostics = match &planned {
+            Planned::Stream(select) => {
+                let mut ready =
+                    select::make_ready(turn, &settings, select, &catalog, protocol).await?;
+                Some(if statement.is_explain() {
+                    explain::answer(turn, &context, &ready).await?
+                } else {
+                    ready.load_models(&context.executor).await?;
+                    stream::run(turn, &context, &ready, &running).await?
+                })
+            }
+            Planned::Materialise(plan) => {
+                let ready =
+                    materialise::ready::make_ready(turn, &settings, plan, &catalog, protocol)
+                        .await?;
+                if statement.is_explain() {
+                    Some(explain::answer_materialise(turn, &context, &ready).await?)
+                } else {
+                    self.tables.forced = ready.forced;
+                    materialise::run(turn, &context, &ready, &running, &mut self.tables).await?
+                }
+            }
         };
-        self.diagnostics = Some(diagnostics);
         turn.flush().await?;
         Ok(Handled::Answered)
     }

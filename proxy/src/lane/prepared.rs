@@ -156,18 +156,21 @@ impl Lane {
             let payload = super::store_link::command_payload(command::STMT_PREPARE, body);
             return Ok(Handled::Forward(payload));
         };
-        let analysed = select::analyse(turn, &statement).await?;
+        let planned = select::plan(turn, &statement, settings.forced_plan).await?;
         if statement.is_explain() {
             return Err(
                 SqlError::unsupported("EXPLAIN of predictions as a prepared statement").into(),
             );
         }
-        for prediction in analysed.predictions() {
-            decide(&prediction.task, prediction.model.as_ref(), &catalog)?;
+        for (task, model) in planned.asked() {
+            decide(task, model, &catalog)?;
         }
-        let mut prepared = turn.store.prepare(&analysed.describe(false).sql).await?;
-        let names: Vec<&str> = analysed.cell_names().collect();
-        name_cells(&mut prepared.columns, &names, settings.encoding);
+        let mut prepared = turn.store.prepare(&planned.describe().sql).await?;
+        name_cells(
+            &mut prepared.columns,
+            &planned.marked_names(),
+            settings.encoding,
+        );
         write_prepared(turn, &prepared);
         let kept = KeptSelect {
             statement: body.clone(),

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use predictsql_catalog::{Model, Snapshot};
+use predictsql_catalog::{Model, Snapshot, Task};
 use predictsql_executor::{Executor, LoadedModel};
 use predictsql_optimizer::decision::{Decision, decide};
 use predictsql_optimizer::distinctions::Distinctions;
+use predictsql_optimizer::materialise::Materialise;
 use predictsql_optimizer::statement::PredictStatement;
 use predictsql_optimizer::stream::{
     Cell, Conjunct, InputText, Pushdown, PushdownChoices, ScoreTest, StreamSelect,
@@ -15,7 +16,7 @@ use predictsql_optimizer::{Fragment, RowCount};
 
 use super::result::name_cells;
 use super::rows::{CellLayout, is_string};
-use super::session::SessionSettings;
+use super::session::{Forced, SessionSettings};
 use super::store_link::{LinkError, Protocol};
 use super::{LaneContext, Turn};
 use crate::error::SqlError;
@@ -96,19 +97,76 @@ pub async fn read<'a>(
     Ok(statement.map(|statement| (statement, catalog)))
 }
 
-/// Analyses a statement for a stream plan. What is refused is first shown to the store, whose own
-/// errors (syntax, unknown columns, rights) come before "not supported".
-pub async fn analyse<'s, 'a>(
+/// A statement with its physical plan.
+#[derive(Debug)]
+pub enum Planned<'s, 'a> {
+    /// Rows pass through.
+    Stream(Box<StreamSelect<'s, 'a>>),
+    /// Two passes.
+    Materialise(Box<Materialise<'s, 'a>>),
+}
+
+impl Planned<'_, '_> {
+    /// What is asked, of whom.
+    pub fn asked(&self) -> Vec<(&Task, Option<&Arc<Model>>)> {
+        match self {
+            Self::Stream(select) => {
+                let asked = select.predictions().iter();
+                asked.map(|p| (&*p.task, p.model.as_ref())).collect()
+            }
+            Self::Materialise(plan) => {
+                let asked = plan.targets().iter();
+                asked.map(|t| (&*t.task, t.model.as_ref())).collect()
+            }
+        }
+    }
+
+    /// The statement over typed stubs.
+    pub fn describe(&self) -> Fragment {
+        match self {
+            Self::Stream(select) => select.describe(false),
+            Self::Materialise(plan) => plan.describe(),
+        }
+    }
+
+    /// Names of the columns that the described statement marks.
+    pub fn marked_names(&self) -> Vec<&str> {
+        match self {
+            Self::Stream(select) => select.cell_names().collect(),
+            Self::Materialise(plan) => plan.long_names(),
+        }
+    }
+}
+
+/// Chooses the physical plan: stream where it can answer, else materialise. What neither can is first
+/// shown to the store, whose own errors (syntax, unknown columns, rights) come before "not supported".
+pub async fn plan<'s, 'a>(
     turn: &mut Turn<'_>,
     statement: &'s PredictStatement<'a>,
-) -> Result<StreamSelect<'s, 'a>, LinkError> {
-    match statement.stream() {
-        Ok(select) => Ok(select),
-        Err(refusal) if statement.is_several() => Err(refusal.into()),
-        Err(refusal) => match turn.store.describe(&statement.as_stubs().sql).await {
-            Err(LinkError::Refused(error)) if error.code == UNPREPARABLE => Err(refusal.into()),
-            described => described.and(Err(refusal.into())),
-        },
+    forced: Option<Forced>,
+) -> Result<Planned<'s, 'a>, LinkError> {
+    let stream = || statement.stream().map(|s| Planned::Stream(Box::new(s)));
+    let materialise = || {
+        let plan = statement.materialise();
+        plan.map(|p| Planned::Materialise(Box::new(p)))
+    };
+    let planned = match forced {
+        None => stream().or_else(|_| materialise()),
+        Some(Forced::Stream) => stream(),
+        Some(Forced::Temporary | Forced::Inline) => materialise(),
+    };
+    let described = match &planned {
+        Ok(Planned::Stream(_)) => return Ok(planned?),
+        Err(refusal) if statement.is_several() => return Err(refusal.clone().into()),
+        Ok(Planned::Materialise(plan)) => turn.store.describe(&plan.describe().sql).await,
+        Err(_) => turn.store.describe(&statement.as_stubs().sql).await,
+    };
+    match (described, planned) {
+        (Err(LinkError::Refused(error)), planned) if error.code == UNPREPARABLE => Ok(planned?),
+        (described, planned) => {
+            described?;
+            Ok(planned?)
+        }
     }
 }
 

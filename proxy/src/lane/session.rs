@@ -20,8 +20,21 @@ pub struct SessionSettings {
     pub select_limit: u64,
     /// `@ml_on_error = 'fail'`: an unreadable image is an error.
     pub fail_on_error: bool,
+    /// `@ml_plan`: the physical plan that must answer.
+    pub forced_plan: Option<Forced>,
     /// What a statement's meaning depends on besides its text.
     pub meaning: Meaning,
+}
+
+/// A physical plan by name: a debugging aid, so that one plan can be held against another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forced {
+    /// Rows pass through.
+    Stream,
+    /// Two passes, relations in temporary tables.
+    Temporary,
+    /// Two passes, relations in the statement's text.
+    Inline,
 }
 
 /// Under which a statement's text has one meaning: what it was prepared under must hold when it is
@@ -48,7 +61,7 @@ impl SessionSettings {
     pub async fn read(store: &mut StoreLink<'_>, statement: &[u8]) -> Result<Self, LinkError> {
         let mut sql = String::from(
             "SELECT @@sql_mode, @@character_set_client, CAST(@@character_set_results AS BINARY), \
-             @@sql_select_limit, @ml_on_error",
+             @@sql_select_limit, @ml_on_error, @ml_plan",
         );
         for variable in CONSTRAINTS {
             sql.push_str(", @");
@@ -73,7 +86,7 @@ impl SessionSettings {
         })?;
         store.encode_as(encoding);
         for (i, variable) in CONSTRAINTS.iter().enumerate() {
-            if answer.text(0, 5 + i)?.is_some() {
+            if answer.text(0, 6 + i)?.is_some() {
                 return Err(SqlError::unsupported(format_args!(
                     "@{variable}; SET @{variable} = NULL"
                 ))
@@ -86,8 +99,9 @@ impl SessionSettings {
             results_utf8: results == "utf8mb4",
             select_limit: cell(3)?.parse().unwrap_or(u64::MAX),
             fail_on_error: on_error(&cell(4)?)?,
+            forced_plan: forced_plan(&cell(5)?)?,
             meaning: Meaning {
-                database: cell(5 + CONSTRAINTS.len())?,
+                database: cell(6 + CONSTRAINTS.len())?,
                 sql_mode: cell(0)?,
                 character_set_client: client,
             },
@@ -103,6 +117,20 @@ fn on_error(value: &str) -> Result<bool, SqlError> {
             1231,
             "42000",
             "Variable '@ml_on_error' can't be set to that value: it is 'null' or 'fail'",
+        )),
+    }
+}
+
+fn forced_plan(value: &str) -> Result<Option<Forced>, SqlError> {
+    match value.to_ascii_lowercase().as_str() {
+        "" => Ok(None),
+        "stream" => Ok(Some(Forced::Stream)),
+        "temporary" => Ok(Some(Forced::Temporary)),
+        "inline" => Ok(Some(Forced::Inline)),
+        _ => Err(SqlError::new(
+            1231,
+            "42000",
+            "Variable '@ml_plan' can't be set to that value: it is 'stream', 'temporary' or 'inline'",
         )),
     }
 }

@@ -73,6 +73,15 @@ pub enum Next {
     End(ResultEnd),
 }
 
+/// How the answer to a statement of any kind begins.
+#[derive(Debug)]
+pub enum Head {
+    /// With rows of these columns; [`StoreLink::next`] gives them.
+    Rows(Vec<ColumnDefinition>),
+    /// With an OK, whose payload this is: there is no more.
+    Done(Bytes),
+}
+
 /// How a statement and its answer travel.
 #[derive(Debug, Clone)]
 pub enum Protocol {
@@ -209,26 +218,49 @@ impl<'a> StoreLink<'a> {
         Ok(prepared.columns)
     }
 
-    /// Runs a statement up to its column definitions; [`StoreLink::next`] gives the rows. With
-    /// [`Protocol::Binary`] the id of the prepared statement is returned, to be closed after the
-    /// last row.
+    /// Runs a statement that gives rows up to its column definitions; [`StoreLink::next`] gives the
+    /// rows. With [`Protocol::Binary`] the id of the prepared statement is returned, to be closed
+    /// after the last row.
     pub async fn start(
         &mut self,
         statement: &Fragment,
         protocol: &Protocol,
     ) -> Result<(Vec<ColumnDefinition>, Option<u32>), LinkError> {
+        match self.run(statement, protocol).await? {
+            (Head::Rows(columns), id) => Ok((columns, id)),
+            (Head::Done(_), _) => Err(LinkError::End(SessionEnd::Protocol(
+                "the store answered a SELECT without a result",
+            ))),
+        }
+    }
+
+    /// As [`StoreLink::start`], for a statement of any kind.
+    pub async fn run(
+        &mut self,
+        statement: &Fragment,
+        protocol: &Protocol,
+    ) -> Result<(Head, Option<u32>), LinkError> {
         match protocol {
             Protocol::Text => {
                 let sql = self.encoding.encode(&statement.sql);
                 self.send(command::QUERY, &sql).await?;
-                Ok((self.result_head().await?, None))
+                Ok((self.head().await?, None))
             }
             Protocol::Binary(parameters) => {
                 let id = self.prepare(&statement.sql).await?.id;
                 match self.execute(id, statement, parameters).await {
-                    Ok(columns) => Ok((columns, Some(id))),
-                    failed => self.finish(Some(id), failed).await.map(|c| (c, None)),
+                    Ok(head) => Ok((head, Some(id))),
+                    failed => self.finish(Some(id), failed).await.map(|h| (h, None)),
                 }
+            }
+        }
+    }
+
+    /// Reads the rest of an answer that nobody wants.
+    pub async fn drain(&mut self) -> Result<ResultEnd, LinkError> {
+        loop {
+            if let Next::End(end) = self.next().await? {
+                return Ok(end);
             }
         }
     }
@@ -238,10 +270,10 @@ impl<'a> StoreLink<'a> {
         id: u32,
         statement: &Fragment,
         parameters: &Parameters,
-    ) -> Result<Vec<ColumnDefinition>, LinkError> {
+    ) -> Result<Head, LinkError> {
         let body = parameters.execute_body(id, &statement.parameters)?;
         self.send(command::STMT_EXECUTE, &body).await?;
-        self.result_head().await
+        self.head().await
     }
 
     /// Closes a prepared statement whose answer has come to its end, well or not; nothing is sent
@@ -316,19 +348,23 @@ impl<'a> StoreLink<'a> {
         self.ask(&statement, &Protocol::Text).await
     }
 
-    async fn result_head(&mut self) -> Result<Vec<ColumnDefinition>, LinkError> {
+    async fn head(&mut self) -> Result<Head, LinkError> {
         let first = self.payload().await?;
         if ErrPacket::is_err(&first) {
             return Err(LinkError::Refused(ErrPacket::parse(&first)?));
         }
-        if first.first() == Some(&OkPacket::HEADER) || first.first() == Some(&lenenc::NULL) {
-            return Err(LinkError::End(SessionEnd::Protocol(
-                "the store answered a SELECT without a result",
-            )));
+        match first.first() {
+            Some(&OkPacket::HEADER) => return Ok(Head::Done(first)),
+            Some(&lenenc::NULL) => {
+                return Err(LinkError::End(SessionEnd::Protocol(
+                    "the store asked for a file that no statement of the lane names",
+                )));
+            }
+            _ => {}
         }
         let count = usize::try_from(lenenc::get_int(&mut &first[..])?).unwrap_or(usize::MAX);
         let definitions = self.definitions(count).await?;
-        self.parse_columns(&definitions)
+        Ok(Head::Rows(self.parse_columns(&definitions)?))
     }
 
     /// Reads `count` definitions and the EOF after them.

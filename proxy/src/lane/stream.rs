@@ -23,7 +23,7 @@ use super::result::write_head;
 use super::rows::{CellLayout, Codec, RowCodec, put_row};
 use super::select::Ready;
 use super::spool::{OpenBlock, Rows, Spool};
-use super::store_link::{LinkError, Next, Protocol, ResultEnd, StoreLink};
+use super::store_link::{LinkError, Next, Protocol, StoreLink};
 use super::verdict::{Judge, PendingRow};
 use super::{LaneContext, Turn};
 use crate::error::SqlError;
@@ -53,7 +53,7 @@ pub async fn run(
     let shape = match visible_columns(ready, &columns) {
         Ok(shape) => shape,
         Err(error) => {
-            let drained = drain(&mut turn.store).await;
+            let drained = turn.store.drain().await;
             turn.store.finish(id, drained).await?;
             return Err(error.into());
         }
@@ -221,7 +221,7 @@ fn uncovered_classes(ready: &Ready<'_, '_>) -> Diagnostics {
 }
 
 /// Reads the store's answer to its end into the spool.
-async fn fill(store: &mut StoreLink<'_>, spool: &Spool, running: &Statement) {
+pub(super) async fn fill(store: &mut StoreLink<'_>, spool: &Spool, running: &Statement) {
     let mut block = OpenBlock::default();
     let mut failed: Option<SqlError> = None;
     let end = loop {
@@ -253,17 +253,11 @@ async fn fill(store: &mut StoreLink<'_>, spool: &Spool, running: &Statement) {
     });
 }
 
-/// Reads the rest of an answer that nobody wants.
-async fn drain(store: &mut StoreLink<'_>) -> Result<ResultEnd, LinkError> {
-    loop {
-        if let Next::End(end) = store.next().await? {
-            return Ok(end);
-        }
-    }
-}
-
 /// Ends when the client has gone; keeps what it sends meanwhile.
-async fn watch(reader: &mut ReadHalf<&mut Stream>, read_ahead: &mut bytes::BytesMut) -> SessionEnd {
+pub(super) async fn watch(
+    reader: &mut ReadHalf<&mut Stream>,
+    read_ahead: &mut bytes::BytesMut,
+) -> SessionEnd {
     loop {
         if read_ahead.len() >= READ_AHEAD_BYTES_MAX {
             return std::future::pending().await;
@@ -276,7 +270,7 @@ async fn watch(reader: &mut ReadHalf<&mut Stream>, read_ahead: &mut bytes::Bytes
     }
 }
 
-async fn store_warnings(
+pub(super) async fn store_warnings(
     turn: &mut Turn<'_>,
     diagnostics: &mut Diagnostics,
 ) -> Result<(), LinkError> {
@@ -525,7 +519,7 @@ async fn predict(
     Ok(Predicted { rows, inferred })
 }
 
-fn execution_error(error: PredictError) -> LinkError {
+pub(super) fn execution_error(error: PredictError) -> LinkError {
     match error {
         PredictError::Cancelled => {
             SqlError::new(1317, "70100", "Query execution was interrupted").into()

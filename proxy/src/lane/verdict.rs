@@ -11,7 +11,7 @@ use super::select::{Ready, ReadyPrediction};
 use crate::wire::{Malformed, lenenc};
 
 /// Scores are given to so many parts of one: six decimals, the same on every device.
-const SCORE_PARTS: f64 = 1e6;
+pub(super) const SCORE_PARTS: f64 = 1e6;
 
 /// What is known of one prediction of one row.
 #[derive(Debug, Clone, Default)]
@@ -304,23 +304,31 @@ impl<'r, 's, 'a> Judge<'r, 's, 'a> {
 
     /// The text by which a warning names the input of a prediction.
     pub fn input_name(&self, row: &PendingRow, prediction: usize) -> String {
-        const CHARS_MAX: usize = 200;
         match self.fetched(row, prediction) {
-            Ok(Some(Input::Location(location))) => {
-                let text = String::from_utf8_lossy(&location);
-                let mut name: String = text.chars().take(CHARS_MAX).collect();
-                if name.len() < text.len() {
-                    name.push_str("...");
-                }
-                format!("'{name}'")
-            }
-            Ok(Some(Input::Image(bytes))) => format!("of {} bytes", bytes.len()),
+            Ok(Some(input)) => short_name(&input),
             _ => "of an earlier row".to_owned(),
         }
     }
 }
 
+/// The text by which a warning names an input.
+pub(super) fn short_name(input: &Input) -> String {
+    const CHARS_MAX: usize = 200;
+    match input {
+        Input::Location(location) => {
+            let text = String::from_utf8_lossy(location);
+            let mut name: String = text.chars().take(CHARS_MAX).collect();
+            if name.len() < text.len() {
+                name.push_str("...");
+            }
+            format!("'{name}'")
+        }
+        Input::Image(bytes) => format!("of {} bytes", bytes.len()),
+        Input::Null => "of an earlier row".to_owned(),
+    }
+}
+
 /// Text without NUL bytes: every path and URI is, and no image file of any format.
-fn may_be_location(bytes: &[u8]) -> bool {
+pub(super) fn may_be_location(bytes: &[u8]) -> bool {
     memchr::memchr(0, bytes).is_none() && std::str::from_utf8(bytes).is_ok()
 }

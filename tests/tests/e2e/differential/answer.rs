@@ -68,6 +68,8 @@ pub struct Answer {
     pub columns: Vec<ColumnDefinition>,
     pub rows: Vec<Vec<Option<Vec<u8>>>>,
     pub warnings: u16,
+    /// Of an answer without rows: affected rows, last insert id, text for humans.
+    pub done: Option<(u64, u64, Vec<u8>)>,
     binary: bool,
 }
 
@@ -175,7 +177,9 @@ fn parse(packets: &[Packet], capabilities: Capabilities, binary: bool) -> Result
     match head.first() {
         Some(&ErrPacket::HEADER) => return Err(sql_error(head)),
         Some(&OkPacket::HEADER) => {
-            answer.warnings = OkPacket::parse(head).unwrap().warnings;
+            let ok = OkPacket::parse(head).unwrap();
+            answer.warnings = ok.warnings;
+            answer.done = Some((ok.affected_rows, ok.last_insert_id, ok.tail.to_vec()));
             return Ok(answer);
         }
         _ => {}
@@ -248,6 +252,17 @@ impl Answer {
     fn same_row(&self, a: &[Option<Vec<u8>>], b: &[Option<Vec<u8>>]) -> bool {
         a.len() == b.len()
             && (a.iter().zip(b).enumerate()).all(|(column, (a, b))| self.same_cell(column, a, b))
+    }
+
+    /// The same with the names of functions' schemas made equal, which columns without an alias are
+    /// called by.
+    pub fn plain(mut self) -> Self {
+        for cell in self.rows.iter_mut().flatten().flatten() {
+            if let Ok(text) = std::str::from_utf8(cell) {
+                *cell = text.replace("dm.", "ml.").replace("nv.", "ml.").into();
+            }
+        }
+        self
     }
 
     /// What is different from `expected`; rows in any order unless `ordered`.

@@ -1,0 +1,151 @@
+//! Pass 2: the statement itself, and its answer to the client.
+
+use bytes::{Bytes, BytesMut};
+use predictsql_optimizer::Fragment;
+
+use super::super::diagnostics::Diagnostics;
+use super::super::result::{name_cells, write_head};
+use super::super::spool::Spool;
+use super::super::store_link::{Head, LinkError, ResultEnd, StoreLink};
+use super::super::stream::fill;
+use super::super::{LaneContext, Turn};
+use super::ready::ReadyPlan;
+use crate::live::Statement;
+use crate::relay::SessionEnd;
+use crate::wire::{ColumnDefinition, ErrPacket, OkPacket, StatusFlags, encode_result_end};
+
+/// SQLSTATE that a stub signals: here, that a relation lacks a key.
+const STUB_SQLSTATE: &[u8] = b"ML001";
+
+/// A whole answer.
+pub enum Finished {
+    /// The payload of an OK.
+    Done(Bytes),
+    /// Rows.
+    Rows {
+        /// Their columns.
+        columns: Vec<ColumnDefinition>,
+        /// Holds them.
+        spool: Box<Spool>,
+        /// What followed them.
+        end: ResultEnd,
+    },
+}
+
+/// Runs the statement and reads its answer to the end. `None`: a relation lacks a key.
+pub async fn run(
+    store: &mut StoreLink<'_>,
+    context: &LaneContext,
+    ready: &ReadyPlan<'_, '_, '_>,
+    running: &Statement,
+    statement: &Fragment,
+) -> Result<Option<Finished>, LinkError> {
+    match read(store, context, ready, running, statement).await {
+        Ok(finished) => Ok(Some(finished)),
+        Err(LinkError::Refused(error)) if is_missing_key(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_missing_key(error: &ErrPacket) -> bool {
+    error.sqlstate == STUB_SQLSTATE
+}
+
+async fn read(
+    store: &mut StoreLink<'_>,
+    context: &LaneContext,
+    ready: &ReadyPlan<'_, '_, '_>,
+    running: &Statement,
+    statement: &Fragment,
+) -> Result<Finished, LinkError> {
+    let (head, id) = store.run(statement, &ready.protocol).await?;
+    let mut columns = match head {
+        Head::Done(payload) => {
+            store.finish(id, Ok(())).await?;
+            return Ok(Finished::Done(payload));
+        }
+        Head::Rows(columns) => columns,
+    };
+    name_cells(&mut columns, &ready.plan.long_names(), store.encoding());
+    let spool = Box::new(Spool::new(context.spool.clone()));
+    let end = spool_all(store, &spool, running, id).await?;
+    Ok(Finished::Rows {
+        columns,
+        spool,
+        end,
+    })
+}
+
+/// Reads an answer to its end, so that the store is idle again while its rows wait in the spool.
+pub async fn spool_all(
+    store: &mut StoreLink<'_>,
+    spool: &Spool,
+    running: &Statement,
+    id: Option<u32>,
+) -> Result<ResultEnd, LinkError> {
+    fill(store, spool, running).await;
+    let end = spool
+        .take_end()
+        .unwrap_or(Err(LinkError::End(SessionEnd::StoreClosed)));
+    let end = store.finish(id, end).await?;
+    spool.finish(Ok(end));
+    Ok(end)
+}
+
+/// Writes the answer. `None`: the diagnostics are the store's own.
+pub async fn write(
+    turn: &mut Turn<'_>,
+    running: &Statement,
+    finished: Finished,
+    mut diagnostics: Diagnostics,
+) -> Result<Option<Diagnostics>, LinkError> {
+    let of_store = match &finished {
+        Finished::Done(payload) => OkPacket::parse(payload)?.warnings,
+        Finished::Rows { end, .. } => end.warnings,
+    };
+    let own = diagnostics.count() > 0;
+    diagnostics.note_at_store(of_store);
+    let warnings = if own { diagnostics.count() } else { of_store };
+    match finished {
+        Finished::Done(payload) => {
+            *turn.status =
+                OkPacket::parse(&payload)?.status & !StatusFlags::SERVER_MORE_RESULTS_EXISTS;
+            turn.out.write(&with_warnings(&payload, warnings)?);
+        }
+        Finished::Rows {
+            columns,
+            spool,
+            end,
+        } => {
+            let state = end.status
+                & !(StatusFlags::SERVER_MORE_RESULTS_EXISTS
+                    | StatusFlags::SERVER_STATUS_LAST_ROW_SENT
+                    | StatusFlags::SERVER_STATUS_CURSOR_EXISTS);
+            *turn.status = state;
+            write_head(&mut turn.out, turn.capabilities, &columns, state);
+            while let Some(mut block) = spool.read().await? {
+                while let Some(row) = block.next()? {
+                    turn.out.write(&row);
+                    running
+                        .rows_sent
+                        .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                }
+                turn.flush().await?;
+            }
+            turn.out
+                .write(&encode_result_end(turn.capabilities, state, warnings));
+        }
+    }
+    Ok(own.then_some(diagnostics))
+}
+
+/// The payload of an OK with another number of warnings.
+fn with_warnings(payload: &Bytes, warnings: u16) -> Result<Bytes, LinkError> {
+    let tail = OkPacket::parse(payload)?.tail.len();
+    let mut out = BytesMut::from(&payload[..]);
+    let end = payload.len().saturating_sub(tail);
+    if let Some(place) = out.get_mut(end.saturating_sub(2)..end) {
+        place.copy_from_slice(&warnings.to_le_bytes());
+    }
+    Ok(out.freeze())
+}

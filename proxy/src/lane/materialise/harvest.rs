@@ -1,0 +1,286 @@
+//! Pass 1: asks the store for the inputs of each harvest, and has them predicted.
+
+use std::collections::HashSet;
+use std::sync::atomic::Ordering::Relaxed;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
+use predictsql_executor::{Input, LoadedModel, Outcome};
+use predictsql_optimizer::materialise::{HarvestPass, KeyForm, Shape};
+use predictsql_optimizer::schedule::Schedule;
+use tokio_util::sync::CancellationToken;
+
+use super::super::LaneContext;
+use super::super::diagnostics::{Diagnostics, UNREADABLE_INPUT};
+use super::super::rows::{Cells, Codec, RowCodec};
+use super::super::spool::{Rows, Spool};
+use super::super::store_link::{LinkError, Protocol, StoreLink};
+use super::super::stream::execution_error;
+use super::super::verdict::{SCORE_PARTS, may_be_location, short_name};
+use super::finish::spool_all;
+use super::lookups;
+use super::ready::ReadyPlan;
+use super::relation::{Relation, TableNames};
+use crate::error::SqlError;
+use crate::live::Statement;
+use crate::wire::{Malformed, lenenc};
+
+/// Runs the harvests of one statement.
+pub struct Harvester<'h, 'p, 's, 'a> {
+    pub context: &'h LaneContext,
+    pub ready: &'h ReadyPlan<'p, 's, 'a>,
+    pub running: &'h Statement,
+    pub cancel: &'h CancellationToken,
+    pub diagnostics: Diagnostics,
+    /// One a target, once it is loaded.
+    pub models: Vec<Option<LoadedModel>>,
+    pub images: u64,
+}
+
+/// Inputs with their keys, and what became of them.
+struct Piece {
+    keys: Vec<Bytes>,
+    inputs: Vec<Input>,
+}
+
+impl Harvester<'_, '_, '_, '_> {
+    /// Runs all harvests in order, and puts the answers into the relations.
+    pub async fn harvest(
+        &mut self,
+        store: &mut StoreLink<'_>,
+        relations: &mut [Relation<'_>],
+        names: &mut TableNames<'_>,
+        shapes: &[Shape],
+        pass: HarvestPass,
+    ) -> Result<(), LinkError> {
+        for (number, shape) in shapes.iter().enumerate() {
+            self.harvest_one(store, relations, names, (number, shape), pass)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn harvest_one(
+        &mut self,
+        store: &mut StoreLink<'_>,
+        relations: &mut [Relation<'_>],
+        names: &mut TableNames<'_>,
+        (number, shape): (usize, &Shape),
+        pass: HarvestPass,
+    ) -> Result<(), LinkError> {
+        let ready = self.ready;
+        let Some(harvest) = ready.harvests.get(number) else {
+            return Ok(());
+        };
+        let lookups = lookups(ready, relations);
+        let Some(relation) = relations.get_mut(harvest.relation) else {
+            return Ok(());
+        };
+        let pass = HarvestPass {
+            new_only: relation.is_table() && relation.keys() > 0,
+            ..pass
+        };
+        let query = ready.plan.harvest(number, shape, &lookups, pass);
+        let protocol = match query.parameters.is_empty() {
+            true => Protocol::Text,
+            false => ready.protocol.clone(),
+        };
+        let (columns, id) = store.start(&query, &protocol).await?;
+        let codec = match protocol {
+            Protocol::Text => RowCodec::new(Codec::Text, &columns),
+            Protocol::Binary(_) => RowCodec::new(Codec::Binary, &columns),
+        };
+        let spool = Spool::new(self.context.spool.clone());
+        spool_all(store, &spool, self.running, id).await?;
+        let target = ready.plan.harvests().get(number).map_or(0, |h| h.target);
+        let mut pieces = Pieces {
+            spool: &spool,
+            codec: &codec,
+            block: None,
+            seen: HashSet::new(),
+        };
+        self.predict(store, relation, names, target, &mut pieces)
+            .await?;
+        if relation.is_due(true) {
+            relation.settle(store, names).await?;
+        }
+        Ok(())
+    }
+
+    /// Predicts what is spooled, several pieces at a time, and adds the answers.
+    async fn predict(
+        &mut self,
+        store: &mut StoreLink<'_>,
+        relation: &mut Relation<'_>,
+        names: &mut TableNames<'_>,
+        target: usize,
+        pieces: &mut Pieces<'_>,
+    ) -> Result<(), LinkError> {
+        let executor = &self.context.executor;
+        let schedule = Schedule::new(executor.chunk_inputs(), executor.threads(), None);
+        let mut under_way = FuturesOrdered::new();
+        let mut more = true;
+        loop {
+            while more && under_way.len() < schedule.chunks_in_flight {
+                let Some(piece) = pieces.next(schedule.chunk_rows, relation).await? else {
+                    more = false;
+                    break;
+                };
+                let model = self.model(target).await?;
+                let cancel = self.cancel;
+                under_way.push_back(async move {
+                    let outcomes = executor.predict(&model, piece.inputs.clone(), cancel).await;
+                    (piece, outcomes)
+                });
+            }
+            let Some((piece, outcomes)) = under_way.next().await else {
+                return Ok(());
+            };
+            let outcomes = outcomes.map_err(execution_error)?;
+            self.images += outcomes.len() as u64;
+            self.running.images.store(self.images, Relaxed);
+            for ((key, input), outcome) in piece.keys.iter().zip(&piece.inputs).zip(outcomes) {
+                self.add(relation, target, key, input, outcome)?;
+            }
+            if relation.is_due(false) {
+                relation.settle(store, names).await?;
+            }
+        }
+    }
+
+    async fn model(&mut self, target: usize) -> Result<LoadedModel, LinkError> {
+        if let Some(Some(model)) = self.models.get(target) {
+            return Ok(model.clone());
+        }
+        let unknown = || SqlError::other("a prediction without a decision");
+        let decision = self.ready.decisions.get(target).ok_or_else(unknown)?;
+        let loaded = self.context.executor.load(&decision.model).await;
+        let loaded = loaded.map_err(|e| SqlError::from(&e))?;
+        if let Some(place) = self.models.get_mut(target) {
+            *place = Some(loaded.clone());
+        }
+        Ok(loaded)
+    }
+
+    fn add(
+        &mut self,
+        relation: &mut Relation<'_>,
+        target: usize,
+        key: &[u8],
+        input: &Input,
+        outcome: Outcome,
+    ) -> Result<(), LinkError> {
+        let ready = self.ready;
+        let (Some(asked), Some(decision)) = (
+            ready.plan.targets().get(target),
+            ready.decisions.get(target),
+        ) else {
+            return Ok(());
+        };
+        let (code, scores) = match outcome {
+            Outcome::Null => (0, vec![None; asked.scored.len()]),
+            Outcome::Unreadable(reason) => {
+                self.warn(input, &reason)?;
+                (0, vec![None; asked.scored.len()])
+            }
+            Outcome::Scores(scores) => {
+                let code = decision.codes.get(scores.best()).copied().unwrap_or(0);
+                let score = |class: &usize| {
+                    let label = decision.label_of_class(*class)?;
+                    let score = f64::from(*scores.probabilities().get(label)?);
+                    Some((score * SCORE_PARTS).round() / SCORE_PARTS)
+                };
+                (code, asked.scored.iter().map(score).collect())
+            }
+        };
+        relation.add(key, code, &scores)?;
+        Ok(())
+    }
+
+    fn warn(&mut self, input: &Input, reason: &str) -> Result<(), LinkError> {
+        self.running.images_unreadable.fetch_add(1, Relaxed);
+        let message = || format!("Image {} {reason}", short_name(input));
+        if self.ready.fail_on_error {
+            return Err(SqlError::new(UNREADABLE_INPUT, "HY000", message()).into());
+        }
+        self.diagnostics.warn(UNREADABLE_INPUT, || {
+            format!("{}: its prediction is NULL", message())
+        });
+        Ok(())
+    }
+}
+
+/// Takes inputs off a spool.
+struct Pieces<'p> {
+    spool: &'p Spool,
+    codec: &'p RowCodec,
+    block: Option<Rows>,
+    /// Hashes that came before in this harvest, whose rows the store does not make distinct.
+    seen: HashSet<Bytes>,
+}
+
+impl Pieces<'_> {
+    /// Up to `inputs` inputs that the relation does not know; `None` at the end.
+    async fn next(
+        &mut self,
+        inputs: usize,
+        relation: &Relation<'_>,
+    ) -> Result<Option<Piece>, LinkError> {
+        let mut piece = Piece {
+            keys: Vec::with_capacity(inputs),
+            inputs: Vec::with_capacity(inputs),
+        };
+        let mut cells = Cells::new();
+        while piece.keys.len() < inputs {
+            let Some(block) = &mut self.block else {
+                self.block = self.spool.read().await?;
+                if self.block.is_none() {
+                    break;
+                }
+                continue;
+            };
+            let Some(row) = block.next()? else {
+                self.block = None;
+                continue;
+            };
+            self.codec.split(&row, &mut cells)?;
+            let Some(key) = string(&row, &cells, 0)? else {
+                continue; // NULL has no prediction
+            };
+            if relation.knows(&key) || (relation.form() != KeyForm::Text && !self.is_new(&key)) {
+                continue;
+            }
+            piece.inputs.push(match relation.form() {
+                KeyForm::Text => input_of(key.clone(), false),
+                form => {
+                    let value = string(&row, &cells, 1)?.unwrap_or_default();
+                    input_of(value, form == KeyForm::Bytes)
+                }
+            });
+            piece.keys.push(key);
+        }
+        Ok((!piece.keys.is_empty()).then_some(piece))
+    }
+
+    /// A copy of the key is kept, not the row that it came in.
+    fn is_new(&mut self, key: &Bytes) -> bool {
+        !self.seen.contains(key) && self.seen.insert(Bytes::copy_from_slice(key))
+    }
+}
+
+/// Drivers bind bytes as text, so that only their content tells them from a location.
+fn input_of(value: Bytes, is_bytes: bool) -> Input {
+    match is_bytes || !may_be_location(&value) {
+        true => Input::Image(value),
+        false => Input::Location(value),
+    }
+}
+
+fn string(row: &Bytes, cells: &Cells, column: usize) -> Result<Option<Bytes>, Malformed> {
+    let cell = cells.get(column).cloned().flatten();
+    let Some(mut cell) = cell.and_then(|range| row.get(range)) else {
+        return Ok(None);
+    };
+    Ok(Some(row.slice_ref(lenenc::get_str(&mut cell)?)))
+}

@@ -1,0 +1,294 @@
+//! Makes a materialise plan ready: the store checks and describes the statement, models are decided,
+//! and each harvest gets the tables and conditions that the store accepts.
+
+use predictsql_catalog::Snapshot;
+use predictsql_optimizer::decision::{Decision, decide};
+use predictsql_optimizer::materialise::{KeyForm, Materialise, Shape};
+
+use super::super::diagnostics::{Diagnostics, UNREADABLE_INPUT};
+use super::super::rows::is_string;
+use super::super::session::SessionSettings;
+use super::super::store_link::{LinkError, Protocol, StoreLink};
+use super::super::{Forced, Turn};
+use super::relation::Relation;
+use crate::error::SqlError;
+use crate::wire::ColumnDefinition;
+
+/// Collation id of bytes: a column of it holds the image itself.
+const BINARY: u16 = 63;
+
+/// Longest key that is kept as it is, in bytes: InnoDB's limit on indexed columns.
+const TEXT_KEY_BYTES_MAX: u32 = 3072;
+
+/// Bytes of a hash.
+const HASH_BYTES: usize = 32;
+
+/// A plan that is ready to run.
+#[derive(Debug)]
+pub struct ReadyPlan<'p, 's, 'a> {
+    /// The analysed statement.
+    pub plan: &'p Materialise<'s, 'a>,
+    /// With which protocol and parameters.
+    pub protocol: Protocol,
+    /// One a target.
+    pub decisions: Vec<Decision>,
+    /// One a harvest.
+    pub harvests: Vec<ReadyHarvest>,
+    /// Target, form and longest key in bytes of each relation.
+    relations: Vec<(usize, KeyForm, usize)>,
+    /// Unreadable images are errors.
+    pub fail_on_error: bool,
+    /// The kind of relation that the session forces, if any.
+    pub forced: Option<Forced>,
+}
+
+/// How one harvest is run.
+#[derive(Debug, Clone)]
+pub struct ReadyHarvest {
+    /// Tables and conditions.
+    pub shape: Shape,
+    /// How keys are made.
+    pub form: KeyForm,
+    /// Which relation its answers go to.
+    pub relation: usize,
+}
+
+/// Makes a plan ready. The store has described the statement over stubs before.
+pub async fn make_ready<'p, 's, 'a>(
+    turn: &mut Turn<'_>,
+    settings: &SessionSettings,
+    plan: &'p Materialise<'s, 'a>,
+    catalog: &Snapshot,
+    protocol: Protocol,
+) -> Result<ReadyPlan<'p, 's, 'a>, LinkError> {
+    let targets = plan.targets().iter();
+    let decisions = targets
+        .map(|t| decide(&t.task, t.model.as_ref(), catalog))
+        .collect::<Result<_, _>>()?;
+    let mut ready = ReadyPlan {
+        plan,
+        protocol,
+        decisions,
+        harvests: Vec::new(),
+        relations: Vec::new(),
+        fail_on_error: settings.fail_on_error,
+        forced: settings.forced_plan,
+    };
+    for number in 0..plan.harvests().len() {
+        let (shape, input) = probe(turn, plan, number).await?;
+        let (form, key_bytes) = ready.form(settings, number, &input)?;
+        ready.add(number, shape, form, key_bytes);
+    }
+    Ok(ready)
+}
+
+/// Finds tables and conditions that the store accepts, and the input's description.
+async fn probe(
+    turn: &mut Turn<'_>,
+    plan: &Materialise<'_, '_>,
+    number: usize,
+) -> Result<(Shape, ColumnDefinition), LinkError> {
+    let mut refused = None;
+    for source in 0..plan.source_count(number) {
+        let mut shape = Shape {
+            source,
+            ..Shape::default()
+        };
+        let store = &mut turn.store;
+        if let Some(input) = fit(store, plan, number, &mut shape, &mut refused).await? {
+            return Ok((shape, input));
+        }
+    }
+    let reason = refused.map(|text| format!(" ({text})")).unwrap_or_default();
+    Err(SqlError::unsupported(format_args!(
+        "a prediction of {} here: its values cannot be found before the statement runs{reason}",
+        plan.input_text(number)
+    ))
+    .into())
+}
+
+/// Gives a shape all conditions that the store accepts with its tables. `None`: it accepts none, nor
+/// the tables alone.
+async fn fit(
+    store: &mut StoreLink<'_>,
+    plan: &Materialise<'_, '_>,
+    number: usize,
+    shape: &mut Shape,
+    refused: &mut Option<String>,
+) -> Result<Option<ColumnDefinition>, LinkError> {
+    let all: Vec<usize> = (0..plan.condition_count(number, shape.source)).collect();
+    shape.conditions = all.clone();
+    let described_whole = described(store, plan, number, shape, refused).await?;
+    if described_whole.is_some() || all.is_empty() {
+        return Ok(described_whole);
+    }
+    shape.conditions.clear();
+    if described(store, plan, number, shape, refused)
+        .await?
+        .is_none()
+    {
+        return Ok(None);
+    }
+    // Conditions on columns of other tables are left out.
+    let mut possible = Vec::new();
+    for condition in all {
+        shape.conditions = vec![condition];
+        if described(store, plan, number, shape, refused)
+            .await?
+            .is_some()
+        {
+            possible.push(condition);
+        }
+    }
+    shape.conditions = possible;
+    described(store, plan, number, shape, refused).await
+}
+
+async fn described(
+    store: &mut StoreLink<'_>,
+    plan: &Materialise<'_, '_>,
+    number: usize,
+    shape: &Shape,
+    refused: &mut Option<String>,
+) -> Result<Option<ColumnDefinition>, LinkError> {
+    match store.describe(&plan.probe(number, shape).sql).await {
+        Ok(columns) => Ok(columns.into_iter().next()),
+        Err(LinkError::Refused(error)) => {
+            refused.get_or_insert_with(|| String::from_utf8_lossy(&error.message).into_owned());
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The shapes of all harvests by which rows are found that the store asks about before it joins
+/// tables ([`Breadth::Unjoined`]), or before it applies any condition.
+pub async fn widened(
+    store: &mut StoreLink<'_>,
+    ready: &ReadyPlan<'_, '_, '_>,
+    breadth: Breadth,
+) -> Result<Vec<Shape>, LinkError> {
+    let mut shapes = Vec::new();
+    for (number, harvest) in ready.harvests.iter().enumerate() {
+        let mut wide = harvest.shape.clone();
+        for factor in 0..ready.plan.factor_count(number, wide.source) {
+            let mut shape = Shape {
+                factor: Some(factor),
+                ..wide.clone()
+            };
+            let fits = fit(store, ready.plan, number, &mut shape, &mut None).await?;
+            if fits.is_some() {
+                wide = shape;
+                break;
+            }
+        }
+        if breadth == Breadth::Everything {
+            wide.conditions.clear();
+        }
+        shapes.push(wide);
+    }
+    Ok(shapes)
+}
+
+/// How much a harvest looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Breadth {
+    /// The rows that reach the call.
+    Block,
+    /// The rows of the input's own table that pass the conditions on it.
+    Unjoined,
+    /// All rows of the input's own table.
+    Everything,
+}
+
+impl<'p> ReadyPlan<'p, '_, '_> {
+    /// The form of a harvest's keys, and the longest in bytes. An input must be text (a location) or
+    /// bytes (the image); a parameter's type is known only when it is bound.
+    fn form(
+        &self,
+        settings: &SessionSettings,
+        number: usize,
+        input: &ColumnDefinition,
+    ) -> Result<(KeyForm, usize), SqlError> {
+        if let Some(parameter) = self.plan.input_parameter(number) {
+            let bytes = match &self.protocol {
+                Protocol::Binary(parameters) => parameters.holds_nul(parameter),
+                Protocol::Text => false,
+            };
+            let form = if bytes {
+                KeyForm::Bytes
+            } else {
+                KeyForm::LongText
+            };
+            return Ok((form, HASH_BYTES));
+        }
+        if !is_string(input.column_type) {
+            return Err(SqlError::new(
+                1210,
+                "HY000",
+                format!(
+                    "Incorrect arguments to the predict call: the input {} is neither text (a path or URI) nor bytes (an image)",
+                    self.plan.input_text(number)
+                ),
+            ));
+        }
+        if input.charset == BINARY {
+            return Ok((KeyForm::Bytes, HASH_BYTES));
+        }
+        // Described in the character set of results; in UTF-8 a character has up to four bytes.
+        let growth = if settings.results_utf8 { 1 } else { 4 };
+        Ok(match input.length.saturating_mul(growth) {
+            0 => (KeyForm::LongText, HASH_BYTES),
+            bytes if bytes <= TEXT_KEY_BYTES_MAX => {
+                (KeyForm::Text, usize::try_from(bytes).unwrap_or(HASH_BYTES))
+            }
+            _ => (KeyForm::LongText, HASH_BYTES),
+        })
+    }
+
+    fn add(&mut self, number: usize, shape: Shape, form: KeyForm, key_bytes: usize) {
+        let target = self.plan.harvests().get(number).map_or(0, |h| h.target);
+        let same = |r: &(usize, KeyForm, usize)| r.0 == target && r.1 == form;
+        let relation = self.relations.iter().position(same).unwrap_or_else(|| {
+            self.relations.push((target, form, key_bytes));
+            self.relations.len() - 1
+        });
+        if let Some(known) = self.relations.get_mut(relation) {
+            known.2 = known.2.max(key_bytes);
+        }
+        self.harvests.push(ReadyHarvest {
+            shape,
+            form,
+            relation,
+        });
+    }
+
+    /// The relations, empty. `wanted` is the kind that is forced.
+    pub fn relations(&self, wanted: Option<Forced>) -> Vec<Relation<'p>> {
+        let relations = self.relations.iter();
+        relations
+            .filter_map(|(target, form, key_bytes)| {
+                let of = self.plan.targets().get(*target)?;
+                Some(Relation::new(of, *form, *key_bytes, wanted))
+            })
+            .collect()
+    }
+
+    /// A class that the model which runs does not cover has no score: said once a statement.
+    pub fn uncovered_classes(&self) -> Diagnostics {
+        let mut diagnostics = Diagnostics::default();
+        for (target, decision) in self.plan.targets().iter().zip(&self.decisions) {
+            let uncovered = |class: &&usize| decision.label_of_class(**class).is_none();
+            for class in target.scored.iter().filter(uncovered) {
+                let name = target.task.classes.get(*class).map_or("", String::as_str);
+                diagnostics.warn(UNREADABLE_INPUT, || {
+                    format!(
+                        "Model '{}' does not cover class '{name}': its score is NULL",
+                        decision.model.name
+                    )
+                });
+            }
+        }
+        diagnostics
+    }
+}
