@@ -1,6 +1,7 @@
 //! Framer and tracker together, as a session drives them.
 
 use super::answers::{View, view};
+use super::framing::Frames;
 use super::input::{Input, pieces};
 use crate::relay::framer::{Framer, Stop};
 use crate::relay::tracker::{ClientTurn, Tracker};
@@ -15,12 +16,14 @@ const HEAD_BYTES: usize = 6;
 struct Wayward {
     /// One bit for each of the eight possible values of a body's checksum.
     lane: u8,
+    inspect_bytes_max: usize,
     shown: Vec<Vec<u8>>,
     unseen: Vec<Vec<u8>>,
 }
 
 impl Router for Wayward {
     fn route(&mut self, command: u8, body: &[u8]) -> Route {
+        assert!(body.len() < self.inspect_bytes_max);
         self.shown.push([&[command], body].concat());
         let checksum = body
             .iter()
@@ -51,6 +54,8 @@ struct Session {
     /// Of the client, not decided yet.
     kept: Vec<u8>,
     received_bytes: usize,
+    /// Of the client, forwarded or the lane's.
+    frames: Frames,
     forwarded_bytes: usize,
     lane_bytes: usize,
     lane_due: bool,
@@ -58,21 +63,35 @@ struct Session {
     held: bool,
 }
 
-/// Any bytes of both sides: where the client's reads end changes nothing, every byte is forwarded, the lane's, or kept,
-/// and the lane gets whole commands while the store is idle.
+/// Any bytes of both sides: where the client's reads end changes nothing, every byte is forwarded, the lane's, or kept
+/// from the start of a packet, and the lane gets whole commands while the store is idle.
 pub fn commands(data: &[u8]) {
+    play(data);
+}
+
+/// Whether the session is followed to an end at which nothing is owed.
+#[cfg(test)]
+pub(super) fn ends_idle(data: &[u8]) -> bool {
+    play(data).is_some_and(|session| session.tracker.idle() && session.kept.is_empty())
+}
+
+/// The session as it is at the end; none where the proxy ends it.
+fn play(data: &[u8]) -> Option<Session> {
     let mut input = Input::new(data);
     let capabilities = input.capabilities();
-    let (seed, inspect_bytes_max, lane) = (input.byte(), input.byte(), input.byte());
+    let (seed, inspect_bytes_max) = (input.byte(), usize::from(input.byte()) * 8);
+    let lane = input.byte();
     let session = || Session {
-        framer: Framer::new(usize::from(inspect_bytes_max) * 8),
+        framer: Framer::new(inspect_bytes_max),
         tracker: Tracker::new(capabilities, StatusFlags::empty()),
         router: Wayward {
             lane,
+            inspect_bytes_max,
             ..Wayward::default()
         },
         kept: Vec::new(),
         received_bytes: 0,
+        frames: Frames::default(),
         forwarded_bytes: 0,
         lane_bytes: 0,
         lane_due: false,
@@ -89,7 +108,7 @@ pub fn commands(data: &[u8]) {
             let cut_followed = pieces.try_for_each(|piece| cut.tracker.store_bytes(piece));
             assert_eq!(followed, cut_followed);
             if followed.is_err() {
-                return;
+                return None;
             }
             whole.go_on();
             cut.go_on();
@@ -97,6 +116,7 @@ pub fn commands(data: &[u8]) {
         assert_eq!(whole.seen(), cut.seen());
         assert_eq!(whole.router, cut.router);
     }
+    Some(whole)
 }
 
 impl Session {
@@ -141,6 +161,7 @@ impl Session {
         } = self;
         let (decided, stop) = framer.decide(kept, tracker, router);
         assert!(decided <= kept.len());
+        self.frames.feed(kept.get(..decided).unwrap_or_default());
         kept.drain(..decided);
         self.forwarded_bytes += decided;
         self.held = stop == Stop::Hold;
@@ -150,6 +171,7 @@ impl Session {
             Stop::Hold => assert_eq!(self.tracker.client_turn(), ClientTurn::Hold),
             Stop::Lane => self.lane_due = true,
         }
+        assert!(stop == Stop::End || self.frames.between_packets());
         stop == Stop::Lane
     }
 

@@ -2,6 +2,7 @@
 //! corpus once it is understood; PREDICTSQL_FUZZ_SEED repeats a run, PREDICTSQL_FUZZ_RUNS makes it longer.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use super::commands::ends_idle;
 use super::mutation::{Random, mutated};
 use super::{TARGETS, Target};
 use std::fs;
@@ -52,6 +53,23 @@ fn bounded(target: &str) {
     for _ in 0..number("PREDICTSQL_FUZZ_RUNS").unwrap_or(RUNS) {
         run(target, *function, &mutated(&corpus, &mut random));
     }
+}
+
+/// Names of sessions that were recorded with MariaDB 10.11 end in what the client had asked for.
+const RECORDED: [&str; 4] = ["-eof", "-no-eof", "-found", "-mariadb"];
+
+#[test]
+fn recorded_sessions_are_followed_to_their_ends() {
+    let mut recorded = 0;
+    for entry in fs::read_dir(folder("commands")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if RECORDED.iter().any(|end| name.ends_with(end)) {
+            recorded += 1;
+            assert!(ends_idle(&fs::read(&path).unwrap()), "{name}");
+        }
+    }
+    assert!(recorded >= 40, "{recorded} recorded sessions");
 }
 
 macro_rules! bounded_runs {
