@@ -51,6 +51,9 @@ pub struct Shape {
     /// Of the tables that are joined only the one of this number: the store may evaluate a condition
     /// before it joins, for rows that no join keeps.
     pub factor: Option<usize>,
+    /// Without the conditions of derived tables, which the store may merge into the block and then
+    /// evaluate in any order.
+    pub stripped: bool,
 }
 
 /// What a harvest is run for.
@@ -246,20 +249,31 @@ impl Materialise<'_, '_> {
         replace: &dyn Fn(&Range<usize>) -> Vec<Splice>,
     ) -> Fragment {
         let blocks: Vec<&Block> = self.source_blocks(harvest, shape.source);
-        let mut query = self.with(&blocks, replace);
-        query.push_fragment(select);
         let factor = shape
             .factor
             .and_then(|f| self.factors(harvest, shape.source).get(f).cloned());
+        let stripped = |range: &Range<usize>| {
+            let mut splices = replace(range);
+            if shape.stripped {
+                splices.extend(self.conditions_within(range));
+            }
+            splices
+        };
         let tables: Vec<Fragment> = match factor {
-            Some(factor) => vec![self.spliced(&factor, replace(&factor))],
+            Some(factor) => {
+                let mut splices = stripped(&factor);
+                splices.extend(self.names_within(&factor));
+                vec![self.spliced(&factor, splices)]
+            }
             None => blocks
                 .iter()
                 .rev()
                 .filter(|b| !b.from.is_empty())
-                .map(|b| self.tables(b, harvest.aggregates, replace))
+                .map(|b| self.tables(b, harvest.aggregates, &stripped))
                 .collect(),
         };
+        let mut query = self.with(&blocks, &stripped);
+        query.push_fragment(select);
         match &tables[..] {
             [] => {
                 query.push(" FROM DUAL");
@@ -381,6 +395,16 @@ impl Materialise<'_, '_> {
             }
         }
         self.spliced(&block.from, splices)
+    }
+
+    /// Conditions of the queries within a range, each replaced by one that all rows pass.
+    fn conditions_within(&self, range: &Range<usize>) -> Vec<Splice> {
+        let within = self.blocks.blocks.iter().filter(|b| {
+            range.contains(&b.range.start) && b.range.end <= range.end && !b.condition.is_empty()
+        });
+        within
+            .map(|b| (b.condition.clone(), Fragment::plain("1")))
+            .collect()
     }
 
     /// Aliases of elements of select lists within a range, which are names to what stands around.

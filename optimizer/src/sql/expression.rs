@@ -135,6 +135,34 @@ const AGGREGATES: [&str; 20] = [
     "PERCENTILE_CONT",
 ];
 
+/// Most operators, names and keywords of a statement: a chain of operators is parsed into a tree as
+/// deep as it is long, whatever limit there is on nesting. Elements of lists do not count.
+const CHAIN_TOKENS_MAX: usize = 5000;
+
+/// Refuses a statement whose analysis would cost too much.
+pub(crate) fn check_length(lexed: &Lexed<'_>, body: Range<usize>) -> Result<(), Refusal> {
+    let chained = |at: &usize| {
+        let element = matches!(
+            lexed.token(*at),
+            Some(
+                Token::Comma
+                    | Token::Number(..)
+                    | Token::SingleQuotedString(_)
+                    | Token::DoubleQuotedString(_)
+                    | Token::HexStringLiteral(_)
+                    | Token::Placeholder(_)
+            )
+        );
+        !element
+    };
+    if body.filter(chained).count() > CHAIN_TOKENS_MAX {
+        return Err(Refusal::unsupported(format_args!(
+            "a statement with predictions of more than {CHAIN_TOKENS_MAX} operators, names and keywords"
+        )));
+    }
+    Ok(())
+}
+
 /// How often an expression around a prediction must be evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dependence {

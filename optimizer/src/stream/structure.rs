@@ -4,17 +4,13 @@ use std::ops::Range;
 
 use sqlparser::ast::{BinaryOperator, Expr, SelectItem, SetExpr, Statement};
 use sqlparser::parser::Parser;
-use sqlparser::tokenizer::Token;
 
 use crate::refusal::Refusal;
+use crate::sql::expression;
 use crate::sql::text::{Lexed, StoreDialect};
 
 /// Depth of nesting at which parsing gives up.
 const RECURSION_MAX: usize = 64;
-
-/// Most operators, names and keywords of a statement: a chain of operators is parsed into a tree as
-/// deep as it is long, whatever [`RECURSION_MAX`] says. Elements of lists do not count.
-const CHAIN_TOKENS_MAX: usize = 5000;
 
 /// The shape of the block as parsed.
 #[derive(Debug)]
@@ -35,25 +31,7 @@ pub(crate) enum ItemShape {
 
 /// Parses the lexemes `body`; refuses what is not one SELECT block.
 pub(crate) fn parse(lexed: &Lexed<'_>, body: Range<usize>) -> Result<Structure, Refusal> {
-    let chained = |at: &usize| {
-        let element = matches!(
-            lexed.token(*at),
-            Some(
-                Token::Comma
-                    | Token::Number(..)
-                    | Token::SingleQuotedString(_)
-                    | Token::DoubleQuotedString(_)
-                    | Token::HexStringLiteral(_)
-                    | Token::Placeholder(_)
-            )
-        );
-        !element
-    };
-    if body.clone().filter(chained).count() > CHAIN_TOKENS_MAX {
-        return Err(Refusal::unsupported(format_args!(
-            "a statement with predictions of more than {CHAIN_TOKENS_MAX} operators, names and keywords"
-        )));
-    }
+    expression::check_length(lexed, body.clone())?;
     let dialect = StoreDialect::new(lexed.mode);
     let parsed = Parser::new(&dialect)
         .with_recursion_limit(RECURSION_MAX)

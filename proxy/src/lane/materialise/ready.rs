@@ -184,6 +184,7 @@ pub async fn widened(
         }
         if breadth == Breadth::Everything {
             wide.conditions.clear();
+            wide.stripped = true;
         }
         shapes.push(wide);
     }

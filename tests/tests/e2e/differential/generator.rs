@@ -76,6 +76,146 @@ impl Generator {
         case(sql).with(std::mem::take(&mut self.params))
     }
 
+    /// The next statement that no stream plan answers.
+    pub fn statement_of_two_passes(&mut self) -> Case {
+        self.params.clear();
+        let sql = match self.number(12) {
+            0 | 1 => self.grouped(),
+            2 => {
+                let items = self.items();
+                let (from, _) = self.from();
+                format!("SELECT DISTINCT {items} FROM {from}{}", self.conditions())
+            }
+            3 => {
+                let (from, order) = self.from();
+                let conditions = self.conditions();
+                let by = match self.number(3) {
+                    0 => self.label(),
+                    1 => self.label_test(),
+                    _ => {
+                        let label = self.label();
+                        self.over_label(&label)
+                    }
+                };
+                let limit = self.limit();
+                format!("SELECT p.id, price FROM {from}{conditions} ORDER BY {by}, {order}{limit}")
+            }
+            4 => {
+                let test = self.label_test();
+                let label = self.label();
+                let (from, _) = self.from();
+                let conditions = self.conditions();
+                format!(
+                    "SELECT COUNT(*), SUM({test}), MAX({label}), MIN(p.id) FROM {from}{conditions}"
+                )
+            }
+            5 => {
+                let label = self.label();
+                let conditions = self.conditions();
+                let not = self.pick(&["", "NOT "]);
+                format!(
+                    "SELECT k, town FROM q WHERE kind {not}IN (SELECT {label} FROM p{conditions})"
+                )
+            }
+            6 => {
+                let label = self.label();
+                let test = self.native_test();
+                format!(
+                    "SELECT k, kind FROM q WHERE EXISTS (SELECT 1 FROM p WHERE {label} = q.kind AND \
+                     p.stock > q.k AND {test})"
+                )
+            }
+            7 => {
+                let label = self.label();
+                let (from, _) = self.from();
+                let conditions = self.conditions();
+                format!(
+                    "SELECT k, COUNT(*), MAX(n) FROM (SELECT {label} AS k, p.id AS n FROM {from}{conditions}) \
+                     AS d GROUP BY k ORDER BY k"
+                )
+            }
+            8 => {
+                let (first, test) = (self.label(), self.native_test());
+                let all = self.pick(&["", " ALL"]);
+                let second = self.label();
+                let conditions = self.conditions();
+                format!(
+                    "SELECT {first} AS k FROM p WHERE {test} UNION{all} SELECT {second} FROM p{conditions}"
+                )
+            }
+            9 => {
+                let label = self.label();
+                let (from, order) = self.from();
+                let conditions = self.conditions();
+                format!(
+                    "SELECT p.id, ROW_NUMBER() OVER (PARTITION BY {label} ORDER BY {order}) FROM {from}{conditions}"
+                )
+            }
+            10 => {
+                let (first, second) = (self.label(), self.label());
+                let (from, _) = self.from();
+                let conditions = self.conditions();
+                let joined = if conditions.is_empty() {
+                    " WHERE "
+                } else {
+                    " AND "
+                };
+                let (third, fourth, test) = (self.label(), self.label(), self.native_test());
+                format!(
+                    "SELECT p.id, CONCAT({first}, {second}) FROM {from}{conditions}{joined}({third} = {fourth} OR {test})"
+                )
+            }
+            _ => {
+                let score = self.score();
+                let (from, _) = self.from();
+                let conditions = self.conditions();
+                let label = self.label();
+                format!(
+                    "SELECT UPPER(city) AS u, MAX({score}) > 0.5 FROM {from}{conditions} GROUP BY u HAVING \
+                     MIN({label}) <> 'Coat'"
+                )
+            }
+        };
+        case(sql).with(std::mem::take(&mut self.params))
+    }
+
+    fn grouped(&mut self) -> String {
+        let label = self.label();
+        let key = match self.number(4) {
+            0 => self.over_label(&label),
+            1 => format!("{label} = label"),
+            _ => label,
+        };
+        let count = self.pick(&[
+            "COUNT(*)",
+            "SUM(price)",
+            "MAX(p.id)",
+            "COUNT(DISTINCT stock)",
+        ]);
+        let (from, _) = self.from();
+        let conditions = self.conditions();
+        let having = match self.number(3) {
+            0 => " HAVING COUNT(*) > 2",
+            1 => " HAVING its_kind IS NOT NULL",
+            _ => "",
+        };
+        let limit = self.limit();
+        format!(
+            "SELECT {key} AS its_kind, {count} AS n FROM {from}{conditions} GROUP BY its_kind{having} ORDER BY its_kind{limit}"
+        )
+    }
+
+    /// A WHERE clause, or nothing.
+    fn conditions(&mut self) -> String {
+        let mut sql = String::new();
+        for i in 0..self.number(3) {
+            sql.push_str(if i == 0 { " WHERE " } else { " AND " });
+            let condition = self.condition();
+            sql.push_str(&condition);
+        }
+        sql
+    }
+
     /// Tables, and what makes their rows' order total.
     fn from(&mut self) -> (&'static str, &'static str) {
         self.pick(&[

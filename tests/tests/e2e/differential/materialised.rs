@@ -1,6 +1,7 @@
 //! Statements that need two passes, and the plans forced over everything.
 
 use super::answer::{Param, execute_once, query};
+use super::generator::Generator;
 use super::{Case, LANE, NAIVE, Pair, Verdict, case, corpus, in_schema};
 
 /// Statements of one SELECT and more, that no stream plan answers.
@@ -327,4 +328,31 @@ fn changes_leave_what_the_naive_evaluation_leaves() {
     }
     println!("{} changes under 3 plans, 3 ways", CHANGES.len());
     assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn random_statements_of_two_passes_answer_as_the_naive_evaluation_does() {
+    const STATEMENTS: usize = 900;
+    let seed = std::env::var("PREDICTSQL_TEST_SEED").map_or(20_261_124, |s| s.parse().unwrap());
+    let mut generator = Generator::new(seed);
+    let mut pair = Pair::open();
+    let mut compared = 0;
+    for number in 0..STATEMENTS {
+        let case = generator.statement_of_two_passes();
+        let plan = ["NULL", "'temporary'", "'inline'"][number % 3];
+        plans(&mut pair, plan);
+        for (protocol, verdict) in [
+            ("text", pair.text(&case)),
+            ("prepared", pair.prepared(&case)),
+        ] {
+            match verdict {
+                Verdict::Same => compared += 1,
+                wrong => panic!(
+                    "statement {number} of seed {seed} ({protocol}, plan {plan}): {}\n  parameters {:?}\n  {wrong:?}",
+                    case.sql, case.params
+                ),
+            }
+        }
+    }
+    println!("{compared} answers compared");
 }
