@@ -14,7 +14,7 @@ help:
 	@echo "make demo    set up, build, and serve a small shop with predictions on port $(DEMO_PORT)"
 	@echo "             (DEMO_PORT=n: another port; DEMO_EXIT=1: stop after the queries)"
 	@echo "make test    set up, lint, and run every test"
-	@echo "make test-clients   install real clients of ten kinds, and run their suites through the proxy"
+	@echo "make test-clients  set up many kinds of clients, and run their suites through the proxy"
 	@echo "make lint    formatting, clippy, licences and advisories of dependencies"
 	@echo "make bench   the benchmarks; results are added to bench/history/"
 	@echo "make setup   install what is missing: MariaDB, test images, ONNX Runtime, PyMySQL"
@@ -51,7 +51,7 @@ test: setup lint
 	$(CARGO) test --locked -p predictsql-tests --lib --test e2e
 	$(MAKE) test-clients
 
-# The suites of tests/clients/, each directly and through the proxy.
+# The suites of tests/clients/, each directly and through the proxy. They are the last part of `make test`.
 test-clients: setup-clients
 	$(CARGO) build --locked -p predictsql-proxy
 	$(CARGO) test --locked -p predictsql-tests --test clients

@@ -1,4 +1,5 @@
-//! Stock clients and drivers, unchanged: the `mariadb` client, PyMySQL, mysql_async, `mariadb-dump`.
+//! What predictions look like to the `mariadb` client, PyMySQL and mysql_async, unchanged. Plain SQL of these and
+//! other clients has suites of its own, `tests/clients/`.
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder, Row, Value};
@@ -45,21 +46,6 @@ fn out(output: &Output) -> String {
 
 fn err(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-#[test]
-fn the_mariadb_client_shows_plain_answers_as_the_store_gives_them() {
-    let proxy = shop();
-    let script = "SELECT id, price, stock FROM products WHERE id < 4 ORDER BY id; SHOW TABLES; \
-                  SELECT 1/0; DESCRIBE products; SELECT NULL, 'ü'";
-    let show = |address| {
-        let output = mariadb(address, &["--table", "--show-warnings", SHOP, "-e", script]);
-        assert!(output.status.success(), "{}", err(&output));
-        out(&output)
-    };
-    let direct = show(Store::shared().address());
-    assert!(direct.contains("Division by 0"), "{direct}");
-    assert_eq!(direct, show(proxy.address()));
 }
 
 #[test]
@@ -161,12 +147,12 @@ fn scripted(address: SocketAddr, script: &str) -> Output {
 }
 
 #[test]
-fn pymysql_works_unchanged() {
+fn pymysql_predicts_unchanged() {
     let proxy = shop();
     let python = std::env::var_os("PREDICTSQL_TEST_PYTHON")
         .map_or_else(|| checkout().join(".cache/venv/bin/python"), PathBuf::from);
     let output = Command::new(&python)
-        .arg(checkout().join("tests/clients/pymysql_suite.py"))
+        .arg(checkout().join("tests/clients/python/pymysql_predictions.py"))
         .arg(proxy.address().port().to_string())
         .args([SHOP, &Photos::path(1)])
         .arg(apparel::photos().root())
@@ -174,29 +160,6 @@ fn pymysql_works_unchanged() {
         .unwrap_or_else(|error| panic!("{}: {error}: make setup installs it", python.display()));
     assert!(output.status.success(), "{}{}", out(&output), err(&output));
     assert_eq!(out(&output), "passed\n");
-}
-
-#[test]
-fn a_dump_through_the_proxy_is_the_stores() {
-    let proxy = shop();
-    let dump = |address| {
-        let output = client("mariadb-dump", address, "root")
-            .args([
-                "--skip-dump-date",
-                "--routines",
-                "--events",
-                "--triggers",
-                "--hex-blob",
-                SHOP,
-            ])
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", err(&output));
-        output.stdout
-    };
-    let direct = dump(Store::shared().address());
-    assert!(direct.len() > 10_000);
-    assert!(direct == dump(proxy.address()), "the dumps differ");
 }
 
 /// Accounts of both kinds; how the store lets them in is how the proxy does.
