@@ -255,10 +255,9 @@ impl Materialise<'_, '_> {
     /// An input is evaluated in both passes: it must have one value.
     fn check_input(&self, call: &Call) -> Result<(), Refusal> {
         let lexed = &self.statement.lexed;
-        let calls: Vec<_> = self
-            .statement
-            .calls
-            .iter()
+        let within = self.calls_in(&call.input).into_iter();
+        let calls: Vec<_> = within
+            .filter_map(|i| self.statement.calls.get(i))
             .map(|c| c.range.clone())
             .collect();
         let varies = functions::varying(lexed, call.input.clone())

@@ -1,1 +1,365 @@
 //! Statements and what a materialise plan makes of them.
+#![allow(clippy::unwrap_used)]
+
+use proptest::prelude::*;
+use sqlparser::tokenizer::Token;
+
+use super::*;
+use crate::fixture::catalog;
+use crate::sql::text::{LexMode, Lexed, Lexeme};
+use crate::statement::PredictStatement;
+
+/// What stands for class names in expected texts.
+const LABELS: &str = "_utf8mb4'cat', _utf8mb4'dog', _utf8mb4'bag', ";
+
+fn with<T>(text: &str, check: impl FnOnce(&Materialise<'_, '_>) -> T) -> T {
+    let catalog = catalog();
+    let statement = PredictStatement::read(text, LexMode::default(), "ml", &catalog)
+        .expect("reads")
+        .expect("has a call");
+    check(
+        &statement
+            .materialise()
+            .unwrap_or_else(|r| panic!("{text}: {r}")),
+    )
+}
+
+fn refusal(text: &str) -> String {
+    let catalog = catalog();
+    let statement = PredictStatement::read(text, LexMode::default(), "ml", &catalog);
+    let statement = statement.expect("reads").expect("has a call");
+    statement.materialise().expect_err(text).message
+}
+
+/// All conditions of the block's own tables.
+fn own(plan: &Materialise<'_, '_>, harvest: usize) -> Shape {
+    Shape {
+        conditions: (0..plan.condition_count(harvest, 0)).collect(),
+        ..Shape::default()
+    }
+}
+
+fn lookups(plan: &Materialise<'_, '_>) -> Vec<Lookup> {
+    let lookup = |harvest| Lookup {
+        form: KeyForm::Text,
+        relation: format!("r{harvest}"),
+        shape: own(plan, harvest),
+    };
+    (0..plan.harvests().len()).map(lookup).collect()
+}
+
+/// Each harvest, with keys as `KEY(...)` and lookups as `LOOKUP(...)`.
+fn harvests(text: &str) -> Vec<String> {
+    with(text, |plan| {
+        let harvest = |h| {
+            let pass = HarvestPass::default();
+            let sql = plan.harvest(h, &own(plan, h), &lookups(plan), pass).sql;
+            shortened(&sql)
+                .replace(" AS `ml k`", "")
+                .replace(" LIMIT 18446744073709551615", "")
+        };
+        (0..plan.harvests().len()).map(harvest).collect()
+    })
+}
+
+fn run(text: &str) -> String {
+    with(text, |plan| shortened(&plan.run(&lookups(plan)).sql))
+}
+
+/// Takes away what is the same everywhere.
+fn shortened(sql: &str) -> String {
+    let pad = format!("_utf8mb4'{}'", " ".repeat(255));
+    sql.replace(&pad, "...")
+        .replace(LABELS, "")
+        .replace("CAST(CONVERT((", "KEY(")
+        .replace(") USING utf8mb4) AS BINARY)", ")")
+        .replace(" AS `ml r` WHERE `ml r`.`ml k` = COALESCE(", " FOR ")
+        .replace(", X'') AND RAND() IS NOT NULL)", "")
+        .replace("ELT(IFNULL((SELECT `ml r`.`ml c` FROM ", "LOOKUP(")
+        .replace("CAST(`ml`.`t`(NULL) AS SIGNED)", "MISSING")
+}
+
+#[test]
+fn a_block_is_harvested_over_its_native_conditions() {
+    let text = "SELECT ml.t(img) AS k, COUNT(*) FROM p JOIN q USING (id) \
+                WHERE price < 5 AND ml.t(img) <> 'cat' AND f(x) AND RAND() < 1 GROUP BY k ORDER BY k LIMIT 3";
+    assert_eq!(
+        harvests(text),
+        ["SELECT DISTINCT KEY(img) FROM p JOIN q USING (id) WHERE (price < 5)"]
+    );
+    assert_eq!(
+        run(text),
+        "SELECT LOOKUP(r0 FOR KEY(img), MISSING), ...) AS k, COUNT(*) FROM p JOIN q USING (id) \
+         WHERE price < 5 AND LOOKUP(r0 FOR KEY(img), IF((price < 5), MISSING, 0)), ...) <> 'cat' AND f(x) AND RAND() < 1 \
+         GROUP BY k ORDER BY k LIMIT 3",
+        "a call beside conditions ignores what they drop"
+    );
+}
+
+#[test]
+fn columns_without_an_alias_keep_their_text_as_name() {
+    let text = "SELECT ml.t(i), ml.t(i) x, ml.t(i) IS NULL, a FROM p UNION SELECT 1, 2, 3, 4";
+    with(text, |plan| {
+        assert_eq!(
+            plan.describe().sql,
+            "SELECT `ml`.`t`(i) AS `ml.t(i)`, `ml`.`t`(i) x, `ml`.`t`(i) IS NULL AS `ml.t(i) IS NULL`, a \
+             FROM p UNION SELECT 1, 2, 3, 4"
+        );
+        assert_eq!(plan.harvests().len(), 1, "one input, one harvest");
+        assert_eq!(plan.call_count(), 3);
+    });
+    let long = format!(
+        "SELECT DISTINCT CONCAT(ml.t(i), '{}') FROM p",
+        "x".repeat(300)
+    );
+    with(&long, |plan| {
+        assert!(plan.describe().sql.contains(" AS `ml cell 0` FROM p"));
+        assert_eq!(plan.long_names().len(), 1);
+    });
+}
+
+#[test]
+fn conditions_of_joins_that_hold_predictions_are_left_out() {
+    assert_eq!(
+        harvests(
+            "SELECT 1 FROM p LEFT JOIN q ON q.a = p.a AND ml.t(p.i) = q.b AND q.c JOIN r ON r.d"
+        ),
+        [
+            "SELECT DISTINCT KEY(p.i) FROM p LEFT JOIN q ON 1 AND (q.a = p.a) AND (q.c) JOIN r ON r.d"
+        ]
+    );
+}
+
+#[test]
+fn what_stands_in_tables_and_arguments_comes_first() {
+    assert_eq!(
+        harvests(
+            "SELECT ml.t(CONCAT(d.k, i)) FROM (SELECT ml.t(j), i FROM q WHERE x) d, p WHERE y"
+        ),
+        [
+            "SELECT DISTINCT KEY(j) FROM q WHERE (x)",
+            "SELECT DISTINCT KEY(CONCAT(d.k, i)) FROM \
+             (SELECT LOOKUP(r0 FOR KEY(j), MISSING), ...) AS `ml.t(j)`, i FROM q WHERE x) d, p WHERE (y)",
+        ]
+    );
+    assert_eq!(
+        harvests("SELECT ml.t(IF(ml.t(i) = 'cat', j, NULL)) FROM p"),
+        [
+            "SELECT DISTINCT KEY(i) FROM p",
+            "SELECT DISTINCT KEY(IF(LOOKUP(r0 FOR KEY(i), MISSING), ...) = 'cat', j, NULL)) FROM p",
+        ]
+    );
+    assert_eq!(
+        harvests("WITH a AS (SELECT i FROM p), b AS (SELECT 1) SELECT COUNT(ml.t(i)) FROM a"),
+        ["WITH a AS (SELECT i FROM p), b AS (SELECT 1) SELECT DISTINCT KEY(i) FROM a"]
+    );
+}
+
+#[test]
+fn sub_queries_may_be_asked_of_outer_tables() {
+    let text =
+        "SELECT 1 FROM p WHERE a AND EXISTS (SELECT 1 FROM q WHERE q.k = ml.t(p.i) AND q.x > p.y)";
+    with(text, |plan| {
+        assert_eq!(plan.source_count(0), 3);
+        let probe = |source, conditions: &[usize]| {
+            let shape = Shape {
+                source,
+                conditions: conditions.to_vec(),
+                ..Shape::default()
+            };
+            plan.probe(0, &shape).sql
+        };
+        assert_eq!(
+            probe(0, &[0]),
+            "SELECT p.i AS `ml input` FROM q WHERE (q.x > p.y)"
+        );
+        assert_eq!(probe(1, &[0]), "SELECT p.i AS `ml input` FROM p WHERE (a)");
+        assert_eq!(probe(2, &[]), "SELECT p.i AS `ml input` FROM (p) JOIN (q)");
+    });
+}
+
+#[test]
+fn changes_are_harvested_as_selects() {
+    for (text, expected) in [
+        ("UPDATE p SET a = ml.t(i) WHERE b", "FROM p WHERE (b)"),
+        (
+            "DELETE FROM p WHERE ml.t(i) = 'x' AND b LIMIT 2",
+            "FROM p WHERE (b)",
+        ),
+        (
+            "INSERT INTO r SELECT ml.t(i) FROM p WHERE b",
+            "FROM p WHERE (b)",
+        ),
+        ("INSERT INTO r VALUES (ml.t('x'))", "FROM DUAL"),
+        ("SET @x = ml.t('x')", "FROM DUAL"),
+        ("CREATE TABLE r AS SELECT ml.t(i) k FROM p", "FROM p"),
+        (
+            "INSERT INTO r SELECT a FROM p WHERE b ON DUPLICATE KEY UPDATE c = ml.t(p.i)",
+            "FROM p WHERE (b)",
+        ),
+    ] {
+        let harvests = harvests(text);
+        assert!(harvests[0].ends_with(expected), "{text}: {harvests:?}");
+        with(text, |plan| {
+            assert_eq!(plan.reads_current_rows(), !text.starts_with("SET"));
+        });
+    }
+}
+
+#[test]
+fn widened_harvests_read_the_input_s_own_table() {
+    let text = "SELECT 1 FROM (SELECT * FROM p WHERE x) d JOIN q ON d.a = q.a WHERE ml.t(i) = 'cat' AND b GROUP BY 1";
+    with(text, |plan| {
+        assert_eq!(plan.factor_count(0, 0), 2);
+        let shape = Shape {
+            factor: Some(0),
+            stripped: true,
+            ..Shape::default()
+        };
+        assert_eq!(
+            plan.probe(0, &shape).sql,
+            "SELECT i AS `ml input` FROM (SELECT * FROM p WHERE 1) d"
+        );
+    });
+}
+
+#[test]
+fn parameters_follow_their_places() {
+    let text = "SELECT ? FROM p WHERE a = ? AND ml.t(CONCAT(?, i)) = ? GROUP BY ?";
+    with(text, |plan| {
+        let lookups = lookups(plan);
+        let pass = HarvestPass {
+            new_only: true,
+            locking: true,
+        };
+        let harvest = plan.harvest(0, &own(plan, 0), &lookups, pass);
+        assert_eq!(harvest.parameters, [2, 1]);
+        assert!(
+            harvest
+                .sql
+                .contains("LOCK IN SHARE MODE) AS `ml h` LEFT JOIN r0")
+        );
+        // The guard repeats the condition.
+        assert_eq!(plan.run(&lookups).parameters, [0, 1, 2, 1, 3, 4]);
+    });
+}
+
+#[test]
+fn relations_are_written_with_hexadecimal_keys() {
+    with(
+        "SELECT MAX(ml.predict_proba('t', 'bag', i)), MAX(ml.t(i)) FROM p",
+        |plan| {
+            let [target] = plan.targets() else {
+                panic!("one task is one target");
+            };
+            assert_eq!(
+                target.create("s.r0", 40),
+                "CREATE TEMPORARY TABLE s.r0 (`ml k` VARBINARY(40) NOT NULL PRIMARY KEY, \
+             `ml c` SMALLINT UNSIGNED NOT NULL, `ml s2` DOUBLE NOT NULL) ENGINE=InnoDB"
+            );
+            let row = Target::row(b"a'", 2, &[Some(0.25)]);
+            assert_eq!(row, "(X'6127',2,2.5e-1)");
+            assert_eq!(
+                target.inline(&[row]),
+                "(SELECT X'' AS `ml k`, 0 AS `ml c`, -1e0 AS `ml s2` UNION ALL VALUES (X'6127',2,2.5e-1))"
+            );
+            assert_eq!(target.null_row(), "(X'',0,-1e0)");
+        },
+    );
+}
+
+#[test]
+fn what_is_not_supported_is_named() {
+    for (text, words) in [
+        ("SELECT ml.t(IF(RAND() < 1, i, j)) FROM p", "RAND()"),
+        ("SELECT ml.t(app.f(i)) FROM p", "f()"),
+        ("SELECT @a := 1, ml.t(@a) FROM p", "user variable"),
+        ("SELECT ml.t(MAX(i) OVER ()) FROM p", "window function"),
+        ("SELECT ml.t(i) INTO OUTFILE 'x' FROM p", "INTO a file"),
+        ("SELECT ml.t(i) FROM p; SELECT 1", "several statements"),
+        ("CREATE VIEW v AS SELECT ml.t(i) FROM p", "CREATE VIEW"),
+        ("CALL f(ml.t(i))", "CALL"),
+        ("SELECT ml.t(i), FOUND_ROWS() FROM p", "FOUND_ROWS()"),
+    ] {
+        let message = refusal(text);
+        assert!(message.contains(words), "{text}: {message}");
+    }
+}
+
+/// Any order of these words must be refused or planned.
+const WORDS: [&str; 40] = [
+    "SELECT",
+    "FROM",
+    "WHERE",
+    "GROUP BY",
+    "ORDER BY",
+    "HAVING",
+    "LIMIT",
+    "UNION",
+    "WITH",
+    "RECURSIVE",
+    "AS",
+    "(",
+    ")",
+    "(",
+    ")",
+    ",",
+    "ml.t(i)",
+    "ml.t(",
+    "p",
+    "q",
+    "ON",
+    "JOIN",
+    "LEFT",
+    "USING",
+    "AND",
+    "OR",
+    "BETWEEN",
+    "CASE",
+    "END",
+    "UPDATE",
+    "SET",
+    "DELETE",
+    "INSERT INTO",
+    "VALUES",
+    "DUPLICATE",
+    "@a",
+    ":=",
+    "'x'",
+    "?",
+    "DISTINCT",
+];
+
+fn placeholders(sql: &str) -> usize {
+    let lexed = Lexed::new(sql, LexMode::default()).unwrap();
+    let is_one = |l: &&Lexeme| matches!(l.token, Token::Placeholder(_));
+    lexed.lexemes.iter().filter(is_one).count()
+}
+
+proptest! {
+    #[test]
+    fn any_words_are_planned_or_refused(numbers in prop::collection::vec(0..WORDS.len(), 1..40)) {
+        let words: Vec<&str> = numbers.iter().map(|n| WORDS[*n]).collect();
+        for head in ["SELECT ml.t(i) ", "UPDATE p SET a = ml.t(i) "] {
+            let text = format!("{head}{}", words.join(" "));
+            let catalog = catalog();
+            let read = PredictStatement::read(&text, LexMode::default(), "ml", &catalog);
+            let Ok(Some(statement)) = read else {
+                continue;
+            };
+            let Ok(plan) = statement.materialise() else {
+                continue;
+            };
+            let lookups = lookups(&plan);
+            let whole = plan.run(&lookups);
+            prop_assert_eq!(placeholders(&whole.sql), whole.parameters.len());
+            for harvest in 0..plan.harvests().len() {
+                for source in 0..plan.source_count(harvest) {
+                    let shape = Shape { source, ..own(&plan, harvest) };
+                    let query = plan.harvest(harvest, &shape, &lookups, HarvestPass::default());
+                    prop_assert_eq!(placeholders(&query.sql), query.parameters.len());
+                }
+            }
+        }
+    }
+}

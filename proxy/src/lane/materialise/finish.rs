@@ -32,6 +32,26 @@ pub enum Finished {
     },
 }
 
+impl Finished {
+    /// The same in the eyes of a client that is in no transaction.
+    pub fn outside_transaction(mut self) -> Result<Self, LinkError> {
+        match &mut self {
+            Self::Done(payload) => {
+                let ok = OkPacket::parse(payload)?;
+                let status = ok.status - StatusFlags::SERVER_STATUS_IN_TRANS;
+                let place = payload.len().saturating_sub(ok.tail.len() + 4);
+                let mut out = BytesMut::from(&payload[..]);
+                if let Some(bytes) = out.get_mut(place..place + 2) {
+                    bytes.copy_from_slice(&status.bits().to_le_bytes());
+                }
+                *payload = out.freeze();
+            }
+            Self::Rows { end, .. } => end.status -= StatusFlags::SERVER_STATUS_IN_TRANS,
+        }
+        Ok(self)
+    }
+}
+
 /// Runs the statement and reads its answer to the end. `None`: a relation lacks a key.
 pub async fn run(
     store: &mut StoreLink<'_>,

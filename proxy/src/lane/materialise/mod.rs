@@ -20,7 +20,6 @@ mod relation;
 use std::sync::Arc;
 
 use predictsql_optimizer::materialise::{HarvestPass, Lookup, Shape};
-use tokio_util::sync::CancellationToken;
 
 use super::diagnostics::Diagnostics;
 use super::store_link::{LinkError, StoreLink};
@@ -29,6 +28,7 @@ use super::{LaneContext, Turn};
 use crate::error::SqlError;
 use crate::live::Statement;
 use crate::relay::SessionEnd;
+use crate::wire::StatusFlags;
 use finish::Finished;
 use harvest::Harvester;
 use ready::{Breadth, ReadyPlan};
@@ -39,6 +39,11 @@ pub use relation::Tables;
 /// How often a statement whose keys were missing is tried before it gives up with error 1205.
 const ATTEMPTS_MAX: usize = 8;
 
+/// From this attempt on (counted from 0) both passes of an autocommit statement share a transaction:
+/// others change its tables faster than it can follow. Never so under LOCK TABLES, which START
+/// TRANSACTION would release: there nobody else changes them.
+const SHARED_STATE_ATTEMPT: usize = 3;
+
 /// Runs the statement and writes its whole answer. `None`: the diagnostics are the store's.
 pub async fn run(
     turn: &mut Turn<'_>,
@@ -48,19 +53,28 @@ pub async fn run(
     tables: &mut Tables,
 ) -> Result<Option<Diagnostics>, LinkError> {
     let cancel = running.cancel.child_token();
+    let autocommit = turn.status.contains(StatusFlags::SERVER_STATUS_AUTOCOMMIT)
+        && !turn.status.contains(StatusFlags::SERVER_STATUS_IN_TRANS);
     let work = async {
-        let mut names = tables
-            .begin(&mut turn.store, context.schema.as_str())
-            .await?;
-        answer(
-            &mut turn.store,
-            context,
-            ready,
-            running,
-            &cancel,
-            &mut names,
-        )
-        .await
+        let schema = context.schema.as_str();
+        let mut names = tables.begin(&mut turn.store, schema).await?;
+        let mut passes = Passes {
+            harvester: Harvester {
+                context,
+                ready,
+                running,
+                cancel: &cancel,
+                diagnostics: ready.uncovered_classes(),
+                models: vec![None; ready.plan.targets().len()],
+                images: 0,
+            },
+            relations: ready.relations(names.wanted),
+            may_begin: autocommit,
+            began: false,
+        };
+        let answered = passes.answer(&mut turn.store, &mut names).await;
+        let finished = passes.end(&mut turn.store, answered).await?;
+        Ok((finished, passes.harvester.diagnostics))
     };
     let (mut reader, _writer) = tokio::io::split(&mut *turn.client);
     let answered = tokio::select! {
@@ -74,57 +88,102 @@ pub async fn run(
     finish::write(turn, running, finished, diagnostics).await
 }
 
-/// Both passes, up to the answer of the second.
-async fn answer(
-    store: &mut StoreLink<'_>,
-    context: &Arc<LaneContext>,
-    ready: &ReadyPlan<'_, '_, '_>,
-    running: &Statement,
-    cancel: &CancellationToken,
-    names: &mut TableNames<'_>,
-) -> Result<(Finished, Diagnostics), LinkError> {
-    let mut harvester = Harvester {
-        context,
-        ready,
-        running,
-        cancel,
-        diagnostics: ready.uncovered_classes(),
-        models: vec![None; ready.plan.targets().len()],
-        images: 0,
-    };
-    let mut relations: Vec<Relation<'_>> = ready.relations(names.wanted);
-    let mut pass = HarvestPass::default();
-    let mut breadth = Breadth::Block;
-    let mut shapes: Vec<Shape> = ready.harvests.iter().map(|h| h.shape.clone()).collect();
-    for attempt in 0..ATTEMPTS_MAX {
-        let before: usize = relations.iter().map(Relation::keys).sum();
-        if attempt > 0 || !ready.plan.is_empty_answer() {
-            harvester
-                .harvest(store, &mut relations, names, &shapes, pass)
-                .await?;
+/// Both passes of one statement.
+struct Passes<'h, 'p, 's, 'a> {
+    harvester: Harvester<'h, 'p, 's, 'a>,
+    relations: Vec<Relation<'p>>,
+    /// The session is in no transaction of its own.
+    may_begin: bool,
+    /// It is in one of ours.
+    began: bool,
+}
+
+impl Passes<'_, '_, '_, '_> {
+    /// Runs them as often as it takes, up to the answer of the second.
+    async fn answer(
+        &mut self,
+        store: &mut StoreLink<'_>,
+        names: &mut TableNames<'_>,
+    ) -> Result<Finished, LinkError> {
+        let ready = self.harvester.ready;
+        let mut pass = HarvestPass::default();
+        let mut breadth = Breadth::Block;
+        let mut shapes: Vec<Shape> = ready.harvests.iter().map(|h| h.shape.clone()).collect();
+        for attempt in 0..ATTEMPTS_MAX {
+            let before = self.keys();
+            if attempt >= SHARED_STATE_ATTEMPT && self.may_begin && !self.began {
+                self.begin(store).await?;
+            }
+            if attempt > 0 || !ready.plan.is_empty_answer() {
+                let relations = &mut self.relations;
+                self.harvester
+                    .harvest(store, relations, names, &shapes, pass)
+                    .await?;
+            }
+            if attempt > 0 && self.keys() == before {
+                breadth = match breadth {
+                    Breadth::Block => Breadth::Unjoined,
+                    Breadth::Unjoined => Breadth::Everything,
+                    Breadth::Everything => return Err(unfound().into()),
+                };
+                shapes = ready::widened(store, ready, breadth).await?;
+                continue;
+            }
+            let statement = ready.plan.run(&lookups(ready, &self.relations));
+            let Harvester {
+                context, running, ..
+            } = self.harvester;
+            match finish::run(store, context, ready, running, &statement).await? {
+                Some(finished) => return Ok(finished),
+                None => pass.locking = ready.plan.reads_current_rows(),
+            }
         }
-        let found: usize = relations.iter().map(Relation::keys).sum();
-        if attempt > 0 && found == before {
-            breadth = match breadth {
-                Breadth::Block => Breadth::Unjoined,
-                Breadth::Unjoined => Breadth::Everything,
-                Breadth::Everything => return Err(unfound().into()),
-            };
-            shapes = ready::widened(store, ready, breadth).await?;
-            continue;
-        }
-        let statement = ready.plan.run(&lookups(ready, &relations));
-        match finish::run(store, context, ready, running, &statement).await? {
-            Some(finished) => return Ok((finished, harvester.diagnostics)),
-            None => pass.locking = ready.plan.reads_current_rows(),
+        Err(SqlError::new(
+            1205,
+            "HY000",
+            "Rows changed faster than they could be predicted; try restarting the statement",
+        )
+        .into())
+    }
+
+    fn keys(&self) -> usize {
+        self.relations.iter().map(Relation::keys).sum()
+    }
+
+    /// A snapshot for reads; for changes, locks that keep others from adding rows.
+    async fn begin(&mut self, store: &mut StoreLink<'_>) -> Result<(), LinkError> {
+        store
+            .command("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            .await?;
+        store
+            .command(match self.harvester.ready.plan.reads_current_rows() {
+                true => "START TRANSACTION",
+                false => "START TRANSACTION WITH CONSISTENT SNAPSHOT",
+            })
+            .await?;
+        self.began = true;
+        Ok(())
+    }
+
+    /// Ends a transaction of ours, of which the client learns nothing.
+    async fn end(
+        &self,
+        store: &mut StoreLink<'_>,
+        answered: Result<Finished, LinkError>,
+    ) -> Result<Finished, LinkError> {
+        match answered {
+            answered if !self.began => answered,
+            Ok(finished) => {
+                store.command("COMMIT").await?;
+                Ok(finished.outside_transaction()?)
+            }
+            Err(LinkError::End(end)) => Err(LinkError::End(end)),
+            Err(error) => {
+                store.command("ROLLBACK").await?;
+                Err(error)
+            }
         }
     }
-    Err(SqlError::new(
-        1205,
-        "HY000",
-        "Rows changed faster than they could be predicted; try restarting the statement",
-    )
-    .into())
 }
 
 /// Where each harvest's calls find their answers.

@@ -270,7 +270,8 @@ impl<'p> ReadyPlan<'p, '_, '_> {
         relations
             .filter_map(|(target, form, key_bytes)| {
                 let of = self.plan.targets().get(*target)?;
-                Some(Relation::new(of, *form, *key_bytes, wanted))
+                let calls = self.plan.call_count();
+                Some(Relation::new(of, (*form, *key_bytes), calls, wanted))
             })
             .collect()
     }

@@ -17,8 +17,8 @@ const INLINE_KEYS: usize = 1000;
 /// Most keys of a relation where no temporary table can be made.
 const INLINE_KEYS_MAX: usize = 20_000;
 
-/// Longest relation as text, in bytes: it stands in the statement once a call, and the store takes
-/// no longer statement than its `max_allowed_packet`.
+/// Most bytes of a relation in the statement's text, where it stands once a call: the store takes no
+/// longer statement than its `max_allowed_packet`.
 const INLINE_BYTES_MAX: usize = 1 << 20;
 
 /// Rows, and bytes, of one INSERT into a temporary table.
@@ -81,6 +81,8 @@ pub struct Relation<'p> {
     target: &'p Target,
     form: KeyForm,
     key_bytes: usize,
+    /// How often it would stand in the text.
+    calls: usize,
     forced: Option<Forced>,
     /// Rows that are in no table.
     rows: Vec<String>,
@@ -94,17 +96,18 @@ pub struct Relation<'p> {
 }
 
 impl<'p> Relation<'p> {
-    /// An empty relation.
+    /// An empty relation; inline it would stand `calls` times in the statement's text.
     pub fn new(
         target: &'p Target,
-        form: KeyForm,
-        key_bytes: usize,
+        (form, key_bytes): (KeyForm, usize),
+        calls: usize,
         forced: Option<Forced>,
     ) -> Self {
         Self {
             target,
             form,
             key_bytes,
+            calls,
             forced,
             rows: Vec::new(),
             rows_bytes: 0,
@@ -160,7 +163,7 @@ impl<'p> Relation<'p> {
 
     /// Whether [`Relation::settle`] has something to do. `last`: no more answers come for now.
     pub fn is_due(&self, last: bool) -> bool {
-        let outgrown = self.rows.len() > INLINE_KEYS || self.rows_bytes > INLINE_BYTES_MAX;
+        let outgrown = self.rows.len() > INLINE_KEYS || self.text_bytes() > INLINE_BYTES_MAX;
         match (&self.table, self.forced) {
             (Some(_), _) => last || self.rows.len() >= INSERT_ROWS,
             (None, Some(Forced::Inline)) => self.outgrown_text(),
@@ -170,8 +173,12 @@ impl<'p> Relation<'p> {
         }
     }
 
+    fn text_bytes(&self) -> usize {
+        self.rows_bytes.saturating_mul(self.calls)
+    }
+
     fn outgrown_text(&self) -> bool {
-        self.rows.len() > INLINE_KEYS_MAX || self.rows_bytes > INLINE_BYTES_MAX * 4
+        self.rows.len() > INLINE_KEYS_MAX || self.text_bytes() > INLINE_BYTES_MAX * 4
     }
 
     /// Moves the rows to a temporary table where they are too many for the text.

@@ -9,6 +9,7 @@ mod corpus;
 mod generator;
 mod materialised;
 mod naive;
+mod sessions;
 mod shop;
 
 use std::collections::BTreeMap;

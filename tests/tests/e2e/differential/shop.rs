@@ -202,7 +202,7 @@ fn lower_accuracy(statement: &str) -> String {
     format!("{}accuracy = 0.1)", &statement[..at])
 }
 
-fn model(name: &str) -> &'static apparel::ZooModel {
+pub fn model(name: &str) -> &'static apparel::ZooModel {
     apparel::zoo().iter().find(|m| m.name == name).unwrap()
 }
 

@@ -1,0 +1,173 @@
+//! What statements of two passes do in sessions: how often they infer, whose rights they need, and what
+//! they see while others write.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use predictsql_tests::apparel::{self, Photos};
+use predictsql_tests::{Proxy, Settings, Store, Wire};
+
+use super::shop::model;
+
+/// A proxy of its own, so that its inferences can be counted.
+fn proxy() -> &'static Proxy {
+    static MADE: OnceLock<Proxy> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let settings = Settings {
+            schema: "tp".to_owned(),
+            image_roots: vec![apparel::photos().root().to_owned()],
+            ..Settings::default()
+        };
+        let proxy = Proxy::start(Store::shared(), &settings);
+        let mut session = proxy.root();
+        session.run(&apparel::create_task());
+        session.run(&model("apparel_nano").statement());
+        session.run("CREATE DATABASE tpd CHARACTER SET utf8mb4");
+        proxy
+    })
+}
+
+fn session() -> Wire {
+    let mut session = proxy().root();
+    session.run("USE tpd");
+    session
+}
+
+fn images_inferred() -> u64 {
+    let mut stream = TcpStream::connect(proxy().http()).unwrap();
+    write!(
+        stream,
+        "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let line = text
+        .lines()
+        .find(|l| l.starts_with("predictsql_images_inferred_total"));
+    line.unwrap().rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+/// One test, since what others infer would be counted too.
+#[test]
+fn inferences_rights_and_writers() {
+    each_distinct_input_is_inferred_once();
+    rights_are_those_of_the_user();
+    no_row_is_skipped_while_others_write();
+}
+
+fn each_distinct_input_is_inferred_once() {
+    let mut session = session();
+    session.run("CREATE TABLE many (id INT PRIMARY KEY, photo VARCHAR(100), warehouse INT)");
+    session.run(
+        "INSERT INTO many SELECT seq, IF(seq % 21 = 0, NULL, CONCAT('photos/', LPAD(seq % 20 + 1, 5, '0'), '.png')), \
+         seq % 3 FROM seq_1_to_3000",
+    );
+    for (sql, images) in [
+        (
+            "SELECT tp.apparel(photo) AS k, COUNT(*), MAX(tp.predict('apparel', photo)) FROM many GROUP BY k",
+            20,
+        ),
+        (
+            "SELECT warehouse, COUNT(DISTINCT tp.apparel(photo)) FROM many WHERE photo LIKE '%5.png' GROUP BY 1",
+            2,
+        ),
+        (
+            "SELECT MAX(tp.apparel(photo)), MAX(tp.predict_proba('apparel', 'Bag', photo)) FROM many",
+            20,
+        ),
+        (
+            "SELECT tp.apparel(photo), COUNT(*) FROM many WHERE 1 = 0 GROUP BY 1",
+            0,
+        ),
+        (
+            "SELECT tp.apparel(photo), COUNT(*) FROM many GROUP BY 1 LIMIT 0",
+            0,
+        ),
+        (
+            "EXPLAIN SELECT tp.apparel(photo), COUNT(*) FROM many GROUP BY 1",
+            0,
+        ),
+    ] {
+        for plan in ["NULL", "'temporary'", "'inline'"] {
+            session.run(&format!("SET @ml_plan = {plan}"));
+            let before = images_inferred();
+            session.run(sql);
+            assert_eq!(images_inferred() - before, images, "{plan}: {sql}");
+        }
+    }
+    let explained = session.rows("EXPLAIN SELECT tp.apparel(photo), COUNT(*) FROM many GROUP BY 1");
+    let lines: Vec<String> = explained.into_iter().flatten().flatten().collect();
+    assert!(lines[0].starts_with("Materialise plan"), "{lines:?}");
+    assert!(lines.iter().any(|l| l.starts_with("Harvest")), "{lines:?}");
+    assert!(lines.iter().all(|l| l.chars().count() <= 80), "{lines:?}");
+}
+
+fn rights_are_those_of_the_user() {
+    let mut root = session();
+    root.run("CREATE TABLE shown (id INT PRIMARY KEY, photo VARCHAR(100), secret VARCHAR(100))");
+    root.run("INSERT INTO shown VALUES (1, 'photos/00001.png', 'photos/00002.png')");
+    let mut store = Store::shared().root();
+    store.run("CREATE USER tp_user@'%' IDENTIFIED BY 'x'");
+    store.run("GRANT SELECT (id, photo) ON tpd.shown TO tp_user@'%'");
+    let login = || Wire::login(proxy().address(), "tp_user", "x", Some("tpd")).unwrap();
+    let grouped = "SELECT tp.apparel(photo) AS k, COUNT(*) FROM shown GROUP BY k";
+    assert_eq!(login().error(grouped).code, 1370);
+    store.run("GRANT EXECUTE ON FUNCTION tp.apparel TO tp_user@'%'");
+    let mut user = login();
+    for plan in ["NULL", "'temporary'", "'inline'"] {
+        user.run(&format!("SET @ml_plan = {plan}"));
+        assert_eq!(user.rows(grouped).len(), 1, "{plan}");
+        let error = user.error("SELECT MAX(tp.apparel(secret)) FROM shown");
+        assert_eq!(error.code, 1143, "{error:?}");
+        let error = user.error("UPDATE shown SET photo = tp.apparel(photo)");
+        assert_eq!(error.code, 1142, "{error:?}");
+    }
+}
+
+fn no_row_is_skipped_while_others_write() {
+    const ROUNDS: usize = 12;
+    let mut session = session();
+    session.run("CREATE TABLE busy (id INT AUTO_INCREMENT PRIMARY KEY, photo VARCHAR(200), label VARCHAR(40))");
+    let stop = Arc::new(AtomicBool::new(false));
+    let writer = std::thread::spawn({
+        let stop = Arc::clone(&stop);
+        move || {
+            let mut session = Store::shared().root();
+            for n in 0.. {
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                // Another input each time, and an image all the same.
+                let path = format!(
+                    "{}{}",
+                    "./".repeat(1 + n / 50 % 60),
+                    Photos::path(n % 50 + 1)
+                );
+                session.run(&format!("INSERT INTO tpd.busy (photo) VALUES ('{path}')"));
+            }
+        }
+    });
+    for round in 0..ROUNDS {
+        let plan = ["NULL", "'temporary'", "'inline'"][round % 3];
+        session.run(&format!("SET @ml_plan = {plan}"));
+        let isolation = ["REPEATABLE READ", "READ COMMITTED"][round % 2];
+        session.run(&format!(
+            "SET SESSION TRANSACTION ISOLATION LEVEL {isolation}"
+        ));
+        let counts = session.rows("SELECT COUNT(*), COUNT(tp.apparel(photo)) FROM busy");
+        assert_eq!(counts[0][0], counts[0][1], "{plan} {isolation}");
+        session.run("UPDATE busy SET label = tp.apparel(photo) WHERE label IS NULL");
+        assert_eq!(
+            session.value("SELECT @@in_transaction").as_deref(),
+            Some("0")
+        );
+    }
+    stop.store(true, Ordering::Relaxed);
+    writer.join().unwrap();
+    session.run("UPDATE busy SET label = tp.apparel(photo) WHERE label IS NULL");
+    let wrong = "SELECT COUNT(*) FROM busy WHERE NOT label <=> tp.apparel(photo) OR label IS NULL";
+    assert_eq!(session.value(wrong).as_deref(), Some("0"));
+}
