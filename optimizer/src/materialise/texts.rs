@@ -222,13 +222,13 @@ impl Materialise<'_, '_> {
             select.push(", ").push_fragment(&value).push(" AS `ml v`");
         }
         let mut query = self.query(harvest, shape, &select, &over_lookups);
+        if !pass.new_only {
+            query.push(ALL_ROWS);
+        }
         if pass.locking {
             query.push(" LOCK IN SHARE MODE");
         }
         if !pass.new_only {
-            if !pass.locking {
-                query.push(ALL_ROWS);
-            }
             return query;
         }
         let mut new = Fragment::plain("SELECT `ml h`.* FROM (");

@@ -10,9 +10,9 @@ use super::super::Forced;
 use super::super::store_link::{LinkError, Protocol, StoreLink};
 use crate::error::SqlError;
 
-/// Keys up to which a relation travels in the statement's text: building a temporary table of so
-/// many costs more than looking them up in one saves.
-const INLINE_KEYS: usize = 1000;
+/// Keys up to which a relation travels in the statement's text: so far the store looks them up at
+/// least as fast there as in a temporary table, which has to be made and filled besides.
+const INLINE_KEYS: usize = 10_000;
 
 /// Most keys of a relation where no temporary table can be made.
 const INLINE_KEYS_MAX: usize = 20_000;

@@ -308,7 +308,7 @@ fn changes_leave_what_the_naive_evaluation_leaves() {
                 };
                 let mut probes = vec![counts, "SELECT @v, @u", "SELECT * FROM w ORDER BY id"];
                 if sql.contains("TABLE made") && expected.is_ok() {
-                    probes.extend(["SELECT * FROM made ORDER BY 1", "DESCRIBE made"]);
+                    probes.extend(["SELECT * FROM made ORDER BY 1", "SHOW CREATE TABLE made"]);
                 }
                 for probe in probes {
                     let found = query(&mut pair.lane, probe);
