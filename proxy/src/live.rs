@@ -238,6 +238,12 @@ impl Live {
         self.store_reached.load(Relaxed)
     }
 
+    /// Counts the end of a client's connection, whether it had logged in or not.
+    pub fn note_end(&self, end: &SessionEnd) {
+        let ended = &self.metrics.sessions_ended;
+        ended.with_label_values(&[end.name()]).inc();
+    }
+
     /// The metrics as of now, in Prometheus' text format.
     #[must_use]
     pub fn metrics_text(&self) -> String {
@@ -296,12 +302,6 @@ impl Session {
     #[must_use]
     pub fn leaving(&self) -> &CancellationToken {
         &self.leave
-    }
-
-    /// Counts its end.
-    pub fn note_end(&self, end: &SessionEnd) {
-        let ended = &self.metrics.sessions_ended;
-        ended.with_label_values(&[end.name()]).inc();
     }
 
     /// What it is doing.

@@ -24,7 +24,7 @@ pub struct Metrics {
     pub sessions_refused: IntCounter,
     /// Sessions ended by `KILL SESSION`.
     pub sessions_killed: IntCounter,
-    /// Sessions that were logged in and have ended, by why.
+    /// Clients' connections that have ended, logged in or not, by why.
     pub sessions_ended: IntCounterVec,
     /// Commands that went to the store as they were.
     pub commands_forwarded: IntCounter,
@@ -75,7 +75,7 @@ impl Metrics {
         );
         let sessions_ended = Opts::new(
             "predictsql_sessions_ended_total",
-            "Sessions that were logged in and have ended, by why.",
+            "Clients' connections that have ended, logged in or not, by why.",
         );
         let sessions_ended: IntCounterVec =
             registered(&registry, IntCounterVec::new(sessions_ended, &["reason"]));

@@ -53,6 +53,16 @@ pub struct SessionConfig {
 
 /// Serves a client until its session ends.
 pub async fn serve<R: Router>(
+    client: Stream,
+    config: &SessionConfig,
+    open_lane: impl FnOnce(&SessionFacts) -> R,
+) -> SessionEnd {
+    let end = serve_to_end(client, config, open_lane).await;
+    config.live.note_end(&end);
+    end
+}
+
+async fn serve_to_end<R: Router>(
     mut client: Stream,
     config: &SessionConfig,
     open_lane: impl FnOnce(&SessionFacts) -> R,
@@ -98,7 +108,6 @@ pub async fn serve<R: Router>(
         end => end,
     };
     Box::pin(session.farewell(&end)).await;
-    session.record.note_end(&end);
     end
 }
 
