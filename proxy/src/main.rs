@@ -70,5 +70,7 @@ fn log_to_stderr(level: &str) {
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
+        // They would go to the same place by a macro that panics where nobody reads it any more.
+        .log_internal_errors(false)
         .init();
 }

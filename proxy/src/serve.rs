@@ -21,7 +21,7 @@ use crate::relay::{Acceptor, BoundListener, SessionConfig};
 use crate::reload::{self, Settings};
 use crate::tls::TlsError;
 use predictsql_executor::{Executor, ExecutorConfig, StartError};
-use std::io;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -140,11 +140,9 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     let stopping = CancellationToken::new();
     server.stop_on_signals(stopping.clone())?;
     server.reload_on_hangup(args)?;
-    println!(
-        "ready: listening on {}, store {}",
-        server.address(),
-        server.store()
-    );
+    let (address, store) = (server.address(), server.store());
+    // Whoever started it need not listen.
+    let _ = writeln!(io::stdout(), "ready: listening on {address}, store {store}");
     server.run(stopping)
 }
 

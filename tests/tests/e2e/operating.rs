@@ -4,9 +4,11 @@ use predictsql_tests::apparel::Photos;
 use predictsql_tests::authority::Authority;
 use predictsql_tests::process::checkout;
 use predictsql_tests::proxy::binary_command;
-use predictsql_tests::{Proxy, Settings, Store, Wire};
-use std::io::Write;
+use predictsql_tests::{Proxy, Settings, Store, Wire, eventually};
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -537,6 +539,31 @@ fn a_proxy_serves_beside_a_catalog_of_another_version() {
             version == 0
         );
     }
+}
+
+/// As where a program that collects the log has died.
+#[test]
+fn a_proxy_whose_log_nobody_reads_stops_in_order() {
+    let mut child = binary_command()
+        .args(["serve", "--listen", "127.0.0.1:0", "--http", "off"])
+        .args(["--store", &Store::shared().url()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stderr.take());
+    let mut ready = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut ready).unwrap();
+    assert!(ready.starts_with("ready: "), "{ready}");
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        eventually("the proxy ends", || child.try_wait().unwrap())
+    }));
+    if ended.is_err() {
+        child.kill().unwrap();
+    }
+    assert!(ended.unwrap().success());
 }
 
 #[test]
