@@ -229,6 +229,9 @@ impl ServiceAccount {
         if let Some(snapshot) = account.fresh() {
             return Ok(snapshot);
         }
+        if account.stop.is_cancelled() {
+            return Err(AccountError::Stopped);
+        }
         let asked = Instant::now();
         let mut failed = account.refresh.lock().await;
         if let Some(snapshot) = account.fresh() {
@@ -363,8 +366,10 @@ mod tests {
             );
         }
         account.close().await;
-        let stopped = account.snapshot().await.unwrap_err();
-        assert_eq!(stopped.to_string(), AccountError::Stopped.to_string());
+        assert!(matches!(
+            account.snapshot().await,
+            Err(AccountError::Stopped)
+        ));
     }
 
     #[tokio::test]
