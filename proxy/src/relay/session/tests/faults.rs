@@ -8,6 +8,14 @@ fn too_big() -> Bytes {
     ErrPacket::new(1153, b"08S01", "Got a packet bigger than").encode()
 }
 
+/// Longer than anything here takes. By a paused clock it comes at once: who does not end fails, and does not hang.
+const DEADLINE: Duration = Duration::from_secs(3600);
+
+async fn end_of(session: JoinHandle<SessionEnd>) -> SessionEnd {
+    let ended = tokio::time::timeout(DEADLINE, session).await;
+    ended.unwrap().unwrap()
+}
+
 async fn all_at_client(ends: &mut Ends) -> Vec<u8> {
     let mut all = Vec::new();
     ends.client.read_to_end(&mut all).await.unwrap();
@@ -45,7 +53,7 @@ async fn who_sends_no_more_still_gets_every_answer() {
     ends.answer(1, &ok_with(b"two")).await;
     let answers = packets(1, &[&ok_with(b"one"), &ok_with(b"two")]);
     assert_eq!(all_at_client(&mut ends).await, answers);
-    let end = ends.session.await.unwrap();
+    let end = end_of(ends.session).await;
     assert!(matches!(end, SessionEnd::ClientClosed), "{end:?}");
 }
 
@@ -57,7 +65,7 @@ async fn who_sends_no_more_and_is_owed_nothing_is_let_go() {
     end_commands(&mut ends).await;
     assert!(all_at_client(&mut ends).await.is_empty());
     assert_eq!(ends.store.read(&mut [0; 10]).await.unwrap(), 0);
-    let end = ends.session.await.unwrap();
+    let end = end_of(ends.session).await;
     assert!(matches!(end, SessionEnd::ClientClosed), "{end:?}");
 }
 
@@ -72,7 +80,7 @@ async fn the_lane_answers_who_sends_no_more() {
     ends.answer(1, &ok_with(b"two")).await;
     let answers = packets(1, &[&ok(), &ok_with(b"two")]);
     assert_eq!(all_at_client(&mut ends).await, answers);
-    let end = ends.session.await.unwrap();
+    let end = end_of(ends.session).await;
     assert!(matches!(end, SessionEnd::ClientClosed), "{end:?}");
 }
 
@@ -90,7 +98,7 @@ async fn a_store_that_closes_on_who_sends_no_more_says_all_there_is() {
     ends.client.read_to_end(&mut told).await.unwrap();
     assert!(told.is_empty());
     assert!(matches!(
-        ends.session.await.unwrap(),
+        end_of(ends.session).await,
         SessionEnd::StoreClosed
     ));
 }
@@ -118,7 +126,7 @@ async fn told_of_too_big(statement_bytes: usize, read_bytes: usize) -> Vec<u8> {
     // Ends with a reset where bytes of the client are left unread, as without a proxy.
     let _ = read.read_to_end(&mut told).await;
     sending.await.unwrap();
-    let end = ends.session.await.unwrap();
+    let end = end_of(ends.session).await;
     assert!(matches!(end, SessionEnd::StoreClosed), "{end:?}");
     told
 }
@@ -162,7 +170,7 @@ async fn what_a_deaf_store_has_sent_is_relayed_before_its_end_is() {
     ends.client.read_to_end(&mut told).await.unwrap();
     assert_eq!(told, packets(1, &[&too_big()]));
     assert!(matches!(
-        ends.session.await.unwrap(),
+        end_of(ends.session).await,
         SessionEnd::StoreClosed
     ));
 }
@@ -179,7 +187,7 @@ async fn a_store_that_neither_reads_nor_speaks_is_given_up() {
     let told = ends.from_store.read(&mut ends.client).await.unwrap();
     assert_eq!(ErrPacket::parse(&told).unwrap().code, ErrPacket::STORE_LOST);
     assert!(matches!(
-        ends.session.await.unwrap(),
+        end_of(ends.session).await,
         SessionEnd::StoreClosed
     ));
     drop(store);
@@ -194,7 +202,7 @@ async fn a_client_that_never_reads_does_not_outlive_the_store_for_long() {
     ends.answer(2, b"\x03def").await;
     fill_client(&ends).await;
     drop(ends.store);
-    let end = ends.session.await.unwrap();
+    let end = end_of(ends.session).await;
     assert!(matches!(end, SessionEnd::StoreClosed), "{end:?}");
     drop(ends.client);
 }
@@ -244,7 +252,7 @@ async fn an_idle_session_ends_without_a_word() {
     }
     assert!(all_at_client(&mut ends).await.is_empty());
     assert_eq!(ends.store.read(&mut [0; 10]).await.unwrap(), 0);
-    assert!(matches!(ends.session.await.unwrap(), SessionEnd::Idle));
+    assert!(matches!(end_of(ends.session).await, SessionEnd::Idle));
 }
 
 #[tokio::test]
@@ -262,5 +270,5 @@ async fn a_command_at_the_last_moment_is_answered() {
     let error = ErrPacket::new(1317, b"70100", "Query execution was interrupted").encode();
     ends.answer(2, &error).await;
     assert_eq!(all_at_client(&mut ends).await, packets(2, &[&error]));
-    assert!(matches!(ends.session.await.unwrap(), SessionEnd::Idle));
+    assert!(matches!(end_of(ends.session).await, SessionEnd::Idle));
 }
