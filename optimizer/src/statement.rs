@@ -10,6 +10,38 @@ use crate::sql::calls::{self, Call};
 use crate::sql::fragment::{Fragment, splice};
 use crate::sql::text::{LexMode, Lexed};
 
+/// Cuts a text into its statements. `None`: it is one, or what it holds must not be cut (bodies of
+/// routines, comments that the store executes, files of the client).
+pub fn split(text: &str, mode: LexMode) -> Option<Vec<&str>> {
+    const UNCUT: [&str; 8] = [
+        "PROCEDURE",
+        "FUNCTION",
+        "TRIGGER",
+        "EVENT",
+        "PACKAGE",
+        "BEGIN",
+        "LOAD",
+        "DELIMITER",
+    ];
+    let lexed = Lexed::new(text, mode)?;
+    let mut end = lexed.lexemes.len();
+    let is_semicolon = |at: usize| matches!(lexed.token(at), Some(Token::SemiColon));
+    while end > 0 && is_semicolon(end - 1) {
+        end -= 1;
+    }
+    let uncut = |at: usize| UNCUT.iter().any(|w| lexed.is_keyword(at, w));
+    if lexed.has_executable_comment() || (0..end).any(uncut) {
+        return None;
+    }
+    let mut statements = Vec::new();
+    let mut start = 0;
+    for at in (0..end).filter(|&at| is_semicolon(at)).chain([end]) {
+        statements.push(lexed.text_of(&(start..at)));
+        start = at + 1;
+    }
+    (statements.len() > 1).then_some(statements)
+}
+
 /// A statement with at least one predict call.
 #[derive(Debug)]
 pub struct PredictStatement<'a> {
@@ -89,5 +121,33 @@ impl<'a> PredictStatement<'a> {
     /// Number of parameters (`?`) in the statement.
     pub fn parameter_count(&self) -> usize {
         self.as_stubs().parameters.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_cut_between_statements() {
+        let cut = |text| split(text, LexMode::default());
+        assert_eq!(
+            cut("SELECT ';' ; /* ; */ SET @a = 1;\nSELECT `;` ;"),
+            Some(vec!["SELECT ';'", "SET @a = 1", "SELECT `;`"])
+        );
+        assert_eq!(
+            cut("SELECT 1;;SELECT 2"),
+            Some(vec!["SELECT 1", "", "SELECT 2"])
+        );
+        for whole in [
+            "SELECT 1;",
+            "SELECT ';'",
+            "BEGIN NOT ATOMIC SELECT 1; END",
+            "CREATE PROCEDURE p() BEGIN SELECT 1; END",
+            "SELECT 1; /*! SELECT 2 */",
+            "SELECT 1; SELECT 'open",
+        ] {
+            assert_eq!(cut(whole), None, "{whole}");
+        }
     }
 }

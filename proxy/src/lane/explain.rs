@@ -32,7 +32,8 @@ pub async fn answer(
         Protocol::Text => Codec::Text,
         Protocol::Binary(_) => Codec::Binary,
     };
-    result.write(&mut turn.out, turn.capabilities, codec, *turn.status, 0);
+    let status = turn.end_status(*turn.status);
+    result.write(&mut turn.out, turn.capabilities, codec, status, 0);
     Ok(Diagnostics::default())
 }
 
@@ -47,13 +48,8 @@ pub async fn answer_materialise(
         columns: vec![text_column("EXPLAIN", WIDTH as u32)],
         rows: lines.into_iter().map(|l| vec![Bytes::from(l)]).collect(),
     };
-    result.write(
-        &mut turn.out,
-        turn.capabilities,
-        Codec::Text,
-        *turn.status,
-        0,
-    );
+    let status = turn.end_status(*turn.status);
+    result.write(&mut turn.out, turn.capabilities, Codec::Text, status, 0);
     Ok(Diagnostics::default())
 }
 

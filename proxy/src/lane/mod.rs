@@ -18,6 +18,7 @@ mod result;
 pub(crate) mod rows;
 mod select;
 mod session;
+mod several;
 mod spool;
 mod store_link;
 mod stream;
@@ -83,9 +84,19 @@ struct Turn<'a> {
     status: &'a mut StatusFlags,
     stop: &'a CancellationToken,
     record: &'a live::Session,
+    /// Another statement of the same text follows.
+    more: bool,
 }
 
 impl Turn<'_> {
+    /// The flags that end an answer in `state`.
+    fn end_status(&self, state: StatusFlags) -> StatusFlags {
+        match self.more {
+            true => state | StatusFlags::SERVER_MORE_RESULTS_EXISTS,
+            false => state,
+        }
+    }
+
     async fn flush(&mut self) -> Result<(), LinkError> {
         self.out
             .flush(self.client)
@@ -180,6 +191,7 @@ impl Router for Lane {
             status: takeover.status,
             stop: takeover.stop,
             record: takeover.record,
+            more: false,
         };
         let answered = self.answer(&mut turn, command, &body).await;
         turn.record.note_outcome(outcome(&answered));
@@ -248,20 +260,7 @@ impl Lane {
     ) -> Result<Handled, LinkError> {
         match command {
             command::QUERY => {
-                if let (Some(what), Some(diagnostics)) =
-                    (ShowDiagnostics::recognise(body), &mut self.diagnostics)
-                {
-                    if diagnostics.take_at_store() {
-                        stream::store_warnings(turn, diagnostics).await?;
-                    }
-                    diagnostics.show(what).write(
-                        &mut turn.out,
-                        turn.capabilities,
-                        Codec::Text,
-                        *turn.status,
-                        0,
-                    );
-                    turn.flush().await?;
+                if self.show_diagnostics(turn, body).await? {
                     return Ok(Handled::Answered);
                 }
                 if let Some(kill) = Kill::parse(body) {
@@ -269,6 +268,9 @@ impl Lane {
                 }
                 if ddl::recognise(&String::from_utf8_lossy(body)) {
                     return self.answer_catalog(turn, command, utf8(body)?).await;
+                }
+                if several::may_be_several(body, turn.capabilities) {
+                    return self.answer_several(turn, body).await;
                 }
                 self.answer_select(turn, body, Protocol::Text, None).await
             }
@@ -281,6 +283,26 @@ impl Lane {
             }
             _ => Err(SqlError::unsupported("bulk execution of statements with predictions").into()),
         }
+    }
+
+    /// Answers a statement that reads the diagnostics, where the lane keeps them.
+    async fn show_diagnostics(
+        &mut self,
+        turn: &mut Turn<'_>,
+        statement: &[u8],
+    ) -> Result<bool, LinkError> {
+        let (Some(what), Some(diagnostics)) =
+            (ShowDiagnostics::recognise(statement), &mut self.diagnostics)
+        else {
+            return Ok(false);
+        };
+        if diagnostics.take_at_store() {
+            stream::store_warnings(turn, diagnostics).await?;
+        }
+        let (status, shown) = (turn.end_status(*turn.status), diagnostics.show(what));
+        shown.write(&mut turn.out, turn.capabilities, Codec::Text, status, 0);
+        turn.flush().await?;
+        Ok(true)
     }
 
     /// Answers a statement with predict calls; forwards one that turns out to have none.

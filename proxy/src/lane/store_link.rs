@@ -348,7 +348,8 @@ impl<'a> StoreLink<'a> {
         self.ask(&statement, &Protocol::Text).await
     }
 
-    async fn head(&mut self) -> Result<Head, LinkError> {
+    /// The head of a statement's answer, or of its next one.
+    pub async fn head(&mut self) -> Result<Head, LinkError> {
         let first = self.payload().await?;
         if ErrPacket::is_err(&first) {
             return Err(LinkError::Refused(ErrPacket::parse(&first)?));

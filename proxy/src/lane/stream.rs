@@ -114,7 +114,7 @@ pub async fn run(
     *turn.status = state;
     turn.out.write(&encode_result_end(
         turn.capabilities,
-        state,
+        turn.end_status(state),
         diagnostics.count(),
     ));
     tracing::debug!(

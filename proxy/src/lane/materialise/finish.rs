@@ -39,12 +39,7 @@ impl Finished {
             Self::Done(payload) => {
                 let ok = OkPacket::parse(payload)?;
                 let status = ok.status - StatusFlags::SERVER_STATUS_IN_TRANS;
-                let place = payload.len().saturating_sub(ok.tail.len() + 4);
-                let mut out = BytesMut::from(&payload[..]);
-                if let Some(bytes) = out.get_mut(place..place + 2) {
-                    bytes.copy_from_slice(&status.bits().to_le_bytes());
-                }
-                *payload = out.freeze();
+                *payload = restated(payload, status, ok.warnings)?;
             }
             Self::Rows { end, .. } => end.status -= StatusFlags::SERVER_STATUS_IN_TRANS,
         }
@@ -128,9 +123,11 @@ pub async fn write(
     let warnings = if own { diagnostics.count() } else { of_store };
     match finished {
         Finished::Done(payload) => {
-            *turn.status =
+            let state =
                 OkPacket::parse(&payload)?.status & !StatusFlags::SERVER_MORE_RESULTS_EXISTS;
-            turn.out.write(&with_warnings(&payload, warnings)?);
+            *turn.status = state;
+            let restated = restated(&payload, turn.end_status(state), warnings)?;
+            turn.out.write(&restated);
         }
         Finished::Rows {
             columns,
@@ -152,6 +149,7 @@ pub async fn write(
                 }
                 turn.flush().await?;
             }
+            let state = turn.end_status(state);
             turn.out
                 .write(&encode_result_end(turn.capabilities, state, warnings));
         }
@@ -159,13 +157,15 @@ pub async fn write(
     Ok(own.then_some(diagnostics))
 }
 
-/// The payload of an OK with another number of warnings.
-fn with_warnings(payload: &Bytes, warnings: u16) -> Result<Bytes, LinkError> {
+/// The payload of an OK with other flags and another number of warnings.
+pub fn restated(payload: &Bytes, status: StatusFlags, warnings: u16) -> Result<Bytes, LinkError> {
     let tail = OkPacket::parse(payload)?.tail.len();
     let mut out = BytesMut::from(&payload[..]);
     let end = payload.len().saturating_sub(tail);
-    if let Some(place) = out.get_mut(end.saturating_sub(2)..end) {
-        place.copy_from_slice(&warnings.to_le_bytes());
+    if let Some(place) = out.get_mut(end.saturating_sub(4)..end) {
+        let (flags, count) = place.split_at_mut(2);
+        flags.copy_from_slice(&status.bits().to_le_bytes());
+        count.copy_from_slice(&warnings.to_le_bytes());
     }
     Ok(out.freeze())
 }

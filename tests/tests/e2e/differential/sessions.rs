@@ -105,6 +105,37 @@ fn each_distinct_input_is_inferred_once() {
     assert!(lines.iter().all(|l| l.chars().count() <= 80), "{lines:?}");
 }
 
+#[test]
+fn several_statements_are_answered_in_turn() {
+    let mut session = session();
+    session.run("CREATE TABLE few (id INT PRIMARY KEY, photo VARCHAR(100), label VARCHAR(40))");
+    let answers = session
+        .query(
+            "INSERT INTO few (id, photo) VALUES (1, 'photos/00001.png'), (2, 'photos/00001.png'), (3, ';'); \
+             SELECT id, tp.apparel(photo) FROM few ORDER BY id; SHOW WARNINGS; \
+             UPDATE few SET label = tp.apparel(photo); SELECT ROW_COUNT(), ';'; \
+             SELECT COUNT(*), COUNT(DISTINCT tp.apparel(photo)) FROM few; DO 1;",
+        )
+        .unwrap();
+    assert_eq!(answers.len(), 7, "{answers:?}");
+    assert_eq!(answers[0].affected_rows, 3);
+    assert_eq!((answers[1].rows.len(), answers[1].warnings), (3, 1));
+    assert_eq!(answers[2].rows.len(), 1);
+    assert_eq!(answers[3].affected_rows, 2);
+    let cell = |text: &str| Some(text.to_owned());
+    assert_eq!(answers[4].rows, [[cell("2"), cell(";")]]);
+    assert_eq!(answers[5].rows, [[cell("3"), cell("1")]]);
+    // An error ends the text, and what came before it stays done.
+    let error = session
+        .error("UPDATE few SET label = 'x'; SELECT tp.apparel(nope) FROM few; DELETE FROM few");
+    assert_eq!(error.code, 1054);
+    let left = session.value("SELECT COUNT(*) FROM few WHERE label = 'x'");
+    assert_eq!(left.as_deref(), Some("3"));
+    session.run("CREATE PROCEDURE two() BEGIN SELECT 1; SELECT 2; END");
+    let answers = session.query("CALL two(); SELECT MAX(tp.apparel(photo)) FROM few; CALL two()");
+    assert_eq!(answers.unwrap().len(), 7);
+}
+
 fn rights_are_those_of_the_user() {
     let mut root = session();
     root.run("CREATE TABLE shown (id INT PRIMARY KEY, photo VARCHAR(100), secret VARCHAR(100))");

@@ -1,0 +1,112 @@
+//! Several statements in one text, some of which hold predictions: each is answered in turn, as one
+//! result after the other.
+
+use predictsql_optimizer::statement::split;
+
+use super::materialise::restated;
+use super::result::write_head;
+use super::store_link::{Head, LinkError, Next, Protocol};
+use super::{Lane, Turn, prefilter, session};
+use crate::relay::Handled;
+use crate::wire::{Capabilities, OkPacket, StatusFlags, encode_result_end};
+use predictsql_optimizer::Fragment;
+
+/// Bytes of rows that are collected before they are sent.
+const FLUSH_BYTES: usize = 64 * 1024;
+
+/// Whether a text may hold several statements of a client that may send them.
+pub(super) fn may_be_several(text: &[u8], capabilities: Capabilities) -> bool {
+    let text = text.trim_ascii_end();
+    let text = text.strip_suffix(b";").unwrap_or(text);
+    capabilities.has(Capabilities::MULTI_STATEMENTS) && memchr::memchr(b';', text).is_some()
+}
+
+impl Lane {
+    /// Answers a text of several statements; of one, where its semicolons turn out to be in strings.
+    pub(super) async fn answer_several(
+        &mut self,
+        turn: &mut Turn<'_>,
+        body: &[u8],
+    ) -> Result<Handled, LinkError> {
+        let settings = session::SessionSettings::read(&mut turn.store, body).await?;
+        let text = settings.encoding.decode(body);
+        let Some(statements) = split(&text, settings.lex) else {
+            return self.answer_select(turn, body, Protocol::Text, None).await;
+        };
+        let last = statements.len() - 1;
+        for (number, statement) in statements.into_iter().enumerate() {
+            turn.more = number < last;
+            let sql = settings.encoding.encode(statement);
+            if self.show_diagnostics(turn, &sql).await? {
+                continue;
+            }
+            if !prefilter::has_schema_call(statement, self.context.schema.as_str()) {
+                self.answer_plain(turn, statement).await?;
+                continue;
+            }
+            if let Handled::Forward(_) =
+                self.answer_select(turn, &sql, Protocol::Text, None).await?
+            {
+                self.answer_plain(turn, statement).await?;
+            }
+        }
+        Ok(Handled::Answered)
+    }
+
+    /// Runs a statement on the store and passes its results on.
+    async fn answer_plain(
+        &mut self,
+        turn: &mut Turn<'_>,
+        statement: &str,
+    ) -> Result<(), LinkError> {
+        self.diagnostics = None;
+        let statement = Fragment {
+            sql: statement.to_owned(),
+            parameters: Vec::new(),
+        };
+        let (mut head, _) = turn.store.run(&statement, &Protocol::Text).await?;
+        loop {
+            let status = match head {
+                Head::Done(payload) => {
+                    let ok = OkPacket::parse(&payload)?;
+                    let status = turn.end_status(ok.status);
+                    let restated = restated(&payload, status, ok.warnings)?;
+                    turn.out.write(&restated);
+                    ok.status
+                }
+                Head::Rows(columns) => {
+                    write_head(&mut turn.out, turn.capabilities, &columns, *turn.status);
+                    self.pass_rows(turn).await?
+                }
+            };
+            *turn.status = status & !StatusFlags::SERVER_MORE_RESULTS_EXISTS;
+            turn.flush().await?;
+            if !status.contains(StatusFlags::SERVER_MORE_RESULTS_EXISTS) {
+                return Ok(());
+            }
+            head = turn.store.head().await?; // of a procedure
+        }
+    }
+
+    async fn pass_rows(&mut self, turn: &mut Turn<'_>) -> Result<StatusFlags, LinkError> {
+        let mut unsent = 0;
+        loop {
+            match turn.store.next().await? {
+                Next::Row(row) => {
+                    turn.out.write(&row);
+                    unsent += row.len();
+                    if unsent >= FLUSH_BYTES {
+                        unsent = 0;
+                        turn.flush().await?;
+                    }
+                }
+                Next::End(end) => {
+                    let status = turn.end_status(end.status);
+                    let end_packet = encode_result_end(turn.capabilities, status, end.warnings);
+                    turn.out.write(&end_packet);
+                    return Ok(end.status);
+                }
+            }
+        }
+    }
+}
