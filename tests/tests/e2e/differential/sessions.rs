@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use predictsql_tests::apparel::{self, Photos};
-use predictsql_tests::{Proxy, Settings, Store, Wire};
+use predictsql_tests::{Proxy, Settings, Store, Wire, eventually};
 
 use super::shop::model;
 
@@ -56,6 +56,7 @@ fn inferences_rights_and_writers() {
     each_distinct_input_is_inferred_once();
     rights_are_those_of_the_user();
     no_row_is_skipped_while_others_write();
+    a_kill_ends_the_inference_and_not_the_session();
 }
 
 fn each_distinct_input_is_inferred_once() {
@@ -201,4 +202,33 @@ fn no_row_is_skipped_while_others_write() {
     session.run("UPDATE busy SET label = tp.apparel(photo) WHERE label IS NULL");
     let wrong = "SELECT COUNT(*) FROM busy WHERE NOT label <=> tp.apparel(photo) OR label IS NULL";
     assert_eq!(session.value(wrong).as_deref(), Some("0"));
+}
+
+fn a_kill_ends_the_inference_and_not_the_session() {
+    const INPUTS: u64 = 40_000;
+    let mut session = session();
+    session.run("CREATE TABLE slow (id INT PRIMARY KEY, photo VARCHAR(1000))");
+    session.run(&format!(
+        "INSERT INTO slow SELECT seq, CONCAT(REPEAT('./', seq DIV 100), 'photos/', \
+         LPAD(seq % 100 + 1, 5, '0'), '.png') FROM seq_1_to_{INPUTS}"
+    ));
+    let before = images_inferred();
+    let id = session.connection_id();
+    let killer = std::thread::spawn(move || {
+        eventually("inference begins", || {
+            (images_inferred() > before).then_some(())
+        });
+        self::session().run(&format!("KILL QUERY {id}"));
+    });
+    let error = session.error("SELECT tp.apparel(photo) AS k, COUNT(*) FROM slow GROUP BY k");
+    killer.join().unwrap();
+    assert_eq!(error.code, 1317, "{error:?}");
+    let inferred = images_inferred() - before;
+    assert!(inferred < INPUTS, "all {inferred} were inferred");
+    assert_eq!(
+        session
+            .rows("SELECT MAX(tp.apparel(photo)) FROM slow WHERE id < 9")
+            .len(),
+        1
+    );
 }
