@@ -95,18 +95,29 @@ impl Ends {
     #[track_caller]
     fn compare(&self, set: &Set, script: &Script<'_>, compared: &mut Compared) {
         let tls = set.tls.then(|| self.authority.client_config());
-        let run = |address: SocketAddr| -> Vec<Answer> {
+        let run = |address: SocketAddr| -> (Vec<Answer>, Option<bool>) {
             let mut tape = Tape::open(&Client {
                 address,
                 capabilities: set.capabilities,
                 tls: tls.clone(),
             });
             (script.run)(&mut tape);
-            tape.into_answers()
+            let is_followed = if address == self.proxy.address() {
+                tape.is_followed()
+            } else {
+                None
+            };
+            (tape.into_answers(), is_followed)
         };
-        let (direct, proxied) = on_both(self.direct.address(), self.proxy.address(), run);
+        let ((direct, _), (proxied, is_followed)) =
+            on_both(self.direct.address(), self.proxy.address(), run);
         let name = format!("{} ({})", script.name, set.name);
         assert_eq!(direct.len(), proxied.len(), "{name}: number of answers");
+        if is_followed.is_some_and(|is| is != script.is_followed) {
+            let followed = if script.is_followed { "not " } else { "" };
+            let message = format!("{name}: the session is {followed}followed afterwards");
+            compared.differences.push(message);
+        }
         for ((asked, a), (_, b)) in direct.iter().zip(&proxied) {
             if a != b {
                 let difference = difference(a, b);

@@ -92,6 +92,14 @@ impl Tape {
         self.wire.capabilities().has(capabilities)
     }
 
+    /// Whether the proxy still follows the session; nothing where that has ended. The statement is the proxy's own: one
+    /// that it does not follow reaches the store, which knows no such syntax.
+    pub fn is_followed(&mut self) -> Option<bool> {
+        const SYNTAX: &[u8] = b"\xff\x28\x04";
+        let answer = self.wire.command(&query("SHOW TASKS")).ok()?;
+        Some(!answer[0].payload.starts_with(SYNTAX))
+    }
+
     /// Logs in once more, by itself, and keeps what the server says: all but the greeting, which is another's test.
     #[track_caller]
     pub fn try_login(&mut self, login: &Login<'_>) {

@@ -23,6 +23,8 @@ use predictsql_proxy::wire::Capabilities;
 pub struct Script<'a> {
     pub name: &'static str,
     pub run: Box<dyn Fn(&mut Tape) + Sync + 'a>,
+    /// Whether the relay knows what such a session does, to its end.
+    pub is_followed: bool,
     needs: Capabilities,
     long: bool,
 }
@@ -32,6 +34,7 @@ impl<'a> Script<'a> {
         Self {
             name,
             run: Box::new(run),
+            is_followed: true,
             needs: Capabilities(0),
             long: false,
         }
@@ -46,6 +49,12 @@ impl<'a> Script<'a> {
     /// Takes long, and differs by capabilities only in how results end.
     fn long(mut self) -> Self {
         self.long = true;
+        self
+    }
+
+    /// Has a command in it that the relay cannot follow.
+    fn loses_track(mut self) -> Self {
+        self.is_followed = false;
         self
     }
 
