@@ -25,7 +25,7 @@ pub enum LoginError {
     /// The client asks for TLS although it was not offered.
     #[error("TLS is not offered here: connect without it (--skip-ssl, ssl-mode=DISABLED)")]
     Tls,
-    /// The client goes on to compress although that was not offered, as PHP's mysqlnd and Connector/Python do.
+    /// The client goes on to compress although that was not offered, as PHP's mysqlnd and the pure Connector/Python do.
     #[error("compression is not offered here: connect without it")]
     Compression,
     /// A client from before MySQL 4.1.
