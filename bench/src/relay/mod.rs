@@ -151,12 +151,13 @@ fn measure(
     if interrupted.load(Relaxed) {
         return Err(RelayBenchError::Interrupted);
     }
-    let series = rounds::measure(&contenders, &load, workloads, args.rounds(), interrupted)?;
+    let measured = rounds::measure(&contenders, &load, workloads, args.rounds(), interrupted)?;
     Ok(Report {
         versions: programs.versions(),
         cores: cores(),
         slice_seconds: args.slice_seconds(),
-        series,
+        series: measured.series,
+        repeated: measured.repeated,
         idle,
         start_ms,
     })

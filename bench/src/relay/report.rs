@@ -5,11 +5,8 @@ use std::fmt::Write;
 use serde_json::{Map, Value, json};
 
 use super::contenders::Way;
-use super::rounds::{Series, Slice, decimals};
+use super::rounds::{OTHERS_SHARE_MAX, Series, Slice, decimals};
 use crate::statistics::Summary;
-
-/// CPU that other processes may take, as a share of the machine, before the result is doubted aloud.
-const OTHERS_SHARE_MAX: f64 = 0.05;
 
 const HEADER: &str = "                         queries/s                                    of direct     CPU us a query
                  direct haproxy predictsql  predictsql / haproxy    haproxy / predictsql (both)
@@ -35,6 +32,8 @@ pub struct Report {
     pub slice_seconds: u64,
     /// What was measured.
     pub series: Vec<Series>,
+    /// Slices that were repeated since others disturbed them.
+    pub repeated: usize,
     /// Of connections that do nothing.
     pub idle: Idle,
     /// From the start of the process to the first login, by start.
@@ -190,6 +189,7 @@ impl Report {
             "rounds": self.series.first().map(|series| series.rounds.len()),
             "slice_seconds": self.slice_seconds,
             "cores": self.cores,
+            "repeated_slices": self.repeated,
             "others_cpu_share": self.others_share().map(|share| rounded(share, 3)),
         })
     }
@@ -229,6 +229,7 @@ mod tests {
                 series(Workload::PointSelect { threads: 8 }, [110.0, 90.0, 100.0]),
                 series(Workload::Scan, [121.0, 121.0, 130.0]),
             ],
+            repeated: 0,
             idle: Idle {
                 predictsql_kib: 10.0,
                 haproxy_kib: 5.0,
