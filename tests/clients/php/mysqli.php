@@ -343,6 +343,8 @@ function predict(): void
 
 if (env('CLIENT_PREDICT') === '1') {
     predict();
+    // This driver compresses whether or not it was offered, and would wait for ever for an answer in kind.
+    refused('compression', 1043, fn () => connect([], MYSQLI_CLIENT_COMPRESS));
     exit(0);
 }
 $connection = connect();
