@@ -24,6 +24,8 @@ pub const ROUTINES: &[&str] = &[
     "ROLLBACK",
     "SELECT fails_in_function()",
     "SELECT with_state(1), with_state(2)",
+    "SELECT id, name FROM pets WHERE id >= by_cursor()",
+    "SELECT by_cursor(), id FROM pets ORDER BY id LIMIT 2",
     "CALL `two_results`",
     "BEGIN NOT ATOMIC DECLARE i INT DEFAULT 0; WHILE i < 3 DO SET i = i + 1; SELECT i; END WHILE; END",
     "BEGIN NOT ATOMIC DECLARE r ROW TYPE OF pets; SELECT * INTO r FROM pets LIMIT 1; SELECT r.name; END",
