@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::{Model, Task};
+use crate::{Model, Task, TaskStatistics};
 
 /// The catalog at one epoch. Lookups are by lower-cased name.
 #[derive(Debug, Clone, Default)]
@@ -11,6 +11,7 @@ pub struct Snapshot {
     epoch: u64,
     tasks: BTreeMap<String, Arc<Task>>,
     models: Vec<Arc<Model>>,
+    statistics: BTreeMap<String, Arc<TaskStatistics>>,
 }
 
 impl Snapshot {
@@ -26,7 +27,21 @@ impl Snapshot {
             epoch,
             tasks,
             models,
+            statistics: BTreeMap::new(),
         }
+    }
+
+    /// The snapshot with what was measured of its tasks.
+    #[must_use]
+    pub fn with_statistics(mut self, statistics: Vec<Arc<TaskStatistics>>) -> Self {
+        let named = |s: Arc<TaskStatistics>| (s.task.clone(), s);
+        self.statistics = statistics.into_iter().map(named).collect();
+        self
+    }
+
+    /// What was measured of a task's models, if anything was.
+    pub fn statistics(&self, task: &str) -> Option<&Arc<TaskStatistics>> {
+        self.statistics.get(&task.to_ascii_lowercase())
     }
 
     /// Counter that grows with each change of the catalog.

@@ -14,8 +14,8 @@ pub const NAME_CHARS_MAX: usize = 60;
 /// Longest class name, in characters: the typed stub returns VARCHAR(255).
 pub const CLASS_CHARS_MAX: usize = 255;
 
-/// Most classes of one task.
-pub const CLASSES_MAX: usize = 65_536;
+/// Most classes of one task: with NULL they are counted in 16 bits.
+pub const CLASSES_MAX: usize = 65_535;
 
 /// What kind of answer a task asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

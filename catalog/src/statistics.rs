@@ -1,0 +1,212 @@
+//! What EVALUATE measured of a task's models: votes on labelled rows, calibrations, and costs.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// One model's answer to one input: a calibrated score and an outcome, in an order by which the
+/// greater of two votes wins.
+///
+/// An outcome is 0 for "none of the classes I know" and else the class's position among the task's
+/// classes plus one. Equal scores are ordered by outcome, so that combining votes does not depend
+/// on the order in which models ran.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub struct Vote(u32);
+
+impl Vote {
+    /// The score that stands for certainty.
+    pub const SCORE_MAX: u16 = u16::MAX;
+
+    /// A vote for an outcome with a score in units of 1/65535.
+    pub fn new(score: u16, outcome: u16) -> Self {
+        Self(u32::from(score) << 16 | u32::from(outcome))
+    }
+
+    /// The calibrated probability that the vote is right, in units of 1/65535.
+    pub fn score(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
+
+    /// What is voted for.
+    pub fn outcome(self) -> u16 {
+        self.0 as u16
+    }
+
+    /// As it is stored.
+    pub fn to_bits(self) -> u32 {
+        self.0
+    }
+
+    /// From what [`Vote::to_bits`] gave.
+    pub fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+}
+
+/// How a model's probabilities become the probability that its answer is right, whatever the input
+/// shows, classes that the model does not know included.
+///
+/// With `p1 >= p2` the two greatest probabilities and `label` the position of the first:
+/// `min(cap, sigmoid(bias + score_weight * logit(p1) + margin_weight * ln(p1 / p2) + offsets[label]))`,
+/// where `p1` and `p2` are clamped to `1e-6..=1 - 1e-6`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// Constant term.
+    pub bias: f32,
+    /// Weight of the log-odds of the greatest probability.
+    pub score_weight: f32,
+    /// Weight of the log-ratio of the two greatest.
+    pub margin_weight: f32,
+    /// One a label of the model.
+    pub offsets: Vec<f32>,
+    /// Greatest score, 0..=1: below 1 for a model that was never shown inputs of classes it does not know.
+    pub cap: f32,
+}
+
+const PROBABILITY_MIN: f32 = 1e-6;
+
+impl Calibration {
+    /// The features of one answer: position of the greatest probability (the lowest among equals),
+    /// its log-odds, and the log-ratio of the two greatest. `None` for no probabilities.
+    pub fn features(probabilities: &[f32]) -> Option<(usize, f32, f32)> {
+        let (mut label, mut first, mut second) = (None, f32::NEG_INFINITY, f32::NEG_INFINITY);
+        for (index, &probability) in probabilities.iter().enumerate() {
+            if probability > first {
+                (label, second, first) = (Some(index), first, probability);
+            } else if probability > second {
+                second = probability;
+            }
+        }
+        let clamp = |p: f32| p.clamp(PROBABILITY_MIN, 1.0 - PROBABILITY_MIN);
+        let (first, second) = (clamp(first), clamp(second));
+        Some((label?, (first / (1.0 - first)).ln(), (first / second).ln()))
+    }
+
+    /// The calibrated score of an answer with those features, 0..=1.
+    pub fn score(&self, label: usize, log_odds: f32, margin: f32) -> f32 {
+        let offset = self.offsets.get(label).copied().unwrap_or(0.0);
+        let z = self.bias + self.score_weight * log_odds + self.margin_weight * margin + offset;
+        (1.0 / (1.0 + (-z).exp())).min(self.cap)
+    }
+
+    /// The vote of an answer. `outcomes` has the outcome of each label.
+    pub fn vote(&self, probabilities: &[f32], outcomes: &[u16]) -> Vote {
+        let Some((label, log_odds, margin)) = Self::features(probabilities) else {
+            return Vote::default();
+        };
+        let score = self.score(label, log_odds, margin) * f32::from(Vote::SCORE_MAX);
+        Vote::new(
+            score.round() as u16,
+            outcomes.get(label).copied().unwrap_or(0),
+        )
+    }
+}
+
+/// What a model costs on one device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CostCurve {
+    /// `cpu`, or the device's name.
+    pub device: String,
+    /// Inputs per run, and seconds of one run; by ascending inputs.
+    pub seconds_by_batch: Vec<(u32, f64)>,
+    /// Seconds to read the file and make it ready.
+    pub load_seconds: f64,
+    /// Memory that the loaded model takes, in bytes.
+    pub memory_bytes: u64,
+}
+
+impl CostCurve {
+    /// Seconds per input at the best batch; `None` where nothing was measured.
+    pub fn seconds_per_input(&self) -> Option<f64> {
+        let per_input = |(inputs, seconds): &(u32, f64)| seconds / f64::from((*inputs).max(1));
+        self.seconds_by_batch
+            .iter()
+            .map(per_input)
+            .min_by(f64::total_cmp)
+    }
+}
+
+/// What was measured of one model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelStatistics {
+    /// Catalog id of the model.
+    pub model: u64,
+    /// Fitted on rows that are in neither of the parts below.
+    pub calibration: Calibration,
+    /// Its votes on the rows of [`TaskStatistics::plan`].
+    pub plan: Vec<Vote>,
+    /// Its votes on the rows of [`TaskStatistics::cert`].
+    pub cert: Vec<Vote>,
+    /// One a device.
+    pub costs: Vec<CostCurve>,
+}
+
+/// What was measured of a task's models, as one epoch published it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskStatistics {
+    /// Name of the task.
+    pub task: String,
+    /// Version of the task whose classes the outcomes count.
+    pub task_version: u32,
+    /// Epoch at which this was published; grows with each evaluation of any of the models.
+    pub epoch: u64,
+    /// Which rows these are, for people: the query that gave them, how many, and when.
+    pub population: String,
+    /// True outcomes (class position plus one) of the rows that plans are searched on.
+    pub plan: Vec<u16>,
+    /// True outcomes of the rows that are never searched, only certify.
+    pub cert: Vec<u16>,
+    /// By model id. A model whose votes are on other rows than the newest evaluation's is not here.
+    pub models: Vec<Arc<ModelStatistics>>,
+}
+
+impl TaskStatistics {
+    /// What was measured of a model.
+    pub fn model(&self, id: u64) -> Option<&Arc<ModelStatistics>> {
+        self.models.iter().find(|m| m.model == id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_greater_vote_has_the_greater_score() {
+        let votes = [Vote::new(3, 9), Vote::new(40_000, 1), Vote::new(40_000, 2)];
+        assert_eq!(votes.iter().max(), Some(&Vote::new(40_000, 2)));
+        let vote = Vote::new(40_000, 7);
+        assert_eq!((vote.score(), vote.outcome()), (40_000, 7));
+        assert_eq!(Vote::from_bits(vote.to_bits()), vote);
+    }
+
+    #[test]
+    fn calibration_scores_rise_with_probability_and_stop_at_the_cap() {
+        let calibration = Calibration {
+            bias: 0.0,
+            score_weight: 1.0,
+            margin_weight: 0.0,
+            offsets: vec![0.0, -1.0],
+            cap: 0.9,
+        };
+        let score = |p: &[f32]| calibration.vote(p, &[1, 2]).score();
+        assert!(score(&[0.6, 0.4]) < score(&[0.8, 0.2]));
+        assert!(score(&[0.4, 0.6]) < score(&[0.6, 0.4]), "offset of label 1");
+        assert_eq!(score(&[1.0, 0.0]), (0.9_f32 * 65535.0).round() as u16);
+        assert_eq!(calibration.vote(&[], &[]), Vote::default());
+        assert_eq!(calibration.vote(&[0.3, 0.7], &[1, 2]).outcome(), 2);
+    }
+
+    #[test]
+    fn the_best_batch_counts() {
+        let curve = CostCurve {
+            device: "cpu".to_owned(),
+            seconds_by_batch: vec![(1, 0.01), (8, 0.04), (32, 0.2)],
+            load_seconds: 0.1,
+            memory_bytes: 1,
+        };
+        assert_eq!(curve.seconds_per_input(), Some(0.005));
+    }
+}
