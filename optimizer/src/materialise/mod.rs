@@ -7,6 +7,7 @@
 //! since a key that a relation lacks raises the stub's error instead of giving NULL.
 
 mod analysis;
+mod distinctions;
 mod items;
 mod texts;
 

@@ -363,3 +363,45 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn classes_are_told_apart_by_conditions_where_nothing_else_looks_at_them() {
+    let asked = |text: &str| with(text, |plan| plan.class_query(0).map(|q| q.sql));
+    let conditions = |text: &str| {
+        let sql = asked(text)?;
+        let (selected, _) = sql.split_once(" FROM ")?;
+        let selected = selected.trim_start_matches("SELECT ");
+        Some(selected.replace(LABELS.trim_end_matches(", "), "..."))
+    };
+    for (text, expected) in [
+        (
+            "SELECT COUNT(*) FROM p WHERE ml.t(a) IN ('cat', 'dog') AND b > 1",
+            "IF((ELT(`ml classes`.`k`, ...) IN ('cat', 'dog')) IS TRUE, '1', '0')",
+        ),
+        (
+            "DELETE FROM p WHERE ml.t(a) LIKE 'c%' OR ml.t(a) = 'bag'",
+            "IF((ELT(`ml classes`.`k`, ...) LIKE 'c%' OR ELT(`ml classes`.`k`, ...) = 'bag') IS TRUE, '1', '0')",
+        ),
+        (
+            "SELECT b FROM p LEFT JOIN q ON p.id = q.id AND ml.t(q.a) <> 'bag' ORDER BY RAND()",
+            "IF((ELT(`ml classes`.`k`, ...) <> 'bag') IS TRUE, '1', '0')",
+        ),
+        (
+            "SELECT b FROM p WHERE id IN (SELECT id FROM q WHERE ml.t(a) = 'cat')",
+            "IF((ELT(`ml classes`.`k`, ...) = 'cat') IS TRUE, '1', '0')",
+        ),
+    ] {
+        assert_eq!(conditions(text).as_deref(), Some(expected), "{text}");
+    }
+    for every_class_matters in [
+        "SELECT ml.t(a), COUNT(*) FROM p WHERE ml.t(a) = 'cat' GROUP BY 1",
+        "SELECT COUNT(*) FROM p WHERE ml.t(a) = b",
+        "SELECT COUNT(*) FROM p WHERE ml.t(a) = ml.t(b)",
+        "SELECT COUNT(*) FROM p WHERE ml.t(a) = 'cat' OR b = 1",
+        "SELECT COUNT(*) FROM p WHERE ml.predict_proba('t', 'cat', a) > 0.5",
+        "SELECT COUNT(*) FROM p GROUP BY b HAVING MAX(ml.t(a)) = 'cat'",
+        "SELECT EXISTS(SELECT 1 FROM p WHERE ml.t(a) = (SELECT 'cat'))",
+    ] {
+        assert_eq!(asked(every_class_matters), None, "{every_class_matters}");
+    }
+}

@@ -9,6 +9,7 @@ mod texts;
 pub use analysis::{Cell, Conjunct, Prediction, StreamSelect};
 pub use predicate::{Comparison, ScoreTest};
 pub use texts::{CELL_MARK, ClassQuery, InputText, Pushdown, PushdownChoices};
+pub(crate) use texts::{class_rows, over_classes};
 
 /// Most classes a task may have where an expression over its prediction also reads columns:
 /// such an expression is evaluated by the store for each class and row, and a condition's

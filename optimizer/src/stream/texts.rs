@@ -7,6 +7,7 @@ use predictsql_catalog::Task;
 use super::analysis::{Cell, Conjunct, StreamSelect};
 use crate::sql::calls;
 use crate::sql::fragment::{Fragment, Splice, quote_string, splice};
+use crate::statement::PredictStatement;
 
 /// Column names of predicted cells in the described statement start with this.
 pub const CELL_MARK: &str = "ml cell ";
@@ -131,14 +132,7 @@ impl StreamSelect<'_, '_> {
                 .push(") IS TRUE, '1', '0')");
             separator = ", ";
         }
-        text.push(" FROM (SELECT 0 AS `k`");
-        for k in 1..=self.class_count(prediction) {
-            text.push(&format!(" UNION ALL SELECT {k}"));
-        }
-        // The limit stands against sql_select_limit.
-        let outcomes = self.class_count(prediction) + 1;
-        text.push(") AS `ml classes` ORDER BY `ml classes`.`k`")
-            .push(&format!(" LIMIT {outcomes}"));
+        text.push(&class_rows(self.class_count(prediction)));
         Some(ClassQuery {
             text,
             cells,
@@ -284,18 +278,7 @@ impl StreamSelect<'_, '_> {
 
     /// The expression with each call replaced by the class name that the SQL `code` selects.
     fn over(&self, range: &Range<usize>, code: &str) -> Fragment {
-        let calls = self
-            .statement
-            .calls
-            .iter()
-            .filter(|c| c.range.start >= range.start && c.range.end <= range.end);
-        let splices: Vec<Splice> = calls
-            .map(|call| {
-                let elt = Fragment::plain(format!("ELT({code}, {})", class_literals(&call.task)));
-                (call.range.clone(), elt)
-            })
-            .collect();
-        splice(&self.statement.lexed, range.clone(), &splices)
+        over_classes(self.statement, range, code)
     }
 
     /// A statement of this plan for people: the lists of class names, which repeat, left out.
@@ -353,6 +336,35 @@ impl Hidden<'_> {
         self.count += 1;
         self.count - 1
     }
+}
+
+/// `FROM` and what follows: a row for NULL and one for each class, with its code in column `k` of
+/// `ml classes`. The limit stands against sql_select_limit.
+pub(crate) fn class_rows(classes: usize) -> String {
+    let mut text = " FROM (SELECT 0 AS `k`".to_owned();
+    for k in 1..=classes {
+        text.push_str(&format!(" UNION ALL SELECT {k}"));
+    }
+    let outcomes = classes + 1;
+    text.push_str(") AS `ml classes` ORDER BY `ml classes`.`k`");
+    text.push_str(&format!(" LIMIT {outcomes}"));
+    text
+}
+
+/// An expression with each call replaced by the class name that the SQL `code` selects.
+pub(crate) fn over_classes(
+    statement: &PredictStatement<'_>,
+    range: &Range<usize>,
+    code: &str,
+) -> Fragment {
+    let calls = statement.calls.iter();
+    let within = calls.filter(|c| c.range.start >= range.start && c.range.end <= range.end);
+    let elt = |call: &calls::Call| {
+        let elt = Fragment::plain(format!("ELT({code}, {})", class_literals(&call.task)));
+        (call.range.clone(), elt)
+    };
+    let splices: Vec<Splice> = within.map(elt).collect();
+    splice(&statement.lexed, range.clone(), &splices)
 }
 
 /// The task's classes as literals, separated by commas.
