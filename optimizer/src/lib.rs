@@ -3,7 +3,7 @@
 //! Pure: no I/O, no async, no clock. The same text, catalog and answers of the store give the
 //! same plan. [`statement`] finds predict calls, [`stream`] analyses a query block for a stream
 //! plan and splices the statements that the store is sent, [`decision`] chooses who answers,
-//! [`schedule`] how it is run.
+//! [`planner`] by what was measured, [`schedule`] how it is run.
 
 pub mod ddl;
 pub mod decision;
@@ -11,6 +11,7 @@ pub mod distinctions;
 #[cfg(test)]
 mod fixture;
 pub mod materialise;
+pub mod planner;
 mod refusal;
 pub mod schedule;
 mod sql;

@@ -1,0 +1,3 @@
+//! Planning: which models answer a prediction, in which stages and with which thresholds.
+
+pub mod calibrate;
