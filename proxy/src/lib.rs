@@ -16,6 +16,7 @@ pub mod lane;
 pub mod live;
 pub mod metrics;
 pub mod open_files;
+pub mod predict;
 pub mod relay;
 pub mod reload;
 pub mod serve;

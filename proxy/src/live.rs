@@ -39,6 +39,14 @@ impl fmt::Debug for Live {
     }
 }
 
+impl fmt::Debug for Statement {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut statement = formatter.debug_struct("Statement");
+        statement.field("text", &self.masked_text());
+        statement.finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for Session {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut session = formatter.debug_struct("Session");
@@ -382,6 +390,14 @@ impl Statement {
 pub struct StatementGuard<'s> {
     session: &'s Session,
     statement: Arc<Statement>,
+}
+
+impl StatementGuard<'_> {
+    /// What it is registered as.
+    #[must_use]
+    pub fn statement(&self) -> &Arc<Statement> {
+        &self.statement
+    }
 }
 
 impl Deref for StatementGuard<'_> {

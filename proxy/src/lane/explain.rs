@@ -65,13 +65,13 @@ fn materialise_lines(ready: &ReadyPlan<'_, '_, '_>, schema: &str) -> Vec<String>
         "Calls    {calls}, {} harvests",
         plan.harvests().len()
     ));
-    for (index, (target, decision)) in plan.targets().iter().zip(&ready.decisions).enumerate() {
+    for (index, (target, predictor)) in plan.targets().iter().zip(&ready.predictors).enumerate() {
         wrap(
             &mut lines,
             &format!("Predict {} ", index + 1),
             &format!("task {}", target.task.name),
         );
-        decision_lines(&mut lines, decision, target.task.classes.len());
+        decision_lines(&mut lines, predictor.decision(), target.task.classes.len());
     }
     let lookups: Vec<Lookup> = ready
         .harvests
@@ -156,8 +156,11 @@ fn lines(ready: &Ready<'_, '_>, rows: Option<f64>, threads: usize) -> Vec<String
     };
     match rows {
         Some(rows) => {
-            let inferring = ready.models().count();
-            let seconds_per_row: f64 = ready.models().filter_map(|m| m.seconds_per_image).sum();
+            let needed = || ready.predictions.iter().filter(|p| p.needed);
+            let inferring = needed().count();
+            let seconds_per_row: f64 = needed()
+                .filter_map(|p| p.predictor.decision().model.seconds_per_image)
+                .sum();
             let seconds = rows * seconds_per_row / threads.max(1) as f64;
             let estimate =
                 format!("about {rows:.0} before predictions (the store's estimate){counted}");
@@ -188,7 +191,11 @@ fn prediction_lines(
         &format!("Predict {} ", index + 1),
         &format!("task {} of {input}", asked.task.name),
     );
-    decision_lines(lines, &prediction.decision, asked.task.classes.len());
+    decision_lines(
+        lines,
+        prediction.predictor.decision(),
+        asked.task.classes.len(),
+    );
     let outcomes = asked.task.classes.len() + 1;
     let needs = if !prediction.needed {
         "no inference: the answer does not depend on it".to_owned()

@@ -38,6 +38,7 @@ pub use spool::SpoolLimits;
 use crate::account::ServiceAccount;
 use crate::error::SqlError;
 use crate::live::{self, Live};
+use crate::predict::Work;
 use crate::relay::{Handled, Route, Router, SessionEnd, Takeover};
 use crate::wire::{Capabilities, ErrPacket, PacketWriter, StatusFlags, Stream, command, encode_ok};
 use diagnostics::{Diagnostics, ShowDiagnostics};
@@ -331,22 +332,24 @@ impl Lane {
             return Ok(as_sent()); // the store's syntax error
         }
         let running = turn.record.begin(&text, settings.lex);
+        let maker = select::PredictorMaker {
+            executor: &context.executor,
+            catalog: &catalog,
+            work: Arc::new(Work::new(Arc::clone(running.statement()))),
+        };
         let planned = select::plan(turn, &statement, settings.forced_plan).await?;
         self.diagnostics = match &planned {
             Planned::Stream(select) => {
-                let mut ready =
-                    select::make_ready(turn, &settings, select, &catalog, protocol).await?;
+                let ready = select::make_ready(turn, &maker, &settings, select, protocol).await?;
                 Some(if statement.is_explain() {
                     explain::answer(turn, &context, &ready).await?
                 } else {
-                    ready.load_models(&context.executor).await?;
                     stream::run(turn, &context, &ready, &running).await?
                 })
             }
             Planned::Materialise(plan) => {
                 let ready =
-                    materialise::ready::make_ready(turn, &settings, plan, &catalog, protocol)
-                        .await?;
+                    materialise::ready::make_ready(turn, &maker, &settings, plan, protocol).await?;
                 if statement.is_explain() {
                     Some(explain::answer_materialise(turn, &context, &ready).await?)
                 } else {

@@ -1,18 +1,19 @@
 //! Makes a statement with predictions ready to run: the store checks and describes it, models are
 //! decided and loaded, and the store is asked which classes the statement tells apart.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use predictsql_catalog::{Model, Snapshot, Task};
-use predictsql_executor::{Executor, LoadedModel};
-use predictsql_optimizer::decision::{Decision, decide};
+use predictsql_executor::Executor;
+use predictsql_optimizer::decision::decide;
 use predictsql_optimizer::distinctions::Distinctions;
 use predictsql_optimizer::materialise::Materialise;
 use predictsql_optimizer::statement::PredictStatement;
 use predictsql_optimizer::stream::{
     Cell, Conjunct, InputText, Pushdown, PushdownChoices, ScoreTest, StreamSelect,
 };
-use predictsql_optimizer::{Fragment, RowCount};
+use predictsql_optimizer::{Fragment, Refusal, RowCount};
 
 use super::result::name_cells;
 use super::rows::{CellLayout, is_string};
@@ -20,6 +21,7 @@ use super::session::{Forced, SessionSettings};
 use super::store_link::{LinkError, Protocol};
 use super::{LaneContext, Turn};
 use crate::error::SqlError;
+use crate::predict::{Predictor, Work};
 use crate::wire::ColumnDefinition;
 
 /// ER_UNSUPPORTED_PS: the store cannot prepare such a statement (CREATE PROCEDURE, say).
@@ -31,10 +33,8 @@ const BINARY: u16 = 63;
 /// A prediction with what answers it.
 #[derive(Debug)]
 pub struct ReadyPrediction {
-    /// The decision.
-    pub decision: Decision,
-    /// Its model, once it is loaded.
-    pub model: Option<LoadedModel>,
+    /// What answers it.
+    pub predictor: Predictor,
     /// Which outcomes the statement tells apart by expressions over the prediction alone.
     pub distinctions: Distinctions,
     /// Whether any row may need inference.
@@ -43,6 +43,36 @@ pub struct ReadyPrediction {
     pub by_class: ByClass,
     /// Hidden column of the input, if it is fetched.
     pub input: Option<usize>,
+}
+
+/// Decides predictions of one statement, and makes what answers them.
+#[derive(Debug)]
+pub struct PredictorMaker<'c> {
+    /// Runs models.
+    pub executor: &'c Executor,
+    /// The catalog that the statement was read against.
+    pub catalog: &'c Snapshot,
+    /// What the statement has had predicted.
+    pub work: Arc<Work>,
+}
+
+impl PredictorMaker<'_> {
+    /// A predictor of the task, by `model` where the statement names one, that scores those classes.
+    pub fn predictor(
+        &self,
+        task: &Arc<Task>,
+        model: Option<&Arc<Model>>,
+        scored: Vec<usize>,
+    ) -> Result<Predictor, Refusal> {
+        let decision = decide(task, model, self.catalog)?;
+        Ok(Predictor::new(
+            self.executor,
+            task,
+            decision,
+            scored,
+            &self.work,
+        ))
+    }
 }
 
 /// What the store answered for each outcome: 0 is NULL, then one a class.
@@ -170,19 +200,19 @@ pub async fn plan<'s, 'a>(
     }
 }
 
-/// Makes a statement ready to be explained; [`Ready::load_models`] makes it ready to run.
+/// Makes a statement ready to be explained and to run.
 pub async fn make_ready<'s, 'a>(
     turn: &mut Turn<'_>,
+    maker: &PredictorMaker<'_>,
     settings: &SessionSettings,
     select: &'s StreamSelect<'s, 'a>,
-    catalog: &Snapshot,
     protocol: Protocol,
 ) -> Result<Ready<'s, 'a>, LinkError> {
     let mut described = describe(turn, select).await?;
     let constants = ask_constants(turn, select, &protocol).await?;
     let mut predictions = Vec::new();
     for index in 0..select.predictions().len() {
-        predictions.extend(prediction(turn, select, index, catalog, &protocol).await?);
+        predictions.extend(prediction(turn, maker, select, index, &protocol).await?);
     }
     check_layouts(&predictions, &described, &protocol)?;
     let (offset, rows_max) = limits(select, settings, &protocol)?;
@@ -248,15 +278,16 @@ async fn describe(
 /// Decides a prediction and asks the store for its distinctions.
 async fn prediction(
     turn: &mut Turn<'_>,
+    maker: &PredictorMaker<'_>,
     select: &StreamSelect<'_, '_>,
     index: usize,
-    catalog: &Snapshot,
     protocol: &Protocol,
 ) -> Result<Option<ReadyPrediction>, LinkError> {
     let Some(asked) = select.predictions().get(index) else {
         return Ok(None);
     };
-    let decision = decide(&asked.task, asked.model.as_ref(), catalog)?;
+    let scored = scored_classes(select, index);
+    let predictor = maker.predictor(&asked.task, asked.model.as_ref(), scored)?;
     let by_class = ask_classes(turn, select, index, protocol).await?;
     let distinctions = by_class.distinctions(asked.task.classes.len() + 1);
     let other_cell = |c: Cell| c.prediction() == index && !matches!(c, Cell::PerClass(_));
@@ -266,13 +297,27 @@ async fn prediction(
         || select.cells().any(other_cell)
         || select.conjuncts().any(other_conjunct);
     Ok(Some(ReadyPrediction {
-        decision,
-        model: None,
+        predictor,
         distinctions,
         needed,
         by_class,
         input: None,
     }))
+}
+
+/// The classes whose scores a prediction's cells and conditions ask for, ascending.
+fn scored_classes(select: &StreamSelect<'_, '_>, prediction: usize) -> Vec<usize> {
+    let cells = select.cells().filter_map(|cell| match cell {
+        Cell::Score(p, class) => Some((p, class)),
+        _ => None,
+    });
+    let conjuncts = select.conjuncts().filter_map(|conjunct| match conjunct {
+        Conjunct::Score(p, class, _) => Some((*p, *class)),
+        _ => None,
+    });
+    let of_this = |(p, class)| (p == prediction).then_some(class);
+    let classes: BTreeSet<usize> = cells.chain(conjuncts).filter_map(of_this).collect();
+    classes.into_iter().collect()
 }
 
 /// Where text has to be converted, a bound input must be known for text before it is sent.
@@ -519,21 +564,4 @@ fn is_impossible(
         _ => false,
     });
     no_class || no_constant
-}
-
-impl Ready<'_, '_> {
-    /// Loads the models that run.
-    pub async fn load_models(&mut self, executor: &Executor) -> Result<(), SqlError> {
-        for prediction in self.predictions.iter_mut().filter(|p| p.needed) {
-            let loaded = executor.load(&prediction.decision.model).await;
-            prediction.model = Some(loaded.map_err(|e| SqlError::from(&e))?);
-        }
-        Ok(())
-    }
-
-    /// The models that run.
-    pub fn models(&self) -> impl Iterator<Item = &Arc<Model>> {
-        let needed = self.predictions.iter().filter(|p| p.needed);
-        needed.map(|p| &p.decision.model)
-    }
 }

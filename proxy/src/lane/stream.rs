@@ -12,9 +12,8 @@ use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
-use predictsql_executor::{Input, PredictError};
+use predictsql_executor::Input;
 use predictsql_optimizer::schedule::Schedule;
-use predictsql_optimizer::stream::{Cell, Conjunct};
 use tokio::io::{AsyncReadExt, ReadHalf, WriteHalf};
 use tokio_util::sync::CancellationToken;
 
@@ -74,7 +73,6 @@ pub async fn run(
         diagnostics: uncovered_classes(ready),
         skipped: 0,
         sent: 0,
-        inferred: 0,
     };
     let drained = {
         let (mut reader, mut writer) = tokio::io::split(&mut *turn.client);
@@ -96,7 +94,7 @@ pub async fn run(
         }
     };
     cancel.cancel();
-    let (mut diagnostics, sent, inferred) = (drainer.diagnostics, drainer.sent, drainer.inferred);
+    let (mut diagnostics, sent) = (drainer.diagnostics, drainer.sent);
     if let Err(LinkError::End(end)) = drained {
         return Err(LinkError::End(end));
     }
@@ -118,9 +116,8 @@ pub async fn run(
         diagnostics.count(),
     ));
     tracing::debug!(
-        models = ?ready.models().map(|m| m.name.as_str()).collect::<Vec<_>>(),
         rows = sent,
-        images = inferred,
+        images = running.images.load(Relaxed),
         seconds = started.elapsed().as_secs_f64(),
         "predict statement"
     );
@@ -186,36 +183,15 @@ fn bytes_inputs(ready: &Ready<'_, '_>, columns: &[ColumnDefinition]) -> Vec<bool
         .collect()
 }
 
-/// A class that the model which runs does not cover has no score: said once a statement.
+/// What is to be warned of before any row is seen.
 fn uncovered_classes(ready: &Ready<'_, '_>) -> Diagnostics {
     let mut diagnostics = Diagnostics::default();
-    let cells = ready.select.cells().filter_map(|c| match c {
-        Cell::Score(p, class) => Some((p, class)),
-        _ => None,
-    });
-    let conjuncts = ready.select.conjuncts().filter_map(|c| match c {
-        Conjunct::Score(p, class, _) => Some((*p, *class)),
-        _ => None,
-    });
-    let mut asked: Vec<(usize, usize)> = cells.chain(conjuncts).collect();
-    asked.sort_unstable();
-    asked.dedup();
-    for (prediction, class) in asked {
-        let (Some(p), Some(r)) = (
-            ready.select.predictions().get(prediction),
-            ready.predictions.get(prediction),
-        ) else {
-            continue;
-        };
-        if r.decision.label_of_class(class).is_none() {
-            let name = p.task.classes.get(class).map_or("", String::as_str);
-            diagnostics.warn(UNREADABLE_INPUT, || {
-                format!(
-                    "Model '{}' does not cover class '{name}': its score is NULL",
-                    r.decision.model.name
-                )
-            });
-        }
+    for message in ready
+        .predictions
+        .iter()
+        .flat_map(|p| p.predictor.uncovered_classes())
+    {
+        diagnostics.warn(UNREADABLE_INPUT, || message);
     }
     diagnostics
 }
@@ -340,7 +316,6 @@ struct Drainer<'d, 's, 'a> {
     diagnostics: Diagnostics,
     skipped: u64,
     sent: u64,
-    inferred: u64,
 }
 
 impl<'d> Drainer<'d, '_, '_> {
@@ -381,7 +356,7 @@ impl<'d> Drainer<'d, '_, '_> {
                     let (pieces, piece) = taken?;
                     coming = None;
                     if let Some(piece) = piece {
-                        under_way.push_back(predict(self.context, self.ready, self.judge, &order, piece, self.cancel));
+                        under_way.push_back(predict(self.ready, self.judge, &order, piece, self.cancel));
                         piece_number += 1;
                         coming = Some(Box::pin(pieces.next(schedule.chunk_rows(piece_number))));
                     }
@@ -392,10 +367,8 @@ impl<'d> Drainer<'d, '_, '_> {
     }
 
     /// Writes the rows of a piece that pass; true once LIMIT is reached.
-    fn send(&mut self, piece: Predicted, out: &mut PacketWriter) -> Result<bool, LinkError> {
-        self.inferred += piece.inferred;
-        self.running.images.store(self.inferred, Relaxed);
-        for row in &piece.rows {
+    fn send(&mut self, piece: Vec<PendingRow>, out: &mut PacketWriter) -> Result<bool, LinkError> {
+        for row in &piece {
             if self.sent >= self.ready.rows_max {
                 return Ok(true); // what comes after is nobody's business, its warnings included
             }
@@ -427,8 +400,8 @@ impl<'d> Drainer<'d, '_, '_> {
     }
 
     fn warn(&mut self, row: &PendingRow) -> Result<(), LinkError> {
-        for (prediction, answered) in row.answers.iter().enumerate() {
-            let Some(reason) = &answered.unreadable else {
+        for (prediction, answer) in row.answers.iter().enumerate() {
+            let Some(reason) = answer.unreadable() else {
                 continue;
             };
             self.running.images_unreadable.fetch_add(1, Relaxed);
@@ -461,22 +434,14 @@ async fn wait<F: Future + Unpin>(coming: &mut Option<F>) -> F::Output {
     }
 }
 
-/// A piece whose rows have been judged.
-struct Predicted {
-    rows: Vec<PendingRow>,
-    inferred: u64,
-}
-
 /// Makes the predictions that the rows of a piece need, and applies the conditions.
 async fn predict(
-    context: &LaneContext,
     ready: &Ready<'_, '_>,
     judge: &Judge<'_, '_, '_>,
     order: &[usize],
     mut rows: Vec<PendingRow>,
     cancel: &CancellationToken,
-) -> Result<Predicted, LinkError> {
-    let mut inferred = 0;
+) -> Result<Vec<PendingRow>, LinkError> {
     // Predictions that need no inference decide first.
     for prediction in (0..ready.predictions.len()).filter(|p| !order.contains(p)) {
         for row in &mut rows {
@@ -484,11 +449,7 @@ async fn predict(
         }
     }
     for &prediction in order {
-        let Some(model) = ready
-            .predictions
-            .get(prediction)
-            .and_then(|p| p.model.as_ref())
-        else {
+        let Some(asked) = ready.predictions.get(prediction) else {
             continue;
         };
         let mut places = Vec::new();
@@ -499,32 +460,15 @@ async fn predict(
                 inputs.push(input);
             }
         }
-        if !inputs.is_empty() {
-            inferred += inputs.len() as u64;
-            let outcomes = context
-                .executor
-                .predict(model, inputs, cancel)
-                .await
-                .map_err(execution_error)?;
-            for (place, outcome) in places.into_iter().zip(outcomes) {
-                if let Some(row) = rows.get_mut(place) {
-                    judge.answer(row, prediction, outcome);
-                }
+        let answers = asked.predictor.answer(inputs, cancel).await?;
+        for (place, answer) in places.into_iter().zip(answers) {
+            if let Some(row) = rows.get_mut(place) {
+                judge.answer(row, prediction, answer);
             }
         }
         for row in &mut rows {
             judge.apply(row, prediction)?;
         }
     }
-    Ok(Predicted { rows, inferred })
-}
-
-pub(super) fn execution_error(error: PredictError) -> LinkError {
-    match error {
-        PredictError::Cancelled => {
-            SqlError::new(1317, "70100", "Query execution was interrupted").into()
-        }
-        PredictError::Stopped => SqlError::new(1053, "08S01", "Server shutdown in progress").into(),
-        other => SqlError::other(other.to_string()).into(),
-    }
+    Ok(rows)
 }

@@ -1,28 +1,15 @@
-//! From the outcomes of models to a row's fate: which rows pass, and what their cells hold.
+//! From answers to a row's fate: which rows pass, and what their cells hold.
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use predictsql_executor::{Input, Outcome};
+use predictsql_executor::Input;
 use predictsql_optimizer::stream::{Cell, Conjunct, ScoreTest};
 
 use super::rows::{Cells, Codec, RowCodec, double_cell};
 use super::select::{Ready, ReadyPrediction};
+use crate::predict::Answer;
 use crate::wire::{Malformed, lenenc};
-
-/// Scores are given to so many parts of one: six decimals, the same on every device.
-pub(super) const SCORE_PARTS: f64 = 1e6;
-
-/// What is known of one prediction of one row.
-#[derive(Debug, Clone, Default)]
-pub struct Answered {
-    /// 0: NULL; else the class's position plus one.
-    pub code: usize,
-    /// Scores by label of the model.
-    scores: Option<predictsql_executor::Scores>,
-    /// Why the input could not be read.
-    pub unreadable: Option<String>,
-}
 
 /// A row of the store on its way to the client.
 #[derive(Debug)]
@@ -32,7 +19,7 @@ pub struct PendingRow {
     /// Its encoded cells.
     pub cells: Cells,
     /// One a prediction.
-    pub answers: Vec<Answered>,
+    pub answers: Vec<Answer>,
     /// No condition has failed so far.
     pub passes: bool,
 }
@@ -45,7 +32,7 @@ impl PendingRow {
         Ok(Self {
             payload,
             cells,
-            answers: vec![Answered::default(); predictions],
+            answers: vec![Answer::Null; predictions],
             passes: true,
         })
     }
@@ -167,30 +154,10 @@ impl<'r, 's, 'a> Judge<'r, 's, 'a> {
         Ok(false)
     }
 
-    /// Takes a model's outcome for a row.
-    pub fn answer(&self, row: &mut PendingRow, prediction: usize, outcome: Outcome) {
-        let Some(ready) = self.ready.predictions.get(prediction) else {
-            return;
-        };
-        let answered = match outcome {
-            Outcome::Null => Answered::default(),
-            Outcome::Unreadable(reason) => Answered {
-                unreadable: Some(reason),
-                ..Answered::default()
-            },
-            Outcome::Scores(scores) => Answered {
-                code: ready
-                    .decision
-                    .codes
-                    .get(scores.best())
-                    .copied()
-                    .unwrap_or(0),
-                scores: Some(scores),
-                unreadable: None,
-            },
-        };
+    /// Takes the answer of a prediction for a row.
+    pub fn answer(&self, row: &mut PendingRow, prediction: usize, answer: Answer) {
         if let Some(place) = row.answers.get_mut(prediction) {
-            *place = answered;
+            *place = answer;
         }
     }
 
@@ -210,7 +177,7 @@ impl<'r, 's, 'a> Judge<'r, 's, 'a> {
         index: usize,
         conjunct: &Conjunct,
     ) -> Result<bool, Malformed> {
-        let code = |p: usize| row.answers.get(p).map_or(0, |a| a.code);
+        let code = |p: usize| row.answers.get(p).map_or(0, Answer::code);
         Ok(match conjunct {
             Conjunct::PerClass(p) => self.by_class(*p, |ready| {
                 let found = ready
@@ -268,23 +235,16 @@ impl<'r, 's, 'a> Judge<'r, 's, 'a> {
         }
     }
 
-    /// The score of a class (position in the task's classes), to six decimals; `None` where the
-    /// input is NULL or unreadable, or the model does not cover the class.
+    /// The score of a class (position in the task's classes); `None` where the input is NULL or
+    /// unreadable, or no model run covers the class.
     fn score(&self, row: &PendingRow, prediction: usize, class: usize) -> Option<f64> {
-        let label = self
-            .ready
-            .predictions
-            .get(prediction)?
-            .decision
-            .label_of_class(class)?;
-        let scores = row.answers.get(prediction)?.scores.as_ref()?;
-        let score = f64::from(*scores.probabilities().get(label)?);
-        Some((score * SCORE_PARTS).round() / SCORE_PARTS)
+        let ready = self.ready.predictions.get(prediction)?;
+        ready.predictor.score(row.answers.get(prediction)?, class)
     }
 
     /// The encoded cell of a predicted column; `None` for NULL.
     pub fn cell<'c>(&'c self, row: &'c PendingRow, cell: usize) -> Option<Cow<'c, [u8]>> {
-        let code = |p: usize| row.answers.get(p).map_or(0, |a| a.code);
+        let code = |p: usize| row.answers.get(p).map_or(0, Answer::code);
         match *self.cells.get(cell)? {
             Cell::PerClass(p) => {
                 let ready = self.ready.predictions.get(p)?;

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
-use predictsql_executor::{Input, LoadedModel, Outcome};
+use predictsql_executor::Input;
 use predictsql_optimizer::materialise::{HarvestPass, KeyForm, Shape};
 use predictsql_optimizer::schedule::Schedule;
 use tokio_util::sync::CancellationToken;
@@ -16,14 +16,14 @@ use super::super::diagnostics::{Diagnostics, UNREADABLE_INPUT};
 use super::super::rows::{Cells, Codec, RowCodec};
 use super::super::spool::{Rows, Spool};
 use super::super::store_link::{LinkError, Protocol, StoreLink};
-use super::super::stream::execution_error;
-use super::super::verdict::{SCORE_PARTS, may_be_location, short_name};
+use super::super::verdict::{may_be_location, short_name};
 use super::finish::spool_all;
 use super::lookups;
 use super::ready::ReadyPlan;
 use super::relation::{Relation, TableNames};
 use crate::error::SqlError;
 use crate::live::Statement;
+use crate::predict::Answer;
 use crate::wire::{Malformed, lenenc};
 
 /// Runs the harvests of one statement.
@@ -33,9 +33,6 @@ pub struct Harvester<'h, 'p, 's, 'a> {
     pub running: &'h Statement,
     pub cancel: &'h CancellationToken,
     pub diagnostics: Diagnostics,
-    /// One a target, once it is loaded.
-    pub models: Vec<Option<LoadedModel>>,
-    pub images: u64,
 }
 
 /// Inputs with their keys, and what became of them.
@@ -119,6 +116,9 @@ impl Harvester<'_, '_, '_, '_> {
     ) -> Result<(), LinkError> {
         let executor = &self.context.executor;
         let schedule = Schedule::new(executor.chunk_inputs(), executor.threads(), None);
+        let Some(predictor) = self.ready.predictors.get(target) else {
+            return Ok(());
+        };
         let mut under_way = FuturesOrdered::new();
         let mut more = true;
         loop {
@@ -127,21 +127,17 @@ impl Harvester<'_, '_, '_, '_> {
                     more = false;
                     break;
                 };
-                let model = self.model(target).await?;
                 let cancel = self.cancel;
                 under_way.push_back(async move {
-                    let outcomes = executor.predict(&model, piece.inputs.clone(), cancel).await;
-                    (piece, outcomes)
+                    let answers = predictor.answer(piece.inputs.clone(), cancel).await;
+                    (piece, answers)
                 });
             }
-            let Some((piece, outcomes)) = under_way.next().await else {
+            let Some((piece, answers)) = under_way.next().await else {
                 return Ok(());
             };
-            let outcomes = outcomes.map_err(execution_error)?;
-            self.images += outcomes.len() as u64;
-            self.running.images.store(self.images, Relaxed);
-            for ((key, input), outcome) in piece.keys.iter().zip(&piece.inputs).zip(outcomes) {
-                self.add(relation, target, key, input, outcome)?;
+            for ((key, input), answer) in piece.keys.iter().zip(&piece.inputs).zip(answers?) {
+                self.add(relation, key, input, &answer)?;
             }
             if relation.is_due(false) {
                 relation.settle(store, names).await?;
@@ -149,52 +145,17 @@ impl Harvester<'_, '_, '_, '_> {
         }
     }
 
-    async fn model(&mut self, target: usize) -> Result<LoadedModel, LinkError> {
-        if let Some(Some(model)) = self.models.get(target) {
-            return Ok(model.clone());
-        }
-        let unknown = || SqlError::other("a prediction without a decision");
-        let decision = self.ready.decisions.get(target).ok_or_else(unknown)?;
-        let loaded = self.context.executor.load(&decision.model).await;
-        let loaded = loaded.map_err(|e| SqlError::from(&e))?;
-        if let Some(place) = self.models.get_mut(target) {
-            *place = Some(loaded.clone());
-        }
-        Ok(loaded)
-    }
-
     fn add(
         &mut self,
         relation: &mut Relation<'_>,
-        target: usize,
         key: &[u8],
         input: &Input,
-        outcome: Outcome,
+        answer: &Answer,
     ) -> Result<(), LinkError> {
-        let ready = self.ready;
-        let (Some(asked), Some(decision)) = (
-            ready.plan.targets().get(target),
-            ready.decisions.get(target),
-        ) else {
-            return Ok(());
-        };
-        let (code, scores) = match outcome {
-            Outcome::Null => (0, vec![None; asked.scored.len()]),
-            Outcome::Unreadable(reason) => {
-                self.warn(input, &reason)?;
-                (0, vec![None; asked.scored.len()])
-            }
-            Outcome::Scores(scores) => {
-                let code = decision.codes.get(scores.best()).copied().unwrap_or(0);
-                let score = |class: &usize| {
-                    let label = decision.label_of_class(*class)?;
-                    let score = f64::from(*scores.probabilities().get(label)?);
-                    Some((score * SCORE_PARTS).round() / SCORE_PARTS)
-                };
-                (code, asked.scored.iter().map(score).collect())
-            }
-        };
-        relation.add(key, code, &scores)?;
+        if let Some(reason) = answer.unreadable() {
+            self.warn(input, reason)?;
+        }
+        relation.add(key, answer)?;
         Ok(())
     }
 

@@ -66,8 +66,6 @@ pub async fn run(
                 running,
                 cancel: &cancel,
                 diagnostics: ready.uncovered_classes(),
-                models: vec![None; ready.plan.targets().len()],
-                images: 0,
             },
             relations: ready.relations(names.wanted),
             may_begin: autocommit,

@@ -1,17 +1,17 @@
 //! Makes a materialise plan ready: the store checks and describes the statement, models are decided,
 //! and each harvest gets the tables and conditions that the store accepts.
 
-use predictsql_catalog::Snapshot;
-use predictsql_optimizer::decision::{Decision, decide};
 use predictsql_optimizer::materialise::{KeyForm, Materialise, Shape};
 
 use super::super::diagnostics::{Diagnostics, UNREADABLE_INPUT};
 use super::super::rows::is_string;
+use super::super::select::PredictorMaker;
 use super::super::session::SessionSettings;
 use super::super::store_link::{LinkError, Protocol, StoreLink};
 use super::super::{Forced, Turn};
 use super::relation::Relation;
 use crate::error::SqlError;
+use crate::predict::Predictor;
 use crate::wire::ColumnDefinition;
 
 /// Collation id of bytes: a column of it holds the image itself.
@@ -31,7 +31,7 @@ pub struct ReadyPlan<'p, 's, 'a> {
     /// With which protocol and parameters.
     pub protocol: Protocol,
     /// One a target.
-    pub decisions: Vec<Decision>,
+    pub predictors: Vec<Predictor>,
     /// One a harvest.
     pub harvests: Vec<ReadyHarvest>,
     /// Target, form and longest key in bytes of each relation.
@@ -56,19 +56,19 @@ pub struct ReadyHarvest {
 /// Makes a plan ready. The store has described the statement over stubs before.
 pub async fn make_ready<'p, 's, 'a>(
     turn: &mut Turn<'_>,
+    maker: &PredictorMaker<'_>,
     settings: &SessionSettings,
     plan: &'p Materialise<'s, 'a>,
-    catalog: &Snapshot,
     protocol: Protocol,
 ) -> Result<ReadyPlan<'p, 's, 'a>, LinkError> {
     let targets = plan.targets().iter();
-    let decisions = targets
-        .map(|t| decide(&t.task, t.model.as_ref(), catalog))
+    let predictors = targets
+        .map(|t| maker.predictor(&t.task, t.model.as_ref(), t.scored.clone()))
         .collect::<Result<_, _>>()?;
     let mut ready = ReadyPlan {
         plan,
         protocol,
-        decisions,
+        predictors,
         harvests: Vec::new(),
         relations: Vec::new(),
         fail_on_error: settings.fail_on_error,
@@ -276,20 +276,15 @@ impl<'p> ReadyPlan<'p, '_, '_> {
             .collect()
     }
 
-    /// A class that the model which runs does not cover has no score: said once a statement.
+    /// What is to be warned of before any input is seen.
     pub fn uncovered_classes(&self) -> Diagnostics {
         let mut diagnostics = Diagnostics::default();
-        for (target, decision) in self.plan.targets().iter().zip(&self.decisions) {
-            let uncovered = |class: &&usize| decision.label_of_class(**class).is_none();
-            for class in target.scored.iter().filter(uncovered) {
-                let name = target.task.classes.get(*class).map_or("", String::as_str);
-                diagnostics.warn(UNREADABLE_INPUT, || {
-                    format!(
-                        "Model '{}' does not cover class '{name}': its score is NULL",
-                        decision.model.name
-                    )
-                });
-            }
+        for message in self
+            .predictors
+            .iter()
+            .flat_map(Predictor::uncovered_classes)
+        {
+            diagnostics.warn(UNREADABLE_INPUT, || message);
         }
         diagnostics
     }

@@ -9,6 +9,7 @@ use predictsql_optimizer::{Fragment, quote_name};
 use super::super::Forced;
 use super::super::store_link::{LinkError, Protocol, StoreLink};
 use crate::error::SqlError;
+use crate::predict::Answer;
 
 /// Keys up to which a relation travels in the statement's text: so far the store looks them up at
 /// least as fast there as in a temporary table, which has to be made and filled besides.
@@ -142,7 +143,7 @@ impl<'p> Relation<'p> {
     }
 
     /// Adds an answer.
-    pub fn add(&mut self, key: &[u8], code: usize, scores: &[Option<f64>]) -> Result<(), SqlError> {
+    pub fn add(&mut self, key: &[u8], answer: &Answer) -> Result<(), SqlError> {
         if key.len() > self.key_bytes {
             return Err(SqlError::other(
                 "an input is longer than the store described it; try again",
@@ -152,7 +153,10 @@ impl<'p> Relation<'p> {
             return Ok(()); // the row of NULL says the same
         }
         self.keys += 1;
-        let row = Target::row(key, code, scores);
+        let scores: Vec<Option<f64>> = (0..self.target.scored.len())
+            .map(|place| answer.score(place))
+            .collect();
+        let row = Target::row(key, answer.code(), &scores);
         self.rows_bytes += row.len() + 1;
         self.rows.push(row);
         if self.table.is_none() {

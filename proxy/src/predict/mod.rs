@@ -1,0 +1,76 @@
+//! The lane's one way to predictions: inputs go in, answers of a task come out.
+//!
+//! A [`Predictor`] stands for one prediction of one statement: it holds the decision, loads what
+//! the decision runs when it is first needed, and turns what models say into the task's classes.
+//! What it has done is counted in the statement's [`Work`]. Plans know neither models nor labels.
+
+mod predictor;
+mod work;
+
+pub use predictor::Predictor;
+pub use work::Work;
+
+use predictsql_executor::PredictError;
+
+use crate::error::SqlError;
+
+/// Scores are given to so many parts of one: six decimals, the same on every device.
+const SCORE_PARTS: f64 = 1e6;
+
+/// What is known of one prediction of one input.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Answer {
+    /// The input was NULL.
+    #[default]
+    Null,
+    /// The input could not be read or decoded: one clause without a subject ("does not exist").
+    Unreadable(String),
+    /// A class of the task.
+    Class {
+        /// Its position among the task's classes plus one; 0 for none of them.
+        code: usize,
+        /// Scores of the classes that the predictor was made to score, in that order, to six decimals;
+        /// `None` for a class that no model run covers.
+        scores: Box<[Option<f64>]>,
+    },
+}
+
+impl Answer {
+    /// The outcome by which statements tell answers apart: 0 for NULL, else the class's position plus
+    /// one.
+    pub fn code(&self) -> usize {
+        match self {
+            Self::Class { code, .. } => *code,
+            Self::Null | Self::Unreadable(_) => 0,
+        }
+    }
+
+    /// The score of the class that the predictor scores at that place.
+    pub fn score(&self, place: usize) -> Option<f64> {
+        match self {
+            Self::Class { scores, .. } => scores.get(place).copied().flatten(),
+            Self::Null | Self::Unreadable(_) => None,
+        }
+    }
+
+    /// Why the input could not be read.
+    pub fn unreadable(&self) -> Option<&str> {
+        match self {
+            Self::Unreadable(reason) => Some(reason),
+            _ => None,
+        }
+    }
+}
+
+/// A failed prediction as the client sees it.
+fn failure(error: PredictError) -> SqlError {
+    match error {
+        PredictError::Cancelled => interrupted(),
+        PredictError::Stopped => SqlError::new(1053, "08S01", "Server shutdown in progress"),
+        other => SqlError::other(other.to_string()),
+    }
+}
+
+fn interrupted() -> SqlError {
+    SqlError::new(1317, "70100", "Query execution was interrupted")
+}

@@ -1,0 +1,119 @@
+//! One prediction of one statement: from inputs to answers.
+
+use std::sync::Arc;
+
+use predictsql_catalog::Task;
+use predictsql_executor::{Executor, Input, LoadedModel, Outcome, Scores};
+use predictsql_optimizer::decision::Decision;
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+
+use super::{Answer, SCORE_PARTS, Work, failure, interrupted};
+use crate::error::SqlError;
+
+/// Answers a prediction as its decision says.
+#[derive(Debug)]
+pub struct Predictor {
+    executor: Executor,
+    task: Arc<Task>,
+    decision: Decision,
+    /// Classes whose scores answers hold, ascending.
+    scored: Vec<usize>,
+    /// Loaded when first needed.
+    model: OnceCell<LoadedModel>,
+    work: Arc<Work>,
+}
+
+impl Predictor {
+    /// A predictor of `task` whose answers hold the scores of the classes `scored` (positions among the
+    /// task's classes, ascending). Loads nothing yet.
+    pub fn new(
+        executor: &Executor,
+        task: &Arc<Task>,
+        decision: Decision,
+        scored: Vec<usize>,
+        work: &Arc<Work>,
+    ) -> Self {
+        Self {
+            executor: executor.clone(),
+            task: Arc::clone(task),
+            decision,
+            scored,
+            model: OnceCell::new(),
+            work: Arc::clone(work),
+        }
+    }
+
+    /// What it answers by.
+    pub fn decision(&self) -> &Decision {
+        &self.decision
+    }
+
+    /// The score of a class (its position among the task's classes) in an answer of this predictor.
+    pub fn score(&self, answer: &Answer, class: usize) -> Option<f64> {
+        answer.score(self.scored.binary_search(&class).ok()?)
+    }
+
+    /// What to warn of before any input is seen: scored classes that no model run covers.
+    pub fn uncovered_classes(&self) -> impl Iterator<Item = String> + '_ {
+        let uncovered = |class: &&usize| self.decision.label_of_class(**class).is_none();
+        self.scored.iter().filter(uncovered).map(|class| {
+            let name = self.task.classes.get(*class).map_or("", String::as_str);
+            let model = &self.decision.model.name;
+            format!("Model '{model}' does not cover class '{name}': its score is NULL")
+        })
+    }
+
+    /// One answer an input, in order. Cancelling stops the work within one batch.
+    ///
+    /// # Errors
+    /// A model that cannot be loaded or that fails; 1317 where it was cancelled.
+    pub async fn answer(
+        &self,
+        inputs: Vec<Input>,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<Answer>, SqlError> {
+        if inputs.iter().all(|input| matches!(input, Input::Null)) {
+            return Ok(vec![Answer::Null; inputs.len()]);
+        }
+        let model = self.model(cancel).await?;
+        let outcomes = self.executor.predict(model, inputs, cancel).await;
+        let outcomes = outcomes.map_err(failure)?;
+        let scored = |outcome: &&Outcome| matches!(outcome, Outcome::Scores(_));
+        self.work.inferred(outcomes.iter().filter(scored).count());
+        Ok(outcomes.into_iter().map(|o| self.answer_of(o)).collect())
+    }
+
+    async fn model(&self, cancel: &CancellationToken) -> Result<&LoadedModel, SqlError> {
+        let load = async {
+            let loaded = self.executor.load(&self.decision.model).await;
+            loaded.map_err(|error| SqlError::from(&error))
+        };
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(interrupted()),
+            model = self.model.get_or_try_init(|| load) => model,
+        }
+    }
+
+    fn answer_of(&self, outcome: Outcome) -> Answer {
+        match outcome {
+            Outcome::Null => Answer::Null,
+            Outcome::Unreadable(reason) => Answer::Unreadable(reason),
+            Outcome::Scores(scores) => self.class_of(&scores),
+        }
+    }
+
+    fn class_of(&self, scores: &Scores) -> Answer {
+        let code = self.decision.codes.get(scores.best()).copied();
+        let score = |class: &usize| {
+            let label = self.decision.label_of_class(*class)?;
+            let score = f64::from(*scores.probabilities().get(label)?);
+            Some((score * SCORE_PARTS).round() / SCORE_PARTS)
+        };
+        Answer::Class {
+            code: code.unwrap_or(0),
+            scores: self.scored.iter().map(score).collect(),
+        }
+    }
+}
