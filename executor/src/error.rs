@@ -207,6 +207,20 @@ pub enum PredictError {
         /// What happened.
         reason: String,
     },
+    /// The inputs were prepared for models that want them otherwise.
+    #[error("the inputs were not prepared for model {model}")]
+    NotPrepared {
+        /// Name of the model.
+        model: String,
+    },
+    /// A row was asked for that is none of the prepared ones.
+    #[error("input {row} was asked for, but {inputs} were prepared")]
+    NoSuchInput {
+        /// Index that was asked for, from 0.
+        row: usize,
+        /// How many there are.
+        inputs: usize,
+    },
     /// The executor was stopped before it answered.
     #[error("the executor is stopping")]
     Stopped,

@@ -9,10 +9,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::model::{Cache, CompileSettings, Compiled, ModelFile, ModelFiles, compile};
-use crate::pipeline::{self, Pipeline, Submitted, Ticket};
+use crate::picture::InputSpec;
+use crate::pipeline::{self, Answered, Goal, Pipeline, Reply, Submitted, Ticket};
 use crate::{
-    ExecutorConfig, Input, LoadedModel, ModelError, Outcome, PredictError, StartError, library,
+    ExecutorConfig, Input, InputId, LoadedModel, ModelError, Outcome, PredictError, Prepared,
+    StartError, library,
 };
+
+/// Inputs that are looked at for their identities in one go.
+const IDENTIFIED_TOGETHER: usize = 64;
 
 /// Runs models over images. Clones share the same threads, models and limits; when the last one is
 /// dropped, the threads are stopped and waited for (at most one batch).
@@ -167,7 +172,7 @@ impl Executor {
         work: impl FnOnce(&Inner) -> Result<T, ModelError> + Send + 'static,
     ) -> Result<T, ModelError> {
         let interrupted = |reason: String| ModelError::Interrupted { reason };
-        let permit = acquire(&self.inner.loads).await;
+        let permit = acquire(&self.inner.loads, 1).await;
         let permit = permit.ok_or_else(|| interrupted("the executor is stopping".to_string()))?;
         let (reply, answer) = oneshot::channel();
         let inner = self.inner.clone();
@@ -198,60 +203,175 @@ impl Executor {
         inputs: Vec<Input>,
         cancel: &CancellationToken,
     ) -> Result<Vec<Outcome>, PredictError> {
-        if cancel.is_cancelled() {
-            return Err(PredictError::Cancelled);
-        }
-        if inputs.iter().all(|input| matches!(input, Input::Null)) {
-            return Ok(vec![Outcome::Null; inputs.len()]);
-        }
-        let mut outcomes = Vec::with_capacity(inputs.len());
-        let mut answers = Vec::new();
-        for chunk in split(inputs, self.chunk_inputs_for(model)) {
-            answers.push(self.submit(model, chunk, cancel).await?);
-        }
-        for answer in answers {
-            let answer = unless_cancelled(cancel, answer).await?;
-            outcomes.extend(answer.map_err(|_| PredictError::Stopped)??);
-        }
-        Ok(outcomes)
+        let answered = self.answer(model, inputs, false, cancel).await?;
+        Ok(answered.outcomes)
     }
 
-    async fn submit(
+    /// As [`Executor::predict`], with the identity of each input as [`Prepared::ids`] has it. The work
+    /// goes on by itself where the future is not polled, so that no client who reads slowly holds
+    /// what others wait for.
+    ///
+    /// # Errors
+    /// As [`Executor::predict`].
+    pub async fn predict_identified(
         &self,
         model: &LoadedModel,
         inputs: Vec<Input>,
         cancel: &CancellationToken,
-    ) -> Result<oneshot::Receiver<Result<Vec<Outcome>, PredictError>>, PredictError> {
-        let permit = unless_cancelled(cancel, acquire(&self.inner.chunks)).await?;
-        let permit = permit.ok_or(PredictError::Stopped)?;
-        let (reply, answer) = oneshot::channel();
-        let ticket = Ticket::new(reply, cancel.clone(), permit);
-        self.inner.pipeline.submit(Submitted {
-            ticket,
-            model: model.clone(),
-            inputs,
-        });
-        Ok(answer)
+    ) -> Result<(Vec<Outcome>, Vec<Option<InputId>>), PredictError> {
+        let answered = self.answer(model, inputs, true, cancel).await?;
+        Ok((answered.outcomes, answered.ids))
     }
 
-    /// Inputs per chunk, so that its tensor stays within `tensor_bytes_max`.
-    fn chunk_inputs_for(&self, model: &LoadedModel) -> usize {
-        let image_bytes = model
-            .compiled()
-            .spec
-            .image_len()
-            .saturating_mul(size_of::<f32>())
-            .max(1);
-        let fitting = self.inner.settings.tensor_bytes_max / image_bytes as u64;
+    async fn answer(
+        &self,
+        model: &LoadedModel,
+        inputs: Vec<Input>,
+        identified: bool,
+        cancel: &CancellationToken,
+    ) -> Result<Answered, PredictError> {
+        if cancel.is_cancelled() {
+            return Err(PredictError::Cancelled);
+        }
+        let count = inputs.len();
+        if inputs.iter().all(|input| matches!(input, Input::Null)) {
+            return Ok(Answered {
+                outcomes: vec![Outcome::Null; count],
+                ids: vec![None; if identified { count } else { 0 }],
+            });
+        }
+        let mut answers = Vec::new();
+        for inputs in split(inputs, self.chunk_inputs_for([&model.compiled().spec])) {
+            let permit = unless_cancelled(cancel, acquire(&self.inner.chunks, 1)).await?;
+            let permit = permit.ok_or(PredictError::Stopped)?;
+            let (reply, answer) = Reply::new(cancel);
+            let ticket = Ticket {
+                goal: Goal::Outcomes(model.clone(), reply),
+                identified,
+                permit,
+            };
+            self.inner.pipeline.submit(Submitted { ticket, inputs });
+            answers.push(answer);
+        }
+        let mut answered = Answered {
+            outcomes: Vec::with_capacity(count),
+            ids: Vec::with_capacity(if identified { count } else { 0 }),
+        };
+        for answer in answers {
+            let answer = unless_cancelled(cancel, answer).await?;
+            let answer = answer.map_err(|_| PredictError::Stopped)??;
+            answered.outcomes.extend(answer.outcomes);
+            answered.ids.extend(answer.ids);
+        }
+        Ok(answered)
+    }
+
+    /// Fetches, decodes and preprocesses inputs once, for all of `models`: each way in which they want
+    /// their images is one tensor. [`Executor::infer`] then runs any of them. Waits while the executor
+    /// has as many chunks as it may; see [`Prepared`] for what holding them means.
+    ///
+    /// # Errors
+    /// [`PredictError::Cancelled`] and [`PredictError::Stopped`]. An image that cannot be read becomes
+    /// [`Outcome::Unreadable`].
+    pub async fn prepare(
+        &self,
+        models: &[LoadedModel],
+        inputs: Vec<Input>,
+        cancel: &CancellationToken,
+    ) -> Result<Prepared, PredictError> {
+        let mut specs: Vec<Arc<InputSpec>> = Vec::new();
+        for model in models {
+            let spec = &model.compiled().spec;
+            if !specs.contains(spec) {
+                specs.push(spec.clone());
+            }
+        }
+        let chunk_inputs = self.chunk_inputs_for(&specs);
+        let chunks = split(inputs, chunk_inputs);
+        // All at once: two callers that hold some and wait for more would wait for ever.
+        let permits = chunks.len().min(self.inner.chunks_max);
+        let permits = unless_cancelled(cancel, acquire(&self.inner.chunks, permits)).await?;
+        let permits = permits.ok_or(PredictError::Stopped)?;
+        let mut answers = Vec::with_capacity(chunks.len());
+        for inputs in chunks {
+            let (reply, answer) = Reply::new(cancel);
+            let ticket = Ticket {
+                goal: Goal::Tensors(specs.clone(), reply),
+                identified: true,
+                permit: permits.clone(),
+            };
+            self.inner.pipeline.submit(Submitted { ticket, inputs });
+            answers.push(answer);
+        }
+        let mut chunks = Vec::with_capacity(answers.len());
+        for answer in answers {
+            let answer = unless_cancelled(cancel, answer).await?;
+            chunks.push(answer.map_err(|_| PredictError::Stopped)??);
+        }
+        Ok(Prepared::new(chunks, chunk_inputs))
+    }
+
+    /// The outcomes of those inputs of `prepared` whose indices are in `rows`, in that order.
+    ///
+    /// # Errors
+    /// [`PredictError::NotPrepared`] for a model that `prepared` was not made for (or one like it), and
+    /// as [`Executor::predict`].
+    pub async fn infer(
+        &self,
+        prepared: &Prepared,
+        model: &LoadedModel,
+        rows: &[usize],
+        cancel: &CancellationToken,
+    ) -> Result<Vec<Outcome>, PredictError> {
+        if cancel.is_cancelled() {
+            return Err(PredictError::Cancelled);
+        }
+        let submit = |run| self.inner.pipeline.run(run);
+        let runs = prepared.runs(model, rows, cancel, submit)?;
+        unless_cancelled(cancel, runs.outcomes()).await?
+    }
+
+    /// Which content each input has now: of an image in bytes, and of a local file. `None` for what
+    /// cannot be looked at or has changed just now, for NULL, and for columns. Between this and a
+    /// prediction a file may change: what is kept goes by [`Prepared::ids`].
+    ///
+    /// # Errors
+    /// [`PredictError::Cancelled`] and [`PredictError::Stopped`].
+    pub async fn identify(
+        &self,
+        inputs: &[Input],
+        cancel: &CancellationToken,
+    ) -> Result<Vec<Option<InputId>>, PredictError> {
+        let mut answers = Vec::with_capacity(inputs.len().div_ceil(IDENTIFIED_TOGETHER));
+        for inputs in inputs.chunks(IDENTIFIED_TOGETHER) {
+            let (reply, answer) = Reply::new(cancel);
+            self.inner.pipeline.identify(inputs.to_vec(), reply);
+            answers.push(answer);
+        }
+        let mut ids = Vec::with_capacity(inputs.len());
+        for answer in answers {
+            let answer = unless_cancelled(cancel, answer).await?;
+            ids.extend(answer.map_err(|_| PredictError::Stopped)??);
+        }
+        Ok(ids)
+    }
+
+    /// Inputs per chunk, so that its tensors together stay within `tensor_bytes_max`.
+    fn chunk_inputs_for<'s>(&self, specs: impl IntoIterator<Item = &'s Arc<InputSpec>>) -> usize {
+        let numbers: usize = specs.into_iter().map(|spec| spec.image_len()).sum();
+        let input_bytes = numbers.saturating_mul(size_of::<f32>()).max(1);
+        let fitting = self.inner.settings.tensor_bytes_max / input_bytes as u64;
         usize::try_from(fitting)
             .unwrap_or(usize::MAX)
             .clamp(1, self.chunk_inputs())
     }
 }
 
-/// A permit; `None` if the semaphore was closed.
-async fn acquire(semaphore: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-    semaphore.clone().acquire_owned().await.ok()
+/// So many permits at once; `None` if the semaphore was closed.
+async fn acquire(semaphore: &Arc<Semaphore>, permits: usize) -> Option<Arc<OwnedSemaphorePermit>> {
+    let permits = u32::try_from(permits).unwrap_or(u32::MAX);
+    let acquired = semaphore.clone().acquire_many_owned(permits).await;
+    acquired.ok().map(Arc::new)
 }
 
 async fn unless_cancelled<T>(

@@ -1,9 +1,11 @@
 //! What goes into a prediction and what comes out of it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 /// One input of a predict call.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Input {
     /// SQL NULL; its outcome is [`Outcome::Null`].
     Null,
@@ -11,6 +13,20 @@ pub enum Input {
     Location(Bytes),
     /// An encoded image.
     Image(Bytes),
+    /// One value for each column of the task's input, in its order. One NULL among them makes the
+    /// outcome [`Outcome::Null`].
+    Columns(Arc<[ColumnValue]>),
+}
+
+/// One value of an input over columns.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ColumnValue {
+    /// SQL NULL.
+    Null,
+    /// A number of any SQL type, as DOUBLE.
+    Number(f64),
+    /// A text in UTF-8.
+    Text(Bytes),
 }
 
 /// What became of one input.
@@ -21,8 +37,10 @@ pub enum Outcome {
     /// The image could not be read or decoded. One clause without a subject, fit to follow the input's
     /// name in a warning: "does not exist". It holds no path of the server.
     Unreadable(String),
-    /// The model's answer.
+    /// The answer of a model that classifies.
     Scores(Scores),
+    /// The answer of a regression model; finite.
+    Value(f64),
 }
 
 /// Probabilities per label of the model, in the order of its `labels`; they sum to 1.

@@ -17,6 +17,7 @@
 mod config;
 mod error;
 mod executor;
+mod identity;
 mod input;
 mod library;
 mod location;
@@ -24,10 +25,13 @@ mod message;
 mod model;
 mod picture;
 mod pipeline;
+mod prepared;
 mod roots;
 
 pub use config::{ExecutorConfig, StartError};
 pub use error::{ModelError, PredictError};
 pub use executor::Executor;
-pub use input::{Input, Outcome, Scores};
+pub use identity::InputId;
+pub use input::{ColumnValue, Input, Outcome, Scores};
 pub use model::{LoadedModel, ModelFile};
+pub use prepared::Prepared;

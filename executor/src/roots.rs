@@ -5,15 +5,16 @@
 //! root's file, a kernel or sandbox without `openat2`), the path is resolved first, and the resolved
 //! path opened below its root without following any symbolic link.
 
+use std::borrow::Cow;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use bytes::Bytes;
-use rustix::fs::{FileType, Mode, OFlags, fstat, openat};
+use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, openat};
 use rustix::io::Errno;
 
-use crate::StartError;
+use crate::{InputId, StartError};
 
 /// Why a file was not read.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,7 +64,38 @@ impl Roots {
     /// Reads the whole of a regular file below a root. A relative path starts at the first root.
     pub(crate) fn read(&self, path: &Path, bytes_max: u64) -> Result<Bytes, ReadError> {
         let file = self.open_file(path)?;
-        read_regular(file.as_fd(), bytes_max)
+        Ok(read_regular(file.as_fd(), bytes_max)?.0)
+    }
+
+    /// As [`Roots::read`], with the identity of what was read; none where the file changed meanwhile.
+    pub(crate) fn read_identified(
+        &self,
+        path: &Path,
+        bytes_max: u64,
+    ) -> Result<(Bytes, Option<InputId>), ReadError> {
+        let file = self.open_file(path)?;
+        let (content, before) = read_regular(file.as_fd(), bytes_max)?;
+        let path = self.absolute(path);
+        let id = InputId::of_file(&path, &before);
+        let after = fstat(&file).map_err(describe)?;
+        Ok((
+            content,
+            id.filter(|_| id == InputId::of_file(&path, &after)),
+        ))
+    }
+
+    /// The identity that [`Roots::read_identified`] would give, without reading.
+    pub(crate) fn identify(&self, path: &Path) -> Result<Option<InputId>, ReadError> {
+        let file = self.open_file(path)?;
+        let stat = fstat(&file).map_err(describe)?;
+        Ok(InputId::of_file(&self.absolute(path), &stat))
+    }
+
+    fn absolute<'a>(&self, path: &'a Path) -> Cow<'a, Path> {
+        match self.roots.first() {
+            Some(root) if !path.is_absolute() => Cow::Owned(root.canonical.join(path)),
+            _ => Cow::Borrowed(path),
+        }
     }
 
     fn open_file(&self, path: &Path) -> Result<OwnedFd, ReadError> {
@@ -171,8 +203,9 @@ fn file_flags() -> OFlags {
     OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY
 }
 
-/// Reads as many bytes as `fstat` names; a file that grows meanwhile is read up to there.
-fn read_regular(file: BorrowedFd<'_>, bytes_max: u64) -> Result<Bytes, ReadError> {
+/// Reads as many bytes as `fstat` names; a file that grows meanwhile is read up to there. Gives what
+/// `fstat` said, too.
+fn read_regular(file: BorrowedFd<'_>, bytes_max: u64) -> Result<(Bytes, Stat), ReadError> {
     let stat = fstat(file).map_err(describe)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(ReadError::Other("is not a regular file".to_string()));
@@ -193,7 +226,7 @@ fn read_regular(file: BorrowedFd<'_>, bytes_max: u64) -> Result<Bytes, ReadError
             Err(error) => return Err(describe(error)),
         }
     }
-    Ok(Bytes::from(content))
+    Ok((Bytes::from(content), stat))
 }
 
 fn describe(error: Errno) -> ReadError {

@@ -58,7 +58,7 @@ impl LoadedModel {
 #[derive(Debug)]
 pub(crate) struct Compiled {
     /// How its input is made.
-    pub(crate) spec: InputSpec,
+    pub(crate) spec: Arc<InputSpec>,
     /// Images per run.
     pub(crate) batch_images: usize,
     /// Measured at warm-up.
@@ -106,7 +106,7 @@ pub(crate) fn compile(
     let warm = warmup::run(&sessions, &spec, settings)?;
     sessions.limit_batch(warm.batch_images_max);
     Ok(Compiled {
-        spec,
+        spec: Arc::new(spec),
         batch_images: warm.batch_images,
         seconds_per_image: warm.seconds_per_image,
         sessions,

@@ -32,6 +32,49 @@ pub(crate) fn decode(encoded: &[u8], wanted: Channels, limits: Limits) -> Result
     }
 }
 
+/// An image in the channels that its users asked for.
+#[derive(Debug)]
+pub(crate) struct Decoded {
+    /// As decoded for the first user.
+    pixels: Pixels,
+    wanted: Channels,
+    /// As decoded for users of the other number of channels, where that makes a difference.
+    other: Option<Pixels>,
+}
+
+impl Decoded {
+    /// What [`decode`] gives for a user who wants those channels.
+    pub(crate) fn of(&self, wanted: Channels) -> &Pixels {
+        match &self.other {
+            Some(other) if wanted != self.wanted => other,
+            _ => &self.pixels,
+        }
+    }
+}
+
+/// Decodes an image for several users, each of whom gets the same pixels as if it were alone: once,
+/// or twice if that cannot be had from one decoding.
+pub(crate) fn decode_for(
+    encoded: &[u8],
+    users: impl IntoIterator<Item = Channels>,
+    limits: Limits,
+) -> Result<Decoded, String> {
+    let mut users = users.into_iter();
+    let wanted = users.next().unwrap_or(Channels::Rgb);
+    let pixels = decode(encoded, wanted, limits)?;
+    let other = match users.find(|channels| *channels != wanted) {
+        Some(channels) if recognise(encoded) == Some(Format::Jpeg) => {
+            Some(decode(encoded, channels, limits)?)
+        }
+        _ => None,
+    };
+    Ok(Decoded {
+        pixels,
+        wanted,
+        other,
+    })
+}
+
 /// Signatures of the formats' own specifications.
 fn recognise(encoded: &[u8]) -> Option<Format> {
     match encoded {

@@ -14,7 +14,9 @@ mod raster;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use decode::{Limits, decode};
+#[cfg(test)]
+pub(crate) use decode::decode;
+pub(crate) use decode::{Limits, decode_for};
 pub(crate) use preprocess::{InputSpec, Preprocessor};
 
 /// Number of samples per pixel of a [`Pixels`].
@@ -37,7 +39,7 @@ impl Channels {
 }
 
 /// A decoded image: rows from the top, 8 bits a sample, samples of a pixel side by side.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pixels {
     /// Pixels in a row.
     pub(crate) width: u32,

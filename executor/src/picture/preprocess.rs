@@ -1,9 +1,10 @@
 //! Converts, resizes and normalises pixels straight into a batch buffer.
 
+use std::borrow::Cow;
+
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
-
-use predictsql_catalog::{Layout, ModelOptions};
+use predictsql_catalog::{Layout, ModelOptions, Normalisation};
 
 use super::{Channels, Pixels};
 
@@ -17,8 +18,18 @@ pub(crate) struct InputSpec {
     height: u32,
     width: u32,
     channels: Channels,
+    normalisation: Normalisation,
     /// For each channel the normalised value of each of the 256 sample values.
     normalised: Vec<[f32; 256]>,
+}
+
+/// Whether both make the same numbers of every image.
+impl PartialEq for InputSpec {
+    fn eq(&self, other: &Self) -> bool {
+        (self.layout, self.height, self.width, self.channels)
+            == (other.layout, other.height, other.width, other.channels)
+            && self.normalisation == other.normalisation
+    }
 }
 
 impl InputSpec {
@@ -61,6 +72,7 @@ impl InputSpec {
             height: options.height,
             width: options.width,
             channels,
+            normalisation: options.normalisation.clone(),
             normalised: normalised.collect(),
         })
     }
@@ -111,14 +123,13 @@ impl Preprocessor {
     /// a warning; `tensor` is then as before.
     pub(crate) fn append(
         &mut self,
-        pixels: Pixels,
+        pixels: &Pixels,
         spec: &InputSpec,
         tensor: &mut Vec<f32>,
     ) -> Result<(), String> {
-        let pixels = if spec.channels == Channels::Grey {
-            to_grey(pixels)
-        } else {
-            pixels
+        let pixels = match spec.channels {
+            Channels::Grey => to_grey(pixels),
+            Channels::Rgb => Cow::Borrowed(pixels),
         };
         let fits = (pixels.width, pixels.height) == (spec.width, spec.height);
         let samples = if fits {
@@ -155,9 +166,9 @@ impl Preprocessor {
 }
 
 /// Luma of ITU-R BT.601 in Pillow's 16-bit fixed point.
-fn to_grey(pixels: Pixels) -> Pixels {
+fn to_grey(pixels: &Pixels) -> Cow<'_, Pixels> {
     if pixels.channels == Channels::Grey {
-        return pixels;
+        return Cow::Borrowed(pixels);
     }
     let luma = |rgb: &[u8]| match rgb {
         &[r, g, b] => {
@@ -167,11 +178,11 @@ fn to_grey(pixels: Pixels) -> Pixels {
         _ => 0,
     };
     let samples = pixels.samples.chunks_exact(3).map(luma).collect();
-    Pixels {
+    Cow::Owned(Pixels {
         channels: Channels::Grey,
         samples,
-        ..pixels
-    }
+        ..*pixels
+    })
 }
 
 /// Looks each sample up, in the order of the layout. Grey samples serve every channel.
@@ -244,7 +255,7 @@ mod tests {
         let mut tensor = Vec::new();
         let spec = InputSpec::new(options).unwrap();
         Preprocessor::new()
-            .append(pixels, &spec, &mut tensor)
+            .append(&pixels, &spec, &mut tensor)
             .unwrap();
         assert_eq!(tensor.len(), spec.image_len());
         tensor

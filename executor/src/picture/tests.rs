@@ -41,7 +41,7 @@ fn load(name: &str, width: u32, height: u32, channels: Channels) -> Vec<f32> {
     let mut tensor = Vec::new();
     let pixels = decode(&read(name), channels, LIMITS).unwrap_or_else(|e| panic!("{name} {e}"));
     Preprocessor::new()
-        .append(pixels, &spec, &mut tensor)
+        .append(&pixels, &spec, &mut tensor)
         .unwrap();
     tensor
 }
@@ -212,4 +212,21 @@ fn damaged_files_never_panic_or_break_the_promise() {
     }
     // No assertion on time, but a hint for whoever wonders why this takes long.
     println!("damaged files took {:?}", start.elapsed());
+}
+
+#[test]
+fn users_of_both_kinds_get_what_each_would_get_alone() {
+    for name in ["rgb.jpg", "grey.jpg", "cmyk.jpg", "rgb.png", "grey.png"] {
+        let encoded = read(name);
+        for users in [
+            [Channels::Grey, Channels::Rgb],
+            [Channels::Rgb, Channels::Grey],
+        ] {
+            let decoded = super::decode_for(&encoded, users, LIMITS).unwrap();
+            for wanted in users {
+                let alone = decode(&encoded, wanted, LIMITS).unwrap();
+                assert_eq!(decoded.of(wanted), &alone, "{name} as {wanted:?}");
+            }
+        }
+    }
 }

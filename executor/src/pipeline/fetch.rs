@@ -5,10 +5,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
-use super::chunk::{Content, Fetched, Submitted};
-use crate::Input;
+use super::chunk::{Content, Fetched, Reply, Submitted, Ticket};
 use crate::location::{self, Location};
 use crate::roots::{ReadError, Roots};
+use crate::{Input, InputId};
+
+/// What a thread of the fetch stage does next.
+#[derive(Debug)]
+pub(super) enum FetchWork {
+    Read(Submitted),
+    /// Only look which content the inputs have.
+    Identify(Vec<Input>, Reply<Vec<Option<InputId>>>),
+}
 
 /// Reads locations. Remote storage takes its place beside the roots here.
 #[derive(Debug)]
@@ -44,74 +52,92 @@ impl Reader {
 
     /// Reads the files of a chunk. `None`: nobody waits for it any more.
     pub(super) fn fetch(&self, chunk: Submitted) -> Option<Fetched> {
-        let Submitted {
-            ticket,
-            model,
-            inputs,
-        } = chunk;
+        let Submitted { ticket, inputs } = chunk;
         let mut contents = Vec::with_capacity(inputs.len());
         for input in inputs {
             contents.push(match input {
                 Input::Location(location) => {
-                    if ticket.is_abandoned() {
+                    if ticket.goal.is_abandoned() {
                         return None;
                     }
-                    self.read_ahead(location)
+                    self.read_ahead(location, &ticket)
                 }
                 other => Content::from(other),
             });
         }
-        Some(Fetched {
-            ticket,
-            model,
-            contents,
-        })
+        Some(Fetched { ticket, contents })
     }
 
     /// Reads a file unless enough is read ahead: then the decoder does, one at a time, so that
     /// memory is bounded and no two chunks can wait for each other's.
-    fn read_ahead(&self, location: Bytes) -> Content {
+    fn read_ahead(&self, location: Bytes, ticket: &Ticket) -> Content {
         if self.fetched_bytes.load(Ordering::Relaxed) >= self.fetched_bytes_max {
             return Content::Later(location);
         }
-        match self.read(&location) {
-            Ok(encoded) => {
+        match self.read(&location, ticket.identified) {
+            Ok((encoded, id)) => {
                 let bytes = encoded.len() as u64;
                 self.fetched_bytes.fetch_add(bytes, Ordering::Relaxed);
                 let fetched_bytes = self.fetched_bytes.clone();
-                Content::Read(
-                    encoded,
-                    Reserved {
-                        bytes,
-                        fetched_bytes,
-                    },
-                )
+                let reserved = Reserved {
+                    bytes,
+                    fetched_bytes,
+                };
+                Content::Read(encoded, id, reserved)
             }
             Err(reason) => Content::Unreadable(reason),
         }
     }
 
-    /// The encoded image at `location`. The error is a clause for a warning.
-    pub(super) fn read(&self, location: &[u8]) -> Result<Bytes, String> {
+    /// The encoded image at `location`, with its identity if asked for and known. The error is a
+    /// clause for a warning.
+    pub(super) fn read(
+        &self,
+        location: &[u8],
+        identified: bool,
+    ) -> Result<(Bytes, Option<InputId>), String> {
         let path = match location::parse(location)? {
             Location::File(path) => path,
             Location::Remote { scheme } => {
                 return Err(format!("cannot be fetched: scheme {scheme} is not enabled"));
             }
         };
-        self.roots
-            .read(&path, self.image_bytes_max)
-            .map_err(|error| match error {
-                ReadError::Outside => "is outside the allowed image roots".to_string(),
-                ReadError::NotFound => "does not exist".to_string(),
-                ReadError::TooLarge { bytes } => {
-                    format!(
-                        "is too large ({bytes} bytes, limit {})",
-                        self.image_bytes_max
-                    )
-                }
-                ReadError::Other(reason) => reason,
-            })
+        let read = if identified {
+            self.roots.read_identified(&path, self.image_bytes_max)
+        } else {
+            let content = self.roots.read(&path, self.image_bytes_max);
+            content.map(|content| (content, None))
+        };
+        read.map_err(|error| match error {
+            ReadError::Outside => "is outside the allowed image roots".to_string(),
+            ReadError::NotFound => "does not exist".to_string(),
+            ReadError::TooLarge { bytes } => {
+                format!(
+                    "is too large ({bytes} bytes, limit {})",
+                    self.image_bytes_max
+                )
+            }
+            ReadError::Other(reason) => reason,
+        })
+    }
+
+    /// Tells which content each input has now.
+    pub(super) fn identify(&self, inputs: &[Input], reply: Reply<Vec<Option<InputId>>>) {
+        let mut ids = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            if reply.is_abandoned() {
+                return;
+            }
+            ids.push(match input {
+                Input::Null | Input::Columns(_) => None,
+                Input::Image(encoded) => Some(InputId::of_image(encoded)),
+                Input::Location(location) => match location::parse(location) {
+                    Ok(Location::File(path)) => self.roots.identify(&path).ok().flatten(),
+                    _ => None,
+                },
+            });
+        }
+        reply.send(Ok(ids));
     }
 
     /// Refuses an image that came with the statement and is larger than a file may be.

@@ -1,84 +1,65 @@
 //! The inference stage: runs batches and answers the callers.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use predictsql_catalog::Output;
 
-use super::chunk::Prepared;
+use super::chunk::{Answered, Run};
+use super::tensor::TensorPool;
 use crate::model::Compiled;
 use crate::{Outcome, PredictError, Scores};
 
-/// Bytes of tensors that are kept while nobody uses them.
-const SPARE_BYTES_MAX: usize = 256 << 20;
-
-/// Tensors kept for the next chunk, so that their pages need not be had from the system again.
-#[derive(Debug)]
-pub(super) struct TensorPool {
-    spare: Mutex<Vec<Vec<f32>>>,
-    spare_max: usize,
-}
-
-impl TensorPool {
-    pub(super) fn new(spare_max: usize) -> Self {
-        Self {
-            spare: Mutex::default(),
-            spare_max,
-        }
-    }
-
-    /// An empty vector, with room if there is one.
-    pub(super) fn take(&self) -> Vec<f32> {
-        self.spare
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop()
-            .unwrap_or_default()
-    }
-
-    pub(super) fn give_back(&self, mut tensor: Vec<f32>) {
-        tensor.clear();
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept: usize = spare.iter().chain([&tensor]).map(Vec::capacity).sum();
-        if spare.len() < self.spare_max && kept * size_of::<f32>() <= SPARE_BYTES_MAX {
-            spare.push(tensor);
-        }
-    }
-}
-
-/// Infers chunks for the same sessions and answers each of their callers; adds the images that the
+/// Makes runs of the same sessions and answers each of their callers; adds the images that the
 /// model looked at to `images_inferred` before it answers.
-pub(super) fn infer(mut chunks: Vec<Prepared>, tensors: &TensorPool, images_inferred: &AtomicU64) {
-    chunks.retain(|chunk| !chunk.ticket.is_abandoned());
-    let Some(first) = chunks.first_mut() else {
+pub(super) fn infer(mut runs: Vec<Run>, tensors: &Arc<TensorPool>, images_inferred: &AtomicU64) {
+    runs.retain(|run| !run.reply.is_abandoned());
+    let Some(first) = runs.first() else {
         return;
     };
     let compiled = first.model.compiled().clone();
-    let mut tensor = std::mem::take(&mut first.tensor);
-    for chunk in chunks.iter_mut().skip(1) {
-        tensor.extend_from_slice(&chunk.tensor);
-        tensors.give_back(std::mem::take(&mut chunk.tensor));
-    }
-    let wanted = || !chunks.iter().all(|chunk| chunk.ticket.is_abandoned());
+    let wanted = || !runs.iter().all(|run| run.reply.is_abandoned());
     // What a panic leaves behind is not used again: the session is dropped with its lease.
-    let scores = catch_unwind(AssertUnwindSafe(|| run_batches(&compiled, &tensor, wanted)))
-        .unwrap_or_else(|_panic| Err(Stop::Failed("internal error in inference".to_string())));
-    tensors.give_back(tensor);
+    let scores = catch_unwind(AssertUnwindSafe(|| match &runs[..] {
+        [Run { images: None, .. }] => run_batches(&compiled, first.numbers(), wanted),
+        runs => {
+            let mut tensor = tensors.take();
+            for run in runs {
+                gather(run, compiled.spec.image_len(), &mut tensor);
+            }
+            run_batches(&compiled, &tensor, wanted)
+        }
+    }))
+    .unwrap_or_else(|_panic| Err(Stop::Failed("internal error in inference".to_string())));
     match scores {
         Ok(scores) => {
             images_inferred.fetch_add(scores.len() as u64, Ordering::Relaxed);
-            answer(chunks, scores);
+            answer(runs, scores);
         }
         Err(Stop::Abandoned) => {}
         Err(Stop::Failed(reason)) => {
-            for chunk in chunks {
-                let model = chunk.model.model().name.clone();
-                chunk.ticket.reply(Err(PredictError::Model {
-                    model,
-                    reason: reason.clone(),
-                }));
+            for run in runs {
+                let model = run.model.model().name.clone();
+                let reason = reason.clone();
+                run.reply.send(Err(PredictError::Model { model, reason }));
             }
+        }
+    }
+}
+
+/// Appends the images of a run to a tensor.
+fn gather(run: &Run, image_len: usize, tensor: &mut Vec<f32>) {
+    let numbers = run.numbers();
+    let Some(images) = &run.images else {
+        tensor.extend_from_slice(numbers);
+        return;
+    };
+    tensor.reserve(images.len().saturating_mul(image_len));
+    for image in images {
+        let begin = image.saturating_mul(image_len);
+        if let Some(image) = numbers.get(begin..begin.saturating_add(image_len)) {
+            tensor.extend_from_slice(image);
         }
     }
 }
@@ -133,16 +114,20 @@ fn run_batches(
     Ok(scores)
 }
 
-fn answer(chunks: Vec<Prepared>, scores: Vec<Scores>) {
+fn answer(runs: Vec<Run>, scores: Vec<Scores>) {
     let mut scores = scores.into_iter();
-    for chunk in chunks {
-        let Prepared {
-            ticket,
+    for run in runs {
+        let Run {
+            reply,
             model,
+            chunk,
             mut outcomes,
             rows,
+            ids,
             ..
-        } = chunk;
+        } = run;
+        // Its memory and its permit are free before the caller goes on.
+        drop(chunk);
         let filled = rows
             .iter()
             .all(|row| match (outcomes.get_mut(*row), scores.next()) {
@@ -152,14 +137,12 @@ fn answer(chunks: Vec<Prepared>, scores: Vec<Scores>) {
                 }
                 _ => false,
             });
-        ticket.reply(if filled {
-            Ok(outcomes)
+        reply.send(if filled {
+            Ok(Answered { outcomes, ids })
         } else {
             let model = model.model().name.clone();
-            Err(PredictError::Model {
-                model,
-                reason: "it gave too few rows".to_string(),
-            })
+            let reason = "it gave too few rows".to_string();
+            Err(PredictError::Model { model, reason })
         });
     }
 }

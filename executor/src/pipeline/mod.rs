@@ -1,20 +1,23 @@
 //! The stages between a caller's chunk and its outcomes, on threads of their own.
 //!
 //! ```text
-//! Submitted --fetch threads--> Fetched --CPU pool--> Prepared --CPU pool--> reply
-//!     \______ no files to read ____/          (prepared chunks go first)
+//! Submitted --fetch threads--> Fetched --CPU pool--> Run --CPU pool--> reply
+//!     \______ no files to read ____/  \               ^ (runs go first)
+//!                                      PreparedChunk --/  of a caller with several models
 //! ```
 //!
 //! Each arrow is a queue of chunks. A chunk holds a permit from before the first queue until its
-//! reply, so all queues together are bounded by `queue_chunks_max`. One CPU pool serves both decoding
-//! and inference, inference first: work that is nearly done leaves before new work is begun, so
-//! prepared tensors do not pile up, and the cores are never oversubscribed.
+//! tensors are dropped, so all queues together are bounded by `queue_chunks_max`; a run needs none of
+//! its own. One CPU pool serves both decoding and inference, inference first: work that is nearly done
+//! leaves before new work is begun, so prepared tensors do not pile up, and the cores are never
+//! oversubscribed.
 
 mod chunk;
 mod fetch;
 mod infer;
 mod prepare;
 mod queue;
+mod tensor;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,12 +25,14 @@ use std::thread::JoinHandle;
 
 use crate::picture::Limits;
 use crate::roots::Roots;
-use crate::{ExecutorConfig, StartError};
+use crate::{ExecutorConfig, Input, InputId, StartError};
 
-pub(crate) use chunk::{Submitted, Ticket};
-use fetch::Reader;
-use infer::TensorPool;
+pub(crate) use chunk::{
+    Answer, Answered, Goal, Place, PreparedChunk, Reply, Run, Submitted, Ticket,
+};
+use fetch::{FetchWork, Reader};
 use queue::{CpuQueue, CpuWork, Queue};
+use tensor::TensorPool;
 
 /// Nice value of the executor's threads, so that relayed sessions come first.
 const NICENESS: i32 = 5;
@@ -42,11 +47,11 @@ pub(crate) struct Pipeline {
 
 #[derive(Debug)]
 struct Shared {
-    fetch: Queue<Submitted>,
+    fetch: Queue<FetchWork>,
     cpu: CpuQueue,
     reader: Reader,
     limits: Limits,
-    tensors: TensorPool,
+    tensors: Arc<TensorPool>,
     images_inferred: AtomicU64,
 }
 
@@ -84,10 +89,20 @@ impl Pipeline {
     /// Hands a chunk to its first stage.
     pub(crate) fn submit(&self, chunk: Submitted) {
         if chunk.has_locations() {
-            self.shared.fetch.push(chunk);
+            self.shared.fetch.push(FetchWork::Read(chunk));
         } else {
             self.shared.cpu.push_fetched(chunk.without_fetching());
         }
+    }
+
+    /// Has a model run on images that are prepared.
+    pub(crate) fn run(&self, run: Run) {
+        self.shared.cpu.push_run(run);
+    }
+
+    /// Has inputs looked at for their identities.
+    pub(crate) fn identify(&self, inputs: Vec<Input>, reply: Reply<Vec<Option<InputId>>>) {
+        self.shared.fetch.push(FetchWork::Identify(inputs, reply));
     }
 
     /// Images that models have looked at since the start.
@@ -128,9 +143,14 @@ pub(crate) fn give_way() {
 }
 
 fn run_fetch(shared: &Shared) {
-    while let Some(chunk) = shared.fetch.pop() {
-        if let Some(fetched) = shared.reader.fetch(chunk) {
-            shared.cpu.push_fetched(fetched);
+    while let Some(work) = shared.fetch.pop() {
+        match work {
+            FetchWork::Read(chunk) => {
+                if let Some(fetched) = shared.reader.fetch(chunk) {
+                    shared.cpu.push_fetched(fetched);
+                }
+            }
+            FetchWork::Identify(inputs, reply) => shared.reader.identify(&inputs, reply),
         }
     }
 }
@@ -140,12 +160,12 @@ fn run_cpu(shared: &Shared) {
     while let Some(work) = shared.cpu.pop() {
         match work {
             CpuWork::Prepare(chunk) => {
-                if let Some(prepared) = worker.prepare(chunk, shared) {
-                    shared.cpu.push_prepared(prepared);
+                if let Some(run) = worker.prepare(chunk, shared) {
+                    shared.cpu.push_run(run);
                 }
             }
-            CpuWork::Infer(chunks) => {
-                infer::infer(chunks, &shared.tensors, &shared.images_inferred);
+            CpuWork::Infer(runs) => {
+                infer::infer(runs, &shared.tensors, &shared.images_inferred);
             }
         }
     }

@@ -1,11 +1,16 @@
-//! The decode stage: from encoded images to one tensor a chunk.
+//! The decode stage: from encoded images to tensors, one for each way in which models want them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use super::Shared;
-use super::chunk::{Content, Fetched, Prepared};
-use crate::Outcome;
-use crate::picture::{InputSpec, Preprocessor, decode};
+use super::chunk::{Answered, Chunk, Content, Fetched, Goal, Place, PreparedChunk, Run, Ticket};
+use super::tensor::Tensor;
+use crate::picture::{InputSpec, Preprocessor, decode_for};
+use crate::{InputId, Outcome};
+
+/// Tensors in the making.
+type Tensors = Vec<(Arc<InputSpec>, Tensor)>;
 
 /// What one thread keeps from chunk to chunk.
 #[derive(Debug)]
@@ -20,91 +25,141 @@ impl Worker {
         }
     }
 
-    /// Decodes and preprocesses a chunk. `None`: nobody waits for it, or there is nothing to infer
-    /// and it was answered.
-    pub(super) fn prepare(&mut self, chunk: Fetched, shared: &Shared) -> Option<Prepared> {
-        let Fetched {
-            ticket,
-            model,
-            contents,
-        } = chunk;
-        let spec = &model.compiled().spec;
-        let images = contents
-            .iter()
-            .filter(|content| content.may_be_image())
-            .count();
-        let mut tensor = shared.tensors.take();
-        tensor.reserve_exact(images.saturating_mul(spec.image_len()));
-        let mut outcomes = Vec::with_capacity(contents.len());
-        let mut rows = Vec::with_capacity(contents.len());
-        for (index, content) in contents.into_iter().enumerate() {
-            if ticket.is_abandoned() {
-                shared.tensors.give_back(tensor);
+    /// Decodes and preprocesses a chunk. `None`: nobody waits for it, or its caller has been
+    /// answered.
+    pub(super) fn prepare(&mut self, chunk: Fetched, shared: &Shared) -> Option<Run> {
+        let Fetched { ticket, contents } = chunk;
+        let images = contents.iter().filter(|c| c.may_be_image()).count();
+        let mut tensors = tensors_for(&ticket.goal, images, shared);
+        let mut places = Vec::with_capacity(contents.len());
+        let mut ids = Vec::new();
+        let mut image = 0;
+        for content in contents {
+            if ticket.goal.is_abandoned() {
                 return None;
             }
-            if matches!(content, Content::Null) {
-                outcomes.push(Outcome::Null);
-                continue;
-            }
-            match self.append(content, spec, shared, &mut tensor) {
-                // A place for the scores.
-                Ok(()) => {
-                    outcomes.push(Outcome::Null);
-                    rows.push(index);
-                }
-                Err(reason) => outcomes.push(Outcome::Unreadable(reason)),
+            let (place, id) = match content {
+                Content::Null => (Place::Null, None),
+                content => match self.append(content, image, &ticket, shared, &mut tensors) {
+                    Ok(id) => {
+                        image += 1;
+                        (Place::Image(image - 1), id)
+                    }
+                    Err(reason) => (Place::Unreadable(reason), None),
+                },
+            };
+            places.push(place);
+            if ticket.identified {
+                ids.push(id);
             }
         }
-        if rows.is_empty() {
-            shared.tensors.give_back(tensor);
-            ticket.reply(Ok(outcomes));
-            return None;
-        }
-        Some(Prepared {
-            ticket,
-            model,
-            outcomes,
-            rows,
-            tensor,
-        })
+        hand_on(ticket, tensors, places, ids)
     }
 
-    /// Appends one image to the tensor, or leaves the tensor as it was.
+    /// Appends one image to every tensor, as its number `image`, or leaves all as they were.
     fn append(
         &mut self,
         content: Content,
-        spec: &InputSpec,
+        image: usize,
+        ticket: &Ticket,
         shared: &Shared,
-        tensor: &mut Vec<f32>,
-    ) -> Result<(), String> {
-        let (encoded, _reserved) = match content {
-            Content::Null => return Ok(()),
+        tensors: &mut Tensors,
+    ) -> Result<Option<InputId>, String> {
+        let (encoded, id, _reserved) = match content {
+            Content::Null => return Ok(None),
             Content::Unreadable(reason) => return Err(reason),
             Content::Given(encoded) => {
                 shared.reader.check_size(&encoded)?;
-                (encoded, None)
+                let id = ticket.identified.then(|| InputId::of_image(&encoded));
+                (encoded, id, None)
             }
-            Content::Read(encoded, reserved) => (encoded, Some(reserved)),
-            Content::Later(location) => (shared.reader.read(&location)?, None),
+            Content::Read(encoded, id, reserved) => (encoded, id, Some(reserved)),
+            Content::Later(location) => {
+                let (encoded, id) = shared.reader.read(&location, ticket.identified)?;
+                (encoded, id, None)
+            }
         };
-        let begin = tensor.len();
         let preprocessor = &mut self.preprocessor;
         // An image that makes a decoder panic is a bad image, and no reason to fail the query.
         let appended = catch_unwind(AssertUnwindSafe(|| {
-            let pixels = decode(&encoded, spec.channels(), shared.limits)?;
-            preprocessor.append(pixels, spec, tensor)
+            let specs = tensors.iter().map(|(spec, _)| spec.channels());
+            let pixels = decode_for(&encoded, specs, shared.limits)?;
+            tensors.iter_mut().try_for_each(|(spec, tensor)| {
+                preprocessor.append(pixels.of(spec.channels()), spec, tensor)
+            })
         }));
-        match appended {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(reason)) => {
-                tensor.truncate(begin);
-                Err(reason)
-            }
-            Err(_panic) => {
-                tensor.truncate(begin);
-                self.preprocessor = Preprocessor::new();
-                Err("is a damaged image (its decoder failed)".to_string())
+        let appended = appended.unwrap_or_else(|_panic| {
+            self.preprocessor = Preprocessor::new();
+            Err("is a damaged image (its decoder failed)".to_string())
+        });
+        if appended.is_err() {
+            for (spec, tensor) in tensors {
+                tensor.truncate(image * spec.image_len());
             }
         }
+        appended.map(|()| id)
     }
+}
+
+/// Empty tensors with room for `images` images each.
+fn tensors_for(goal: &Goal, images: usize, shared: &Shared) -> Tensors {
+    let tensor = |spec: &Arc<InputSpec>| {
+        let mut tensor = shared.tensors.take();
+        tensor.reserve_exact(images.saturating_mul(spec.image_len()));
+        (spec.clone(), tensor)
+    };
+    match goal {
+        Goal::Outcomes(model, _) => vec![tensor(&model.compiled().spec)],
+        Goal::Tensors(specs, _) => specs.iter().map(tensor).collect(),
+    }
+}
+
+/// Gives a prepared chunk to who waits for it: inference, or the caller.
+fn hand_on(
+    ticket: Ticket,
+    tensors: Tensors,
+    places: Vec<Place>,
+    ids: Vec<Option<InputId>>,
+) -> Option<Run> {
+    let chunk = Arc::new(Chunk {
+        tensors,
+        _permit: ticket.permit,
+    });
+    let (model, reply) = match ticket.goal {
+        Goal::Outcomes(model, reply) => (model, reply),
+        Goal::Tensors(_, reply) => {
+            let prepared = PreparedChunk { chunk, places, ids };
+            reply.send(Ok(prepared));
+            return None;
+        }
+    };
+    let mut rows = Vec::with_capacity(places.len());
+    let outcomes = places
+        .into_iter()
+        .enumerate()
+        .map(|(row, place)| match place {
+            Place::Null => Outcome::Null,
+            Place::Unreadable(reason) => Outcome::Unreadable(reason),
+            Place::Image(_) => {
+                rows.push(row);
+                // A place for the scores.
+                Outcome::Null
+            }
+        });
+    let outcomes = outcomes.collect();
+    if rows.is_empty() {
+        drop(chunk);
+        reply.send(Ok(Answered { outcomes, ids }));
+        return None;
+    }
+    Some(Run {
+        reply,
+        model,
+        chunk,
+        tensor: 0,
+        images: None,
+        outcomes,
+        rows,
+        ids,
+    })
 }

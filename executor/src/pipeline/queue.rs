@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::chunk::{Fetched, Prepared};
+use super::chunk::{Fetched, Run};
 
 /// First in, first out, for any number of threads.
 #[derive(Debug)]
@@ -82,8 +82,8 @@ impl<T> Queue<T> {
 pub(super) enum CpuWork {
     /// Decode and preprocess.
     Prepare(Fetched),
-    /// Infer: chunks for the same sessions, together at most one batch unless it is a single chunk.
-    Infer(Vec<Prepared>),
+    /// Infer: runs of the same sessions, together at most one batch unless it is a single run.
+    Infer(Vec<Run>),
 }
 
 /// The queue before decoding and the one before inference, behind one lock since one pool serves both.
@@ -96,7 +96,7 @@ pub(super) struct CpuQueue {
 #[derive(Debug, Default)]
 struct CpuState {
     fetched: VecDeque<Fetched>,
-    prepared: VecDeque<Prepared>,
+    runs: VecDeque<Run>,
     stopped: bool,
 }
 
@@ -105,11 +105,11 @@ impl CpuQueue {
         self.push(|state| state.fetched.push_back(chunk));
     }
 
-    pub(super) fn push_prepared(&self, chunk: Prepared) {
-        self.push(|state| state.prepared.push_back(chunk));
+    pub(super) fn push_run(&self, run: Run) {
+        self.push(|state| state.runs.push_back(run));
     }
 
-    /// A stopped queue drops the chunk, which tells its caller.
+    /// A stopped queue drops the work, which tells its caller.
     fn push(&self, add: impl FnOnce(&mut CpuState)) {
         let mut state = self.state();
         if state.stopped {
@@ -127,11 +127,11 @@ impl CpuQueue {
             if state.stopped {
                 return None;
             }
-            if let Some(first) = state.prepared.pop_front() {
+            if let Some(first) = state.runs.pop_front() {
                 let batch = first.model.batch_images();
-                let images = |chunk: &Prepared| chunk.rows.len();
-                let chunks = gather(first, &mut state.prepared, batch, images, same_sessions);
-                return Some(CpuWork::Infer(chunks));
+                let images = |run: &Run| run.rows.len();
+                let runs = gather(first, &mut state.runs, batch, images, same_sessions);
+                return Some(CpuWork::Infer(runs));
             }
             if let Some(chunk) = state.fetched.pop_front() {
                 return Some(CpuWork::Prepare(chunk));
@@ -149,7 +149,7 @@ impl CpuQueue {
             state.stopped = true;
             (
                 std::mem::take(&mut state.fetched),
-                std::mem::take(&mut state.prepared),
+                std::mem::take(&mut state.runs),
             )
         };
         drop(dropped);
@@ -161,11 +161,11 @@ impl CpuQueue {
     }
 }
 
-fn same_sessions(a: &Prepared, b: &Prepared) -> bool {
+fn same_sessions(a: &Run, b: &Run) -> bool {
     Arc::ptr_eq(a.model.compiled(), b.model.compiled())
 }
 
-/// Takes along those waiting chunks of the same kind that fit into one batch with the first. Nothing
+/// Takes along those waiting runs of the same kind that fit into one batch with the first. Nothing
 /// waits for a batch to fill.
 fn gather<T>(
     first: T,
@@ -175,20 +175,20 @@ fn gather<T>(
     same: impl Fn(&T, &T) -> bool,
 ) -> Vec<T> {
     let mut gathered = images(&first);
-    let mut chunks = vec![first];
+    let mut runs = vec![first];
     let mut index = 0;
     while gathered < batch
-        && let Some(chunk) = waiting.get(index)
+        && let Some(run) = waiting.get(index)
     {
-        let fits = gathered + images(chunk) <= batch;
-        if fits && chunks.first().is_some_and(|first| same(first, chunk)) {
-            gathered += images(chunk);
-            chunks.extend(waiting.remove(index));
+        let fits = gathered + images(run) <= batch;
+        if fits && runs.first().is_some_and(|first| same(first, run)) {
+            gathered += images(run);
+            runs.extend(waiting.remove(index));
         } else {
             index += 1;
         }
     }
-    chunks
+    runs
 }
 
 #[cfg(test)]

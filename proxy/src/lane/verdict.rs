@@ -284,7 +284,7 @@ pub(super) fn short_name(input: &Input) -> String {
             format!("'{name}'")
         }
         Input::Image(bytes) => format!("of {} bytes", bytes.len()),
-        Input::Null => "of an earlier row".to_owned(),
+        Input::Null | Input::Columns(_) => "of an earlier row".to_owned(),
     }
 }
 

@@ -98,7 +98,7 @@ impl Predictor {
 
     fn answer_of(&self, outcome: Outcome) -> Answer {
         match outcome {
-            Outcome::Null => Answer::Null,
+            Outcome::Null | Outcome::Value(_) => Answer::Null,
             Outcome::Unreadable(reason) => Answer::Unreadable(reason),
             Outcome::Scores(scores) => self.class_of(&scores),
         }

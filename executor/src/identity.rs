@@ -1,0 +1,107 @@
+//! Identity of an input's content: what an output that is kept belongs to.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::fs::Stat;
+use sha2::{Digest, Sha256};
+
+/// A file that changed so short a time ago may change again without its times telling: the kernel's
+/// clock for them ticks every 1 to 10 ms.
+const SETTLED_AFTER: Duration = Duration::from_millis(20);
+
+/// Which content an input had: two inputs with the same identity look the same to every model.
+///
+/// Of an image in bytes it is their SHA-256, of a file the SHA-256 of its path, inode, size and times
+/// of modification and change, each cut to 16 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InputId([u8; 16]);
+
+impl InputId {
+    /// As it was kept.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// As it is kept.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// Of an encoded image.
+    pub(crate) fn of_image(encoded: &[u8]) -> Self {
+        Self::cut(Sha256::new().chain_update(encoded))
+    }
+
+    /// Of a file by its absolute path and state. `None` if it changed just now.
+    pub(crate) fn of_file(path: &Path, stat: &Stat) -> Option<Self> {
+        let changed = (i64::from(stat.st_ctime), i128::from(stat.st_ctime_nsec));
+        if !is_settled(changed.0, changed.1) {
+            return None;
+        }
+        let mut hash = Sha256::new().chain_update(b"file");
+        for component in path.components() {
+            let name = component.as_os_str().as_bytes();
+            hash.update((name.len() as u64).to_le_bytes());
+            hash.update(name);
+        }
+        let times = [
+            i128::from(stat.st_mtime),
+            i128::from(stat.st_mtime_nsec),
+            i128::from(changed.0),
+            changed.1,
+        ];
+        hash.update(i128::from(stat.st_ino).to_le_bytes());
+        hash.update(i128::from(stat.st_size).to_le_bytes());
+        for time in times {
+            hash.update(time.to_le_bytes());
+        }
+        Some(Self::cut(hash))
+    }
+
+    fn cut(hash: Sha256) -> Self {
+        let mut id = [0; 16];
+        for (target, source) in id.iter_mut().zip(hash.finalize()) {
+            *target = source;
+        }
+        Self(id)
+    }
+}
+
+/// Whether a change at that time lies far enough back. A time to come (the clock was set back) does
+/// not.
+fn is_settled(seconds: i64, nanoseconds: i128) -> bool {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let changed = i128::from(seconds) * 1_000_000_000 + nanoseconds;
+    let now = i128::try_from(now.as_nanos()).unwrap_or(i128::MAX);
+    let settled = i128::try_from(SETTLED_AFTER.as_nanos()).unwrap_or(0);
+    changed.saturating_add(settled) <= now
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_are_told_apart_by_their_bytes() {
+        let id = InputId::of_image(b"abc");
+        // The first half of SHA-256("abc"), FIPS 180-2.
+        assert_eq!(id.as_bytes()[..4], [0xba, 0x78, 0x16, 0xbf]);
+        assert_ne!(id, InputId::of_image(b"abd"));
+        assert_eq!(InputId::from_bytes(*id.as_bytes()), id);
+    }
+
+    #[test]
+    fn what_changed_just_now_is_not_settled() {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let seconds = i64::try_from(now.as_secs()).unwrap_or(0);
+        assert!(is_settled(seconds - 1, 0));
+        assert!(!is_settled(seconds + 1, 0));
+        assert!(!is_settled(i64::MAX, 0));
+    }
+}

@@ -1,0 +1,132 @@
+//! Inputs that were fetched, decoded and preprocessed once, for several models to look at.
+
+use tokio_util::sync::CancellationToken;
+
+use crate::pipeline::{Answer, Answered, Place, PreparedChunk, Reply, Run};
+use crate::{InputId, LoadedModel, Outcome, PredictError};
+
+/// Inputs ready to be run through any of the models that they were prepared for.
+///
+/// It holds memory out of what all queries share (`queue_chunks_max`), until it is dropped. So whoever
+/// holds one should run it and let it go, and wait for nothing but the executor meanwhile: not for a
+/// client, and not for another preparation.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Each of `chunk_inputs` inputs, but the last.
+    chunks: Vec<PreparedChunk>,
+    chunk_inputs: usize,
+    ids: Vec<Option<InputId>>,
+}
+
+/// Where one wanted outcome is found.
+enum Wanted {
+    Known(Outcome),
+    /// Comes with the next answer of this chunk.
+    From(usize),
+}
+
+/// Runs under way for the wanted rows.
+pub(crate) struct Runs {
+    wanted: Vec<Wanted>,
+    /// One a chunk, where anything is to be run.
+    answers: Vec<Option<Answer<Answered>>>,
+}
+
+impl Prepared {
+    pub(crate) fn new(mut chunks: Vec<PreparedChunk>, chunk_inputs: usize) -> Self {
+        let ids = chunks
+            .iter_mut()
+            .flat_map(|chunk| std::mem::take(&mut chunk.ids))
+            .collect();
+        Self {
+            chunks,
+            chunk_inputs: chunk_inputs.max(1),
+            ids,
+        }
+    }
+
+    /// Number of inputs.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether there are no inputs.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// Identities of the inputs, as found on the very content that was read: an output of that
+    /// content may be kept under it. `None` for what was not read, or changed meanwhile or just before.
+    pub fn ids(&self) -> &[Option<InputId>] {
+        &self.ids
+    }
+
+    /// Makes the runs that give the outcomes of `rows`, and hands them to `submit`.
+    pub(crate) fn runs(
+        &self,
+        model: &LoadedModel,
+        rows: &[usize],
+        cancel: &CancellationToken,
+        mut submit: impl FnMut(Run),
+    ) -> Result<Runs, PredictError> {
+        let mut images: Vec<Vec<usize>> = vec![Vec::new(); self.chunks.len()];
+        let mut wanted = Vec::with_capacity(rows.len());
+        for &row in rows {
+            let number = row / self.chunk_inputs;
+            let chunk = self.chunks.get(number);
+            let place = chunk.and_then(|chunk| chunk.places.get(row % self.chunk_inputs));
+            wanted.push(match (place, images.get_mut(number)) {
+                (Some(Place::Image(image)), Some(images)) => {
+                    images.push(*image);
+                    Wanted::From(number)
+                }
+                (Some(Place::Unreadable(reason)), _) => {
+                    Wanted::Known(Outcome::Unreadable(reason.clone()))
+                }
+                (Some(Place::Null), _) => Wanted::Known(Outcome::Null),
+                _ => {
+                    return Err(PredictError::NoSuchInput {
+                        row,
+                        inputs: self.len(),
+                    });
+                }
+            });
+        }
+        let mut answers = Vec::with_capacity(self.chunks.len());
+        for (chunk, images) in self.chunks.iter().zip(images) {
+            if images.is_empty() {
+                answers.push(None);
+                continue;
+            }
+            let (reply, answer) = Reply::new(cancel);
+            let run = Run::of_images(reply, model, &chunk.chunk, images);
+            submit(run.ok_or_else(|| PredictError::NotPrepared {
+                model: model.model().name.clone(),
+            })?);
+            answers.push(Some(answer));
+        }
+        Ok(Runs { wanted, answers })
+    }
+}
+
+impl Runs {
+    /// Waits for the runs and puts their outcomes into the order in which they were wanted.
+    pub(crate) async fn outcomes(self) -> Result<Vec<Outcome>, PredictError> {
+        let mut by_chunk = Vec::with_capacity(self.answers.len());
+        for answer in self.answers {
+            let outcomes = match answer {
+                Some(answer) => answer.await.map_err(|_| PredictError::Stopped)??.outcomes,
+                None => Vec::new(),
+            };
+            by_chunk.push(outcomes.into_iter());
+        }
+        let outcomes = self.wanted.into_iter().map(|wanted| match wanted {
+            Wanted::Known(outcome) => Ok(outcome),
+            Wanted::From(chunk) => by_chunk
+                .get_mut(chunk)
+                .and_then(Iterator::next)
+                .ok_or(PredictError::Stopped),
+        });
+        outcomes.collect()
+    }
+}
