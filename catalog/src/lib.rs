@@ -19,5 +19,5 @@ pub use options::{
     ACCURACY_SLACK_POINTS_DEFAULT, OptionError, OptionValue, model_options, task_slack_points,
 };
 pub use snapshot::Snapshot;
-pub use statistics::{Calibration, CostCurve, ModelStatistics, TaskStatistics, Vote};
+pub use statistics::{Calibration, CostCurve, ModelStatistics, Part, TaskStatistics, Vote};
 pub use task::{Task, TaskInput, TaskKind, check_classes, check_name, is_reserved_name};

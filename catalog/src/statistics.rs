@@ -4,6 +4,31 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+/// The use that a labelled row is put to; each row has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// Calibrations are fitted on it.
+    Cal,
+    /// Plans are searched on it.
+    Plan,
+    /// It is never searched, only certifies.
+    Cert,
+}
+
+impl Part {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Cal, Self::Plan, Self::Cert];
+
+    /// As the catalog's tables have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cal => "cal",
+            Self::Plan => "plan",
+            Self::Cert => "cert",
+        }
+    }
+}
+
 /// One model's answer to one input: a calibrated score and an outcome, in an order by which the
 /// greater of two votes wins.
 ///

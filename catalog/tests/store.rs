@@ -5,6 +5,7 @@
 #[path = "fixture/cutter.rs"]
 mod cutter;
 mod fixture;
+mod statistics;
 
 use cutter::{Cut, cut_at};
 use fixture::{Store, connect, value};

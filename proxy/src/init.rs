@@ -299,6 +299,10 @@ fn grants(schema: &SchemaName, account: &str) -> Vec<String> {
         format!("GRANT INSERT, UPDATE, DELETE ON `{schema}`.`tasks` TO {account}"),
         format!("GRANT INSERT ON `{schema}`.`classes` TO {account}"),
         format!("GRANT INSERT, DELETE ON `{schema}`.`models` TO {account}"),
+        format!("GRANT INSERT, UPDATE, DELETE ON `{schema}`.`evaluations` TO {account}"),
+        format!("GRANT INSERT, DELETE ON `{schema}`.`votes` TO {account}"),
+        format!("GRANT INSERT, DELETE ON `{schema}`.`model_stats` TO {account}"),
+        format!("GRANT INSERT, DELETE ON `{schema}`.`confusion` TO {account}"),
     ]
 }
 

@@ -76,6 +76,77 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
   CONSTRAINT models_task FOREIGN KEY (task) REFERENCES tasks (name)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4",
     ],
+}, Migration {
+    version: 2,
+    description: "what EVALUATE measured",
+    statements: &[
+        "CREATE TABLE IF NOT EXISTS {schema}.evaluations (
+  id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  task VARCHAR(60) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  task_version INT UNSIGNED NOT NULL,
+  published BOOLEAN NOT NULL COMMENT 'plans are made on these rows: one a task',
+  population MEDIUMTEXT NOT NULL COMMENT 'the query that gave the labelled rows',
+  population_id BINARY(16) NOT NULL COMMENT 'the same for the same rows',
+  cal_rows INT UNSIGNED NOT NULL COMMENT 'rows that calibrations are fitted on',
+  plan_rows INT UNSIGNED NOT NULL COMMENT 'rows that plans are searched on',
+  cert_rows INT UNSIGNED NOT NULL COMMENT 'rows that only certify',
+  plan_truths MEDIUMBLOB NOT NULL COMMENT 'class position plus one, two bytes each',
+  cert_truths MEDIUMBLOB NOT NULL,
+  epoch BIGINT UNSIGNED NOT NULL COMMENT 'of the last change',
+  created_at DATETIME NOT NULL DEFAULT CURRENT_TIMESTAMP,
+  created_by VARCHAR(255) NOT NULL,
+  KEY task (task),
+  CONSTRAINT evaluations_task FOREIGN KEY (task) REFERENCES tasks (name) ON DELETE CASCADE
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4",
+        "CREATE TABLE IF NOT EXISTS {schema}.votes (
+  model_id BIGINT UNSIGNED NOT NULL PRIMARY KEY,
+  evaluation BIGINT UNSIGNED NOT NULL,
+  calibration JSON NOT NULL,
+  costs JSON NOT NULL COMMENT 'seconds by images a run, one entry a device',
+  plan MEDIUMBLOB NOT NULL COMMENT 'outcome and calibrated score, two bytes each, a row',
+  cert MEDIUMBLOB NOT NULL,
+  KEY evaluation (evaluation),
+  CONSTRAINT votes_model FOREIGN KEY (model_id) REFERENCES models (id) ON DELETE CASCADE,
+  CONSTRAINT votes_evaluation FOREIGN KEY (evaluation) REFERENCES evaluations (id) ON DELETE CASCADE
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4",
+        "CREATE TABLE IF NOT EXISTS {schema}.model_stats (
+  model_id BIGINT UNSIGNED NOT NULL,
+  device VARCHAR(60) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  part ENUM('all','cal','plan','cert') NOT NULL,
+  model VARCHAR(60) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  version VARCHAR(60) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  task VARCHAR(60) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  evaluation BIGINT UNSIGNED NOT NULL,
+  inputs INT UNSIGNED NOT NULL COMMENT 'of classes that it covers',
+  correct INT UNSIGNED NOT NULL,
+  accuracy DOUBLE NULL COMMENT 'on its own classes, 0 to 1',
+  inputs_all INT UNSIGNED NOT NULL COMMENT 'of any class',
+  correct_all INT UNSIGNED NOT NULL COMMENT 'other is right for a class that it does not cover',
+  accuracy_all DOUBLE NULL,
+  seconds_per_image DOUBLE NULL COMMENT 'of one thread, at the best batch',
+  load_seconds DOUBLE NOT NULL,
+  memory_bytes BIGINT UNSIGNED NOT NULL,
+  evaluated_at DATETIME NOT NULL DEFAULT CURRENT_TIMESTAMP,
+  PRIMARY KEY (model_id, device, part),
+  KEY evaluation (evaluation),
+  CONSTRAINT model_stats_model FOREIGN KEY (model_id) REFERENCES models (id) ON DELETE CASCADE,
+  CONSTRAINT model_stats_evaluation FOREIGN KEY (evaluation) REFERENCES evaluations (id)
+    ON DELETE CASCADE
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4",
+        "CREATE TABLE IF NOT EXISTS {schema}.confusion (
+  model_id BIGINT UNSIGNED NOT NULL,
+  part ENUM('cal','plan','cert') NOT NULL,
+  truth_outcome SMALLINT UNSIGNED NOT NULL COMMENT 'class position plus one; 0: no class of the task',
+  answer_outcome SMALLINT UNSIGNED NOT NULL COMMENT 'class position plus one; 0: none that it knows',
+  model VARCHAR(60) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  version VARCHAR(60) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  truth VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NULL,
+  answer VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NULL,
+  inputs INT UNSIGNED NOT NULL,
+  PRIMARY KEY (model_id, part, truth_outcome, answer_outcome),
+  CONSTRAINT confusion_model FOREIGN KEY (model_id) REFERENCES models (id) ON DELETE CASCADE
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4",
+    ],
 }];
 
 /// The schema of temporary tables that predict statements make in sessions. It holds nothing else.

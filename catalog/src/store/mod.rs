@@ -10,6 +10,7 @@ mod lock;
 mod migrate;
 mod read;
 mod schema;
+mod statistics;
 mod stub;
 mod write;
 
@@ -17,5 +18,8 @@ pub use error::StoreError;
 pub use migrate::{MIGRATIONS, Migration, bootstrap, bootstrap_script, check, render};
 pub use read::{epoch, snapshot};
 pub use schema::{SchemaName, quote_identifier, quote_text};
+pub use statistics::{
+    Confused, EvaluatedModel, NewEvaluation, PartTally, Population, Published, publish_evaluation,
+};
 pub use stub::{generic_stubs, typed_stub};
 pub use write::{NewModel, NewTask, create_model, create_task, drop_model, drop_task};

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, IsolationLevel, Row, Transaction, TxOpts};
 
+use super::statistics::read_statistics;
 use super::{SchemaName, StoreError};
 use crate::{Model, Snapshot, Task, TaskInput, TaskKind};
 
@@ -38,8 +39,9 @@ pub async fn snapshot(conn: &mut Conn, schema: &SchemaName) -> Result<Snapshot, 
     })?;
     let tasks = read_tasks(&mut tx, schema).await?;
     let models = read_models(&mut tx, schema).await?;
+    let statistics = read_statistics(&mut tx, schema, &tasks, &models).await?;
     tx.commit().await?;
-    Ok(Snapshot::new(epoch, tasks, models))
+    Ok(Snapshot::new(epoch, tasks, models).with_statistics(statistics))
 }
 
 /// A missing schema or table means that the catalog was never set up.

@@ -223,7 +223,7 @@ async fn set_state(
     Ok(tx.commit().await?)
 }
 
-fn grow_epoch(schema: &SchemaName) -> String {
+pub(super) fn grow_epoch(schema: &SchemaName) -> String {
     format!("UPDATE `{schema}`.meta SET epoch = epoch + 1")
 }
 
@@ -316,7 +316,7 @@ async fn create_model_locked(
     insert_model(conn, schema, new).await
 }
 
-async fn check_task_unchanged(
+pub(super) async fn check_task_unchanged(
     conn: &mut Conn,
     schema: &SchemaName,
     task: &Task,
@@ -337,6 +337,12 @@ async fn check_task_unchanged(
     }
 }
 
+/// A value as the catalog's JSON columns hold it.
+pub(super) fn json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value)
+        .map_err(|e| StoreError::Sql(mysql_async::Error::Other(Box::new(e))))
+}
+
 async fn insert_model(
     conn: &mut Conn,
     schema: &SchemaName,
@@ -344,9 +350,6 @@ async fn insert_model(
 ) -> Result<u64, StoreError> {
     use mysql_async::Value;
 
-    let json = |value: Result<String, serde_json::Error>| {
-        value.map_err(|e| StoreError::Sql(mysql_async::Error::Other(Box::new(e))))
-    };
     let values: Vec<Value> = vec![
         (&new.name).into(),
         (&new.version).into(),
@@ -354,8 +357,8 @@ async fn insert_model(
         (&new.uri).into(),
         (&new.sha256).into(),
         new.bytes.into(),
-        json(serde_json::to_string(&new.covers))?.into(),
-        json(serde_json::to_string(&new.options))?.into(),
+        json(&new.covers)?.into(),
+        json(&new.options)?.into(),
         new.options.accuracy.into(),
         new.seconds_per_image.into(),
         (&new.definition).into(),

@@ -76,7 +76,17 @@ async fn the_printed_script_does_what_init_does() {
     // The same tables and functions as a bootstrap makes, down to the letter.
     let schema = SchemaName::parse("ddl_boot").unwrap();
     bootstrap(&mut root, &schema).await.unwrap();
-    for table in ["schema_migrations", "meta", "tasks", "classes", "models"] {
+    for table in [
+        "schema_migrations",
+        "meta",
+        "tasks",
+        "classes",
+        "models",
+        "evaluations",
+        "votes",
+        "model_stats",
+        "confusion",
+    ] {
         let mut made = Vec::new();
         for schema in ["ddl_script", "ddl_boot"] {
             let sql = format!("SHOW CREATE TABLE {schema}.{table}");
