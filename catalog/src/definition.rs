@@ -3,15 +3,19 @@
 //! Every option is written out, so that the text keeps its meaning when a default changes. Strings
 //! are quoted for a session in the default SQL mode.
 
-use crate::{Layout, ModelOptions, Output, Task};
+use crate::{ImageOptions, Layout, ModelInput, ModelOptions, Output, Task};
 
 /// `CREATE TASK ...` of `task`.
 pub fn task_definition(task: &Task) -> String {
+    let classes = match &task.classes[..] {
+        [] => String::new(),
+        classes => format!(" CLASSES ({})", strings(classes)),
+    };
     format!(
-        "CREATE TASK `{}` CLASSES ({}) KIND CLASSIFICATION INPUT IMAGE OPTIONS \
-         (accuracy_slack_points = {})",
+        "CREATE TASK `{}`{classes} KIND {} INPUT {} OPTIONS (accuracy_slack_points = {})",
         task.name,
-        strings(&task.classes),
+        task.kind.as_str(),
+        task.input,
         task.accuracy_slack_points
     )
 }
@@ -25,51 +29,53 @@ pub fn model_definition(
     covers: &[String],
     options: &ModelOptions,
 ) -> String {
-    format!(
-        "CREATE MODEL `{name}` FOR TASK `{task}` FROM {} VERSION {} COVERS ({}) OPTIONS ({}, {})",
+    let mut text = format!(
+        "CREATE MODEL `{name}` FOR TASK `{task}` FROM {} VERSION {}",
         string(uri),
         string(version),
-        strings(covers),
-        input_options(options),
-        output_options(options)
-    )
+    );
+    if !covers.is_empty() {
+        text.push_str(&format!(" COVERS ({})", strings(covers)));
+    }
+    let mut parts = options.input.image().map_or_else(Vec::new, image_options);
+    parts.extend(output_options(options));
+    if !parts.is_empty() {
+        text.push_str(&format!(" OPTIONS ({})", parts.join(", ")));
+    }
+    text
 }
 
-fn input_options(options: &ModelOptions) -> String {
-    let layout = match options.layout {
+fn image_options(image: &ImageOptions) -> Vec<String> {
+    let layout = match image.layout {
         Layout::Nchw => "NCHW",
         Layout::Nhwc => "NHWC",
     };
-    format!(
-        "layout = {layout}, size = '{}x{}', channels = {}, mean = ({}), std = ({})",
-        options.height,
-        options.width,
-        options.channels,
-        numbers(&options.normalisation.mean),
-        numbers(&options.normalisation.std)
-    )
+    vec![
+        format!("layout = {layout}"),
+        format!("size = '{}x{}'", image.height, image.width),
+        format!("channels = {}", image.channels),
+        format!("mean = ({})", numbers(&image.normalisation.mean)),
+        format!("std = ({})", numbers(&image.normalisation.std)),
+    ]
 }
 
-fn output_options(options: &ModelOptions) -> String {
-    let output = match options.output {
-        Output::Logits => "logits",
-        Output::Softmax => "softmax",
+fn output_options(options: &ModelOptions) -> Vec<String> {
+    let output = match (options.output, &options.input) {
+        (Output::Logits, _) => Some("logits"),
+        (Output::Softmax, ModelInput::Image(_)) => Some("softmax"),
+        (Output::Softmax, ModelInput::Columns { .. }) => Some("probabilities"),
+        (Output::Value, _) => None,
     };
-    let mut parts = vec![format!("labels = ({})", strings(&options.labels))];
-    parts.push(format!("output = {output}"));
-    parts.extend(
-        options
-            .other
-            .iter()
-            .map(|other| format!("other = {}", string(other))),
-    );
-    parts.extend(
-        options
-            .accuracy
-            .iter()
-            .map(|accuracy| format!("accuracy = {accuracy}")),
-    );
-    parts.join(", ")
+    let mut parts = Vec::new();
+    if let Some(output) = output {
+        parts.push(format!("labels = ({})", strings(&options.labels)));
+        parts.push(format!("output = {output}"));
+    }
+    let other = options.other.iter();
+    parts.extend(other.map(|other| format!("other = {}", string(other))));
+    let accuracy = options.accuracy.iter();
+    parts.extend(accuracy.map(|accuracy| format!("accuracy = {accuracy}")));
+    parts
 }
 
 fn string(text: &str) -> String {

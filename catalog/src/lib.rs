@@ -14,10 +14,13 @@ mod task;
 pub mod store;
 
 pub use definition::{model_definition, task_definition};
-pub use model::{Layout, Model, ModelOptions, Normalisation, Output};
+pub use model::{ImageOptions, Layout, Model, ModelInput, ModelOptions, Normalisation, Output};
 pub use options::{
     ACCURACY_SLACK_POINTS_DEFAULT, OptionError, OptionValue, model_options, task_slack_points,
 };
 pub use snapshot::Snapshot;
 pub use statistics::{Calibration, CostCurve, ModelStatistics, Part, TaskStatistics, Vote};
-pub use task::{Task, TaskInput, TaskKind, check_classes, check_name, is_reserved_name};
+pub use task::{
+    Column, ColumnKind, Task, TaskInput, TaskKind, check_classes, check_columns, check_name,
+    is_reserved_name,
+};

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Column;
+
 /// Order of the axes of the input tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -12,7 +14,8 @@ pub enum Layout {
     Nhwc,
 }
 
-/// What the numbers of the output tensor, shape [batch, labels], mean.
+/// What the numbers of the output tensor mean: [batch, labels] of a classification, [batch, 1] of a
+/// regression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Output {
@@ -20,6 +23,8 @@ pub enum Output {
     Logits,
     /// Probabilities that sum to 1: used as they are.
     Softmax,
+    /// The answer itself, of a regression.
+    Value,
 }
 
 /// Per-channel normalisation of pixel values: `(pixel / 255 - mean) / std`.
@@ -31,9 +36,9 @@ pub struct Normalisation {
     pub std: Vec<f32>,
 }
 
-/// How to feed a model and read its output: the `OPTIONS (...)` of `CREATE MODEL`.
+/// How a picture becomes a model's input tensor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ModelOptions {
+pub struct ImageOptions {
     /// Order of the input's axes.
     pub layout: Layout,
     /// Input height in pixels.
@@ -44,7 +49,39 @@ pub struct ModelOptions {
     pub channels: u8,
     /// Pixel normalisation, one mean and std per channel.
     pub normalisation: Normalisation,
+}
+
+/// What a model is fed with. In JSON the fields stand among those of [`ModelOptions`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ModelInput {
+    /// A picture.
+    Image(ImageOptions),
+    /// A row of the task's columns.
+    Columns {
+        /// The task's columns, in its order.
+        columns: Vec<Column>,
+    },
+}
+
+impl ModelInput {
+    /// How pictures are fed to it; `None` for a model over columns.
+    pub fn image(&self) -> Option<&ImageOptions> {
+        match self {
+            Self::Image(image) => Some(image),
+            Self::Columns { .. } => None,
+        }
+    }
+}
+
+/// How to feed a model and read its output: the `OPTIONS (...)` of `CREATE MODEL`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelOptions {
+    /// What it is fed with.
+    #[serde(flatten)]
+    pub input: ModelInput,
     /// Names of the output's columns in order: classes of the task, and `other` where there is one.
+    /// Empty for a regression.
     pub labels: Vec<String>,
     /// The label, one of `labels` and no class of the task, that means "none of my classes".
     pub other: Option<String>,

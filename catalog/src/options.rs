@@ -3,17 +3,17 @@
 
 use thiserror::Error;
 
-use crate::{Layout, ModelOptions, Normalisation, Output, Task};
+use crate::{ModelInput, ModelOptions, Output, Task, TaskInput, TaskKind};
 
-/// Greatest input height or width, in pixels.
-pub const INPUT_SIDE_PIXELS_MAX: u32 = 4096;
+mod image;
 
 /// Default of the task option `accuracy_slack_points`.
 pub const ACCURACY_SLACK_POINTS_DEFAULT: f64 = 1.0;
 
-const MODEL_KEYS: [&str; 9] = [
-    "layout", "size", "channels", "mean", "std", "labels", "other", "output", "accuracy",
-];
+/// Options of models that name classes, in addition to those of all models.
+const CLASS_KEYS: [&str; 3] = ["labels", "other", "output"];
+/// Options of all models.
+const MODEL_KEYS: [&str; 1] = ["accuracy"];
 const TASK_KEYS: [&str; 1] = ["accuracy_slack_points"];
 
 /// The value of one option as written.
@@ -101,6 +101,9 @@ pub enum OptionError {
     /// The classes of a task are empty, repeated or malformed.
     #[error("Incorrect CLASSES: {0}")]
     Classes(String),
+    /// The columns of a task are repeated or malformed.
+    #[error("Incorrect INPUT: {0}")]
+    Columns(String),
 }
 
 fn value_error(key: &'static str, reason: impl Into<String>) -> OptionError {
@@ -130,32 +133,40 @@ pub fn model_options(
     covers: Option<&[String]>,
     options: &[(String, OptionValue)],
 ) -> Result<(Vec<String>, ModelOptions), OptionError> {
-    check_keys(options, &MODEL_KEYS)?;
+    check_keys(options, &model_keys(task))?;
+    let input = match &task.input {
+        TaskInput::Image => ModelInput::Image(image::read(options)?),
+        TaskInput::Columns(columns) => ModelInput::Columns {
+            columns: columns.clone(),
+        },
+    };
+    let accuracy = read_accuracy(options)?;
+    if task.kind == TaskKind::Regression {
+        if covers.is_some() {
+            let reason = format!("task '{}' is a regression and has no classes", task.name);
+            return Err(OptionError::Covers(reason));
+        }
+        let options = ModelOptions {
+            input,
+            labels: Vec::new(),
+            other: None,
+            output: Output::Value,
+            accuracy,
+        };
+        return Ok((Vec::new(), options));
+    }
     let other = read_other(task, options)?;
     let given = find(options, "labels").map(read_labels).transpose()?;
     let covers = read_covers(task, covers, given.as_deref(), other.as_deref())?;
     let labels = given.unwrap_or_else(|| covers.iter().cloned().chain(other.clone()).collect());
     check_labels(task, &labels, &covers, other.as_deref())?;
-
-    let (height, width) = read_size(options)?;
-    let channels = read_channels(options)?;
-    let normalisation = Normalisation {
-        mean: read_per_channel(options, "mean", channels, 0.0)?,
-        std: read_per_channel(options, "std", channels, 1.0)?,
-    };
-    if normalisation.std.iter().any(|s| *s <= 0.0) {
-        return Err(value_error("std", "each value must be greater than 0"));
-    }
+    let output = read_output(options, &task.input)?;
     let options = ModelOptions {
-        layout: read_layout(options)?,
-        height,
-        width,
-        channels,
-        normalisation,
+        input,
         labels,
         other,
-        output: read_output(options)?,
-        accuracy: read_accuracy(options)?,
+        output,
+        accuracy,
     };
     let in_task_order = task
         .classes
@@ -164,6 +175,18 @@ pub fn model_options(
         .cloned()
         .collect();
     Ok((in_task_order, options))
+}
+
+fn model_keys(task: &Task) -> Vec<&'static str> {
+    let input: &[_] = match task.input {
+        TaskInput::Image => &image::KEYS,
+        TaskInput::Columns(_) => &[],
+    };
+    let classes: &[_] = match task.kind {
+        TaskKind::Classification => &CLASS_KEYS,
+        TaskKind::Regression => &[],
+    };
+    [input, classes, &MODEL_KEYS].concat()
 }
 
 fn find<'a>(options: &'a [(String, OptionValue)], key: &str) -> Option<&'a OptionValue> {
@@ -329,91 +352,24 @@ fn check_labels(
     Ok(())
 }
 
-fn read_size(options: &[(String, OptionValue)]) -> Result<(u32, u32), OptionError> {
-    let value = find(options, "size").ok_or(OptionError::Missing {
-        key: "size",
-        hint: "give the model's input size as size = 'HEIGHTxWIDTH' in pixels",
-    })?;
-    let expected = || {
-        value_error(
-            "size",
-            format!("'HEIGHTxWIDTH' in pixels is expected, each 1 to {INPUT_SIDE_PIXELS_MAX}"),
-        )
-    };
-    let side = |text: &str| {
-        text.trim()
-            .parse()
-            .ok()
-            .filter(|n| (1..=INPUT_SIDE_PIXELS_MAX).contains(n))
-    };
-    let sides = match value {
-        OptionValue::Number(n) => side(&n.to_string()).map(|n| (n, n)),
-        other => other
-            .text()
-            .and_then(|text| match text.split_once(['x', 'X']) {
-                Some((height, width)) => Some((side(height)?, side(width)?)),
-                None => side(text).map(|n| (n, n)),
-            }),
-    };
-    sides.ok_or_else(expected)
-}
-
-fn read_channels(options: &[(String, OptionValue)]) -> Result<u8, OptionError> {
-    let Some(value) = find(options, "channels") else {
-        return Ok(3);
-    };
-    match value.number() {
-        Some(1.0) => Ok(1),
-        Some(3.0) => Ok(3),
-        _ => Err(value_error("channels", "1 (grey) or 3 (RGB) is expected")),
-    }
-}
-
-fn read_per_channel(
+/// Models over columns mostly come from libraries whose classifiers end in probabilities.
+fn read_output(
     options: &[(String, OptionValue)],
-    key: &'static str,
-    channels: u8,
-    default: f32,
-) -> Result<Vec<f32>, OptionError> {
-    let channels = usize::from(channels);
-    let Some(value) = find(options, key) else {
-        return Ok(vec![default; channels]);
-    };
-    let numbers: Vec<f32> = value
-        .elements()
-        .iter()
-        .map(|v| v.number().map(|n| n as f32).filter(|n| n.is_finite()))
-        .collect::<Option<_>>()
-        .ok_or_else(|| value_error(key, "a number, or a list of one a channel, is expected"))?;
-    match *numbers.as_slice() {
-        [all] => Ok(vec![all; channels]),
-        _ if numbers.len() == channels => Ok(numbers),
-        _ => Err(value_error(
-            key,
-            format!("{} values given for {channels} channels", numbers.len()),
-        )),
-    }
-}
-
-fn read_layout(options: &[(String, OptionValue)]) -> Result<Layout, OptionError> {
-    let Some(value) = find(options, "layout") else {
-        return Ok(Layout::Nchw);
-    };
-    match value.text().map(str::to_ascii_uppercase).as_deref() {
-        Some("NCHW") => Ok(Layout::Nchw),
-        Some("NHWC") => Ok(Layout::Nhwc),
-        _ => Err(value_error("layout", "'NCHW' or 'NHWC' is expected")),
-    }
-}
-
-fn read_output(options: &[(String, OptionValue)]) -> Result<Output, OptionError> {
+    input: &TaskInput,
+) -> Result<Output, OptionError> {
     let Some(value) = find(options, "output") else {
-        return Ok(Output::Logits);
+        return Ok(match input {
+            TaskInput::Image => Output::Logits,
+            TaskInput::Columns(_) => Output::Softmax,
+        });
     };
     match value.text().map(str::to_ascii_lowercase).as_deref() {
         Some("logits") => Ok(Output::Logits),
-        Some("softmax") => Ok(Output::Softmax),
-        _ => Err(value_error("output", "'logits' or 'softmax' is expected")),
+        Some("softmax" | "probabilities") => Ok(Output::Softmax),
+        _ => Err(value_error(
+            "output",
+            "'logits' or 'softmax' (also called 'probabilities') is expected",
+        )),
     }
 }
 

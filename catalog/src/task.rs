@@ -1,4 +1,7 @@
-//! A task: a question that models answer, with its finite set of classes.
+//! A task: a question that models answer by one of its classes or by a number.
+
+use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,20 +20,128 @@ pub const CLASS_CHARS_MAX: usize = 255;
 /// Most classes of one task: with NULL they are counted in 16 bits.
 pub const CLASSES_MAX: usize = 65_535;
 
-/// What kind of answer a task asks for.
+/// Most columns of one task.
+pub const COLUMNS_MAX: usize = 1000;
+
+/// Longest column name, in characters: the store's limit on names of parameters.
+const COLUMN_CHARS_MAX: usize = 64;
+
+/// What kind of answer a task asks for. Its text form is that of `CREATE TASK`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum TaskKind {
     /// One class per input.
     Classification,
+    /// A number per input.
+    Regression,
 }
 
-/// What a task looks at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+impl TaskKind {
+    /// As `CREATE TASK` names it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Classification => "CLASSIFICATION",
+            Self::Regression => "REGRESSION",
+        }
+    }
+}
+
+impl FromStr for TaskKind {
+    type Err = UnknownText;
+
+    fn from_str(text: &str) -> Result<Self, UnknownText> {
+        let kinds = [Self::Classification, Self::Regression];
+        let named = |kind: &Self| kind.as_str() == text;
+        kinds.into_iter().find(named).ok_or(UnknownText)
+    }
+}
+
+/// What a task looks at. Its text form is that of `CREATE TASK`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum TaskInput {
     /// One image: a path or URI in a string, or the encoded bytes in a BLOB.
     Image,
+    /// A value for each of these columns, at least one.
+    Columns(Vec<Column>),
+}
+
+impl fmt::Display for TaskInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Image => f.write_str("IMAGE"),
+            Self::Columns(columns) => {
+                for (i, column) in columns.iter().enumerate() {
+                    let before = if i == 0 { "(" } else { ", " };
+                    write!(f, "{before}`{}` {}", column.name, column.kind.as_str())?;
+                }
+                f.write_str(")")
+            }
+        }
+    }
+}
+
+impl FromStr for TaskInput {
+    type Err = UnknownText;
+
+    /// Reads what [`TaskInput`]'s `Display` writes.
+    fn from_str(text: &str) -> Result<Self, UnknownText> {
+        if text == "IMAGE" {
+            return Ok(Self::Image);
+        }
+        let inner = text.strip_prefix('(').and_then(|t| t.strip_suffix(')'));
+        let column = |text: &str| {
+            let (name, kind) = text.strip_prefix('`')?.split_once("` ")?;
+            let kind = ColumnKind::from_word(kind)?;
+            let name = name.to_owned();
+            Some(Column { name, kind })
+        };
+        let columns = inner.ok_or(UnknownText)?.split(", ").map(column);
+        let columns: Vec<Column> = columns.collect::<Option<_>>().ok_or(UnknownText)?;
+        check_columns(&columns).map_err(|_| UnknownText)?;
+        Ok(Self::Columns(columns))
+    }
+}
+
+/// A text that this program does not understand, a newer one may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not understood")]
+pub struct UnknownText;
+
+/// A column of a task's input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Column {
+    /// Name as written; also that of the typed stub's parameter.
+    pub name: String,
+    /// Its type.
+    pub kind: ColumnKind,
+}
+
+/// Type of a column of a task's input. Values of other types are converted by the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ColumnKind {
+    /// A finite number of 64 bits.
+    Double,
+    /// Text of any length.
+    Varchar,
+}
+
+impl ColumnKind {
+    /// As `CREATE TASK` names it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Double => "DOUBLE",
+            Self::Varchar => "VARCHAR",
+        }
+    }
+
+    /// The type of that name, in any case.
+    pub fn from_word(word: &str) -> Option<Self> {
+        let kinds = [Self::Double, Self::Varchar];
+        let named = |kind: &Self| kind.as_str().eq_ignore_ascii_case(word);
+        kinds.into_iter().find(named)
+    }
 }
 
 /// A task of the catalog.
@@ -42,7 +153,7 @@ pub struct Task {
     pub kind: TaskKind,
     /// What it looks at.
     pub input: TaskInput,
-    /// Class names in the order of creation, distinct and never empty.
+    /// Class names in the order of creation, distinct and never empty. A regression has none.
     pub classes: Vec<String>,
     /// How far below the best single model's accuracy the default plan may be, in points (0..=100).
     pub accuracy_slack_points: f64,
@@ -54,6 +165,22 @@ impl Task {
     /// Position of `class` in [`Task::classes`]. Class names compare byte for byte.
     pub fn class_index(&self, class: &str) -> Option<usize> {
         self.classes.iter().position(|c| c == class)
+    }
+
+    /// Columns of its input; none where it looks at an image.
+    pub fn columns(&self) -> &[Column] {
+        match &self.input {
+            TaskInput::Image => &[],
+            TaskInput::Columns(columns) => columns,
+        }
+    }
+
+    /// Number of arguments that a call gives as input.
+    pub fn input_arguments(&self) -> usize {
+        match &self.input {
+            TaskInput::Image => 1,
+            TaskInput::Columns(columns) => columns.len(),
+        }
     }
 }
 
@@ -83,11 +210,18 @@ pub fn check_name(name: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Checks the classes of a new task: at least one, distinct, each 1 to [`CLASS_CHARS_MAX`]
-/// characters without control characters and without spaces at its ends (comparisons in the store
-/// would not see them).
-pub fn check_classes(classes: &[String]) -> Result<(), OptionError> {
+/// Checks the classes of a new task: none for a regression, else at least one, distinct, each 1 to
+/// [`CLASS_CHARS_MAX`] characters without control characters and without spaces at its ends
+/// (comparisons in the store would not see them).
+pub fn check_classes(kind: TaskKind, classes: &[String]) -> Result<(), OptionError> {
     let wrong = |reason: String| Err(OptionError::Classes(reason));
+    match (kind, classes) {
+        (TaskKind::Regression, []) => return Ok(()),
+        (TaskKind::Regression, _) => {
+            return wrong("a task of KIND REGRESSION has none".to_owned());
+        }
+        (TaskKind::Classification, _) => {}
+    }
     if classes.is_empty() || classes.len() > CLASSES_MAX {
         return wrong(format!("a task has 1 to {CLASSES_MAX} classes"));
     }
@@ -109,13 +243,71 @@ pub fn check_classes(classes: &[String]) -> Result<(), OptionError> {
     Ok(())
 }
 
+/// Checks the columns of a new task: 1 to [`COLUMNS_MAX`], with distinct names of letters, digits
+/// and `_`.
+pub fn check_columns(columns: &[Column]) -> Result<(), OptionError> {
+    let wrong = |reason: String| Err(OptionError::Columns(reason));
+    if columns.is_empty() || columns.len() > COLUMNS_MAX {
+        return wrong(format!("a task has 1 to {COLUMNS_MAX} columns"));
+    }
+    let mut seen = std::collections::HashSet::new();
+    for Column { name, .. } in columns {
+        let starts = |c: char| c.is_ascii_alphabetic() || c == '_';
+        let fits = name.starts_with(starts)
+            && name.len() <= COLUMN_CHARS_MAX
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if !fits {
+            return wrong(format!(
+                "column '{}' is not of 1 to {COLUMN_CHARS_MAX} letters, digits and '_', the first \
+                 not a digit",
+                name.escape_debug()
+            ));
+        }
+        if !seen.insert(name.to_ascii_lowercase()) {
+            return wrong(format!("column '{name}' is named twice"));
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn inputs_are_read_as_they_are_written() {
+        let column = |name: &str, kind| Column {
+            name: name.to_owned(),
+            kind,
+        };
+        let columns = vec![
+            column("Sepal_length", ColumnKind::Double),
+            column("count", ColumnKind::Varchar),
+        ];
+        for input in [TaskInput::Image, TaskInput::Columns(columns)] {
+            assert_eq!(input.to_string().parse(), Ok(input));
+        }
+        let two = vec![
+            column("a", ColumnKind::Double),
+            column("A", ColumnKind::Double),
+        ];
+        assert!(check_columns(&two).is_err());
+        for bad in [
+            "",
+            "()",
+            "(`a` FLOAT)",
+            "(`a`DOUBLE)",
+            "(`1` DOUBLE)",
+            "IMAGES",
+        ] {
+            assert_eq!(bad.parse::<TaskInput>(), Err(UnknownText), "{bad}");
+        }
+    }
+
+    #[test]
     fn classes_are_distinct_and_visible() {
         let classes = |names: &[&str]| names.iter().map(|n| n.to_string()).collect::<Vec<_>>();
+        let check_classes = |names: &[String]| check_classes(TaskKind::Classification, names);
         assert!(check_classes(&classes(&["cat", "Cat", "Katze (groß)"])).is_ok());
         for bad in [
             &[][..],
@@ -127,6 +319,8 @@ mod tests {
         ] {
             assert!(check_classes(&classes(bad)).is_err(), "{bad:?}");
         }
+        assert!(super::check_classes(TaskKind::Regression, &classes(&["a"])).is_err());
+        assert!(super::check_classes(TaskKind::Regression, &[]).is_ok());
     }
 
     #[test]

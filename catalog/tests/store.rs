@@ -15,7 +15,9 @@ use predictsql_catalog::store::{
     MIGRATIONS, NewModel, NewTask, SchemaName, StoreError, bootstrap, bootstrap_script, check,
     create_model, create_task, drop_model, drop_task, epoch, snapshot,
 };
-use predictsql_catalog::{Task, TaskInput, TaskKind, model_options, task_definition};
+use predictsql_catalog::{
+    Column, ColumnKind, Task, TaskInput, TaskKind, model_options, task_definition,
+};
 
 fn task(name: &str) -> NewTask {
     let task = Task {
@@ -232,6 +234,57 @@ async fn what_is_written_is_read_back_and_each_change_grows_the_epoch() {
         stubs(&mut conn, &schema).await,
         ["predict", "predict_proba"]
     );
+}
+
+#[tokio::test]
+async fn a_regression_over_columns_is_read_as_it_was_written() {
+    let (mut conn, schema) = set_up("columns").await;
+    let column = |name: &str, kind| Column {
+        name: name.to_owned(),
+        kind,
+    };
+    let many = (0..200).map(|n| column(&format!("a_column_of_number_{n}"), ColumnKind::Double));
+    let columns = many
+        .chain([column("colour", ColumnKind::Varchar)])
+        .collect();
+    let mut new = task("price");
+    new.task.kind = TaskKind::Regression;
+    new.task.input = TaskInput::Columns(columns);
+    new.task.classes.clear();
+    create_task(&mut conn, &schema, &new).await.unwrap();
+    let (covers, options) = model_options(&new.task, None, &[]).unwrap();
+    let model = NewModel {
+        covers,
+        options,
+        ..model("m", "1", &task("other"))
+    };
+    let model = NewModel {
+        task: new.task.clone(),
+        ..model
+    };
+    create_model(&mut conn, &schema, &model).await.unwrap();
+    let seen = snapshot(&mut conn, &schema).await.unwrap();
+    assert_eq!(**seen.task("price").unwrap(), new.task);
+    let read = seen.model("m", None).unwrap();
+    assert_eq!(
+        (&read.covers, &read.options),
+        (&model.covers, &model.options)
+    );
+
+    // A backup without functions was restored: the stub is made anew, with its parameters.
+    conn.query_drop("DROP FUNCTION columns.price")
+        .await
+        .unwrap();
+    bootstrap(&mut conn, &schema).await.unwrap();
+    let parameters: Vec<String> = conn
+        .query(
+            "SELECT dtd_identifier FROM information_schema.parameters \
+             WHERE specific_schema = 'columns' AND specific_name = 'price' \
+             AND ordinal_position IN (0, 1, 201) ORDER BY ordinal_position",
+        )
+        .await
+        .unwrap();
+    assert_eq!(parameters, ["double", "double", "longtext"]);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use predictsql_catalog::{Layout, ModelOptions, Output};
 use predictsql_executor::{Executor, ExecutorConfig, ModelError};
 
-use support::{config, entry, executor, folder, model, options};
+use support::{config, entry, executor, folder, image_of, model, options, options_of};
 
 async fn refusal(uri: &str, options: &ModelOptions) -> ModelError {
     executor().inspect(uri, options).await.unwrap_err()
@@ -35,10 +35,7 @@ async fn good_models_are_inspected() {
             .all(|c| matches!(c, '0'..='9' | 'a'..='f'))
     );
     assert!(file.seconds_per_image > 0.0 && file.seconds_per_image < 1.0);
-    let nhwc = ModelOptions {
-        layout: Layout::Nhwc,
-        ..options()
-    };
+    let nhwc = options_of(Layout::Nhwc, 8);
     assert!(executor.inspect("colour_nhwc.onnx", &nhwc).await.is_ok());
     let softmax = ModelOptions {
         output: Output::Softmax,
@@ -140,27 +137,13 @@ async fn inputs_and_outputs_must_fit_the_options() {
     );
     let error = refusal("bytes_input.onnx", &options()).await;
     assert!(matches!(error, ModelError::InputType { .. }), "{error}");
-    let error = refusal(
-        "colour_nchw.onnx",
-        &ModelOptions {
-            height: 9,
-            ..options()
-        },
-    )
-    .await;
+    let error = refusal("colour_nchw.onnx", &options_of(Layout::Nchw, 9)).await;
     assert_eq!(
         error.to_string(),
         "the model's input 'image' has shape [?, 3, 8, 8], but the options ask for [batch, 3, 9, 8] \
          (layout=NCHW, height=9, width=8, channels=3); change layout, height, width or channels"
     );
-    let error = refusal(
-        "colour_nchw.onnx",
-        &ModelOptions {
-            layout: Layout::Nhwc,
-            ..options()
-        },
-    )
-    .await;
+    let error = refusal("colour_nchw.onnx", &options_of(Layout::Nhwc, 8)).await;
     assert!(matches!(error, ModelError::InputShape { .. }), "{error}");
     let error = refusal("two_columns.onnx", &options()).await;
     assert_eq!(
@@ -195,7 +178,7 @@ async fn outputs_must_be_what_the_options_say() {
         ModelError::NotFinite
     );
     let mut wrong = options();
-    wrong.normalisation.std = vec![1.0];
+    image_of(&mut wrong).normalisation.std = vec![1.0];
     assert!(matches!(
         refusal("colour_nchw.onnx", &wrong).await,
         ModelError::Options { .. }

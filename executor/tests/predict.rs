@@ -14,7 +14,7 @@ use predictsql_executor::{
 };
 use tokio_util::sync::CancellationToken;
 
-use support::{bmp, config, executor, expected, folder, model, options};
+use support::{bmp, config, executor, expected, folder, image_of, model, options, options_of};
 
 async fn load(executor: &Executor, uri: &str, options: &ModelOptions) -> LoadedModel {
     let model = model(executor, uri, options).await;
@@ -71,10 +71,7 @@ fn assert_scores(outcome: &Outcome, colour: [u8; 3]) {
 #[tokio::test]
 async fn every_model_gives_the_known_scores_in_order() {
     let executor = executor();
-    let nhwc = ModelOptions {
-        layout: Layout::Nhwc,
-        ..options()
-    };
+    let nhwc = options_of(Layout::Nhwc, 8);
     let softmax = ModelOptions {
         output: Output::Softmax,
         ..options()
@@ -115,8 +112,9 @@ async fn a_model_that_mixes_its_batch_is_run_image_by_image() {
 async fn images_are_normalised_and_resized_for_the_model() {
     let executor = executor();
     let mut shifted = options();
-    shifted.normalisation.mean = vec![0.5, 0.0, 0.0];
-    shifted.normalisation.std = vec![1.0, 2.0, 1.0];
+    let image = image_of(&mut shifted);
+    image.normalisation.mean = vec![0.5, 0.0, 0.0];
+    image.normalisation.std = vec![1.0, 2.0, 1.0];
     let model = load(&executor, "colour_nchw.onnx", &shifted).await;
     let outcomes = predict(
         &executor,

@@ -13,7 +13,7 @@ use predictsql_executor::{
 };
 use tokio_util::sync::CancellationToken;
 
-use support::{bmp, config, executor, folder, model, options};
+use support::{bmp, config, executor, folder, image_of, model, options, options_of};
 
 async fn load(executor: &Executor, uri: &str, options: &ModelOptions) -> LoadedModel {
     let model = model(executor, uri, options).await;
@@ -25,10 +25,7 @@ fn none() -> CancellationToken {
 }
 
 fn nhwc() -> ModelOptions {
-    ModelOptions {
-        layout: Layout::Nhwc,
-        ..options()
-    }
+    options_of(Layout::Nhwc, 8)
 }
 
 fn image(index: usize) -> Input {
@@ -57,7 +54,7 @@ fn mixed() -> Vec<Input> {
 async fn several_models_look_at_one_preparation_as_each_would_alone() {
     let executor = executor();
     let mut shifted = options();
-    shifted.normalisation.mean = vec![0.5, 0.1, 0.0];
+    image_of(&mut shifted).normalisation.mean = vec![0.5, 0.1, 0.0];
     let models = [
         load(&executor, "colour_nchw.onnx", &options()).await,
         load(&executor, "several_outputs.onnx", &options()).await,

@@ -1,7 +1,8 @@
 //! Tasks and models for this crate's tests.
 
 use predictsql_catalog::{
-    Layout, Model, ModelOptions, Normalisation, Output, Snapshot, Task, TaskInput, TaskKind,
+    ImageOptions, Layout, Model, ModelInput, ModelOptions, Normalisation, Output, Snapshot, Task,
+    TaskInput, TaskKind,
 };
 
 pub(crate) fn task(name: &str, classes: &[&str]) -> Task {
@@ -27,14 +28,16 @@ pub(crate) fn model(id: u64, name: &str, labels: &[&str], accuracy: Option<f64>)
         bytes: 0,
         covers: labels.clone(),
         options: ModelOptions {
-            layout: Layout::Nchw,
-            height: 28,
-            width: 28,
-            channels: 1,
-            normalisation: Normalisation {
-                mean: vec![0.0],
-                std: vec![1.0],
-            },
+            input: ModelInput::Image(ImageOptions {
+                layout: Layout::Nchw,
+                height: 28,
+                width: 28,
+                channels: 1,
+                normalisation: Normalisation {
+                    mean: vec![0.0],
+                    std: vec![1.0],
+                },
+            }),
             labels,
             other: None,
             output: Output::Logits,

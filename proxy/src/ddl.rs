@@ -11,8 +11,8 @@ use std::future::Future;
 
 use predictsql_catalog::store::{self, NewModel, NewTask, SchemaName, StoreError};
 use predictsql_catalog::{
-    Model, OptionError, Task, TaskInput, TaskKind, check_classes, check_name, model_definition,
-    model_options, task_definition, task_slack_points,
+    Model, OptionError, Task, TaskInput, check_classes, check_columns, check_name,
+    model_definition, model_options, task_definition, task_slack_points,
 };
 use predictsql_executor::{Executor, ModelError, ModelFile};
 use predictsql_optimizer::ddl::{CatalogStatement, CreateModel, CreateTask, DdlError};
@@ -246,11 +246,14 @@ async fn create_task<I>(
     context: &DdlContext<'_, I>,
 ) -> Result<DdlAnswer, SqlError> {
     let name = checked_name("task", &create.name)?;
-    check_classes(&create.classes)?;
+    check_classes(create.kind, &create.classes)?;
+    if let TaskInput::Columns(columns) = &create.input {
+        check_columns(columns)?;
+    }
     let task = Task {
         name,
-        kind: TaskKind::Classification,
-        input: TaskInput::Image,
+        kind: create.kind,
+        input: create.input.clone(),
         classes: create.classes.clone(),
         accuracy_slack_points: task_slack_points(&create.options)?,
         version: 1,

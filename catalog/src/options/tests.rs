@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::{TaskInput, TaskKind};
+use crate::{Column, ColumnKind, ImageOptions, Layout};
 
 fn task() -> Task {
     Task {
@@ -26,6 +26,10 @@ fn text(value: &str) -> OptionValue {
 
 fn list(values: &[&str]) -> OptionValue {
     OptionValue::List(values.iter().map(|v| text(v)).collect())
+}
+
+fn image(options: &ModelOptions) -> &ImageOptions {
+    options.input.image().unwrap()
 }
 
 fn read(
@@ -51,13 +55,11 @@ fn defaults() {
     let (covers, options) = read(None, &[]).unwrap();
     assert_eq!(covers, ["cat", "dog", "owl"]);
     assert_eq!(options.labels, covers);
-    assert_eq!(
-        (options.height, options.width, options.channels),
-        (28, 28, 3)
-    );
-    assert_eq!(options.normalisation.mean, [0.0; 3]);
-    assert_eq!(options.normalisation.std, [1.0; 3]);
-    assert_eq!(options.layout, Layout::Nchw);
+    let image = image(&options);
+    assert_eq!((image.height, image.width, image.channels), (28, 28, 3));
+    assert_eq!(image.normalisation.mean, [0.0; 3]);
+    assert_eq!(image.normalisation.std, [1.0; 3]);
+    assert_eq!(image.layout, Layout::Nchw);
     assert_eq!(options.output, Output::Logits);
     assert_eq!((options.other, options.accuracy), (None, None));
 }
@@ -160,7 +162,89 @@ fn values_are_checked() {
 #[test]
 fn sizes_are_height_by_width() {
     let (_, options) = read(None, &[("size", OptionValue::Word("32x28".to_owned()))]).unwrap();
-    assert_eq!((options.height, options.width), (32, 28));
+    let image = image(&options);
+    assert_eq!((image.height, image.width), (32, 28));
+}
+
+fn over_columns(kind: TaskKind) -> Task {
+    let column = |name: &str, kind| Column {
+        name: name.to_owned(),
+        kind,
+    };
+    let columns = vec![
+        column("size", ColumnKind::Double),
+        column("colour", ColumnKind::Varchar),
+    ];
+    Task {
+        kind,
+        input: TaskInput::Columns(columns),
+        classes: match kind {
+            TaskKind::Classification => task().classes,
+            TaskKind::Regression => Vec::new(),
+        },
+        ..task()
+    }
+}
+
+#[test]
+fn models_over_columns_have_no_image_options() {
+    let task = over_columns(TaskKind::Classification);
+    let (covers, options) = model_options(&task, None, &[]).unwrap();
+    assert_eq!(covers, task.classes);
+    assert_eq!(
+        (&options.labels, options.output),
+        (&covers, Output::Softmax)
+    );
+    let columns = task.columns().to_vec();
+    assert_eq!(options.input, ModelInput::Columns { columns });
+    let size = [("size".to_owned(), OptionValue::Number(28.0))];
+    let error = model_options(&task, None, &size).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "Unknown option 'size'; the options are labels, other, output, accuracy"
+    );
+}
+
+#[test]
+fn models_of_regressions_have_no_labels() {
+    let task = over_columns(TaskKind::Regression);
+    let accuracy = [("accuracy".to_owned(), OptionValue::Number(0.5))];
+    let (covers, options) = model_options(&task, None, &accuracy).unwrap();
+    assert!(covers.is_empty() && options.labels.is_empty());
+    assert_eq!(
+        (options.output, options.accuracy),
+        (Output::Value, Some(0.5))
+    );
+    let labels = [("labels".to_owned(), list(&["a"]))];
+    assert!(model_options(&task, None, &labels).is_err());
+    let covers = model_options(&task, Some(&strings(&["a"])), &[]).unwrap_err();
+    assert!(covers.to_string().contains("no classes"), "{covers}");
+}
+
+#[test]
+fn options_stored_before_there_were_columns_are_read() {
+    let stored = r#"{"layout":"NHWC","height":28,"width":32,"channels":1,
+        "normalisation":{"mean":[0.485],"std":[0.229]},"labels":["a","b"],"other":null,
+        "output":"logits","accuracy":0.9}"#;
+    let options: ModelOptions = serde_json::from_str(stored).unwrap();
+    let read = image(&options);
+    assert_eq!(
+        (read.layout, read.height, read.width),
+        (Layout::Nhwc, 28, 32)
+    );
+    assert_eq!(read.normalisation.mean, [0.485_f32]);
+    let written = serde_json::to_value(&options).unwrap();
+    let stored: serde_json::Value = serde_json::from_str(stored).unwrap();
+    assert_eq!(written["height"], stored["height"]);
+    assert_eq!(written.as_object().unwrap().len(), 9);
+    for kind in [TaskKind::Classification, TaskKind::Regression] {
+        let (_, options) = model_options(&over_columns(kind), None, &[]).unwrap();
+        let text = serde_json::to_string(&options).unwrap();
+        assert_eq!(
+            serde_json::from_str::<ModelOptions>(&text).unwrap(),
+            options
+        );
+    }
 }
 
 #[test]

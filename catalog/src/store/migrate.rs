@@ -3,7 +3,7 @@
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
-use super::{SchemaName, StoreError, generic_stubs, lock, typed_stub, write};
+use super::{SchemaName, StoreError, generic_stubs, lock, read, typed_stub, write};
 
 /// One step of the schema's history.
 #[derive(Debug)]
@@ -147,6 +147,11 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
   CONSTRAINT confusion_model FOREIGN KEY (model_id) REFERENCES models (id) ON DELETE CASCADE
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4",
     ],
+}, Migration {
+    version: 3,
+    description: "tasks over columns",
+    statements: &["ALTER TABLE {schema}.tasks \
+                   MODIFY input MEDIUMTEXT CHARACTER SET utf8mb4 NOT NULL"],
 }];
 
 /// The schema of temporary tables that predict statements make in sessions. It holds nothing else.
@@ -315,11 +320,7 @@ async fn missing_stubs(conn: &mut Conn, schema: &SchemaName) -> Result<Vec<Strin
             (schema.as_str(),),
         )
         .await?;
-    let tasks: Vec<String> = conn
-        .query(format!(
-            "SELECT name FROM `{schema}`.tasks WHERE state = 'ready' ORDER BY name"
-        ))
-        .await?;
+    let tasks = read::read_tasks(conn, schema).await?;
     let missing = |name: &str| !present.iter().any(|present| present == name);
     let [predict, predict_proba] = generic_stubs(schema);
     let mut stubs = Vec::new();
@@ -328,9 +329,9 @@ async fn missing_stubs(conn: &mut Conn, schema: &SchemaName) -> Result<Vec<Strin
             stubs.push(stub);
         }
     }
-    for task in tasks.iter().filter(|task| missing(task)) {
+    for task in tasks.iter().filter(|task| missing(&task.name)) {
         tracing::warn!(
-            task,
+            task = task.name,
             "its function was missing and is made anew: EXECUTE must be granted again"
         );
         stubs.push(typed_stub(schema, task));

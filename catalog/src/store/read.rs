@@ -7,7 +7,7 @@ use mysql_async::{Conn, IsolationLevel, Row, Transaction, TxOpts};
 
 use super::statistics::read_statistics;
 use super::{SchemaName, StoreError};
-use crate::{Model, Snapshot, Task, TaskInput, TaskKind};
+use crate::{Model, Snapshot, Task, TaskKind};
 
 /// The counter that grows with each change of the catalog.
 pub async fn epoch(conn: &mut Conn, schema: &SchemaName) -> Result<u64, StoreError> {
@@ -55,8 +55,9 @@ fn missing(error: mysql_async::Error, schema: &SchemaName) -> StoreError {
     }
 }
 
-async fn read_tasks(
-    tx: &mut Transaction<'_>,
+/// The tasks that are ready, by name.
+pub(super) async fn read_tasks(
+    tx: &mut impl Queryable,
     schema: &SchemaName,
 ) -> Result<Vec<Task>, StoreError> {
     let mut classes: HashMap<String, Vec<String>> = HashMap::new();
@@ -77,14 +78,23 @@ async fn read_tasks(
     let mut tasks = Vec::with_capacity(rows.len());
     for (name, kind, input, accuracy_slack_points, version) in rows {
         let classes = classes.remove(&name).unwrap_or_default();
-        if kind != "CLASSIFICATION" || input != "IMAGE" || classes.is_empty() {
+        let read = (kind.parse(), input.parse());
+        let (Ok(read_kind), Ok(read_input)) = read else {
             tracing::warn!(task = name, kind, input, "task left out: not understood");
+            continue;
+        };
+        if classes.is_empty() != (read_kind == TaskKind::Regression) {
+            tracing::warn!(
+                task = name,
+                kind,
+                "task left out: classes do not fit its kind"
+            );
             continue;
         }
         tasks.push(Task {
             name,
-            kind: TaskKind::Classification,
-            input: TaskInput::Image,
+            kind: read_kind,
+            input: read_input,
             classes,
             accuracy_slack_points,
             version,

@@ -5,19 +5,36 @@
 //! the proxy: SQLSTATE ML001 and a text that says so.
 
 use super::{SchemaName, quote_identifier, quote_text};
+use crate::{ColumnKind, Task, TaskInput, TaskKind};
 
 /// SQLSTATE that a stub signals when the store runs it.
 const STUB_SQLSTATE: &str = "ML001";
 
-/// `CREATE FUNCTION` of a task's typed stub. `task` must be a checked name.
-pub fn typed_stub(schema: &SchemaName, task: &str) -> String {
-    stub(
-        schema,
-        "CREATE FUNCTION",
-        task,
-        "`input` LONGBLOB",
-        LABEL_TYPE,
-    )
+/// `CREATE FUNCTION` of a task's typed stub. Its name and columns must be checked.
+pub fn typed_stub(schema: &SchemaName, task: &Task) -> String {
+    let parameters = match &task.input {
+        TaskInput::Image => IMAGE_PARAMETER.to_owned(),
+        TaskInput::Columns(columns) => {
+            let typed = columns.iter().map(|column| {
+                let name = quote_identifier(&column.name);
+                format!("{name} {}", parameter_type(column.kind))
+            });
+            typed.collect::<Vec<_>>().join(", ")
+        }
+    };
+    let returns = match task.kind {
+        TaskKind::Classification => LABEL_TYPE,
+        TaskKind::Regression => "DOUBLE",
+    };
+    stub(schema, "CREATE FUNCTION", &task.name, &parameters, returns)
+}
+
+fn parameter_type(kind: ColumnKind) -> &'static str {
+    match kind {
+        ColumnKind::Double => "DOUBLE",
+        // Without a length that would cut what is longer.
+        ColumnKind::Varchar => "LONGTEXT CHARSET utf8mb4",
+    }
 }
 
 /// `CREATE FUNCTION IF NOT EXISTS` of `predict` and `predict_proba`.
@@ -30,20 +47,21 @@ pub fn generic_stubs(schema: &SchemaName) -> [String; 2] {
             schema,
             create,
             "predict",
-            &format!("{task}, `input` LONGBLOB"),
+            &format!("{task}, {IMAGE_PARAMETER}"),
             LABEL_TYPE,
         ),
         stub(
             schema,
             create,
             "predict_proba",
-            &format!("{task}, {class}, `input` LONGBLOB"),
+            &format!("{task}, {class}, {IMAGE_PARAMETER}"),
             "DOUBLE",
         ),
     ]
 }
 
 const LABEL_TYPE: &str = "VARCHAR(255) CHARSET utf8mb4";
+const IMAGE_PARAMETER: &str = "`input` LONGBLOB";
 
 fn stub(schema: &SchemaName, create: &str, name: &str, parameters: &str, returns: &str) -> String {
     // At most 128 characters reach the client.
@@ -61,10 +79,40 @@ fn stub(schema: &SchemaName, create: &str, name: &str, parameters: &str, returns
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Column;
+
+    fn task(kind: TaskKind, input: TaskInput) -> Task {
+        Task {
+            name: "animals".to_owned(),
+            kind,
+            input,
+            classes: Vec::new(),
+            accuracy_slack_points: 1.0,
+            version: 1,
+        }
+    }
+
+    #[test]
+    fn a_stub_has_a_parameter_a_column_and_returns_what_the_task_answers() {
+        let column = |name: &str, kind| Column {
+            name: name.to_owned(),
+            kind,
+        };
+        let columns = vec![
+            column("weight", ColumnKind::Double),
+            column("fur", ColumnKind::Varchar),
+        ];
+        let task = task(TaskKind::Regression, TaskInput::Columns(columns));
+        let sql = typed_stub(&SchemaName::default(), &task);
+        let head = "CREATE FUNCTION `ml`.`animals`(`weight` DOUBLE, `fur` LONGTEXT CHARSET utf8mb4) \
+                    RETURNS DOUBLE NOT";
+        assert!(sql.starts_with(head), "{sql}");
+    }
 
     #[test]
     fn a_stub_names_itself_and_what_to_do() {
-        let sql = typed_stub(&SchemaName::default(), "animals");
+        let task = task(TaskKind::Classification, TaskInput::Image);
+        let sql = typed_stub(&SchemaName::default(), &task);
         assert!(
             sql.starts_with("CREATE FUNCTION `ml`.`animals`(`input` LONGBLOB) RETURNS VARCHAR")
         );

@@ -106,7 +106,7 @@ async fn create_task_locked(
     let name = new.task.name.as_str();
     check_free(conn, schema, name).await?;
     insert_creating(conn, schema, new).await?;
-    if let Err(error) = conn.query_drop(typed_stub(schema, name)).await {
+    if let Err(error) = conn.query_drop(typed_stub(schema, &new.task)).await {
         // Refused by the store, so that there is no stub of ours: a row alone is left to undo. If
         // the connection is gone instead, this fails too and the row waits for repair.
         delete_row(conn, schema, name).await?;
@@ -182,10 +182,12 @@ async fn insert_creating(
         format!(
             "INSERT INTO `{schema}`.tasks (name, kind, input, accuracy_slack_points, version, \
              state, definition, created_by) \
-             VALUES (?, 'CLASSIFICATION', 'IMAGE', ?, ?, 'creating', ?, ?)"
+             VALUES (?, ?, ?, ?, ?, 'creating', ?, ?)"
         ),
         (
             &task.name,
+            task.kind.as_str(),
+            task.input.to_string(),
             task.accuracy_slack_points,
             task.version,
             &new.definition,
@@ -321,19 +323,28 @@ pub(super) async fn check_task_unchanged(
     schema: &SchemaName,
     task: &Task,
 ) -> Result<(), StoreError> {
+    let asked: Option<(String, String)> = conn
+        .exec_first(
+            format!("SELECT kind, input FROM `{schema}`.tasks WHERE name = ?"),
+            (&task.name,),
+        )
+        .await?;
+    let Some((kind, input)) = asked else {
+        return Err(StoreError::Unknown {
+            kind: "Task",
+            name: task.name.clone(),
+        });
+    };
     let classes: Vec<String> = conn
         .exec(
             format!("SELECT class FROM `{schema}`.classes WHERE task = ? ORDER BY position"),
             (&task.name,),
         )
         .await?;
-    match classes {
-        classes if classes == task.classes => Ok(()),
-        classes if classes.is_empty() => Err(StoreError::Unknown {
-            kind: "Task",
-            name: task.name.clone(),
-        }),
-        _ => Err(StoreError::TaskChanged(task.name.clone())),
+    let same = kind == task.kind.as_str() && input == task.input.to_string();
+    match same && classes == task.classes {
+        true => Ok(()),
+        false => Err(StoreError::TaskChanged(task.name.clone())),
     }
 }
 

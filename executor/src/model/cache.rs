@@ -82,7 +82,7 @@ impl Cache {
 
 #[cfg(test)]
 mod tests {
-    use predictsql_catalog::{Layout, Normalisation, Output};
+    use predictsql_catalog::{ImageOptions, Layout, ModelInput, Normalisation, Output};
 
     use super::*;
 
@@ -98,14 +98,16 @@ mod tests {
             seconds_per_image: None,
             covers: vec!["a".into()],
             options: ModelOptions {
-                layout: Layout::Nchw,
-                height,
-                width: 8,
-                channels: 1,
-                normalisation: Normalisation {
-                    mean: vec![0.0],
-                    std: vec![1.0],
-                },
+                input: ModelInput::Image(ImageOptions {
+                    layout: Layout::Nchw,
+                    height,
+                    width: 8,
+                    channels: 1,
+                    normalisation: Normalisation {
+                        mean: vec![0.0],
+                        std: vec![1.0],
+                    },
+                }),
                 labels: vec!["a".into()],
                 other: None,
                 output: Output::Logits,

@@ -2,7 +2,7 @@
 
 use ort::session::Session;
 use ort::value::{Outlet, Shape, TensorElementType, ValueType};
-use predictsql_catalog::{Layout, ModelOptions, Output};
+use predictsql_catalog::{ImageOptions, Layout, ModelOptions, Output};
 
 use crate::ModelError;
 use crate::picture::InputSpec;
@@ -26,9 +26,10 @@ pub(crate) struct Contract {
 pub(crate) fn check(
     session: &Session,
     options: &ModelOptions,
+    image: &ImageOptions,
     spec: &InputSpec,
 ) -> Result<Contract, ModelError> {
-    let batch_fixed = check_input(session.inputs(), options, spec)?;
+    let batch_fixed = check_input(session.inputs(), image, spec)?;
     let output = choose_output(session.outputs(), options.labels.len())?;
     Ok(Contract {
         output: output.name().to_string(),
@@ -42,7 +43,7 @@ pub(crate) fn check(
 /// The fixed batch size, if the input has one.
 fn check_input(
     inputs: &[Outlet],
-    options: &ModelOptions,
+    options: &ImageOptions,
     spec: &InputSpec,
 ) -> Result<Option<usize>, ModelError> {
     let [input] = inputs else {
@@ -120,7 +121,7 @@ fn choose_output(outputs: &[Outlet], labels: usize) -> Result<&Outlet, ModelErro
     })
 }
 
-fn in_words(options: &ModelOptions) -> String {
+fn in_words(options: &ImageOptions) -> String {
     let layout = match options.layout {
         Layout::Nchw => "NCHW",
         Layout::Nhwc => "NHWC",

@@ -86,7 +86,10 @@ pub(crate) fn compile(
     options: &ModelOptions,
     settings: &CompileSettings,
 ) -> Result<Compiled, ModelError> {
-    let spec = InputSpec::new(options).map_err(|reason| ModelError::Options { reason })?;
+    let wrong = |reason: String| ModelError::Options { reason };
+    let image = options.input.image();
+    let image = image.ok_or_else(|| wrong("a model over columns cannot be run yet".to_string()))?;
+    let spec = InputSpec::new(image).map_err(wrong)?;
     if options.labels.is_empty() {
         return Err(ModelError::Options {
             reason: "labels is empty".to_string(),
@@ -94,7 +97,7 @@ pub(crate) fn compile(
     }
     check_tensor_bytes(&spec, 1, settings)?;
     let session = sessions::build(environment, &file)?;
-    let contract = contract::check(&session, options, &spec)?;
+    let contract = contract::check(&session, options, image, &spec)?;
     check_tensor_bytes(&spec, contract.batch_fixed.unwrap_or(1), settings)?;
     let sessions = SessionPool::new(
         environment.clone(),

@@ -4,14 +4,14 @@ use std::borrow::Cow;
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
-use predictsql_catalog::{Layout, ModelOptions, Normalisation};
+use predictsql_catalog::{ImageOptions, Layout, Normalisation};
 
 use super::{Channels, Pixels};
 
 /// Sides of a model's input, in pixels.
 const INPUT_SIDE_MAX: u32 = 8192;
 
-/// How a model wants its input: derived once from [`ModelOptions`].
+/// How a model wants its input: derived once from [`ImageOptions`].
 #[derive(Debug, Clone)]
 pub(crate) struct InputSpec {
     layout: Layout,
@@ -34,7 +34,7 @@ impl PartialEq for InputSpec {
 
 impl InputSpec {
     /// Reads options. The error says which of them is wrong.
-    pub(crate) fn new(options: &ModelOptions) -> Result<Self, String> {
+    pub(crate) fn new(options: &ImageOptions) -> Result<Self, String> {
         let channels = match options.channels {
             1 => Channels::Grey,
             3 => Channels::Rgb,
@@ -221,12 +221,11 @@ fn normalise(samples: &[u8], source: Channels, spec: &InputSpec, tensor: &mut Ve
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use predictsql_catalog::{Normalisation, Output};
 
     use super::*;
 
-    fn options(layout: Layout, side: u32, channels: u8) -> ModelOptions {
-        ModelOptions {
+    fn options(layout: Layout, side: u32, channels: u8) -> ImageOptions {
+        ImageOptions {
             layout,
             height: side,
             width: side,
@@ -235,10 +234,6 @@ mod tests {
                 mean: (0..channels).map(|c| 0.1 * f32::from(c)).collect(),
                 std: (0..channels).map(|c| 0.5 + f32::from(c)).collect(),
             },
-            labels: vec!["a".into()],
-            other: None,
-            output: Output::Logits,
-            accuracy: None,
         }
     }
 
@@ -251,7 +246,7 @@ mod tests {
         }
     }
 
-    fn run(options: &ModelOptions, pixels: Pixels) -> Vec<f32> {
+    fn run(options: &ImageOptions, pixels: Pixels) -> Vec<f32> {
         let mut tensor = Vec::new();
         let spec = InputSpec::new(options).unwrap();
         Preprocessor::new()

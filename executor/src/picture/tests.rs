@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use predictsql_catalog::{Layout, ModelOptions, Normalisation, Output};
+use predictsql_catalog::{ImageOptions, Layout, Normalisation};
 
 use super::{Channels, InputSpec, Limits, Pixels, Preprocessor, decode};
 
@@ -23,7 +23,7 @@ fn read(name: &str) -> Vec<u8> {
 /// A file's pixels at the given size, as 0..=255, in NHWC order.
 fn load(name: &str, width: u32, height: u32, channels: Channels) -> Vec<f32> {
     let count = channels.count();
-    let spec = InputSpec::new(&ModelOptions {
+    let spec = InputSpec::new(&ImageOptions {
         layout: Layout::Nhwc,
         height,
         width,
@@ -32,10 +32,6 @@ fn load(name: &str, width: u32, height: u32, channels: Channels) -> Vec<f32> {
             mean: vec![0.0; count],
             std: vec![1.0 / 255.0; count],
         },
-        labels: vec!["a".into()],
-        other: None,
-        output: Output::Logits,
-        accuracy: None,
     })
     .unwrap();
     let mut tensor = Vec::new();

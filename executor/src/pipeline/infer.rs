@@ -96,7 +96,7 @@ fn run_batches(
             for row in numbers.chunks_exact(contract.labels) {
                 scores.push(match contract.meaning {
                     Output::Logits => Scores::from_logits(row),
-                    Output::Softmax => Scores::new(row),
+                    Output::Softmax | Output::Value => Scores::new(row),
                 });
             }
             numbers.iter().all(|number| number.is_finite())

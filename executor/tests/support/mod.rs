@@ -5,7 +5,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use predictsql_catalog::{Layout, Model, ModelOptions, Normalisation, Output};
+use predictsql_catalog::{
+    ImageOptions, Layout, Model, ModelInput, ModelOptions, Normalisation, Output,
+};
 use predictsql_executor::{Executor, ExecutorConfig};
 
 /// The ONNX Runtime library of the environment, or of the repository's cache.
@@ -44,19 +46,34 @@ pub fn executor() -> Executor {
 
 /// Options of `colour_nchw.onnx`: pixels as 0..=1.
 pub fn options() -> ModelOptions {
+    options_of(Layout::Nchw, 8)
+}
+
+/// The same for another layout or height.
+pub fn options_of(layout: Layout, height: u32) -> ModelOptions {
     ModelOptions {
-        layout: Layout::Nchw,
-        height: 8,
-        width: 8,
-        channels: 3,
-        normalisation: Normalisation {
-            mean: vec![0.0; 3],
-            std: vec![1.0; 3],
-        },
+        input: ModelInput::Image(ImageOptions {
+            layout,
+            height,
+            width: 8,
+            channels: 3,
+            normalisation: Normalisation {
+                mean: vec![0.0; 3],
+                std: vec![1.0; 3],
+            },
+        }),
         labels: ["red", "green", "blue"].map(String::from).to_vec(),
         other: None,
         output: Output::Logits,
         accuracy: None,
+    }
+}
+
+/// How these options want their images.
+pub fn image_of(options: &mut ModelOptions) -> &mut ImageOptions {
+    match &mut options.input {
+        ModelInput::Image(image) => image,
+        ModelInput::Columns { .. } => panic!("not over images"),
     }
 }
 

@@ -1,7 +1,9 @@
 //! Catalog statements: `CREATE TASK`, `CREATE MODEL`, `DROP`, `SHOW`, from text to typed values.
 //!
 //! ```text
-//! CREATE TASK [IF NOT EXISTS] t CLASSES ('a', ...) [KIND CLASSIFICATION] [INPUT IMAGE] [OPTIONS (k = v, ...)]
+//! CREATE TASK [IF NOT EXISTS] t [KIND CLASSIFICATION] CLASSES ('a', ...) [INPUT i] [OPTIONS (k = v, ...)]
+//! CREATE TASK [IF NOT EXISTS] t KIND REGRESSION [INPUT i] [OPTIONS (k = v, ...)]
+//!   i: IMAGE | (c1 DOUBLE, c2 VARCHAR, ...)
 //! CREATE MODEL [IF NOT EXISTS] m FOR TASK t FROM 'uri' [VERSION 'v'] [COVERS ('a', ...)] [OPTIONS (k = v, ...)]
 //! DROP TASK [IF EXISTS] t          DROP MODEL [IF EXISTS] m [VERSION 'v']
 //! SHOW TASKS [LIKE 'p' | WHERE e]  SHOW MODELS [FOR TASK t] [LIKE 'p' | WHERE e]
@@ -12,7 +14,7 @@
 
 mod parser;
 
-use predictsql_catalog::OptionValue;
+use predictsql_catalog::{OptionValue, TaskInput, TaskKind};
 use thiserror::Error;
 
 use crate::LexMode;
@@ -73,6 +75,10 @@ pub struct CreateTask {
     pub name: String,
     /// Whether an existing task is a note only.
     pub if_not_exists: bool,
+    /// Kind of answer.
+    pub kind: TaskKind,
+    /// What it looks at.
+    pub input: TaskInput,
     /// Classes in order.
     pub classes: Vec<String>,
     /// `OPTIONS` in order.

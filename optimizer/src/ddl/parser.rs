@@ -1,6 +1,6 @@
 //! The recursive descent over a catalog statement's tokens.
 
-use predictsql_catalog::OptionValue;
+use predictsql_catalog::{Column, ColumnKind, OptionValue, TaskInput, TaskKind};
 use sqlparser::tokenizer::{Token, Tokenizer};
 
 use super::{CatalogStatement, CreateModel, CreateTask, DdlError, ShowFilter};
@@ -216,7 +216,6 @@ impl Parser<'_> {
         let if_not_exists = self.accept("IF NOT EXISTS");
         let name = self.name("a task's name")?;
         let (mut classes, mut kind, mut input, mut options) = (None, None, None, None);
-        // KIND first, so that a regression task is told what it is missing and not "CLASSES".
         loop {
             if classes.is_none() && self.accept("CLASSES") {
                 classes = Some(self.strings("a class in quotes")?);
@@ -230,29 +229,54 @@ impl Parser<'_> {
                 break;
             }
         }
-        let classes = classes.ok_or_else(|| self.syntax("CLASSES ('a', 'b', ...)"))?;
+        let kind = kind.unwrap_or(TaskKind::Classification);
+        let classes = match (kind, classes) {
+            (TaskKind::Classification, None) => {
+                return Err(self.syntax("CLASSES ('a', 'b', ...)"));
+            }
+            (_, classes) => classes.unwrap_or_default(),
+        };
         Ok(CatalogStatement::CreateTask(CreateTask {
             name,
             if_not_exists,
+            kind,
+            input: input.unwrap_or(TaskInput::Image),
             classes,
             options: options.unwrap_or_default(),
         }))
     }
 
-    fn kind(&mut self) -> Result<(), DdlError> {
-        for later in ["REGRESSION", "MULTILABEL", "DETECTION"] {
+    fn kind(&mut self) -> Result<TaskKind, DdlError> {
+        for kind in [TaskKind::Classification, TaskKind::Regression] {
+            if self.accept(kind.as_str()) {
+                return Ok(kind);
+            }
+        }
+        for later in ["MULTILABEL", "DETECTION"] {
             if self.accept(later) {
                 return Err(unsupported(&format!("tasks of KIND {later}")));
             }
         }
-        self.expect("CLASSIFICATION")
+        Err(self.syntax("CLASSIFICATION or REGRESSION"))
     }
 
-    fn input(&mut self) -> Result<(), DdlError> {
-        if self.lexed.token(self.at) == Some(&Token::LParen) {
-            return Err(unsupported("tasks with INPUT (columns)"));
+    fn input(&mut self) -> Result<TaskInput, DdlError> {
+        if self.accept("IMAGE") {
+            return Ok(TaskInput::Image);
         }
-        self.expect("IMAGE")
+        if self.lexed.token(self.at) != Some(&Token::LParen) {
+            return Err(self.syntax("IMAGE or (column DOUBLE, column VARCHAR, ...)"));
+        }
+        self.list(Self::column).map(TaskInput::Columns)
+    }
+
+    fn column(&mut self) -> Result<Column, DdlError> {
+        let name = self.name("a column's name")?;
+        let word = self.lexed.keyword(self.at).unwrap_or_default();
+        let kind = ColumnKind::from_word(word);
+        let kind = kind.ok_or_else(|| self.syntax("DOUBLE or VARCHAR"))?;
+        self.at += 1;
+        Ok(Column { name, kind })
     }
 
     fn create_model(&mut self) -> Result<CatalogStatement, DdlError> {

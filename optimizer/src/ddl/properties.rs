@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 use predictsql_catalog::{
-    Layout, ModelOptions, Normalisation, Output, Task, TaskInput, TaskKind, check_classes,
-    model_definition, model_options, task_definition, task_slack_points,
+    Column, ColumnKind, ImageOptions, Layout, ModelInput, ModelOptions, Normalisation, Output,
+    Task, TaskInput, TaskKind, check_classes, check_columns, model_definition, model_options,
+    task_definition, task_slack_points,
 };
 use proptest::prelude::*;
 
@@ -14,56 +15,82 @@ fn classes() -> impl Strategy<Value = Vec<String>> {
     prop::collection::btree_set(r#"[a-z'"\\`%_é ;#/*-]{1,8}"#, 2..6)
         .prop_map(|set| set.into_iter().collect::<Vec<_>>())
         .prop_filter("as a task takes them", |classes| {
-            check_classes(classes).is_ok()
+            check_classes(TaskKind::Classification, classes).is_ok()
         })
+}
+
+fn input() -> impl Strategy<Value = TaskInput> {
+    let kind = prop_oneof![Just(ColumnKind::Double), Just(ColumnKind::Varchar)];
+    let column =
+        ("[A-Za-z_][A-Za-z0-9_]{0,8}", kind).prop_map(|(name, kind)| Column { name, kind });
+    let columns = prop::collection::vec(column, 1..6)
+        .prop_filter("as a task takes them", |columns| {
+            check_columns(columns).is_ok()
+        });
+    prop_oneof![Just(TaskInput::Image), columns.prop_map(TaskInput::Columns)]
 }
 
 fn task() -> impl Strategy<Value = Task> {
-    (classes(), 0.0..100.0_f64).prop_map(|(classes, accuracy_slack_points)| Task {
-        name: "animals".to_owned(),
-        kind: TaskKind::Classification,
-        input: TaskInput::Image,
-        classes,
-        accuracy_slack_points,
-        version: 1,
-    })
+    let kind = prop_oneof![Just(TaskKind::Classification), Just(TaskKind::Regression)];
+    (kind, input(), classes(), 0.0..100.0_f64).prop_map(
+        |(kind, input, classes, accuracy_slack_points)| Task {
+            name: "animals".to_owned(),
+            kind,
+            input,
+            classes: match kind {
+                TaskKind::Classification => classes,
+                TaskKind::Regression => Vec::new(),
+            },
+            accuracy_slack_points,
+            version: 1,
+        },
+    )
+}
+
+fn model_input(task: &Task) -> BoxedStrategy<ModelInput> {
+    if let TaskInput::Columns(columns) = &task.input {
+        let columns = columns.clone();
+        return Just(ModelInput::Columns { columns }).boxed();
+    }
+    let channels = prop_oneof![Just(1_usize), Just(3)];
+    let image = channels.prop_flat_map(|channels| {
+        let mean = prop::collection::vec(-10.0..10.0_f32, channels);
+        let std = prop::collection::vec(1e-6..10.0_f32, channels);
+        (1..=4096_u32, 1..=4096_u32, mean, std, any::<bool>()).prop_map(
+            move |(height, width, mean, std, nchw)| {
+                ModelInput::Image(ImageOptions {
+                    layout: if nchw { Layout::Nchw } else { Layout::Nhwc },
+                    height,
+                    width,
+                    channels: channels as u8,
+                    normalisation: Normalisation { mean, std },
+                })
+            },
+        )
+    });
+    image.boxed()
 }
 
 fn options(task: Task) -> impl Strategy<Value = (Task, ModelOptions)> {
-    let channels = prop_oneof![Just(1_usize), Just(3)];
-    channels.prop_flat_map(move |channels| {
-        let task = task.clone();
-        let sizes = (1..=4096_u32, 1..=4096_u32);
-        let mean = prop::collection::vec(-10.0..10.0_f32, channels);
-        let std = prop::collection::vec(1e-6..10.0_f32, channels);
-        let flags = (any::<bool>(), any::<bool>(), any::<bool>());
-        let accuracy = prop::option::of(0.0..=1.0_f64);
-        (sizes, mean, std, flags, accuracy).prop_map(move |(size, mean, std, flags, accuracy)| {
-            // Upper case: no class is.
-            let other = flags.2.then(|| "O'THER\\".to_owned());
-            let options = ModelOptions {
-                layout: if flags.0 { Layout::Nchw } else { Layout::Nhwc },
-                height: size.0,
-                width: size.1,
-                channels: channels as u8,
-                normalisation: Normalisation { mean, std },
-                labels: task
-                    .classes
-                    .iter()
-                    .rev()
-                    .cloned()
-                    .chain(other.clone())
-                    .collect(),
-                other,
-                output: if flags.1 {
-                    Output::Logits
-                } else {
-                    Output::Softmax
-                },
-                accuracy,
-            };
-            (task.clone(), options)
-        })
+    let flags = (any::<bool>(), any::<bool>());
+    let accuracy = prop::option::of(0.0..=1.0_f64);
+    (model_input(&task), flags, accuracy).prop_map(move |(input, (logits, other), accuracy)| {
+        let regression = task.kind == TaskKind::Regression;
+        // Upper case: no class is.
+        let other = (other && !regression).then(|| "O'THER\\".to_owned());
+        let classes = task.classes.iter().rev().cloned();
+        let options = ModelOptions {
+            input,
+            labels: classes.chain(other.clone()).collect(),
+            other,
+            output: match (regression, logits) {
+                (true, _) => Output::Value,
+                (false, true) => Output::Logits,
+                (false, false) => Output::Softmax,
+            },
+            accuracy,
+        };
+        (task.clone(), options)
     })
 }
 
@@ -77,6 +104,7 @@ proptest! {
         };
         prop_assert_eq!(&parsed.name, &task.name);
         prop_assert_eq!(&parsed.classes, &task.classes);
+        prop_assert_eq!((parsed.kind, &parsed.input), (task.kind, &task.input));
         let slack = task_slack_points(&parsed.options).unwrap();
         prop_assert_eq!(slack, task.accuracy_slack_points);
     }
@@ -109,7 +137,7 @@ proptest! {
             prop::sample::select(vec![
                 "CREATE", "TASK", "MODEL", "SHOW", "DROP", "FOR", "FROM", "CLASSES", "OPTIONS", "(",
                 ")", ",", "=", "'a'", "'", "-", "1", "1e999", "LIKE", "WHERE", ";", "COVERS", "\n", "é",
-                "KIND", "INPUT", "VERSION", "/*", "*/", "--", "`x`", "`",
+                "KIND", "INPUT", "DOUBLE", "VERSION", "/*", "*/", "--", "`x`", "`",
             ]),
             0..14,
         )

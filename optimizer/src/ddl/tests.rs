@@ -49,9 +49,47 @@ fn create_task_in_full() {
         CatalogStatement::CreateTask(CreateTask {
             name: "Animals".to_owned(),
             if_not_exists: true,
+            kind: TaskKind::Classification,
+            input: TaskInput::Image,
             classes: strings(&["cat", "it's", "d'og", "ß"]),
             options: vec![("accuracy_slack_points".to_owned(), OptionValue::Number(2.5))],
         })
+    );
+}
+
+#[test]
+fn create_task_over_columns() {
+    let sql = "CREATE TASK t KIND regression INPUT (sepal_length double, `count` VARCHAR)";
+    let CatalogStatement::CreateTask(task) = parse(sql).unwrap() else {
+        panic!("not a task")
+    };
+    assert_eq!(task.kind, TaskKind::Regression);
+    assert!(task.classes.is_empty());
+    assert_eq!(
+        task.input.to_string(),
+        "(`sepal_length` DOUBLE, `count` VARCHAR)"
+    );
+    let near = |sql: &str, expected: &str, near: &str| refused(sql, 1064, &[expected, near]);
+    near(
+        "CREATE TASK t KIND REGRESSION INPUT ()",
+        "a column's name",
+        "near ')'",
+    );
+    near(
+        "CREATE TASK t KIND REGRESSION INPUT (a FLOAT)",
+        "DOUBLE or VARCHAR was expected",
+        "near 'FLOAT)'",
+    );
+    near(
+        "CREATE TASK t CLASSES ('a') INPUT TEXT",
+        "IMAGE or (",
+        "near 'TEXT'",
+    );
+    near("CREATE TASK t INPUT (a DOUBLE)", "CLASSES", "near ''");
+    near(
+        "CREATE TASK t KIND CLUSTERING",
+        "CLASSIFICATION or REGRESSION",
+        "near 'CLUSTERING'",
     );
 }
 
@@ -169,16 +207,11 @@ fn syntax_errors_say_where_and_what_was_expected() {
 
 #[test]
 fn what_comes_later_is_named() {
-    refused("CREATE TASK t KIND REGRESSION", 1235, &["KIND REGRESSION"]);
+    refused("CREATE TASK t KIND DETECTION", 1235, &["KIND DETECTION"]);
     refused(
         "CREATE TASK t CLASSES ('a') KIND MULTILABEL",
         1235,
         &["MULTILABEL"],
-    );
-    refused(
-        "CREATE TASK t CLASSES ('a') INPUT (x DOUBLE)",
-        1235,
-        &["INPUT (columns)"],
     );
     refused("ALTER TASK t SET x = 1", 1235, &["ALTER TASK"]);
     refused("EVALUATE MODEL m ON (SELECT 1)", 1235, &["EVALUATE MODEL"]);

@@ -3,7 +3,8 @@
 use super::input::Input;
 use super::statements::lex_mode;
 use predictsql_catalog::{
-    Layout, Model, ModelOptions, Normalisation, Output, Snapshot, Task, TaskInput, TaskKind,
+    ImageOptions, Layout, Model, ModelInput, ModelOptions, Normalisation, Output, Snapshot, Task,
+    TaskInput, TaskKind,
 };
 use predictsql_optimizer::decision::decide;
 use predictsql_optimizer::prefilter;
@@ -108,14 +109,16 @@ fn catalog() -> &'static Snapshot {
             version: 1,
         };
         let options = ModelOptions {
-            layout: Layout::Nchw,
-            height: 28,
-            width: 28,
-            channels: 1,
-            normalisation: Normalisation {
-                mean: vec![0.0],
-                std: vec![1.0],
-            },
+            input: ModelInput::Image(ImageOptions {
+                layout: Layout::Nchw,
+                height: 28,
+                width: 28,
+                channels: 1,
+                normalisation: Normalisation {
+                    mean: vec![0.0],
+                    std: vec![1.0],
+                },
+            }),
             labels: classes.clone(),
             other: None,
             output: Output::Logits,
