@@ -7,7 +7,8 @@ use sqlparser::tokenizer::Token;
 
 use crate::refusal::Refusal;
 use crate::sql::calls::{self, Call};
-use crate::sql::fragment::{Fragment, splice};
+use crate::sql::fragment::{Fragment, Splice, splice};
+use crate::sql::labels::LabelCollation;
 use crate::sql::text::{LexMode, Lexed};
 
 /// Cuts a text into its statements. `None`: it is one, or what it holds must not be cut (bodies of
@@ -51,6 +52,7 @@ pub struct PredictStatement<'a> {
     /// The lexemes of the statement itself, without EXPLAIN and a trailing semicolon.
     pub(crate) body: Range<usize>,
     explain: bool,
+    pub(crate) labels: LabelCollation,
 }
 
 impl<'a> PredictStatement<'a> {
@@ -94,7 +96,14 @@ impl<'a> PredictStatement<'a> {
             schema,
             body: start..end,
             explain,
+            labels: LabelCollation::default(),
         }))
+    }
+
+    /// The same with labels of this collation.
+    #[must_use]
+    pub fn with_labels(self, labels: LabelCollation) -> Self {
+        Self { labels, ..self }
     }
 
     /// Whether it is more than one statement. The store prepares only single ones.
@@ -116,6 +125,16 @@ impl<'a> PredictStatement<'a> {
             self.body.clone(),
             &calls::stub_splices(&self.lexed, self.schema, &self.calls, &self.body),
         )
+    }
+
+    /// The statement with each call replaced by what is described as its answer is.
+    pub fn as_described(&self) -> Fragment {
+        let splices = self.described_splices(&self.body);
+        splice(&self.lexed, self.body.clone(), &splices)
+    }
+
+    pub(crate) fn described_splices(&self, range: &Range<usize>) -> Vec<Splice> {
+        calls::described_splices(&self.lexed, self.schema, &self.calls, range, self.labels)
     }
 
     /// Number of parameters (`?`) in the statement.

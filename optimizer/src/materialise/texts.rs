@@ -5,13 +5,9 @@ use std::ops::Range;
 
 use super::analysis::{Harvest, Materialise, Target};
 use crate::sql::blocks::{Block, factors};
-use crate::sql::calls::{Asked, Call, outermost_splices, stub_name, stub_splices};
-use crate::sql::fragment::{Fragment, Splice, quote_name, quote_string, splice};
+use crate::sql::calls::{Asked, outermost_splices, stub_name};
+use crate::sql::fragment::{Fragment, Splice, quote_name, splice};
 use crate::stream::CELL_MARK;
-
-/// Characters of a label as the stubs return it. The lookups return as much, so that a column made
-/// of one has the same type.
-const LABEL_CHARS: usize = 255;
 
 /// Stands against `sql_select_limit`, which counts the rows of answers only.
 const ALL_ROWS: &str = " LIMIT 18446744073709551615";
@@ -129,10 +125,7 @@ impl Materialise<'_, '_> {
     /// The statement over typed stubs, for the store to check and describe.
     pub fn describe(&self) -> Fragment {
         let statement = self.statement;
-        let stubs = |range: &Range<usize>| {
-            stub_splices(&statement.lexed, statement.schema, &statement.calls, range)
-        };
-        self.whole(stubs(&statement.body))
+        self.whole(statement.described_splices(&statement.body))
     }
 
     /// Pass 2: the statement with each call replaced by a lookup (one a harvest).
@@ -185,9 +178,7 @@ impl Materialise<'_, '_> {
     /// that the shape is not possible.
     pub fn probe(&self, harvest: usize, shape: &Shape) -> Fragment {
         let statement = self.statement;
-        let stubs = |range: &Range<usize>| {
-            stub_splices(&statement.lexed, statement.schema, &statement.calls, range)
-        };
+        let stubs = |range: &Range<usize>| statement.described_splices(range);
         let Some(harvest) = self.harvests.get(harvest) else {
             return Fragment::default();
         };
@@ -463,7 +454,10 @@ impl Materialise<'_, '_> {
             found = wrapped("(SELECT ", &found, ")");
         }
         match call.asked {
-            Asked::Label => wrapped("ELT(", &found, &format!(", {})", label_list(call))),
+            Asked::Label => {
+                let labels = self.statement.labels.wide_list(&call.task);
+                wrapped("ELT(", &found, &format!(", {labels})"))
+            }
             Asked::Probability(_) => wrapped("NULLIF(", &found, &format!(", {NO_SCORE})")),
         }
     }
@@ -500,16 +494,9 @@ impl Materialise<'_, '_> {
     pub fn abbreviated(&self, sql: &str) -> String {
         let calls = self.statement.calls.iter();
         calls.fold(sql.to_owned(), |text, call| {
-            text.replace(&label_list(call), "...")
+            text.replace(&self.statement.labels.wide_list(&call.task), "...")
         })
     }
-}
-
-/// The labels as literals; the last, which no code selects, gives the type its length.
-fn label_list(call: &Call) -> String {
-    let mut labels: Vec<String> = call.task.classes.iter().map(|c| quote_string(c)).collect();
-    labels.push(quote_string(&" ".repeat(LABEL_CHARS)));
-    labels.join(", ")
 }
 
 fn wrapped(before: &str, inner: &Fragment, after: &str) -> Fragment {

@@ -7,6 +7,7 @@ use predictsql_catalog::{Model, Snapshot, Task};
 use sqlparser::tokenizer::Token;
 
 use super::fragment::{Fragment, Splice, quote_name, splice};
+use super::labels::LabelCollation;
 use super::text::Lexed;
 use crate::refusal::Refusal;
 
@@ -83,25 +84,47 @@ pub(crate) fn stub_splices(
     calls: &[Call],
     range: &Range<usize>,
 ) -> Vec<Splice> {
-    outermost_splices(calls, range, |index| stub(lexed, schema, calls, index))
+    described_splices(lexed, schema, calls, range, LabelCollation::Default)
 }
 
-fn stub(lexed: &Lexed<'_>, schema: &str, calls: &[Call], index: usize) -> Fragment {
+/// Splices that replace every call of `range` by what has the type and the collation of its answer, for
+/// the store to describe: its stub, within labels where those have another collation.
+pub(crate) fn described_splices(
+    lexed: &Lexed<'_>,
+    schema: &str,
+    calls: &[Call],
+    range: &Range<usize>,
+    labels: LabelCollation,
+) -> Vec<Splice> {
+    outermost_splices(calls, range, |index| {
+        described(lexed, schema, calls, index, labels)
+    })
+}
+
+fn described(
+    lexed: &Lexed<'_>,
+    schema: &str,
+    calls: &[Call],
+    index: usize,
+    labels: LabelCollation,
+) -> Fragment {
     let mut out = Fragment::default();
     let Some(call) = calls.get(index) else {
         return out;
     };
-    let probability = matches!(call.asked, Asked::Probability(_));
-    if probability {
-        out.push("(");
-    }
-    out.push(&stub_name(schema, call)).push("(");
-    let within = stub_splices(lexed, schema, calls, &call.input);
+    let (before, after) = match call.asked {
+        Asked::Probability(_) => ("(", "+0e0)".to_owned()),
+        Asked::Label if labels == LabelCollation::Default => ("", String::new()),
+        Asked::Label => (
+            "ELT(CAST(",
+            format!(" AS SIGNED), {})", labels.wide_list(&call.task)),
+        ),
+    };
+    out.push(before).push(&stub_name(schema, call)).push("(");
+    let within = described_splices(lexed, schema, calls, &call.input, labels);
     out.push_fragment(&splice(lexed, call.input.clone(), &within))
-        .push(")");
-    if probability {
-        out.push("+0e0)");
-    }
+        .push(")")
+        .push(&after);
     out
 }
 

@@ -2,11 +2,9 @@
 
 use std::ops::Range;
 
-use predictsql_catalog::Task;
-
 use super::analysis::{Cell, Conjunct, StreamSelect};
-use crate::sql::calls;
-use crate::sql::fragment::{Fragment, Splice, quote_string, splice};
+use crate::sql::calls::Call;
+use crate::sql::fragment::{Fragment, Splice, splice};
 use crate::statement::PredictStatement;
 
 /// Column names of predicted cells in the described statement start with this.
@@ -70,12 +68,7 @@ impl StreamSelect<'_, '_> {
     /// named [`CELL_MARK`] and their position; with `inputs`, each input follows as a column.
     pub fn describe(&self, inputs: bool) -> Fragment {
         let statement = self.statement;
-        let stubs = calls::stub_splices(
-            &statement.lexed,
-            statement.schema,
-            &statement.calls,
-            &statement.body,
-        );
+        let stubs = statement.described_splices(&statement.body);
         let mut out = self.head();
         for (i, item) in self.items.iter().enumerate() {
             out.push(if i > 0 { ", " } else { "" });
@@ -285,7 +278,7 @@ impl StreamSelect<'_, '_> {
     pub fn abbreviated(&self, sql: &str) -> String {
         let tasks = self.predictions.iter().map(|p| &p.task);
         tasks.fold(sql.to_owned(), |text, task| {
-            text.replace(&class_literals(task), "...")
+            text.replace(&self.statement.labels.list(task), "...")
         })
     }
 
@@ -359,18 +352,13 @@ pub(crate) fn over_classes(
 ) -> Fragment {
     let calls = statement.calls.iter();
     let within = calls.filter(|c| c.range.start >= range.start && c.range.end <= range.end);
-    let elt = |call: &calls::Call| {
-        let elt = Fragment::plain(format!("ELT({code}, {})", class_literals(&call.task)));
+    let elt = |call: &Call| {
+        let labels = statement.labels.list(&call.task);
+        let elt = Fragment::plain(format!("ELT({code}, {labels})"));
         (call.range.clone(), elt)
     };
     let splices: Vec<Splice> = within.map(elt).collect();
     splice(&statement.lexed, range.clone(), &splices)
-}
-
-/// The task's classes as literals, separated by commas.
-fn class_literals(task: &Task) -> String {
-    let literals: Vec<String> = task.classes.iter().map(|c| quote_string(c)).collect();
-    literals.join(", ")
 }
 
 fn positions<T: PartialEq>(all: impl Iterator<Item = T>, wanted: &T) -> Vec<usize> {
