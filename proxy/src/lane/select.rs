@@ -124,7 +124,7 @@ pub async fn read<'a>(
     let catalog = context.account.snapshot().await.map_err(SqlError::from)?;
     let schema = context.schema.as_str();
     let statement = PredictStatement::read(text, settings.lex, schema, &catalog)?;
-    Ok(statement.map(|statement| (statement, catalog)))
+    Ok(statement.map(|statement| (statement.with_labels(settings.labels), catalog)))
 }
 
 /// A statement with its physical plan.
@@ -189,7 +189,7 @@ pub async fn plan<'s, 'a>(
         Ok(Planned::Stream(_)) => return Ok(planned?),
         Err(refusal) if statement.is_several() => return Err(refusal.clone().into()),
         Ok(Planned::Materialise(plan)) => turn.store.describe(&plan.describe().sql).await,
-        Err(_) => turn.store.describe(&statement.as_stubs().sql).await,
+        Err(_) => turn.store.describe(&statement.as_described().sql).await,
     };
     match (described, planned) {
         (Err(LinkError::Refused(error)), planned) if error.code == UNPREPARABLE => Ok(planned?),

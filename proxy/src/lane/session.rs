@@ -1,9 +1,9 @@
 //! What a predict statement must know of its session, asked of the store each time: the only
 //! exact way.
 
-use predictsql_optimizer::LexMode;
+use predictsql_optimizer::{LabelCollation, LexMode};
 
-use super::store_link::{LinkError, StoreLink};
+use super::store_link::{Answer, LinkError, StoreLink};
 use super::text_encoding::TextEncoding;
 use crate::error::SqlError;
 
@@ -14,6 +14,8 @@ pub struct SessionSettings {
     pub encoding: TextEncoding,
     /// How text is cut into tokens.
     pub lex: LexMode,
+    /// Which collation labels have.
+    pub labels: LabelCollation,
     /// Text of results arrives in UTF-8.
     pub results_utf8: bool,
     /// `@@sql_select_limit`; `u64::MAX` for none.
@@ -55,22 +57,59 @@ const CONSTRAINTS: [&str; 5] = [
     "ml_strategy",
 ];
 
-impl SessionSettings {
-    /// Asks the store; from here on it is sent text in the encoding of `statement`, which is as it
-    /// came.
-    pub async fn read(store: &mut StoreLink<'_>, statement: &[u8]) -> Result<Self, LinkError> {
-        let mut sql = String::from(
-            "SELECT @@sql_mode, @@character_set_client, CAST(@@character_set_results AS BINARY), \
-             @@sql_select_limit, @ml_on_error, @ml_plan",
-        );
+/// What the store is asked for besides the constraints.
+const ASKED: [&str; 9] = [
+    "@@sql_mode",
+    "@@character_set_client",
+    "CAST(@@character_set_results AS BINARY)",
+    "@@collation_connection",
+    "COLLATION(_utf8mb4'')",
+    "@@sql_select_limit",
+    "@ml_on_error",
+    "@ml_plan",
+    "DATABASE()",
+];
+
+/// The store's answer, by what was asked for.
+struct Told(Answer);
+
+impl Told {
+    async fn ask(store: &mut StoreLink<'_>) -> Result<Self, LinkError> {
+        let mut sql = format!("SELECT {}", ASKED.join(", "));
         for variable in CONSTRAINTS {
             sql.push_str(", @");
             sql.push_str(variable);
         }
-        sql.push_str(", DATABASE() LIMIT 1"); // whatever sql_select_limit says
-        let answer = store.ask_text(&sql).await?;
-        let cell = |i: usize| answer.text(0, i).map(Option::unwrap_or_default);
-        let results = cell(2)?;
+        sql.push_str(" LIMIT 1"); // whatever sql_select_limit says
+        Ok(Self(store.ask_text(&sql).await?))
+    }
+
+    /// Empty for NULL.
+    fn text(&self, asked: &str) -> Result<String, LinkError> {
+        let place = ASKED.iter().position(|a| *a == asked);
+        let text = self.0.text(0, place.unwrap_or(usize::MAX))?;
+        Ok(text.unwrap_or_default())
+    }
+
+    fn refuse_constraints(&self) -> Result<(), LinkError> {
+        for (i, variable) in CONSTRAINTS.iter().enumerate() {
+            if self.0.text(0, ASKED.len() + i)?.is_some() {
+                return Err(SqlError::unsupported(format_args!(
+                    "@{variable}; SET @{variable} = NULL"
+                ))
+                .into());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl SessionSettings {
+    /// Asks the store; from here on it is sent text in the encoding of `statement`, which is as it
+    /// came.
+    pub async fn read(store: &mut StoreLink<'_>, statement: &[u8]) -> Result<Self, LinkError> {
+        let told = Told::ask(store).await?;
+        let results = told.text("CAST(@@character_set_results AS BINARY)")?;
         // In these the lane cannot read numbers and paths, or text cannot be told from bytes.
         if matches!(&*results, "ucs2" | "utf16" | "utf16le" | "utf32" | "binary") {
             return Err(SqlError::unsupported(format_args!(
@@ -78,34 +117,43 @@ impl SessionSettings {
             ))
             .into());
         }
-        let client = cell(1)?;
+        let client = told.text("@@character_set_client")?;
         let encoding = TextEncoding::of(statement, &client).ok_or_else(|| {
             SqlError::unsupported(format_args!(
                 "statements with predictions in character set {client} beyond ASCII; use SET NAMES utf8mb4"
             ))
         })?;
         store.encode_as(encoding);
-        for (i, variable) in CONSTRAINTS.iter().enumerate() {
-            if answer.text(0, 6 + i)?.is_some() {
-                return Err(SqlError::unsupported(format_args!(
-                    "@{variable}; SET @{variable} = NULL"
-                ))
-                .into());
-            }
-        }
+        told.refuse_constraints()?;
+        let sql_mode = told.text("@@sql_mode")?;
+        let labels = labels(
+            &told.text("@@collation_connection")?,
+            &told.text("COLLATION(_utf8mb4'')")?,
+        );
         Ok(Self {
             encoding,
-            lex: LexMode::from_sql_mode(&cell(0)?),
+            lex: LexMode::from_sql_mode(&sql_mode),
+            labels,
             results_utf8: results == "utf8mb4",
-            select_limit: cell(3)?.parse().unwrap_or(u64::MAX),
-            fail_on_error: on_error(&cell(4)?)?,
-            forced_plan: forced_plan(&cell(5)?)?,
+            select_limit: told.text("@@sql_select_limit")?.parse().unwrap_or(u64::MAX),
+            fail_on_error: on_error(&told.text("@ml_on_error")?)?,
+            forced_plan: forced_plan(&told.text("@ml_plan")?)?,
             meaning: Meaning {
-                database: cell(6 + CONSTRAINTS.len())?,
-                sql_mode: cell(0)?,
+                database: told.text("DATABASE()")?,
+                sql_mode,
                 character_set_client: client,
             },
         })
+    }
+}
+
+/// Literals of the connection and text of the `default` collation of utf8mb4 are equally weak: the store
+/// compares them where one is binary or of a smaller character set, else not (error 1267).
+fn labels(connection: &str, default: &str) -> LabelCollation {
+    let is_other = connection.starts_with("utf8mb4_") || connection.starts_with("uca1400_");
+    match is_other && connection != default && !connection.ends_with("_bin") {
+        true => LabelCollation::Connection,
+        false => LabelCollation::Default,
     }
 }
 

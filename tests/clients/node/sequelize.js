@@ -197,8 +197,7 @@ async function migrations(sequelize) {
 }
 
 async function predict() {
-  // Labels have this collation, and literals that of the connection: with another, comparing them is error 1267.
-  const sequelize = open(false, { charset: 'utf8mb4_general_ci' });
+  const sequelize = open(false);
   const Photo = sequelize.define('Photo', { photo: DataTypes.STRING(200) }, { tableName: 'photos', timestamps: false });
   const label = sequelize.fn('ml.predict', 'apparel', sequelize.col('photo'));
   const photos = await Photo.findAll({ attributes: ['id', [label, 'label']], order: ['id'] });

@@ -266,7 +266,6 @@ fn with_settings() -> Vec<Case> {
         case("SELECT id, photo, ml.apparel(photo), ml.apparel(photo_latin) FROM p").after("SET NAMES latin1"),
         case("SELECT id, ml.apparel(photo_ci) FROM p").after("SET NAMES utf8mb3"),
         case("SELECT id FROM p WHERE ml.apparel(photo) = 'bag'").after("SET collation_connection = utf8mb4_bin"),
-        case("SELECT id FROM p WHERE ml.apparel(photo) = 'bag'").after("SET collation_connection = utf8mb4_unicode_ci"),
         case("SELECT id, ml.apparel(photo) FROM p WHERE ml.apparel(photo) = 'Bag'").after("SET character_set_results = NULL"),
         case(labels).after("SET SESSION TRANSACTION READ ONLY").after("START TRANSACTION"),
         case("SELECT id, ml.apparel(photo) FROM p").after("LOCK TABLES p READ, nv.labels AS l READ"),

@@ -5,6 +5,7 @@
 //! are in `nv`. Both names are as long as `ml`, so that cut-off column names are comparable too.
 
 pub mod answer;
+mod collations;
 mod corpus;
 mod generator;
 mod materialised;
