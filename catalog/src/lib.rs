@@ -6,6 +6,7 @@
 mod definition;
 mod model;
 mod options;
+mod output_id;
 mod snapshot;
 mod statistics;
 mod task;

@@ -5,6 +5,7 @@
 #[path = "fixture/cutter.rs"]
 mod cutter;
 mod fixture;
+mod kept;
 mod statistics;
 
 use cutter::{Cut, cut_at};

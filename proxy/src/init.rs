@@ -303,6 +303,7 @@ fn grants(schema: &SchemaName, account: &str) -> Vec<String> {
         format!("GRANT INSERT, DELETE ON `{schema}`.`votes` TO {account}"),
         format!("GRANT INSERT, DELETE ON `{schema}`.`model_stats` TO {account}"),
         format!("GRANT INSERT, DELETE ON `{schema}`.`confusion` TO {account}"),
+        format!("GRANT INSERT, UPDATE, DELETE ON `{schema}`.`predictions` TO {account}"),
     ]
 }
 

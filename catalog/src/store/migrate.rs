@@ -27,16 +27,17 @@ const CREATE_MARKER: &str = "CREATE TABLE IF NOT EXISTS {schema}.schema_migratio
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COMMENT='PredictSQL catalog'";
 
 /// All migrations in order. Only ever append.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    description: "tasks, their classes, and models",
-    statements: &[
-        "CREATE TABLE IF NOT EXISTS {schema}.meta (
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        description: "tasks, their classes, and models",
+        statements: &[
+            "CREATE TABLE IF NOT EXISTS {schema}.meta (
   id TINYINT UNSIGNED NOT NULL DEFAULT 1 PRIMARY KEY CHECK (id = 1),
   epoch BIGINT UNSIGNED NOT NULL COMMENT 'grows with each change of the catalog'
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4",
-        "INSERT IGNORE INTO {schema}.meta (id, epoch) VALUES (1, 1)",
-        "CREATE TABLE IF NOT EXISTS {schema}.tasks (
+            "INSERT IGNORE INTO {schema}.meta (id, epoch) VALUES (1, 1)",
+            "CREATE TABLE IF NOT EXISTS {schema}.tasks (
   name VARCHAR(60) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL PRIMARY KEY,
   kind VARCHAR(32) NOT NULL,
   input VARCHAR(255) NOT NULL,
@@ -47,7 +48,7 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
   created_at DATETIME NOT NULL DEFAULT CURRENT_TIMESTAMP,
   created_by VARCHAR(255) NOT NULL
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4",
-        "CREATE TABLE IF NOT EXISTS {schema}.classes (
+            "CREATE TABLE IF NOT EXISTS {schema}.classes (
   task VARCHAR(60) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
   position INT UNSIGNED NOT NULL COMMENT 'counts from 0, in the order of CREATE TASK',
   class VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
@@ -55,7 +56,7 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
   UNIQUE KEY class (task, class),
   CONSTRAINT classes_task FOREIGN KEY (task) REFERENCES tasks (name) ON DELETE CASCADE
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4",
-        "CREATE TABLE IF NOT EXISTS {schema}.models (
+            "CREATE TABLE IF NOT EXISTS {schema}.models (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
   name VARCHAR(60) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
   version VARCHAR(60) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
@@ -152,6 +153,17 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
     description: "tasks over columns",
     statements: &["ALTER TABLE {schema}.tasks \
                    MODIFY input MEDIUMTEXT CHARACTER SET utf8mb4 NOT NULL"],
+}, Migration {
+    version: 4,
+    description: "outputs of models that are kept",
+    statements: &["CREATE TABLE IF NOT EXISTS {schema}.predictions (
+  output BINARY(16) NOT NULL COMMENT 'which model under which options',
+  input BINARY(16) NOT NULL COMMENT 'which content',
+  scores BLOB NOT NULL COMMENT 'numbers of the model, little-endian FLOAT',
+  used_at INT UNSIGNED NOT NULL COMMENT 'hours since 1970',
+  PRIMARY KEY (output, input),
+  KEY used_at (used_at)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"],
 }];
 
 /// The schema of temporary tables that predict statements make in sessions. It holds nothing else.

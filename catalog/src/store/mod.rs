@@ -8,6 +8,7 @@
 mod error;
 mod lock;
 mod migrate;
+mod predictions;
 mod read;
 mod schema;
 mod statistics;
@@ -16,6 +17,10 @@ mod write;
 
 pub use error::StoreError;
 pub use migrate::{MIGRATIONS, Migration, bootstrap, bootstrap_script, check, render};
+pub use predictions::{
+    FoundOutput, KeptOutput, OUTPUT_BYTES_MAX, evict_outputs, mark_outputs_used, read_outputs,
+    write_outputs,
+};
 pub use read::{epoch, snapshot};
 pub use schema::{SchemaName, quote_identifier, quote_text};
 pub use statistics::{

@@ -1,0 +1,81 @@
+//! Identity of what a model makes of an input: by which its kept outputs are found again.
+
+use sha2::{Digest, Sha256};
+
+use crate::{Model, ModelOptions};
+
+/// Grows when this program feeds the same file under the same options differently (another filter for
+/// resizing, say), so that outputs made before are not taken for today's.
+const PREPROCESSING_VERSION: u32 = 1;
+
+impl Model {
+    /// Which outputs the model gives: SHA-256, cut to 16 bytes, of its file's hash and of all its options
+    /// but the declared accuracy. Models of the same file and options share it, whatever they are called.
+    pub fn output_id(&self) -> [u8; 16] {
+        let options = ModelOptions {
+            accuracy: None,
+            ..self.options.clone()
+        };
+        let mut hash = Sha256::new();
+        hash.update(PREPROCESSING_VERSION.to_le_bytes());
+        hash.update(self.sha256.to_ascii_lowercase());
+        match serde_json::to_vec(&options) {
+            Ok(options) => hash.update(options),
+            // Options that cannot be written down are nobody else's.
+            Err(_) => hash.update(self.id.to_le_bytes()),
+        }
+        let mut id = [0; 16];
+        for (target, source) in id.iter_mut().zip(hash.finalize()) {
+            *target = source;
+        }
+        id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Model, OptionValue, Task, TaskInput, TaskKind, model_options};
+
+    fn model(id: u64, sha256: &str, options: &[(&str, f64)]) -> Model {
+        let task = Task {
+            name: "t".to_owned(),
+            kind: TaskKind::Classification,
+            input: TaskInput::Image,
+            classes: vec!["a".to_owned(), "b".to_owned()],
+            accuracy_slack_points: 1.0,
+            version: 1,
+        };
+        let options: Vec<_> = options
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), OptionValue::Number(*value)))
+            .collect();
+        let (covers, options) = model_options(&task, None, &options).expect("fitting options");
+        Model {
+            id,
+            name: format!("m{id}"),
+            version: "1".to_owned(),
+            task: task.name,
+            uri: "m.onnx".to_owned(),
+            sha256: sha256.to_owned(),
+            bytes: 1,
+            covers,
+            options,
+            seconds_per_image: None,
+        }
+    }
+
+    #[test]
+    fn only_what_changes_an_output_counts() {
+        let first = model(1, "aa", &[("size", 28.0)]);
+        let same = model(2, "AA", &[("size", 28.0), ("accuracy", 0.5)]);
+        assert_eq!(first.output_id(), same.output_id());
+        for other in [
+            model(1, "ab", &[("size", 28.0)]),
+            model(1, "aa", &[("size", 29.0)]),
+            model(1, "aa", &[("size", 28.0), ("channels", 1.0)]),
+            model(1, "aa", &[("size", 28.0), ("std", 0.5)]),
+        ] {
+            assert_ne!(first.output_id(), other.output_id());
+        }
+    }
+}
