@@ -17,7 +17,7 @@ use super::super::rows::{Cells, Codec, RowCodec};
 use super::super::spool::{Rows, Spool};
 use super::super::store_link::{LinkError, Protocol, StoreLink};
 use super::super::verdict::{may_be_location, short_name};
-use super::finish::spool_all;
+use super::finish::{is_missing_key, spool_all};
 use super::lookups;
 use super::ready::ReadyPlan;
 use super::relation::{Relation, TableNames};
@@ -42,7 +42,8 @@ struct Piece {
 }
 
 impl Harvester<'_, '_, '_, '_> {
-    /// Runs all harvests in order, and puts the answers into the relations.
+    /// Runs all harvests in order, and puts the answers into the relations. False: one of them looked up a
+    /// key that an earlier one had not found, and those after it were not run.
     pub async fn harvest(
         &mut self,
         store: &mut StoreLink<'_>,
@@ -50,12 +51,18 @@ impl Harvester<'_, '_, '_, '_> {
         names: &mut TableNames<'_>,
         shapes: &[Shape],
         pass: HarvestPass,
-    ) -> Result<(), LinkError> {
+    ) -> Result<bool, LinkError> {
         for (number, shape) in shapes.iter().enumerate() {
-            self.harvest_one(store, relations, names, (number, shape), pass)
-                .await?;
+            let harvested = self
+                .harvest_one(store, relations, names, (number, shape), pass)
+                .await;
+            match harvested {
+                Ok(()) => {}
+                Err(LinkError::Refused(error)) if is_missing_key(&error) => return Ok(false),
+                Err(error) => return Err(error),
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
     async fn harvest_one(

@@ -113,9 +113,11 @@ impl Passes<'_, '_, '_, '_> {
             if attempt >= SHARED_STATE_ATTEMPT && self.may_begin && !self.began {
                 self.begin(store).await?;
             }
+            let mut found = true;
             if attempt > 0 || !ready.plan.is_empty_answer() {
                 let relations = &mut self.relations;
-                self.harvester
+                let harvester = &mut self.harvester;
+                found = harvester
                     .harvest(store, relations, names, &shapes, pass)
                     .await?;
             }
@@ -126,6 +128,9 @@ impl Passes<'_, '_, '_, '_> {
                     Breadth::Everything => return Err(unfound().into()),
                 };
                 shapes = ready::widened(store, ready, breadth).await?;
+                continue;
+            }
+            if !found {
                 continue;
             }
             let statement = ready.plan.run(&lookups(ready, &self.relations));

@@ -8,11 +8,17 @@ use predictsql_proxy::wire::{
 use predictsql_tests::Wire;
 use predictsql_tests::wire::{Packet, SqlError};
 
+use super::plain_name;
+
 /// How far two scores may lie apart: a millionth for the rounding, since a model's last bit may
 /// depend on the batch that an image is in.
 pub const SCORE_TOLERANCE: f64 = 1.5e-6;
 
 const TYPE_DOUBLE: u8 = 5;
+const TYPE_BLOB: u8 = 252;
+const TYPE_VAR_STRING: u8 = 253;
+/// A label of 255 characters. Text of more than 512 becomes a BLOB in a temporary table.
+const LONG_TEXT_BYTES: u32 = 1020;
 /// NOT NULL and UNSIGNED. Keys and binary depend on how the store sorts.
 const FLAGS: u16 = 1 | 32;
 
@@ -258,8 +264,10 @@ impl Answer {
     /// called by.
     pub fn plain(mut self) -> Self {
         for cell in self.rows.iter_mut().flatten().flatten() {
-            if let Ok(text) = std::str::from_utf8(cell) {
-                *cell = text.replace("dm.", "ml.").replace("nv.", "ml.").into();
+            if let Ok(text) = std::str::from_utf8(cell)
+                && text.starts_with("CREATE")
+            {
+                *cell = plain_name(text).into();
             }
         }
         self
@@ -271,6 +279,11 @@ impl Answer {
             let columns = answer.columns.iter();
             columns
                 .map(|c| match c.column_type {
+                    // Long text is a BLOB where it went through a temporary table, as it does out of a derived
+                    // table with lookups in it: the store does not merge one with sub-queries.
+                    TYPE_BLOB | TYPE_VAR_STRING if c.length > LONG_TEXT_BYTES => {
+                        (TYPE_VAR_STRING, c.charset, 0, 0)
+                    }
                     // A score is described by an expression over the stub of its task.
                     TYPE_DOUBLE => (c.column_type, c.charset, 0, 0),
                     // What a parameter adds to a text is known only when it is bound.

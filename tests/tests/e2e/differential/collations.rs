@@ -52,7 +52,7 @@ fn labels_are_compared_under_every_collation_of_the_connection() {
                     "text" => query(&mut pair.naive, &naive),
                     _ => execute_once(&mut pair.naive, &naive, &[]),
                 };
-                let ordered = case(sql).is_ordered();
+                let ordered = case(sql).ordered;
                 if let Some(difference) = found.difference(&expected.unwrap(), ordered) {
                     wrong.push(format!("{collation} {protocol}: {sql}: {difference}"));
                 }

@@ -1,7 +1,6 @@
 //! What is predicted here: a table whose paths differ by case, collation, spelling and trailing space,
 //! with NULLs, missing and broken files, and the models that look at it.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -12,12 +11,31 @@ use predictsql_tests::process::new_dir;
 use super::naive::{Inputs, NaiveModel, file_of};
 use super::{LANE, in_schema};
 
-/// Rows of table `p`.
-const ROWS: usize = 150;
-/// Different photos among them.
+/// Photos that are written.
 const PHOTOS: usize = 110;
+
+/// How large table `p` is.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    rows: usize,
+    /// Different photos among them.
+    photos: usize,
+}
+
+/// For statements written by hand.
+pub const LARGE: Size = Size {
+    rows: 150,
+    photos: PHOTOS,
+};
+/// For many statements.
+pub const SMALL: Size = Size {
+    rows: 60,
+    photos: 38,
+};
 /// Constants that scores are compared with: no score lies near them.
 pub const THRESHOLDS: [f64; 7] = [0.1, 0.25, 0.3, 0.5, 0.75, 0.9, 0.99];
+
+const CITIES: [&str; 5] = ["'Delft'", "'Oslo'", "NULL", "'Ghent'", "'delft'"];
 
 /// Paths of the last rows of `p` that are no plain photo.
 const SPECIAL: [Option<&str>; 16] = [
@@ -76,13 +94,13 @@ impl Shop {
         &self.root
     }
 
-    fn path(id: usize) -> Option<String> {
-        let special = SPECIAL.len();
-        if id > ROWS - special {
-            return SPECIAL[id - (ROWS - special) - 1].map(str::to_owned);
+    fn path(id: usize, size: Size) -> Option<String> {
+        let plain = size.rows - SPECIAL.len();
+        if id > plain {
+            return SPECIAL[id - plain - 1].map(str::to_owned);
         }
         // The rows after the different photos repeat the first of them.
-        Some(Photos::path((id - 1) % PHOTOS + 1))
+        Some(Photos::path((id - 1) % size.photos + 1))
     }
 
     fn blob(&self, id: usize) -> Option<Vec<u8>> {
@@ -96,8 +114,8 @@ impl Shop {
     /// All inputs by the bytes that a function gets, as path or image, in each character set.
     pub fn inputs(&self) -> Inputs {
         let mut inputs = Inputs::new();
-        for id in 1..=ROWS {
-            if let Some(path) = Self::path(id)
+        for id in 1..=LARGE.rows {
+            if let Some(path) = Self::path(id, LARGE)
                 && let Some(image) = file_of(&self.root, &path)
             {
                 let latin1: Vec<u8> = path.chars().map(|c| u8::try_from(c).unwrap()).collect();
@@ -111,60 +129,64 @@ impl Shop {
         inputs
     }
 
-    /// Database `df`: `p` with the images, `q` to be joined.
-    pub fn create_tables(&self, session: &mut Wire) {
-        session.run("CREATE DATABASE df CHARACTER SET utf8mb4");
-        session.run(
-            "CREATE TABLE df.p (id INT PRIMARY KEY, sku VARCHAR(20) NOT NULL, price DECIMAL(8,2) NOT NULL, \
-             stock INT, city VARCHAR(20), label VARCHAR(40) COLLATE utf8mb4_general_ci, \
-             label_bin VARCHAR(40) COLLATE utf8mb4_bin, weight FLOAT, made DATE, seen DATETIME(3), \
-             photo VARCHAR(200) COLLATE utf8mb4_bin, photo_ci VARCHAR(200) COLLATE utf8mb4_general_ci, \
-             photo_latin VARCHAR(200) CHARSET latin1, img MEDIUMBLOB, `q``uoted col` TINYINT)",
-        );
-        let cities = ["'Delft'", "'Oslo'", "NULL", "'Ghent'", "'delft'"];
-        let mut values = String::new();
-        for id in 1..=ROWS {
-            let path = Self::path(id).map_or("NULL".to_owned(), |p| quoted(&p));
-            let label = apparel::CLASSES[(id * 7) % 10];
-            let label = match id % 3 {
-                0 => apparel::photos().class((id - 1) % PHOTOS + 1),
-                _ => label,
-            };
-            let blob = self.blob(id).map_or("NULL".to_owned(), |b| hex(&b));
-            write!(
-                values,
-                ", ({id}, 'SKU-{:04}', {}.{:02}, {}, {}, {}, {}, {}.5, '2026-0{}-1{}', \
-                 '2026-01-0{} 10:00:00.125', {path}, {path}, {path}, {blob}, {})",
-                id * 37 % 1000,
-                5 + id * 7 % 90,
-                id % 100,
-                if id % 11 == 0 {
-                    "NULL".to_owned()
-                } else {
-                    (id * 13 % 50).to_string()
-                },
-                cities[id % cities.len()],
-                quoted(label),
-                quoted(&label.to_lowercase()),
-                id % 9,
-                id % 9 + 1,
-                id % 10,
-                id % 9 + 1,
-                id % 5,
-            )
-            .unwrap();
-        }
-        session.run(&format!("INSERT INTO df.p VALUES {}", &values[2..]));
-        session.run(
-            "CREATE TABLE df.q (k INT PRIMARY KEY, town VARCHAR(20), kind VARCHAR(40), low DOUBLE)",
-        );
+    /// A database with `p`, which holds the images, and `q` to be joined.
+    pub fn create_tables(&self, session: &mut Wire, database: &str, size: Size) {
+        session.run(&format!("CREATE DATABASE {database} CHARACTER SET utf8mb4"));
+        session.run(&format!(
+            "CREATE TABLE {database}.p (id INT PRIMARY KEY, sku VARCHAR(20) NOT NULL, \
+             price DECIMAL(8,2) NOT NULL, stock INT, city VARCHAR(20), \
+             label VARCHAR(40) COLLATE utf8mb4_general_ci, label_bin VARCHAR(40) COLLATE utf8mb4_bin, \
+             label_uni VARCHAR(40) COLLATE utf8mb4_unicode_ci, label_latin VARCHAR(40) CHARSET latin1, \
+             weight FLOAT, made DATE, seen DATETIME(3), photo VARCHAR(200) COLLATE utf8mb4_bin, \
+             photo_ci VARCHAR(200) COLLATE utf8mb4_unicode_ci, photo_latin VARCHAR(200) CHARSET latin1, \
+             img MEDIUMBLOB, `q``uoted col` TINYINT)"
+        ));
+        let rows: Vec<String> = (1..=size.rows).map(|id| self.row(id, size)).collect();
+        session.run(&format!(
+            "INSERT INTO {database}.p VALUES {}",
+            rows.join(", ")
+        ));
+        session.run(&format!(
+            "CREATE TABLE {database}.q (k INT PRIMARY KEY, town VARCHAR(20), kind VARCHAR(40), low DOUBLE)"
+        ));
         let rows: Vec<String> = (0..30)
             .map(|k| {
                 let kind = quoted(apparel::CLASSES[k % 10]);
-                format!("({k}, {}, {kind}, 0.{k:02})", cities[k % cities.len()])
+                format!("({k}, {}, {kind}, 0.{k:02})", CITIES[k % CITIES.len()])
             })
             .collect();
-        session.run(&format!("INSERT INTO df.q VALUES {}", rows.join(", ")));
+        session.run(&format!(
+            "INSERT INTO {database}.q VALUES {}",
+            rows.join(", ")
+        ));
+    }
+
+    /// A row of `p` as VALUES has it.
+    fn row(&self, id: usize, size: Size) -> String {
+        let path = Self::path(id, size).map_or("NULL".to_owned(), |p| quoted(&p));
+        let label = match id % 3 {
+            0 => apparel::photos().class((id - 1) % size.photos + 1),
+            _ => apparel::CLASSES[(id * 7) % 10],
+        };
+        let blob = self.blob(id).map_or("NULL".to_owned(), |b| hex(&b));
+        let stock = match id % 11 {
+            0 => "NULL".to_owned(),
+            _ => (id * 13 % 50).to_string(),
+        };
+        let (label, lower) = (quoted(label), quoted(&label.to_lowercase()));
+        format!(
+            "({id}, 'SKU-{:04}', {}.{:02}, {stock}, {}, {label}, {lower}, {label}, {lower}, {}.5, \
+             '2026-0{}-1{}', '2026-01-0{} 10:00:00.125', {path}, {path}, {path}, {blob}, {})",
+            id * 37 % 1000,
+            5 + id * 7 % 90,
+            id % 100,
+            CITIES[id % CITIES.len()],
+            id % 9,
+            id % 9 + 1,
+            id % 10,
+            id % 9 + 1,
+            id % 5,
+        )
     }
 }
 

@@ -1,0 +1,296 @@
+//! Many random statements, in several sessions at a time. What fails is made shorter and saved.
+//!
+//! `PREDICTSQL_TEST_SEED` runs others, `PREDICTSQL_TEST_STATEMENTS` more or fewer of them, and
+//! `PREDICTSQL_TEST_ONLY` the one group of them that a saved failure names.
+
+use std::fmt::Write as _;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use predictsql_tests::Store;
+use predictsql_tests::process::checkout;
+
+use super::generator::choices::{Choices, seed_of, shrink};
+use super::generator::{Generator, Kind, Statement};
+use super::{LANE, NAIVE, Pair, Tally, Verdict, changes, in_schema, made, shop};
+
+const STATEMENTS: usize = 5_000;
+const SEED: u64 = 20_261_124;
+/// Of 100 answers, those that may be refused with 1235.
+const REFUSED_PERCENT_MAX: usize = 3;
+/// Statements of one session: they share its settings and its plan.
+const GROUP: usize = 20;
+const WORKERS: usize = 4;
+/// Failures after which a run ends.
+const FAILURES_MAX: usize = 5;
+/// Statements that shortening one failure may run.
+const SHRINK_TRIES: usize = 500;
+const PLANS: [&str; 5] = ["NULL", "'temporary'", "'inline'", "NULL", "'inline'"];
+
+/// A session's worth of statements.
+#[derive(Debug, Clone)]
+struct Group {
+    number: usize,
+    plan: &'static str,
+    settings: Vec<String>,
+}
+
+impl Group {
+    fn new(seed: u64, number: usize) -> Self {
+        let settings = Choices::seeded(seed_of(seed, number) ^ 1);
+        Self {
+            number,
+            plan: PLANS[number % PLANS.len()],
+            settings: Generator::new(settings).settings(),
+        }
+    }
+
+    fn statements(&self) -> Range<usize> {
+        self.number * GROUP..(self.number + 1) * GROUP
+    }
+
+    fn open(&self, worker: usize) -> Pair {
+        let mut pair = Pair::using(&format!("rl{worker}"), &format!("rn{worker}"));
+        pair.lane.run(&format!("SET @ml_plan = {}", self.plan));
+        for setting in &self.settings {
+            pair.both(setting);
+        }
+        pair.both("DROP TABLE IF EXISTS made");
+        pair.both("REPLACE INTO w SELECT * FROM p");
+        pair.both("DELETE FROM w WHERE id NOT IN (SELECT id FROM p)");
+        pair
+    }
+}
+
+/// A statement that was answered in another way.
+struct Failure {
+    group: Group,
+    number: usize,
+    statement: Statement,
+    difference: String,
+    /// It fails in a new session too; else it takes what came before it in its group.
+    alone: bool,
+}
+
+impl Failure {
+    /// For people, and for the client `mariadb`.
+    fn text(&self, seed: u64) -> String {
+        let Self {
+            group,
+            number,
+            statement,
+            difference,
+            alone,
+        } = self;
+        let mut text = format!(
+            "-- statement {number} of seed {seed}, group {}\n-- PREDICTSQL_TEST_SEED={seed} PREDICTSQL_TEST_ONLY={} \
+             cargo test -p predictsql-tests --test e2e -- random_statements\n-- {}\nSET @ml_plan = {};\n",
+            group.number,
+            group.number,
+            if *alone {
+                "fails alone"
+            } else {
+                "fails only after what came before it"
+            },
+            group.plan
+        );
+        let begin = statement.begin.map(str::to_owned);
+        for before in group.settings.iter().chain(&begin) {
+            writeln!(text, "{before};").unwrap();
+        }
+        let sql = statement.case.inlined();
+        writeln!(
+            text,
+            "-- {:?}, parameters {:?}",
+            statement.kind, statement.case.params
+        )
+        .unwrap();
+        writeln!(text, "{};", in_schema(&sql, LANE)).unwrap();
+        writeln!(text, "-- {};", in_schema(&sql, NAIVE)).unwrap();
+        for line in difference.lines() {
+            writeln!(text, "-- {line}").unwrap();
+        }
+        text
+    }
+
+    fn save(&self, seed: u64) -> PathBuf {
+        let name = format!("differential-failure-{seed}-{}.sql", self.number);
+        let path = checkout().join("target").join(name);
+        std::fs::write(&path, self.text(seed)).unwrap();
+        path
+    }
+}
+
+/// Runs a statement as its kind is to be compared.
+fn run(pair: &mut Pair, statement: &Statement) -> Vec<Verdict> {
+    if let Some(begin) = statement.begin {
+        pair.both(begin);
+    }
+    let case = &statement.case;
+    let verdicts = match statement.kind {
+        Kind::Read => [false, true].map(|binary| pair.read(case, binary)).into(),
+        Kind::Change { binary } => {
+            // NULL keeps the type that a variable had.
+            pair.both("SET @v = '', @u = ''");
+            pair.both("SET @v = NULL, @u = NULL");
+            vec![changes::compare(pair, case, binary)]
+        }
+    };
+    if verdicts.iter().any(|v| matches!(v, Verdict::Different(_))) {
+        // The session is given up.
+        return verdicts;
+    }
+    if statement.begin.is_some() {
+        pair.both("ROLLBACK");
+    }
+    if let Kind::Change { .. } = statement.kind {
+        if case.sql.contains("made") {
+            pair.both("DROP TABLE IF EXISTS made");
+        }
+        if statement.begin.is_none() && !case.sql.starts_with("S") {
+            pair.both("DELETE FROM w");
+            pair.both("INSERT INTO w SELECT * FROM p");
+        }
+    }
+    verdicts
+}
+
+fn statement(choices: Choices) -> (Statement, Vec<usize>) {
+    let mut generator = Generator::new(choices);
+    let statement = generator.statement();
+    (statement, generator.made())
+}
+
+fn difference(verdicts: Vec<Verdict>) -> Option<String> {
+    verdicts.into_iter().find_map(|verdict| match verdict {
+        Verdict::Different(difference) => Some(difference),
+        _ => None,
+    })
+}
+
+/// The failure, in a statement that is as short as can be found.
+fn shortened(group: Group, worker: usize, number: usize, seed: u64, first: String) -> Failure {
+    let (whole, made) = statement(Choices::seeded(seed_of(seed, number)));
+    let mut best = Failure {
+        group,
+        number,
+        statement: whole,
+        difference: first,
+        alone: false,
+    };
+    let group = best.group.clone();
+    let mut fails = |choices: &[usize]| {
+        let (statement, made) = statement(Choices::given(choices.to_vec()));
+        let mut pair = group.open(worker);
+        let difference = difference(run(&mut pair, &statement))?;
+        best.alone = true;
+        (best.statement, best.difference) = (statement, difference);
+        Some(made)
+    };
+    if let Some(made) = fails(&made) {
+        shrink(made, SHRINK_TRIES, fails);
+    }
+    best
+}
+
+/// What one worker finds, until the groups are used up.
+fn work(
+    worker: usize,
+    seed: u64,
+    groups: &dyn Fn() -> Option<usize>,
+    failed: &Mutex<Vec<String>>,
+) -> Tally {
+    let mut tally = Tally::default();
+    while let Some(number) = groups() {
+        let group = Group::new(seed, number);
+        let mut pair = group.open(worker);
+        for number in group.statements() {
+            if failed.lock().unwrap().len() >= setting("FAILURES").unwrap_or(FAILURES_MAX) {
+                return tally;
+            }
+            let (statement, _) = statement(Choices::seeded(seed_of(seed, number)));
+            let verdicts = run(&mut pair, &statement);
+            for verdict in &verdicts {
+                tally.count(verdict);
+                if let Verdict::Refused(reason) = verdict {
+                    println!(
+                        "refused {}: {}\n    {reason}",
+                        group.plan, statement.case.sql
+                    );
+                }
+            }
+            if let Some(difference) = difference(verdicts) {
+                drop(pair);
+                let failure = shortened(group.clone(), worker, number, seed, difference);
+                let path = failure.save(seed);
+                let text = format!("{}\n{}", path.display(), failure.text(seed));
+                failed.lock().unwrap().push(text);
+                pair = group.open(worker);
+            }
+        }
+    }
+    tally
+}
+
+fn create_tables(worker: usize) {
+    let mut store = Store::shared().root();
+    for side in ["l", "n"] {
+        let database = format!("r{side}{worker}");
+        made().1.create_tables(&mut store, &database, shop::SMALL);
+        store.run(&format!("CREATE TABLE {database}.w LIKE {database}.p"));
+        store.run(&format!(
+            "INSERT INTO {database}.w SELECT * FROM {database}.p"
+        ));
+        store.run(&format!(
+            "CREATE VIEW {database}.shown AS SELECT * FROM {database}.p WHERE id % 4"
+        ));
+    }
+}
+
+fn setting<T: std::str::FromStr>(name: &str) -> Option<T> {
+    let value = std::env::var(format!("PREDICTSQL_TEST_{name}")).ok()?;
+    Some(
+        value
+            .parse()
+            .unwrap_or_else(|_| panic!("PREDICTSQL_TEST_{name}={value}")),
+    )
+}
+
+#[test]
+fn random_statements_answer_as_the_naive_evaluation_does_or_are_refused() {
+    let seed = setting("SEED").unwrap_or(SEED);
+    let statements = setting("STATEMENTS").unwrap_or(STATEMENTS);
+    let only: Option<usize> = setting("ONLY");
+    let next = AtomicUsize::new(only.unwrap_or(0));
+    let end = only.map_or(statements.div_ceil(GROUP), |only| only + 1);
+    let groups = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|group| *group < end);
+    (0..WORKERS).for_each(create_tables);
+    let failed = Mutex::new(Vec::new());
+    let mut tally = Tally::default();
+    std::thread::scope(|scope| {
+        let worker = |n| {
+            scope.spawn({
+                let (groups, failed) = (&groups, &failed);
+                move || work(n, seed, groups, failed)
+            })
+        };
+        let workers: Vec<_> = (0..WORKERS).map(worker).collect();
+        workers
+            .into_iter()
+            .for_each(|worker| tally.add(worker.join().unwrap()));
+    });
+    println!("{statements} random statements of seed {seed}: {tally}");
+    let failed = failed.into_inner().unwrap();
+    assert!(
+        failed.is_empty(),
+        "{} differ:\n{}",
+        failed.len(),
+        failed.join("\n")
+    );
+    assert!(
+        tally.refusals() * 100 <= tally.answers() * REFUSED_PERCENT_MAX,
+        "too many are refused: {tally}"
+    );
+}
