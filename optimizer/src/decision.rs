@@ -3,6 +3,7 @@
 //! It depends on the statement and the published catalog alone, never on load, time or cache.
 //! How the decided models are run is the [`crate::schedule`]'s.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use predictsql_catalog::{Model, Snapshot, Task};
@@ -60,42 +61,50 @@ pub fn decide(
     if let Some(model) = named {
         return Ok(decision(task, model, Reason::Named));
     }
-    let full: Vec<&Arc<Model>> = catalog
-        .models_of(&task.name)
-        .filter(|m| task.classes.iter().all(|c| m.covers.contains(c)))
-        .collect();
-    let declared = full
+    let models: Vec<&Arc<Model>> = catalog.models_of(&task.name).collect();
+    let (model, reason) = declared(task, &models)?;
+    Ok(decision(task, model, reason))
+}
+
+/// The default rule where nothing was measured. `models` are the task's, in order of creation.
+pub(crate) fn declared<'m>(
+    task: &Task,
+    models: &[&'m Arc<Model>],
+) -> Result<(&'m Arc<Model>, Reason), Refusal> {
+    let covers_all = |m: &&&Arc<Model>| task.classes.iter().all(|c| m.covers.contains(c));
+    let full: Vec<&Arc<Model>> = models.iter().filter(covers_all).copied().collect();
+    let best = full
         .iter()
         .filter_map(|m| Some((m.options.accuracy?, *m)))
         .max_by(|a, b| a.0.total_cmp(&b.0).then(a.1.id.cmp(&b.1.id)));
-    match (declared, full.last()) {
-        (Some((accuracy, model)), _) => Ok(decision(task, model, Reason::BestDeclared(accuracy))),
-        (None, Some(model)) => Ok(decision(task, model, Reason::CreatedLast)),
-        (None, None) => Err(no_model(task, catalog)),
+    match (best, full.last()) {
+        (Some((accuracy, model)), _) => Ok((model, Reason::BestDeclared(accuracy))),
+        (None, Some(model)) => Ok((model, Reason::CreatedLast)),
+        (None, None) => Err(no_model(task, models)),
     }
 }
 
 fn decision(task: &Task, model: &Arc<Model>, reason: Reason) -> Decision {
-    let codes = model
-        .options
-        .labels
-        .iter()
-        .map(|l| task.class_index(l).map_or(0, |i| i + 1))
-        .collect();
     Decision {
         model: Arc::clone(model),
         rule: Rule::Single,
         reason,
-        codes,
+        codes: outcomes(task, model).map(usize::from).collect(),
     }
 }
 
-fn no_model(task: &Task, catalog: &Snapshot) -> Refusal {
-    let names: Vec<&str> = catalog
-        .models_of(&task.name)
-        .map(|m| m.name.as_str())
-        .take(10)
+/// The outcome of each of a model's labels: class position plus one, or 0 for "none of my classes".
+pub(crate) fn outcomes(task: &Task, model: &Model) -> impl Iterator<Item = u16> {
+    let classes: HashMap<&str, u16> = (1..)
+        .zip(&task.classes)
+        .map(|(o, c)| (c.as_str(), o))
         .collect();
+    let outcome = move |label: &String| classes.get(label.as_str()).copied().unwrap_or(0);
+    model.options.labels.iter().map(outcome)
+}
+
+fn no_model(task: &Task, models: &[&Arc<Model>]) -> Refusal {
+    let names: Vec<&str> = models.iter().map(|m| m.name.as_str()).take(10).collect();
     if names.is_empty() {
         return Refusal::no_model(format_args!(
             "task '{}' has no model; create one with CREATE MODEL ... FOR TASK {}",

@@ -55,6 +55,11 @@ impl Refusal {
         Self::new(1235, "42000", message)
     }
 
+    /// 1644 ER_SIGNAL_EXCEPTION for a constraint on predictions that cannot be kept.
+    pub fn constraint(what: impl std::fmt::Display) -> Self {
+        Self::new(1644, "45000", what.to_string())
+    }
+
     /// 1318 ER_SP_WRONG_NO_OF_ARGS.
     pub fn argument_count(function: &str, expected: usize, got: usize) -> Self {
         Self::new(

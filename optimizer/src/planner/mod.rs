@@ -1,3 +1,36 @@
 //! Planning: which models answer a prediction, in which stages and with which thresholds.
+//!
+//! [`decide()`] chooses among models of which votes on labelled rows were stored: what any set of them
+//! would have answered to these rows is computed, not assumed. Everything here is a pure function of
+//! the statement, its constraints and what was published.
+//!
+//! ```text
+//! blocks ─► projection of votes ─► greedy, refinement, branch and bound ─► cascades ─► certificate ─► plan
+//!           (replay)               (search, branch; frontier)              (pick)      (certificate)
+//! ```
 
+mod blocks;
+mod branch;
 pub mod calibrate;
+pub mod certificate;
+mod cost;
+mod decide;
+mod decision;
+mod frontier;
+mod pick;
+mod plan;
+mod query;
+mod replay;
+mod search;
+mod unreachable;
+
+#[cfg(test)]
+mod tests;
+
+pub use blocks::Blocks;
+pub use branch::Gap;
+pub use decide::{decide, replays_default};
+pub use decision::{Decision, Leader, Stage, Voter};
+pub use plan::{Basis, Guarantee, Interval, Plan, Price, Reason, Rejected, StageEstimate};
+pub use query::{Constraints, CostModel, DecisionKey, Estimate, Metric, Prior, Query, Strategy};
+pub use replay::PLAN_ROWS_MAX;

@@ -1,0 +1,253 @@
+//! Certificates: what can be promised from rows that were never searched.
+//!
+//! Exact one-sided binomial bounds (Clopper and Pearson 1934); for F1 one of precision and one of
+//! recall, each at half the failure probability. Several plans are tested in a sequence that is fixed
+//! beforehand and ends at the first failure, so that the probability of any false promise stays
+//! below [`FAILURE_PROBABILITY`] (Angelopoulos et al., Learn then Test, arXiv 2110.01052).
+
+use super::query::Metric;
+
+/// How probable a promise that does not hold may be.
+pub const FAILURE_PROBABILITY: f64 = 0.05;
+
+/// Most labelled rows that a refusal asks for.
+const ROWS_NEEDED_MAX: u64 = 100_000_000;
+
+/// Counts of a plan's answers to rows that were never searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Rows.
+    pub rows: u64,
+    /// Rows answered with the right block.
+    pub right: u64,
+    /// Rows whose true block is needed.
+    pub needed: u64,
+    /// Rows answered with a needed block.
+    pub claimed: u64,
+    /// Rows answered with the right block, which is a needed one.
+    pub found: u64,
+}
+
+impl Counts {
+    /// The metric as observed; `None` where nothing was.
+    pub fn observed(&self, metric: Metric) -> Option<f64> {
+        let share = |part: u64, all: u64| (all > 0).then(|| part as f64 / all as f64);
+        match metric {
+            Metric::Accuracy => share(self.right, self.rows),
+            Metric::F1 if self.needed == 0 => None,
+            Metric::F1 => share(2 * self.found, self.needed + self.claimed),
+        }
+    }
+
+    /// What the metric is at least, but for `failure`; 0 where nothing was observed.
+    pub fn lower_bound(&self, metric: Metric, failure: f64) -> f64 {
+        match metric {
+            Metric::Accuracy => lower_bound(self.right, self.rows, failure),
+            Metric::F1 => {
+                let precision = lower_bound(self.found, self.claimed, failure / 2.0);
+                let recall = lower_bound(self.found, self.needed, failure / 2.0);
+                if precision + recall > 0.0 {
+                    2.0 * precision * recall / (precision + recall)
+                } else {
+                    0.0
+                }
+            }
+        }
+    }
+
+    /// Whether the metric can be promised to be at least `target`.
+    pub fn certifies(&self, metric: Metric, target: f64, failure: f64) -> bool {
+        self.lower_bound(metric, failure) >= target
+    }
+
+    /// How many rows there would have to be for `target` to be promised, if what is seen stays as it
+    /// is; `None` where no number would do.
+    pub fn rows_needed(&self, metric: Metric, target: f64, failure: f64) -> Option<u64> {
+        if self.rows == 0 || self.observed(metric)? <= target {
+            return None;
+        }
+        let enough = |rows: u64| {
+            let part = |count: u64| (count as f64 * rows as f64 / self.rows as f64) as u64;
+            let grown = Self {
+                rows,
+                right: part(self.right),
+                needed: part(self.needed),
+                claimed: part(self.claimed),
+                found: part(self.found),
+            };
+            grown.certifies(metric, target, failure)
+        };
+        let mut high = 1;
+        while !enough(high) {
+            high *= 2;
+            if high > ROWS_NEEDED_MAX {
+                return None;
+            }
+        }
+        let mut low = high / 2;
+        while high - low > 1 + high / 64 {
+            let middle = low + (high - low) / 2;
+            if enough(middle) {
+                high = middle;
+            } else {
+                low = middle;
+            }
+        }
+        Some(high)
+    }
+}
+
+/// What a probability is at least, but for `failure`, of which `rows` independent trials showed
+/// `right` successes.
+pub fn lower_bound(right: u64, rows: u64, failure: f64) -> f64 {
+    if right == 0 || rows == 0 {
+        return 0.0;
+    }
+    let (a, b) = (right as f64, rows.saturating_sub(right) as f64 + 1.0);
+    root(|p| beta_share(a, b, p) - failure)
+}
+
+/// What a probability is at most, but for `failure`.
+pub fn upper_bound(right: u64, rows: u64, failure: f64) -> f64 {
+    1.0 - lower_bound(rows.saturating_sub(right), rows, failure)
+}
+
+/// Where a rising function of 0..=1 passes 0, from below.
+fn root(f: impl Fn(f64) -> f64) -> f64 {
+    let (mut low, mut high) = (0.0, 1.0);
+    for _ in 0..40 {
+        let middle = f64::midpoint(low, high);
+        if f(middle) < 0.0 {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    low
+}
+
+/// The regularised incomplete beta function: the probability of at least `a` successes in
+/// `a + b - 1` trials of probability `x`.
+fn beta_share(a: f64, b: f64, x: f64) -> f64 {
+    if x <= 0.0 {
+        return 0.0;
+    }
+    if x >= 1.0 {
+        return 1.0;
+    }
+    let front = ln_gamma(a + b) - ln_gamma(a) - ln_gamma(b) + a * x.ln() + b * (-x).ln_1p();
+    // The continued fraction converges fast on this side of the mean only.
+    if x < (a + 1.0) / (a + b + 2.0) {
+        front.exp() * beta_fraction(a, b, x) / a
+    } else {
+        1.0 - front.exp() * beta_fraction(b, a, 1.0 - x) / b
+    }
+}
+
+/// The continued fraction of the incomplete beta function (DLMF 8.17.22), by Lentz's method.
+fn beta_fraction(a: f64, b: f64, x: f64) -> f64 {
+    const TERMS_MAX: u32 = 10_000;
+    const TINY: f64 = 1e-300;
+    let away = |v: f64| if v.abs() < TINY { TINY } else { v };
+    let mut c = 1.0;
+    let mut d = 1.0 / away(1.0 - (a + b) * x / (a + 1.0));
+    let mut value = d;
+    for m in 1..=TERMS_MAX {
+        let m = f64::from(m);
+        let even = m * (b - m) * x / ((a + 2.0 * m - 1.0) * (a + 2.0 * m));
+        let odd = -(a + m) * (a + b + m) * x / ((a + 2.0 * m) * (a + 2.0 * m + 1.0));
+        let mut change = 1.0;
+        for term in [even, odd] {
+            d = 1.0 / away(1.0 + term * d);
+            c = away(1.0 + term / c);
+            change = c * d;
+            value *= change;
+        }
+        if (change - 1.0_f64).abs() < 1e-13 {
+            break;
+        }
+    }
+    value
+}
+
+/// The logarithm of the gamma function of `x > 0`, by Stirling's series (DLMF 5.11.1) from 12 on.
+fn ln_gamma(x: f64) -> f64 {
+    let mut shift = 0.0;
+    let mut x = x;
+    while x < 12.0 {
+        shift += x.ln();
+        x += 1.0;
+    }
+    let square = 1.0 / (x * x);
+    let series =
+        (1.0 / 12.0 - square * (1.0 / 360.0 - square * (1.0 / 1260.0 - square / 1680.0))) / x;
+    (x - 0.5) * x.ln() - x + 0.5 * (2.0 * std::f64::consts::PI).ln() + series - shift
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The tail of the binomial distribution, summed.
+    fn at_least(k: u64, n: u64, p: f64) -> f64 {
+        let mut term = p.powi(i32::try_from(n).expect("small"));
+        let mut sum = 0.0;
+        for i in (k..=n).rev() {
+            sum += term;
+            term *= i as f64 / (n - i + 1) as f64 * (1.0 - p) / p;
+        }
+        sum
+    }
+
+    #[test]
+    fn bounds_are_where_the_binomial_tail_is_the_failure_probability() {
+        for (k, n) in [(1, 10), (9, 10), (10, 10), (50, 100), (95, 100), (371, 400)] {
+            let p = lower_bound(k, n, 0.05);
+            assert!((at_least(k, n, p) - 0.05).abs() < 1e-6, "{k} of {n}: {p}");
+        }
+        assert!((lower_bound(10, 10, 0.05) - 0.05_f64.powf(0.1)).abs() < 1e-9);
+        assert_eq!(
+            (lower_bound(0, 10, 0.05), lower_bound(0, 0, 0.05)),
+            (0.0, 0.0)
+        );
+        assert_eq!(upper_bound(10, 10, 0.05), 1.0);
+        assert!((upper_bound(0, 10, 0.05) - (1.0 - 0.05_f64.powf(0.1))).abs() < 1e-9);
+        let large = lower_bound(920_000, 1_000_000, 0.05);
+        assert!((large - 0.919_553).abs() < 1e-5, "{large}");
+    }
+
+    #[test]
+    fn close_calls_need_many_rows() {
+        let observed = |right| Counts {
+            rows: 1_000,
+            right,
+            ..Counts::default()
+        };
+        let needed = |right| observed(right).rows_needed(Metric::Accuracy, 0.9, 0.05);
+        let close = needed(920).expect("reachable");
+        assert!((600..760).contains(&close), "{close}");
+        let clear = needed(950).expect("reachable");
+        assert!((80..140).contains(&clear), "{clear}");
+        assert_eq!(needed(900), None);
+    }
+
+    #[test]
+    fn f1_is_bounded_by_precision_and_recall() {
+        let counts = Counts {
+            rows: 2_000,
+            right: 1_950,
+            needed: 500,
+            claimed: 480,
+            found: 465,
+        };
+        let observed = counts.observed(Metric::F1).expect("rows");
+        assert!((observed - 930.0 / 980.0).abs() < 1e-12);
+        let bound = counts.lower_bound(Metric::F1, 0.05);
+        let precision = lower_bound(465, 480, 0.025);
+        let recall = lower_bound(465, 500, 0.025);
+        assert!((bound - 2.0 / (1.0 / precision + 1.0 / recall)).abs() < 1e-12);
+        assert!(counts.certifies(Metric::F1, bound, 0.05) && bound < observed);
+        assert_eq!(Counts::default().lower_bound(Metric::F1, 0.05), 0.0);
+        assert_eq!(Counts::default().observed(Metric::F1), None);
+    }
+}

@@ -1,0 +1,181 @@
+//! What sets of models cost, an input at a time, from published figures.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use predictsql_catalog::{Layout, Model, ModelOptions, ModelStatistics};
+
+use super::query::CostModel;
+
+/// Specifications beyond these are taken to be shared by nobody.
+const SPECIFICATIONS_MAX: usize = 128;
+
+/// Costs of a decision's candidates, in seconds of work an input.
+#[derive(Debug)]
+pub(crate) struct Costs {
+    /// Fetch and decode, once an input.
+    decode: f64,
+    /// One a candidate: inference alone.
+    infer: Vec<f64>,
+    /// One a candidate: which specification its input has.
+    specification: Vec<usize>,
+    /// One a specification.
+    preprocess: Vec<f64>,
+    /// One a candidate: whether its seconds are known.
+    known: Vec<bool>,
+}
+
+/// The work of a set of models so far.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Work {
+    /// Seconds an input.
+    pub(crate) seconds: f64,
+    specifications: u128,
+}
+
+impl Costs {
+    /// Of candidates with what was measured of them. A model of unknown cost counts as the
+    /// dearest that is known.
+    pub(crate) fn new(
+        candidates: &[(Arc<Model>, Option<&ModelStatistics>)],
+        model: &CostModel,
+    ) -> Self {
+        let seconds: Vec<Option<f64>> = candidates
+            .iter()
+            .map(|(candidate, statistics)| seconds_per_input(candidate, *statistics, model))
+            .collect();
+        let dearest = seconds
+            .iter()
+            .flatten()
+            .copied()
+            .reduce(f64::max)
+            .unwrap_or(1.0);
+        let mut known = BTreeMap::new();
+        let mut preprocess = Vec::new();
+        let specification = candidates.iter().map(|(candidate, _)| {
+            let options = &candidate.options;
+            *known.entry(specification(options)).or_insert_with(|| {
+                let values = f64::from(options.height) * f64::from(options.width);
+                let values = values * f64::from(options.channels);
+                preprocess.push(values * model.preprocess_seconds_per_value);
+                preprocess.len() - 1
+            })
+        });
+        Self {
+            decode: model.decode_seconds,
+            specification: specification.collect(),
+            infer: seconds.iter().map(|s| s.unwrap_or(dearest)).collect(),
+            known: seconds.iter().map(Option::is_some).collect(),
+            preprocess,
+        }
+    }
+
+    /// The work before any model runs: fetch and decode.
+    pub(crate) fn start(&self) -> Work {
+        Work {
+            seconds: self.decode,
+            specifications: 0,
+        }
+    }
+
+    /// With one more model.
+    pub(crate) fn add(&self, work: Work, candidate: usize) -> Work {
+        let specification = self.specification.get(candidate).copied().unwrap_or(0);
+        let bit = match specification {
+            shared if shared < SPECIFICATIONS_MAX => 1 << shared,
+            _ => 0,
+        };
+        let is_prepared = work.specifications & bit != 0;
+        let preprocess = self.preprocess.get(specification).copied().unwrap_or(0.0);
+        Work {
+            seconds: work.seconds
+                + self.infer(candidate)
+                + if is_prepared { 0.0 } else { preprocess },
+            specifications: work.specifications | bit,
+        }
+    }
+
+    /// The work of a set.
+    pub(crate) fn of(&self, set: &[u16]) -> Work {
+        set.iter()
+            .fold(self.start(), |work, m| self.add(work, usize::from(*m)))
+    }
+
+    /// The least that a candidate adds to any set.
+    pub(crate) fn infer(&self, candidate: usize) -> f64 {
+        self.infer.get(candidate).copied().unwrap_or(0.0)
+    }
+
+    /// Whether the seconds of all of them are known.
+    pub(crate) fn are_known(&self, set: &[u16]) -> bool {
+        set.iter()
+            .all(|m| self.known.get(usize::from(*m)).copied().unwrap_or(false))
+    }
+}
+
+/// Seconds of inference an input: as measured on the device, else on any, else when it was created.
+fn seconds_per_input(
+    candidate: &Model,
+    statistics: Option<&ModelStatistics>,
+    costs: &CostModel,
+) -> Option<f64> {
+    let curves = statistics.map(|s| s.costs.as_slice()).unwrap_or_default();
+    let here = curves.iter().filter(|curve| curve.device == costs.device);
+    here.chain(curves)
+        .find_map(|curve| curve.seconds_per_input())
+        .or(candidate.seconds_per_image)
+        .filter(|seconds| seconds.is_finite() && *seconds >= 0.0)
+}
+
+/// What of a model's options says how its input is prepared.
+fn specification(options: &ModelOptions) -> (bool, u32, u32, u8, Vec<u32>) {
+    let numbers = options
+        .normalisation
+        .mean
+        .iter()
+        .chain(&options.normalisation.std);
+    (
+        options.layout == Layout::Nchw,
+        options.height,
+        options.width,
+        options.channels,
+        numbers.map(|n| n.to_bits()).collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::model;
+
+    #[test]
+    fn inputs_are_decoded_once_and_prepared_once_a_specification() {
+        let sized = |id, side, seconds| {
+            let mut m = model(id, "m", &["a"], None);
+            (m.options.height, m.options.width) = (side, side);
+            m.seconds_per_image = seconds;
+            (Arc::new(m), None)
+        };
+        let candidates = [
+            sized(1, 10, Some(0.5)),
+            sized(2, 10, Some(0.25)),
+            sized(3, 20, None),
+        ];
+        let costs = Costs::new(
+            &candidates,
+            &CostModel {
+                decode_seconds: 1.0,
+                preprocess_seconds_per_value: 0.01,
+                ..CostModel::default()
+            },
+        );
+        assert_eq!(costs.of(&[0]).seconds, 1.0 + 0.5 + 1.0);
+        assert_eq!(costs.of(&[0, 1]).seconds, 1.0 + 0.5 + 1.0 + 0.25);
+        assert_eq!(
+            costs.of(&[0, 2]).seconds,
+            1.0 + 0.5 + 1.0 + 0.5 + 4.0,
+            "as the dearest known"
+        );
+        assert!(costs.are_known(&[0, 1]) && !costs.are_known(&[0, 2]));
+    }
+}

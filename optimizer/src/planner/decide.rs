@@ -1,0 +1,579 @@
+//! Deciding: from a query, its constraints and what was measured to a plan.
+
+use std::sync::Arc;
+
+use predictsql_catalog::{Model, ModelStatistics, TaskStatistics};
+
+use super::blocks::OTHER;
+use super::branch::Gap;
+use super::certificate::{Counts, FAILURE_PROBABILITY, lower_bound, upper_bound};
+use super::cost::Costs;
+use super::decision::{Decision, Stage, Voter};
+use super::frontier::Goal;
+use super::pick::{self, Choice};
+use super::plan::{Basis, Guarantee, Plan, Reason, Rejected, StageEstimate};
+use super::query::{Constraints, CostModel, Estimate, Query, Strategy, rows_that_count};
+use super::replay::{Key, PLAN_ROWS_MAX, Sample, cascade};
+use super::search::Problem;
+use super::unreachable;
+use crate::Refusal;
+use crate::decision::{declared, outcomes};
+
+/// Replays of the labelled rows that a search may take, by number of models: what keeps planning within
+/// a millisecond for 50 models, and 10 milliseconds for 500.
+pub fn replays_default(models: usize) -> u32 {
+    u32::try_from(models.saturating_mul(8))
+        .unwrap_or(u32::MAX)
+        .clamp(600, 6_000)
+}
+
+/// Decides which of `models` (the task's, in any order) answer a prediction.
+///
+/// A named model answers alone. Without statistics of this version of the task, or where they have no row
+/// of any class that is needed, the default rule guesses. Without constraint the plan is the cheapest whose metric is within
+/// the task's slack of the best single model's; with `min_accuracy` the cheapest of those that are certified
+/// to keep it; with a limit on seconds or cost alone the most accurate within it.
+///
+/// The same arguments give the same plan, whatever the order of `models`. `replays_max` bounds the work.
+///
+/// # Errors
+/// No model can answer, or a constraint cannot be kept or promised: the message says what could be.
+pub fn decide(
+    query: &Query<'_>,
+    constraints: &Constraints,
+    strategy: Strategy,
+    models: &[Arc<Model>],
+    statistics: Option<&TaskStatistics>,
+    costs: &CostModel,
+    replays_max: u32,
+) -> Result<Plan, Refusal> {
+    let mut all: Vec<&Arc<Model>> = models.iter().collect();
+    if let Some(named) = query.named {
+        let reason = |_: &Model| Reason::NotNamed;
+        return Ok(unmeasured(
+            query,
+            strategy,
+            named,
+            Basis::Named,
+            &all,
+            costs,
+            reason,
+        ));
+    }
+    let current = statistics.filter(|s| s.task_version == query.task.version);
+    let measured = current.and_then(|s| Measured::new(query, constraints, &all, s, costs));
+    if let Some(measured) = measured {
+        return measured.decide(strategy, replays_max);
+    }
+    if let Some(least) = constraints.min_accuracy {
+        return Err(unreachable::not_measured(query, least, current));
+    }
+    all.sort_by_key(|model| model.id);
+    let (model, reason) = declared(query.task, &all)?;
+    let covers_all = |m: &Model| query.task.classes.iter().all(|c| m.covers.contains(c));
+    let why_not = |m: &Model| {
+        if covers_all(m) {
+            Reason::NotFirst
+        } else {
+            Reason::NotFullCoverage
+        }
+    };
+    Ok(unmeasured(
+        query,
+        strategy,
+        model,
+        Basis::Guess(reason),
+        &all,
+        costs,
+        why_not,
+    ))
+}
+
+/// The plan of one model that nothing was measured of, as far as the decision knows.
+fn unmeasured(
+    query: &Query<'_>,
+    strategy: Strategy,
+    model: &Arc<Model>,
+    basis: Basis,
+    all: &[&Arc<Model>],
+    costs: &CostModel,
+    why_not: impl Fn(&Model) -> Reason,
+) -> Plan {
+    let outcomes: Vec<u16> = outcomes(query.task, model).collect();
+    let uncovered = query.blocks.needed().filter(|class| {
+        !outcomes
+            .iter()
+            .any(|outcome| usize::from(*outcome) == class + 1)
+    });
+    let costs = Costs::new(&[(Arc::clone(model), None)], costs);
+    let (seconds, inference_seconds) = stage_seconds(&costs, &[], &[0]);
+    Plan {
+        uncovered: uncovered.collect(),
+        basis,
+        strategy,
+        metric: query.metric,
+        accuracy: Estimate::Absent,
+        guarantee: None,
+        population: String::new(),
+        stages: vec![StageEstimate {
+            share: 1.0,
+            share_between: (1.0, 1.0),
+            seconds,
+            inference_seconds,
+        }],
+        gap: None,
+        replays: 0,
+        unmeasured: query.blocks.needed().collect(),
+        rejected: all
+            .iter()
+            .filter(|m| m.id != model.id)
+            .map(|m| Rejected {
+                model: Arc::clone(m),
+                reason: why_not(m),
+            })
+            .collect(),
+        decision: Decision::single(Arc::clone(model), outcomes, query.blocks.clone()),
+    }
+}
+
+/// Seconds of work and of inference an input that a stage adds to those before it.
+fn stage_seconds(costs: &Costs, before: &[u16], stage: &[u16]) -> (Estimate<f64>, Estimate<f64>) {
+    if !costs.are_known(stage) {
+        return (Estimate::Absent, Estimate::Absent);
+    }
+    let start = if before.is_empty() {
+        0.0
+    } else {
+        costs.of(before).seconds
+    };
+    let all: Vec<u16> = before.iter().chain(stage).copied().collect();
+    let inference = stage.iter().map(|m| costs.infer(usize::from(*m))).sum();
+    (
+        Estimate::Inexact(costs.of(&all).seconds - start),
+        Estimate::Inexact(inference),
+    )
+}
+
+/// A model that may be chosen.
+#[derive(Debug)]
+pub(super) struct Candidate<'a> {
+    pub(super) model: &'a Arc<Model>,
+    pub(super) statistics: &'a ModelStatistics,
+    outcomes: Vec<u16>,
+    /// What "none of my classes" claims.
+    none: Option<u16>,
+}
+
+/// A query, and what was measured of the models that may answer it.
+#[derive(Debug)]
+pub(super) struct Measured<'a> {
+    pub(super) query: &'a Query<'a>,
+    pub(super) constraints: &'a Constraints,
+    pub(super) statistics: &'a TaskStatistics,
+    cost_model: &'a CostModel,
+    /// By name and version, so that the order of creation decides nothing.
+    pub(super) candidates: Vec<Candidate<'a>>,
+    pub(super) costs: Costs,
+    pub(super) sample: Sample,
+    keys: Vec<Key>,
+    rejected: Vec<Rejected>,
+}
+
+impl<'a> Measured<'a> {
+    /// `None` where nothing that was measured tells of the query.
+    fn new(
+        query: &'a Query<'a>,
+        constraints: &'a Constraints,
+        all: &[&'a Arc<Model>],
+        statistics: &'a TaskStatistics,
+        cost_model: &'a CostModel,
+    ) -> Option<Self> {
+        let rows = statistics.plan.len().min(PLAN_ROWS_MAX);
+        let sample = Sample::new(statistics.plan.get(..rows)?, query.blocks, query.prior);
+        if !sample.tells(query.metric) {
+            return None;
+        }
+        let mut sorted = all.to_vec();
+        sorted.sort_by(|a, b| (&a.name, &a.version, a.id).cmp(&(&b.name, &b.version, b.id)));
+        let (mut candidates, mut rejected) = (Vec::new(), Vec::new());
+        for model in sorted {
+            match Candidate::new(query, model, statistics) {
+                Ok(candidate) => candidates.push(candidate),
+                Err(reason) => rejected.push(Rejected {
+                    model: Arc::clone(model),
+                    reason,
+                }),
+            }
+        }
+        candidates.truncate(usize::from(u16::MAX));
+        if candidates.is_empty() {
+            return None;
+        }
+        let mut keys = Vec::with_capacity(rows * candidates.len());
+        for candidate in &candidates {
+            sample.project(
+                &candidate.statistics.plan,
+                query.blocks,
+                candidate.none,
+                &mut keys,
+            );
+        }
+        let costed: Vec<(Arc<Model>, Option<&ModelStatistics>)> = candidates
+            .iter()
+            .map(|c| (Arc::clone(c.model), Some(c.statistics)))
+            .collect();
+        Some(Self {
+            costs: Costs::new(&costed, cost_model),
+            query,
+            constraints,
+            statistics,
+            cost_model,
+            candidates,
+            sample,
+            keys,
+            rejected,
+        })
+    }
+
+    fn decide(self, strategy: Strategy, replays_max: u32) -> Result<Plan, Refusal> {
+        let problem = Problem {
+            sample: &self.sample,
+            keys: &self.keys,
+            candidates: u16::try_from(self.candidates.len()).unwrap_or(u16::MAX),
+            metric: self.query.metric,
+            costs: &self.costs,
+            has_other: self.query.blocks.has_other(),
+        };
+        let picked = pick::pick(&self, &problem, strategy, replays_max);
+        let (choice, guarantee) = match self.constraints.min_accuracy {
+            None => (self.affordable(picked.choices)?, None),
+            Some(least) => self.certified(picked.choices, least)?,
+        };
+        let guarantee = guarantee.or_else(|| self.interval(&choice));
+        Ok(self.plan(
+            &problem,
+            strategy,
+            choice,
+            guarantee,
+            picked.gap,
+            picked.replays,
+        ))
+    }
+
+    /// The limit on seconds of work an input that the constraints set.
+    pub(super) fn seconds_max(&self) -> f64 {
+        let Some(rows) = rows_that_count(self.query, self.constraints) else {
+            return f64::INFINITY;
+        };
+        let threads = if self.cost_model.device == "cpu" {
+            self.cost_model.threads.max(1)
+        } else {
+            1
+        };
+        let by_time = self.constraints.max_seconds.map(|s| s * f64::from(threads));
+        let price = self.cost_model.price_per_device_second;
+        let by_cost = self
+            .constraints
+            .max_cost
+            .filter(|_| price > 0.0)
+            .map(|c| c / price);
+        let least = [by_time, by_cost]
+            .into_iter()
+            .flatten()
+            .fold(f64::INFINITY, f64::min);
+        least / rows as f64
+    }
+
+    /// What to look for.
+    pub(super) fn goal(&self) -> Goal {
+        Goal {
+            value_min: None,
+            seconds_max: self.seconds_max(),
+        }
+    }
+
+    /// The first choice, if it is within the limits.
+    fn affordable(&self, choices: Vec<Choice>) -> Result<Choice, Refusal> {
+        let limit = self.seconds_max();
+        let cheapest = choices
+            .iter()
+            .map(|c| c.seconds)
+            .fold(f64::INFINITY, f64::min);
+        let first = choices.into_iter().find(|choice| choice.seconds <= limit);
+        first.ok_or_else(|| unreachable::too_dear(self, cheapest))
+    }
+
+    /// The last choice before the first that cannot be promised to keep `least`, of those within the
+    /// limits. Choices come by falling value, which the rows that certify have no part in.
+    fn certified(
+        &self,
+        choices: Vec<Choice>,
+        least: f64,
+    ) -> Result<(Choice, Option<Guarantee>), Refusal> {
+        let cert = Sample::new(&self.statistics.cert, self.query.blocks, None);
+        let mut found = None;
+        let mut first_counts = None;
+        for choice in choices {
+            let counts = cert.counts(&self.replay(&cert, |s| &s.cert, &choice));
+            first_counts.get_or_insert((counts, choice.clone()));
+            if !counts.certifies(self.query.metric, least, FAILURE_PROBABILITY) {
+                break;
+            }
+            found = Some((choice, counts.rows));
+        }
+        let Some((choice, rows)) = found else {
+            return Err(unreachable::not_certified(self, least, first_counts));
+        };
+        let guarantee = Guarantee {
+            at_least: least,
+            failure: FAILURE_PROBABILITY,
+            rows,
+            is_asked_for: true,
+        };
+        if choice.seconds > self.seconds_max() {
+            return Err(unreachable::too_dear(self, choice.seconds));
+        }
+        Ok((choice, Some(guarantee)))
+    }
+
+    /// What the rows that had no part in the choice say of it.
+    fn interval(&self, choice: &Choice) -> Option<Guarantee> {
+        let counts = self.cert_counts(choice);
+        counts.observed(self.query.metric).map(|_| Guarantee {
+            at_least: counts.lower_bound(self.query.metric, FAILURE_PROBABILITY),
+            failure: FAILURE_PROBABILITY,
+            rows: counts.rows,
+            is_asked_for: false,
+        })
+    }
+
+    /// How a choice answers the rows that had no part in it.
+    pub(super) fn cert_counts(&self, choice: &Choice) -> Counts {
+        let cert = Sample::new(&self.statistics.cert, self.query.blocks, None);
+        cert.counts(&self.replay(&cert, |s| &s.cert, choice))
+    }
+
+    /// Names of the needed classes that a choice answers wrong most often, where plans are searched.
+    pub(super) fn weakest(&self, choice: &Choice) -> Vec<String> {
+        const SHOWN: usize = 3;
+        let answers = self.replay(&self.sample, |s| &s.plan, choice);
+        let mut recalls = self.sample.recalls(&answers);
+        let recall = |right: u64, all: u64| right as f64 / all.max(1) as f64;
+        recalls.sort_by(|a, b| recall(a.1, a.2).total_cmp(&recall(b.1, b.2)));
+        let name = |(block, right, all): &(u32, u64, u64)| {
+            let mut classes = self.query.blocks.needed();
+            let class = classes.find(|c| self.query.blocks.is_in(*c, *block))?;
+            let name = self.query.task.classes.get(class)?;
+            Some(format!("'{name}' (recall {:.2})", recall(*right, *all)))
+        };
+        recalls
+            .iter()
+            .filter(|(_, right, all)| right < all)
+            .take(SHOWN)
+            .filter_map(name)
+            .collect()
+    }
+
+    /// The answers of a choice to rows.
+    fn replay(
+        &self,
+        sample: &Sample,
+        votes: impl Fn(&ModelStatistics) -> &[predictsql_catalog::Vote],
+        choice: &Choice,
+    ) -> Vec<Key> {
+        let mut best = vec![sample.floor(0); sample.rows()];
+        let mut keys = Vec::new();
+        let mut raise = |best: &mut [Key], set: &[u16]| {
+            for candidate in set
+                .iter()
+                .filter_map(|m| self.candidates.get(usize::from(*m)))
+            {
+                keys.clear();
+                sample.project(
+                    votes(candidate.statistics),
+                    self.query.blocks,
+                    candidate.none,
+                    &mut keys,
+                );
+                super::replay::raise(best, &keys);
+            }
+        };
+        raise(&mut best, &choice.first);
+        let mut answers = best.clone();
+        if let Some((pass_below, second)) = &choice.second {
+            raise(&mut best, second);
+            answers = cascade(&answers, &best, *pass_below);
+        }
+        let floor = vec![sample.floor(choice.floor); sample.rows()];
+        super::replay::raise(&mut answers, &floor);
+        answers
+    }
+
+    fn voter(&self, candidate: u16) -> Option<Voter> {
+        let candidate = self.candidates.get(usize::from(candidate))?;
+        Some(Voter {
+            model: Arc::clone(candidate.model),
+            outcomes: candidate.outcomes.clone(),
+            calibration: Some(candidate.statistics.calibration.clone()),
+            none_is_other: candidate.none.is_some(),
+        })
+    }
+
+    fn plan(
+        &self,
+        problem: &Problem<'_>,
+        strategy: Strategy,
+        choice: Choice,
+        guarantee: Option<Guarantee>,
+        gap: Option<Gap>,
+        replays: u32,
+    ) -> Plan {
+        let voters = |set: &[u16]| set.iter().filter_map(|m| self.voter(*m)).collect();
+        let pass_below = choice.second.as_ref().map(|(pass_below, _)| *pass_below);
+        let mut stages = vec![Stage {
+            voters: voters(&choice.first),
+            pass_below,
+        }];
+        if let Some((_, second)) = &choice.second {
+            stages.push(Stage {
+                voters: voters(second),
+                pass_below: None,
+            });
+        }
+        let mut rejected = self.rejected.clone();
+        rejected.extend(self.why_not(problem, &choice));
+        let truths = self.statistics.plan.iter().chain(&self.statistics.cert);
+        let mut seen = vec![false; self.query.blocks.outcomes()];
+        truths.for_each(|t| {
+            seen.get_mut(usize::from(*t))
+                .into_iter()
+                .for_each(|s| *s = true)
+        });
+        let is_seen = |class: &usize| seen.get(class + 1).copied().unwrap_or(false);
+        let knows = |class: &usize| {
+            let outcome = |o: &u16| usize::from(*o) == class + 1;
+            let mut voters = stages.iter().flat_map(|s: &Stage| &s.voters);
+            voters.any(|v| v.outcomes.iter().any(outcome))
+        };
+        Plan {
+            uncovered: self
+                .query
+                .blocks
+                .needed()
+                .filter(|class| !knows(class))
+                .collect(),
+            unmeasured: self
+                .query
+                .blocks
+                .needed()
+                .filter(|class| !is_seen(class))
+                .collect(),
+            basis: Basis::Measured,
+            strategy,
+            metric: self.query.metric,
+            accuracy: Estimate::Inexact(choice.value),
+            guarantee,
+            population: self.statistics.population.clone(),
+            stages: self.stages(&choice),
+            gap,
+            replays,
+            rejected,
+            decision: Decision {
+                stages,
+                floor: choice.floor,
+                blocks: self.query.blocks.clone(),
+            },
+        }
+    }
+
+    fn stages(&self, choice: &Choice) -> Vec<StageEstimate> {
+        let (seconds, inference_seconds) = stage_seconds(&self.costs, &[], &choice.first);
+        let mut stages = vec![StageEstimate {
+            share: 1.0,
+            share_between: (1.0, 1.0),
+            seconds,
+            inference_seconds,
+        }];
+        if let Some((_, second)) = &choice.second {
+            let (seconds, inference_seconds) = stage_seconds(&self.costs, &choice.first, second);
+            let rows = self.sample.rows() as u64;
+            let passed = (choice.share * rows as f64).round() as u64;
+            let failure = FAILURE_PROBABILITY / 2.0;
+            stages.push(StageEstimate {
+                share: choice.share,
+                share_between: (
+                    lower_bound(passed, rows, failure),
+                    upper_bound(passed, rows, failure),
+                ),
+                seconds,
+                inference_seconds,
+            });
+        }
+        stages
+    }
+
+    /// For each candidate that is not chosen, what it would add.
+    fn why_not(&self, problem: &Problem<'_>, choice: &Choice) -> Vec<Rejected> {
+        let chosen = choice.all();
+        let best = problem.best(&chosen, choice.floor);
+        let value = problem.value(self.sample.tally(&best, &best));
+        let work = self.costs.of(&chosen);
+        let limit = self.seconds_max();
+        (0..problem.candidates)
+            .filter(|m| !chosen.contains(m))
+            .filter_map(|m| {
+                let alone = self.costs.of(&[m]).seconds;
+                let adds = || {
+                    let with = problem.value(self.sample.tally(&best, problem.votes(m)));
+                    let seconds = self.costs.add(work, usize::from(m)).seconds - work.seconds;
+                    Reason::Adds(with - value, seconds)
+                };
+                let reason = if alone > limit {
+                    Reason::TooDear(alone)
+                } else {
+                    adds()
+                };
+                let model = Arc::clone(self.candidates.get(usize::from(m))?.model);
+                Some(Rejected { model, reason })
+            })
+            .collect()
+    }
+}
+
+impl<'a> Candidate<'a> {
+    /// The outcome of each of its labels.
+    pub(super) fn outcomes(&self) -> &[u16] {
+        &self.outcomes
+    }
+
+    fn new(
+        query: &Query<'_>,
+        model: &'a Arc<Model>,
+        statistics: &'a TaskStatistics,
+    ) -> Result<Self, Reason> {
+        let measured = statistics.model(model.id).filter(|m| {
+            m.plan.len() == statistics.plan.len() && m.cert.len() == statistics.cert.len()
+        });
+        let measured = measured.ok_or(Reason::NotEvaluated)?;
+        let outcomes: Vec<u16> = outcomes(query.task, model).collect();
+        let mut known = vec![false; query.blocks.outcomes()];
+        for outcome in &outcomes {
+            known
+                .get_mut(usize::from(*outcome))
+                .into_iter()
+                .for_each(|k| *k = true);
+        }
+        let knows = |class: usize| known.get(class + 1).copied().unwrap_or(false);
+        let mut needed = query.blocks.needed().peekable();
+        if needed.peek().is_some() && !needed.any(knows) {
+            return Err(Reason::CoversNothing);
+        }
+        let knows_all = query.blocks.has_other() && query.blocks.needed().all(knows);
+        Ok(Self {
+            model,
+            statistics: measured,
+            outcomes,
+            none: knows_all.then_some(OTHER),
+        })
+    }
+}

@@ -1,0 +1,258 @@
+//! The decision: all of a plan that can change an answer.
+//!
+//! It depends on the statement, its constraints and what was published, never on load, time or
+//! cache. Replay and execution share its one rule: the greatest vote wins, if it reaches the floor.
+
+use std::sync::Arc;
+
+use predictsql_catalog::{Calibration, Model, Vote};
+
+use super::blocks::{Blocks, OTHER};
+
+/// Which models answer a prediction, in which stages, and from which scores on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// In the order in which they run; at least one.
+    pub stages: Vec<Stage>,
+    /// Votes with a score below it claim nothing; 0 where there is no floor.
+    pub floor: u16,
+    /// What the statement tells apart, and what is answered where nothing is claimed.
+    pub blocks: Blocks,
+}
+
+/// Models that look at the same rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stage {
+    /// At least one, in no order that matters.
+    pub voters: Vec<Voter>,
+    /// Rows whose best vote so far has a score below it go on to the next stage. `None` for the
+    /// last stage.
+    pub pass_below: Option<u16>,
+}
+
+/// A model that votes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Voter {
+    /// The model.
+    pub model: Arc<Model>,
+    /// Outcome of each of its labels (its output's columns): class position plus one, or 0 for "none of
+    /// the classes I know".
+    pub outcomes: Vec<u16>,
+    /// How its probabilities become scores; `None` where nothing was measured, and it votes alone.
+    pub calibration: Option<Calibration>,
+    /// Whether "none of the classes I know" claims `other`: only of a model that knows every
+    /// class that is needed. Of others it claims nothing.
+    pub none_is_other: bool,
+}
+
+impl Voter {
+    /// The vote of an answer, from the model's probabilities, one a label.
+    pub fn vote(&self, probabilities: &[f32]) -> Vote {
+        match (&self.calibration, Calibration::features(probabilities)) {
+            (Some(calibration), _) => calibration.vote(probabilities, &self.outcomes),
+            (None, None) => Vote::default(),
+            (None, Some((label, ..))) => {
+                let outcome = self.outcomes.get(label).copied().unwrap_or(0);
+                Vote::new(Vote::SCORE_MAX, outcome)
+            }
+        }
+    }
+
+    /// The label that holds the score of a class (position among the task's classes); `None` where
+    /// the model does not know it.
+    pub fn label_of_class(&self, class: usize) -> Option<usize> {
+        self.outcomes
+            .iter()
+            .position(|o| usize::from(*o) == class + 1)
+    }
+}
+
+/// The best vote on a row so far. The greater wins, whatever the order: by score, then by block
+/// (`other` first), then by outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Leader {
+    score: u16,
+    block: u16,
+    outcome: u16,
+}
+
+impl Leader {
+    /// The calibrated probability that it is right, in units of 1/65535; 0 where nobody claims anything.
+    pub fn score(self) -> u16 {
+        self.score
+    }
+}
+
+impl Decision {
+    /// One model, named or chosen without measurements: its label of the highest score, NULL for
+    /// "none of the classes I know".
+    pub fn single(model: Arc<Model>, outcomes: Vec<u16>, blocks: Blocks) -> Self {
+        let voter = Voter {
+            model,
+            outcomes,
+            calibration: None,
+            none_is_other: false,
+        };
+        let stage = Stage {
+            voters: vec![voter],
+            pass_below: None,
+        };
+        Self {
+            stages: vec![stage],
+            floor: 0,
+            blocks: blocks.without_other(),
+        }
+    }
+
+    /// All voters in the order of the stages.
+    pub fn voters(&self) -> impl Iterator<Item = &Voter> {
+        self.stages.iter().flat_map(|stage| &stage.voters)
+    }
+
+    /// What a voter's vote on a row claims. Of the leaders of several voters the greatest
+    /// ([`Ord::max`]) leads; [`Leader::default`] before anyone voted.
+    pub fn leader(&self, voter: &Voter, vote: Vote) -> Leader {
+        let score = vote.score().max(1);
+        match vote.outcome() {
+            0 if voter.none_is_other => Leader {
+                score,
+                block: OTHER,
+                outcome: self.blocks.unclaimed(),
+            },
+            0 => Leader::default(),
+            outcome => Leader {
+                score,
+                block: self.blocks.of(outcome),
+                outcome,
+            },
+        }
+    }
+
+    /// Whether a row with this leader after `stage` (counted from 0) is looked at by the next stage too.
+    pub fn goes_on(&self, stage: usize, leader: Leader) -> bool {
+        let stage_is_last = stage + 1 >= self.stages.len();
+        let pass_below = self.stages.get(stage).and_then(|s| s.pass_below);
+        !stage_is_last && pass_below.is_some_and(|pass_below| leader.score < pass_below)
+    }
+
+    /// The answer for a row with this leader after its last stage: class position plus one, or 0
+    /// for NULL.
+    pub fn outcome(&self, leader: Leader) -> u16 {
+        if leader.score < self.floor.max(1) {
+            self.blocks.unclaimed()
+        } else {
+            leader.outcome
+        }
+    }
+
+    /// The answer for a row, asking for the votes of voters as they are needed: what each other way of
+    /// running the decision must give.
+    pub fn answer(&self, mut vote: impl FnMut(&Voter) -> Vote) -> u16 {
+        let mut leader = Leader::default();
+        for (number, stage) in self.stages.iter().enumerate() {
+            for voter in &stage.voters {
+                leader = leader.max(self.leader(voter, vote(voter)));
+            }
+            if !self.goes_on(number, leader) {
+                break;
+            }
+        }
+        self.outcome(leader)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::model;
+
+    fn voter(id: u64, outcomes: &[u16]) -> Voter {
+        Voter {
+            model: Arc::new(model(id, "m", &[], None)),
+            outcomes: outcomes.to_vec(),
+            calibration: None,
+            none_is_other: false,
+        }
+    }
+
+    fn stage(voters: Vec<Voter>, pass_below: Option<u16>) -> Stage {
+        Stage { voters, pass_below }
+    }
+
+    #[test]
+    fn a_foreign_picture_that_specialists_are_unsure_of_is_other() {
+        let decision = Decision {
+            stages: vec![stage(vec![voter(1, &[1]), voter(2, &[2])], None)],
+            floor: 30_000,
+            blocks: Blocks::any_of(&[0, 1], 4, false),
+        };
+        let votes = |a, b| {
+            decision.answer(|v| {
+                if v.model.id == 1 {
+                    Vote::new(a, 1)
+                } else {
+                    Vote::new(b, 2)
+                }
+            })
+        };
+        assert_eq!(votes(40_000, 31_000), 1);
+        assert_eq!(votes(29_999, 30_000), 2);
+        assert_eq!(
+            votes(29_999, 20_000),
+            3,
+            "the first class that is not needed"
+        );
+    }
+
+    #[test]
+    fn rows_that_are_sure_stop_early() {
+        let decision = Decision {
+            stages: vec![
+                stage(vec![voter(1, &[1, 2])], Some(50_000)),
+                stage(vec![voter(2, &[1, 2])], None),
+            ],
+            floor: 0,
+            blocks: Blocks::every_class(2, false),
+        };
+        let mut asked = Vec::new();
+        let mut run = |first, second| {
+            asked.clear();
+            let outcome = decision.answer(|v| {
+                asked.push(v.model.id);
+                if v.model.id == 1 { first } else { second }
+            });
+            (outcome, asked.len())
+        };
+        assert_eq!(run(Vote::new(50_000, 1), Vote::new(60_000, 2)), (1, 1));
+        assert_eq!(run(Vote::new(49_999, 1), Vote::new(60_000, 2)), (2, 2));
+        assert_eq!(run(Vote::new(49_999, 1), Vote::new(100, 2)), (1, 2));
+        assert_eq!(
+            run(Vote::new(1, 0), Vote::new(9, 0)),
+            (0, 2),
+            "nobody claims it"
+        );
+    }
+
+    #[test]
+    fn none_of_my_classes_counts_only_where_the_model_knows_all_that_is_needed() {
+        let mut knows = voter(1, &[1, 0]);
+        knows.none_is_other = true;
+        let decision = Decision {
+            stages: vec![stage(vec![knows, voter(2, &[1])], None)],
+            floor: 0,
+            blocks: Blocks::any_of(&[0], 3, false),
+        };
+        let votes = |none| {
+            decision.answer(|v| {
+                if v.model.id == 1 {
+                    none
+                } else {
+                    Vote::new(40_000, 1)
+                }
+            })
+        };
+        assert_eq!(votes(Vote::new(50_000, 0)), 2);
+        assert_eq!(votes(Vote::new(30_000, 0)), 1);
+        assert_eq!(votes(Vote::new(40_000, 0)), 2, "other wins among equals");
+    }
+}

@@ -1,0 +1,141 @@
+//! The plans found so far that no other found is both cheaper and better than.
+
+/// A set of models that all look at every row, and what it is worth on the rows that plans are
+/// searched on.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Found {
+    /// Candidates by ascending number.
+    pub(crate) set: Vec<u16>,
+    /// Votes with a score below it claim nothing.
+    pub(crate) floor: u16,
+    /// Seconds of work an input.
+    pub(crate) seconds: f64,
+    /// The metric.
+    pub(crate) value: f64,
+}
+
+/// What is looked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Goal {
+    /// With it, the cheapest that is worth as much; without, the best.
+    pub(crate) value_min: Option<f64>,
+    /// Most seconds of work an input.
+    pub(crate) seconds_max: f64,
+}
+
+impl Goal {
+    /// The best, whatever it costs.
+    pub(crate) const BEST: Self = Self {
+        value_min: None,
+        seconds_max: f64::INFINITY,
+    };
+
+    /// Whether something of that cost and value serves better than another.
+    pub(crate) fn prefers(&self, (cost, value): (f64, f64), (than, worth): (f64, f64)) -> bool {
+        let enough = |value: f64| self.value_min.is_some_and(|least| value >= least);
+        match (enough(value), enough(worth)) {
+            (true, true) => cost < than || cost == than && value > worth,
+            (true, false) => true,
+            (false, true) => false,
+            (false, false) => value > worth || value == worth && cost < than,
+        }
+    }
+
+    /// Whether it is affordable.
+    pub(crate) fn affords(&self, seconds: f64) -> bool {
+        seconds <= self.seconds_max
+    }
+}
+
+/// By ascending cost, and so by ascending value.
+#[derive(Debug, Default)]
+pub(crate) struct Frontier(Vec<Found>);
+
+impl Frontier {
+    /// Takes a set in, unless another is at least as cheap and as good; what it beats is dropped. The
+    /// set is made only where it is taken.
+    pub(crate) fn offer(
+        &mut self,
+        seconds: f64,
+        value: f64,
+        floor: u16,
+        set: impl FnOnce() -> Vec<u16>,
+    ) -> bool {
+        let at = self.0.partition_point(|f| f.seconds <= seconds);
+        let cheaper = at.checked_sub(1).and_then(|before| self.0.get(before));
+        if cheaper.is_some_and(|f| f.value >= value) {
+            return false;
+        }
+        let same = self
+            .0
+            .iter()
+            .rposition(|f| f.seconds < seconds)
+            .map_or(0, |p| p + 1);
+        let beaten = self
+            .0
+            .iter()
+            .skip(same)
+            .take_while(|f| f.value <= value)
+            .count();
+        let mut set = set();
+        set.sort_unstable();
+        let found = Found {
+            set,
+            floor,
+            seconds,
+            value,
+        };
+        self.0.splice(same..same + beaten, [found]);
+        true
+    }
+
+    /// All, by ascending cost.
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Found> + ExactSizeIterator {
+        self.0.iter()
+    }
+
+    /// What serves a goal best.
+    pub(crate) fn best(&self, goal: &Goal) -> Option<&Found> {
+        let affordable = self.0.iter().filter(|f| goal.affords(f.seconds));
+        affordable.reduce(|best, f| {
+            if goal.prefers((f.seconds, f.value), (best.seconds, best.value)) {
+                f
+            } else {
+                best
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_not_beaten_stays() {
+        let mut frontier = Frontier::default();
+        let mut offer = |seconds, value| frontier.offer(seconds, value, 0, || vec![2, 1]);
+        assert!(offer(2.0, 0.5));
+        assert!(!offer(2.0, 0.5) && !offer(3.0, 0.4));
+        assert!(offer(3.0, 0.7) && offer(4.0, 0.8) && offer(1.0, 0.1));
+        assert!(offer(2.0, 0.7), "beats two");
+        let left: Vec<(f64, f64)> = frontier.iter().map(|f| (f.seconds, f.value)).collect();
+        assert_eq!(left, [(1.0, 0.1), (2.0, 0.7), (4.0, 0.8)]);
+        let pick = |value_min, seconds_max| {
+            let goal = Goal {
+                value_min,
+                seconds_max,
+            };
+            frontier.best(&goal).map(|f| f.seconds)
+        };
+        assert_eq!(pick(None, f64::INFINITY), Some(4.0));
+        assert_eq!(pick(None, 3.0), Some(2.0));
+        assert_eq!(pick(Some(0.6), 9.0), Some(2.0));
+        assert_eq!(
+            pick(Some(0.9), 9.0),
+            Some(4.0),
+            "the best where nothing is enough"
+        );
+        assert_eq!(pick(None, 0.5), None);
+    }
+}

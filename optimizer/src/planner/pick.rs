@@ -1,0 +1,422 @@
+//! Strategies: from a problem to the plans that may be chosen, in the order in which they are tried.
+
+use super::branch::{self, Gap};
+use super::decide::Measured;
+use super::frontier::{Found, Frontier, Goal};
+use super::query::Strategy;
+use super::replay::{FLOOR_STEPS, threshold};
+use super::search::{Problem, Search};
+
+/// Most plans that are tested one after the other for a promise.
+const TESTED_MAX: usize = 16;
+/// Most sets at either end of a cascade.
+const CASCADE_ENDS: usize = 6;
+/// Share of the replays for branch and bound, at least.
+const BRANCH_SHARE: u32 = 4;
+
+/// Sets of candidates in one or two stages.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Choice {
+    /// Candidates that look at every row.
+    pub(super) first: Vec<u16>,
+    /// Candidates that look at rows whose best vote has a score below a threshold.
+    pub(super) second: Option<(u16, Vec<u16>)>,
+    /// Votes with a score below it claim nothing.
+    pub(super) floor: u16,
+    /// Expected seconds of work an input.
+    pub(super) seconds: f64,
+    /// The metric on the rows that plans are searched on.
+    pub(super) value: f64,
+    /// Share of the rows that the second stage looks at.
+    pub(super) share: f64,
+}
+
+impl Choice {
+    fn of(found: &Found) -> Self {
+        Self {
+            first: found.set.clone(),
+            second: None,
+            floor: found.floor,
+            seconds: found.seconds,
+            value: found.value,
+            share: 0.0,
+        }
+    }
+
+    /// The candidates of all stages.
+    pub(super) fn all(&self) -> Vec<u16> {
+        let second = self.second.iter().flat_map(|(_, set)| set);
+        self.first.iter().chain(second).copied().collect()
+    }
+}
+
+/// Plans in the order in which they are to be tried, and how they were found.
+#[derive(Debug)]
+pub(super) struct Picked {
+    /// Without `min_accuracy` the first that is affordable counts; with it they come by falling
+    /// value, and the last that is certified before any fails counts.
+    pub(super) choices: Vec<Choice>,
+    pub(super) gap: Option<Gap>,
+    pub(super) replays: u32,
+}
+
+/// Follows a strategy.
+pub(super) fn pick(
+    measured: &Measured<'_>,
+    problem: &Problem<'_>,
+    strategy: Strategy,
+    replays_max: u32,
+) -> Picked {
+    let mut search = Search::new(problem, replays_max);
+    let mut gap = None;
+    let one_only = measured.query.scores_needed || strategy == Strategy::BestSingle;
+    let choices = match strategy {
+        _ if one_only => {
+            search.singles();
+            search.tune();
+            let is_best = strategy != Strategy::Optimal;
+            from_frontier(measured, choices(&search.frontier), is_best)
+        }
+        Strategy::Optimal | Strategy::MostAccurate => {
+            let best_only = strategy == Strategy::MostAccurate;
+            let (plans, found) = optimal(measured, &mut search, best_only);
+            gap = Some(found);
+            from_frontier(measured, plans, best_only)
+        }
+        Strategy::Greedy => {
+            let alone = search.singles();
+            let mut chain = Search::new(problem, replays_max);
+            chain.greedy(measured.seconds_max(), true, &alone);
+            search.replays += chain.replays;
+            from_frontier(measured, choices(&chain.frontier), false)
+        }
+        fixed => {
+            search.offer_tuned(&measured.fixed_set(problem, fixed));
+            choices(&search.frontier)
+        }
+    };
+    Picked {
+        choices,
+        gap,
+        replays: search.replays,
+    }
+}
+
+fn choices(frontier: &Frontier) -> Vec<Choice> {
+    frontier.iter().map(Choice::of).collect()
+}
+
+/// Greedy chains, refinement, branch and bound, cascades. Gives all plans that are not beaten.
+fn optimal(
+    measured: &Measured<'_>,
+    search: &mut Search<'_, '_>,
+    best_only: bool,
+) -> (Vec<Choice>, Gap) {
+    let limit = measured.seconds_max();
+    let alone = search.singles();
+    let goal = if best_only {
+        measured.goal()
+    } else {
+        measured.search_goal(&search.frontier)
+    };
+    let by_rate = search.greedy(limit, true, &alone);
+    let by_gain = search.greedy(limit, false, &alone);
+    let mut order = Vec::new();
+    for m in by_rate
+        .into_iter()
+        .chain(by_gain)
+        .chain(search.order.iter().copied())
+    {
+        if !order.contains(&m) {
+            order.push(m);
+        }
+    }
+    search.order = order;
+    let all = search.replays_max;
+    search.replays_max = all - (all - search.replays.min(all)) / BRANCH_SHARE;
+    if let Some(start) = search.frontier.best(&goal).cloned() {
+        search.refine(&start, &goal);
+    }
+    search.replays_max = all;
+    let start = search.frontier.best(&goal).cloned();
+    let gap = start.map_or_else(Gap::default, |start| branch::run(search, goal, &start));
+    search.tune();
+    let mut plans = choices(&search.frontier);
+    plans.extend(cascades(search.problem, &search.frontier));
+    search.replays += u32::try_from(CASCADE_ENDS * CASCADE_ENDS).unwrap_or(0);
+    (plans, gap)
+}
+
+/// Two stages for pairs of sets of the frontier: the cheaper looks at all rows, the models that the dearer has
+/// beyond it at those below a threshold. For each pair all thresholds are looked at in one pass.
+fn cascades(problem: &Problem<'_>, frontier: &Frontier) -> Vec<Choice> {
+    let ends = |count: usize| -> Vec<&Found> {
+        // Evenly over the frontier, both ends included.
+        let step = |n: usize| n * (frontier.iter().len() - 1) / (count - 1).max(1);
+        let count = count.min(frontier.iter().len());
+        let mut places: Vec<usize> = (0..count).map(step).collect();
+        places.dedup();
+        places
+            .into_iter()
+            .filter_map(|place| frontier.iter().nth(place))
+            .collect()
+    };
+    if frontier.iter().len() < 2 {
+        return Vec::new();
+    }
+    let mut plans = Vec::new();
+    for first in ends(CASCADE_ENDS) {
+        let sure = problem.best(&first.set, 0);
+        for both in ends(CASCADE_ENDS) {
+            if both.seconds <= first.seconds {
+                continue;
+            }
+            let second: Vec<u16> = both
+                .set
+                .iter()
+                .copied()
+                .filter(|m| !first.set.contains(m))
+                .collect();
+            if second.is_empty() {
+                continue;
+            }
+            let mut union = sure.clone();
+            second
+                .iter()
+                .for_each(|m| super::replay::raise(&mut union, problem.votes(*m)));
+            let united: Vec<u16> = first.set.iter().chain(&second).copied().collect();
+            let added = problem.costs.of(&united).seconds - first.seconds;
+            let steps = problem.sample.cascades(&sure, &union, both.floor);
+            let all = problem.sample.total() as f64;
+            for (number, (tally, goes_on)) in steps.iter().enumerate().take(FLOOR_STEPS - 1) {
+                let share = *goes_on as f64 / all;
+                if *goes_on == 0 || share >= 1.0 {
+                    continue;
+                }
+                plans.push(Choice {
+                    first: first.set.clone(),
+                    second: Some((threshold(number), second.clone())),
+                    floor: both.floor,
+                    seconds: first.seconds + share * added,
+                    value: problem.value(*tally),
+                    share,
+                });
+            }
+        }
+    }
+    plans
+}
+
+/// Puts plans into the order in which they are to be tried.
+fn from_frontier(measured: &Measured<'_>, plans: Vec<Choice>, best_only: bool) -> Vec<Choice> {
+    let limit = measured.seconds_max();
+    if let Some(least) = measured.constraints.min_accuracy {
+        let plans = unbeaten(plans);
+        // What is not expected to keep it need not be tested.
+        let expected = plans.iter().rev().filter(|p| p.value >= least);
+        let mut tested: Vec<Choice> = expected.cloned().collect();
+        if tested.is_empty() || best_only {
+            tested = plans.last().cloned().into_iter().collect();
+        }
+        return thinned(tested);
+    }
+    let goal = if best_only {
+        measured.goal()
+    } else {
+        measured.default_goal(&plans)
+    };
+    let cheapest = plans
+        .iter()
+        .map(|p| p.seconds)
+        .fold(f64::INFINITY, f64::min);
+    let affordable = plans
+        .iter()
+        .filter(|p| p.seconds <= limit || p.seconds <= cheapest);
+    let best = affordable.reduce(|best, plan| {
+        if goal.prefers((plan.seconds, plan.value), (best.seconds, best.value)) {
+            plan
+        } else {
+            best
+        }
+    });
+    best.cloned().into_iter().collect()
+}
+
+/// Plans that no other is both cheaper and better than, by ascending cost.
+fn unbeaten(mut plans: Vec<Choice>) -> Vec<Choice> {
+    plans.sort_by(|a, b| {
+        a.seconds
+            .total_cmp(&b.seconds)
+            .then(b.value.total_cmp(&a.value))
+    });
+    let mut best = f64::NEG_INFINITY;
+    plans.retain(|plan| {
+        let is_better = plan.value > best;
+        best = best.max(plan.value);
+        is_better
+    });
+    plans
+}
+
+/// At most [`TESTED_MAX`] of the plans, both ends included.
+fn thinned(plans: Vec<Choice>) -> Vec<Choice> {
+    let count = plans.len();
+    if count <= TESTED_MAX {
+        return plans;
+    }
+    let keep = |n: usize| n * (count - 1) / (TESTED_MAX - 1);
+    let kept: Vec<usize> = (0..TESTED_MAX).map(keep).collect();
+    let plans = plans.into_iter().enumerate();
+    plans
+        .filter(|(place, _)| kept.contains(place))
+        .map(|(_, plan)| plan)
+        .collect()
+}
+
+impl Measured<'_> {
+    /// What to look for, given the single models.
+    fn search_goal(&self, singles: &Frontier) -> Goal {
+        if let Some(least) = self.constraints.min_accuracy {
+            return Goal {
+                value_min: Some(self.expected_to_certify(least)),
+                ..Goal::BEST
+            };
+        }
+        self.default_goal(&choices(singles))
+    }
+
+    /// Without constraint: as good as the best single model among `plans`, but for the slack. Under a limit: the
+    /// best within it.
+    fn default_goal(&self, plans: &[Choice]) -> Goal {
+        if self.seconds_max().is_finite() {
+            return self.goal();
+        }
+        let singles = plans
+            .iter()
+            .filter(|p| p.first.len() == 1 && p.second.is_none());
+        let best = singles.map(|p| p.value).fold(0.0, f64::max);
+        let slack = self.constraints.slack_points / 100.0;
+        Goal {
+            value_min: Some(best - slack),
+            ..Goal::BEST
+        }
+    }
+
+    /// The metric that has to be seen for `least` to be certified in about half of the cases.
+    fn expected_to_certify(&self, least: f64) -> f64 {
+        let needed = self.query.blocks.truths_needed(&self.statistics.cert);
+        let rows = match self.query.metric {
+            super::query::Metric::Accuracy => self.statistics.cert.len(),
+            super::query::Metric::F1 => needed,
+        };
+        let spread = (least * (1.0 - least) / rows.max(1) as f64).sqrt();
+        let deviations = match self.query.metric {
+            super::query::Metric::Accuracy => 1.645,
+            super::query::Metric::F1 => 1.96,
+        };
+        (least + deviations * spread).min(1.0)
+    }
+
+    /// The set of a strategy that does not search.
+    fn fixed_set(&self, problem: &Problem<'_>, strategy: Strategy) -> Vec<u16> {
+        let all = 0..problem.candidates;
+        match strategy {
+            Strategy::BestPerClass => self.best_per_class(problem),
+            Strategy::Cheapest => {
+                let mut by_cost: Vec<u16> = all.collect();
+                let infer = |m: &u16| self.costs.infer(usize::from(*m));
+                by_cost.sort_by(|a, b| infer(a).total_cmp(&infer(b)));
+                self.cheapest_cover(by_cost)
+            }
+            Strategy::Random(seed) => self.first_cover(shuffled(all.collect(), seed)),
+            _ => all.collect(),
+        }
+    }
+
+    /// Needed classes that a candidate knows.
+    fn known(&self, m: u16) -> impl Iterator<Item = usize> {
+        let candidate = self.candidates.get(usize::from(m));
+        let outcomes = candidate.map(|c| c.outcomes()).unwrap_or_default();
+        let classes = outcomes
+            .iter()
+            .filter_map(|o| usize::from(*o).checked_sub(1));
+        classes.filter(|class| self.query.blocks.needs(*class))
+    }
+
+    /// Candidates in order, as long as each knows a needed class that none before it knows.
+    fn first_cover(&self, order: Vec<u16>) -> Vec<u16> {
+        let mut covered = vec![false; self.query.blocks.outcomes()];
+        let mut set = Vec::new();
+        for m in order {
+            let mut adds = false;
+            for class in self.known(m) {
+                let place = covered.get_mut(class).filter(|c| !**c);
+                adds |= place.map(|c| *c = true).is_some();
+            }
+            if adds {
+                set.push(m);
+            }
+        }
+        set
+    }
+
+    /// The cheapest cover, nearly: by cost for each class that is not known yet.
+    fn cheapest_cover(&self, order: Vec<u16>) -> Vec<u16> {
+        let mut covered = vec![false; self.query.blocks.outcomes()];
+        let mut set: Vec<u16> = Vec::new();
+        loop {
+            let rate = |m: &u16| {
+                let new = self
+                    .known(*m)
+                    .filter(|c| covered.get(*c) == Some(&false))
+                    .count();
+                (new > 0).then(|| (self.costs.infer(usize::from(*m)) / new as f64, *m))
+            };
+            let next = order
+                .iter()
+                .filter_map(rate)
+                .reduce(|a, b| if b.0 < a.0 { b } else { a });
+            let Some((_, m)) = next else {
+                return set;
+            };
+            for class in self.known(m) {
+                covered.get_mut(class).into_iter().for_each(|c| *c = true);
+            }
+            set.push(m);
+        }
+    }
+
+    /// For each needed block the candidate that alone answers most of its rows right.
+    fn best_per_class(&self, problem: &Problem<'_>) -> Vec<u16> {
+        let mut best: std::collections::BTreeMap<u32, (u64, u16)> =
+            std::collections::BTreeMap::new();
+        for m in 0..problem.candidates {
+            for (block, right, _) in self.sample.recalls(&problem.best(&[m], 0)) {
+                let entry = best.entry(block).or_insert((0, m));
+                if right > entry.0 {
+                    *entry = (right, m);
+                }
+            }
+        }
+        let mut set: Vec<u16> = best.into_values().map(|(_, m)| m).collect();
+        set.sort_unstable();
+        set.dedup();
+        set
+    }
+}
+
+/// A shuffle by a generator of the crate's own, so that a seed means the same everywhere (SplitMix64).
+fn shuffled(mut items: Vec<u16>, seed: u64) -> Vec<u16> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (state ^ state >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ z >> 31
+    };
+    for last in (1..items.len()).rev() {
+        let other = next() % (last as u64 + 1);
+        items.swap(last, usize::try_from(other).unwrap_or(0));
+    }
+    items
+}

@@ -1,0 +1,353 @@
+//! What is asked of the planner: a prediction of a statement, its constraints, and how to choose.
+
+use std::sync::Arc;
+
+use predictsql_catalog::{Model, Task};
+
+use super::blocks::Blocks;
+
+/// A quantity and how sure it is. What is not known is absent, never 0.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Estimate<T> {
+    /// Known.
+    Exact(T),
+    /// Estimated.
+    Inexact(T),
+    /// Not known.
+    Absent,
+}
+
+impl<T> Estimate<T> {
+    /// The quantity, however sure.
+    pub fn value(self) -> Option<T> {
+        match self {
+            Self::Exact(value) | Self::Inexact(value) => Some(value),
+            Self::Absent => None,
+        }
+    }
+
+    /// What follows from it, as sure as it is.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Estimate<U> {
+        match self {
+            Self::Exact(value) => Estimate::Exact(f(value)),
+            Self::Inexact(value) => Estimate::Inexact(f(value)),
+            Self::Absent => Estimate::Absent,
+        }
+    }
+}
+
+/// What a plan's answers are judged by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Metric {
+    /// Share of inputs answered with the right block: for statements that return predictions.
+    Accuracy,
+    /// Harmonic mean of precision and recall over the needed blocks: for statements that filter.
+    F1,
+}
+
+impl Metric {
+    /// As people write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Accuracy => "accuracy",
+            Self::F1 => "F1",
+        }
+    }
+}
+
+/// How often a query's inputs show each outcome, coarse enough that a decision does not change with each
+/// row of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Prior(Arc<[u16]>);
+
+impl Prior {
+    /// From one weight an outcome (0: none of the task's classes, then one a class). `None` where no
+    /// weight is a positive number.
+    pub fn new(weights: &[f64]) -> Option<Self> {
+        const STEPS: f64 = 1_024.0;
+        let weight = |w: &f64| if w.is_finite() && *w > 0.0 { *w } else { 0.0 };
+        let total: f64 = weights.iter().map(weight).sum();
+        let steps = |w: &f64| match weight(w) / total * STEPS {
+            none if none <= 0.0 => 0,
+            share => (share.round() as u16).max(1),
+        };
+        (total > 0.0 && total.is_finite()).then(|| Self(weights.iter().map(steps).collect()))
+    }
+
+    /// The weight of an outcome.
+    pub(crate) fn of(&self, outcome: u16) -> f64 {
+        f64::from(self.0.get(usize::from(outcome)).copied().unwrap_or(0))
+    }
+}
+
+/// One prediction of a statement.
+#[derive(Debug, Clone)]
+pub struct Query<'a> {
+    /// What is predicted.
+    pub task: &'a Task,
+    /// The model that the statement names, if it does: that one answers, alone.
+    pub named: Option<&'a Arc<Model>>,
+    /// What the statement tells apart.
+    pub blocks: &'a Blocks,
+    /// What answers are judged by.
+    pub metric: Metric,
+    /// How often its inputs show each outcome; `None`: as often as the labelled rows do.
+    pub prior: Option<&'a Prior>,
+    /// Inputs to predict. Only a limit on seconds or cost lets it into the decision, rounded up
+    /// to a power of two.
+    pub rows: Estimate<u64>,
+    /// Whether scores of classes are asked for, not only the answer: then one model answers.
+    pub scores_needed: bool,
+}
+
+/// What a plan must keep.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Constraints {
+    /// Least metric to promise, 0..=1.
+    pub min_accuracy: Option<f64>,
+    /// Most seconds from start to end.
+    pub max_seconds: Option<f64>,
+    /// Most money.
+    pub max_cost: Option<f64>,
+    /// How far below the best single model a plan without constraint may be, in points.
+    pub slack_points: f64,
+}
+
+impl Constraints {
+    /// None, but for the task's own slack.
+    pub fn none(task: &Task) -> Self {
+        Self {
+            min_accuracy: None,
+            max_seconds: None,
+            max_cost: None,
+            slack_points: task.accuracy_slack_points,
+        }
+    }
+}
+
+/// Costs that do not depend on the model. They are configured or published, not observed while
+/// planning: a busy machine must not change an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CostModel {
+    /// The device whose cost curves count; a model without one there counts with its first.
+    pub device: String,
+    /// Threads that decode and infer.
+    pub threads: u32,
+    /// Seconds of one thread to fetch and decode an image.
+    pub decode_seconds: f64,
+    /// Seconds of one thread to prepare one number of an input tensor.
+    pub preprocess_seconds_per_value: f64,
+    /// Price of a second of the device.
+    pub price_per_device_second: f64,
+}
+
+impl Default for CostModel {
+    fn default() -> Self {
+        Self {
+            device: "cpu".to_owned(),
+            threads: 1,
+            decode_seconds: 0.0,
+            preprocess_seconds_per_value: 0.0,
+            price_per_device_second: 0.0,
+        }
+    }
+}
+
+/// How models are chosen: `@ml_strategy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Strategy {
+    /// The cheapest plan that keeps the constraint, or the most accurate within it, by search.
+    #[default]
+    Optimal,
+    /// By gain over cost, one model at a time.
+    Greedy,
+    /// For each needed block the model that is best at it.
+    BestPerClass,
+    /// The most accurate plan, whatever it costs.
+    MostAccurate,
+    /// The cheapest models that together know what is needed, however accurate.
+    Cheapest,
+    /// One model: the most accurate, or the cheapest that keeps `min_accuracy`.
+    BestSingle,
+    /// Models in random order until they know what is needed; the same for the same seed.
+    Random(u64),
+    /// Every model that knows anything that is needed.
+    All,
+}
+
+impl Strategy {
+    /// The strategy of that name, in any case; `random` may be followed by a seed: `random 7`.
+    pub fn parse(name: &str) -> Option<Self> {
+        let lower = name.trim().to_ascii_lowercase();
+        Some(match lower.as_str() {
+            "optimal" => Self::Optimal,
+            "greedy" => Self::Greedy,
+            "best_per_class" => Self::BestPerClass,
+            "most_accurate" => Self::MostAccurate,
+            "cheapest" => Self::Cheapest,
+            "best_single" => Self::BestSingle,
+            "all" => Self::All,
+            random => {
+                let seed = random.strip_prefix("random")?.trim();
+                Self::Random(if seed.is_empty() {
+                    0
+                } else {
+                    seed.parse().ok()?
+                })
+            }
+        })
+    }
+
+    /// The name by which it is set.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Optimal => "optimal",
+            Self::Greedy => "greedy",
+            Self::BestPerClass => "best_per_class",
+            Self::MostAccurate => "most_accurate",
+            Self::Cheapest => "cheapest",
+            Self::BestSingle => "best_single",
+            Self::Random(_) => "random",
+            Self::All => "all",
+        }
+    }
+}
+
+/// What a decision depends on: equal keys, equal decisions. For caches.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct DecisionKey {
+    task: String,
+    task_version: u32,
+    /// Of the catalog: it moves with models and with what is published of them.
+    epoch: u64,
+    named: Option<u64>,
+    blocks: Blocks,
+    metric: Metric,
+    prior: Option<Prior>,
+    /// Base-two logarithm of the rows, where a limit makes them count.
+    rows: Option<u32>,
+    scores_needed: bool,
+    strategy: Strategy,
+    /// Bits of the constraints' and the cost model's numbers.
+    numbers: [Option<u64>; 8],
+    device: String,
+}
+
+impl DecisionKey {
+    /// The key of a decision with a catalog of that epoch.
+    pub fn new(
+        query: &Query<'_>,
+        constraints: &Constraints,
+        strategy: Strategy,
+        costs: &CostModel,
+        epoch: u64,
+    ) -> Self {
+        let bits = |number: f64| Some(number.to_bits());
+        Self {
+            task: query.task.name.clone(),
+            task_version: query.task.version,
+            epoch,
+            named: query.named.map(|model| model.id),
+            blocks: query.blocks.clone(),
+            metric: query.metric,
+            prior: query.prior.cloned(),
+            rows: rows_that_count(query, constraints).map(u64::ilog2),
+            scores_needed: query.scores_needed,
+            strategy,
+            numbers: [
+                constraints.min_accuracy.and_then(bits),
+                constraints.max_seconds.and_then(bits),
+                constraints.max_cost.and_then(bits),
+                bits(constraints.slack_points),
+                bits(f64::from(costs.threads)),
+                bits(costs.decode_seconds),
+                bits(costs.preprocess_seconds_per_value),
+                bits(costs.price_per_device_second),
+            ],
+            device: costs.device.clone(),
+        }
+    }
+}
+
+/// Rows as a decision may know them: rounded up to a power of two, and only under a limit on seconds
+/// or cost.
+pub(crate) fn rows_that_count(query: &Query<'_>, constraints: &Constraints) -> Option<u64> {
+    let is_limited = constraints.max_seconds.is_some() || constraints.max_cost.is_some();
+    let rows = query.rows.value().filter(|_| is_limited)?;
+    rows.max(1).checked_next_power_of_two()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::task;
+
+    #[test]
+    fn strategies_have_names() {
+        for name in [
+            "optimal",
+            "greedy",
+            "best_per_class",
+            "most_accurate",
+            "cheapest",
+            "best_single",
+            "random",
+            "all",
+        ] {
+            let strategy = Strategy::parse(&name.to_uppercase()).expect("a strategy");
+            assert_eq!(strategy.name(), name);
+        }
+        assert_eq!(Strategy::parse(" Random 7 "), Some(Strategy::Random(7)));
+        assert_eq!(
+            (Strategy::parse("fast"), Strategy::parse("random x")),
+            (None, None)
+        );
+    }
+
+    #[test]
+    fn keys_see_rows_only_under_a_limit_and_coarsely() {
+        let task = task("t", &["a", "b"]);
+        let blocks = Blocks::every_class(2, false);
+        let key = |rows, max_seconds| {
+            let query = Query {
+                task: &task,
+                named: None,
+                blocks: &blocks,
+                metric: Metric::Accuracy,
+                prior: None,
+                rows: Estimate::Inexact(rows),
+                scores_needed: false,
+            };
+            let constraints = Constraints {
+                max_seconds,
+                ..Constraints::none(&task)
+            };
+            DecisionKey::new(
+                &query,
+                &constraints,
+                Strategy::Optimal,
+                &CostModel::default(),
+                3,
+            )
+        };
+        assert_eq!(key(5, None), key(5_000, None));
+        assert_eq!(key(5, Some(1.0)), key(8, Some(1.0)));
+        assert_ne!(key(8, Some(1.0)), key(9, Some(1.0)));
+    }
+
+    #[test]
+    fn priors_are_coarse() {
+        let prior = Prior::new(&[0.0, 1.0, 3.0]).expect("weights");
+        assert_eq!([0, 1, 2, 9].map(|o| prior.of(o)), [0.0, 256.0, 768.0, 0.0]);
+        assert_eq!(Prior::new(&[0.0, 1.0001, 3.0]), Some(prior));
+        assert_eq!(
+            Prior::new(&[1e9, 1.0]).map(|p| p.of(1)),
+            Some(1.0),
+            "rare, not absent"
+        );
+        assert_eq!(
+            (Prior::new(&[0.0, f64::NAN]), Prior::new(&[])),
+            (None, None)
+        );
+    }
+}

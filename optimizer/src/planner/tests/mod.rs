@@ -1,0 +1,7 @@
+//! Tests of planning: against naive evaluation, brute force and simulated repositories.
+
+mod promises;
+mod repository;
+mod search;
+mod snapshots;
+mod stability;

@@ -1,0 +1,74 @@
+//! Plans as text.
+
+use super::repository::{Repository, Shape, costs};
+use crate::planner::{Constraints, Metric, Strategy, decide};
+
+fn text(strategy: Strategy, min_accuracy: Option<f64>) -> String {
+    let shape = Shape {
+        classes: 6,
+        models: 6,
+        plan: 300,
+        cert: 900,
+        coverage: 1.0,
+    };
+    let repository = Repository::new(shape, 11);
+    let blocks = repository.filter(3);
+    let query = repository.query(&blocks, Metric::F1);
+    let constraints = Constraints {
+        min_accuracy,
+        ..repository.constraints()
+    };
+    let statistics = Some(&repository.statistics);
+    let models = &repository.models;
+    match decide(
+        &query,
+        &constraints,
+        strategy,
+        models,
+        statistics,
+        &costs(),
+        1_000,
+    ) {
+        Ok(plan) => plan.to_string(),
+        Err(refusal) => refusal.message,
+    }
+}
+
+#[test]
+fn one_model_that_knows_enough_answers_alone() {
+    let expected = "\
+stage 1: m03; 100.0 % of rows, 8.79 ms each
+other below 0.172
+F1: 0.9770 expected
+at least 0.9547 (95 %, 900 rows)
+gap: 0.00 points, 0.0 % of cost
+not m02: knows no class that is needed
+not m01: would add -5.10 points for 1.30 ms
+not m04: would add -5.49 points for 33.71 ms
+not m05: would add +0.04 points for 12.70 ms
+not m06: would add -3.29 points for 18.31 ms
+";
+    assert_eq!(text(Strategy::Optimal, None), expected);
+}
+
+#[test]
+fn the_cheapest_cover_is_worth_less() {
+    let expected = "\
+stage 1: m01, m03; 100.0 % of rows, 10.09 ms each
+F1: 0.9260 expected
+at least 0.9198 (95 %, 900 rows)
+not m02: knows no class that is needed
+not m04: would add -2.85 points for 33.71 ms
+not m05: would add +1.63 points for 12.70 ms
+not m06: would add -0.91 points for 18.31 ms
+";
+    assert_eq!(text(Strategy::Cheapest, None), expected);
+}
+
+#[test]
+fn a_refusal_says_what_can_be_had() {
+    let expected = "min_accuracy = 0.99 (F1) cannot be promised: the most accurate plan reaches 0.961 on 900 \
+        labelled rows, at least 0.939 with 95 % confidence, which can be had; better models are needed, \
+        most of all for 'c0' (recall 0.99)";
+    assert_eq!(text(Strategy::Optimal, Some(0.99)), expected);
+}

@@ -1,0 +1,239 @@
+//! Answers depend on nothing but what they may depend on.
+
+use std::sync::Arc;
+
+use predictsql_catalog::{Task, TaskStatistics, Vote};
+use proptest::prelude::*;
+
+use super::repository::{Dice, Repository, Shape, costs, statistics};
+use super::search::naive;
+use crate::fixture::{model, task};
+use crate::planner::{
+    Basis, Blocks, Constraints, Estimate, Metric, Plan, Prior, Query, Reason, Strategy, decide,
+};
+
+const SHAPE: Shape = Shape {
+    classes: 8,
+    models: 14,
+    plan: 160,
+    cert: 80,
+    coverage: 0.6,
+};
+
+fn plan(repository: &Repository, needed: usize, strategy: Strategy, replays: u32) -> Option<Plan> {
+    let blocks = repository.filter(needed);
+    let query = repository.query(&blocks, Metric::F1);
+    let constraints = repository.constraints();
+    let statistics = Some(&repository.statistics);
+    decide(
+        &query,
+        &constraints,
+        strategy,
+        &repository.models,
+        statistics,
+        &costs(),
+        replays,
+    )
+    .ok()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn the_same_question_has_the_same_answer_in_any_order(
+        seed in any::<u64>(), needed in 1_usize..8, replays in 0_u32..1_500,
+    ) {
+        let mut repository = Repository::new(SHAPE, seed);
+        let before = plan(&repository, needed, Strategy::Optimal, replays);
+        prop_assert_eq!(&plan(&repository, needed, Strategy::Optimal, replays), &before);
+        // The catalog lists models in another order, and they were created in another.
+        repository.models.reverse();
+        repository.statistics.models.reverse();
+        let renumbered = |id: u64| 1_000 - id;
+        for m in &mut repository.models {
+            Arc::make_mut(m).id = renumbered(m.id);
+        }
+        for s in &mut repository.statistics.models {
+            Arc::make_mut(s).model = renumbered(s.model);
+        }
+        let after = plan(&repository, needed, Strategy::Optimal, replays);
+        let text = |plan: &Option<Plan>| plan.as_ref().map(ToString::to_string);
+        prop_assert_eq!(text(&after), text(&before));
+        let floor = |plan: &Option<Plan>| plan.as_ref().map(|p| p.decision.floor);
+        prop_assert_eq!(floor(&after), floor(&before));
+    }
+
+    #[test]
+    fn the_number_of_replays_is_kept_to(seed in any::<u64>(), replays in 100_u32..2_000) {
+        let repository = Repository::new(SHAPE, seed);
+        // Beyond it: the chains' last looks and tuned floors, without which nothing is found.
+        let most = replays + 400;
+        if let Some(plan) = plan(&repository, 5, Strategy::Optimal, replays) {
+            prop_assert!(plan.replays <= most, "{} of {replays}", plan.replays);
+        }
+    }
+
+    #[test]
+    fn reweighting_is_drawing_rows_anew(
+        seed in any::<u64>(), copies in proptest::collection::vec(1_usize..5, 8), needed in 1_usize..8,
+    ) {
+        let repository = Repository::new(SHAPE, seed);
+        let rows = repository.statistics.plan.clone();
+        let copies_of = |truth: &u16| copies[usize::from(*truth) - 1];
+        // The prior is that of the sample in which each row of a class stands so often.
+        let mut weights = vec![0.0; 9];
+        rows.iter().for_each(|t| weights[usize::from(*t)] += copies_of(t) as f64);
+        let prior = Prior::new(&weights).expect("positive");
+        let blocks = repository.filter(needed);
+        let mut query = repository.query(&blocks, Metric::Accuracy);
+        query.prior = Some(&prior);
+        let constraints = repository.constraints();
+        let statistics = Some(&repository.statistics);
+        let plan = decide(
+            &query, &constraints, Strategy::Greedy, &repository.models, statistics, &costs(), 300,
+        );
+        let Ok(plan) = plan else { return Ok(()) };
+        let Some(expected) = plan.accuracy.value() else { return Ok(()) };
+        let drawn: Vec<usize> =
+            (0..rows.len()).flat_map(|row| std::iter::repeat_n(row, copies_of(&rows[row]))).collect();
+        let truths: Vec<u16> = drawn.iter().map(|row| rows[*row]).collect();
+        let votes = |id: u64, row: usize| {
+            repository.statistics.model(id).expect("measured").plan[drawn[row]]
+        };
+        let value = naive(&plan, Metric::Accuracy, &truths, votes);
+        prop_assert!((value - expected).abs() < 0.006, "{value} {expected}: a prior has 1024 steps");
+    }
+}
+
+#[test]
+fn unknown_things_that_specialists_claim_are_other() {
+    // Two specialists of cats and dogs, sure of those and unsure of all else; a third of the rows shows cars.
+    let task = task("t", &["cat", "dog", "car"]);
+    let mut dice = Dice::new(5);
+    let truths: Vec<u16> = (0..300).map(|row| row % 3 + 1).collect();
+    let mut votes = |mine: u16| -> Vec<Vote> {
+        let vote = |truth: &u16| {
+            let sure = if *truth == mine { 0.8 } else { 0.1 };
+            Vote::new(((sure + 0.15 * dice.uniform()) * 65_535.0) as u16, mine)
+        };
+        truths.iter().map(vote).collect()
+    };
+    let measured = [1, 2].map(|id| {
+        let (plan, cert) = (votes(id), votes(id));
+        Arc::new(statistics(u64::from(id), 1, plan, cert, 0.001))
+    });
+    let statistics = TaskStatistics {
+        task: "t".to_owned(),
+        task_version: 1,
+        epoch: 1,
+        population: String::new(),
+        plan: truths.clone(),
+        cert: truths,
+        models: measured.to_vec(),
+    };
+    let models = [
+        Arc::new(model(1, "cats", &["cat"], None)),
+        Arc::new(model(2, "dogs", &["dog"], None)),
+    ];
+    let blocks = Blocks::any_of(&[0, 1], 3, false);
+    let query = filter(&task, &blocks);
+    let constraints = Constraints {
+        min_accuracy: Some(0.9),
+        ..Constraints::none(&task)
+    };
+    let plan = decide(
+        &query,
+        &constraints,
+        Strategy::Optimal,
+        &models,
+        Some(&statistics),
+        &costs(),
+        500,
+    )
+    .expect("both together");
+    let answer = |cat: u16, dog: u16| {
+        plan.decision.answer(|v| {
+            if v.model.id == 1 {
+                Vote::new(cat, 1)
+            } else {
+                Vote::new(dog, 2)
+            }
+        })
+    };
+    assert_eq!((answer(60_000, 9_000), answer(9_000, 60_000)), (1, 2));
+    assert_eq!(answer(9_000, 9_500), 3, "a car");
+}
+
+fn filter<'a>(task: &'a Task, blocks: &'a Blocks) -> Query<'a> {
+    Query {
+        task,
+        named: None,
+        blocks,
+        metric: Metric::F1,
+        prior: None,
+        rows: Estimate::Absent,
+        scores_needed: false,
+    }
+}
+
+#[test]
+fn without_measurements_the_default_rule_guesses() {
+    let repository = Repository::new(Shape { models: 3, ..SHAPE }, 1);
+    let all: Vec<&str> = repository.task.classes.iter().map(String::as_str).collect();
+    let mut models = repository.models.clone();
+    models.push(Arc::new(model(9, "full", &all, Some(0.5))));
+    let blocks = repository.filter(2);
+    let query = repository.query(&blocks, Metric::F1);
+    let mut stale = repository.statistics.clone();
+    stale.task_version = 2;
+    for statistics in [None, Some(&stale)] {
+        let constraints = repository.constraints();
+        let plan = decide(
+            &query,
+            &constraints,
+            Strategy::Optimal,
+            &models,
+            statistics,
+            &costs(),
+            500,
+        )
+        .expect("a guess");
+        assert!(plan.is_guess());
+        assert_eq!(plan.accuracy, Estimate::Absent);
+        assert_eq!(plan.decision.stages[0].voters[0].model.name, "full");
+        assert!(
+            plan.rejected
+                .iter()
+                .all(|r| r.reason == Reason::NotFullCoverage)
+        );
+    }
+    let named = Query {
+        named: Some(&models[0]),
+        ..query
+    };
+    let constraints = repository.constraints();
+    let statistics = Some(&repository.statistics);
+    let plan = decide(
+        &named,
+        &constraints,
+        Strategy::Optimal,
+        &models,
+        statistics,
+        &costs(),
+        500,
+    )
+    .expect("named");
+    assert_eq!(plan.basis, Basis::Named);
+    let outcome = plan.decision.stages[0].voters[0].outcomes[0];
+    assert_eq!(
+        plan.decision.answer(|_| Vote::new(1, outcome)),
+        outcome,
+        "no floor"
+    );
+    assert_eq!(
+        plan.decision.answer(|_| Vote::new(60_000, 0)),
+        0,
+        "NULL for none of its classes"
+    );
+}
