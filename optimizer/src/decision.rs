@@ -89,18 +89,25 @@ fn decision(task: &Task, model: &Arc<Model>, reason: Reason) -> Decision {
         model: Arc::clone(model),
         rule: Rule::Single,
         reason,
-        codes: outcomes(task, model).map(usize::from).collect(),
+        codes: outcomes(&class_outcomes(task), model)
+            .into_iter()
+            .map(usize::from)
+            .collect(),
     }
 }
 
-/// The outcome of each of a model's labels: class position plus one, or 0 for "none of my classes".
-pub(crate) fn outcomes(task: &Task, model: &Model) -> impl Iterator<Item = u16> {
-    let classes: HashMap<&str, u16> = (1..)
+/// The outcome of each class of a task, by name: its position plus one.
+pub(crate) fn class_outcomes(task: &Task) -> HashMap<&str, u16> {
+    (1..)
         .zip(&task.classes)
         .map(|(o, c)| (c.as_str(), o))
-        .collect();
-    let outcome = move |label: &String| classes.get(label.as_str()).copied().unwrap_or(0);
-    model.options.labels.iter().map(outcome)
+        .collect()
+}
+
+/// The outcome of each of a model's labels: that of the class, or 0 for "none of my classes".
+pub(crate) fn outcomes(classes: &HashMap<&str, u16>, model: &Model) -> Vec<u16> {
+    let outcome = |label: &String| classes.get(label.as_str()).copied().unwrap_or(0);
+    model.options.labels.iter().map(outcome).collect()
 }
 
 fn no_model(task: &Task, models: &[&Arc<Model>]) -> Refusal {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use predictsql_catalog::{Layout, Model, ModelOptions, ModelStatistics};
+use predictsql_catalog::{ImageOptions, Layout, Model, ModelStatistics};
 
 use super::query::CostModel;
 
@@ -53,10 +53,12 @@ impl Costs {
         let mut known = BTreeMap::new();
         let mut preprocess = Vec::new();
         let specification = candidates.iter().map(|(candidate, _)| {
-            let options = &candidate.options;
-            *known.entry(specification(options)).or_insert_with(|| {
-                let values = f64::from(options.height) * f64::from(options.width);
-                let values = values * f64::from(options.channels);
+            // Columns cost nothing to prepare.
+            let image = candidate.options.input.image();
+            *known.entry(image.map(specification)).or_insert_with(|| {
+                let values = image.map_or(0.0, |image| {
+                    f64::from(image.height) * f64::from(image.width) * f64::from(image.channels)
+                });
                 preprocess.push(values * model.preprocess_seconds_per_value);
                 preprocess.len() - 1
             })
@@ -127,8 +129,8 @@ fn seconds_per_input(
         .filter(|seconds| seconds.is_finite() && *seconds >= 0.0)
 }
 
-/// What of a model's options says how its input is prepared.
-fn specification(options: &ModelOptions) -> (bool, u32, u32, u8, Vec<u32>) {
+/// What says how a picture is prepared, so that it can be compared.
+fn specification(options: &ImageOptions) -> (bool, u32, u32, u8, Vec<u32>) {
     let numbers = options
         .normalisation
         .mean
@@ -145,6 +147,8 @@ fn specification(options: &ModelOptions) -> (bool, u32, u32, u8, Vec<u32>) {
 
 #[cfg(test)]
 mod tests {
+    use predictsql_catalog::ModelInput;
+
     use super::*;
     use crate::fixture::model;
 
@@ -152,7 +156,9 @@ mod tests {
     fn inputs_are_decoded_once_and_prepared_once_a_specification() {
         let sized = |id, side, seconds| {
             let mut m = model(id, "m", &["a"], None);
-            (m.options.height, m.options.width) = (side, side);
+            if let ModelInput::Image(image) = &mut m.options.input {
+                (image.height, image.width) = (side, side);
+            }
             m.seconds_per_image = seconds;
             (Arc::new(m), None)
         };

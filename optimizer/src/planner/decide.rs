@@ -1,5 +1,6 @@
 //! Deciding: from a query, its constraints and what was measured to a plan.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use predictsql_catalog::{Model, ModelStatistics, TaskStatistics};
@@ -17,7 +18,7 @@ use super::replay::{Key, PLAN_ROWS_MAX, Sample, cascade};
 use super::search::Problem;
 use super::unreachable;
 use crate::Refusal;
-use crate::decision::{declared, outcomes};
+use crate::decision::{class_outcomes, declared, outcomes};
 
 /// Replays of the labelled rows that a search may take, by number of models: what keeps planning within
 /// a millisecond for 50 models, and 10 milliseconds for 500.
@@ -99,7 +100,7 @@ fn unmeasured(
     costs: &CostModel,
     why_not: impl Fn(&Model) -> Reason,
 ) -> Plan {
-    let outcomes: Vec<u16> = outcomes(query.task, model).collect();
+    let outcomes = outcomes(&class_outcomes(query.task), model);
     let uncovered = query.blocks.needed().filter(|class| {
         !outcomes
             .iter()
@@ -159,7 +160,6 @@ fn stage_seconds(costs: &Costs, before: &[u16], stage: &[u16]) -> (Estimate<f64>
 pub(super) struct Candidate<'a> {
     pub(super) model: &'a Arc<Model>,
     pub(super) statistics: &'a ModelStatistics,
-    outcomes: Vec<u16>,
     /// What "none of my classes" claims.
     none: Option<u16>,
 }
@@ -177,6 +177,8 @@ pub(super) struct Measured<'a> {
     pub(super) sample: Sample,
     keys: Vec<Key>,
     rejected: Vec<Rejected>,
+    /// Outcome of each class by name.
+    classes: HashMap<&'a str, u16>,
 }
 
 impl<'a> Measured<'a> {
@@ -195,9 +197,10 @@ impl<'a> Measured<'a> {
         }
         let mut sorted = all.to_vec();
         sorted.sort_by(|a, b| (&a.name, &a.version, a.id).cmp(&(&b.name, &b.version, b.id)));
+        let classes = class_outcomes(query.task);
         let (mut candidates, mut rejected) = (Vec::new(), Vec::new());
         for model in sorted {
-            match Candidate::new(query, model, statistics) {
+            match Candidate::new(query, &classes, model, statistics) {
                 Ok(candidate) => candidates.push(candidate),
                 Err(reason) => rejected.push(Rejected {
                     model: Arc::clone(model),
@@ -232,6 +235,7 @@ impl<'a> Measured<'a> {
             sample,
             keys,
             rejected,
+            classes,
         })
     }
 
@@ -409,11 +413,24 @@ impl<'a> Measured<'a> {
         answers
     }
 
+    /// Positions of the needed classes that a candidate knows.
+    pub(super) fn known(&self, candidate: u16) -> impl Iterator<Item = usize> {
+        let candidate = self.candidates.get(usize::from(candidate));
+        let covers = candidate
+            .map(|c| c.model.covers.as_slice())
+            .unwrap_or_default();
+        let class = |name: &String| self.classes.get(name.as_str()).map(|o| usize::from(*o) - 1);
+        covers
+            .iter()
+            .filter_map(class)
+            .filter(|class| self.query.blocks.needs(*class))
+    }
+
     fn voter(&self, candidate: u16) -> Option<Voter> {
         let candidate = self.candidates.get(usize::from(candidate))?;
         Some(Voter {
             model: Arc::clone(candidate.model),
-            outcomes: candidate.outcomes.clone(),
+            outcomes: outcomes(&self.classes, candidate.model),
             calibration: Some(candidate.statistics.calibration.clone()),
             none_is_other: candidate.none.is_some(),
         })
@@ -541,13 +558,9 @@ impl<'a> Measured<'a> {
 }
 
 impl<'a> Candidate<'a> {
-    /// The outcome of each of its labels.
-    pub(super) fn outcomes(&self) -> &[u16] {
-        &self.outcomes
-    }
-
     fn new(
         query: &Query<'_>,
+        classes: &HashMap<&str, u16>,
         model: &'a Arc<Model>,
         statistics: &'a TaskStatistics,
     ) -> Result<Self, Reason> {
@@ -555,24 +568,21 @@ impl<'a> Candidate<'a> {
             m.plan.len() == statistics.plan.len() && m.cert.len() == statistics.cert.len()
         });
         let measured = measured.ok_or(Reason::NotEvaluated)?;
-        let outcomes: Vec<u16> = outcomes(query.task, model).collect();
-        let mut known = vec![false; query.blocks.outcomes()];
-        for outcome in &outcomes {
-            known
-                .get_mut(usize::from(*outcome))
-                .into_iter()
-                .for_each(|k| *k = true);
-        }
-        let knows = |class: usize| known.get(class + 1).copied().unwrap_or(false);
-        let mut needed = query.blocks.needed().peekable();
-        if needed.peek().is_some() && !needed.any(knows) {
+        // The first needed class ends the look at most models.
+        let needs = |class: &&String| {
+            let outcome = classes.get(class.as_str()).map(|o| usize::from(*o));
+            outcome.is_some_and(|o| query.blocks.needs(o - 1))
+        };
+        if !model.covers.iter().any(|class| needs(&class)) {
             return Err(Reason::CoversNothing);
         }
-        let knows_all = query.blocks.has_other() && query.blocks.needed().all(knows);
+        // Only a model with a label for it can say "none of my classes".
+        let knows_all = model.options.other.is_some()
+            && query.blocks.has_other()
+            && model.covers.iter().filter(needs).count() == query.blocks.needed().count();
         Ok(Self {
             model,
             statistics: measured,
-            outcomes,
             none: knows_all.then_some(OTHER),
         })
     }

@@ -333,16 +333,6 @@ impl Measured<'_> {
         }
     }
 
-    /// Needed classes that a candidate knows.
-    fn known(&self, m: u16) -> impl Iterator<Item = usize> {
-        let candidate = self.candidates.get(usize::from(m));
-        let outcomes = candidate.map(|c| c.outcomes()).unwrap_or_default();
-        let classes = outcomes
-            .iter()
-            .filter_map(|o| usize::from(*o).checked_sub(1));
-        classes.filter(|class| self.query.blocks.needs(*class))
-    }
-
     /// Candidates in order, as long as each knows a needed class that none before it knows.
     fn first_cover(&self, order: Vec<u16>) -> Vec<u16> {
         let mut covered = vec![false; self.query.blocks.outcomes()];

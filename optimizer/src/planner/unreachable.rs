@@ -118,11 +118,8 @@ pub(super) fn not_certified(
 }
 
 fn knows(measured: &Measured<'_>, class: usize) -> bool {
-    let outcome = |o: &u16| usize::from(*o) == class + 1;
-    measured
-        .candidates
-        .iter()
-        .any(|c| c.outcomes().iter().any(outcome))
+    let candidates = u16::try_from(measured.candidates.len()).unwrap_or(u16::MAX);
+    (0..candidates).any(|m| measured.known(m).any(|known| known == class))
 }
 
 fn names(query: &Query<'_>, classes: impl Iterator<Item = usize>) -> String {
