@@ -197,14 +197,15 @@ impl Lane {
             return self.answer_catalog(turn, command::STMT_PREPARE, text).await;
         }
         catalog::check_rights(turn, &statement, &self.context.schema).await?;
+        let mut columns = Vec::new();
+        if let CatalogStatement::Evaluate(statement) = &statement {
+            evaluate::check(turn, &statement.query, self.context.schema.as_str()).await?;
+            columns = evaluate::columns();
+        }
         // A statement of the store that does nothing lends its id.
         let mut prepared = turn.store.prepare("DO 0").await?;
-        if matches!(statement, CatalogStatement::Evaluate(_)) {
-            let columns = evaluate::columns().into_iter();
-            prepared.columns = columns
-                .map(|c| with_negotiated_metadata(&c, turn.capabilities))
-                .collect();
-        }
+        let negotiated = |c| with_negotiated_metadata(c, turn.capabilities);
+        prepared.columns = columns.iter().map(negotiated).collect();
         write_prepared(turn, &prepared);
         self.prepared
             .keep(prepared.id, Kept::Catalog(Box::new(statement)));

@@ -31,6 +31,7 @@ use crate::live::Statement;
 use crate::predict::interrupted;
 use crate::relay::SessionEnd;
 pub(super) use report::columns;
+pub(super) use rows::check;
 use run::{Outcomes, Run};
 
 /// Longest text of a query that is kept with its evaluation, in characters.
@@ -63,7 +64,7 @@ impl Lane {
         let context = Arc::clone(&self.context);
         let text = text_of(statement);
         let settings = SessionSettings::read(&mut turn.store, text.as_bytes()).await?;
-        let is_bytes = rows::check(turn, &statement.query, context.schema.as_str()).await?;
+        let is_bytes = check(turn, &statement.query, context.schema.as_str()).await?;
         let (task, models) = targets(&context, &statement.target).await?;
         let request = Request {
             task,
