@@ -127,6 +127,85 @@ pub enum ModelError {
         /// The options in words.
         options: String,
     },
+    /// The model's inputs are neither one for all columns nor one for each.
+    #[error(
+        "the model has {count} inputs ({names}) for {columns} columns of the task; it must have one \
+         input [batch, {columns}] for all of them, or one input [batch, 1] for each"
+    )]
+    ColumnInputs {
+        /// Number of inputs.
+        count: usize,
+        /// Their names.
+        names: String,
+        /// Number of columns.
+        columns: usize,
+    },
+    /// Some of the model's inputs are called as columns are, others not.
+    #[error(
+        "the model's inputs ({names}) are not called as the task's columns ({columns}) are; give all \
+         of them the same names, in any order, or none, in the same order"
+    )]
+    ColumnNames {
+        /// Names of the inputs.
+        names: String,
+        /// Names of the columns.
+        columns: String,
+    },
+    /// The input's type cannot take a column's values.
+    #[error(
+        "the model's input '{name}' is {found}, which column '{column}' of type {kind} does not fit: \
+         a DOUBLE goes into a float32, float64 or int64 tensor, a VARCHAR into one of strings"
+    )]
+    ColumnType {
+        /// Name of the input.
+        name: String,
+        /// Its type.
+        found: String,
+        /// Name of the column.
+        column: String,
+        /// The column's type.
+        kind: &'static str,
+    },
+    /// The input's shape does not fit the columns.
+    #[error("the model's input '{name}' has shape {found}, but the task's columns are {expected}")]
+    ColumnShape {
+        /// Name of the input.
+        name: String,
+        /// Shape in the model.
+        found: String,
+        /// Shape by the columns.
+        expected: String,
+    },
+    /// No output can be the value of a regression.
+    #[error("the model has no float output of shape [batch, 1]; its outputs are {outputs}")]
+    ValueOutput {
+        /// Names and types of the outputs.
+        outputs: String,
+    },
+    /// The output's maps are not from the labels.
+    #[error(
+        "the model's output '{name}' gives probabilities of {keys}, but {labels} labels were given; \
+         give these as labels"
+    )]
+    MapKeys {
+        /// Name of the output.
+        name: String,
+        /// Keys of a map.
+        keys: String,
+        /// Labels of the options.
+        labels: usize,
+    },
+    /// The model's own label of an answer is not the label of the column with the greatest score.
+    #[error(
+        "the model calls '{said}' what the option labels calls '{label}'; give the labels in the order \
+         of the model's classes"
+    )]
+    LabelOrder {
+        /// What the model says.
+        said: String,
+        /// What the options say.
+        label: String,
+    },
     /// No output is a float32 tensor of two axes.
     #[error("the model has no float32 output of shape [batch, labels]; its outputs are {outputs}")]
     OutputType {
@@ -169,10 +248,19 @@ pub enum ModelError {
         /// Sum of a row.
         sum: String,
     },
-    /// The output holds NaN or infinity.
+    /// The output for a plain image holds NaN or infinity.
     #[error("the model's output for a plain image is not finite (NaN or infinity)")]
     NotFinite,
-    /// The executor is stopping, or the thread that loads died.
+    /// Other loads do not end.
+    #[error(
+        "the model could not be loaded: the loads of {models} hang; look whether their files can be \
+         read, and restart if they do not end"
+    )]
+    LoadsHang {
+        /// Names of their models.
+        models: String,
+    },
+    /// Nobody waited for it any more, or the thread that loads died.
     #[error("the model could not be loaded: {reason}")]
     Interrupted {
         /// Why.
@@ -181,6 +269,13 @@ pub enum ModelError {
 }
 
 impl ModelError {
+    /// A load that was ended since all who waited for it have gone.
+    pub(crate) fn abandoned() -> Self {
+        Self::Interrupted {
+            reason: "nobody waited for it any more".to_string(),
+        }
+    }
+
     /// The library could not be loaded from `path`, or from anywhere.
     pub(crate) fn library(path: Option<&PathBuf>, reason: impl std::fmt::Display) -> Self {
         let reason = match path {

@@ -1,20 +1,20 @@
 //! The executor's front: what the predict lane and `CREATE MODEL` call.
 
-use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use predictsql_catalog::{Model, ModelOptions};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::model::{Cache, CompileSettings, Compiled, ModelFile, ModelFiles, compile};
+use crate::loads::{Loads, OVERDUE_AFTER};
+use crate::model::{Cache, CompileSettings, ModelFiles};
 use crate::picture::InputSpec;
-use crate::pipeline::{self, Answered, Goal, Pipeline, Reply, Submitted, Ticket};
+use crate::pipeline::{Answered, Goal, Pipeline, Reply, Submitted, Ticket};
 use crate::{
-    ExecutorConfig, Input, InputId, LoadedModel, ModelError, Outcome, PredictError, Prepared,
-    StartError, library,
+    ExecutorConfig, Input, InputId, LoadedModel, Outcome, PredictError, Prepared, StartError,
 };
+
+mod loading;
 
 /// Inputs that are looked at for their identities in one go.
 const IDENTIFIED_TOGETHER: usize = 64;
@@ -36,8 +36,7 @@ struct Inner {
     /// Bounds the chunks in flight.
     chunks: Arc<Semaphore>,
     chunks_max: usize,
-    /// One load at a time: warm-up measures, and loading uses memory twice.
-    loads: Arc<Semaphore>,
+    loads: Arc<Loads>,
     ort_library: Option<PathBuf>,
     settings: CompileSettings,
     threads: usize,
@@ -58,7 +57,7 @@ impl Executor {
             cache: Cache::new(config.models_loaded_max),
             chunks: Arc::new(Semaphore::new(chunks_max)),
             chunks_max,
-            loads: Arc::new(Semaphore::new(1)),
+            loads: Arc::new(Loads::new(OVERDUE_AFTER)),
             settings: CompileSettings {
                 sessions_max: config.threads,
                 batch_images_max: config.batch_images_max,
@@ -77,8 +76,9 @@ impl Executor {
         self.inner.threads
     }
 
-    /// Inputs per chunk that [`Executor::predict`] works on as a whole. Callers with many inputs
-    /// give about this many at a time and keep several calls in flight.
+    /// Images per chunk that [`Executor::predict`] works on as a whole; of other inputs, see
+    /// [`LoadedModel::chunk_inputs`]. Callers with many inputs give about this many at a time and keep
+    /// several calls in flight.
     pub fn chunk_inputs(&self) -> usize {
         self.inner.settings.batch_images_max
     }
@@ -94,104 +94,8 @@ impl Executor {
         self.inner.chunks_max.saturating_sub(free)
     }
 
-    /// Reads, hashes, loads and runs a model once, for `CREATE MODEL`. Keeps nothing.
-    ///
-    /// # Errors
-    /// Everything that would keep the model from predicting, named.
-    pub async fn inspect(
-        &self,
-        uri: &str,
-        options: &ModelOptions,
-    ) -> Result<ModelFile, ModelError> {
-        let (uri, options) = (uri.to_string(), options.clone());
-        self.off_thread(move |inner| {
-            let environment = library::environment(inner.ort_library.as_deref())?;
-            let (file, sha256) = inner.files.read(&uri)?;
-            let bytes = file.len() as u64;
-            let compiled = compile(&environment, file, &options, &inner.settings)?;
-            Ok(ModelFile {
-                sha256,
-                bytes,
-                seconds_per_image: compiled.seconds_per_image,
-            })
-        })
-        .await
-    }
-
-    /// The loaded model, from the cache or its file. Concurrent callers load it once.
-    ///
-    /// # Errors
-    /// As [`Executor::inspect`], and [`ModelError::Changed`] where the file's SHA-256 is not
-    /// `model.sha256`. A failure is not remembered.
-    pub async fn load(&self, model: &Arc<Model>) -> Result<LoadedModel, ModelError> {
-        let slot = self.inner.cache.slot(model);
-        if let Some(compiled) = slot.get() {
-            return Ok(LoadedModel::new(model.clone(), compiled.clone()));
-        }
-        match slot.get_or_try_init(|| self.load_file(model.clone())).await {
-            Ok(compiled) => {
-                self.inner.cache.keep(model, &slot);
-                Ok(LoadedModel::new(model.clone(), compiled.clone()))
-            }
-            Err(error) => {
-                self.inner.cache.forget(&slot);
-                Err(error)
-            }
-        }
-    }
-
-    async fn load_file(&self, model: Arc<Model>) -> Result<Arc<Compiled>, ModelError> {
-        self.off_thread(move |inner| {
-            let environment = library::environment(inner.ort_library.as_deref())?;
-            let (file, found) = inner.files.read(&model.uri)?;
-            if !found.eq_ignore_ascii_case(&model.sha256) {
-                let (uri, expected) = (model.uri.clone(), model.sha256.clone());
-                return Err(ModelError::Changed {
-                    uri,
-                    expected,
-                    found,
-                });
-            }
-            let compiled = compile(&environment, file, &model.options, &inner.settings)?;
-            tracing::info!(
-                model = model.name,
-                version = model.version,
-                batch_images = compiled.batch_images,
-                seconds_per_image = compiled.seconds_per_image,
-                "loaded a model"
-            );
-            Ok(Arc::new(compiled))
-        })
-        .await
-    }
-
-    /// Runs blocking work of a load on a thread of its own. The work goes on when the caller goes
-    /// away, and the next load waits for it.
-    async fn off_thread<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Inner) -> Result<T, ModelError> + Send + 'static,
-    ) -> Result<T, ModelError> {
-        let interrupted = |reason: String| ModelError::Interrupted { reason };
-        let permit = acquire(&self.inner.loads, 1).await;
-        let permit = permit.ok_or_else(|| interrupted("the executor is stopping".to_string()))?;
-        let (reply, answer) = oneshot::channel();
-        let inner = self.inner.clone();
-        std::thread::Builder::new()
-            .name("predict-load".to_string())
-            .spawn(move || {
-                let _permit = permit;
-                pipeline::give_way();
-                let _ = reply.send(work(&inner));
-            })
-            .map_err(|error| interrupted(format!("no thread to load it on ({error})")))?;
-        // The sender is dropped unsent only by a panic.
-        answer
-            .await
-            .unwrap_or_else(|_| Err(interrupted("internal error in loading".to_string())))
-    }
-
     /// Answers `inputs` with `model`, in order: one outcome an input. More inputs than
-    /// [`Executor::chunk_inputs`] are worked on as several chunks. Waits while the executor has as
+    /// [`LoadedModel::chunk_inputs`] are worked on as several chunks. Waits while the executor has as
     /// many chunks as it may. Dropping the future or cancelling stops the work within one batch.
     ///
     /// # Errors
@@ -241,7 +145,7 @@ impl Executor {
             });
         }
         let mut answers = Vec::new();
-        for inputs in split(inputs, self.chunk_inputs_for([&model.compiled().spec])) {
+        for inputs in split(inputs, self.chunk_inputs_for(&[model])) {
             let permit = unless_cancelled(cancel, acquire(&self.inner.chunks, 1)).await?;
             let permit = permit.ok_or(PredictError::Stopped)?;
             let (reply, answer) = Reply::new(cancel);
@@ -258,8 +162,7 @@ impl Executor {
             ids: Vec::with_capacity(if identified { count } else { 0 }),
         };
         for answer in answers {
-            let answer = unless_cancelled(cancel, answer).await?;
-            let answer = answer.map_err(|_| PredictError::Stopped)??;
+            let answer = unless_cancelled(cancel, answer).await??;
             answered.outcomes.extend(answer.outcomes);
             answered.ids.extend(answer.ids);
         }
@@ -279,14 +182,9 @@ impl Executor {
         inputs: Vec<Input>,
         cancel: &CancellationToken,
     ) -> Result<Prepared, PredictError> {
-        let mut specs: Vec<Arc<InputSpec>> = Vec::new();
-        for model in models {
-            let spec = &model.compiled().spec;
-            if !specs.contains(spec) {
-                specs.push(spec.clone());
-            }
-        }
-        let chunk_inputs = self.chunk_inputs_for(&specs);
+        let by_ref: Vec<&LoadedModel> = models.iter().collect();
+        let chunk_inputs = self.chunk_inputs_for(&by_ref);
+        let specs = image_specs(&by_ref);
         let chunks = split(inputs, chunk_inputs);
         // All at once: two callers that hold some and wait for more would wait for ever.
         let permits = chunks.len().min(self.inner.chunks_max);
@@ -305,8 +203,7 @@ impl Executor {
         }
         let mut chunks = Vec::with_capacity(answers.len());
         for answer in answers {
-            let answer = unless_cancelled(cancel, answer).await?;
-            chunks.push(answer.map_err(|_| PredictError::Stopped)??);
+            chunks.push(unless_cancelled(cancel, answer).await??);
         }
         Ok(Prepared::new(chunks, chunk_inputs))
     }
@@ -350,21 +247,37 @@ impl Executor {
         }
         let mut ids = Vec::with_capacity(inputs.len());
         for answer in answers {
-            let answer = unless_cancelled(cancel, answer).await?;
-            ids.extend(answer.map_err(|_| PredictError::Stopped)??);
+            ids.extend(unless_cancelled(cancel, answer).await??);
         }
         Ok(ids)
     }
 
-    /// Inputs per chunk, so that its tensors together stay within `tensor_bytes_max`.
-    fn chunk_inputs_for<'s>(&self, specs: impl IntoIterator<Item = &'s Arc<InputSpec>>) -> usize {
-        let numbers: usize = specs.into_iter().map(|spec| spec.image_len()).sum();
+    /// Inputs per chunk for all of these models, so that its tensors together stay within
+    /// `tensor_bytes_max`.
+    fn chunk_inputs_for(&self, models: &[&LoadedModel]) -> usize {
+        let specs = image_specs(models);
+        let numbers: usize = specs.iter().map(|spec| spec.image_len()).sum();
         let input_bytes = numbers.saturating_mul(size_of::<f32>()).max(1);
         let fitting = self.inner.settings.tensor_bytes_max / input_bytes as u64;
+        let wanted = models.iter().map(|model| model.chunk_inputs()).min();
         usize::try_from(fitting)
             .unwrap_or(usize::MAX)
-            .clamp(1, self.chunk_inputs())
+            .clamp(1, wanted.unwrap_or(1).max(1))
     }
+}
+
+/// The ways in which models want their images, each once.
+fn image_specs(models: &[&LoadedModel]) -> Vec<Arc<InputSpec>> {
+    let mut specs: Vec<Arc<InputSpec>> = Vec::new();
+    for spec in models
+        .iter()
+        .filter_map(|model| model.compiled().image_spec())
+    {
+        if !specs.contains(spec) {
+            specs.push(spec.clone());
+        }
+    }
+    specs
 }
 
 /// So many permits at once; `None` if the semaphore was closed.

@@ -1,4 +1,4 @@
-//! Runs models over images, in process: fetch, decode, batch, infer.
+//! Runs models over images and rows of columns, in process: fetch, decode, batch, infer.
 //!
 //! [`Executor::inspect`] reads and tries a model file once (for `CREATE MODEL`), [`Executor::load`]
 //! keeps it ready, and [`Executor::predict`] answers a chunk of inputs with it. The stages are:
@@ -14,12 +14,15 @@
 //! What is absent: nothing here knows SQL, speaks to a store or opens a network connection, and no
 //! file is read but below the configured roots.
 
+mod columns;
 mod config;
 mod error;
 mod executor;
 mod identity;
 mod input;
+mod interrupt;
 mod library;
+mod loads;
 mod location;
 mod message;
 mod model;

@@ -69,15 +69,15 @@ impl Prepared {
         cancel: &CancellationToken,
         mut submit: impl FnMut(Run),
     ) -> Result<Runs, PredictError> {
-        let mut images: Vec<Vec<usize>> = vec![Vec::new(); self.chunks.len()];
+        let mut by_chunk: Vec<Vec<usize>> = vec![Vec::new(); self.chunks.len()];
         let mut wanted = Vec::with_capacity(rows.len());
         for &row in rows {
             let number = row / self.chunk_inputs;
             let chunk = self.chunks.get(number);
             let place = chunk.and_then(|chunk| chunk.places.get(row % self.chunk_inputs));
-            wanted.push(match (place, images.get_mut(number)) {
-                (Some(Place::Image(image)), Some(images)) => {
-                    images.push(*image);
+            wanted.push(match (place, by_chunk.get_mut(number)) {
+                (Some(Place::At(place)), Some(places)) => {
+                    places.push(*place);
                     Wanted::From(number)
                 }
                 (Some(Place::Unreadable(reason)), _) => {
@@ -93,13 +93,13 @@ impl Prepared {
             });
         }
         let mut answers = Vec::with_capacity(self.chunks.len());
-        for (chunk, images) in self.chunks.iter().zip(images) {
-            if images.is_empty() {
+        for (chunk, places) in self.chunks.iter().zip(by_chunk) {
+            if places.is_empty() {
                 answers.push(None);
                 continue;
             }
             let (reply, answer) = Reply::new(cancel);
-            let run = Run::of_images(reply, model, &chunk.chunk, images);
+            let run = Run::of_places(reply, model, &chunk.chunk, places);
             submit(run.ok_or_else(|| PredictError::NotPrepared {
                 model: model.model().name.clone(),
             })?);
@@ -115,7 +115,7 @@ impl Runs {
         let mut by_chunk = Vec::with_capacity(self.answers.len());
         for answer in self.answers {
             let outcomes = match answer {
-                Some(answer) => answer.await.map_err(|_| PredictError::Stopped)??.outcomes,
+                Some(answer) => answer.await?.outcomes,
                 None => Vec::new(),
             };
             by_chunk.push(outcomes.into_iter());

@@ -34,7 +34,10 @@ async fn good_models_are_inspected() {
             .chars()
             .all(|c| matches!(c, '0'..='9' | 'a'..='f'))
     );
-    assert!(file.seconds_per_image > 0.0 && file.seconds_per_image < 1.0);
+    assert!(
+        file.seconds_per_image
+            .is_some_and(|seconds| seconds > 0.0 && seconds < 1.0)
+    );
     let nhwc = options_of(Layout::Nhwc, 8);
     assert!(executor.inspect("colour_nhwc.onnx", &nhwc).await.is_ok());
     let softmax = ModelOptions {

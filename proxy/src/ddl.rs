@@ -117,8 +117,8 @@ impl From<&ModelError> for SqlError {
     /// | cannot be read | 1024 | HY000 |
     /// | damaged, or not the file that was created | 1033 | HY000 |
     /// | unsupported operator | 1235 | 42000 |
-    /// | stopping, or the loading thread died | 1317 interrupted | 70100 |
-    /// | ONNX Runtime failed otherwise | 1105 | HY000 |
+    /// | nobody waited any more, or the loading thread died | 1317 interrupted | 70100 |
+    /// | ONNX Runtime failed otherwise, other loads hang | 1105 | HY000 |
     /// | URI, shapes, types, labels, values | 1525 wrong value | HY000 |
     fn from(error: &ModelError) -> Self {
         let (code, sqlstate) = match error {
@@ -129,7 +129,7 @@ impl From<&ModelError> for SqlError {
             ModelError::Corrupt { .. } | ModelError::Changed { .. } => (1033, "HY000"),
             ModelError::UnsupportedOperator { .. } => (1235, "42000"),
             ModelError::Interrupted { .. } => (1317, "70100"),
-            ModelError::Runtime { .. } => (1105, "HY000"),
+            ModelError::Runtime { .. } | ModelError::LoadsHang { .. } => (1105, "HY000"),
             _ => (1525, "HY000"),
         };
         Self::new(code, sqlstate, error.to_string())
@@ -144,7 +144,7 @@ pub fn rights_probe(statement: &CatalogStatement, schema: &SchemaName) -> Option
         CatalogStatement::CreateTask(_) => Some(format!(
             "INSERT INTO `{schema}`.`tasks` (`name`) VALUES ('')"
         )),
-        CatalogStatement::CreateModel(_) | CatalogStatement::Evaluate(_) => Some(format!(
+        CatalogStatement::CreateModel(_) => Some(format!(
             "INSERT INTO `{schema}`.`models` (`name`) VALUES ('')"
         )),
         CatalogStatement::DropTask { .. } => {
@@ -188,12 +188,11 @@ pub async fn run<I: Inspect>(
             };
             dropped(context.account.run(work).await, *if_exists)
         }
-        CatalogStatement::Evaluate(_)
-        | CatalogStatement::ShowTasks { .. }
+        CatalogStatement::ShowTasks { .. }
         | CatalogStatement::ShowModels { .. }
         | CatalogStatement::ShowCreateTask { .. }
         | CatalogStatement::ShowCreateModel { .. } => {
-            return Err(SqlError::unsupported("SHOW or EVALUATE in this place"));
+            return Err(SqlError::unsupported("SHOW in this place"));
         }
     };
     // Also after an error: how far a change came before it failed is not known.
@@ -310,7 +309,7 @@ async fn create_model<I: Inspect>(
         bytes: file.bytes,
         covers,
         options,
-        seconds_per_image: Some(file.seconds_per_image),
+        seconds_per_image: file.seconds_per_image,
         created_by: context.user.to_owned(),
     };
     let work = move |mut conn, schema| async move {

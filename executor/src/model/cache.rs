@@ -3,12 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use predictsql_catalog::{Model, ModelOptions};
-use tokio::sync::OnceCell;
 
-use super::Compiled;
-
-/// A place for one loaded model: filled by the first caller while the others wait.
-pub(crate) type Slot = Arc<OnceCell<Arc<Compiled>>>;
+use super::slot::Slot;
 
 /// The most recently used model is last.
 #[derive(Debug)]
@@ -21,7 +17,7 @@ pub(crate) struct Cache {
 struct Entry {
     sha256: String,
     options: ModelOptions,
-    slot: Slot,
+    slot: Arc<Slot>,
 }
 
 impl Entry {
@@ -39,18 +35,18 @@ impl Cache {
     }
 
     /// The model's slot, new if need be; it becomes the most recently used.
-    pub(crate) fn slot(&self, model: &Model) -> Slot {
+    pub(crate) fn slot(&self, model: &Model) -> Arc<Slot> {
         let mut entries = self.entries();
         let slot = match entries.iter().position(|entry| entry.is_for(model)) {
             Some(index) => entries.remove(index).slot,
-            None => Slot::default(),
+            None => Arc::default(),
         };
         self.push(&mut entries, model, slot.clone());
         slot
     }
 
     /// Puts a filled slot back that a failed caller's [`Cache::forget`] or an eviction took out meanwhile.
-    pub(crate) fn keep(&self, model: &Model, slot: &Slot) {
+    pub(crate) fn keep(&self, model: &Model, slot: &Arc<Slot>) {
         let mut entries = self.entries();
         if !entries.iter().any(|entry| entry.is_for(model)) {
             self.push(&mut entries, model, slot.clone());
@@ -58,12 +54,12 @@ impl Cache {
     }
 
     /// Takes a slot out that could not be filled.
-    pub(crate) fn forget(&self, slot: &Slot) {
+    pub(crate) fn forget(&self, slot: &Arc<Slot>) {
         self.entries()
-            .retain(|entry| !Arc::ptr_eq(&entry.slot, slot) || slot.initialized());
+            .retain(|entry| !Arc::ptr_eq(&entry.slot, slot) || !slot.is_empty());
     }
 
-    fn push(&self, entries: &mut Vec<Entry>, model: &Model, slot: Slot) {
+    fn push(&self, entries: &mut Vec<Entry>, model: &Model, slot: Arc<Slot>) {
         entries.push(Entry {
             sha256: model.sha256.clone(),
             options: model.options.clone(),

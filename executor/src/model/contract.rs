@@ -1,47 +1,54 @@
 //! Holds a model's declared inputs and outputs against the options it was created with.
 
+use std::sync::Arc;
+
 use ort::session::Session;
 use ort::value::{Outlet, Shape, TensorElementType, ValueType};
-use predictsql_catalog::{ImageOptions, Layout, ModelOptions, Output};
+use predictsql_catalog::{ImageOptions, Layout, ModelInput, ModelOptions};
 
+use super::reader::Reader;
 use crate::ModelError;
+use crate::columns::ColumnsSpec;
 use crate::picture::InputSpec;
+
+/// How a model's input is made.
+#[derive(Debug, Clone)]
+pub(crate) enum Feed {
+    Image(Arc<InputSpec>),
+    Columns(Arc<ColumnsSpec>),
+}
 
 /// What a model promised, as far as it declares it: warm-up checks that it keeps it.
 #[derive(Debug, Clone)]
 pub(crate) struct Contract {
-    /// Name of the output that is read.
-    pub(crate) output: String,
-    /// Whether other outputs have to be switched off.
-    pub(crate) several_outputs: bool,
-    /// Columns of the output.
-    pub(crate) labels: usize,
-    /// What the numbers are.
-    pub(crate) meaning: Output,
+    pub(crate) feed: Feed,
+    pub(crate) reader: Reader,
     /// The only batch size that the model takes, if it fixes one.
     pub(crate) batch_fixed: Option<usize>,
 }
 
 /// Checks the declarations. Dynamic axes fit anything.
-pub(crate) fn check(
-    session: &Session,
-    options: &ModelOptions,
-    image: &ImageOptions,
-    spec: &InputSpec,
-) -> Result<Contract, ModelError> {
-    let batch_fixed = check_input(session.inputs(), image, spec)?;
-    let output = choose_output(session.outputs(), options.labels.len())?;
+pub(crate) fn check(session: &Session, options: &ModelOptions) -> Result<Contract, ModelError> {
+    let (feed, batch_fixed) = match &options.input {
+        ModelInput::Image(image) => {
+            let spec = InputSpec::new(image).map_err(|reason| ModelError::Options { reason })?;
+            let batch_fixed = check_image_input(session.inputs(), image, &spec)?;
+            (Feed::Image(Arc::new(spec)), batch_fixed)
+        }
+        ModelInput::Columns { columns } => {
+            let (spec, batch_fixed) = ColumnsSpec::new(columns, session.inputs())?;
+            (Feed::Columns(Arc::new(spec)), batch_fixed)
+        }
+    };
     Ok(Contract {
-        output: output.name().to_string(),
-        several_outputs: session.outputs().len() > 1,
-        labels: options.labels.len(),
-        meaning: options.output,
+        feed,
+        reader: Reader::new(session.outputs(), options)?,
         batch_fixed,
     })
 }
 
 /// The fixed batch size, if the input has one.
-fn check_input(
+fn check_image_input(
     inputs: &[Outlet],
     options: &ImageOptions,
     spec: &InputSpec,
@@ -83,44 +90,6 @@ fn check_input(
     }
 }
 
-/// The first float output with as many columns as there are labels.
-fn choose_output(outputs: &[Outlet], labels: usize) -> Result<&Outlet, ModelError> {
-    let mut other_columns = None;
-    for output in outputs {
-        let ValueType::Tensor {
-            ty: TensorElementType::Float32,
-            shape,
-            ..
-        } = output.dtype()
-        else {
-            continue;
-        };
-        match &shape[..] {
-            // No axes at all is how an unknown rank is told; the first run shows it.
-            [] => return Ok(output),
-            [_, columns] if *columns < 0 => return Ok(output),
-            [_, columns] if usize::try_from(*columns) == Ok(labels) => return Ok(output),
-            [_, columns] => other_columns = other_columns.or(Some((output, *columns))),
-            _ => {}
-        }
-    }
-    Err(match other_columns {
-        Some((output, columns)) => ModelError::OutputColumns {
-            name: output.name().to_string(),
-            columns: columns.to_string(),
-            labels,
-        },
-        None => {
-            let named =
-                |output: &Outlet| format!("'{}': {}", output.name(), describe(output.dtype()));
-            let outputs: Vec<_> = outputs.iter().map(named).collect();
-            ModelError::OutputType {
-                outputs: outputs.join(", "),
-            }
-        }
-    })
-}
-
 fn in_words(options: &ImageOptions) -> String {
     let layout = match options.layout {
         Layout::Nchw => "NCHW",
@@ -132,7 +101,8 @@ fn in_words(options: &ImageOptions) -> String {
     )
 }
 
-fn describe(kind: &ValueType) -> String {
+/// A type in words.
+pub(crate) fn describe(kind: &ValueType) -> String {
     match kind {
         ValueType::Tensor { ty, shape, .. } => format!("a tensor of {ty} {}", axes(shape)),
         other => format!("no tensor but {other}"),

@@ -14,8 +14,8 @@ pub struct ModelFile {
     pub sha256: String,
     /// Size.
     pub bytes: u64,
-    /// Seconds of one CPU thread for one image, inference alone.
-    pub seconds_per_image: f64,
+    /// Seconds of one CPU thread for one input, inference alone; `None` where it could not be tried.
+    pub seconds_per_image: Option<f64>,
 }
 
 /// Where models may be read from.

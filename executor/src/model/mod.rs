@@ -3,22 +3,37 @@
 mod cache;
 mod contract;
 mod file;
+mod reader;
 mod sessions;
+mod slot;
 mod warmup;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use ort::ErrorCode;
 use ort::environment::Environment;
-use predictsql_catalog::{Model, ModelOptions};
+use predictsql_catalog::{Model, ModelOptions, Output};
 
 use crate::ModelError;
+use crate::interrupt::Interrupt;
+use crate::message::one_line;
 use crate::picture::InputSpec;
 
 pub(crate) use cache::Cache;
+pub(crate) use contract::{Feed, axes, describe};
 pub use file::ModelFile;
 pub(crate) use file::ModelFiles;
+pub(crate) use sessions::Batch;
 use sessions::SessionPool;
+pub(crate) use slot::Found;
+pub(crate) use warmup::measure;
+
+/// Characters of a message of ONNX Runtime that are passed on.
+const MESSAGE_CHARS_MAX: usize = 400;
+
+/// Rows of columns in one chunk: they are small, and so is what a model does with one.
+const CHUNK_ROWS_MAX: usize = 1024;
 
 /// A model of the catalog, ready to predict. Clones are cheap; the sessions go when the last clone
 /// and the executor's cache have let go.
@@ -38,15 +53,33 @@ impl LoadedModel {
         &self.model
     }
 
-    /// Seconds of one CPU thread for one image, inference alone, as measured at warm-up with the
-    /// batch size that was fastest. Divide by the executor's threads for many images.
-    pub fn seconds_per_image(&self) -> f64 {
+    /// Seconds of one CPU thread for one input, inference alone, as measured at warm-up with the
+    /// batch size that was fastest. Divide by the executor's threads for many inputs. `None` where the
+    /// model could not be tried.
+    pub fn seconds_per_image(&self) -> Option<f64> {
         self.compiled.seconds_per_image
     }
 
-    /// Images per run of the model that warm-up found fastest.
+    /// Inputs per run of the model that warm-up found fastest.
     pub fn batch_images(&self) -> usize {
-        self.compiled.batch_images
+        self.compiled.batch_inputs
+    }
+
+    /// Inputs per chunk that are worked on as a whole. Callers with many inputs give about this many
+    /// at a time and keep several calls in flight.
+    pub fn chunk_inputs(&self) -> usize {
+        self.compiled.chunk_inputs
+    }
+
+    /// Seconds that reading the file and making it ready took.
+    pub fn load_seconds(&self) -> f64 {
+        self.compiled.load_seconds
+    }
+
+    /// About how much memory the model takes once all threads run it, in bytes: what the process grew
+    /// by in loading it, at least the file's size, for each thread.
+    pub fn memory_bytes(&self) -> u64 {
+        self.compiled.memory_bytes
     }
 
     pub(crate) fn compiled(&self) -> &Arc<Compiled> {
@@ -57,14 +90,32 @@ impl LoadedModel {
 /// Sessions of one file under one set of options, whatever the catalog calls it.
 #[derive(Debug)]
 pub(crate) struct Compiled {
-    /// How its input is made.
-    pub(crate) spec: Arc<InputSpec>,
-    /// Images per run.
-    pub(crate) batch_images: usize,
+    /// Inputs per run.
+    pub(crate) batch_inputs: usize,
+    /// Inputs that stages hand on together, at most.
+    pub(crate) chunk_inputs: usize,
     /// Measured at warm-up.
-    pub(crate) seconds_per_image: f64,
+    pub(crate) seconds_per_image: Option<f64>,
+    /// Of reading the file too, where it was loaded to stay.
+    pub(crate) load_seconds: f64,
+    pub(crate) memory_bytes: u64,
     /// Sessions to run it with.
     pub(crate) sessions: SessionPool,
+}
+
+impl Compiled {
+    /// How its input is made.
+    pub(crate) fn feed(&self) -> &Feed {
+        &self.sessions.contract().feed
+    }
+
+    /// How its images are made, if it looks at images.
+    pub(crate) fn image_spec(&self) -> Option<&Arc<InputSpec>> {
+        match self.feed() {
+            Feed::Image(spec) => Some(spec),
+            Feed::Columns(_) => None,
+        }
+    }
 }
 
 /// What [`compile`] needs besides the file.
@@ -72,33 +123,37 @@ pub(crate) struct Compiled {
 pub(crate) struct CompileSettings {
     /// Sessions at most: as many as may run at once.
     pub(crate) sessions_max: usize,
-    /// Largest batch to consider.
+    /// Largest batch to consider, of images.
     pub(crate) batch_images_max: usize,
     /// Largest input tensor for one image.
     pub(crate) tensor_bytes_max: u64,
 }
 
 /// Builds a session from a file's bytes, holds it against the options, and runs it. Blocks for as
-/// long as that takes: up to some seconds.
+/// long as that takes, up to some seconds, or until `interrupt` is set.
 pub(crate) fn compile(
     environment: &Environment,
     file: Bytes,
     options: &ModelOptions,
     settings: &CompileSettings,
+    interrupt: &Interrupt,
 ) -> Result<Compiled, ModelError> {
-    let wrong = |reason: String| ModelError::Options { reason };
-    let image = options.input.image();
-    let image = image.ok_or_else(|| wrong("a model over columns cannot be run yet".to_string()))?;
-    let spec = InputSpec::new(image).map_err(wrong)?;
-    if options.labels.is_empty() {
+    if options.labels.is_empty() && options.output != Output::Value {
         return Err(ModelError::Options {
             reason: "labels is empty".to_string(),
         });
     }
-    check_tensor_bytes(&spec, 1, settings)?;
-    let session = sessions::build(environment, &file)?;
-    let contract = contract::check(&session, options, image, &spec)?;
-    check_tensor_bytes(&spec, contract.batch_fixed.unwrap_or(1), settings)?;
+    let file_bytes = file.len() as u64;
+    let resident_before = resident_bytes();
+    let session = sessions::build(environment, &file, interrupt)?;
+    let contract = contract::check(&session, options)?;
+    let chunk_inputs = match &contract.feed {
+        Feed::Image(spec) => {
+            check_tensor_bytes(spec, contract.batch_fixed.unwrap_or(1), settings)?;
+            settings.batch_images_max
+        }
+        Feed::Columns(_) => CHUNK_ROWS_MAX,
+    };
     let sessions = SessionPool::new(
         environment.clone(),
         file,
@@ -106,24 +161,37 @@ pub(crate) fn compile(
         contract,
         settings.sessions_max,
     )?;
-    let warm = warmup::run(&sessions, &spec, settings)?;
-    sessions.limit_batch(warm.batch_images_max);
+    let warm = warmup::run(&sessions, chunk_inputs, interrupt)?;
+    sessions.limit_batch(warm.batch_inputs_max);
+    let grown = resident_bytes().saturating_sub(resident_before);
     Ok(Compiled {
-        spec: Arc::new(spec),
-        batch_images: warm.batch_images,
-        seconds_per_image: warm.seconds_per_image,
+        batch_inputs: warm.batch_inputs,
+        chunk_inputs,
+        seconds_per_image: warm.seconds_per_input,
+        load_seconds: 0.0,
+        memory_bytes: grown
+            .max(file_bytes)
+            .saturating_mul(settings.sessions_max as u64),
         sessions,
     })
 }
 
-/// The smallest batch must fit the limit on a chunk's tensor.
+/// Memory of this process, as the system counts it; 0 where it does not say.
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes = resident.and_then(|size| size.trim().strip_suffix(" kB"));
+    let kibibytes: u64 = kibibytes.and_then(|size| size.parse().ok()).unwrap_or(0);
+    kibibytes << 10
+}
+
+/// A batch must fit the limit on a chunk's tensor.
 fn check_tensor_bytes(
     spec: &InputSpec,
     batch: usize,
     settings: &CompileSettings,
 ) -> Result<(), ModelError> {
-    let numbers = (spec.image_len() as u64).saturating_mul(batch as u64);
-    let bytes = numbers.saturating_mul(size_of::<f32>() as u64);
+    let bytes = tensor_bytes(spec, batch);
     if bytes <= settings.tensor_bytes_max {
         return Ok(());
     }
@@ -133,4 +201,35 @@ fn check_tensor_bytes(
             "an input of batch {batch} takes {bytes} bytes, more than tensor_bytes_max = {bytes_max}"
         ),
     })
+}
+
+fn tensor_bytes(spec: &InputSpec, batch: usize) -> u64 {
+    let numbers = (spec.image_len() as u64).saturating_mul(batch as u64);
+    numbers.saturating_mul(size_of::<f32>() as u64)
+}
+
+fn runtime(error: ort::Error) -> ModelError {
+    ModelError::Runtime {
+        reason: one_line(error.message(), MESSAGE_CHARS_MAX),
+    }
+}
+
+/// Tells what is wrong with a model file from ONNX Runtime's code and message.
+fn classify(error: &ort::Error) -> ModelError {
+    let reason = one_line(error.message(), MESSAGE_CHARS_MAX);
+    let unsupported = [
+        "is not a registered function/op",
+        "No Op registered for",
+        "No opset import for domain",
+        "Could not find an implementation for",
+        "Failed to find kernel",
+    ];
+    if unsupported.iter().any(|text| reason.contains(text)) {
+        return ModelError::UnsupportedOperator { reason };
+    }
+    match error.code() {
+        ErrorCode::InvalidProtobuf | ErrorCode::NoModel => ModelError::Corrupt { reason },
+        ErrorCode::NotImplemented => ModelError::UnsupportedOperator { reason },
+        _ => ModelError::Runtime { reason },
+    }
 }

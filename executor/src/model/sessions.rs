@@ -5,20 +5,18 @@
 //! pool has threads. They are made when first needed, from the bytes whose SHA-256 was checked.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use ort::ErrorCode;
 use ort::environment::Environment;
-use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session};
+use ort::session::{RunOptions, Session, SessionInputValue, SessionInputs, SessionOutputs};
 use ort::value::TensorRef;
 
-use super::contract::{Contract, axes};
-use crate::ModelError;
-use crate::message::one_line;
-
-/// Characters of a message of ONNX Runtime that are passed on.
-const MESSAGE_CHARS_MAX: usize = 400;
+use super::contract::{Contract, Feed};
+use super::reader::Numbers;
+use super::{classify, runtime};
+use crate::interrupt::{Interrupt, Work};
+use crate::{ColumnValue, ModelError};
 
 /// Sessions of one model.
 #[derive(Debug)]
@@ -27,8 +25,17 @@ pub(crate) struct SessionPool {
     contract: Contract,
     state: Mutex<State>,
     sessions_max: usize,
-    /// Images per run at most.
-    batch_images_max: AtomicUsize,
+    /// Inputs per run at most.
+    batch_inputs_max: AtomicUsize,
+}
+
+/// What one run of a model is fed with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Batch<'b> {
+    /// Images one after another, each as the model wants it.
+    Images(&'b [f32]),
+    /// Rows that the model can take.
+    Rows(&'b [&'b [ColumnValue]]),
 }
 
 #[derive(Debug)]
@@ -42,8 +49,8 @@ struct State {
 /// A session with what a run of it needs.
 struct Runner {
     session: Session,
-    /// Which output to compute, where there are several.
-    options: Option<RunOptions<HasSelectedOutputs>>,
+    /// By which a run is ended.
+    options: Arc<RunOptions>,
     /// Input of a model with a fixed batch size, for batches that do not fill it.
     padded: Vec<f32>,
 }
@@ -72,18 +79,32 @@ const EXTERNAL_WEIGHTS: &str = "/dev/null/external-weights";
 /// every operator. On 2 cores, 2 sessions of 1 thread against 1 session of 2 threads, median of 3,
 /// images/s: a network of 84 kB 17,217 to 11,093 at batch 1 and 27,884 to 24,606 at batch 32; one of
 /// 245 kB 4,455 to 2,512 and 5,328 to 2,895, at 0.5 to 0.8 of the CPU time an image.
-pub(crate) fn build(environment: &Environment, file: &[u8]) -> Result<Session, ModelError> {
-    let built = || -> ort::Result<Session> {
-        Session::builder(environment)?
+pub(crate) fn build(
+    environment: &Environment,
+    file: &[u8],
+    interrupt: &Interrupt,
+) -> Result<Session, ModelError> {
+    let built = || -> ort::Result<Option<Session>> {
+        let mut builder = Session::builder(environment)?
             .with_intra_threads(1)?
             .with_inter_threads(1)?
             .with_config_entry(
                 "session.model_external_initializers_file_folder_path",
                 EXTERNAL_WEIGHTS,
-            )?
-            .commit_from_memory(file)
+            )?;
+        let work = Work::Load(builder.canceler());
+        let session = interrupt.during(work, || builder.commit_from_memory(file));
+        session.transpose()
     };
-    built().map_err(|error| classify(&error))
+    match built() {
+        Ok(Some(session)) => Ok(session),
+        Ok(None) => Err(ModelError::abandoned()),
+        Err(_) if interrupt.is_set() => Err(ModelError::abandoned()),
+        Err(error) if error.message().contains(EXTERNAL_WEIGHTS) => {
+            Err(ModelError::ExternalWeights)
+        }
+        Err(error) => Err(classify(&error)),
+    }
 }
 
 impl SessionPool {
@@ -94,11 +115,11 @@ impl SessionPool {
         contract: Contract,
         sessions_max: usize,
     ) -> Result<Self, ModelError> {
-        let runner = Runner::new(first, &contract)?;
+        let runner = Runner::new(first)?;
         let file = (sessions_max > 1).then_some(file);
         Ok(Self {
             environment,
-            batch_images_max: AtomicUsize::new(contract.batch_fixed.unwrap_or(usize::MAX)),
+            batch_inputs_max: AtomicUsize::new(contract.batch_fixed.unwrap_or(usize::MAX)),
             contract,
             state: Mutex::new(State {
                 idle: vec![runner],
@@ -114,19 +135,19 @@ impl SessionPool {
         &self.contract
     }
 
-    /// Narrows the images per run, once warm-up has seen what the model really takes.
-    pub(crate) fn limit_batch(&self, images_max: usize) {
-        self.batch_images_max
-            .fetch_min(images_max, Ordering::Relaxed);
+    /// Narrows the inputs per run, once warm-up has seen what the model really takes.
+    pub(crate) fn limit_batch(&self, inputs_max: usize) {
+        self.batch_inputs_max
+            .fetch_min(inputs_max, Ordering::Relaxed);
     }
 
-    /// Images per run at most.
-    pub(crate) fn batch_images_max(&self) -> usize {
-        self.batch_images_max.load(Ordering::Relaxed)
+    /// Inputs per run at most.
+    pub(crate) fn batch_inputs_max(&self) -> usize {
+        self.batch_inputs_max.load(Ordering::Relaxed)
     }
 
-    /// An idle session, or a new one.
-    pub(crate) fn lease(&self) -> Result<Lease<'_>, ModelError> {
+    /// An idle session, or a new one, whose making `interrupt` ends.
+    pub(crate) fn lease(&self, interrupt: &Interrupt) -> Result<Lease<'_>, ModelError> {
         let file = {
             let mut state = self.state();
             if let Some(runner) = state.idle.pop() {
@@ -144,7 +165,7 @@ impl SessionPool {
             }
             file
         };
-        let runner = build(&self.environment, &file).and_then(|s| Runner::new(s, &self.contract));
+        let runner = build(&self.environment, &file, interrupt).and_then(Runner::new);
         if runner.is_err() {
             let mut state = self.state();
             state.made -= 1;
@@ -173,13 +194,27 @@ impl Drop for Lease<'_> {
 }
 
 impl Lease<'_> {
-    /// Runs one batch of `images` images, at most [`SessionPool::batch_images_max`], whose shape
-    /// is `shape` with the batch first. Gives `images` rows of `labels` raw output numbers to `read`.
+    /// Runs one batch of at most [`SessionPool::batch_inputs_max`] inputs, and gives its answers to
+    /// `read`.
     pub(crate) fn run<T>(
         &mut self,
-        shape: [usize; 4],
-        tensor: &[f32],
-        read: impl FnOnce(&[f32]) -> T,
+        batch: Batch<'_>,
+        interrupt: &Interrupt,
+        read: impl FnOnce(&Numbers<'_>) -> T,
+    ) -> Result<T, ModelError> {
+        let reader = &self.pool.contract.reader;
+        self.run_raw(batch, interrupt, |outputs, run, wanted| {
+            reader.read(outputs, run, wanted, read)
+        })
+    }
+
+    /// As [`Lease::run`], but gives all outputs to `read`, with the inputs of the run and how many of
+    /// them count: a batch that does not fill a fixed size is padded.
+    pub(super) fn run_raw<T>(
+        &mut self,
+        batch: Batch<'_>,
+        interrupt: &Interrupt,
+        read: impl FnOnce(&SessionOutputs<'_>, usize, usize) -> Result<T, ModelError>,
     ) -> Result<T, ModelError> {
         let contract = &self.pool.contract;
         let Some(runner) = self.runner.as_mut() else {
@@ -187,107 +222,74 @@ impl Lease<'_> {
                 reason: "no session".to_string(),
             });
         };
-        let Some(fixed) = contract.batch_fixed.filter(|fixed| *fixed != shape[0]) else {
-            return runner.run(contract, shape, tensor, None, read);
-        };
-        let [images, a, b, c] = shape;
-        let mut padded = std::mem::take(&mut runner.padded);
-        padded.clear();
-        padded.extend_from_slice(tensor);
-        padded.resize(fixed.saturating_mul(a * b * c), 0.0);
-        let answer = runner.run(contract, [fixed, a, b, c], &padded, Some(images), read);
-        runner.padded = padded;
-        answer
+        let fixed = contract.batch_fixed;
+        match (&contract.feed, batch) {
+            (Feed::Image(spec), Batch::Images(images)) => {
+                let wanted = images.len() / spec.image_len().max(1);
+                let size = fixed.unwrap_or(wanted);
+                let mut padded = std::mem::take(&mut runner.padded);
+                let tensor = if size == wanted {
+                    images
+                } else {
+                    padded.clear();
+                    padded.extend_from_slice(images);
+                    padded.resize(size.saturating_mul(spec.image_len()), 0.0);
+                    &padded
+                };
+                let view = TensorRef::from_array_view((spec.shape(size), tensor));
+                let answer = view.map_err(runtime).and_then(|view| {
+                    runner.run(ort::inputs![view], interrupt, |outputs| {
+                        read(outputs, size, wanted)
+                    })
+                });
+                runner.padded = padded;
+                answer
+            }
+            (Feed::Columns(spec), Batch::Rows(rows)) => {
+                let size = fixed.unwrap_or(rows.len());
+                let last = rows.last().copied().unwrap_or_default();
+                let padded: Vec<&[ColumnValue]>;
+                let filled = if size == rows.len() {
+                    rows
+                } else {
+                    let padding = std::iter::repeat(last);
+                    padded = rows.iter().copied().chain(padding).take(size).collect();
+                    &padded
+                };
+                let inputs = spec.tensors(filled).map_err(runtime)?;
+                let inputs: &[SessionInputValue<'_>] = &inputs;
+                runner.run(inputs, interrupt, |outputs| read(outputs, size, rows.len()))
+            }
+            _ => Err(ModelError::Runtime {
+                reason: "it was given inputs of another kind".to_string(),
+            }),
+        }
     }
 }
 
 impl Runner {
-    fn new(session: Session, contract: &Contract) -> Result<Self, ModelError> {
-        let options = if contract.several_outputs {
-            let only = OutputSelector::no_default().with(contract.output.as_str());
-            Some(
-                RunOptions::new()
-                    .map_err(|error| classify(&error))?
-                    .with_outputs(only),
-            )
-        } else {
-            None
-        };
+    fn new(session: Session) -> Result<Self, ModelError> {
+        let options = RunOptions::new().map_err(|error| classify(&error))?;
         Ok(Self {
             session,
-            options,
+            options: Arc::new(options),
             padded: Vec::new(),
         })
     }
 
-    /// `images`: how many of the rows count, where the batch was padded.
-    fn run<T>(
+    /// All outputs are computed: ONNX Runtime walks the whole graph in any case.
+    fn run<'i, 'v: 'i, const N: usize, T>(
         &mut self,
-        contract: &Contract,
-        shape: [usize; 4],
-        tensor: &[f32],
-        images: Option<usize>,
-        read: impl FnOnce(&[f32]) -> T,
+        inputs: impl Into<SessionInputs<'i, 'v, N>>,
+        interrupt: &Interrupt,
+        read: impl FnOnce(&SessionOutputs<'_>) -> Result<T, ModelError>,
     ) -> Result<T, ModelError> {
-        let runtime = |error: ort::Error| ModelError::Runtime {
-            reason: one_line(error.message(), MESSAGE_CHARS_MAX),
-        };
-        let input = TensorRef::from_array_view((shape, tensor)).map_err(runtime)?;
-        let outputs = match &self.options {
-            Some(options) => self.session.run_with_options(ort::inputs![input], options),
-            None => self.session.run(ort::inputs![input]),
-        };
-        let outputs = outputs.map_err(runtime)?;
-        let output = outputs
-            .get(&contract.output)
-            .ok_or_else(|| ModelError::Runtime {
-                reason: format!("output '{}' did not come", contract.output),
-            })?;
-        let (found, numbers) = output.try_extract_tensor::<f32>().map_err(runtime)?;
-        let (batch, labels) = (shape[0], contract.labels);
-        let is = |axis: &i64, expected: usize| usize::try_from(*axis) == Ok(expected);
-        match &found[..] {
-            [rows, columns] if is(rows, batch) && is(columns, labels) => {}
-            [rows, columns] if is(rows, batch) => {
-                return Err(ModelError::OutputColumns {
-                    name: contract.output.clone(),
-                    columns: columns.to_string(),
-                    labels,
-                });
-            }
-            _ => {
-                return Err(ModelError::OutputShape {
-                    name: contract.output.clone(),
-                    found: axes(found),
-                    batch,
-                    labels,
-                });
-            }
+        let work = Work::Run(self.options.clone());
+        let run = || self.session.run_with_options(inputs, &self.options);
+        match interrupt.during(work, run) {
+            None => Err(ModelError::abandoned()),
+            Some(Err(_)) if interrupt.is_set() => Err(ModelError::abandoned()),
+            Some(outputs) => read(&outputs.map_err(runtime)?),
         }
-        let wanted = images.unwrap_or(batch).saturating_mul(labels);
-        Ok(read(numbers.get(..wanted).unwrap_or(numbers)))
-    }
-}
-
-/// Tells what is wrong with a model file from ONNX Runtime's code and message.
-fn classify(error: &ort::Error) -> ModelError {
-    let reason = one_line(error.message(), MESSAGE_CHARS_MAX);
-    if reason.contains(EXTERNAL_WEIGHTS) {
-        return ModelError::ExternalWeights;
-    }
-    let unsupported = [
-        "is not a registered function/op",
-        "No Op registered for",
-        "No opset import for domain",
-        "Could not find an implementation for",
-        "Failed to find kernel",
-    ];
-    if unsupported.iter().any(|text| reason.contains(text)) {
-        return ModelError::UnsupportedOperator { reason };
-    }
-    match error.code() {
-        ErrorCode::InvalidProtobuf | ErrorCode::NoModel => ModelError::Corrupt { reason },
-        ErrorCode::NotImplemented => ModelError::UnsupportedOperator { reason },
-        _ => ModelError::Runtime { reason },
     }
 }

@@ -4,157 +4,337 @@ use std::time::{Duration, Instant};
 
 use predictsql_catalog::Output;
 
-use super::CompileSettings;
-use super::sessions::{Lease, SessionPool};
-use crate::ModelError;
-use crate::picture::InputSpec;
+use super::contract::Feed;
+use super::sessions::{Batch, Lease, SessionPool};
+use super::{CompileSettings, Compiled, tensor_bytes};
+use crate::interrupt::Interrupt;
+use crate::{ColumnValue, ModelError};
 
-/// Batch sizes that are tried. On CPU many models are fastest with 1, small ones with 32.
-const BATCHES: [usize; 3] = [1, 8, 32];
-/// No batch may take longer than this, if a smaller one does not: a query is cancelled between
-/// batches only.
+/// Batch sizes that are tried. On CPU many models over images are fastest with 1, small ones with 32;
+/// those over columns spend most of a run on its overhead.
+const BATCHES: [usize; 5] = [1, 8, 32, 256, 1024];
+/// No batch may take longer than this, if a smaller one does not.
 const BATCH_MAX: Duration = Duration::from_millis(250);
 /// Timing of one batch size ends with the first of these two.
 const TIMING_MAX: Duration = Duration::from_millis(50);
 const TIMING_RUNS_MAX: u32 = 20;
-/// A larger batch must be this much faster per image to be worth its latency.
+/// Runs of a measurement may not take longer than this.
+const MEASURED_MAX: Duration = Duration::from_secs(5);
+/// A larger batch must be this much faster per input to be worth its latency.
 const GAIN_MIN: f64 = 1.05;
 /// How far a row of probabilities may be from summing to 1.
 const SUM_TOLERANCE: f32 = 1e-3;
-/// How far an image's output in a batch may be from its output alone, relative to its size.
+/// How far an input's output in a batch may be from its output alone, relative to its size.
 const BATCH_TOLERANCE: f32 = 1e-2;
+/// Rows on which a model's own labels are compared with the options'.
+const LABELLED_ROWS: usize = 32;
+/// A class is sure enough with this probability for the model's own label to be that class.
+const SURE_MIN: f32 = 0.75;
 
 /// What warm-up found.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Warm {
-    /// Fastest number of images per run.
-    pub(crate) batch_images: usize,
-    /// Largest number of images per run that the model takes.
-    pub(crate) batch_images_max: usize,
+    /// Fastest number of inputs per run.
+    pub(crate) batch_inputs: usize,
+    /// Largest number of inputs per run that the model takes.
+    pub(crate) batch_inputs_max: usize,
     /// Of one thread, at the fastest batch size.
-    pub(crate) seconds_per_image: f64,
+    pub(crate) seconds_per_input: Option<f64>,
 }
 
-/// Runs the model on a plain grey image and on noise, alone and together, then times it.
+/// Runs the model on two inputs, alone and together, then times it with batches of up to
+/// `batch_inputs_max`.
 pub(crate) fn run(
     sessions: &SessionPool,
-    spec: &InputSpec,
-    settings: &CompileSettings,
+    batch_inputs_max: usize,
+    interrupt: &Interrupt,
 ) -> Result<Warm, ModelError> {
-    let mut lease = sessions.lease()?;
-    let grey = vec![0.5; spec.image_len()];
-    let noise = noise(spec.image_len());
-    let alone = [
-        output(&mut lease, spec, 1, &grey)?,
-        output(&mut lease, spec, 1, &noise)?,
-    ];
-    for numbers in &alone {
-        check_numbers(numbers, sessions.contract().meaning)?;
-    }
-    warn_of_probabilities(&alone, sessions.contract().meaning);
-    let batch_images_max = match sessions.contract().batch_fixed {
+    let mut lease = sessions.lease(interrupt)?;
+    let contract = sessions.contract();
+    let trial = Trial {
+        contract,
+        interrupt,
+    };
+    let (plain, noise) = (Sample::plain(&contract.feed), Sample::noise(&contract.feed));
+    let alone = match trial.alone(&mut lease, &plain, &noise) {
+        Err(ModelError::Runtime { reason }) if trial.may_refuse_samples() => {
+            tracing::warn!("a model does not take empty text, so that it was not tried: {reason}");
+            let batch = contract.batch_fixed.unwrap_or(batch_inputs_max);
+            return Ok(Warm {
+                batch_inputs: batch,
+                batch_inputs_max: batch,
+                seconds_per_input: None,
+            });
+        }
+        alone => alone?,
+    };
+    trial.check_labels(&mut lease)?;
+    let batch_inputs_max = match contract.batch_fixed {
         Some(fixed) => fixed,
-        None if settings.batch_images_max > 1
-            && takes_batches(&mut lease, spec, &grey, &noise, &alone) =>
+        None if batch_inputs_max > 1
+            && trial.takes_batches(&mut lease, [&plain, &noise], &alone) =>
         {
-            settings.batch_images_max
+            batch_inputs_max
         }
         None => 1,
     };
-    let fastest = match sessions.contract().batch_fixed {
-        Some(fixed) => time(&mut lease, spec, fixed, &noise)?,
-        None => fastest(&mut lease, spec, batch_images_max, &noise)?,
+    let fastest = match contract.batch_fixed {
+        Some(fixed) => trial.time(&mut lease, fixed, &noise)?,
+        None => trial.fastest(&mut lease, batch_inputs_max, &noise)?,
     };
     Ok(Warm {
-        batch_images: fastest.batch,
-        batch_images_max,
-        seconds_per_image: fastest.seconds_per_image,
+        batch_inputs: fastest.batch,
+        batch_inputs_max,
+        seconds_per_input: Some(fastest.seconds_per_input()),
     })
+}
+
+/// Times a model at the batch sizes that it takes, by ascending inputs: (inputs, seconds of a run).
+pub(crate) fn measure(
+    compiled: &Compiled,
+    batches: &[usize],
+    settings: &CompileSettings,
+    interrupt: &Interrupt,
+) -> Result<Vec<(u32, f64)>, ModelError> {
+    let sessions = &compiled.sessions;
+    let mut lease = sessions.lease(interrupt)?;
+    let contract = sessions.contract();
+    let trial = Trial {
+        contract,
+        interrupt,
+    };
+    let noise = Sample::noise(&contract.feed);
+    let mut batches = match (contract.batch_fixed, sessions.batch_inputs_max()) {
+        (Some(fixed), _) => vec![fixed],
+        (None, 1) => vec![1],
+        _ => batches.to_vec(),
+    };
+    batches.sort_unstable();
+    batches.dedup();
+    let mut measured: Vec<(u32, f64)> = Vec::new();
+    for batch in batches {
+        let (Ok(inputs @ 1..), fits) = (
+            u32::try_from(batch),
+            match &contract.feed {
+                Feed::Image(spec) => tensor_bytes(spec, batch) <= settings.tensor_bytes_max,
+                Feed::Columns(_) => true,
+            },
+        ) else {
+            continue;
+        };
+        let expected = measured.last().map_or(0.0, |(inputs, seconds)| {
+            seconds / f64::from(*inputs) * batch as f64
+        });
+        if !fits || expected > MEASURED_MAX.as_secs_f64() {
+            break;
+        }
+        match trial.time(&mut lease, batch, &noise) {
+            Ok(timing) => measured.push((inputs, timing.seconds)),
+            Err(ModelError::Runtime { .. }) if trial.may_refuse_samples() => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(measured)
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Timing {
     batch: usize,
-    seconds_per_image: f64,
+    /// Of one run.
+    seconds: f64,
 }
 
-fn fastest(
-    lease: &mut Lease<'_>,
-    spec: &InputSpec,
-    batch_images_max: usize,
-    image: &[f32],
-) -> Result<Timing, ModelError> {
-    let mut best = time(lease, spec, 1, image)?;
-    for batch in BATCHES
-        .into_iter()
-        .filter(|batch| (2..=batch_images_max).contains(batch))
-    {
-        if best.seconds_per_image * batch as f64 > BATCH_MAX.as_secs_f64() {
-            break;
-        }
-        let timing = time(lease, spec, batch, image)?;
-        if timing.seconds_per_image * GAIN_MIN < best.seconds_per_image {
-            best = timing;
+impl Timing {
+    fn seconds_per_input(self) -> f64 {
+        self.seconds / self.batch as f64
+    }
+}
+
+/// An input that is made up.
+enum Sample {
+    Image(Vec<f32>),
+    Row(Vec<ColumnValue>),
+}
+
+impl Sample {
+    /// Plain grey, or zeros.
+    fn plain(feed: &Feed) -> Self {
+        match feed {
+            Feed::Image(spec) => Self::Image(vec![0.5; spec.image_len()]),
+            Feed::Columns(spec) => Self::Row(spec.row(|| 0.0)),
         }
     }
-    Ok(best)
-}
 
-/// The best of some runs: the others were disturbed.
-fn time(
-    lease: &mut Lease<'_>,
-    spec: &InputSpec,
-    batch: usize,
-    image: &[f32],
-) -> Result<Timing, ModelError> {
-    let tensor = image.repeat(batch);
-    let begin = Instant::now();
-    output(lease, spec, batch, &tensor)?;
-    let mut best = begin.elapsed();
-    for _ in 0..TIMING_RUNS_MAX {
-        if begin.elapsed() > TIMING_MAX {
-            break;
+    fn noise(feed: &Feed) -> Self {
+        let mut noise = noise();
+        match feed {
+            Feed::Image(spec) => Self::Image((0..spec.image_len()).map(|_| noise()).collect()),
+            Feed::Columns(spec) => Self::Row(spec.row(|| f64::from(noise()) * 10.0)),
         }
-        let start = Instant::now();
-        output(lease, spec, batch, &tensor)?;
-        best = best.min(start.elapsed());
     }
-    Ok(Timing {
-        batch,
-        seconds_per_image: best.as_secs_f64() / batch as f64,
-    })
 }
 
-fn output(
-    lease: &mut Lease<'_>,
-    spec: &InputSpec,
-    batch: usize,
-    tensor: &[f32],
-) -> Result<Vec<f32>, ModelError> {
-    lease.run(spec.shape(batch), tensor, <[f32]>::to_vec)
+/// What runs of a trial have in common.
+struct Trial<'t> {
+    contract: &'t super::contract::Contract,
+    interrupt: &'t Interrupt,
 }
 
-/// Whether the model, which declares a dynamic batch, really treats the images of a batch apart.
-/// Some exports fix the batch inside the graph, and fail; some mix the images, and must not be batched.
-fn takes_batches(
-    lease: &mut Lease<'_>,
-    spec: &InputSpec,
-    grey: &[f32],
-    noise: &[f32],
-    alone: &[Vec<f32>; 2],
-) -> bool {
-    let both = [grey, noise].concat();
-    let Ok(together) = output(lease, spec, 2, &both) else {
-        return false;
-    };
-    let close = |(a, b): (&f32, &f32)| (a - b).abs() <= BATCH_TOLERANCE * (1.0 + a.abs());
-    alone.iter().flatten().zip(&together).all(close)
+impl Trial<'_> {
+    /// Whether a failed run says nothing: text that the model was not trained with may be an error.
+    fn may_refuse_samples(&self) -> bool {
+        match &self.contract.feed {
+            Feed::Image(_) => false,
+            Feed::Columns(spec) => spec.has_text(),
+        }
+    }
+
+    fn alone(
+        &self,
+        lease: &mut Lease<'_>,
+        plain: &Sample,
+        noise: &Sample,
+    ) -> Result<[Vec<f32>; 2], ModelError> {
+        let alone = [self.output(lease, &[plain])?, self.output(lease, &[noise])?];
+        let meaning = self.contract.reader.meaning();
+        for numbers in &alone {
+            match (check_finite(numbers), &self.contract.feed) {
+                (Ok(()), _) => check_probabilities(numbers, meaning)?,
+                // A row that is made up may be none that a model over columns has an answer to.
+                (Err(_), Feed::Columns(_)) => {}
+                (Err(error), Feed::Image(_)) => return Err(error),
+            }
+        }
+        warn_of_probabilities(&alone, meaning);
+        Ok(alone)
+    }
+
+    fn output(&self, lease: &mut Lease<'_>, samples: &[&Sample]) -> Result<Vec<f32>, ModelError> {
+        let (mut images, mut rows) = (Vec::new(), Vec::new());
+        for sample in samples {
+            match sample {
+                Sample::Image(image) => images.extend_from_slice(image),
+                Sample::Row(row) => rows.push(row.as_slice()),
+            }
+        }
+        let batch = match rows.is_empty() {
+            true => Batch::Images(&images),
+            false => Batch::Rows(&rows),
+        };
+        lease.run(batch, self.interrupt, |numbers| numbers.to_vec())
+    }
+
+    /// The best of some runs: the others were disturbed.
+    fn time(
+        &self,
+        lease: &mut Lease<'_>,
+        batch: usize,
+        sample: &Sample,
+    ) -> Result<Timing, ModelError> {
+        let (images, rows) = match sample {
+            Sample::Image(image) => (image.repeat(batch), Vec::new()),
+            Sample::Row(row) => (Vec::new(), vec![row.as_slice(); batch]),
+        };
+        let inputs = match rows.is_empty() {
+            true => Batch::Images(&images),
+            false => Batch::Rows(&rows),
+        };
+        let mut once = || {
+            let start = Instant::now();
+            let done = lease.run(inputs, self.interrupt, |_| ());
+            done.map(|()| start.elapsed())
+        };
+        let begin = Instant::now();
+        let mut best = once()?;
+        for _ in 0..TIMING_RUNS_MAX {
+            if begin.elapsed() > TIMING_MAX {
+                break;
+            }
+            best = best.min(once()?);
+        }
+        Ok(Timing {
+            batch,
+            seconds: best.as_secs_f64(),
+        })
+    }
+
+    fn fastest(
+        &self,
+        lease: &mut Lease<'_>,
+        batch_inputs_max: usize,
+        sample: &Sample,
+    ) -> Result<Timing, ModelError> {
+        let mut best = self.time(lease, 1, sample)?;
+        for batch in BATCHES
+            .into_iter()
+            .filter(|batch| (2..=batch_inputs_max).contains(batch))
+        {
+            if best.seconds_per_input() * batch as f64 > BATCH_MAX.as_secs_f64() {
+                break;
+            }
+            let timing = self.time(lease, batch, sample)?;
+            if timing.seconds_per_input() * GAIN_MIN < best.seconds_per_input() {
+                best = timing;
+            }
+        }
+        Ok(best)
+    }
+
+    /// Whether the model, which declares a dynamic batch, really treats the inputs of a batch apart.
+    /// Some exports fix the batch inside the graph, and fail; some mix the inputs, and must not be
+    /// batched.
+    fn takes_batches(
+        &self,
+        lease: &mut Lease<'_>,
+        samples: [&Sample; 2],
+        alone: &[Vec<f32>; 2],
+    ) -> bool {
+        let Ok(together) = self.output(lease, &samples) else {
+            return false;
+        };
+        let close = |(a, b): (&f32, &f32)| {
+            (a - b).abs() <= BATCH_TOLERANCE * (1.0 + a.abs())
+                || a == b
+                || (a.is_nan() && b.is_nan())
+        };
+        alone.iter().flatten().zip(&together).all(close)
+    }
+
+    /// Holds the model's own word for its answers to made-up rows, where it has one, against the
+    /// labels: scikit-learn sorts its classes, whatever order the task has.
+    fn check_labels(&self, lease: &mut Lease<'_>) -> Result<(), ModelError> {
+        let contract = self.contract;
+        let Feed::Columns(spec) = &contract.feed else {
+            return Ok(());
+        };
+        if !contract.reader.has_said() {
+            return Ok(());
+        }
+        let mut noise = noise();
+        let rows: Vec<_> = (0..LABELLED_ROWS)
+            .map(|index| {
+                let scale = [0.1, 1.0, 10.0, 100.0][index % 4];
+                spec.row(|| (f64::from(noise()) * 1.5 - 0.5) * scale)
+            })
+            .collect();
+        for row in &rows {
+            let batch = Batch::Rows(&[row]);
+            lease.run_raw(batch, self.interrupt, |outputs, size, _| {
+                contract.reader.check_label(outputs, size, SURE_MIN)
+            })?;
+        }
+        Ok(())
+    }
 }
 
-fn check_numbers(row: &[f32], meaning: Output) -> Result<(), ModelError> {
+fn check_finite(row: &[f32]) -> Result<(), ModelError> {
     if !row.iter().all(|number| number.is_finite()) {
         return Err(ModelError::NotFinite);
     }
+    Ok(())
+}
+
+fn check_probabilities(row: &[f32], meaning: Output) -> Result<(), ModelError> {
     if meaning == Output::Softmax && !is_distribution(row) {
         let sum: f32 = row.iter().sum();
         return Err(ModelError::NotProbabilities {
@@ -183,13 +363,12 @@ fn warn_of_probabilities(rows: &[Vec<f32>], meaning: Output) {
 
 /// Numbers in 0..1 that look random but are the same every time (a linear congruential generator,
 /// constants of Numerical Recipes).
-fn noise(len: usize) -> Vec<f32> {
+fn noise() -> impl FnMut() -> f32 {
     let mut state = 1u32;
-    let mut next = || {
+    move || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         f32::from((state >> 16) as u16) / f32::from(u16::MAX)
-    };
-    (0..len).map(|_| next()).collect()
+    }
 }
 
 #[cfg(test)]
@@ -198,24 +377,22 @@ mod tests {
 
     #[test]
     fn probabilities_are_told_from_logits() {
-        assert!(check_numbers(&[0.25, 0.75], Output::Softmax).is_ok());
+        assert!(check_probabilities(&[0.25, 0.75], Output::Softmax).is_ok());
         assert_eq!(
-            check_numbers(&[0.5, 0.75], Output::Softmax),
+            check_probabilities(&[0.5, 0.75], Output::Softmax),
             Err(ModelError::NotProbabilities {
                 sum: "1.2500".into()
             })
         );
-        assert!(check_numbers(&[-1.0, 2.0], Output::Softmax).is_err());
-        assert!(check_numbers(&[0.5, 0.75], Output::Logits).is_ok());
-        assert_eq!(
-            check_numbers(&[f32::NAN, 1.0], Output::Logits),
-            Err(ModelError::NotFinite)
-        );
+        assert!(check_probabilities(&[-1.0, 2.0], Output::Softmax).is_err());
+        assert!(check_probabilities(&[0.5, 0.75], Output::Logits).is_ok());
+        assert_eq!(check_finite(&[f32::NAN, 1.0]), Err(ModelError::NotFinite));
     }
 
     #[test]
     fn noise_is_in_range_and_not_constant() {
-        let numbers = noise(1000);
+        let mut noise = noise();
+        let numbers: Vec<f32> = (0..1000).map(|_| noise()).collect();
         assert!(numbers.iter().all(|n| (0.0..=1.0).contains(n)));
         let mean = numbers.iter().sum::<f32>() / 1000.0;
         assert!((mean - 0.5).abs() < 0.05, "{mean}");

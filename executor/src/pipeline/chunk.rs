@@ -3,41 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::fetch::Reserved;
+use super::reply::Reply;
 use super::tensor::Tensor;
 use crate::picture::InputSpec;
-use crate::{Input, InputId, LoadedModel, Outcome, PredictError};
-
-/// Where an answer goes. Every stage asks whether someone still waits for it.
-#[derive(Debug)]
-pub(crate) struct Reply<T> {
-    sender: oneshot::Sender<Result<T, PredictError>>,
-    cancel: CancellationToken,
-}
-
-/// What a caller waits on.
-pub(crate) type Answer<T> = oneshot::Receiver<Result<T, PredictError>>;
-
-impl<T> Reply<T> {
-    pub(crate) fn new(cancel: &CancellationToken) -> (Self, Answer<T>) {
-        let (sender, answer) = oneshot::channel();
-        let cancel = cancel.clone();
-        (Self { sender, cancel }, answer)
-    }
-
-    /// Whether the caller cancelled or is gone.
-    pub(super) fn is_abandoned(&self) -> bool {
-        self.sender.is_closed() || self.cancel.is_cancelled()
-    }
-
-    /// Answers the caller, who may be gone: then nobody misses the answer.
-    pub(super) fn send(self, answer: Result<T, PredictError>) {
-        let _ = self.sender.send(answer);
-    }
-}
+use crate::{ColumnValue, Input, InputId, LoadedModel, Outcome};
 
 /// Outcomes of a chunk's inputs, and their identities if they were asked for.
 #[derive(Debug)]
@@ -51,7 +23,7 @@ pub(crate) struct Answered {
 pub(crate) enum Goal {
     /// The outcomes of one model: the chunk goes on to inference by itself.
     Outcomes(LoadedModel, Reply<Answered>),
-    /// Tensors for later runs, one for each of these.
+    /// Tensors for later runs, one for each of these; with none, rows of columns.
     Tensors(Vec<Arc<InputSpec>>, Reply<PreparedChunk>),
 }
 
@@ -60,6 +32,14 @@ impl Goal {
         match self {
             Self::Outcomes(_, reply) => reply.is_abandoned(),
             Self::Tensors(_, reply) => reply.is_abandoned(),
+        }
+    }
+
+    /// Whether the inputs are rows of columns, which need no preparation.
+    fn takes_rows(&self) -> bool {
+        match self {
+            Self::Outcomes(model, _) => model.compiled().image_spec().is_none(),
+            Self::Tensors(specs, _) => specs.is_empty(),
         }
     }
 }
@@ -82,6 +62,10 @@ pub(crate) struct Submitted {
 }
 
 impl Submitted {
+    pub(super) fn takes_rows(&self) -> bool {
+        self.ticket.goal.takes_rows()
+    }
+
     pub(super) fn has_locations(&self) -> bool {
         self.inputs
             .iter()
@@ -132,17 +116,24 @@ impl From<Input> for Content {
             Input::Null => Self::Null,
             Input::Image(encoded) => Self::Given(encoded),
             Input::Location(location) => Self::Later(location),
-            Input::Columns(_) => Self::Unreadable("is no image".to_string()),
+            Input::Columns(_) => Self::Unreadable("is no image, but a row of columns".to_string()),
         }
     }
 }
 
-/// The images of a chunk as tensors, for as many runs as wanted. It holds the chunk's permit.
+/// What a chunk's runs look at, as many as wanted. It holds the chunk's permit.
 #[derive(Debug)]
 pub(crate) struct Chunk {
-    /// One for each way in which models want them.
-    pub(super) tensors: Vec<(Arc<InputSpec>, Tensor)>,
+    pub(super) content: Prepared,
     pub(super) _permit: Arc<OwnedSemaphorePermit>,
+}
+
+/// Inputs that models can be run on.
+#[derive(Debug)]
+pub(super) enum Prepared {
+    /// Images as tensors: one for each way in which models want them.
+    Images(Vec<(Arc<InputSpec>, Tensor)>),
+    Rows(Vec<Arc<[ColumnValue]>>),
 }
 
 /// What became of one input in preparation.
@@ -150,8 +141,8 @@ pub(crate) struct Chunk {
 pub(crate) enum Place {
     Null,
     Unreadable(String),
-    /// Its position among the images of the tensors.
-    Image(usize),
+    /// Its position among the images or rows of the chunk.
+    At(usize),
 }
 
 /// A chunk that waits for its runs.
@@ -164,50 +155,104 @@ pub(crate) struct PreparedChunk {
     pub(crate) ids: Vec<Option<InputId>>,
 }
 
-/// Images of a chunk on their way through a model.
+/// Images or rows of a chunk on their way through a model.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(super) reply: Reply<Answered>,
     pub(super) model: LoadedModel,
     pub(super) chunk: Arc<Chunk>,
-    /// Which of the chunk's tensors.
-    pub(super) tensor: usize,
-    /// Positions in the tensor of the images to run, in the order of `rows`. `None`: all of them.
-    pub(super) images: Option<Vec<usize>>,
+    /// Positions in the chunk of what to run, in the order of `rows`. `None`: all.
+    pub(super) places: Option<Vec<usize>>,
     /// Those of `rows` are filled in by inference.
     pub(super) outcomes: Vec<Outcome>,
-    /// For each image, the index of its outcome.
+    /// For each image or row to run, the index of its outcome.
     pub(super) rows: Vec<usize>,
     /// Passed on to the caller.
     pub(super) ids: Vec<Option<InputId>>,
 }
 
 impl Run {
-    /// A run of some images of a prepared chunk, whose outcomes are answered in the order of
-    /// `images`. `None` if the chunk was not prepared for the model.
-    pub(crate) fn of_images(
+    /// A run of some places of a prepared chunk, whose outcomes are answered in the order of
+    /// `places`. `None` if the chunk was not prepared for the model.
+    pub(crate) fn of_places(
         reply: Reply<Answered>,
         model: &LoadedModel,
         chunk: &Arc<Chunk>,
-        images: Vec<usize>,
+        places: Vec<usize>,
     ) -> Option<Self> {
-        let spec = &model.compiled().spec;
-        let tensor = chunk.tensors.iter().position(|(of, _)| of == spec)?;
-        Some(Self {
+        let fits = match (&chunk.content, model.compiled().image_spec()) {
+            (Prepared::Images(tensors), Some(spec)) => tensors.iter().any(|(of, _)| of == spec),
+            (Prepared::Rows(_), None) => true,
+            _ => false,
+        };
+        fits.then(|| Self {
             reply,
             model: model.clone(),
             chunk: chunk.clone(),
-            tensor,
-            outcomes: vec![Outcome::Null; images.len()],
-            rows: (0..images.len()).collect(),
-            images: Some(images),
+            outcomes: vec![Outcome::Null; places.len()],
+            rows: (0..places.len()).collect(),
+            places: Some(places),
             ids: Vec::new(),
         })
     }
 
-    /// The numbers of its chunk's tensor.
-    pub(super) fn numbers(&self) -> &[f32] {
-        let tensor = self.chunk.tensors.get(self.tensor);
+    /// A run of all that a chunk holds. `Err`: there is nothing, and this is the answer.
+    pub(super) fn of_all(
+        reply: Reply<Answered>,
+        model: LoadedModel,
+        chunk: Chunk,
+        places: Vec<Place>,
+        ids: Vec<Option<InputId>>,
+    ) -> Result<Self, (Reply<Answered>, Answered)> {
+        let mut rows = Vec::with_capacity(places.len());
+        let places = places.into_iter().enumerate();
+        let outcomes = places.map(|(row, place)| match place {
+            Place::Null => Outcome::Null,
+            Place::Unreadable(reason) => Outcome::Unreadable(reason),
+            Place::At(_) => {
+                rows.push(row);
+                // A place for the scores.
+                Outcome::Null
+            }
+        });
+        let outcomes = outcomes.collect();
+        if rows.is_empty() {
+            drop(chunk);
+            return Err((reply, Answered { outcomes, ids }));
+        }
+        Ok(Self {
+            reply,
+            model,
+            chunk: Arc::new(chunk),
+            places: None,
+            outcomes,
+            rows,
+            ids,
+        })
+    }
+
+    /// The numbers of its chunk's images, as its model wants them.
+    pub(super) fn images(&self, spec: &InputSpec) -> &[f32] {
+        let Prepared::Images(tensors) = &self.chunk.content else {
+            return &[];
+        };
+        let tensor = tensors.iter().find(|(of, _)| **of == *spec);
         tensor.map_or(&[], |(_, tensor)| tensor)
+    }
+
+    /// The rows to run.
+    pub(super) fn column_rows(&self) -> impl Iterator<Item = &[ColumnValue]> {
+        let rows = match &self.chunk.content {
+            Prepared::Images(_) => &[][..],
+            Prepared::Rows(rows) => rows,
+        };
+        let count = self.places.as_ref().map_or(rows.len(), Vec::len);
+        (0..count).filter_map(move |index| {
+            let place = match &self.places {
+                Some(places) => *places.get(index)?,
+                None => index,
+            };
+            rows.get(place).map(|row| &row[..])
+        })
     }
 }

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
-use super::chunk::{Content, Fetched, Reply, Submitted, Ticket};
+use super::chunk::{Content, Fetched, Submitted, Ticket};
+use super::reply::Reply;
 use crate::location::{self, Location};
 use crate::roots::{ReadError, Roots};
 use crate::{Input, InputId};

@@ -4,38 +4,41 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use predictsql_catalog::Output;
-
 use super::chunk::{Answered, Run};
+use super::reply::SharedRun;
 use super::tensor::TensorPool;
-use crate::model::Compiled;
-use crate::{Outcome, PredictError, Scores};
+use crate::columns::ColumnsSpec;
+use crate::interrupt::Interrupt;
+use crate::model::{Batch, Compiled, Feed};
+use crate::picture::InputSpec;
+use crate::{ColumnValue, Outcome, PredictError};
 
-/// Makes runs of the same sessions and answers each of their callers; adds the images that the
-/// model looked at to `images_inferred` before it answers.
-pub(super) fn infer(mut runs: Vec<Run>, tensors: &Arc<TensorPool>, images_inferred: &AtomicU64) {
+/// Makes runs of the same sessions and answers each of their callers; adds the inputs that the model
+/// looked at to `inferred` before it answers.
+pub(super) fn infer(mut runs: Vec<Run>, tensors: &Arc<TensorPool>, inferred: &AtomicU64) {
     runs.retain(|run| !run.reply.is_abandoned());
     let Some(first) = runs.first() else {
         return;
     };
     let compiled = first.model.compiled().clone();
-    let wanted = || !runs.iter().all(|run| run.reply.is_abandoned());
+    let shared = SharedRun::of(runs.iter().map(|run| &run.reply));
+    let batches = Batches {
+        compiled: &compiled,
+        runs: &runs,
+        interrupt: &shared.interrupt,
+    };
     // What a panic leaves behind is not used again: the session is dropped with its lease.
-    let scores = catch_unwind(AssertUnwindSafe(|| match &runs[..] {
-        [Run { images: None, .. }] => run_batches(&compiled, first.numbers(), wanted),
-        runs => {
-            let mut tensor = tensors.take();
-            for run in runs {
-                gather(run, compiled.spec.image_len(), &mut tensor);
-            }
-            run_batches(&compiled, &tensor, wanted)
-        }
+    let outcomes = catch_unwind(AssertUnwindSafe(|| match compiled.feed() {
+        Feed::Image(spec) => batches.images(spec, tensors),
+        Feed::Columns(spec) => batches.rows(spec),
     }))
     .unwrap_or_else(|_panic| Err(Stop::Failed("internal error in inference".to_string())));
-    match scores {
-        Ok(scores) => {
-            images_inferred.fetch_add(scores.len() as u64, Ordering::Relaxed);
-            answer(runs, scores);
+    match outcomes {
+        Ok(outcomes) => {
+            let looked_at = |outcome: &&Outcome| !matches!(outcome, Outcome::Unreadable(_));
+            let count = outcomes.iter().filter(looked_at).count();
+            inferred.fetch_add(count as u64, Ordering::Relaxed);
+            answer(runs, outcomes);
         }
         Err(Stop::Abandoned) => {}
         Err(Stop::Failed(reason)) => {
@@ -48,74 +51,116 @@ pub(super) fn infer(mut runs: Vec<Run>, tensors: &Arc<TensorPool>, images_inferr
     }
 }
 
-/// Appends the images of a run to a tensor.
-fn gather(run: &Run, image_len: usize, tensor: &mut Vec<f32>) {
-    let numbers = run.numbers();
-    let Some(images) = &run.images else {
-        tensor.extend_from_slice(numbers);
-        return;
-    };
-    tensor.reserve(images.len().saturating_mul(image_len));
-    for image in images {
-        let begin = image.saturating_mul(image_len);
-        if let Some(image) = numbers.get(begin..begin.saturating_add(image_len)) {
-            tensor.extend_from_slice(image);
-        }
-    }
-}
-
 /// Why inference ended early.
 enum Stop {
     Abandoned,
     Failed(String),
 }
 
-/// Scores of all images of `tensor`, batch by batch.
-fn run_batches(
-    compiled: &Compiled,
-    tensor: &[f32],
-    wanted: impl Fn() -> bool,
-) -> Result<Vec<Scores>, Stop> {
-    let spec = &compiled.spec;
-    let contract = compiled.sessions.contract();
-    let batch = compiled
-        .batch_images
-        .min(compiled.sessions.batch_images_max())
-        .max(1);
-    let mut lease = compiled
-        .sessions
-        .lease()
-        .map_err(|error| Stop::Failed(error.to_string()))?;
-    let mut scores = Vec::with_capacity(tensor.len() / spec.image_len());
-    for images in tensor.chunks(batch.saturating_mul(spec.image_len())) {
-        if !wanted() {
-            return Err(Stop::Abandoned);
-        }
-        let count = images.len() / spec.image_len();
-        let finite = lease.run(spec.shape(count), images, |numbers| {
-            for row in numbers.chunks_exact(contract.labels) {
-                scores.push(match contract.meaning {
-                    Output::Logits => Scores::from_logits(row),
-                    Output::Softmax | Output::Value => Scores::new(row),
-                });
-            }
-            numbers.iter().all(|number| number.is_finite())
-        });
-        match finite {
-            Ok(true) => {}
-            Ok(false) => {
-                return Err(Stop::Failed(
-                    "its output is not finite (NaN or infinity)".into(),
-                ));
-            }
-            Err(error) => return Err(Stop::Failed(error.to_string())),
-        }
-    }
-    Ok(scores)
+/// Runs that go through the same sessions.
+struct Batches<'b> {
+    compiled: &'b Compiled,
+    runs: &'b [Run],
+    interrupt: &'b Interrupt,
 }
 
-fn answer(runs: Vec<Run>, scores: Vec<Scores>) {
-    let mut scores = scores.into_iter();
+impl Batches<'_> {
+    /// Outcomes of all images of all runs, in order.
+    fn images(&self, spec: &InputSpec, tensors: &Arc<TensorPool>) -> Result<Vec<Outcome>, Stop> {
+        if let [run @ Run { places: None, .. }] = self.runs {
+            return self.tensor(spec, run.images(spec));
+        }
+        let mut tensor = tensors.take();
+        for run in self.runs {
+            gather(run, spec, &mut tensor);
+        }
+        self.tensor(spec, &tensor)
+    }
+
+    fn tensor(&self, spec: &InputSpec, tensor: &[f32]) -> Result<Vec<Outcome>, Stop> {
+        let image_len = spec.image_len().max(1);
+        let batch = self.batch_inputs().saturating_mul(image_len);
+        let batches = tensor.chunks(batch).map(Batch::Images);
+        self.outcomes(batches, tensor.len() / image_len)
+    }
+
+    /// Outcomes of all rows of all runs, in order; rows that the model cannot take are left out.
+    fn rows(&self, spec: &ColumnsSpec) -> Result<Vec<Outcome>, Stop> {
+        let mut outcomes = Vec::new();
+        let mut rows: Vec<&[ColumnValue]> = Vec::new();
+        for row in self.runs.iter().flat_map(Run::column_rows) {
+            match spec.check(row) {
+                Ok(()) => {
+                    rows.push(row);
+                    outcomes.push(None);
+                }
+                Err(reason) => outcomes.push(Some(Outcome::Unreadable(reason))),
+            }
+        }
+        let batches = rows.chunks(self.batch_inputs()).map(Batch::Rows);
+        let mut answers = self.outcomes(batches, rows.len())?.into_iter();
+        let filled = outcomes
+            .into_iter()
+            .map(|outcome| outcome.or_else(|| answers.next()));
+        let filled: Option<Vec<_>> = filled.collect();
+        filled.ok_or_else(|| Stop::Failed("it gave too few rows".to_string()))
+    }
+
+    fn batch_inputs(&self) -> usize {
+        let batch_max = self.compiled.sessions.batch_inputs_max();
+        self.compiled.batch_inputs.min(batch_max).max(1)
+    }
+
+    fn outcomes<'i>(
+        &self,
+        batches: impl Iterator<Item = Batch<'i>>,
+        inputs: usize,
+    ) -> Result<Vec<Outcome>, Stop> {
+        let failed = |error: crate::ModelError| match self.interrupt.is_set() {
+            true => Stop::Abandoned,
+            false => Stop::Failed(error.to_string()),
+        };
+        let sessions = &self.compiled.sessions;
+        let reader = &sessions.contract().reader;
+        let mut outcomes = Vec::with_capacity(inputs);
+        let mut lease = None;
+        for batch in batches {
+            if self.runs.iter().all(|run| run.reply.is_abandoned()) {
+                return Err(Stop::Abandoned);
+            }
+            let lease = match &mut lease {
+                Some(lease) => lease,
+                none => none.insert(sessions.lease(self.interrupt).map_err(failed)?),
+            };
+            let read = lease.run(batch, self.interrupt, |numbers| reader.outcomes(numbers));
+            let read = read.map_err(failed)?.ok_or_else(|| {
+                Stop::Failed("its output is not finite (NaN or infinity)".to_string())
+            })?;
+            outcomes.extend(read);
+        }
+        Ok(outcomes)
+    }
+}
+
+/// Appends the images of a run to a tensor.
+fn gather(run: &Run, spec: &InputSpec, tensor: &mut Vec<f32>) {
+    let numbers = run.images(spec);
+    let Some(places) = &run.places else {
+        tensor.extend_from_slice(numbers);
+        return;
+    };
+    let image_len = spec.image_len();
+    tensor.reserve(places.len().saturating_mul(image_len));
+    for place in places {
+        let begin = place.saturating_mul(image_len);
+        if let Some(image) = numbers.get(begin..begin.saturating_add(image_len)) {
+            tensor.extend_from_slice(image);
+        }
+    }
+}
+
+fn answer(runs: Vec<Run>, inferred: Vec<Outcome>) {
+    let mut inferred = inferred.into_iter();
     for run in runs {
         let Run {
             reply,
@@ -130,9 +175,9 @@ fn answer(runs: Vec<Run>, scores: Vec<Scores>) {
         drop(chunk);
         let filled = rows
             .iter()
-            .all(|row| match (outcomes.get_mut(*row), scores.next()) {
-                (Some(outcome), Some(scores)) => {
-                    *outcome = Outcome::Scores(scores);
+            .all(|row| match (outcomes.get_mut(*row), inferred.next()) {
+                (Some(place), Some(outcome)) => {
+                    *place = outcome;
                     true
                 }
                 _ => false,

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! Submitted --fetch threads--> Fetched --CPU pool--> Run --CPU pool--> reply
-//!     \______ no files to read ____/  \               ^ (runs go first)
-//!                                      PreparedChunk --/  of a caller with several models
+//!   \ \______ no files to read ____/  \               ^ ^ (runs go first)
+//!    \                                 PreparedChunk -/ |  of a caller with several models
+//!     \_________ rows of columns _______________________/
 //! ```
 //!
 //! Each arrow is a queue of chunks. A chunk holds a permit from before the first queue until its
@@ -17,6 +18,7 @@ mod fetch;
 mod infer;
 mod prepare;
 mod queue;
+mod reply;
 mod tensor;
 
 use std::sync::Arc;
@@ -27,11 +29,10 @@ use crate::picture::Limits;
 use crate::roots::Roots;
 use crate::{ExecutorConfig, Input, InputId, StartError};
 
-pub(crate) use chunk::{
-    Answer, Answered, Goal, Place, PreparedChunk, Reply, Run, Submitted, Ticket,
-};
+pub(crate) use chunk::{Answered, Goal, Place, PreparedChunk, Run, Submitted, Ticket};
 use fetch::{FetchWork, Reader};
 use queue::{CpuQueue, CpuWork, Queue};
+pub(crate) use reply::{Answer, Reply};
 use tensor::TensorPool;
 
 /// Nice value of the executor's threads, so that relayed sessions come first.
@@ -88,7 +89,11 @@ impl Pipeline {
 
     /// Hands a chunk to its first stage.
     pub(crate) fn submit(&self, chunk: Submitted) {
-        if chunk.has_locations() {
+        if chunk.takes_rows() {
+            if let Some(run) = prepare::rows(chunk) {
+                self.shared.cpu.push_run(run);
+            }
+        } else if chunk.has_locations() {
             self.shared.fetch.push(FetchWork::Read(chunk));
         } else {
             self.shared.cpu.push_fetched(chunk.without_fetching());

@@ -4,10 +4,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::Shared;
-use super::chunk::{Answered, Chunk, Content, Fetched, Goal, Place, PreparedChunk, Run, Ticket};
+use super::chunk::{
+    Chunk, Content, Fetched, Goal, Place, Prepared, PreparedChunk, Run, Submitted, Ticket,
+};
 use super::tensor::Tensor;
 use crate::picture::{InputSpec, Preprocessor, decode_for};
-use crate::{InputId, Outcome};
+use crate::{ColumnValue, Input, InputId};
 
 /// Tensors in the making.
 type Tensors = Vec<(Arc<InputSpec>, Tensor)>;
@@ -43,7 +45,7 @@ impl Worker {
                 content => match self.append(content, image, &ticket, shared, &mut tensors) {
                     Ok(id) => {
                         image += 1;
-                        (Place::Image(image - 1), id)
+                        (Place::At(image - 1), id)
                     }
                     Err(reason) => (Place::Unreadable(reason), None),
                 },
@@ -53,7 +55,7 @@ impl Worker {
                 ids.push(id);
             }
         }
-        hand_on(ticket, tensors, places, ids)
+        hand_on(ticket, Prepared::Images(tensors), places, ids)
     }
 
     /// Appends one image to every tensor, as its number `image`, or leaves all as they were.
@@ -109,57 +111,58 @@ fn tensors_for(goal: &Goal, images: usize, shared: &Shared) -> Tensors {
         (spec.clone(), tensor)
     };
     match goal {
-        Goal::Outcomes(model, _) => vec![tensor(&model.compiled().spec)],
+        Goal::Outcomes(model, _) => model
+            .compiled()
+            .image_spec()
+            .map(tensor)
+            .into_iter()
+            .collect(),
         Goal::Tensors(specs, _) => specs.iter().map(tensor).collect(),
     }
+}
+
+/// Prepares a chunk of rows of columns, which needs no work.
+pub(super) fn rows(chunk: Submitted) -> Option<Run> {
+    let Submitted { ticket, inputs } = chunk;
+    let mut places = Vec::with_capacity(inputs.len());
+    let mut rows = Vec::with_capacity(inputs.len());
+    let ids = vec![None; if ticket.identified { inputs.len() } else { 0 }];
+    for input in inputs {
+        places.push(match input {
+            Input::Columns(row) if row.contains(&ColumnValue::Null) => Place::Null,
+            Input::Columns(row) => {
+                rows.push(row);
+                Place::At(rows.len() - 1)
+            }
+            Input::Null => Place::Null,
+            Input::Location(_) | Input::Image(_) => {
+                Place::Unreadable("is an image, not a row of columns".to_string())
+            }
+        });
+    }
+    hand_on(ticket, Prepared::Rows(rows), places, ids)
 }
 
 /// Gives a prepared chunk to who waits for it: inference, or the caller.
 fn hand_on(
     ticket: Ticket,
-    tensors: Tensors,
+    content: Prepared,
     places: Vec<Place>,
     ids: Vec<Option<InputId>>,
 ) -> Option<Run> {
-    let chunk = Arc::new(Chunk {
-        tensors,
+    let chunk = Chunk {
+        content,
         _permit: ticket.permit,
-    });
-    let (model, reply) = match ticket.goal {
-        Goal::Outcomes(model, reply) => (model, reply),
-        Goal::Tensors(_, reply) => {
-            let prepared = PreparedChunk { chunk, places, ids };
-            reply.send(Ok(prepared));
-            return None;
-        }
     };
-    let mut rows = Vec::with_capacity(places.len());
-    let outcomes = places
-        .into_iter()
-        .enumerate()
-        .map(|(row, place)| match place {
-            Place::Null => Outcome::Null,
-            Place::Unreadable(reason) => Outcome::Unreadable(reason),
-            Place::Image(_) => {
-                rows.push(row);
-                // A place for the scores.
-                Outcome::Null
-            }
-        });
-    let outcomes = outcomes.collect();
-    if rows.is_empty() {
-        drop(chunk);
-        reply.send(Ok(Answered { outcomes, ids }));
-        return None;
+    match ticket.goal {
+        Goal::Outcomes(model, reply) => {
+            let run = Run::of_all(reply, model, chunk, places, ids);
+            run.map_err(|(reply, answer)| reply.send(Ok(answer))).ok()
+        }
+        Goal::Tensors(_, reply) => {
+            let chunk = Arc::new(chunk);
+            reply.send(Ok(PreparedChunk { chunk, places, ids }));
+            None
+        }
     }
-    Some(Run {
-        reply,
-        model,
-        chunk,
-        tensor: 0,
-        images: None,
-        outcomes,
-        rows,
-        ids,
-    })
 }

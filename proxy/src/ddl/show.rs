@@ -32,7 +32,6 @@ pub fn as_select(statement: &CatalogStatement, schema: &SchemaName) -> Option<St
         )),
         CatalogStatement::CreateTask(_)
         | CatalogStatement::CreateModel(_)
-        | CatalogStatement::Evaluate(_)
         | CatalogStatement::DropTask { .. }
         | CatalogStatement::DropModel { .. } => None,
     }

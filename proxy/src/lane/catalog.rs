@@ -4,7 +4,6 @@ use predictsql_catalog::store::SchemaName;
 use predictsql_optimizer::LexMode;
 use predictsql_optimizer::ddl::{self, CatalogStatement};
 
-use super::rows::Codec;
 use super::store_link::{LinkError, command_payload};
 use super::{Diagnostics, Lane, Turn, write_ok};
 use crate::account::AccountError;
@@ -33,27 +32,10 @@ impl Lane {
                 select.as_bytes(),
             )));
         }
-        self.run_catalog(turn, &statement, Codec::Text).await?;
+        check_rights(turn, &statement, &schema).await?;
+        self.change_catalog(turn, &statement).await?;
+        turn.flush().await?;
         Ok(Handled::Answered)
-    }
-
-    /// Runs a statement that is no SHOW, if the session's user may, and writes its answer.
-    pub(super) async fn run_catalog(
-        &mut self,
-        turn: &mut Turn<'_>,
-        statement: &CatalogStatement,
-        codec: Codec,
-    ) -> Result<(), LinkError> {
-        check_rights(turn, statement, &self.context.schema).await?;
-        match statement {
-            CatalogStatement::Evaluate(evaluate) => {
-                self.answer_evaluate(turn, evaluate, codec).await
-            }
-            statement => {
-                self.change_catalog(turn, statement).await?;
-                turn.flush().await
-            }
-        }
     }
 
     /// Refuses a SHOW of what does not exist; what another proxy has just made is looked for again.
@@ -67,12 +49,17 @@ impl Lane {
     }
 
     /// Runs a change of the catalog for the session's user, whose rights have been checked.
-    async fn change_catalog(
+    pub(super) async fn change_catalog(
         &mut self,
         turn: &mut Turn<'_>,
         statement: &CatalogStatement,
     ) -> Result<(), LinkError> {
-        let user = current_user(turn).await?;
+        let user = turn
+            .store
+            .ask_text("SELECT CURRENT_USER() LIMIT 1")
+            .await?
+            .text(0, 0)?
+            .unwrap_or_default();
         let context = DdlContext {
             account: &self.context.account,
             inspector: &self.context.executor,
@@ -87,12 +74,6 @@ impl Lane {
         self.diagnostics = Some(diagnostics);
         Ok(())
     }
-}
-
-/// Account of the session's user, `user@host`.
-pub(super) async fn current_user(turn: &mut Turn<'_>) -> Result<String, LinkError> {
-    let answer = turn.store.ask_text("SELECT CURRENT_USER() LIMIT 1").await?;
-    Ok(answer.text(0, 0)?.unwrap_or_default())
 }
 
 /// Parses a catalog statement as the session's `sql_mode` has it.

@@ -8,11 +8,10 @@ use predictsql_optimizer::ddl::{self, CatalogStatement};
 use predictsql_optimizer::decision::decide;
 
 use super::parameters::Parameters;
-use super::result::{name_cells, with_negotiated_metadata};
-use super::rows::Codec;
+use super::result::name_cells;
 use super::session::Meaning;
 use super::store_link::{LinkError, Prepared, Protocol};
-use super::{Lane, Turn, catalog, evaluate, select, session};
+use super::{Lane, Turn, catalog, select, session};
 use crate::error::SqlError;
 use crate::relay::Handled;
 use crate::wire::{Capabilities, Malformed, StatusFlags, command, encode_eof, lenenc};
@@ -197,15 +196,8 @@ impl Lane {
             return self.answer_catalog(turn, command::STMT_PREPARE, text).await;
         }
         catalog::check_rights(turn, &statement, &self.context.schema).await?;
-        let mut columns = Vec::new();
-        if let CatalogStatement::Evaluate(statement) = &statement {
-            evaluate::check(turn, &statement.query, self.context.schema.as_str()).await?;
-            columns = evaluate::columns();
-        }
         // A statement of the store that does nothing lends its id.
-        let mut prepared = turn.store.prepare("DO 0").await?;
-        let negotiated = |c| with_negotiated_metadata(c, turn.capabilities);
-        prepared.columns = columns.iter().map(negotiated).collect();
+        let prepared = turn.store.prepare("DO 0").await?;
         write_prepared(turn, &prepared);
         self.prepared
             .keep(prepared.id, Kept::Catalog(Box::new(statement)));
@@ -241,7 +233,9 @@ impl Lane {
             }
             Kept::Catalog(statement) => {
                 let statement = statement.clone();
-                self.run_catalog(turn, &statement, Codec::Binary).await?;
+                catalog::check_rights(turn, &statement, &self.context.schema.clone()).await?;
+                self.change_catalog(turn, &statement).await?;
+                turn.flush().await?;
                 Ok(Handled::Answered)
             }
         }

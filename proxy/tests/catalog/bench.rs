@@ -30,7 +30,7 @@ impl Inspect for Inspector {
             None => Ok(ModelFile {
                 sha256: "ab".repeat(32),
                 bytes: 10,
-                seconds_per_image: 0.5,
+                seconds_per_image: Some(0.5),
             }),
         }
     }

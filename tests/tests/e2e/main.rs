@@ -7,7 +7,6 @@ mod caching_sha2;
 mod clients;
 mod differential;
 mod embedded;
-mod evaluate;
 mod faults;
 mod fidelity;
 mod operating;

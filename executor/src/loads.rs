@@ -1,0 +1,163 @@
+//! Whose turn it is to load a model: one at a time, but nobody waits for ever for a load that hangs.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::ModelError;
+use crate::interrupt::Interrupt;
+
+/// A load that takes longer than this no longer keeps others waiting.
+pub(crate) const OVERDUE_AFTER: Duration = Duration::from_secs(30);
+
+/// Loads at the same time, overdue ones included; more are refused.
+const LOADS_MAX: usize = 4;
+
+/// Loads measure the model and use memory twice, so they take turns.
+#[derive(Debug)]
+pub(crate) struct Loads {
+    state: Mutex<State>,
+    changed: Condvar,
+    overdue_after: Duration,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    running: Vec<Running>,
+    /// Number of the next load.
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Running {
+    number: u64,
+    model: String,
+    begin: Instant,
+}
+
+/// The right to load, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Turn<'l> {
+    loads: &'l Loads,
+    number: u64,
+}
+
+impl Loads {
+    pub(crate) fn new(overdue_after: Duration) -> Self {
+        Self {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            overdue_after,
+        }
+    }
+
+    /// Waits, blocking, until `model` may be loaded.
+    ///
+    /// # Errors
+    /// [`ModelError::Interrupted`] once `interrupt` is set and [`Loads::wake`] called, and
+    /// [`ModelError::LoadsHang`] where too many loads do not end.
+    pub(crate) fn turn(&self, model: &str, interrupt: &Interrupt) -> Result<Turn<'_>, ModelError> {
+        let mut state = self.state();
+        loop {
+            if interrupt.is_set() {
+                return Err(ModelError::abandoned());
+            }
+            let ages = state.running.iter().map(|load| load.begin.elapsed());
+            let (overdue, timely): (Vec<_>, Vec<_>) =
+                ages.partition(|age| *age >= self.overdue_after);
+            if overdue.len() >= LOADS_MAX {
+                let hanging = state.running.iter().map(|load| load.model.as_str());
+                let models = hanging.collect::<Vec<_>>().join(", ");
+                return Err(ModelError::LoadsHang { models });
+            }
+            let Some(age) = timely.into_iter().max() else {
+                let number = state.next;
+                state.next += 1;
+                state.running.push(Running {
+                    number,
+                    model: model.to_string(),
+                    begin: Instant::now(),
+                });
+                return Ok(Turn {
+                    loads: self,
+                    number,
+                });
+            };
+            let patience = self.overdue_after.saturating_sub(age);
+            let waited = self.changed.wait_timeout(state, patience);
+            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Has all who wait look again at what they wait for.
+    pub(crate) fn wake(&self) {
+        drop(self.state());
+        self.changed.notify_all();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut state = self.loads.state();
+        state.running.retain(|load| load.number != self.number);
+        drop(state);
+        self.loads.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+    use std::sync::mpsc;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn loads_take_turns() {
+        let loads = Arc::new(Loads::new(LONG));
+        let first = loads.turn("a", &Interrupt::default()).unwrap();
+        let (sender, receiver) = mpsc::channel();
+        let second = std::thread::spawn({
+            let loads = loads.clone();
+            move || {
+                let turn = loads.turn("b", &Interrupt::default());
+                sender.send(()).unwrap();
+                turn.is_ok()
+            }
+        });
+        assert!(receiver.recv_timeout(Duration::from_millis(20)).is_err());
+        drop(first);
+        assert!(second.join().unwrap());
+    }
+
+    #[test]
+    fn who_is_interrupted_waits_no_longer() {
+        let loads = Arc::new(Loads::new(LONG));
+        let _first = loads.turn("a", &Interrupt::default()).unwrap();
+        let interrupt = Arc::new(Interrupt::default());
+        let waiting = std::thread::spawn({
+            let (loads, interrupt) = (loads.clone(), interrupt.clone());
+            move || loads.turn("b", &interrupt).map(drop)
+        });
+        interrupt.set();
+        loads.wake();
+        assert_eq!(waiting.join().unwrap(), Err(ModelError::abandoned()));
+    }
+
+    #[test]
+    fn an_overdue_load_keeps_nobody_waiting_until_there_are_too_many() {
+        let loads = Loads::new(Duration::ZERO);
+        let load = |model: &str| loads.turn(model, &Interrupt::default());
+        let mut hanging: Vec<_> = ["a", "b", "c", "d"].map(|m| load(m).unwrap()).into();
+        let models = "a, b, c, d".to_string();
+        assert_eq!(load("e").map(drop), Err(ModelError::LoadsHang { models }));
+        hanging.pop();
+        assert!(load("e").is_ok());
+    }
+}

@@ -1,0 +1,366 @@
+//! Reads a model's answers off its output: a tensor, or the maps that scikit-learn's converters make.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use ort::session::SessionOutputs;
+use ort::value::{DynMapValueType, DynValue, Outlet, Shape, TensorElementType, ValueType};
+use predictsql_catalog::{ModelOptions, Output};
+
+use super::{axes, describe, runtime};
+use crate::{ModelError, Outcome, Scores};
+
+/// Where a model's answers are, and what they mean.
+#[derive(Debug, Clone)]
+pub(crate) struct Reader {
+    /// Name of the output that is read.
+    output: String,
+    form: Form,
+    meaning: Output,
+    /// Numbers an answer: one a label, or the value.
+    width: usize,
+    /// An output that says the class of each answer, by which the labels' order can be checked.
+    said: Option<Said>,
+}
+
+#[derive(Debug, Clone)]
+struct Said {
+    output: String,
+    labels: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+enum Form {
+    /// [batch, width], or [batch] where the width is 1.
+    Tensor,
+    /// A map from class to probability for each input.
+    Maps(Keys),
+}
+
+/// How the key of a map becomes the index of a label.
+#[derive(Debug, Clone)]
+enum Keys {
+    Text(HashMap<String, usize>),
+    Number(HashMap<i64, usize>),
+    /// Numbers that are no labels: in ascending order, as labels are given.
+    Rank,
+}
+
+/// Answers side by side, as many numbers each as [`Reader::width`] says.
+#[derive(Debug)]
+pub(crate) enum Numbers<'o> {
+    Single(Cow<'o, [f32]>),
+    Double(&'o [f64]),
+}
+
+impl Reader {
+    /// Chooses the output by the declarations. Dynamic axes fit anything.
+    pub(super) fn new(outputs: &[Outlet], options: &ModelOptions) -> Result<Self, ModelError> {
+        let labels = &options.labels;
+        let width = match options.output {
+            Output::Value => 1,
+            Output::Logits | Output::Softmax => labels.len(),
+        };
+        let is_value = options.output == Output::Value;
+        let maps = outputs
+            .iter()
+            .find_map(|output| keys(output.dtype()).map(|key| (output, key)));
+        let (output, form) = match (choose_tensor(outputs, width, is_value), maps) {
+            (Ok(output), _) => (output, Form::Tensor),
+            (Err(_), Some((output, key))) if !is_value => {
+                (output, Form::Maps(Keys::of(key, labels)))
+            }
+            (Err(error), _) => return Err(error),
+        };
+        // Numbers say nothing about labels that are names.
+        let numbered = labels.iter().all(|label| label.parse::<i64>().is_ok());
+        let says = |output: &&Outlet| match output.dtype() {
+            ValueType::Tensor { ty, shape, .. } if shape.len() == 1 => {
+                *ty == TensorElementType::String || (*ty == TensorElementType::Int64 && numbered)
+            }
+            _ => false,
+        };
+        let said = outputs.iter().find(says).filter(|_| !is_value);
+        Ok(Self {
+            output: output.name().to_string(),
+            form,
+            meaning: options.output,
+            width,
+            said: said.map(|output| Said {
+                output: output.name().to_string(),
+                labels: labels.clone(),
+            }),
+        })
+    }
+
+    /// What the numbers are.
+    pub(crate) fn meaning(&self) -> Output {
+        self.meaning
+    }
+
+    /// Reads the answers to a batch of `batch` inputs, of which the first `wanted` count.
+    pub(super) fn read<T>(
+        &self,
+        outputs: &SessionOutputs<'_>,
+        batch: usize,
+        wanted: usize,
+        read: impl FnOnce(&Numbers<'_>) -> T,
+    ) -> Result<T, ModelError> {
+        let output = outputs
+            .get(&self.output)
+            .ok_or_else(|| ModelError::Runtime {
+                reason: format!("output '{}' did not come", self.output),
+            })?;
+        let count = wanted.saturating_mul(self.width);
+        let numbers = match (&self.form, output.dtype()) {
+            (Form::Maps(keys), _) => Numbers::Single(self.maps(output, keys, batch)?.into()),
+            (
+                Form::Tensor,
+                ValueType::Tensor {
+                    ty: TensorElementType::Float64,
+                    ..
+                },
+            ) => {
+                let (shape, numbers) = output.try_extract_tensor::<f64>().map_err(runtime)?;
+                self.check_shape(shape, batch)?;
+                Numbers::Double(numbers.get(..count).unwrap_or(numbers))
+            }
+            (Form::Tensor, _) => {
+                let (shape, numbers) = output.try_extract_tensor::<f32>().map_err(runtime)?;
+                self.check_shape(shape, batch)?;
+                Numbers::Single(numbers.get(..count).unwrap_or(numbers).into())
+            }
+        };
+        Ok(read(&numbers))
+    }
+
+    fn check_shape(&self, found: &Shape, batch: usize) -> Result<(), ModelError> {
+        let is = |axis: &i64, expected: usize| usize::try_from(*axis) == Ok(expected);
+        match &found[..] {
+            [rows, columns] if is(rows, batch) && is(columns, self.width) => Ok(()),
+            [rows] if is(rows, batch) && self.width == 1 => Ok(()),
+            [rows, columns] if is(rows, batch) && self.meaning != Output::Value => {
+                Err(ModelError::OutputColumns {
+                    name: self.output.clone(),
+                    columns: columns.to_string(),
+                    labels: self.width,
+                })
+            }
+            _ => Err(ModelError::OutputShape {
+                name: self.output.clone(),
+                found: axes(found),
+                batch,
+                labels: self.width,
+            }),
+        }
+    }
+
+    /// The probabilities of each map, in the order of the labels.
+    fn maps(&self, output: &DynValue, keys: &Keys, batch: usize) -> Result<Vec<f32>, ModelError> {
+        let maps = output
+            .try_extract_sequence::<DynMapValueType>()
+            .map_err(runtime)?;
+        let mut numbers = vec![0.0; batch.saturating_mul(self.width)];
+        if maps.len() != batch {
+            return Err(ModelError::OutputShape {
+                name: self.output.clone(),
+                found: format!("[{}]", maps.len()),
+                batch,
+                labels: self.width,
+            });
+        }
+        for (map, row) in maps.iter().zip(numbers.chunks_exact_mut(self.width)) {
+            match keys {
+                Keys::Text(labels) => {
+                    let map = map
+                        .try_extract_key_values::<String, f32>()
+                        .map_err(runtime)?;
+                    let place = |key: &String| labels.get(key).copied();
+                    self.fill(row, &map, place)?;
+                }
+                Keys::Number(labels) => {
+                    let map = map.try_extract_key_values::<i64, f32>().map_err(runtime)?;
+                    self.fill(row, &map, |key| labels.get(key).copied())?;
+                }
+                Keys::Rank => {
+                    let mut map = map.try_extract_key_values::<i64, f32>().map_err(runtime)?;
+                    map.sort_unstable_by_key(|(key, _)| *key);
+                    let ranks: Vec<i64> = map.iter().map(|(key, _)| *key).collect();
+                    self.fill(row, &map, |key| ranks.binary_search(key).ok())?;
+                }
+            }
+        }
+        Ok(numbers)
+    }
+
+    fn fill<K: std::fmt::Display>(
+        &self,
+        row: &mut [f32],
+        map: &[(K, f32)],
+        place: impl Fn(&K) -> Option<usize>,
+    ) -> Result<(), ModelError> {
+        let mut filled = 0;
+        for (key, probability) in map {
+            if let Some(number) = place(key).and_then(|place| row.get_mut(place)) {
+                *number = *probability;
+                filled += 1;
+            }
+        }
+        if filled == self.width && map.len() == self.width {
+            return Ok(());
+        }
+        let keys: Vec<_> = map.iter().map(|(key, _)| format!("'{key}'")).collect();
+        Err(ModelError::MapKeys {
+            name: self.output.clone(),
+            keys: keys.join(", "),
+            labels: self.width,
+        })
+    }
+
+    /// Whether the model says itself which class its answers are.
+    pub(super) fn has_said(&self) -> bool {
+        self.said.is_some()
+    }
+
+    /// Holds the model's own word for its first answer against the label that has at least the
+    /// probability `sure_min`, if one has.
+    pub(super) fn check_label(
+        &self,
+        outputs: &SessionOutputs<'_>,
+        batch: usize,
+        sure_min: f32,
+    ) -> Result<(), ModelError> {
+        let answer = self.read(outputs, batch, 1, |numbers| self.outcomes(numbers))?;
+        let first = answer.and_then(|outcomes| outcomes.into_iter().next());
+        let (Some(said), Some(Outcome::Scores(scores))) = (&self.said, first) else {
+            return Ok(());
+        };
+        let best = scores.best();
+        let is_sure = scores
+            .probabilities()
+            .get(best)
+            .is_some_and(|p| *p >= sure_min);
+        let word = outputs.get(&said.output).and_then(first_word);
+        match (word, said.labels.get(best)) {
+            (Some(word), Some(label)) if is_sure && word != *label => {
+                let label = label.clone();
+                Err(ModelError::LabelOrder { said: word, label })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// One outcome an answer; `None` if a number is not finite.
+    pub(crate) fn outcomes(&self, numbers: &Numbers<'_>) -> Option<Vec<Outcome>> {
+        match numbers {
+            Numbers::Single(numbers) => {
+                let finite = numbers.iter().all(|number| number.is_finite());
+                let rows = numbers.chunks_exact(self.width);
+                finite.then(|| rows.map(|row| self.outcome(row)).collect())
+            }
+            Numbers::Double(numbers) => {
+                let finite = numbers.iter().all(|number| number.is_finite());
+                let rows = numbers.chunks_exact(self.width);
+                let outcome = |row: &[f64]| match (self.meaning, row) {
+                    (Output::Value, [value]) => Outcome::Value(*value),
+                    _ => self.outcome(&row.iter().map(|n| *n as f32).collect::<Vec<_>>()),
+                };
+                finite.then(|| rows.map(outcome).collect())
+            }
+        }
+    }
+
+    fn outcome(&self, row: &[f32]) -> Outcome {
+        match (self.meaning, row) {
+            (Output::Value, [value]) => Outcome::Value(f64::from(*value)),
+            (Output::Logits, _) => Outcome::Scores(Scores::from_logits(row)),
+            _ => Outcome::Scores(Scores::new(row)),
+        }
+    }
+}
+
+impl Numbers<'_> {
+    pub(super) fn to_vec(&self) -> Vec<f32> {
+        match self {
+            Self::Single(numbers) => numbers.to_vec(),
+            Self::Double(numbers) => numbers.iter().map(|number| *number as f32).collect(),
+        }
+    }
+}
+
+impl Keys {
+    fn of(key: TensorElementType, labels: &[String]) -> Self {
+        let numbered = labels.iter().cloned().enumerate();
+        if key == TensorElementType::String {
+            return Self::Text(numbered.map(|(index, label)| (label, index)).collect());
+        }
+        let parsed = numbered.map(|(index, label)| Some((label.parse().ok()?, index)));
+        match parsed.collect::<Option<HashMap<i64, usize>>>() {
+            Some(numbers) if numbers.len() == labels.len() => Self::Number(numbers),
+            _ => Self::Rank,
+        }
+    }
+}
+
+fn first_word(output: &DynValue) -> Option<String> {
+    if let Ok((_, texts)) = output.try_extract_strings() {
+        return texts.into_iter().next();
+    }
+    let (_, numbers) = output.try_extract_tensor::<i64>().ok()?;
+    numbers.first().map(i64::to_string)
+}
+
+/// Type of the keys, if it is a sequence of maps from class to probability.
+fn keys(kind: &ValueType) -> Option<TensorElementType> {
+    let ValueType::Sequence(element) = kind else {
+        return None;
+    };
+    match **element {
+        ValueType::Map { key, value } if value == TensorElementType::Float32 => {
+            is_label(key).then_some(key)
+        }
+        _ => None,
+    }
+}
+
+fn is_label(kind: TensorElementType) -> bool {
+    matches!(kind, TensorElementType::String | TensorElementType::Int64)
+}
+
+/// The first float output with the right number of columns.
+fn choose_tensor(outputs: &[Outlet], width: usize, is_value: bool) -> Result<&Outlet, ModelError> {
+    let mut other_columns = None;
+    for output in outputs {
+        let ValueType::Tensor {
+            ty: TensorElementType::Float32 | TensorElementType::Float64,
+            shape,
+            ..
+        } = output.dtype()
+        else {
+            continue;
+        };
+        match &shape[..] {
+            // No axes at all is how an unknown rank is told; the first run shows it.
+            [] => return Ok(output),
+            [_] if is_value => return Ok(output),
+            [_, columns] if *columns < 0 => return Ok(output),
+            [_, columns] if usize::try_from(*columns) == Ok(width) => return Ok(output),
+            [_, columns] => other_columns = other_columns.or(Some((output, *columns))),
+            _ => {}
+        }
+    }
+    if let Some((output, columns)) = other_columns.filter(|_| !is_value) {
+        return Err(ModelError::OutputColumns {
+            name: output.name().to_string(),
+            columns: columns.to_string(),
+            labels: width,
+        });
+    }
+    let named = |output: &Outlet| format!("'{}': {}", output.name(), describe(output.dtype()));
+    let outputs: Vec<_> = outputs.iter().map(named).collect();
+    let outputs = outputs.join(", ");
+    Err(match is_value {
+        true => ModelError::ValueOutput { outputs },
+        false => ModelError::OutputType { outputs },
+    })
+}
