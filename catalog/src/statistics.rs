@@ -121,11 +121,14 @@ impl Calibration {
         let Some((label, log_odds, margin)) = Self::features(probabilities) else {
             return Vote::default();
         };
+        let outcome = outcomes.get(label).copied().unwrap_or(0);
+        self.vote_of(label, log_odds, margin, outcome)
+    }
+
+    /// The vote of an answer with those features, whose label stands for `outcome`.
+    pub fn vote_of(&self, label: usize, log_odds: f32, margin: f32, outcome: u16) -> Vote {
         let score = self.score(label, log_odds, margin) * f32::from(Vote::SCORE_MAX);
-        Vote::new(
-            score.round() as u16,
-            outcomes.get(label).copied().unwrap_or(0),
-        )
+        Vote::new(score.round() as u16, outcome)
     }
 }
 

@@ -144,7 +144,7 @@ pub fn rights_probe(statement: &CatalogStatement, schema: &SchemaName) -> Option
         CatalogStatement::CreateTask(_) => Some(format!(
             "INSERT INTO `{schema}`.`tasks` (`name`) VALUES ('')"
         )),
-        CatalogStatement::CreateModel(_) => Some(format!(
+        CatalogStatement::CreateModel(_) | CatalogStatement::Evaluate(_) => Some(format!(
             "INSERT INTO `{schema}`.`models` (`name`) VALUES ('')"
         )),
         CatalogStatement::DropTask { .. } => {
@@ -188,11 +188,12 @@ pub async fn run<I: Inspect>(
             };
             dropped(context.account.run(work).await, *if_exists)
         }
-        CatalogStatement::ShowTasks { .. }
+        CatalogStatement::Evaluate(_)
+        | CatalogStatement::ShowTasks { .. }
         | CatalogStatement::ShowModels { .. }
         | CatalogStatement::ShowCreateTask { .. }
         | CatalogStatement::ShowCreateModel { .. } => {
-            return Err(SqlError::unsupported("SHOW in this place"));
+            return Err(SqlError::unsupported("SHOW or EVALUATE in this place"));
         }
     };
     // Also after an error: how far a change came before it failed is not known.

@@ -7,6 +7,7 @@ pub mod ddl;
 pub mod demo;
 pub mod embedded;
 pub mod error;
+pub mod evaluate;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -8,6 +8,8 @@
 //! DROP TASK [IF EXISTS] t          DROP MODEL [IF EXISTS] m [VERSION 'v']
 //! SHOW TASKS [LIKE 'p' | WHERE e]  SHOW MODELS [FOR TASK t] [LIKE 'p' | WHERE e]
 //! SHOW CREATE TASK t               SHOW CREATE MODEL m [VERSION 'v']
+//! EVALUATE TASK t ON (SELECT input, label FROM ...)
+//! EVALUATE MODEL m[@v] ON (SELECT input, label FROM ...)
 //! ```
 //!
 //! The grammar works on tokens; what options mean is the catalog's.
@@ -59,8 +61,33 @@ pub enum CatalogStatement {
         /// The task.
         name: String,
     },
+    /// `EVALUATE`
+    Evaluate(Evaluate),
     /// `SHOW CREATE MODEL`
     ShowCreateModel {
+        /// The model.
+        name: String,
+        /// This version; the one created last without.
+        version: Option<String>,
+    },
+}
+
+/// What `EVALUATE` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evaluate {
+    /// What is measured.
+    pub target: Evaluated,
+    /// The query of labelled rows as written, without its parentheses.
+    pub query: String,
+}
+
+/// What `EVALUATE` measures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Evaluated {
+    /// All models of this task.
+    Task(String),
+    /// One model.
+    Model {
         /// The model.
         name: String,
         /// This version; the one created last without.

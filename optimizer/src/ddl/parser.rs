@@ -1,5 +1,7 @@
 //! The recursive descent over a catalog statement's tokens.
 
+mod evaluate;
+
 use predictsql_catalog::{Column, ColumnKind, OptionValue, TaskInput, TaskKind};
 use sqlparser::tokenizer::{Token, Tokenizer};
 
@@ -199,17 +201,15 @@ impl Parser<'_> {
         if self.accept("SHOW") {
             return self.show();
         }
-        for later in [
-            "ALTER TASK",
-            "ALTER MODEL",
-            "EVALUATE TASK",
-            "EVALUATE MODEL",
-        ] {
+        if self.accept("EVALUATE") {
+            return self.evaluate();
+        }
+        for later in ["ALTER TASK", "ALTER MODEL"] {
             if self.accept(later) {
                 return Err(unsupported(later));
             }
         }
-        Err(self.syntax("CREATE, DROP or SHOW of a TASK or MODEL"))
+        Err(self.syntax("CREATE, DROP, SHOW or EVALUATE of a TASK or MODEL"))
     }
 
     fn create_task(&mut self) -> Result<CatalogStatement, DdlError> {

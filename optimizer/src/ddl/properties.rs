@@ -137,7 +137,7 @@ proptest! {
             prop::sample::select(vec![
                 "CREATE", "TASK", "MODEL", "SHOW", "DROP", "FOR", "FROM", "CLASSES", "OPTIONS", "(",
                 ")", ",", "=", "'a'", "'", "-", "1", "1e999", "LIKE", "WHERE", ";", "COVERS", "\n", "é",
-                "KIND", "INPUT", "DOUBLE", "VERSION", "/*", "*/", "--", "`x`", "`",
+                "KIND", "INPUT", "DOUBLE", "VERSION", "EVALUATE", "ON", "SELECT", "m@1", ".", "/*", "*/", "--", "`x`", "`",
             ]),
             0..14,
         )

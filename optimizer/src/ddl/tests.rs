@@ -149,6 +149,32 @@ fn drops_and_shows() {
     );
 }
 
+#[test]
+fn evaluations_of_tasks_and_models() {
+    let evaluate = |sql: &str| match parse(sql).unwrap() {
+        CatalogStatement::Evaluate(evaluate) => evaluate,
+        other => panic!("{other:?}"),
+    };
+    let query = "SELECT photo, CONCAT(')', label) FROM t -- all\n WHERE (1)";
+    let of_task = evaluate(&format!("EVALUATE TASK apparel ON ({query}) ;"));
+    assert_eq!(of_task.target, Evaluated::Task("apparel".to_owned()));
+    assert_eq!(of_task.query, query);
+    let model = |name: &str, version: Option<&str>| Evaluated::Model {
+        name: name.to_owned(),
+        version: version.map(str::to_owned),
+    };
+    for (written, target) in [
+        ("m", model("m", None)),
+        ("`m` /* newest */", model("m", None)),
+        ("m@2", model("m", Some("2"))),
+        ("m@2024-01.5+rc_1", model("m", Some("2024-01.5+rc_1"))),
+        ("m VERSION '1.0'", model("m", Some("1.0"))),
+    ] {
+        let sql = format!("evaluate model {written} on (with x as (select 1) select 1, 2 from x)");
+        assert_eq!(evaluate(&sql).target, target, "{sql}");
+    }
+}
+
 #[track_caller]
 fn refused(sql: &str, code: u16, parts: &[&str]) {
     let error = parse(sql).unwrap_err();
@@ -203,6 +229,23 @@ fn syntax_errors_say_where_and_what_was_expected() {
     refused("SHOW TASKS WHERE a) OR (1", 1064, &["an expression"]);
     refused("SHOW TASKS WHERE", 1064, &["an expression"]);
     refused("DROP TASK ml.t", 1064, &["near '.t'"]);
+    let rows = "(SELECT input, label FROM ...) was expected";
+    refused("EVALUATE t ON (SELECT 1, 2)", 1064, &["TASK or MODEL"]);
+    refused("EVALUATE TASK t (SELECT 1, 2)", 1064, &["ON was expected"]);
+    refused("EVALUATE TASK t ON SELECT 1, 2", 1064, &[rows]);
+    refused("EVALUATE TASK t ON (DELETE FROM t)", 1064, &[rows]);
+    refused("EVALUATE TASK t ON (SELECT 1; DROP TABLE t)", 1064, &[rows]);
+    refused(
+        "EVALUATE TASK t ON (SELECT 1, (2)",
+        1064,
+        &["a closing ')'"],
+    );
+    refused("EVALUATE TASK t ON (SELECT 1, 2))", 1064, &["near ')'"]);
+    refused(
+        "EVALUATE MODEL m@ ON (SELECT 1, 2)",
+        1064,
+        &["model@version"],
+    );
 }
 
 #[test]
@@ -214,7 +257,6 @@ fn what_comes_later_is_named() {
         &["MULTILABEL"],
     );
     refused("ALTER TASK t SET x = 1", 1235, &["ALTER TASK"]);
-    refused("EVALUATE MODEL m ON (SELECT 1)", 1235, &["EVALUATE MODEL"]);
     refused(
         "CREATE OR REPLACE TASK t CLASSES ('a')",
         1235,

@@ -32,6 +32,7 @@ pub fn as_select(statement: &CatalogStatement, schema: &SchemaName) -> Option<St
         )),
         CatalogStatement::CreateTask(_)
         | CatalogStatement::CreateModel(_)
+        | CatalogStatement::Evaluate(_)
         | CatalogStatement::DropTask { .. }
         | CatalogStatement::DropModel { .. } => None,
     }

@@ -4,6 +4,7 @@ use predictsql_catalog::store::SchemaName;
 use predictsql_optimizer::LexMode;
 use predictsql_optimizer::ddl::{self, CatalogStatement};
 
+use super::rows::Codec;
 use super::store_link::{LinkError, command_payload};
 use super::{Diagnostics, Lane, Turn, write_ok};
 use crate::account::AccountError;
@@ -32,10 +33,27 @@ impl Lane {
                 select.as_bytes(),
             )));
         }
-        check_rights(turn, &statement, &schema).await?;
-        self.change_catalog(turn, &statement).await?;
-        turn.flush().await?;
+        self.run_catalog(turn, &statement, Codec::Text).await?;
         Ok(Handled::Answered)
+    }
+
+    /// Runs a statement that is no SHOW, if the session's user may, and writes its answer.
+    pub(super) async fn run_catalog(
+        &mut self,
+        turn: &mut Turn<'_>,
+        statement: &CatalogStatement,
+        codec: Codec,
+    ) -> Result<(), LinkError> {
+        check_rights(turn, statement, &self.context.schema).await?;
+        match statement {
+            CatalogStatement::Evaluate(evaluate) => {
+                self.answer_evaluate(turn, evaluate, codec).await
+            }
+            statement => {
+                self.change_catalog(turn, statement).await?;
+                turn.flush().await
+            }
+        }
     }
 
     /// Refuses a SHOW of what does not exist; what another proxy has just made is looked for again.
@@ -49,17 +67,12 @@ impl Lane {
     }
 
     /// Runs a change of the catalog for the session's user, whose rights have been checked.
-    pub(super) async fn change_catalog(
+    async fn change_catalog(
         &mut self,
         turn: &mut Turn<'_>,
         statement: &CatalogStatement,
     ) -> Result<(), LinkError> {
-        let user = turn
-            .store
-            .ask_text("SELECT CURRENT_USER() LIMIT 1")
-            .await?
-            .text(0, 0)?
-            .unwrap_or_default();
+        let user = current_user(turn).await?;
         let context = DdlContext {
             account: &self.context.account,
             inspector: &self.context.executor,
@@ -74,6 +87,12 @@ impl Lane {
         self.diagnostics = Some(diagnostics);
         Ok(())
     }
+}
+
+/// Account of the session's user, `user@host`.
+pub(super) async fn current_user(turn: &mut Turn<'_>) -> Result<String, LinkError> {
+    let answer = turn.store.ask_text("SELECT CURRENT_USER() LIMIT 1").await?;
+    Ok(answer.text(0, 0)?.unwrap_or_default())
 }
 
 /// Parses a catalog statement as the session's `sql_mode` has it.

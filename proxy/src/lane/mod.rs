@@ -9,6 +9,7 @@
 
 mod catalog;
 pub(crate) mod diagnostics;
+mod evaluate;
 mod explain;
 pub(crate) mod kill;
 mod materialise;
@@ -246,11 +247,13 @@ impl Lane {
     fn is_ours(&self, body: &[u8]) -> bool {
         let schema = self.context.schema.as_str();
         if !prefilter::may_call(body, schema) && !may_be_catalog_statement(body) {
-            return false;
+            return several::may_hold_catalog_statement(body);
         }
         // Text in another character set is looked at too, so that its refusal says why.
         let text = String::from_utf8_lossy(body);
-        prefilter::has_schema_call(&text, schema) || ddl::recognise(&text)
+        prefilter::has_schema_call(&text, schema)
+            || ddl::recognise(&text)
+            || several::may_hold_catalog_statement(body)
     }
 
     async fn answer(
@@ -267,11 +270,11 @@ impl Lane {
                 if let Some(kill) = Kill::parse(body) {
                     return self.answer_kill(turn, body, kill).await;
                 }
-                if ddl::recognise(&String::from_utf8_lossy(body)) {
-                    return self.answer_catalog(turn, command, utf8(body)?).await;
-                }
                 if several::may_be_several(body, turn.capabilities) {
                     return self.answer_several(turn, body).await;
+                }
+                if ddl::recognise(&String::from_utf8_lossy(body)) {
+                    return self.answer_catalog(turn, command, utf8(body)?).await;
                 }
                 self.answer_select(turn, body, Protocol::Text, None).await
             }
@@ -436,6 +439,7 @@ fn error_packet(error: &SqlError) -> ErrPacket {
 
 /// An OK to a statement that the lane ran.
 fn write_ok(turn: &mut Turn<'_>, affected_rows: u64, warnings: u16) {
+    let status = turn.end_status(*turn.status);
     turn.out
-        .write(&encode_ok(affected_rows, 0, *turn.status, warnings, b""));
+        .write(&encode_ok(affected_rows, 0, status, warnings, b""));
 }

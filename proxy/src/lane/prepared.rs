@@ -8,10 +8,11 @@ use predictsql_optimizer::ddl::{self, CatalogStatement};
 use predictsql_optimizer::decision::decide;
 
 use super::parameters::Parameters;
-use super::result::name_cells;
+use super::result::{name_cells, with_negotiated_metadata};
+use super::rows::Codec;
 use super::session::Meaning;
 use super::store_link::{LinkError, Prepared, Protocol};
-use super::{Lane, Turn, catalog, select, session};
+use super::{Lane, Turn, catalog, evaluate, select, session};
 use crate::error::SqlError;
 use crate::relay::Handled;
 use crate::wire::{Capabilities, Malformed, StatusFlags, command, encode_eof, lenenc};
@@ -196,8 +197,15 @@ impl Lane {
             return self.answer_catalog(turn, command::STMT_PREPARE, text).await;
         }
         catalog::check_rights(turn, &statement, &self.context.schema).await?;
+        let mut columns = Vec::new();
+        if let CatalogStatement::Evaluate(statement) = &statement {
+            evaluate::check(turn, &statement.query, self.context.schema.as_str()).await?;
+            columns = evaluate::columns();
+        }
         // A statement of the store that does nothing lends its id.
-        let prepared = turn.store.prepare("DO 0").await?;
+        let mut prepared = turn.store.prepare("DO 0").await?;
+        let negotiated = |c| with_negotiated_metadata(c, turn.capabilities);
+        prepared.columns = columns.iter().map(negotiated).collect();
         write_prepared(turn, &prepared);
         self.prepared
             .keep(prepared.id, Kept::Catalog(Box::new(statement)));
@@ -233,9 +241,7 @@ impl Lane {
             }
             Kept::Catalog(statement) => {
                 let statement = statement.clone();
-                catalog::check_rights(turn, &statement, &self.context.schema.clone()).await?;
-                self.change_catalog(turn, &statement).await?;
-                turn.flush().await?;
+                self.run_catalog(turn, &statement, Codec::Binary).await?;
                 Ok(Handled::Answered)
             }
         }

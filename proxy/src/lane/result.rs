@@ -42,6 +42,23 @@ pub fn text_column(name: &'static str, chars: u32) -> ColumnDefinition {
     }
 }
 
+/// A column of numbers.
+pub fn number_column(name: &'static str, column_type: ColumnType) -> ColumnDefinition {
+    const BINARY: u16 = 63;
+    // Decimals that are not fixed.
+    const ANY_DECIMALS: u8 = 31;
+    ColumnDefinition {
+        charset: BINARY,
+        length: 22,
+        column_type: column_type as u8,
+        decimals: match column_type {
+            ColumnType::MYSQL_TYPE_DOUBLE => ANY_DECIMALS,
+            _ => 0,
+        },
+        ..text_column(name, 0)
+    }
+}
+
 /// Gives predicted cells, which the described statement marks, their names; returns for each
 /// column the cell that it is.
 pub(super) fn name_cells(
@@ -85,7 +102,7 @@ pub fn write_head(
 
 /// A definition of the proxy's own has no extended type information; an empty one is due where
 /// it was negotiated.
-fn with_negotiated_metadata(
+pub fn with_negotiated_metadata(
     column: &ColumnDefinition,
     capabilities: Capabilities,
 ) -> ColumnDefinition {

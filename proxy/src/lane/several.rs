@@ -1,14 +1,15 @@
 //! Several statements in one text, some of which hold predictions: each is answered in turn, as one
 //! result after the other.
 
+use predictsql_optimizer::ddl;
 use predictsql_optimizer::statement::split;
 
 use super::materialise::restated;
 use super::result::write_head;
 use super::store_link::{Head, LinkError, Next, Protocol};
-use super::{Lane, Turn, prefilter, session};
+use super::{Lane, Turn, may_be_catalog_statement, prefilter, session};
 use crate::relay::Handled;
-use crate::wire::{Capabilities, OkPacket, StatusFlags, encode_result_end};
+use crate::wire::{Capabilities, OkPacket, StatusFlags, command, encode_result_end};
 use predictsql_optimizer::Fragment;
 
 /// Bytes of rows that are collected before they are sent.
@@ -21,6 +22,14 @@ pub(super) fn may_be_several(text: &[u8], capabilities: Capabilities) -> bool {
     capabilities.has(Capabilities::MULTI_STATEMENTS) && memchr::memchr(b';', text).is_some()
 }
 
+/// Whether one of several statements begins as a catalog statement, but for the first.
+pub(super) fn may_hold_catalog_statement(text: &[u8]) -> bool {
+    memchr::memchr_iter(b';', text).any(|semicolon| {
+        let rest = text.get(semicolon + 1..).unwrap_or_default();
+        may_be_catalog_statement(rest) && ddl::recognise(&String::from_utf8_lossy(rest))
+    })
+}
+
 impl Lane {
     /// Answers a text of several statements; of one, where its semicolons turn out to be in strings.
     pub(super) async fn answer_several(
@@ -31,13 +40,24 @@ impl Lane {
         let settings = session::SessionSettings::read(&mut turn.store, body).await?;
         let text = settings.encoding.decode(body);
         let Some(statements) = split(&text, settings.lex) else {
-            return self.answer_select(turn, body, Protocol::Text, None).await;
+            return match ddl::recognise(&text) {
+                true => self.answer_catalog(turn, command::QUERY, &text).await,
+                false => self.answer_select(turn, body, Protocol::Text, None).await,
+            };
         };
         let last = statements.len() - 1;
         for (number, statement) in statements.into_iter().enumerate() {
             turn.more = number < last;
             let sql = settings.encoding.encode(statement);
             if self.show_diagnostics(turn, &sql).await? {
+                continue;
+            }
+            if ddl::recognise(statement) {
+                let handled = self.answer_catalog(turn, command::QUERY, statement);
+                if let Handled::Forward(select) = handled.await? {
+                    let select = String::from_utf8_lossy(select.get(1..).unwrap_or_default());
+                    self.answer_plain(turn, &select).await?;
+                }
                 continue;
             }
             if !prefilter::has_schema_call(statement, self.context.schema.as_str()) {

@@ -63,7 +63,7 @@ impl Answer {
 }
 
 /// A failed prediction as the client sees it.
-fn failure(error: PredictError) -> SqlError {
+pub(crate) fn failure(error: PredictError) -> SqlError {
     match error {
         PredictError::Cancelled => interrupted(),
         PredictError::Stopped => SqlError::new(1053, "08S01", "Server shutdown in progress"),
@@ -71,6 +71,6 @@ fn failure(error: PredictError) -> SqlError {
     }
 }
 
-fn interrupted() -> SqlError {
+pub(crate) fn interrupted() -> SqlError {
     SqlError::new(1317, "70100", "Query execution was interrupted")
 }

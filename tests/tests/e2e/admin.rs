@@ -30,7 +30,7 @@ fn get(address: SocketAddr, path: &str) -> (u16, String) {
 }
 
 /// The value of a series of /metrics: its name, with its labels in braces if it has any.
-fn metric(proxy: &Proxy, series: &str) -> f64 {
+pub fn metric(proxy: &Proxy, series: &str) -> f64 {
     let (status, text) = get(proxy.http(), "/metrics");
     assert_eq!(status, 200);
     let found = metrics::samples(&text).find_map(|(name, labels, value)| {

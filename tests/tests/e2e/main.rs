@@ -7,6 +7,7 @@ mod caching_sha2;
 mod clients;
 mod differential;
 mod embedded;
+mod evaluate;
 mod faults;
 mod fidelity;
 mod operating;

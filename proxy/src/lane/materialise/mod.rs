@@ -34,7 +34,7 @@ use harvest::Harvester;
 use ready::{Breadth, ReadyPlan};
 use relation::{Relation, TableNames};
 
-pub use finish::restated;
+pub use finish::{restated, spool_all};
 pub use relation::Tables;
 
 /// How often a statement whose keys were missing is tried before it gives up with error 1205.
