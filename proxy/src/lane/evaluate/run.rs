@@ -112,9 +112,13 @@ impl<'r> Run<'r> {
         };
         let loaded = loaded.map_err(|error| SqlError::from(&error))?;
         let batch = u32::try_from(loaded.batch_images()).unwrap_or(u32::MAX);
+        let seconds = loaded.seconds_per_image().map(|s| s * f64::from(batch));
         let cost = CostCurve {
             device: "cpu".to_owned(),
-            seconds_by_batch: vec![(batch, loaded.seconds_per_image() * f64::from(batch))],
+            seconds_by_batch: seconds
+                .map(|seconds| (batch, seconds))
+                .into_iter()
+                .collect(),
             load_seconds: began.elapsed().as_secs_f64(),
             memory_bytes: model.bytes,
         };
