@@ -60,3 +60,4 @@ bench: setup-bench
 	$(CARGO) build --release --locked -p predictsql-proxy -p predictsql-bench
 	target/release/predictsql-bench predict
 	target/release/predictsql-bench relay
+	target/release/predictsql-bench semantics

@@ -7,6 +7,7 @@ mod cpu;
 mod history;
 mod predict;
 mod relay;
+mod semantics;
 mod statistics;
 
 use std::io::IsTerminal;
@@ -18,6 +19,7 @@ use predictsql_proxy::config::ServeArgs;
 use predictsql_proxy::embedded::shim;
 use predictsql_proxy::serve;
 use relay::RelayArgs;
+use semantics::SemanticsArgs;
 use tracing_subscriber::EnvFilter;
 
 /// Benchmarks of PredictSQL; the last line that each prints is its result as JSON.
@@ -37,7 +39,9 @@ enum Command {
     BareLoop(bare::BareArgs),
     /// Plain SQL through PredictSQL, beside HAProxy and no proxy
     Relay(RelayArgs),
-    /// PredictSQL itself, as `predictsql serve`, for `relay`
+    /// A prediction as a column of many rows, beside a stored column
+    Semantics(SemanticsArgs),
+    /// PredictSQL itself, as `predictsql serve`, for `relay` and `semantics`
     #[command(name = relay::SERVE, hide = true)]
     Serve(Box<ServeArgs>),
 }
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
         Command::Predict(args) => predict::run(&args).map_err(Into::into),
         Command::BareLoop(args) => bare::run(&args).map_err(Into::into),
         Command::Relay(args) => relay::run(&args).map_err(Into::into),
+        Command::Semantics(args) => semantics::run(&args).map_err(Into::into),
         Command::Serve(args) => serve::run(&args).map_err(Into::into),
     };
     match done {
