@@ -11,12 +11,15 @@ pub fn task_definition(task: &Task) -> String {
         [] => String::new(),
         classes => format!(" CLASSES ({})", strings(classes)),
     };
+    let constraints = task.constraints.named();
+    let constraints = constraints.map(|(name, value)| format!(", {name} = {value}"));
     format!(
-        "CREATE TASK `{}`{classes} KIND {} INPUT {} OPTIONS (accuracy_slack_points = {})",
+        "CREATE TASK `{}`{classes} KIND {} INPUT {} OPTIONS (accuracy_slack_points = {}{})",
         task.name,
         task.kind.as_str(),
         task.input,
-        task.accuracy_slack_points
+        task.accuracy_slack_points,
+        constraints.collect::<String>()
     )
 }
 

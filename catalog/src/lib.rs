@@ -3,6 +3,7 @@
 //! With feature `sql`, module `store` keeps them in schema `ml` of a store; everything else
 //! here does no I/O.
 
+mod constraints;
 mod definition;
 mod model;
 mod options;
@@ -14,11 +15,10 @@ mod task;
 #[cfg(feature = "sql")]
 pub mod store;
 
+pub use constraints::{ACCURACY_SLACK_POINTS_DEFAULT, TaskConstraints};
 pub use definition::{model_definition, task_definition};
 pub use model::{ImageOptions, Layout, Model, ModelInput, ModelOptions, Normalisation, Output};
-pub use options::{
-    ACCURACY_SLACK_POINTS_DEFAULT, OptionError, OptionValue, model_options, task_slack_points,
-};
+pub use options::{OptionError, OptionValue, model_options, set_model_options};
 pub use snapshot::Snapshot;
 pub use statistics::{Calibration, CostCurve, ModelStatistics, Part, TaskStatistics, Vote};
 pub use task::{

@@ -1,5 +1,4 @@
-//! `OPTIONS (...)` of `CREATE TASK` and `CREATE MODEL` as parsed, and their meaning as
-//! [`ModelOptions`].
+//! Options of statements as parsed, and what those of `CREATE MODEL` mean as [`ModelOptions`].
 
 use thiserror::Error;
 
@@ -7,14 +6,10 @@ use crate::{ModelInput, ModelOptions, Output, Task, TaskInput, TaskKind};
 
 mod image;
 
-/// Default of the task option `accuracy_slack_points`.
-pub const ACCURACY_SLACK_POINTS_DEFAULT: f64 = 1.0;
-
 /// Options of models that name classes, in addition to those of all models.
 const CLASS_KEYS: [&str; 3] = ["labels", "other", "output"];
 /// Options of all models.
 const MODEL_KEYS: [&str; 1] = ["accuracy"];
-const TASK_KEYS: [&str; 1] = ["accuracy_slack_points"];
 
 /// The value of one option as written.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,7 +34,7 @@ impl OptionValue {
     }
 
     /// A number, also one written in quotes.
-    fn number(&self) -> Option<f64> {
+    pub(crate) fn number(&self) -> Option<f64> {
         match self {
             Self::Number(n) => Some(*n),
             Self::Text(s) => s.trim().parse().ok().filter(|n: &f64| n.is_finite()),
@@ -106,23 +101,10 @@ pub enum OptionError {
     Columns(String),
 }
 
-fn value_error(key: &'static str, reason: impl Into<String>) -> OptionError {
+pub(crate) fn value_error(key: &'static str, reason: impl Into<String>) -> OptionError {
     OptionError::Value {
         key,
         reason: reason.into(),
-    }
-}
-
-/// Reads the options of `CREATE TASK`: `accuracy_slack_points`, 0..=100.
-pub fn task_slack_points(options: &[(String, OptionValue)]) -> Result<f64, OptionError> {
-    check_keys(options, &TASK_KEYS)?;
-    let key = "accuracy_slack_points";
-    match find(options, key) {
-        None => Ok(ACCURACY_SLACK_POINTS_DEFAULT),
-        Some(value) => value
-            .number()
-            .filter(|n| (0.0..=100.0).contains(n))
-            .ok_or_else(|| value_error(key, "a number of points between 0 and 100 is expected")),
     }
 }
 
@@ -196,7 +178,10 @@ fn find<'a>(options: &'a [(String, OptionValue)], key: &str) -> Option<&'a Optio
         .map(|(_, v)| v)
 }
 
-fn check_keys(options: &[(String, OptionValue)], known: &[&str]) -> Result<(), OptionError> {
+pub(crate) fn check_keys(
+    options: &[(String, OptionValue)],
+    known: &[&str],
+) -> Result<(), OptionError> {
     match options
         .iter()
         .find(|(k, _)| !known.iter().any(|n| n.eq_ignore_ascii_case(k)))
@@ -371,6 +356,20 @@ fn read_output(
             "'logits' or 'softmax' (also called 'probabilities') is expected",
         )),
     }
+}
+
+/// Applies the options of `ALTER MODEL ... SET`: `accuracy`, which `NULL` takes back. What a model is fed
+/// with and what its output means is another version's.
+pub fn set_model_options(
+    model: &mut ModelOptions,
+    options: &[(String, OptionValue)],
+) -> Result<(), OptionError> {
+    check_keys(options, &MODEL_KEYS)?;
+    model.accuracy = match find(options, "accuracy") {
+        Some(OptionValue::Word(word)) if word.eq_ignore_ascii_case("NULL") => None,
+        _ => read_accuracy(options)?,
+    };
+    Ok(())
 }
 
 fn read_accuracy(options: &[(String, OptionValue)]) -> Result<Option<f64>, OptionError> {

@@ -43,6 +43,7 @@ mod tests {
             input: TaskInput::Image,
             classes: vec!["a".to_owned(), "b".to_owned()],
             accuracy_slack_points: 1.0,
+            constraints: Default::default(),
             version: 1,
         };
         let options: Vec<_> = options

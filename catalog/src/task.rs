@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::OptionError;
+use crate::{OptionError, TaskConstraints};
 
 /// Names that `CREATE TASK` and `CREATE MODEL` refuse, since functions of that name exist or will.
 const RESERVED_NAMES: [&str; 5] = ["predict", "predict_proba", "has", "count", "detect"];
@@ -157,7 +157,9 @@ pub struct Task {
     pub classes: Vec<String>,
     /// How far below the best single model's accuracy the default plan may be, in points (0..=100).
     pub accuracy_slack_points: f64,
-    /// Grows by one with each change of the task.
+    /// What plans must keep where a statement says nothing else.
+    pub constraints: TaskConstraints,
+    /// Grows by one with each change of what its answers mean; options leave it alone.
     pub version: u32,
 }
 

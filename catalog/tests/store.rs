@@ -30,6 +30,7 @@ fn task(name: &str) -> NewTask {
             .map(|c| c.to_string())
             .collect(),
         accuracy_slack_points: 1.5,
+        constraints: Default::default(),
         version: 1,
     };
     NewTask {

@@ -12,6 +12,7 @@ pub(crate) fn task(name: &str, classes: &[&str]) -> Task {
         input: TaskInput::Image,
         classes: classes.iter().map(|c| (*c).to_owned()).collect(),
         accuracy_slack_points: 1.0,
+        constraints: Default::default(),
         version: 1,
     }
 }

@@ -5,14 +5,15 @@
 //! user's session prepare [`rights_probe`] (which the store refuses with error 1142 where the
 //! right is missing) and calls [`run`] only then.
 
+mod alter;
 mod show;
 
 use std::future::Future;
 
 use predictsql_catalog::store::{self, NewModel, NewTask, SchemaName, StoreError};
 use predictsql_catalog::{
-    Model, OptionError, Task, TaskInput, check_classes, check_columns, check_name,
-    model_definition, model_options, task_definition, task_slack_points,
+    ACCURACY_SLACK_POINTS_DEFAULT, Model, OptionError, Task, TaskConstraints, TaskInput,
+    check_classes, check_columns, check_name, model_definition, model_options, task_definition,
 };
 use predictsql_executor::{Executor, ModelError, ModelFile};
 use predictsql_optimizer::ddl::{CatalogStatement, CreateModel, CreateTask, DdlError};
@@ -153,6 +154,12 @@ pub fn rights_probe(statement: &CatalogStatement, schema: &SchemaName) -> Option
         CatalogStatement::DropModel { .. } => {
             Some(format!("DELETE FROM `{schema}`.`models` WHERE `name` = ''"))
         }
+        CatalogStatement::AlterTask { .. } => Some(format!(
+            "UPDATE `{schema}`.`tasks` SET `definition` = '' WHERE `name` = ''"
+        )),
+        CatalogStatement::AlterModel { .. } => Some(format!(
+            "UPDATE `{schema}`.`models` SET `definition` = '' WHERE `name` = ''"
+        )),
         CatalogStatement::ShowTasks { .. }
         | CatalogStatement::ShowModels { .. }
         | CatalogStatement::ShowCreateTask { .. }
@@ -188,6 +195,14 @@ pub async fn run<I: Inspect>(
             };
             dropped(context.account.run(work).await, *if_exists)
         }
+        CatalogStatement::AlterTask { name, options } => {
+            alter::task(name, options, context.account).await
+        }
+        CatalogStatement::AlterModel {
+            name,
+            version,
+            options,
+        } => alter::model(name, version.as_deref(), options, context.account).await,
         CatalogStatement::Evaluate(_)
         | CatalogStatement::ShowTasks { .. }
         | CatalogStatement::ShowModels { .. }
@@ -251,14 +266,16 @@ async fn create_task<I>(
     if let TaskInput::Columns(columns) = &create.input {
         check_columns(columns)?;
     }
-    let task = Task {
+    let mut task = Task {
         name,
         kind: create.kind,
         input: create.input.clone(),
         classes: create.classes.clone(),
-        accuracy_slack_points: task_slack_points(&create.options)?,
+        accuracy_slack_points: ACCURACY_SLACK_POINTS_DEFAULT,
+        constraints: TaskConstraints::default(),
         version: 1,
     };
+    task.set(&create.options)?;
     let definition = task_definition(&task);
     let new = NewTask {
         task,

@@ -12,6 +12,7 @@ fn task() -> Task {
         input: TaskInput::Image,
         classes: strings(&["cat", "dog", "owl"]),
         accuracy_slack_points: 1.0,
+        constraints: Default::default(),
         version: 1,
     }
 }
@@ -245,14 +246,4 @@ fn options_stored_before_there_were_columns_are_read() {
             options
         );
     }
-}
-
-#[test]
-fn slack_is_in_points() {
-    let slack =
-        |n| task_slack_points(&[("accuracy_slack_points".to_owned(), OptionValue::Number(n))]);
-    assert_eq!(task_slack_points(&[]), Ok(1.0));
-    assert_eq!(slack(0.0), Ok(0.0));
-    assert!(slack(-1.0).is_err() && slack(100.5).is_err());
-    assert!(task_slack_points(&[("size".to_owned(), text("1"))]).is_err());
 }

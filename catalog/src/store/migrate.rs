@@ -164,6 +164,16 @@ pub const MIGRATIONS: &[Migration] = &[
   PRIMARY KEY (output, input),
   KEY used_at (used_at)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"],
+}, Migration {
+    version: 5,
+    description: "what plans of a task must keep",
+    statements: &["CREATE TABLE IF NOT EXISTS {schema}.task_constraints (
+  task VARCHAR(60) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL PRIMARY KEY,
+  min_accuracy DOUBLE NULL COMMENT '0 to 1',
+  max_seconds DOUBLE NULL,
+  max_cost DOUBLE NULL,
+  CONSTRAINT task_constraints_task FOREIGN KEY (task) REFERENCES tasks (name) ON DELETE CASCADE
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"],
 }];
 
 /// The schema of temporary tables that predict statements make in sessions. It holds nothing else.

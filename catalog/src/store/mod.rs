@@ -5,6 +5,7 @@
 //! so that a row found in state `creating` or `dropping` while the lock is held belongs to a
 //! writer that died, and is finished or undone by whoever comes next.
 
+mod alter;
 mod error;
 mod lock;
 mod migrate;
@@ -15,6 +16,7 @@ mod statistics;
 mod stub;
 mod write;
 
+pub use alter::{alter_model, alter_task};
 pub use error::StoreError;
 pub use migrate::{MIGRATIONS, Migration, bootstrap, bootstrap_script, check, render};
 pub use predictions::{

@@ -7,7 +7,7 @@ use mysql_async::{Conn, IsolationLevel, Row, Transaction, TxOpts};
 
 use super::statistics::read_statistics;
 use super::{SchemaName, StoreError};
-use crate::{Model, Snapshot, Task, TaskKind};
+use crate::{Model, Snapshot, Task, TaskConstraints, TaskKind};
 
 /// The counter that grows with each change of the catalog.
 pub async fn epoch(conn: &mut Conn, schema: &SchemaName) -> Result<u64, StoreError> {
@@ -69,14 +69,30 @@ pub(super) async fn read_tasks(
     for (task, class) in rows {
         classes.entry(task).or_default().push(class);
     }
-    let rows: Vec<(String, String, String, f64, u32)> = tx
+    let rows: Vec<(
+        String,
+        String,
+        String,
+        f64,
+        u32,
+        Option<f64>,
+        Option<f64>,
+        Option<f64>,
+    )> = tx
         .query(format!(
-            "SELECT name, kind, input, accuracy_slack_points, version FROM `{schema}`.tasks \
-             WHERE state = 'ready' ORDER BY name"
+            "SELECT t.name, t.kind, t.input, t.accuracy_slack_points, t.version, c.min_accuracy, \
+             c.max_seconds, c.max_cost FROM `{schema}`.tasks t \
+             LEFT JOIN `{schema}`.task_constraints c ON c.task = t.name \
+             WHERE t.state = 'ready' ORDER BY t.name"
         ))
         .await?;
     let mut tasks = Vec::with_capacity(rows.len());
-    for (name, kind, input, accuracy_slack_points, version) in rows {
+    for (name, kind, input, slack_points, version, min_accuracy, max_seconds, max_cost) in rows {
+        let constraints = TaskConstraints {
+            min_accuracy,
+            max_seconds,
+            max_cost,
+        };
         let classes = classes.remove(&name).unwrap_or_default();
         let read = (kind.parse(), input.parse());
         let (Ok(read_kind), Ok(read_input)) = read else {
@@ -96,7 +112,8 @@ pub(super) async fn read_tasks(
             kind: read_kind,
             input: read_input,
             classes,
-            accuracy_slack_points,
+            accuracy_slack_points: slack_points,
+            constraints,
             version,
         });
     }

@@ -88,6 +88,7 @@ mod tests {
             input,
             classes: Vec::new(),
             accuracy_slack_points: 1.0,
+            constraints: Default::default(),
             version: 1,
         }
     }

@@ -8,6 +8,7 @@
 //! DROP TASK [IF EXISTS] t          DROP MODEL [IF EXISTS] m [VERSION 'v']
 //! SHOW TASKS [LIKE 'p' | WHERE e]  SHOW MODELS [FOR TASK t] [LIKE 'p' | WHERE e]
 //! SHOW CREATE TASK t               SHOW CREATE MODEL m [VERSION 'v']
+//! ALTER TASK t SET k = v, ...      ALTER MODEL m [VERSION 'v'] SET accuracy = v
 //! EVALUATE TASK t ON (SELECT input, label FROM ...)
 //! EVALUATE MODEL m[@v] ON (SELECT input, label FROM ...)
 //! ```
@@ -60,6 +61,22 @@ pub enum CatalogStatement {
     ShowCreateTask {
         /// The task.
         name: String,
+    },
+    /// `ALTER TASK`
+    AlterTask {
+        /// The task.
+        name: String,
+        /// Options in order.
+        options: Vec<(String, OptionValue)>,
+    },
+    /// `ALTER MODEL`
+    AlterModel {
+        /// The model.
+        name: String,
+        /// This version; the one created last without.
+        version: Option<String>,
+        /// Options in order.
+        options: Vec<(String, OptionValue)>,
     },
     /// `EVALUATE`
     Evaluate(Evaluate),

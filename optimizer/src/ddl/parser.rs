@@ -1,5 +1,6 @@
 //! The recursive descent over a catalog statement's tokens.
 
+mod alter;
 mod evaluate;
 
 use predictsql_catalog::{Column, ColumnKind, OptionValue, TaskInput, TaskKind};
@@ -204,12 +205,10 @@ impl Parser<'_> {
         if self.accept("EVALUATE") {
             return self.evaluate();
         }
-        for later in ["ALTER TASK", "ALTER MODEL"] {
-            if self.accept(later) {
-                return Err(unsupported(later));
-            }
+        if self.accept("ALTER") {
+            return self.alter();
         }
-        Err(self.syntax("CREATE, DROP, SHOW or EVALUATE of a TASK or MODEL"))
+        Err(self.syntax("CREATE, ALTER, DROP, SHOW or EVALUATE of a TASK or MODEL"))
     }
 
     fn create_task(&mut self) -> Result<CatalogStatement, DdlError> {
@@ -381,22 +380,32 @@ impl Parser<'_> {
     }
 
     fn options(&mut self) -> Result<Vec<(String, OptionValue)>, DdlError> {
-        let mut keys: Vec<String> = Vec::new();
+        let mut options = Vec::new();
         self.list(|parser| {
-            let again = parser.syntax("an option that is not given yet");
-            let key = parser.name("an option's name")?;
-            if keys.iter().any(|k| k.eq_ignore_ascii_case(&key)) {
-                return Err(again);
-            }
-            keys.push(key.clone());
-            parser.accept_token(&Token::Eq);
-            let value = if parser.lexed.token(parser.at) == Some(&Token::LParen) {
-                OptionValue::List(parser.list(Self::scalar)?)
-            } else {
-                parser.scalar()?
-            };
-            Ok((key, value))
-        })
+            let option = parser.option(&options)?;
+            options.push(option);
+            Ok(())
+        })?;
+        Ok(options)
+    }
+
+    /// `key = value`, the key none of those `before`.
+    fn option(
+        &mut self,
+        before: &[(String, OptionValue)],
+    ) -> Result<(String, OptionValue), DdlError> {
+        let again = self.syntax("an option that is not given yet");
+        let key = self.name("an option's name")?;
+        if before.iter().any(|(k, _)| k.eq_ignore_ascii_case(&key)) {
+            return Err(again);
+        }
+        self.accept_token(&Token::Eq);
+        let value = if self.lexed.token(self.at) == Some(&Token::LParen) {
+            OptionValue::List(self.list(Self::scalar)?)
+        } else {
+            self.scalar()?
+        };
+        Ok((key, value))
     }
 
     fn scalar(&mut self) -> Result<OptionValue, DdlError> {

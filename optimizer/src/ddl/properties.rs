@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 use predictsql_catalog::{
-    Column, ColumnKind, ImageOptions, Layout, ModelInput, ModelOptions, Normalisation, Output,
-    Task, TaskInput, TaskKind, check_classes, check_columns, model_definition, model_options,
-    task_definition, task_slack_points,
+    ACCURACY_SLACK_POINTS_DEFAULT, Column, ColumnKind, ImageOptions, Layout, ModelInput,
+    ModelOptions, Normalisation, Output, Task, TaskConstraints, TaskInput, TaskKind, check_classes,
+    check_columns, model_definition, model_options, task_definition,
 };
 use proptest::prelude::*;
 
@@ -32,8 +32,19 @@ fn input() -> impl Strategy<Value = TaskInput> {
 
 fn task() -> impl Strategy<Value = Task> {
     let kind = prop_oneof![Just(TaskKind::Classification), Just(TaskKind::Regression)];
-    (kind, input(), classes(), 0.0..100.0_f64).prop_map(
-        |(kind, input, classes, accuracy_slack_points)| Task {
+    let constraints = (
+        prop::option::of(0.0..=1.0_f64),
+        prop::option::of(1e-3..1e6_f64),
+        prop::option::of(0.0..1e6_f64),
+    );
+    let constraints =
+        constraints.prop_map(|(min_accuracy, max_seconds, max_cost)| TaskConstraints {
+            min_accuracy,
+            max_seconds,
+            max_cost,
+        });
+    (kind, input(), classes(), 0.0..100.0_f64, constraints).prop_map(
+        |(kind, input, classes, accuracy_slack_points, constraints)| Task {
             name: "animals".to_owned(),
             kind,
             input,
@@ -42,6 +53,7 @@ fn task() -> impl Strategy<Value = Task> {
                 TaskKind::Regression => Vec::new(),
             },
             accuracy_slack_points,
+            constraints,
             version: 1,
         },
     )
@@ -105,8 +117,13 @@ proptest! {
         prop_assert_eq!(&parsed.name, &task.name);
         prop_assert_eq!(&parsed.classes, &task.classes);
         prop_assert_eq!((parsed.kind, &parsed.input), (task.kind, &task.input));
-        let slack = task_slack_points(&parsed.options).unwrap();
-        prop_assert_eq!(slack, task.accuracy_slack_points);
+        let mut made = Task {
+            accuracy_slack_points: ACCURACY_SLACK_POINTS_DEFAULT,
+            constraints: TaskConstraints::default(),
+            ..task.clone()
+        };
+        made.set(&parsed.options).unwrap();
+        prop_assert_eq!(made, task);
     }
 
     #[test]

@@ -150,6 +150,29 @@ fn drops_and_shows() {
 }
 
 #[test]
+fn alterations_of_tasks_and_models() {
+    let option = |key: &str, value| (key.to_owned(), value);
+    assert_eq!(
+        parse("ALTER TASK t SET min_accuracy = 0.9, max_seconds = NULL;").unwrap(),
+        CatalogStatement::AlterTask {
+            name: "t".to_owned(),
+            options: vec![
+                option("min_accuracy", OptionValue::Number(0.9)),
+                option("max_seconds", OptionValue::Word("NULL".to_owned())),
+            ],
+        }
+    );
+    assert_eq!(
+        parse("alter model m version '2' set accuracy 0.5").unwrap(),
+        CatalogStatement::AlterModel {
+            name: "m".to_owned(),
+            version: Some("2".to_owned()),
+            options: vec![option("accuracy", OptionValue::Number(0.5))],
+        }
+    );
+}
+
+#[test]
 fn evaluations_of_tasks_and_models() {
     let evaluate = |sql: &str| match parse(sql).unwrap() {
         CatalogStatement::Evaluate(evaluate) => evaluate,
@@ -229,6 +252,10 @@ fn syntax_errors_say_where_and_what_was_expected() {
     refused("SHOW TASKS WHERE a) OR (1", 1064, &["an expression"]);
     refused("SHOW TASKS WHERE", 1064, &["an expression"]);
     refused("DROP TASK ml.t", 1064, &["near '.t'"]);
+    refused("ALTER TASK t min_accuracy = 1", 1064, &["SET was expected"]);
+    refused("ALTER TASK t SET a = 1, A = 2", 1064, &["near 'A = 2'"]);
+    refused("ALTER MODEL m SET", 1064, &["an option's name"]);
+    refused("ALTER t SET a = 1", 1064, &["MODEL was expected"]);
     let rows = "(SELECT input, label FROM ...) was expected";
     refused("EVALUATE t ON (SELECT 1, 2)", 1064, &["TASK or MODEL"]);
     refused("EVALUATE TASK t (SELECT 1, 2)", 1064, &["ON was expected"]);
@@ -256,7 +283,6 @@ fn what_comes_later_is_named() {
         1235,
         &["MULTILABEL"],
     );
-    refused("ALTER TASK t SET x = 1", 1235, &["ALTER TASK"]);
     refused(
         "CREATE OR REPLACE TASK t CLASSES ('a')",
         1235,

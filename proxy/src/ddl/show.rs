@@ -32,6 +32,8 @@ pub fn as_select(statement: &CatalogStatement, schema: &SchemaName) -> Option<St
         )),
         CatalogStatement::CreateTask(_)
         | CatalogStatement::CreateModel(_)
+        | CatalogStatement::AlterTask { .. }
+        | CatalogStatement::AlterModel { .. }
         | CatalogStatement::Evaluate(_)
         | CatalogStatement::DropTask { .. }
         | CatalogStatement::DropModel { .. } => None,
@@ -65,11 +67,22 @@ fn show_tasks(filter: Option<&ShowFilter>, schema: &SchemaName) -> String {
          FROM `{schema}`.`classes` c WHERE c.`task` = t.`name`) AS `Classes`, \
          (SELECT COUNT(*) FROM `{schema}`.`models` m \
          WHERE m.`task` = t.`name` AND m.`state` = 'ready') AS `Models`, \
+         (SELECT SUM(e.`cal_rows` + e.`plan_rows` + e.`cert_rows`) FROM `{schema}`.`evaluations` e \
+         WHERE e.`task` = t.`name` AND e.`published`) AS `Evaluated_rows`, \
          t.`created_at` AS `Created`, t.`created_by` AS `Created_by` \
          FROM `{schema}`.`tasks` t WHERE t.`state` = 'ready') AS `tasks`{} ORDER BY `Task`",
         condition(filter, "Task")
     )
 }
+
+/// What EVALUATE measured of a model, over all of its rows, and what became of that since.
+const MEASURED: &str = "s.`accuracy` AS `Measured_accuracy`, \
+     s.`accuracy_all` AS `Measured_accuracy_all`, s.`inputs_all` AS `Measured_rows`, \
+     s.`seconds_per_image` AS `Measured_seconds_per_image`, s.`load_seconds` AS `Load_seconds`, \
+     s.`memory_bytes` AS `Memory_bytes`, s.`evaluated_at` AS `Evaluated`, \
+     CASE WHEN s.`model_id` IS NULL THEN 'never evaluated' \
+     WHEN e.`task_version` <> t.`version` THEN 'task changed since' \
+     WHEN NOT e.`published` THEN 'on other rows than the task' ELSE 'current' END AS `Freshness`";
 
 fn show_models(task: Option<&str>, filter: Option<&ShowFilter>, schema: &SchemaName) -> String {
     let of_task = task.map_or(String::new(), |task| {
@@ -78,9 +91,14 @@ fn show_models(task: Option<&str>, filter: Option<&ShowFilter>, schema: &SchemaN
     format!(
         "SELECT * FROM (SELECT m.`name` AS `Model`, m.`version` AS `Version`, m.`task` AS `Task`, \
          m.`covers` AS `Covers`, m.`accuracy` AS `Accuracy`, \
-         m.`seconds_per_image` AS `Seconds_per_image`, m.`state` AS `State`, m.`uri` AS `Uri`, \
-         m.`sha256` AS `Sha256`, m.`bytes` AS `Bytes`, m.`created_at` AS `Created`, \
-         m.`created_by` AS `Created_by` FROM `{schema}`.`models` m \
+         m.`seconds_per_image` AS `Seconds_per_image`, {MEASURED}, m.`state` AS `State`, \
+         m.`uri` AS `Uri`, m.`sha256` AS `Sha256`, m.`bytes` AS `Bytes`, \
+         m.`created_at` AS `Created`, m.`created_by` AS `Created_by` FROM `{schema}`.`models` m \
+         LEFT JOIN `{schema}`.`model_stats` s ON s.`model_id` = m.`id` AND s.`part` = 'all' \
+         AND s.`device` = (SELECT MIN(d.`device`) FROM `{schema}`.`model_stats` d \
+         WHERE d.`model_id` = m.`id`) \
+         LEFT JOIN `{schema}`.`evaluations` e ON e.`id` = s.`evaluation` \
+         LEFT JOIN `{schema}`.`tasks` t ON t.`name` = m.`task` \
          WHERE m.`state` = 'ready'{of_task}) AS `models`{} ORDER BY `Model`, `Created`, `Version`",
         condition(filter, "Model")
     )

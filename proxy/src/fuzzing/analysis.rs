@@ -106,6 +106,7 @@ fn catalog() -> &'static Snapshot {
             input: TaskInput::Image,
             classes: classes.clone(),
             accuracy_slack_points: 1.0,
+            constraints: Default::default(),
             version: 1,
         };
         let options = ModelOptions {

@@ -86,6 +86,7 @@ async fn the_printed_script_does_what_init_does() {
         "votes",
         "model_stats",
         "confusion",
+        "task_constraints",
     ] {
         let mut made = Vec::new();
         for schema in ["ddl_script", "ddl_boot"] {

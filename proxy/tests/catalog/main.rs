@@ -7,5 +7,6 @@ mod bench;
 #[path = "../../../catalog/tests/fixture/mod.rs"]
 mod fixture;
 mod init;
+mod measured;
 mod show;
 mod statements;

@@ -18,7 +18,15 @@ fn server_code<T: std::fmt::Debug>(result: mysql_async::Result<T>) -> u16 {
 async fn preparing_the_probe_needs_the_right_and_changes_nothing() {
     let mut bench = Bench::new("ddl_rights").await;
     bench.run(TASK).await.unwrap();
-    let statements = [TASK, MODEL, "DROP TASK animals", "DROP MODEL m"];
+    let statements = [
+        TASK,
+        MODEL,
+        "DROP TASK animals",
+        "DROP MODEL m",
+        "ALTER TASK animals SET max_cost = 1",
+        "ALTER MODEL m SET accuracy = 1",
+        "EVALUATE TASK animals ON (SELECT 1, 2)",
+    ];
     let mut nobody = bench.user("nobody", &[]).await;
     let mut reader = bench.user("reader", &["SELECT ON {schema}.*"]).await;
     let mut maker = bench.user("maker", &["INSERT ON {schema}.tasks"]).await;
@@ -26,7 +34,7 @@ async fn preparing_the_probe_needs_the_right_and_changes_nothing() {
         .user("dropper", &["DELETE, SELECT ON {schema}.tasks"])
         .await;
     let mut owner = bench
-        .user("owner", &["INSERT, DELETE, SELECT ON {schema}.*"])
+        .user("owner", &["INSERT, UPDATE, DELETE, SELECT ON {schema}.*"])
         .await;
     for sql in statements {
         let probe = rights_probe(&ddl::parse(sql).unwrap(), &bench.schema).unwrap();

@@ -1,0 +1,120 @@
+//! Changes of what stands: options of a task, the declared accuracy of a model.
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Transaction, TxOpts};
+
+use super::{SchemaName, StoreError, lock, write};
+use crate::{Model, Task, model_definition, task_definition};
+
+/// Writes the options of a task that is otherwise as it was.
+///
+/// # Errors
+/// [`StoreError::TaskChanged`] where it is not.
+pub async fn alter_task(
+    conn: &mut Conn,
+    schema: &SchemaName,
+    task: &Task,
+) -> Result<(), StoreError> {
+    lock::take(conn, schema).await?;
+    let result = alter_task_locked(conn, schema, task).await;
+    lock::give(conn, schema, result).await
+}
+
+/// Writes the options of a model that is otherwise as it was.
+///
+/// # Errors
+/// [`StoreError::Unknown`] where it was dropped meanwhile.
+pub async fn alter_model(
+    conn: &mut Conn,
+    schema: &SchemaName,
+    model: &Model,
+) -> Result<(), StoreError> {
+    lock::take(conn, schema).await?;
+    let result = alter_model_locked(conn, schema, model).await;
+    lock::give(conn, schema, result).await
+}
+
+async fn alter_task_locked(
+    conn: &mut Conn,
+    schema: &SchemaName,
+    task: &Task,
+) -> Result<(), StoreError> {
+    write::repair_locked(conn, schema).await?;
+    write::check_task_unchanged(conn, schema, task).await?;
+    let mut tx = conn.start_transaction(TxOpts::default()).await?;
+    tx.exec_drop(
+        format!(
+            "UPDATE `{schema}`.tasks SET accuracy_slack_points = ?, definition = ? WHERE name = ?"
+        ),
+        (
+            task.accuracy_slack_points,
+            task_definition(task),
+            &task.name,
+        ),
+    )
+    .await?;
+    write_constraints(&mut tx, schema, task).await?;
+    tx.query_drop(write::grow_epoch(schema)).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Puts a task's constraints in place of what was there.
+pub(super) async fn write_constraints(
+    tx: &mut Transaction<'_>,
+    schema: &SchemaName,
+    task: &Task,
+) -> Result<(), StoreError> {
+    let sql = format!("DELETE FROM `{schema}`.task_constraints WHERE task = ?");
+    tx.exec_drop(sql, (&task.name,)).await?;
+    let set = &task.constraints;
+    if set.named().next().is_some() {
+        tx.exec_drop(
+            format!(
+                "INSERT INTO `{schema}`.task_constraints (task, min_accuracy, max_seconds, max_cost) \
+                 VALUES (?, ?, ?, ?)"
+            ),
+            (&task.name, set.min_accuracy, set.max_seconds, set.max_cost),
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+async fn alter_model_locked(
+    conn: &mut Conn,
+    schema: &SchemaName,
+    model: &Model,
+) -> Result<(), StoreError> {
+    let definition = model_definition(
+        &model.name,
+        &model.version,
+        &model.task,
+        &model.uri,
+        &model.covers,
+        &model.options,
+    );
+    let options = write::json(&model.options)?;
+    let mut tx = conn.start_transaction(TxOpts::default()).await?;
+    tx.query_drop(write::grow_epoch(schema)).await?;
+    let found: Option<u64> = tx
+        .exec_first(
+            format!("SELECT id FROM `{schema}`.models WHERE id = ? AND state = 'ready'"),
+            (model.id,),
+        )
+        .await?;
+    if found.is_none() {
+        tx.rollback().await?;
+        return Err(StoreError::Unknown {
+            kind: "Model",
+            name: format!("{}@{}", model.name, model.version),
+        });
+    }
+    tx.exec_drop(
+        format!(
+            "UPDATE `{schema}`.models SET options = ?, accuracy = ?, definition = ? WHERE id = ?"
+        ),
+        (options, model.options.accuracy, definition, model.id),
+    )
+    .await?;
+    Ok(tx.commit().await?)
+}
