@@ -222,6 +222,19 @@ impl ServiceAccount {
             .unwrap_or(Err(AccountError::Stopped))
     }
 
+    /// Runs `work` on the account's thread until it ends or the account is closed; nowhere without an account.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        if let Some(account) = &self.0 {
+            let stop = account.stop.clone();
+            account.runtime.spawn(async move {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = work => {}
+                }
+            });
+        }
+    }
+
     /// The catalog as it was at most `catalog_refresh_ms` ago, and never older than the last
     /// [`ServiceAccount::invalidate`].
     pub async fn snapshot(&self) -> Result<Arc<Snapshot>, AccountError> {

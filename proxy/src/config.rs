@@ -2,10 +2,12 @@
 //!
 //! A flag wins over its environment variable, which wins over the file, which wins over the default.
 
+mod cache;
 mod endpoint;
 mod settings;
 mod tls;
 
+pub use cache::CacheConfig;
 pub use endpoint::{Endpoint, EndpointError};
 pub use tls::{ClientTlsArgs, ClientTlsConfig, StoreTlsArgs};
 
@@ -158,6 +160,7 @@ struct ConfigFile {
     admin: AdminFile,
     executor: ExecutorFile,
     lane: LaneFile,
+    cache: cache::CacheFile,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -299,6 +302,8 @@ pub struct Config {
     pub executor: ExecutorConfig,
     /// Limits of predict statements.
     pub lane: LaneConfig,
+    /// Outputs of models that are kept.
+    pub cache: CacheConfig,
 }
 
 impl Config {
@@ -326,6 +331,7 @@ impl Config {
             inspect_bytes_max: 1 << 20,
             executor: ExecutorConfig::default(),
             lane: LaneConfig::default(),
+            cache: CacheConfig::default(),
         }
     }
 
@@ -388,6 +394,7 @@ impl Config {
             file.lane.spool_disk_bytes_max,
         );
         set(&mut config.lane.spool_dir, file.lane.spool_dir);
+        config.cache.take(&file.cache);
         executor(&mut config.executor, args, file.executor);
         config.check()?;
         Ok(config)

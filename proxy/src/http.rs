@@ -76,6 +76,10 @@ impl Telltale {
             let epoch = i64::try_from(epoch).unwrap_or(i64::MAX);
             metrics.catalog_epoch.set(epoch);
         }
+        let kept = self.lane.cache.memory_bytes();
+        metrics
+            .cache_memory_bytes
+            .set(i64::try_from(kept).unwrap_or(i64::MAX));
         let chunks = self.lane.executor.chunks_in_flight();
         metrics
             .executor_chunks

@@ -126,6 +126,10 @@ pub struct Statement {
     pub images: AtomicU64,
     /// Images among them that could not be read or decoded.
     pub images_unreadable: AtomicU64,
+    /// Inputs that were answered without running a model.
+    pub cache_hits: AtomicU64,
+    /// Inputs of which no output was kept.
+    pub cache_misses: AtomicU64,
     /// Cancelled when it is to end with error 1317.
     pub cancel: CancellationToken,
     text: String,
@@ -341,6 +345,8 @@ impl Session {
             rows_sent: AtomicU64::new(0),
             images: AtomicU64::new(0),
             images_unreadable: AtomicU64::new(0),
+            cache_hits: AtomicU64::new(0),
+            cache_misses: AtomicU64::new(0),
             cancel: CancellationToken::new(),
             text: text.to_owned(),
             mode,
@@ -421,6 +427,12 @@ impl Drop for StatementGuard<'_> {
         metrics.rows_sent.inc_by(statement.rows_sent.load(Relaxed));
         let unreadable = statement.images_unreadable.load(Relaxed);
         metrics.images_unreadable.inc_by(unreadable);
+        metrics
+            .cache_hits
+            .inc_by(statement.cache_hits.load(Relaxed));
+        metrics
+            .cache_misses
+            .inc_by(statement.cache_misses.load(Relaxed));
     }
 }
 

@@ -44,6 +44,18 @@ pub struct Metrics {
     pub images_inferred: IntCounter,
     /// Images that could not be read or decoded.
     pub images_unreadable: IntCounter,
+    /// Inputs that were answered without running a model.
+    pub cache_hits: IntCounter,
+    /// Inputs of which no output was kept.
+    pub cache_misses: IntCounter,
+    /// Outputs that were put into the table.
+    pub cache_writes: IntCounter,
+    /// Outputs that the table did not take.
+    pub cache_dropped: IntCounter,
+    /// Outputs that were deleted for lack of room in the table.
+    pub cache_evictions: IntCounter,
+    /// Bytes of outputs in memory.
+    pub cache_memory_bytes: IntGauge,
     /// Chunks that the executor works on.
     pub executor_chunks: IntGauge,
     /// Epoch of the catalog as last read.
@@ -138,6 +150,24 @@ impl Metrics {
                 "images_unreadable_total",
                 "Images that could not be read or decoded.",
             ),
+            cache_hits: counter(
+                "cache_hits_total",
+                "Inputs that were answered without running a model.",
+            ),
+            cache_misses: counter("cache_misses_total", "Inputs of which no output was kept."),
+            cache_writes: counter(
+                "cache_writes_total",
+                "Outputs of models put into the table of kept ones.",
+            ),
+            cache_dropped: counter(
+                "cache_dropped_total",
+                "Outputs of models that the store did not take, or not soon enough.",
+            ),
+            cache_evictions: counter(
+                "cache_evictions_total",
+                "Kept outputs deleted for lack of room in the table.",
+            ),
+            cache_memory_bytes: gauge("cache_memory_bytes", "Size of the kept outputs in memory."),
             executor_chunks: gauge(
                 "executor_chunks_in_flight",
                 "Chunks of images between submission and answer.",

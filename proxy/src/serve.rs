@@ -17,6 +17,7 @@ use crate::lane::{Lane, LaneContext, SpoolLimits};
 use crate::live::{IDLE_SWEEP_PERIOD, Live};
 use crate::metrics::Metrics;
 use crate::open_files;
+use crate::predict::OutputCache;
 use crate::relay::{Acceptor, BoundListener, SessionConfig};
 use crate::reload::{self, Settings};
 use crate::tls::TlsError;
@@ -184,7 +185,10 @@ impl Server {
         }
         let account = runtime.block_on(start_account(&config, embedded.as_ref(), &store))?;
         let live = Arc::new(Live::new(Arc::new(Metrics::new())));
+        let cache = OutputCache::start(&config.cache.limits, &account, live.metrics());
         let lane = Arc::new(LaneContext {
+            cache,
+            cache_mode: config.cache.mode,
             live: Arc::clone(&live),
             schema: config.schema.clone(),
             executor: Executor::new(config.executor.clone())?,
@@ -314,6 +318,7 @@ impl Server {
             let answering = operators.serve(Arc::new(telltale))?;
             let served = acceptor.run(stopping).await;
             drop(answering);
+            lane.cache.close().await;
             lane.account.close().await;
             served
         });

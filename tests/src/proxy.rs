@@ -1,7 +1,8 @@
 //! The real `predictsql` binary, serving a store on a free loopback port.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -28,6 +29,8 @@ pub struct Settings {
     pub executor: String,
     /// Lines of its table `[lane]`.
     pub lane: String,
+    /// Its other tables, with their heads.
+    pub tables: String,
     /// Schema of the catalog: each has tasks and models of its own.
     pub schema: String,
     /// Whether `predictsql init` runs and the service account is configured.
@@ -48,6 +51,7 @@ impl Default for Settings {
             top: String::new(),
             executor: String::new(),
             lane: String::new(),
+            tables: String::new(),
             schema: "ml".to_owned(),
             service_account: true,
             image_roots: vec![apparel::photos().root().to_owned()],
@@ -178,6 +182,28 @@ impl Proxy {
         endpoint_address(&self.log(), "admin").expect("the admin endpoint is on")
     }
 
+    /// The value of a series of `/metrics` without labels.
+    ///
+    /// # Panics
+    /// There is none.
+    pub fn metric(&self, series: &str) -> u64 {
+        let mut stream = TcpStream::connect(self.http()).unwrap();
+        stream
+            .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+        let found = lines.find(|(name, _)| *name == series);
+        let (_, value) = found.unwrap_or_else(|| panic!("no {series} in {text}"));
+        value.parse().unwrap()
+    }
+
+    /// Images that models have looked at since it started.
+    pub fn images_inferred(&self) -> u64 {
+        self.metric("predictsql_images_inferred_total")
+    }
+
     /// The proxy's process.
     pub fn pid(&self) -> Pid {
         self.process().pid()
@@ -258,7 +284,7 @@ fn settings_file(store: &str, service: &str, settings: &Settings) -> String {
         writeln!(file, "model_roots = {:?}", settings.model_roots).unwrap();
     }
     write!(file, "{}\n[lane]\n{}\n", settings.executor, settings.lane).unwrap();
-    file
+    file + &settings.tables
 }
 
 /// A command that runs the binary under test, without settings from the environment.

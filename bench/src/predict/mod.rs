@@ -25,6 +25,7 @@ use predictsql_executor::Executor;
 use predictsql_proxy::config::{Config, StoreConfig};
 use predictsql_proxy::demo::dataset::{self, Split};
 use predictsql_proxy::demo::{pictures, zoo};
+use predictsql_proxy::predict::CacheMode;
 use predictsql_proxy::serve::Server;
 use tokio_util::sync::CancellationToken;
 
@@ -119,6 +120,8 @@ pub fn run(args: &PredictArgs) -> Result<(), BenchError> {
     });
     config.listen.set_port(0);
     config.executor.ort_library = Some(args.ort_library.clone());
+    // Every round is to run the model.
+    config.cache.mode = CacheMode::Off;
     let threads = config.executor.threads;
     let server = Server::start(config)?;
     let stopping = CancellationToken::new();

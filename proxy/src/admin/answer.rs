@@ -84,6 +84,7 @@ impl Table {
                 Some(statement.rows_read.load(Relaxed).to_string()),
                 Some(statement.rows_sent.load(Relaxed).to_string()),
                 Some(statement.images.load(Relaxed).to_string()),
+                Some(statement.cache_hits.load(Relaxed).to_string()),
                 Some(statement.masked_text()),
             ])
         });
@@ -94,6 +95,7 @@ impl Table {
                 "rows_read!",
                 "rows_sent!",
                 "images!",
+                "cache_hits!",
                 "statement",
             ],
             rows.collect(),

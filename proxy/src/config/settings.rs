@@ -23,7 +23,7 @@ impl Config {
         };
         let (executor, lane) = (&self.executor, &self.lane);
         let is_set = |set: bool| set.then(|| "(set)".to_owned());
-        vec![
+        let mut settings = vec![
             ("listen", Some(self.listen.to_string())),
             ("http", Some(self.http.to_string())),
             ("store", store),
@@ -115,7 +115,9 @@ impl Config {
                 number(lane.spool_disk_bytes_max),
             ),
             ("lane.spool_dir", Some(lane.spool_dir.display().to_string())),
-        ]
+        ];
+        settings.extend(self.cache.settings());
+        settings
     }
 }
 

@@ -39,7 +39,7 @@ pub use spool::SpoolLimits;
 use crate::account::ServiceAccount;
 use crate::error::SqlError;
 use crate::live::{self, Live};
-use crate::predict::Work;
+use crate::predict::{CacheMode, OutputCache, Work};
 use crate::relay::{Handled, Route, Router, SessionEnd, Takeover};
 use crate::wire::{Capabilities, ErrPacket, PacketWriter, StatusFlags, Stream, command, encode_ok};
 use diagnostics::{Diagnostics, ShowDiagnostics};
@@ -56,6 +56,10 @@ pub struct LaneContext {
     pub schema: SchemaName,
     /// Runs models.
     pub executor: Executor,
+    /// Outputs of models that are kept.
+    pub cache: OutputCache,
+    /// What sessions do with them unless they say otherwise.
+    pub cache_mode: CacheMode,
     /// Reads and writes the catalog.
     pub account: ServiceAccount,
     /// Limits of each statement's spool.
@@ -336,9 +340,12 @@ impl Lane {
         }
         let running = turn.record.begin(&text, settings.lex);
         let maker = select::PredictorMaker {
-            executor: &context.executor,
+            context: &context,
             catalog: &catalog,
-            work: Arc::new(Work::new(Arc::clone(running.statement()))),
+            work: Arc::new(Work::new(
+                Arc::clone(running.statement()),
+                settings.cache.unwrap_or(context.cache_mode),
+            )),
         };
         let planned = select::plan(turn, &statement, settings.forced_plan).await?;
         self.diagnostics = match &planned {

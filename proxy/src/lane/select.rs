@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use predictsql_catalog::{Model, Snapshot, Task};
-use predictsql_executor::Executor;
 use predictsql_optimizer::decision::decide;
 use predictsql_optimizer::distinctions::Distinctions;
 use predictsql_optimizer::materialise::Materialise;
@@ -46,10 +45,9 @@ pub struct ReadyPrediction {
 }
 
 /// Decides predictions of one statement, and makes what answers them.
-#[derive(Debug)]
 pub struct PredictorMaker<'c> {
-    /// Runs models.
-    pub executor: &'c Executor,
+    /// Runs models, and keeps what they say.
+    pub context: &'c LaneContext,
     /// The catalog that the statement was read against.
     pub catalog: &'c Snapshot,
     /// What the statement has had predicted.
@@ -66,7 +64,8 @@ impl PredictorMaker<'_> {
     ) -> Result<Predictor, Refusal> {
         let decision = decide(task, model, self.catalog)?;
         Ok(Predictor::new(
-            self.executor,
+            &self.context.executor,
+            &self.context.cache,
             task,
             decision,
             scored,

@@ -6,6 +6,7 @@ use predictsql_optimizer::{LabelCollation, LexMode};
 use super::store_link::{Answer, LinkError, StoreLink};
 use super::text_encoding::TextEncoding;
 use crate::error::SqlError;
+use crate::predict::CacheMode;
 
 /// Settings of the session that a predict statement runs in.
 #[derive(Debug, Clone)]
@@ -24,6 +25,8 @@ pub struct SessionSettings {
     pub fail_on_error: bool,
     /// `@ml_plan`: the physical plan that must answer.
     pub forced_plan: Option<Forced>,
+    /// `@ml_cache`: what is done with kept outputs, where the session says it.
+    pub cache: Option<CacheMode>,
     /// What a statement's meaning depends on besides its text.
     pub meaning: Meaning,
 }
@@ -58,7 +61,7 @@ const CONSTRAINTS: [&str; 5] = [
 ];
 
 /// What the store is asked for besides the constraints.
-const ASKED: [&str; 9] = [
+const ASKED: [&str; 10] = [
     "@@sql_mode",
     "@@character_set_client",
     "CAST(@@character_set_results AS BINARY)",
@@ -67,6 +70,7 @@ const ASKED: [&str; 9] = [
     "@@sql_select_limit",
     "@ml_on_error",
     "@ml_plan",
+    "@ml_cache",
     "DATABASE()",
 ];
 
@@ -138,6 +142,7 @@ impl SessionSettings {
             select_limit: told.text("@@sql_select_limit")?.parse().unwrap_or(u64::MAX),
             fail_on_error: on_error(&told.text("@ml_on_error")?)?,
             forced_plan: forced_plan(&told.text("@ml_plan")?)?,
+            cache: CacheMode::of_variable(&told.text("@ml_cache")?)?,
             meaning: Meaning {
                 database: told.text("DATABASE()")?,
                 sql_mode,

@@ -4,9 +4,12 @@
 //! the decision runs when it is first needed, and turns what models say into the task's classes.
 //! What it has done is counted in the statement's [`Work`]. Plans know neither models nor labels.
 
+mod cache;
+mod places;
 mod predictor;
 mod work;
 
+pub use cache::{CacheLimits, CacheMode, OutputCache};
 pub use predictor::Predictor;
 pub use work::Work;
 

@@ -2,21 +2,25 @@
 
 use std::sync::Arc;
 
-use predictsql_catalog::Task;
+use predictsql_catalog::{Task, TaskInput};
 use predictsql_executor::{Executor, Input, LoadedModel, Outcome, Scores};
 use predictsql_optimizer::decision::Decision;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
-use super::{Answer, SCORE_PARTS, Work, failure, interrupted};
+use super::places::Places;
+use super::{Answer, CacheMode, OutputCache, SCORE_PARTS, Work, failure, interrupted};
 use crate::error::SqlError;
 
 /// Answers a prediction as its decision says.
 #[derive(Debug)]
 pub struct Predictor {
     executor: Executor,
+    cache: OutputCache,
     task: Arc<Task>,
     decision: Decision,
+    /// Identity of the model's outputs.
+    output: [u8; 16],
     /// Classes whose scores answers hold, ascending.
     scored: Vec<usize>,
     /// Loaded when first needed.
@@ -29,6 +33,7 @@ impl Predictor {
     /// task's classes, ascending). Loads nothing yet.
     pub fn new(
         executor: &Executor,
+        cache: &OutputCache,
         task: &Arc<Task>,
         decision: Decision,
         scored: Vec<usize>,
@@ -36,7 +41,9 @@ impl Predictor {
     ) -> Self {
         Self {
             executor: executor.clone(),
+            cache: cache.clone(),
             task: Arc::clone(task),
+            output: decision.model.output_id(),
             decision,
             scored,
             model: OnceCell::new(),
@@ -76,11 +83,63 @@ impl Predictor {
         if inputs.iter().all(|input| matches!(input, Input::Null)) {
             return Ok(vec![Answer::Null; inputs.len()]);
         }
+        if !self.looks_up() {
+            return self.infer(inputs, cancel).await;
+        }
+        let ids = self.executor.identify(&inputs, cancel).await;
+        let ids = ids.map_err(failure)?;
+        let labels = self.decision.model.options.labels.len();
+        let found = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(interrupted()),
+            found = self.cache.find(self.output, labels, &ids) => found,
+        };
+        let mut places = Places::default();
+        for ((input, id), found) in inputs.into_iter().zip(ids).zip(found) {
+            let known = found.map(|scores| self.class_of(&scores));
+            places.add(input, id, known);
+        }
+        self.work.missed(places.missing);
+        let answers = self.infer(std::mem::take(&mut places.run), cancel).await?;
+        self.work.hit(places.hits());
+        Ok(places.answers(&answers))
+    }
+
+    /// Whether outputs may be kept: looking one up costs more than a model over columns.
+    fn looks_up(&self) -> bool {
+        let image = matches!(self.task.input, TaskInput::Image);
+        image && self.cache.is_on() && self.work.mode() != CacheMode::Off
+    }
+
+    /// Runs the model.
+    async fn infer(
+        &self,
+        inputs: Vec<Input>,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<Answer>, SqlError> {
+        if inputs.is_empty() {
+            return Ok(Vec::new());
+        }
         let model = self.model(cancel).await?;
-        let outcomes = self.executor.predict(model, inputs, cancel).await;
-        let outcomes = outcomes.map_err(failure)?;
-        let scored = |outcome: &&Outcome| matches!(outcome, Outcome::Scores(_));
-        self.work.inferred(outcomes.iter().filter(scored).count());
+        let outcomes = if self.looks_up() && self.work.mode() == CacheMode::On {
+            let predicted = self
+                .executor
+                .predict_identified(model, inputs, cancel)
+                .await;
+            let (outcomes, ids) = predicted.map_err(failure)?;
+            let said = ids.into_iter().zip(&outcomes);
+            let scores = said.filter_map(|(id, outcome)| match outcome {
+                Outcome::Scores(scores) => Some((id, scores)),
+                _ => None,
+            });
+            self.cache.keep(self.output, scores);
+            outcomes
+        } else {
+            let predicted = self.executor.predict(model, inputs, cancel).await;
+            predicted.map_err(failure)?
+        };
+        let seen = |o: &&Outcome| matches!(o, Outcome::Scores(_) | Outcome::Value(_));
+        self.work.inferred(outcomes.iter().filter(seen).count());
         Ok(outcomes.into_iter().map(|o| self.answer_of(o)).collect())
     }
 

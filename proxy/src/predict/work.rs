@@ -3,18 +3,38 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::CacheMode;
 use crate::live::Statement;
 
 /// The work of one statement, shared by its predictors.
 #[derive(Debug)]
 pub struct Work {
     statement: Arc<Statement>,
+    mode: CacheMode,
 }
 
 impl Work {
     /// No work yet, of a statement that operators see.
-    pub fn new(statement: Arc<Statement>) -> Self {
-        Self { statement }
+    pub fn new(statement: Arc<Statement>, mode: CacheMode) -> Self {
+        Self { statement, mode }
+    }
+
+    /// What it does with kept outputs.
+    pub fn mode(&self) -> CacheMode {
+        self.mode
+    }
+
+    /// Counts inputs that were answered without a model: by a kept output, or by that of an input like
+    /// it.
+    pub(super) fn hit(&self, inputs: usize) {
+        let hits = &self.statement.cache_hits;
+        hits.fetch_add(inputs as u64, Relaxed);
+    }
+
+    /// Counts inputs of which no output is kept.
+    pub(super) fn missed(&self, inputs: usize) {
+        let misses = &self.statement.cache_misses;
+        misses.fetch_add(inputs as u64, Relaxed);
     }
 
     /// Counts images that a model has looked at.

@@ -10,6 +10,7 @@ mod embedded;
 mod evaluate;
 mod faults;
 mod fidelity;
+mod kept;
 mod operating;
 mod relay;
 mod tidy;

@@ -277,6 +277,8 @@ fn made() -> &'static (Proxy, shop::Shop) {
         let settings = Settings {
             schema: LANE.to_owned(),
             image_roots: vec![shop.root().to_owned()],
+            // Each plan predicts for itself.
+            tables: "[cache]\nmode = 'off'".to_owned(),
             ..Settings::default()
         };
         let proxy = Proxy::start(Store::shared(), &settings);

@@ -1,8 +1,6 @@
 //! What statements of two passes do in sessions: how often they infer, whose rights they need, and what
 //! they see while others write.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -18,6 +16,7 @@ fn proxy() -> &'static Proxy {
         let settings = Settings {
             schema: "tp".to_owned(),
             image_roots: vec![apparel::photos().root().to_owned()],
+            tables: "[cache]\nmode = 'off'".to_owned(),
             ..Settings::default()
         };
         let proxy = Proxy::start(Store::shared(), &settings);
@@ -36,24 +35,14 @@ fn session() -> Wire {
 }
 
 fn images_inferred() -> u64 {
-    let mut stream = TcpStream::connect(proxy().http()).unwrap();
-    write!(
-        stream,
-        "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    )
-    .unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    let line = text
-        .lines()
-        .find(|l| l.starts_with("predictsql_images_inferred_total"));
-    line.unwrap().rsplit(' ').next().unwrap().parse().unwrap()
+    proxy().images_inferred()
 }
 
 /// One test, since what others infer would be counted too.
 #[test]
 fn inferences_rights_and_writers() {
     each_distinct_input_is_inferred_once();
+    several_statements_are_answered_in_turn();
     rights_are_those_of_the_user();
     no_row_is_skipped_while_others_write();
     a_kill_ends_the_inference_and_not_the_session();
@@ -106,7 +95,6 @@ fn each_distinct_input_is_inferred_once() {
     assert!(lines.iter().all(|l| l.chars().count() <= 80), "{lines:?}");
 }
 
-#[test]
 fn several_statements_are_answered_in_turn() {
     let mut session = session();
     session.run("CREATE TABLE few (id INT PRIMARY KEY, photo VARCHAR(100), label VARCHAR(40))");

@@ -1,0 +1,76 @@
+//! The table of kept outputs: its limit, its rights, and rows that no model gave.
+
+use predictsql_tests::{Store, Wire, eventually};
+
+use super::{GROUPED, Place, in_shop, rows};
+
+#[test]
+fn the_table_stays_within_its_limit() {
+    let place = Place::new("kept_limit", "prediction_cache_rows_max = 20");
+    place.settle(GROUPED);
+    let mut root = Store::shared().root();
+    let mut count = || {
+        let count = root.value("SELECT COUNT(*) FROM kept_limit.predictions");
+        count.unwrap().parse::<u64>().unwrap()
+    };
+    eventually("outputs were evicted", || {
+        let evicted = place.proxy.metric("predictsql_cache_evictions_total");
+        (evicted >= 22 && count() <= 20).then_some(())
+    });
+    // What memory holds is not lost.
+    assert_eq!(place.rows(&mut place.session(), GROUPED).1, 0);
+}
+
+#[test]
+fn rows_that_no_model_gave_are_ignored_and_users_can_make_none() {
+    let place = Place::new("kept_poison", "");
+    place.settle(GROUPED);
+    let (grouped, _) = place.rows(&mut place.session(), GROUPED);
+    let written = || place.proxy.metric("predictsql_cache_writes_total");
+    eventually("outputs are in the table", || {
+        (written() == 40).then_some(())
+    });
+    let mut root = Store::shared().root();
+    root.run(
+        "UPDATE kept_poison.predictions SET scores = IF(ORD(input) % 2, 'x', REPEAT('\\0', 44))",
+    );
+    let other = place.another();
+    let mut session = in_shop(&other, &place.schema);
+    let (again, inferred) = rows(&other, &mut session, &place.sql(GROUPED));
+    assert_eq!((again, inferred), (grouped, 40));
+    let told = other.log().matches("outputs that no model gave").count();
+    assert_eq!(told, 1);
+
+    root.run("CREATE USER kept_ann@'%'");
+    root.run("GRANT EXECUTE ON kept_poison.* TO kept_ann@'%'");
+    root.run("GRANT SELECT ON kept_poison_shop.* TO kept_ann@'%'");
+    let mut ann = Wire::login(
+        place.proxy.address(),
+        "kept_ann",
+        "",
+        Some("kept_poison_shop"),
+    );
+    let ann = ann.as_mut().unwrap();
+    assert_eq!(place.rows(ann, GROUPED).1, 0, "she has the use of them");
+    for sql in [
+        "SELECT * FROM kept_poison.predictions",
+        "DELETE FROM kept_poison.predictions",
+        "INSERT INTO kept_poison.predictions VALUES ('a', 'b', 'c', 1)",
+    ] {
+        assert_eq!(ann.error(sql).code, 1142, "{sql}");
+    }
+}
+
+#[test]
+fn a_store_that_keeps_nothing_fails_no_statement() {
+    let place = Place::new("kept_without", "");
+    let mut root = Store::shared().root();
+    root.run("RENAME TABLE kept_without.predictions TO kept_without.elsewhere");
+    let (grouped, inferred) = place.rows(&mut place.session(), GROUPED);
+    assert!(!grouped.is_empty());
+    assert_eq!(inferred, 40);
+    place.settle(GROUPED);
+    eventually("outputs were dropped", || {
+        (place.proxy.metric("predictsql_cache_dropped_total") >= 40).then_some(())
+    });
+}
