@@ -17,6 +17,7 @@ pub mod schedule;
 mod sql;
 pub mod statement;
 pub mod stream;
+pub mod views;
 
 pub use refusal::Refusal;
 pub use sql::LexMode;

@@ -8,12 +8,11 @@ use std::sync::Arc;
 use predictsql_catalog::{Model, Task};
 use sqlparser::tokenizer::Token;
 
-use super::items;
 use crate::refusal::Refusal;
 use crate::sql::blocks::{Block, Blocks, Cte};
 use crate::sql::calls::{Asked, Call};
 use crate::sql::fragment::Fragment;
-use crate::sql::{expression, functions};
+use crate::sql::{expression, functions, select_list};
 use crate::statement::PredictStatement;
 
 /// Longest text that names a column by itself, in characters: the store's limit on aliases.
@@ -426,8 +425,9 @@ impl Materialise<'_, '_> {
     fn find_names(&mut self) -> Result<(), Refusal> {
         let lexed = &self.statement.lexed;
         for block in &self.blocks.blocks {
-            for element in items::elements(lexed, block.items.clone()) {
-                if !self.calls_in(&element).is_empty() && items::is_unnamed(lexed, &element)? {
+            for element in select_list::elements(lexed, block.items.clone()) {
+                if !self.calls_in(&element).is_empty() && select_list::is_unnamed(lexed, &element)?
+                {
                     let text = lexed.text_of(&element);
                     self.names.push((element.end, text.to_owned()));
                 }

@@ -8,7 +8,6 @@
 
 mod analysis;
 mod distinctions;
-mod items;
 mod texts;
 
 pub use analysis::{Harvest, Materialise, Target};

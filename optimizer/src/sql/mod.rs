@@ -9,6 +9,7 @@ pub(crate) mod functions;
 pub(crate) mod labels;
 pub(crate) mod mask;
 pub mod prefilter;
+pub(crate) mod select_list;
 pub(crate) mod text;
 
 pub use text::LexMode;

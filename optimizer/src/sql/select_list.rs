@@ -7,8 +7,8 @@ use sqlparser::ast::SelectItem;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token;
 
+use super::text::{Lexed, StoreDialect};
 use crate::refusal::Refusal;
-use crate::sql::text::{Lexed, StoreDialect};
 
 /// Depth of nesting at which parsing gives up.
 const RECURSION_MAX: usize = 64;
@@ -32,7 +32,7 @@ const MODIFIERS: [&str; 11] = [
 ];
 
 /// The elements of a select list, modifiers left out.
-pub(super) fn elements(lexed: &Lexed<'_>, mut items: Range<usize>) -> Vec<Range<usize>> {
+pub(crate) fn elements(lexed: &Lexed<'_>, mut items: Range<usize>) -> Vec<Range<usize>> {
     while MODIFIERS.iter().any(|m| lexed.is_keyword(items.start, m)) {
         items.start += 1;
     }
@@ -43,7 +43,7 @@ pub(super) fn elements(lexed: &Lexed<'_>, mut items: Range<usize>) -> Vec<Range<
 }
 
 /// Whether an element has no alias.
-pub(super) fn is_unnamed(lexed: &Lexed<'_>, element: &Range<usize>) -> Result<bool, Refusal> {
+pub(crate) fn is_unnamed(lexed: &Lexed<'_>, element: &Range<usize>) -> Result<bool, Refusal> {
     let Some(last) = element.end.checked_sub(1) else {
         return Ok(true);
     };

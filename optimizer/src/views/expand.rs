@@ -1,0 +1,408 @@
+//! Rewrites a statement over views that predict, so that the calls stand in its own text.
+//!
+//! Two forms are tried, in this order: *merged*, where each name of a column that predicts becomes
+//! the call itself, so that the block's other conditions narrow what is predicted and rows may stream;
+//! and *derived*, where each view becomes a derived table, which is right wherever names cannot be told
+//! for sure by tokens. The store says which it accepts.
+
+use std::ops::Range;
+
+use sqlparser::tokenizer::Token;
+
+use super::names::{Written, may_be, means, written};
+use super::references::{Reference, references};
+use super::{Column, Shape, View, ViewSession, Views};
+use crate::refusal::Refusal;
+use crate::sql::blocks::{Block, Blocks};
+use crate::sql::fragment::{Fragment, Splice, quote_name, splice};
+use crate::sql::text::Lexed;
+
+/// Longest rewritten statement, in bytes: views of views may grow without bound.
+const EXPANDED_BYTES_MAX: usize = 1 << 20;
+
+/// Name of a view within the derived table that stands for it.
+const INNER: &str = "ml view";
+
+/// What is rewritten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// A client's statement.
+    Statement,
+    /// A view's definition, of which the store is not asked which form it accepts.
+    Definition,
+}
+
+/// A statement over views, rewritten.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expansion {
+    /// The forms, the better ones first.
+    pub candidates: Vec<String>,
+    /// Views whose bodies stand in the text: those need rights on what they read.
+    pub bodies: Vec<String>,
+    /// Each view as the statement names it, and a column of it that predicts: of a temporary table
+    /// of the same name it would be a column like any other.
+    pub named: Vec<(String, String)>,
+}
+
+/// A view that a block names.
+pub(super) struct Found<'v> {
+    pub(super) reference: Reference,
+    pub(super) view: &'v View,
+    /// Positions of the columns that predict and are, or may be, named.
+    pub(super) needed: Vec<usize>,
+}
+
+pub(super) struct Expander<'e> {
+    pub(super) lexed: Lexed<'e>,
+    pub(super) blocks: Blocks,
+    pub(super) session: &'e ViewSession<'e>,
+}
+
+impl Views {
+    /// Rewrites a statement. `None`: it is none over views that predict, or needs none of their
+    /// predictions.
+    pub fn expand(
+        &self,
+        text: &str,
+        session: &ViewSession<'_>,
+        reading: Reading,
+    ) -> Result<Option<Expansion>, Refusal> {
+        let Some(lexed) = Lexed::new(text, session.mode).filter(|_| self.may_name(text.as_bytes()))
+        else {
+            return Ok(None);
+        };
+        let Some(start) = statement_start(&lexed).filter(|_| !lexed.has_executable_comment())
+        else {
+            return Ok(None);
+        };
+        let all = start..lexed.lexemes.len();
+        let expander = Expander {
+            blocks: Blocks::cut(&lexed, all),
+            lexed,
+            session,
+        };
+        expander.expand(self, reading)
+    }
+}
+
+/// Where the statement begins that may read views; `None` for kinds that are not rewritten.
+fn statement_start(lexed: &Lexed<'_>) -> Option<usize> {
+    const KINDS: [&str; 9] = [
+        "SELECT", "WITH", "INSERT", "REPLACE", "UPDATE", "DELETE", "SET", "DO", "VALUES",
+    ];
+    let is = |at: usize, words: &[&str]| words.iter().any(|w| lexed.is_keyword(at, w));
+    let mut start = 0;
+    if is(0, &["EXPLAIN", "DESCRIBE", "DESC", "ANALYZE"]) {
+        start = 1;
+        while is(start, &["EXTENDED", "ANALYZE"]) {
+            start += 1;
+        }
+        if is(start, &["FORMAT"]) {
+            start += 3;
+        }
+    }
+    if is(start, &["CREATE"]) {
+        let mut at = start + 1;
+        while is(at, &["OR", "REPLACE", "TEMPORARY"]) {
+            at += 1;
+        }
+        return is(at, &["TABLE"]).then_some(start);
+    }
+    let parenthesised = matches!(lexed.token(start), Some(Token::LParen));
+    (parenthesised || is(start, &KINDS)).then_some(start)
+}
+
+impl Expander<'_> {
+    fn expand(&self, views: &Views, reading: Reading) -> Result<Option<Expansion>, Refusal> {
+        let (mut merged, mut derived) = (Vec::new(), Vec::new());
+        let (mut bodies, mut named) = (Vec::new(), Vec::new());
+        for block in &self.blocks.blocks {
+            let found = self.found(views, block);
+            if found.is_empty() {
+                continue;
+            }
+            for found in &found {
+                if !found.over_view() {
+                    bodies.push(format!("`{}`.`{}`", found.view.schema, found.view.name));
+                }
+                if let Some(column) = found.predicting() {
+                    named.push((self.table_text(&found.reference), column.name.clone()));
+                }
+            }
+            let in_tables = self.derived(block, &found)?;
+            let certain = reading == Reading::Statement || block.group.is_empty();
+            let in_place = match certain {
+                true => self.merged(block, &found)?,
+                false => None,
+            };
+            merged.extend(in_place.unwrap_or_else(|| in_tables.clone()));
+            derived.extend(in_tables);
+        }
+        if derived.is_empty() {
+            return Ok(None);
+        }
+        let mut candidates = Vec::new();
+        for splices in [merged, derived] {
+            let text = self.spliced(splices)?;
+            if !candidates.contains(&text) {
+                candidates.push(text);
+            }
+        }
+        Ok(Some(Expansion {
+            candidates,
+            bodies,
+            named,
+        }))
+    }
+
+    fn spliced(&self, mut splices: Vec<Splice>) -> Result<String, Refusal> {
+        splices.sort_by_key(|(range, _)| (range.start, range.end));
+        let all = 0..self.lexed.lexemes.len();
+        let text = splice(&self.lexed, all, &splices).sql;
+        if text.len() > EXPANDED_BYTES_MAX {
+            return Err(Refusal::unsupported(format_args!(
+                "a statement over views of predictions whose text is longer than {EXPANDED_BYTES_MAX} bytes with them"
+            )));
+        }
+        Ok(text)
+    }
+
+    /// The views of a block's tables that have to be rewritten.
+    fn found<'v>(&self, views: &'v Views, block: &Block) -> Vec<Found<'v>> {
+        let (references, _) = references(&self.lexed, &self.blocks, block);
+        let view_of = |reference: &Reference| {
+            let shadowed = reference.schema.is_none()
+                && block.ctes.iter().any(|&cte| {
+                    let cte = self.blocks.ctes.get(cte);
+                    cte.and_then(|c| self.lexed.name(c.range.start))
+                        .is_some_and(|name| name.eq_ignore_ascii_case(&reference.table))
+                });
+            let schema = reference.schema.as_deref().unwrap_or(self.session.database);
+            views.get(schema, &reference.table).filter(|_| !shadowed)
+        };
+        references
+            .into_iter()
+            .filter_map(|reference| {
+                let view = view_of(&reference)?;
+                let found = Found {
+                    needed: self.needed(block, &reference, view),
+                    reference,
+                    view,
+                };
+                found.is_rewritten().then_some(found)
+            })
+            .collect()
+    }
+
+    /// The columns that predict and that the block, or what stands in it, may name.
+    fn needed(&self, block: &Block, reference: &Reference, view: &View) -> Vec<usize> {
+        let Shape::Merged { columns, .. } = &view.shape else {
+            return Vec::new();
+        };
+        let lexed = &self.lexed;
+        let natural = block.from.clone().any(|at| lexed.is_keyword(at, "NATURAL"));
+        let all = natural || self.wildcards(block, reference);
+        let is_named = |column: &Column| {
+            let mut places = self.places(block);
+            places.any(|at| !reference.range.contains(&at) && may_be(lexed, at, &column.name))
+        };
+        let predicts = columns
+            .iter()
+            .enumerate()
+            .filter(|(_, c)| c.prediction.is_some());
+        predicts
+            .filter(|(_, column)| all || is_named(column))
+            .map(|(place, _)| place)
+            .collect()
+    }
+
+    /// Whether the select list asks for all columns of a reference.
+    fn wildcards(&self, block: &Block, reference: &Reference) -> bool {
+        let lexed = &self.lexed;
+        let star = |at: &usize| matches!(lexed.token(*at), Some(Token::Mul));
+        let mut stars = lexed.outside_parentheses(block.items.clone()).filter(star);
+        stars.any(
+            |at| match at.checked_sub(1).map(|before| lexed.token(before)) {
+                Some(Some(Token::Period)) => at
+                    .checked_sub(2)
+                    .and_then(|at| lexed.name(at))
+                    .is_some_and(|name| name == reference.qualifier()),
+                // `a * b` is no wildcard, but one too many does no harm.
+                _ => true,
+            },
+        )
+    }
+
+    /// The lexemes that may name columns of a block's tables: its own, those of the queries in it, and
+    /// what follows ON DUPLICATE KEY UPDATE or RETURNING.
+    fn places(&self, block: &Block) -> impl Iterator<Item = usize> + '_ {
+        let end = match block.parent {
+            None => self.lexed.lexemes.len(),
+            Some(_) => block.range.end,
+        };
+        block.range.start..end
+    }
+
+    /// Each view as a derived table.
+    fn derived(&self, block: &Block, found: &[Found<'_>]) -> Result<Vec<Splice>, Refusal> {
+        let mut splices = Vec::new();
+        for found in found {
+            let text = found.derived(&self.table_text(&found.reference), self.session)?;
+            splices.push((found.reference.range.clone(), Fragment::plain(text)));
+            splices.extend(self.unqualified(block, found, &[]));
+        }
+        Ok(splices)
+    }
+
+    /// A reference's name as the statement has it.
+    pub(super) fn table_text(&self, reference: &Reference) -> String {
+        match &reference.schema {
+            Some(schema) => format!("{}.{}", quote_name(schema), quote_name(&reference.table)),
+            None => quote_name(&reference.table),
+        }
+    }
+
+    /// A derived table has no schema: it goes from names of its columns, but for those that start in
+    /// `but`.
+    pub(super) fn unqualified(
+        &self,
+        block: &Block,
+        found: &Found<'_>,
+        but: &[Range<usize>],
+    ) -> Vec<Splice> {
+        let lexed = &self.lexed;
+        let qualified = |at: usize| match (written(lexed, at), lexed.token(at)) {
+            (
+                Written::Qualified {
+                    start,
+                    schema: Some(schema),
+                    table,
+                },
+                _,
+            ) => Some((start, schema, table)),
+            // `db.v.*`: the star is no name, but its qualifier is written likewise.
+            (_, Some(Token::Mul)) => star_qualifier(lexed, at),
+            _ => None,
+        };
+        let is_name = |at: &usize| {
+            matches!(lexed.token(*at), Some(Token::Word(_) | Token::Mul))
+                && !block.from.contains(at)
+                || self.in_condition(block, *at)
+        };
+        self.places(block)
+            .filter(is_name)
+            .filter_map(|at| {
+                let (start, schema, table) = qualified(at)?;
+                let ours = means(&found.reference, &found.view.schema, Some(&schema), &table);
+                let apart = !but.iter().any(|range| range.contains(&start));
+                (ours && apart).then(|| (start..start + 2, Fragment::default()))
+            })
+            .collect()
+    }
+
+    pub(super) fn in_condition(&self, block: &Block, at: usize) -> bool {
+        let conditions = self.blocks.on_conditions(&self.lexed, block);
+        conditions.iter().any(|c| c.contains(&at))
+    }
+}
+
+/// (start, schema, table) before a star.
+fn star_qualifier(lexed: &Lexed<'_>, star: usize) -> Option<(usize, String, String)> {
+    let start = star.checked_sub(4)?;
+    let is_period = |at: usize| matches!(lexed.token(at), Some(Token::Period));
+    let spelled = is_period(star - 1) && is_period(star - 3);
+    spelled
+        .then(|| Some((start, lexed.name(start)?, lexed.name(start + 2)?)))
+        .flatten()
+}
+
+impl Found<'_> {
+    /// Columns of a view whose rows are its tables'.
+    pub(super) fn columns(&self) -> &[Column] {
+        match &self.view.shape {
+            Shape::Merged { columns, .. } => columns,
+            Shape::Whole(_) => &[],
+        }
+    }
+
+    fn predicting(&self) -> Option<&Column> {
+        self.columns().iter().find(|c| c.prediction.is_some())
+    }
+
+    /// Whether the store would evaluate a prediction.
+    fn is_rewritten(&self) -> bool {
+        match &self.view.shape {
+            Shape::Merged { lazy, .. } => !lazy || !self.needed.is_empty(),
+            Shape::Whole(_) => true,
+        }
+    }
+
+    /// Whether the store's own view answers for all columns that do not predict.
+    pub(super) fn over_view(&self) -> bool {
+        let Shape::Merged { columns, lazy, .. } = &self.view.shape else {
+            return false;
+        };
+        let shown = |place: &usize| {
+            let prediction = columns.get(*place).and_then(|c| c.prediction.as_ref());
+            prediction.is_some_and(|p| p.over_view.is_some())
+        };
+        *lazy && self.needed.iter().all(shown)
+    }
+
+    /// The expression of a column that predicts, over columns of `table`.
+    pub(super) fn expression(
+        &self,
+        place: usize,
+        table: &str,
+        session: &ViewSession<'_>,
+    ) -> Result<String, Refusal> {
+        let prediction = self
+            .columns()
+            .get(place)
+            .and_then(|c| c.prediction.as_ref());
+        let over = match prediction {
+            Some(p) if self.over_view() => p.over_view.as_ref(),
+            Some(p) => Some(&p.over_body),
+            None => None,
+        };
+        over.map_or(Ok(String::new()), |pieces| {
+            pieces.render(table, &self.view.collation, session)
+        })
+    }
+
+    /// The view's body as a table, under the reference's name.
+    pub(super) fn body(&self, session: &ViewSession<'_>) -> Result<String, Refusal> {
+        let pieces = match &self.view.shape {
+            Shape::Merged { body, .. } => body,
+            Shape::Whole(whole) => whole,
+        };
+        let text = pieces.render("", &self.view.collation, session)?;
+        Ok(format!("({text})"))
+    }
+
+    fn derived(&self, table: &str, session: &ViewSession<'_>) -> Result<String, Refusal> {
+        let alias = quote_name(self.reference.qualifier());
+        if matches!(self.view.shape, Shape::Whole(_)) {
+            return Ok(format!("{} AS {alias}", self.body(session)?));
+        }
+        let mut columns = Vec::new();
+        for (place, column) in self.columns().iter().enumerate() {
+            let name = quote_name(&column.name);
+            if column.prediction.is_none() {
+                columns.push(format!("{}.{name}", quote_name(INNER)));
+            } else if self.needed.contains(&place) {
+                let expression = self.expression(place, INNER, session)?;
+                columns.push(format!("{expression} AS {name}"));
+            }
+        }
+        let source = match self.over_view() {
+            true => table.to_owned(),
+            false => self.body(session)?,
+        };
+        Ok(format!(
+            "(SELECT {} FROM {source} AS {}) AS {alias}",
+            columns.join(", "),
+            quote_name(INNER)
+        ))
+    }
+}

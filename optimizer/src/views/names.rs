@@ -1,0 +1,78 @@
+//! Where a query block names columns of views.
+
+use sqlparser::tokenizer::Token;
+
+use super::references::Reference;
+use crate::sql::text::Lexed;
+
+/// Whether a token is a name that the store may take for `name`. It compares whatever the case and
+/// accents: beyond ASCII only the number of characters tells names apart here.
+pub(super) fn may_be(lexed: &Lexed<'_>, at: usize, name: &str) -> bool {
+    let Some(Token::Word(_)) = lexed.token(at) else {
+        return false;
+    };
+    let word = lexed.name(at).unwrap_or_default();
+    match word.is_ascii() && name.is_ascii() {
+        true => word.eq_ignore_ascii_case(name),
+        false => word.chars().count() == name.chars().count(),
+    }
+}
+
+/// How a column's name is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Written {
+    /// By itself.
+    Alone,
+    /// After a table's name that starts at this lexeme.
+    Qualified {
+        start: usize,
+        schema: Option<String>,
+        table: String,
+    },
+    /// It is no column, or not for sure.
+    Other,
+}
+
+/// How the name at `at` is written.
+pub(super) fn written(lexed: &Lexed<'_>, at: usize) -> Written {
+    let is_period = |at: usize| matches!(lexed.token(at), Some(Token::Period));
+    let word = |at: usize| match lexed.token(at) {
+        Some(Token::Word(_)) => lexed.name(at),
+        _ => None,
+    };
+    if is_period(at + 1) || matches!(lexed.token(at + 1), Some(Token::LParen)) {
+        return Written::Other;
+    }
+    let before = |back: usize| at.checked_sub(back);
+    match before(1).and_then(|at| lexed.token(at)) {
+        Some(Token::Period) => {
+            let Some((place, table)) = before(2).and_then(|at| Some((at, word(at)?))) else {
+                return Written::Other;
+            };
+            let schema = match before(3).filter(|at| is_period(*at)) {
+                Some(_) => match before(4).and_then(word) {
+                    Some(schema) => Some(schema),
+                    None => return Written::Other,
+                },
+                None => None,
+            };
+            let start = if schema.is_some() { place - 2 } else { place };
+            Written::Qualified {
+                start,
+                schema,
+                table,
+            }
+        }
+        Some(Token::AtSign) => Written::Other,
+        _ => Written::Alone,
+    }
+}
+
+/// Whether a written qualifier means a reference. `schema` is the reference's.
+pub(super) fn means(reference: &Reference, of: &str, schema: Option<&str>, table: &str) -> bool {
+    let named = reference.qualifier() == table;
+    match schema {
+        Some(schema) => named && reference.alias.is_none() && schema == of,
+        None => named,
+    }
+}
