@@ -7,6 +7,7 @@
 mod address;
 mod error;
 mod peer_trust;
+mod views;
 
 use std::fmt;
 use std::future::Future;
@@ -14,11 +15,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, Pool, PoolConstraints, PoolOpts, SslOpts};
 use predictsql_catalog::Snapshot;
 use predictsql_catalog::store::{self, SchemaName, StoreError};
+use predictsql_optimizer::views::Views;
 use tokio_util::sync::CancellationToken;
 
 pub use address::{AddressError, StoreAddress};
@@ -122,6 +124,10 @@ struct Account {
     cached: ArcSwapOption<Cached>,
     /// Grows with each [`ServiceAccount::invalidate`].
     generation: AtomicU64,
+    /// The views that predict.
+    views: ArcSwap<Views>,
+    views_refresh: tokio::sync::Mutex<()>,
+    views_suspect: Arc<tokio::sync::Notify>,
 }
 
 impl Drop for Account {
@@ -173,6 +179,9 @@ impl ServiceAccount {
             refresh: tokio::sync::Mutex::new(None),
             cached: ArcSwapOption::empty(),
             generation: AtomicU64::new(0),
+            views: ArcSwap::default(),
+            views_refresh: tokio::sync::Mutex::new(()),
+            views_suspect: Arc::default(),
         }))))
     }
 

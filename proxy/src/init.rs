@@ -295,6 +295,7 @@ fn grants(schema: &SchemaName, account: &str) -> Vec<String> {
     let all = schema.as_str().replace('_', "\\_");
     vec![
         format!("GRANT SELECT, CREATE ROUTINE, ALTER ROUTINE ON `{all}`.* TO {account}"),
+        store::grant_views_procedure(schema, account),
         format!("GRANT UPDATE ON `{schema}`.`meta` TO {account}"),
         format!("GRANT INSERT, UPDATE, DELETE ON `{schema}`.`tasks` TO {account}"),
         format!("GRANT INSERT ON `{schema}`.`classes` TO {account}"),

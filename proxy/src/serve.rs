@@ -443,7 +443,9 @@ async fn start_account(
     if let Some(embedded) = embedded {
         let password = config.root_password.as_deref();
         let account = init_embedded(store, password, embedded.data_dir(), &config.schema).await?;
-        return Ok(ServiceAccount::start(account)?);
+        let account = ServiceAccount::start(account)?;
+        read_views(&account).await;
+        return Ok(account);
     }
     let Some(login) = &config.service else {
         tracing::warn!("no service account is configured: predict statements will be refused");
@@ -456,8 +458,19 @@ async fn start_account(
     if let Err(error) = account.check().await {
         // Plain SQL is served all the same, and the store may come up later.
         tracing::warn!(%error, "the service account cannot work yet");
+        account.watch_views();
+    } else {
+        read_views(&account).await;
     }
     Ok(account)
+}
+
+/// Views that predict are known before the first client comes.
+async fn read_views(account: &ServiceAccount) {
+    if let Err(error) = account.refresh_views().await {
+        tracing::debug!(%error, "views over predictions are read later");
+    }
+    account.watch_views();
 }
 
 fn spool_limits(config: &Config) -> SpoolLimits {

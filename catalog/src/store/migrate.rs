@@ -3,7 +3,9 @@
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
-use super::{SchemaName, StoreError, generic_stubs, lock, read, typed_stub, write};
+use super::{
+    SchemaName, StoreError, generic_stubs, lock, read, typed_stub, views_procedure, write,
+};
 
 /// One step of the schema's history.
 #[derive(Debug)]
@@ -189,6 +191,13 @@ pub fn grant_session_schema(schema: &SchemaName) -> String {
     format!("GRANT CREATE TEMPORARY TABLES ON `{pattern}`.* TO PUBLIC")
 }
 
+/// The right to the generic functions, for everybody: it gives nothing, since the right to a task is that to
+/// its own function, but views that name a model hold them.
+fn grant_generic_stubs(schema: &SchemaName) -> [String; 2] {
+    ["predict", "predict_proba"]
+        .map(|name| format!("GRANT EXECUTE ON FUNCTION `{schema}`.`{name}` TO PUBLIC"))
+}
+
 /// The version that this program's catalog has.
 fn known_version() -> u32 {
     MIGRATIONS.last().map_or(0, |m| m.version)
@@ -227,6 +236,8 @@ pub fn bootstrap_script(schema: &SchemaName) -> Vec<String> {
         script.push(record(schema, migration));
     }
     script.extend(generic_stubs(schema));
+    script.push(views_procedure(schema));
+    script.extend(grant_generic_stubs(schema));
     script
 }
 
@@ -273,6 +284,12 @@ async fn bootstrap_locked(conn: &mut Conn, schema: &SchemaName) -> Result<(), St
     }
     for stub in missing_stubs(conn, schema).await? {
         conn.query_drop(stub).await?;
+    }
+    conn.query_drop(views_procedure(schema)).await?;
+    for grant in grant_generic_stubs(schema) {
+        if let Err(error) = conn.query_drop(grant).await {
+            tracing::info!(%error, "views that name a model need EXECUTE on the generic functions by user");
+        }
     }
     conn.query_drop(create_session_schema(schema)).await?;
     if let Err(error) = conn.query_drop(grant_session_schema(schema)).await {

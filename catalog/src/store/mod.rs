@@ -14,6 +14,7 @@ mod read;
 mod schema;
 mod statistics;
 mod stub;
+mod views;
 mod write;
 
 pub use alter::{alter_model, alter_task};
@@ -29,4 +30,5 @@ pub use statistics::{
     Confused, EvaluatedModel, NewEvaluation, PartTally, Population, Published, publish_evaluation,
 };
 pub use stub::{generic_stubs, typed_stub};
+pub use views::{ViewDefinition, grant_views_procedure, views, views_procedure};
 pub use write::{NewModel, NewTask, create_model, create_task, drop_model, drop_task};

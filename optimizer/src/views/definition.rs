@@ -39,7 +39,7 @@ pub(super) fn analyse(source: &ViewSource, schema: &str, views: &Views) -> Optio
         .expand(&source.definition, &session, Reading::Definition)
         .ok()?;
     let text = match expanded {
-        Some(expansion) => expansion.candidates.into_iter().next()?,
+        Some(expansion) => expansion.candidates.into_iter().next()?.sql,
         None => source.definition.clone(),
     };
     let lexed = Lexed::new(&text, LexMode::default())?;

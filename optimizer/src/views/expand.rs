@@ -15,7 +15,7 @@ use super::{Column, Shape, View, ViewSession, Views};
 use crate::refusal::Refusal;
 use crate::sql::blocks::{Block, Blocks};
 use crate::sql::fragment::{Fragment, Splice, quote_name, splice};
-use crate::sql::text::Lexed;
+use crate::sql::text::{LexMode, Lexed};
 
 /// Longest rewritten statement, in bytes: views of views may grow without bound.
 const EXPANDED_BYTES_MAX: usize = 1 << 20;
@@ -36,7 +36,7 @@ pub enum Reading {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expansion {
     /// The forms, the better ones first.
-    pub candidates: Vec<String>,
+    pub candidates: Vec<Fragment>,
     /// Views whose bodies stand in the text: those need rights on what they read.
     pub bodies: Vec<String>,
     /// Each view as the statement names it, and a column of it that predicts: of a temporary table
@@ -83,6 +83,22 @@ impl Views {
         };
         expander.expand(self, reading)
     }
+}
+
+/// Whether a statement of a kind that is rewritten names, as a table, what some view that predicts is
+/// named.
+pub(super) fn names_a_view(views: &Views, text: &str, mode: LexMode) -> bool {
+    let Some(lexed) = Lexed::new(text, mode) else {
+        return false;
+    };
+    let Some(start) = statement_start(&lexed) else {
+        return false;
+    };
+    let blocks = Blocks::cut(&lexed, start..lexed.lexemes.len());
+    blocks.blocks.iter().any(|block| {
+        let (references, _) = references(&lexed, &blocks, block);
+        references.iter().any(|r| views.has_name(&r.table))
+    })
 }
 
 /// Where the statement begins that may read views; `None` for kinds that are not rewritten.
@@ -155,11 +171,11 @@ impl Expander<'_> {
         }))
     }
 
-    fn spliced(&self, mut splices: Vec<Splice>) -> Result<String, Refusal> {
+    fn spliced(&self, mut splices: Vec<Splice>) -> Result<Fragment, Refusal> {
         splices.sort_by_key(|(range, _)| (range.start, range.end));
         let all = 0..self.lexed.lexemes.len();
-        let text = splice(&self.lexed, all, &splices).sql;
-        if text.len() > EXPANDED_BYTES_MAX {
+        let text = splice(&self.lexed, all, &splices);
+        if text.sql.len() > EXPANDED_BYTES_MAX {
             return Err(Refusal::unsupported(format_args!(
                 "a statement over views of predictions whose text is longer than {EXPANDED_BYTES_MAX} bytes with them"
             )));

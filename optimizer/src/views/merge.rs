@@ -143,7 +143,10 @@ impl Expander<'_> {
                     _ => return None,
                 },
             };
-            if tables(at) || self.is_assigned(block, start, at) {
+            if self.is_assigned(block, start, at) {
+                continue; // the store says that it cannot be
+            }
+            if tables(at) {
                 return None;
             }
             occurrences.push(Occurrence {

@@ -159,6 +159,25 @@ impl Views {
         })
     }
 
+    /// Whether a statement whose text [may name](Self::may_name) one of them seems to be over it, in
+    /// whatever schema, or changes it.
+    pub fn concerns(&self, text: &str) -> bool {
+        // The session's sql_mode is not known here.
+        [false, true].into_iter().any(|ansi_quotes| {
+            let mode = LexMode {
+                ansi_quotes,
+                no_backslash_escapes: ansi_quotes,
+                ..LexMode::default()
+            };
+            changes_views(text, mode) || expand::names_a_view(self, text, mode)
+        })
+    }
+
+    fn has_name(&self, name: &str) -> bool {
+        let (_, name) = self.key("", name);
+        self.by_name.keys().any(|(_, known)| *known == name)
+    }
+
     fn key(&self, schema: &str, name: &str) -> (String, String) {
         match self.fold_case {
             true => (schema.to_lowercase(), name.to_lowercase()),

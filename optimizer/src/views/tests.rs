@@ -63,7 +63,8 @@ fn views() -> Views {
 
 fn expand(sql: &str) -> Vec<String> {
     let expansion = views().expand(sql, &SESSION, Reading::Statement).unwrap();
-    expansion.map(|e| e.candidates).unwrap_or_default()
+    let candidates = expansion.map(|e| e.candidates).unwrap_or_default();
+    candidates.into_iter().map(|c| c.sql).collect()
 }
 
 /// The form that is tried first.
@@ -180,7 +181,11 @@ fn inputs_that_a_view_does_not_show_come_from_its_body() {
         .unwrap()
         .unwrap();
     assert_eq!(expansion.bodies, ["`shop`.`oh`"]);
-    assert!(expansion.candidates[0].contains("where `shop`.`products`.`id` <> 'it''s'"));
+    assert!(
+        expansion.candidates[0]
+            .sql
+            .contains("where `shop`.`products`.`id` <> 'it''s'")
+    );
 }
 
 #[test]
@@ -198,7 +203,7 @@ fn views_that_group_are_taken_whole() {
 fn strings_keep_value_and_collation_in_other_sessions() {
     let in_session = |session: &ViewSession<'_>| {
         let expansion = views().expand("SELECT kind FROM h", session, Reading::Statement);
-        expansion.unwrap().unwrap().candidates.swap_remove(0)
+        expansion.unwrap().unwrap().candidates.swap_remove(0).sql
     };
     let other = ViewSession {
         collation: "utf8mb4_unicode_ci",
@@ -220,13 +225,17 @@ fn strings_keep_value_and_collation_in_other_sessions() {
     let expand =
         |session: &ViewSession<'_>| views.expand("SELECT k FROM u", session, Reading::Statement);
     assert_eq!(expand(&SESSION).unwrap_err().code, 1235);
-    assert!(expand(&other).unwrap().unwrap().candidates[0].contains(r"concat(`u`.`a`,'\\x')"));
+    assert!(
+        expand(&other).unwrap().unwrap().candidates[0]
+            .sql
+            .contains(r"concat(`u`.`a`,'\\x')")
+    );
     let mode = LexMode {
         no_backslash_escapes: true,
         ..LexMode::default()
     };
     let literal = expand(&ViewSession { mode, ..other }).unwrap().unwrap();
-    assert!(literal.candidates[0].contains(r"concat(`u`.`a`,'\x')"));
+    assert!(literal.candidates[0].sql.contains(r"concat(`u`.`a`,'\x')"));
 }
 
 #[test]

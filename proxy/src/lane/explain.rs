@@ -11,6 +11,7 @@ use super::result::{TextResult, text_column};
 use super::rows::Codec;
 use super::select::{Ready, ReadyPrediction};
 use super::store_link::{LinkError, Protocol};
+use super::views::is_explain_refusal;
 use super::{LaneContext, Turn};
 
 /// Widest line, in characters.
@@ -101,7 +102,10 @@ async fn estimated_rows(
         parameters: ready.pushdown.text.parameters.clone(),
     };
     explain.sql.push_str(&ready.pushdown.text.sql);
-    let answer = turn.store.ask(&explain, &ready.protocol).await?;
+    let answer = match turn.store.ask(&explain, &ready.protocol).await {
+        Err(LinkError::Refused(error)) if is_explain_refusal(&error) => return Ok(None),
+        answer => answer?,
+    };
     let column = |name: &[u8]| {
         answer
             .columns

@@ -25,6 +25,7 @@ mod store_link;
 mod stream;
 pub(crate) mod text_encoding;
 mod verdict;
+mod views;
 
 use std::sync::Arc;
 
@@ -41,7 +42,10 @@ use crate::error::SqlError;
 use crate::live::{self, Live};
 use crate::predict::{CacheMode, OutputCache, Work};
 use crate::relay::{Handled, Route, Router, SessionEnd, Takeover};
-use crate::wire::{Capabilities, ErrPacket, PacketWriter, StatusFlags, Stream, command, encode_ok};
+use crate::wire::{
+    Capabilities, ColumnDefinition, ErrPacket, PacketWriter, StatusFlags, Stream, command,
+    encode_ok,
+};
 use diagnostics::{Diagnostics, ShowDiagnostics};
 use kill::Kill;
 use prepared::PreparedStatements;
@@ -92,6 +96,8 @@ struct Turn<'a> {
     record: &'a live::Session,
     /// Another statement of the same text follows.
     more: bool,
+    /// The columns that the client is told of, where they are not those of the statement that runs.
+    own_columns: Option<Vec<ColumnDefinition>>,
 }
 
 impl Turn<'_> {
@@ -198,6 +204,7 @@ impl Router for Lane {
             stop: takeover.stop,
             record: takeover.record,
             more: false,
+            own_columns: None,
         };
         let answered = self.answer(&mut turn, command, &body).await;
         turn.record.note_outcome(outcome(&answered));
@@ -250,6 +257,9 @@ impl Lane {
     /// Whether a statement's text may be for the lane.
     fn is_ours(&self, body: &[u8]) -> bool {
         let schema = self.context.schema.as_str();
+        if self.concerns_views(body) {
+            return true;
+        }
         if !prefilter::may_call(body, schema) && !may_be_catalog_statement(body) {
             return several::may_hold_catalog_statement(body);
         }
@@ -332,13 +342,23 @@ impl Lane {
         }
         let text = settings.encoding.decode(statement);
         let as_sent = || forward(&protocol, statement);
-        let Some((statement, catalog)) = select::read(&context, &settings, &text).await? else {
-            return Ok(as_sent());
+        if let Some(handled) = self.change_views(turn, &settings, &text).await? {
+            return Ok(handled);
+        }
+        let expanded = views::expand(turn, &context, &settings, &text).await?;
+        turn.own_columns = expanded.as_ref().and_then(|e| e.columns.clone());
+        let text = expanded.as_ref().map_or(&*text, |e| &e.text.sql);
+        let Some((statement, catalog)) = select::read(&context, &settings, text).await? else {
+            let Some(expanded) = &expanded else {
+                return Ok(as_sent());
+            };
+            self.answer_plain(turn, &expanded.text, &protocol).await?;
+            return Ok(Handled::Answered);
         };
         if matches!(protocol, Protocol::Text) && statement.parameter_count() > 0 {
             return Ok(as_sent()); // the store's syntax error
         }
-        let running = turn.record.begin(&text, settings.lex);
+        let running = turn.record.begin(text, settings.lex);
         let maker = select::PredictorMaker {
             context: &context,
             catalog: &catalog,

@@ -2,17 +2,19 @@
 //! holds the statement over typed stubs, and the lane the text that it came from.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use predictsql_optimizer::ddl::{self, CatalogStatement};
 use predictsql_optimizer::decision::decide;
+use predictsql_optimizer::views::changes_views;
 
 use super::parameters::Parameters;
 use super::result::{name_cells, with_negotiated_metadata};
 use super::rows::Codec;
 use super::session::Meaning;
 use super::store_link::{LinkError, Prepared, Protocol};
-use super::{Lane, Turn, catalog, evaluate, select, session};
+use super::{Lane, Turn, catalog, evaluate, select, session, views};
 use crate::error::SqlError;
 use crate::relay::Handled;
 use crate::wire::{Capabilities, Malformed, StatusFlags, command, encode_eof, lenenc};
@@ -151,8 +153,20 @@ impl Lane {
         }
         let settings = session::SessionSettings::read(&mut turn.store, body).await?;
         let text = settings.encoding.decode(body);
-        let Some((statement, catalog)) = select::read(&self.context, &settings, &text).await?
-        else {
+        if changes_views(&text, settings.lex) {
+            let stored = self.stored(&settings, &text).await?;
+            let prepared = turn.store.prepare(&stored.sql).await?;
+            return self.keep_prepared(turn, body, settings, prepared).await;
+        }
+        let context = Arc::clone(&self.context);
+        let expanded = views::expand(turn, &context, &settings, &text).await?;
+        let own_text = expanded.is_some().then_some(&*text);
+        let text = expanded.as_ref().map_or(&*text, |e| &e.text.sql);
+        let Some((statement, catalog)) = select::read(&self.context, &settings, text).await? else {
+            if let Some(text) = own_text {
+                let prepared = turn.store.prepare(text).await?;
+                return self.keep_prepared(turn, body, settings, prepared).await;
+            }
             self.prepared.forget_last();
             let payload = super::store_link::command_payload(command::STMT_PREPARE, body);
             return Ok(Handled::Forward(payload));
@@ -166,12 +180,29 @@ impl Lane {
         for (task, model) in planned.asked() {
             decide(task, model, &catalog)?;
         }
-        let mut prepared = turn.store.prepare(&planned.describe().sql).await?;
-        name_cells(
-            &mut prepared.columns,
-            &planned.marked_names(),
-            settings.encoding,
-        );
+        let prepared = match own_text {
+            Some(text) => turn.store.prepare(text).await?,
+            None => {
+                let mut prepared = turn.store.prepare(&planned.describe().sql).await?;
+                name_cells(
+                    &mut prepared.columns,
+                    &planned.marked_names(),
+                    settings.encoding,
+                );
+                prepared
+            }
+        };
+        self.keep_prepared(turn, body, settings, prepared).await
+    }
+
+    /// Keeps a statement that the store has prepared, and answers with what the store said of it.
+    async fn keep_prepared(
+        &mut self,
+        turn: &mut Turn<'_>,
+        body: &Bytes,
+        settings: session::SessionSettings,
+        prepared: Prepared,
+    ) -> Result<Handled, LinkError> {
         write_prepared(turn, &prepared);
         let kept = KeptSelect {
             statement: body.clone(),

@@ -24,7 +24,7 @@ use crate::predict::{Predictor, Work};
 use crate::wire::ColumnDefinition;
 
 /// ER_UNSUPPORTED_PS: the store cannot prepare such a statement (CREATE PROCEDURE, say).
-const UNPREPARABLE: u16 = 1295;
+pub(super) const UNPREPARABLE: u16 = 1295;
 
 /// Collation id of bytes: a column of it holds the image itself.
 const BINARY: u16 = 63;

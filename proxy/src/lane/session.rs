@@ -1,6 +1,7 @@
 //! What a predict statement must know of its session, asked of the store each time: the only
 //! exact way.
 
+use predictsql_optimizer::views::ViewSession;
 use predictsql_optimizer::{LabelCollation, LexMode};
 
 use super::store_link::{Answer, LinkError, StoreLink};
@@ -29,6 +30,8 @@ pub struct SessionSettings {
     pub cache: Option<CacheMode>,
     /// What a statement's meaning depends on besides its text.
     pub meaning: Meaning,
+    /// `@@collation_connection`.
+    pub collation: String,
 }
 
 /// A physical plan by name: a debugging aid, so that one plan can be held against another.
@@ -49,6 +52,19 @@ pub struct Meaning {
     database: String,
     sql_mode: String,
     character_set_client: String,
+}
+
+impl SessionSettings {
+    /// What the text of a view depends on.
+    pub fn for_views(&self) -> ViewSession<'_> {
+        ViewSession {
+            mode: self.lex,
+            database: &self.meaning.database,
+            collation: &self.collation,
+            utf8: self.encoding == TextEncoding::Utf8
+                && self.meaning.character_set_client.starts_with("utf8"),
+        }
+    }
 }
 
 /// Session variables of constraints that this version does not plan by.
@@ -130,10 +146,8 @@ impl SessionSettings {
         store.encode_as(encoding);
         told.refuse_constraints()?;
         let sql_mode = told.text("@@sql_mode")?;
-        let labels = labels(
-            &told.text("@@collation_connection")?,
-            &told.text("COLLATION(_utf8mb4'')")?,
-        );
+        let collation = told.text("@@collation_connection")?;
+        let labels = labels(&collation, &told.text("COLLATION(_utf8mb4'')")?);
         Ok(Self {
             encoding,
             lex: LexMode::from_sql_mode(&sql_mode),
@@ -143,6 +157,7 @@ impl SessionSettings {
             fail_on_error: on_error(&told.text("@ml_on_error")?)?,
             forced_plan: forced_plan(&told.text("@ml_plan")?)?,
             cache: CacheMode::of_variable(&told.text("@ml_cache")?)?,
+            collation,
             meaning: Meaning {
                 database: told.text("DATABASE()")?,
                 sql_mode,

@@ -7,7 +7,7 @@ use predictsql_optimizer::statement::split;
 use super::materialise::restated;
 use super::result::write_head;
 use super::store_link::{Head, LinkError, Next, Protocol};
-use super::{Lane, Turn, may_be_catalog_statement, prefilter, session};
+use super::{Lane, Turn, may_be_catalog_statement, session};
 use crate::relay::Handled;
 use crate::wire::{Capabilities, OkPacket, StatusFlags, command, encode_result_end};
 use predictsql_optimizer::Fragment;
@@ -30,6 +30,13 @@ pub(super) fn may_hold_catalog_statement(text: &[u8]) -> bool {
     })
 }
 
+fn whole(statement: &str) -> Fragment {
+    Fragment {
+        sql: statement.to_owned(),
+        parameters: Vec::new(),
+    }
+}
+
 impl Lane {
     /// Answers a text of several statements; of one, where its semicolons turn out to be in strings.
     pub(super) async fn answer_several(
@@ -48,6 +55,7 @@ impl Lane {
         let last = statements.len() - 1;
         for (number, statement) in statements.into_iter().enumerate() {
             turn.more = number < last;
+            turn.own_columns = None;
             let sql = settings.encoding.encode(statement);
             if self.show_diagnostics(turn, &sql).await? {
                 continue;
@@ -56,35 +64,40 @@ impl Lane {
                 let handled = self.answer_catalog(turn, command::QUERY, statement);
                 if let Handled::Forward(select) = handled.await? {
                     let select = String::from_utf8_lossy(select.get(1..).unwrap_or_default());
-                    self.answer_plain(turn, &select).await?;
+                    self.answer_plain(turn, &whole(&select), &Protocol::Text)
+                        .await?;
                 }
                 continue;
             }
-            if !prefilter::has_schema_call(statement, self.context.schema.as_str()) {
-                self.answer_plain(turn, statement).await?;
+            if !self.is_ours(statement.as_bytes()) {
+                self.answer_plain(turn, &whole(statement), &Protocol::Text)
+                    .await?;
                 continue;
             }
             if let Handled::Forward(_) =
                 self.answer_select(turn, &sql, Protocol::Text, None).await?
             {
-                self.answer_plain(turn, statement).await?;
+                self.answer_plain(turn, &whole(statement), &Protocol::Text)
+                    .await?;
             }
         }
         Ok(Handled::Answered)
     }
 
     /// Runs a statement on the store and passes its results on.
-    async fn answer_plain(
+    pub(super) async fn answer_plain(
         &mut self,
         turn: &mut Turn<'_>,
-        statement: &str,
+        statement: &Fragment,
+        protocol: &Protocol,
     ) -> Result<(), LinkError> {
         self.diagnostics = None;
-        let statement = Fragment {
-            sql: statement.to_owned(),
-            parameters: Vec::new(),
-        };
-        let (mut head, _) = turn.store.run(&statement, &Protocol::Text).await?;
+        let (head, id) = turn.store.run(statement, protocol).await?;
+        let passed = self.pass_results(turn, head).await;
+        turn.store.finish(id, passed).await
+    }
+
+    async fn pass_results(&mut self, turn: &mut Turn<'_>, mut head: Head) -> Result<(), LinkError> {
         loop {
             let status = match head {
                 Head::Done(payload) => {
@@ -95,6 +108,7 @@ impl Lane {
                     ok.status
                 }
                 Head::Rows(columns) => {
+                    let columns = turn.as_described(columns);
                     write_head(&mut turn.out, turn.capabilities, &columns, *turn.status);
                     self.pass_rows(turn).await?
                 }

@@ -57,6 +57,7 @@ pub async fn run(
             return Err(error.into());
         }
     };
+    let shape = turn.as_described(shape);
     write_head(&mut turn.out, turn.capabilities, &shape, *turn.status);
     let input_is_bytes = bytes_inputs(ready, &columns);
     let judge = Judge::new(ready, codec, visible, input_is_bytes);

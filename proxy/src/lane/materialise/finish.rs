@@ -140,6 +140,7 @@ pub async fn write(
                     | StatusFlags::SERVER_STATUS_LAST_ROW_SENT
                     | StatusFlags::SERVER_STATUS_CURSOR_EXISTS);
             *turn.status = state;
+            let columns = turn.as_described(columns);
             write_head(&mut turn.out, turn.capabilities, &columns, state);
             while let Some(mut block) = spool.read().await? {
                 while let Some(row) = block.next()? {

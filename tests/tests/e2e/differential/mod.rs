@@ -15,6 +15,7 @@ mod random;
 mod selects;
 mod sessions;
 mod shop;
+mod views;
 
 use std::collections::BTreeMap;
 use std::fmt;

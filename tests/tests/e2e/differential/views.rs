@@ -1,0 +1,271 @@
+//! Views over predictions against views over the naive functions: the same statements over both.
+//!
+//! Statements are written with database `vw`, which is `vd` for the lane and `vn` for the naive side.
+
+use super::answer::{Answer, Param, execute_once, query};
+use super::{LANE, NAIVE, Pair, Verdict, in_schema, replace_word, verdict};
+
+const VIEWS: &[&str] = &[
+    "CREATE VIEW vw.shown AS SELECT id, photo, price, city, label, ml.apparel(photo) AS kind FROM df.p",
+    "CREATE OR REPLACE VIEW vw.everything AS SELECT p.*, ml.predict('apparel', photo) AS kind, \
+     ml.predict_proba('apparel', 'Bag', photo) AS bag FROM df.p p",
+    "CREATE SQL SECURITY INVOKER VIEW vw.hidden AS SELECT id, price, ml.apparel(photo) AS kind, \
+     CASE ml.apparel(photo) WHEN 'Bag' THEN 'bag' ELSE CONCAT('no\\\\', 'it''s') END AS is_bag \
+     FROM df.p WHERE id < 120 AND price > 1",
+    "CREATE VIEW vw.named AS SELECT id, photo, ml.predict('apparel_nano@1', photo) AS nano FROM df.p",
+    "CREATE VIEW vw.unnamed AS SELECT id, photo, ml.apparel(photo), UPPER(ml.apparel(photo)) FROM df.p",
+    "CREATE VIEW vw.bags AS SELECT id, photo, price FROM df.p WHERE ml.apparel(photo) = 'Bag'",
+    "CREATE VIEW vw.counts (what, n) AS SELECT ml.apparel(photo), COUNT(*) FROM df.p GROUP BY ml.apparel(photo)",
+    "CREATE VIEW vw.over AS SELECT s.id, s.kind AS k, s.photo, q.town FROM vw.shown s LEFT JOIN df.q q ON q.k = s.id",
+    "CREATE VIEW vw.over_hidden AS SELECT id, LOWER(kind) AS kind FROM vw.hidden WHERE price < 60",
+    "CREATE VIEW vw.over_bags AS SELECT b.id, ml.footwear(b.photo) AS shoe FROM vw.bags b",
+    "CREATE VIEW vw.few AS SELECT id, ml.apparel(photo) AS kind FROM df.p ORDER BY id LIMIT 20",
+    "CREATE VIEW vw.either AS SELECT id, ml.apparel(photo) AS kind FROM df.p WHERE id < 9 UNION ALL SELECT k, kind FROM df.q",
+    "CREATE ALGORITHM = TEMPTABLE VIEW vw.apart AS SELECT id, photo, ml.apparel(photo) AS kind FROM df.p",
+    "CREATE VIEW vw.kinds AS SELECT DISTINCT ml.apparel(photo) AS kind, city FROM df.p",
+    "CREATE VIEW vw.ranked AS SELECT id, kind, ROW_NUMBER() OVER (PARTITION BY kind ORDER BY id) AS r FROM vw.shown",
+];
+
+const STATEMENTS: &[&str] = &[
+    "SELECT * FROM vw.shown",
+    "SELECT id, kind FROM shown WHERE kind = 'Bag' AND price < 60",
+    "SELECT * FROM shown ORDER BY id LIMIT 7",
+    "SELECT s.* FROM shown AS s WHERE s.kind <> 'Bag' ORDER BY s.id",
+    "SELECT vw.shown.kind, shown.id FROM vw.shown WHERE vw.shown.id < 20",
+    "SELECT kind, COUNT(*) FROM shown GROUP BY kind ORDER BY kind",
+    "SELECT kind, COUNT(*) AS n FROM shown WHERE price < 50 GROUP BY kind HAVING n > 1 ORDER BY n DESC, kind",
+    "SELECT city, COUNT(*) FROM shown GROUP BY city HAVING MAX(kind) > 'Shirt' ORDER BY city",
+    "SELECT UPPER(kind), COUNT(*) FROM shown GROUP BY kind ORDER BY kind",
+    "SELECT LEFT(kind, 1) AS kind, COUNT(*) FROM shown GROUP BY LEFT(shown.kind, 1) ORDER BY 1",
+    "SELECT price AS kind FROM shown WHERE id < 9 ORDER BY kind, id",
+    "SELECT DISTINCT kind FROM shown ORDER BY kind DESC",
+    "SELECT DISTINCT UPPER(kind) FROM shown",
+    "SELECT COUNT(*), COUNT(kind), COUNT(DISTINCT kind), MIN(kind) FROM shown",
+    "SELECT id FROM shown WHERE kind = label",
+    "SELECT id, kind = label AS ok FROM shown",
+    "SELECT id FROM shown ORDER BY kind, id LIMIT 12",
+    "SELECT id, kind FROM shown ORDER BY shown.kind, id LIMIT 12",
+    "SELECT id FROM shown WHERE kind IN ('Bag', 'Coat') OR price < 10",
+    "SELECT q.k, s.id FROM df.q JOIN shown s ON s.kind = q.kind WHERE s.id < 30",
+    "SELECT q.k, s.* FROM df.q LEFT JOIN shown s ON s.id = q.k AND s.kind = q.kind ORDER BY q.k",
+    "SELECT * FROM shown s JOIN df.q q ON s.id = q.k WHERE s.kind = 'Bag'",
+    "SELECT a.id, b.id FROM shown a JOIN shown b ON a.kind = b.kind WHERE a.id < 9 AND b.id < 9",
+    "SELECT a.id FROM shown a JOIN shown b USING (id) WHERE a.kind = b.kind AND a.id < 40",
+    "SELECT COUNT(*) FROM shown NATURAL JOIN (SELECT 5 AS id) AS five",
+    "SELECT id FROM df.p WHERE id IN (SELECT id FROM shown WHERE kind = 'Bag')",
+    "SELECT k FROM df.q WHERE EXISTS (SELECT 1 FROM shown WHERE shown.kind = q.kind AND shown.id > q.k)",
+    "SELECT k, (SELECT COUNT(*) FROM shown WHERE kind = q.kind) FROM df.q",
+    "SELECT id FROM shown WHERE EXISTS (SELECT 1 FROM df.q WHERE q.kind = shown.kind AND q.k < 5)",
+    "SELECT id, (SELECT MAX(town) FROM df.q WHERE q.kind = shown.kind) FROM shown WHERE id < 50",
+    "SELECT d.kind, COUNT(*) FROM (SELECT * FROM shown WHERE price > 30) AS d GROUP BY d.kind",
+    "WITH c AS (SELECT kind, price FROM shown) SELECT kind, SUM(price) FROM c GROUP BY kind ORDER BY kind",
+    "WITH shown AS (SELECT 'x' AS kind) SELECT kind FROM shown",
+    "SELECT kind FROM shown WHERE id < 5 UNION SELECT kind FROM df.q ORDER BY kind",
+    "(SELECT id, kind FROM shown WHERE id < 5) UNION ALL (SELECT id, k FROM over WHERE id < 3) ORDER BY id, kind",
+    "SELECT id, ROW_NUMBER() OVER (PARTITION BY kind ORDER BY id) AS r FROM shown ORDER BY id",
+    "SELECT CASE WHEN kind = 'Bag' THEN kind ELSE 'other' END AS c, COUNT(*) FROM shown GROUP BY c ORDER BY c",
+    "SELECT GROUP_CONCAT(DISTINCT kind ORDER BY kind) FROM shown",
+    "SELECT JSON_OBJECT('k', kind) FROM shown WHERE id < 9",
+    "SELECT -1 * (kind = 'Bag'), kind LIKE 'S%' FROM shown",
+    "SELECT kind FROM shown WHERE id = 3 FOR UPDATE",
+    "SELECT kind INTO @kind FROM shown WHERE id = 4",
+    "SELECT s.nope FROM shown s",
+    "SELECT kind FROM shown s JOIN shown t ON s.id = t.id",
+    "SELECT * FROM everything WHERE kind = 'Bag' LIMIT 3",
+    "SELECT id, kind, bag FROM everything WHERE bag > 0.5 ORDER BY id",
+    "SELECT kind, COUNT(*) FROM everything WHERE city = 'Oslo' GROUP BY kind",
+    "SELECT * FROM hidden",
+    "SELECT vw.hidden.id, kind FROM vw.hidden WHERE kind = 'Bag'",
+    "SELECT is_bag, COUNT(*) FROM hidden GROUP BY is_bag",
+    "SELECT id FROM hidden ORDER BY id",
+    "SELECT hidden.*, q.town FROM hidden JOIN df.q ON q.k = hidden.id",
+    "SELECT nano, COUNT(*) FROM named GROUP BY nano ORDER BY nano",
+    "SELECT n.id FROM named n JOIN shown s ON s.id = n.id WHERE n.nano <> s.kind",
+    "SELECT * FROM unnamed WHERE id < 6",
+    "SELECT `ml.apparel(photo)`, `UPPER(ml.apparel(photo))` FROM unnamed WHERE `ml.apparel(photo)` = 'Bag'",
+    "SELECT * FROM bags",
+    "SELECT COUNT(*), MAX(price) FROM bags",
+    "SELECT bags.id, ml.footwear(bags.photo) FROM bags WHERE id < 90",
+    "SELECT * FROM counts ORDER BY what",
+    "SELECT SUM(n) FROM vw.counts",
+    "SELECT what FROM counts WHERE n > 3 AND what <> 'Bag' ORDER BY what",
+    "SELECT * FROM over WHERE k = 'Bag'",
+    "SELECT k, COUNT(town) FROM over GROUP BY k ORDER BY k",
+    "SELECT town FROM over WHERE id = 3",
+    "SELECT * FROM over_hidden ORDER BY id",
+    "SELECT kind, COUNT(*) FROM over_hidden GROUP BY kind",
+    "SELECT * FROM over_bags",
+    "SELECT shoe, COUNT(*) FROM over_bags GROUP BY shoe",
+    "SELECT * FROM few",
+    "SELECT COUNT(*) FROM few WHERE kind = 'Bag'",
+    "SELECT id FROM few ORDER BY id DESC",
+    "SELECT * FROM either ORDER BY id, kind",
+    "SELECT kind, COUNT(*) FROM either GROUP BY kind ORDER BY kind",
+    "SELECT id FROM apart WHERE id < 9 ORDER BY id",
+    "SELECT kind, COUNT(*) FROM apart GROUP BY kind",
+    "SELECT * FROM kinds ORDER BY kind, city",
+    "SELECT COUNT(*) FROM kinds",
+    "SELECT * FROM ranked WHERE r = 1 ORDER BY id",
+    "SELECT id FROM shown",
+    "SELECT COUNT(*) FROM shown WHERE price < 50",
+    "SELECT kind FROM shown WHERE 1 = 0",
+    "SELECT * FROM shown LIMIT 0",
+    "SELECT table_name, column_name, column_type, is_nullable FROM information_schema.columns \
+     WHERE table_schema = 'vw' AND table_name NOT IN ('named', 'unnamed') ORDER BY 1, 2",
+    "DESCRIBE shown",
+    "SHOW FULL COLUMNS FROM hidden",
+];
+
+/// The statement for one side.
+fn on(sql: &str, schema: &str) -> String {
+    let database = if schema == LANE { "vd" } else { "vn" };
+    replace_word(&in_schema(sql, schema), "vw", database)
+}
+
+fn made() -> Pair {
+    static MADE: std::sync::Once = std::sync::Once::new();
+    let mut pair = Pair::open();
+    MADE.call_once(|| {
+        for sql in ["CREATE DATABASE vw CHARACTER SET utf8mb4"]
+            .iter()
+            .chain(VIEWS)
+        {
+            pair.lane.run(&on(sql, LANE));
+            pair.naive.run(&on(sql, NAIVE));
+        }
+    });
+    pair.lane.run("USE vd");
+    pair.naive.run("USE vn");
+    pair
+}
+
+fn both(pair: &mut Pair, sql: &str) {
+    pair.lane.run(&on(sql, LANE));
+    pair.naive.run(&on(sql, NAIVE));
+}
+
+fn compare(pair: &mut Pair, sql: &str, parameters: Option<&[Param]>) -> Verdict {
+    let run = |session: &mut _, schema| -> Result<Answer, _> {
+        match parameters {
+            None => query(session, &on(sql, schema)),
+            Some(parameters) => execute_once(session, &on(sql, schema), parameters),
+        }
+    };
+    let found = run(&mut pair.lane, LANE);
+    let expected = run(&mut pair.naive, NAIVE);
+    verdict(found, expected, sql.contains("ORDER BY"))
+}
+
+#[test]
+fn statements_over_views_answer_as_over_the_naive_ones() {
+    let mut pair = made();
+    let mut wrong = Vec::new();
+    for sql in STATEMENTS {
+        for plan in ["NULL", "'temporary'", "'inline'"] {
+            both(&mut pair, &format!("SET @ml_plan = {plan}"));
+            for parameters in [None, Some(&[][..])] {
+                let verdict = compare(&mut pair, sql, parameters);
+                if !matches!(verdict, Verdict::Same) {
+                    wrong.push(format!(
+                        "{plan} {}: {sql}\n    {verdict:?}",
+                        parameters.is_some()
+                    ));
+                }
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} of {}:\n{}",
+        wrong.len(),
+        STATEMENTS.len() * 6,
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn parameters_and_sessions_of_other_modes_see_the_same() {
+    let mut pair = made();
+    let text = |value: &str| Param::Text(value.to_owned());
+    for (sql, parameters) in [
+        (
+            "SELECT ?, id FROM shown WHERE kind = ? AND id < ?",
+            vec![Param::Int(1), text("Bag"), Param::Int(80)],
+        ),
+        (
+            "SELECT kind, COUNT(*) FROM hidden WHERE id > ? GROUP BY kind HAVING COUNT(*) > ?",
+            vec![Param::Int(3), Param::Int(1)],
+        ),
+    ] {
+        let verdict = compare(&mut pair, sql, Some(&parameters));
+        assert!(matches!(verdict, Verdict::Same), "{sql}: {verdict:?}");
+    }
+    for setup in [
+        "SET sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT'",
+        "SET sql_mode = ''",
+        "SET sql_mode = 'ONLY_FULL_GROUP_BY'",
+        "SET NAMES latin1",
+        "SET NAMES utf8mb4 COLLATE utf8mb4_general_ci",
+        "SET sql_select_limit = 5",
+        "USE df",
+    ] {
+        let mut pair = made();
+        pair.both(setup);
+        for sql in [
+            "SELECT is_bag, COUNT(*) FROM vw.hidden GROUP BY is_bag ORDER BY is_bag",
+            "SELECT * FROM vw.shown WHERE kind = 'Bag' ORDER BY id",
+            "SELECT kind, COUNT(*) FROM vw.shown GROUP BY kind ORDER BY kind",
+            "SELECT * FROM vw.counts ORDER BY what",
+        ] {
+            let verdict = compare(&mut pair, sql, None);
+            assert!(
+                matches!(verdict, Verdict::Same),
+                "{setup}: {sql}: {verdict:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn changes_by_way_of_views_leave_the_same_tables() {
+    let mut pair = made();
+    for sql in [
+        "CREATE TABLE vw.t AS SELECT id, photo, price, label FROM df.p",
+        "ALTER TABLE vw.t ADD PRIMARY KEY (id), ADD kind VARCHAR(255)",
+        "CREATE VIEW vw.u AS SELECT id, photo, price, label, ml.apparel(photo) AS what FROM vw.t",
+        "CREATE VIEW vw.checked AS SELECT id, photo, price FROM vw.t WHERE ml.apparel(photo) = 'Bag' WITH CHECK OPTION",
+    ] {
+        both(&mut pair, sql);
+    }
+    for sql in [
+        "INSERT INTO u (id, photo, price) VALUES (900, 'photos/00001.png', 1)",
+        "UPDATE u SET price = 0 WHERE what = 'Bag'",
+        "UPDATE u SET label = what WHERE id < 30",
+        "UPDATE t JOIN u ON u.id = t.id SET t.kind = u.what WHERE t.id < 60",
+        "DELETE FROM u WHERE what = 'Coat' AND id > 100",
+        "DELETE t FROM t JOIN shown ON shown.id = t.id WHERE shown.kind = 'Shirt' AND t.id > 90",
+        "INSERT INTO t (id, kind) SELECT id + 1000, kind FROM shown WHERE kind = 'Bag'",
+        "INSERT INTO t (id, kind) SELECT id, kind FROM shown WHERE id < 9 ON DUPLICATE KEY UPDATE t.kind = CONCAT(shown.kind, '!')",
+        "REPLACE INTO t (id, kind) SELECT 2000, MAX(kind) FROM shown",
+        "UPDATE u SET what = 'x'",
+        "UPDATE shown SET nope = 1 WHERE kind = 'Bag'",
+        "CREATE OR REPLACE TABLE made AS SELECT id, kind, UPPER(kind) FROM shown WHERE id < 20",
+    ] {
+        let verdict = compare(&mut pair, sql, None);
+        assert!(matches!(verdict, Verdict::Same), "{sql}: {verdict:?}");
+        for table in ["t", "made"] {
+            let rows = format!("SELECT * FROM {table} ORDER BY id");
+            let verdict = compare(&mut pair, &rows, None);
+            assert!(matches!(verdict, Verdict::Same), "{sql}: {verdict:?}");
+        }
+    }
+    let mut made = |schema| {
+        let session = if schema == LANE {
+            &mut pair.lane
+        } else {
+            &mut pair.naive
+        };
+        session.rows(&on("SHOW CREATE TABLE made", schema))
+    };
+    assert_eq!(made(LANE), made(NAIVE));
+}
