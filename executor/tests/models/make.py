@@ -168,7 +168,7 @@ save(
     [info("logits", ["batch", 3])],
 )
 
-# Keeps a thread busy for a while per image: a loop of matrix products.
+# Loops of matrix products, which keep a thread busy for as long as wanted.
 body = helper.make_graph(
     [
         helper.make_node("MatMul", ["state", "turn"], ["product"]),
@@ -184,24 +184,49 @@ body = helper.make_graph(
     [info("more_out", [], TensorProto.BOOL), info("state_out", [64, 64])],
     [numpy_helper.from_array(np.eye(64, dtype=np.float32), "turn")],
 )
-save(
-    "slow",
+
+
+def busy(name, turns, nodes=()):
+    save(
+        name,
+        [
+            *nodes,
+            helper.make_node("Constant", [], ["start"], value_float=0.0),
+            helper.make_node("Expand", ["start", "square"], ["state"]),
+            helper.make_node("Loop", ["turns", "go", "state"], ["final"], body=body),
+            helper.make_node("ReduceMean", ["final"], ["nothing"], keepdims=0),
+            mean("image", "means", [2, 3]),
+            helper.make_node("MatMul", ["means", "weights"], ["scores"]),
+            helper.make_node("Add", ["scores", "nothing"], ["logits"]),
+        ],
+        [info("image", [1, 3, SIDE, SIDE])],
+        [info("logits", [1, 3])],
+        [
+            weights(),
+            numpy_helper.from_array(np.array([64, 64], np.int64), "square"),
+            *turns,
+            numpy_helper.from_array(np.array(True), "go"),
+        ],
+    )
+
+
+busy("slow", [numpy_helper.from_array(np.array(3000, np.int64), "turns")])
+# Hours, so that its first run does not end.
+busy("endless", [numpy_helper.from_array(np.array(10**9, np.int64), "turns")])
+# Hours for a white image only.
+busy(
+    "endless_for_white",
     [
-        helper.make_node("Constant", [], ["start"], value_float=0.0),
-        helper.make_node("Expand", ["start", "square"], ["state"]),
-        helper.make_node("Loop", ["turns", "go", "state"], ["final"], body=body),
-        helper.make_node("ReduceMean", ["final"], ["nothing"], keepdims=0),
-        mean("image", "means", [2, 3]),
-        helper.make_node("MatMul", ["means", "weights"], ["scores"]),
-        helper.make_node("Add", ["scores", "nothing"], ["logits"]),
+        numpy_helper.from_array(np.array(0.99, np.float32), "nearly_white"),
+        numpy_helper.from_array(np.array(1e11, np.float32), "many"),
+        numpy_helper.from_array(np.array(0.0, np.float32), "none"),
     ],
-    [info("image", [1, 3, SIDE, SIDE])],
-    [info("logits", [1, 3])],
     [
-        weights(),
-        numpy_helper.from_array(np.array([64, 64], np.int64), "square"),
-        numpy_helper.from_array(np.array(3000, np.int64), "turns"),
-        numpy_helper.from_array(np.array(True), "go"),
+        helper.make_node("ReduceMean", ["image"], ["brightness"], keepdims=0),
+        helper.make_node("Sub", ["brightness", "nearly_white"], ["above"]),
+        helper.make_node("Mul", ["above", "many"], ["product_of_above"]),
+        helper.make_node("Max", ["product_of_above", "none"], ["positive"]),
+        helper.make_node("Cast", ["positive"], ["turns"], to=TensorProto.INT64),
     ],
 )
 
