@@ -1,16 +1,20 @@
 //! Catalog statements in a session: whose right it is, and who does it.
 
+use predictsql_catalog::ModelOptions;
 use predictsql_catalog::store::SchemaName;
+use predictsql_executor::{Executor, ModelError, ModelFile};
 use predictsql_optimizer::LexMode;
 use predictsql_optimizer::ddl::{self, CatalogStatement};
+use tokio_util::sync::CancellationToken;
 
 use super::rows::Codec;
 use super::store_link::{LinkError, command_payload};
+use super::stream::watch;
 use super::{Diagnostics, Lane, Turn, write_ok};
 use crate::account::AccountError;
-use crate::ddl::{DdlContext, as_select, check_show, rights_probe, run};
+use crate::ddl::{DdlContext, Inspect, as_select, check_show, rights_probe, run};
 use crate::error::SqlError;
-use crate::relay::Handled;
+use crate::relay::{Handled, SessionEnd};
 
 impl Lane {
     /// Answers a catalog statement. A SHOW becomes a SELECT of the user's own session, sent as
@@ -73,12 +77,44 @@ impl Lane {
         statement: &CatalogStatement,
     ) -> Result<(), LinkError> {
         let user = current_user(turn).await?;
+        // Trying a model's file may take long: as a statement that runs, it can be killed.
+        let running = match statement {
+            CatalogStatement::CreateModel(create) => {
+                let text = format!("CREATE MODEL {} FOR TASK {}", create.name, create.task);
+                Some(turn.record.begin(&text, LexMode::default()))
+            }
+            _ => None,
+        };
+        let cancel = running.as_ref().map(|running| running.cancel.child_token());
+        let inspector = UntilCancelled {
+            executor: &self.context.executor,
+            cancel: cancel.unwrap_or_default(),
+        };
         let context = DdlContext {
             account: &self.context.account,
-            inspector: &self.context.executor,
+            inspector: &inspector,
             user: &user,
         };
-        let answer = run(statement, &context).await?;
+        let answer = {
+            let (mut reader, _writer) = tokio::io::split(&mut *turn.client);
+            let work = run(statement, &context);
+            let mut work = std::pin::pin!(work);
+            let end = tokio::select! {
+                biased;
+                answer = &mut work => Ok(answer),
+                end = watch(&mut reader, turn.read_ahead) => Err(end),
+                () = turn.stop.cancelled() => Err(SessionEnd::Stopped),
+            };
+            match end {
+                Ok(answer) => answer?,
+                Err(end) => {
+                    // What is being written is written to its end.
+                    inspector.cancel.cancel();
+                    let _ = work.await;
+                    return Err(LinkError::End(end));
+                }
+            }
+        };
         let mut diagnostics = Diagnostics::default();
         for note in answer.notes {
             diagnostics.add("Note", note.code, note.message);
@@ -86,6 +122,24 @@ impl Lane {
         write_ok(turn, answer.affected_rows, diagnostics.count());
         self.diagnostics = Some(diagnostics);
         Ok(())
+    }
+}
+
+/// Tries model files until the statement is interrupted.
+struct UntilCancelled<'a> {
+    executor: &'a Executor,
+    cancel: CancellationToken,
+}
+
+impl Inspect for UntilCancelled<'_> {
+    async fn inspect(&self, uri: &str, options: &ModelOptions) -> Result<ModelFile, ModelError> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(ModelError::Interrupted {
+                reason: "Query execution was interrupted".to_owned(),
+            }),
+            found = self.executor.inspect(uri, options) => found,
+        }
     }
 }
 

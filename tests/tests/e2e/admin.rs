@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Output};
 
-const PASSWORD: &str = "it's \\ more $ecret";
+pub const PASSWORD: &str = "it's \\ more $ecret";
 
 fn with_admin(schema: &str) -> Settings {
     Settings {
@@ -60,7 +60,7 @@ fn admin_as(proxy: &Proxy, user: &str, password: &str, sql: &str) -> Output {
 
 /// The rows that the admin endpoint answers.
 #[track_caller]
-fn admin(proxy: &Proxy, sql: &str) -> Vec<Vec<String>> {
+pub fn admin(proxy: &Proxy, sql: &str) -> Vec<Vec<String>> {
     let output = admin_as(proxy, "admin", PASSWORD, sql);
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{sql}: {error}");

@@ -11,6 +11,7 @@ mod evaluate;
 mod faults;
 mod fidelity;
 mod kept;
+mod loading;
 mod operating;
 mod relay;
 mod tidy;
