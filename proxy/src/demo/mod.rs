@@ -6,6 +6,7 @@
 
 pub mod dataset;
 mod error;
+mod evaluate;
 pub mod pictures;
 mod progress;
 mod queries;
@@ -142,6 +143,7 @@ impl Show {
         let mut conn = Conn::new(options).await.map_err(connecting)?;
         shop::create(&mut conn, &self.test, &self.labelled).await?;
         zoo::create(&mut conn, &self.args.zoo, &self.models, &self.model_root).await?;
+        evaluate::run(&mut conn).await?;
         let closing = DemoError::sql("closing the connection");
         conn.disconnect().await.map_err(closing)
     }

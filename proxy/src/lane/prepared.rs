@@ -230,7 +230,7 @@ impl Lane {
         catalog::check_rights(turn, &statement, &self.context.schema).await?;
         let mut columns = Vec::new();
         if let CatalogStatement::Evaluate(statement) = &statement {
-            evaluate::check(turn, &statement.query, self.context.schema.as_str()).await?;
+            evaluate::check(turn, &self.context, statement).await?;
             columns = evaluate::columns();
         }
         // A statement of the store that does nothing lends its id.

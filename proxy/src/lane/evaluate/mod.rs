@@ -16,7 +16,7 @@ mod run;
 use std::sync::Arc;
 
 use predictsql_catalog::store::{self, NewEvaluation, Population, Published};
-use predictsql_catalog::{Model, Part, Task, TaskInput, TaskKind};
+use predictsql_catalog::{Model, Part, Task, TaskKind};
 use predictsql_optimizer::ddl::{Evaluate, Evaluated};
 use tokio_util::sync::CancellationToken;
 
@@ -31,7 +31,7 @@ use crate::live::Statement;
 use crate::predict::interrupted;
 use crate::relay::SessionEnd;
 pub(super) use report::columns;
-pub(super) use rows::check;
+use rows::Form;
 use run::{Outcomes, Run};
 
 /// Longest text of a query that is kept with its evaluation, in characters.
@@ -45,8 +45,8 @@ struct Request {
     whole_task: bool,
     /// As written.
     query: String,
-    /// Inputs are images themselves.
-    is_bytes: bool,
+    /// What its columns are.
+    form: Form,
     /// An input that cannot be read is an error.
     fail_on_error: bool,
     /// Account of the user, `user@host`.
@@ -64,14 +64,13 @@ impl Lane {
         let context = Arc::clone(&self.context);
         let text = text_of(statement);
         let settings = SessionSettings::read(&mut turn.store, text.as_bytes()).await?;
-        let is_bytes = check(turn, &statement.query, context.schema.as_str()).await?;
-        let (task, models) = targets(&context, &statement.target).await?;
+        let (task, models, form) = check(turn, &context, statement).await?;
         let request = Request {
             task,
             models,
             whole_task: matches!(statement.target, Evaluated::Task(_)),
             query: statement.query.clone(),
-            is_bytes,
+            form,
             fail_on_error: settings.fail_on_error,
             user: super::catalog::current_user(turn).await?,
         };
@@ -88,6 +87,18 @@ impl Lane {
         self.diagnostics = Some(diagnostics);
         turn.flush().await
     }
+}
+
+/// What a statement is about, if it may run: its models exist and its rows are theirs.
+pub(super) async fn check(
+    turn: &mut Turn<'_>,
+    context: &LaneContext,
+    statement: &Evaluate,
+) -> Result<(Arc<Task>, Vec<Arc<Model>>, Form), LinkError> {
+    let (task, models) = targets(context, &statement.target).await?;
+    let schema = context.schema.as_str();
+    let form = rows::check(turn, &statement.query, schema, &task).await?;
+    Ok((task, models, form))
 }
 
 /// The statement as operators see it.
@@ -127,10 +138,8 @@ async fn targets(
     };
     let unknown = || SqlError::unknown("Task", task);
     let task = catalog.task(task).ok_or_else(unknown)?;
-    if task.kind == TaskKind::Regression || task.input != TaskInput::Image {
-        return Err(SqlError::unsupported(
-            "EVALUATE of tasks over columns, and of regressions",
-        ));
+    if task.kind == TaskKind::Regression {
+        return Err(SqlError::unsupported("EVALUATE of regressions"));
     }
     if models.is_empty() {
         let message = format!("Task '{}' has no model to evaluate", task.name);

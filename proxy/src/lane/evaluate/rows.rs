@@ -1,7 +1,10 @@
 //! The labelled rows of an EVALUATE: its query on the user's session, and what comes of it.
 
+use std::fmt::Write;
+
 use bytes::Bytes;
-use predictsql_executor::Input;
+use predictsql_catalog::{ColumnKind, Task, TaskInput};
+use predictsql_executor::{ColumnValue, Input};
 use predictsql_optimizer::{Fragment, prefilter};
 
 use super::super::Turn;
@@ -15,9 +18,24 @@ use crate::wire::{ColumnDefinition, Malformed, lenenc};
 /// Collation id of bytes: a column of it holds the image itself.
 const BINARY: u16 = 63;
 
-/// Has the store check the query: two columns, the first text (a path or URI) or bytes (an image). Says
-/// whether it is bytes.
-pub async fn check(turn: &mut Turn<'_>, query: &str, schema: &str) -> Result<bool, LinkError> {
+/// What the columns before the label are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Form {
+    /// A path or URI of an image.
+    Location,
+    /// An image.
+    Bytes,
+    /// The columns of the task's input.
+    Columns(Vec<ColumnKind>),
+}
+
+/// Has the store check the query, and looks whether its columns are an input of the task and a label.
+pub async fn check(
+    turn: &mut Turn<'_>,
+    query: &str,
+    schema: &str,
+    task: &Task,
+) -> Result<Form, LinkError> {
     let prepared = turn.store.prepare(query).await?;
     turn.store.close(prepared.id).await?;
     if !prepared.parameters.is_empty() {
@@ -26,32 +44,64 @@ pub async fn check(turn: &mut Turn<'_>, query: &str, schema: &str) -> Result<boo
     if prefilter::has_schema_call(query, schema) {
         return Err(SqlError::unsupported("predictions in the query of EVALUATE").into());
     }
-    let [input, _label] = &prepared.columns[..] else {
+    Ok(form(&prepared.columns, task)?)
+}
+
+fn form(columns: &[ColumnDefinition], task: &Task) -> Result<Form, SqlError> {
+    let wanted = task.input_arguments() + 1;
+    if columns.len() != wanted {
         // ER_OPERAND_COLUMNS
-        let message = "Operand should contain 2 column(s): an input and its label";
-        return Err(SqlError::new(1241, "21000", message).into());
-    };
-    if !is_string(input.column_type) {
-        return Err(SqlError::new(
+        let message = format!("Operand should contain {wanted} column(s): an input and its label");
+        return Err(SqlError::new(1241, "21000", message));
+    }
+    match (&task.input, columns.first()) {
+        (TaskInput::Columns(columns), _) => {
+            Ok(Form::Columns(columns.iter().map(|c| c.kind).collect()))
+        }
+        (TaskInput::Image, Some(input)) if is_string(input.column_type) => {
+            Ok(match input.charset {
+                BINARY => Form::Bytes,
+                _ => Form::Location,
+            })
+        }
+        (TaskInput::Image, _) => Err(SqlError::new(
             1210,
             "HY000",
             "Incorrect arguments to EVALUATE: the first column, the input, is neither text (a path or \
              URI) nor bytes (an image)",
-        )
-        .into());
+        )),
     }
-    Ok(input.charset == BINARY)
 }
 
 /// The query with its texts in UTF-8, whatever the session's character set, and all rows, whatever
 /// its `sql_select_limit`.
-pub fn fetch(query: &str, is_bytes: bool) -> Fragment {
-    const UTF8: &str = "CAST(CONVERT(ml_input USING utf8mb4) AS BINARY)";
-    let input = if is_bytes { "ml_input" } else { UTF8 };
+pub fn fetch(query: &str, form: &Form) -> Fragment {
+    let utf8 = |name: &str| format!("CAST(CONVERT({name} USING utf8mb4) AS BINARY)");
+    let mut names = String::new();
+    let mut columns = String::new();
+    let mut add = |name: &str, column: String| {
+        // Writing to a String cannot fail.
+        let _ = write!(names, "{name}, ");
+        let _ = write!(columns, "{column}, ");
+    };
+    match form {
+        Form::Location => add("ml_input", utf8("ml_input")),
+        Form::Bytes => add("ml_input", "ml_input".to_owned()),
+        Form::Columns(kinds) => {
+            for (number, kind) in kinds.iter().enumerate() {
+                let name = format!("ml_{number}");
+                match kind {
+                    ColumnKind::Double => add(&name, format!("CAST({name} AS DOUBLE)")),
+                    ColumnKind::Varchar => add(&name, utf8(&name)),
+                }
+            }
+        }
+    }
     Fragment {
         sql: format!(
-            "WITH ml_rows (ml_input, ml_label) AS (\n{query}\n) SELECT {input}, \
-             CAST(CONVERT(ml_label USING utf8mb4) AS BINARY) FROM ml_rows LIMIT 18446744073709551615"
+            "WITH ml_rows ({names}ml_label) AS (\n{query}\n) SELECT {columns}{} FROM ml_rows \
+             LIMIT 18446744073709551615",
+            utf8("ml_label")
         ),
         parameters: Vec::new(),
     }
@@ -63,18 +113,18 @@ pub struct LabelledRows<'s> {
     codec: RowCodec,
     block: Option<spool::Rows>,
     cells: Cells,
-    is_bytes: bool,
+    form: &'s Form,
 }
 
 impl<'s> LabelledRows<'s> {
     /// Rows of [`fetch`].
-    pub fn new(spool: &'s Spool, columns: &[ColumnDefinition], is_bytes: bool) -> Self {
+    pub fn new(spool: &'s Spool, columns: &[ColumnDefinition], form: &'s Form) -> Self {
         Self {
             spool,
             codec: RowCodec::new(Codec::Text, columns),
             block: None,
             cells: Cells::new(),
-            is_bytes,
+            form,
         }
     }
 
@@ -93,13 +143,34 @@ impl<'s> LabelledRows<'s> {
                 continue;
             };
             self.codec.split(&row, &mut self.cells)?;
-            let input = match self.string(&row, 0)? {
-                None => Input::Null,
-                Some(value) if self.is_bytes || !may_be_location(&value) => Input::Image(value),
-                Some(value) => Input::Location(value),
-            };
-            return Ok(Some((input, self.string(&row, 1)?)));
+            let label = self.cells.len().saturating_sub(1);
+            return Ok(Some((self.input(&row)?, self.string(&row, label)?)));
         }
+    }
+
+    fn input(&self, row: &Bytes) -> Result<Input, Malformed> {
+        let kinds = match self.form {
+            Form::Columns(kinds) => kinds,
+            form => {
+                return Ok(match self.string(row, 0)? {
+                    None => Input::Null,
+                    Some(value) if *form == Form::Bytes || !may_be_location(&value) => {
+                        Input::Image(value)
+                    }
+                    Some(value) => Input::Location(value),
+                });
+            }
+        };
+        let mut values = Vec::with_capacity(kinds.len());
+        for (column, kind) in kinds.iter().enumerate() {
+            let text = self.string(row, column)?;
+            values.push(match (text, kind) {
+                (None, _) => ColumnValue::Null,
+                (Some(text), ColumnKind::Varchar) => ColumnValue::Text(text),
+                (Some(text), ColumnKind::Double) => number(&text)?,
+            });
+        }
+        Ok(Input::Columns(values.into()))
     }
 
     fn string(&self, row: &Bytes, column: usize) -> Result<Option<Bytes>, Malformed> {
@@ -108,5 +179,33 @@ impl<'s> LabelledRows<'s> {
             return Ok(None);
         };
         Ok(Some(row.slice_ref(lenenc::get_str(&mut cell)?)))
+    }
+}
+
+/// A DOUBLE as the store writes it.
+fn number(text: &[u8]) -> Result<ColumnValue, Malformed> {
+    let number = std::str::from_utf8(text).ok().and_then(|t| t.parse().ok());
+    let number = number.ok_or(Malformed("a DOUBLE that is no number"))?;
+    Ok(ColumnValue::Number(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_column_travels_so_that_it_is_read_exactly() {
+        let form = Form::Columns(vec![ColumnKind::Double, ColumnKind::Varchar]);
+        assert_eq!(
+            fetch("SELECT a, b, c FROM t -- all", &form).sql,
+            "WITH ml_rows (ml_0, ml_1, ml_label) AS (\nSELECT a, b, c FROM t -- all\n) \
+             SELECT CAST(ml_0 AS DOUBLE), CAST(CONVERT(ml_1 USING utf8mb4) AS BINARY), \
+             CAST(CONVERT(ml_label USING utf8mb4) AS BINARY) FROM ml_rows \
+             LIMIT 18446744073709551615"
+        );
+        let bytes = fetch("SELECT 1, 2", &Form::Bytes).sql;
+        assert!(bytes.contains("SELECT ml_input, CAST("), "{bytes}");
+        assert_eq!(number(b"1.5e-300"), Ok(ColumnValue::Number(1.5e-300)));
+        assert!(number(b"one").is_err());
     }
 }

@@ -3,12 +3,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use predictsql_catalog::{Calibration, CostCurve, Model};
-use predictsql_executor::{Input, LoadedModel, Outcome, PredictError};
+use predictsql_executor::{Input, LoadedModel, ModelError, Outcome, PredictError};
 use predictsql_optimizer::schedule::Schedule;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +23,9 @@ use crate::error::SqlError;
 use crate::evaluate::{Feature, Measured, RowKey, Rows, RowsMax, Sample};
 use crate::live::Statement;
 use crate::predict::{failure, interrupted};
+
+/// Inputs a run at which models are timed, as far as they take them.
+const BATCHES: [usize; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 
 /// What came of it.
 pub struct Outcomes {
@@ -76,7 +78,7 @@ impl<'r> Run<'r> {
 
     /// Does it. The store is idle again when it returns an error of the session's own.
     pub async fn work(mut self, store: &mut StoreLink<'_>) -> Result<Outcomes, LinkError> {
-        let query = fetch(&self.request.query, self.request.is_bytes);
+        let query = fetch(&self.request.query, &self.request.form);
         let (columns, id) = store.start(&query, &Protocol::Text).await?;
         let spool = Spool::new(self.context.spool.clone());
         spool_all(store, &spool, self.running, id).await?;
@@ -87,7 +89,7 @@ impl<'r> Run<'r> {
             models.push(loaded);
             measured.push(Measured::new(model, &self.request.task, cost));
         }
-        let rows = LabelledRows::new(&spool, &columns, self.request.is_bytes);
+        let rows = LabelledRows::new(&spool, &columns, &self.request.form);
         let rows = self.answer(rows, &models).await?;
         if rows.is_empty() {
             return Err(SqlError::wrong_value(
@@ -104,23 +106,24 @@ impl<'r> Run<'r> {
 
     /// Loads a model and measures what it costs.
     async fn load(&self, model: &Arc<Model>) -> Result<(LoadedModel, CostCurve), LinkError> {
-        let began = Instant::now();
-        let loaded = tokio::select! {
+        let executor = &self.context.executor;
+        let work = async {
+            let loaded = executor.load(model).await?;
+            let seconds_by_batch = executor.measure(&loaded, &BATCHES).await?;
+            Ok((loaded, seconds_by_batch))
+        };
+        let done = tokio::select! {
             biased;
             () = self.cancel.cancelled() => return Err(interrupted().into()),
-            loaded = self.context.executor.load(model) => loaded,
+            done = work => done,
         };
-        let loaded = loaded.map_err(|error| SqlError::from(&error))?;
-        let batch = u32::try_from(loaded.batch_images()).unwrap_or(u32::MAX);
-        let seconds = loaded.seconds_per_image().map(|s| s * f64::from(batch));
+        let (loaded, seconds_by_batch) =
+            done.map_err(|error: ModelError| SqlError::from(&error))?;
         let cost = CostCurve {
             device: "cpu".to_owned(),
-            seconds_by_batch: seconds
-                .map(|seconds| (batch, seconds))
-                .into_iter()
-                .collect(),
-            load_seconds: began.elapsed().as_secs_f64(),
-            memory_bytes: model.bytes,
+            seconds_by_batch,
+            load_seconds: loaded.load_seconds(),
+            memory_bytes: loaded.memory_bytes(),
         };
         Ok((loaded, cost))
     }
@@ -132,7 +135,8 @@ impl<'r> Run<'r> {
         models: &[LoadedModel],
     ) -> Result<Rows, LinkError> {
         let executor = &self.context.executor;
-        let schedule = Schedule::new(executor.chunk_inputs(), executor.threads(), None);
+        let inputs = models.iter().map(LoadedModel::chunk_inputs).min();
+        let schedule = Schedule::new(inputs.unwrap_or(1), executor.threads(), None);
         let mut sample = Sample::new(RowsMax::default());
         let mut under_way = FuturesOrdered::new();
         let mut more = true;

@@ -2,7 +2,8 @@
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Value};
-use predictsql_tests::{Wire, apparel};
+use predictsql_tests::process::checkout;
+use predictsql_tests::{Proxy, Settings, Store, Wire, apparel};
 
 use super::{LABELLED, proxy, session};
 
@@ -242,4 +243,64 @@ async fn it_is_prepared_once_and_executed_again() {
         matches!(&error, mysql_async::Error::Server(e) if e.code == 1235),
         "{error}"
     );
+}
+
+/// Rows of iris, and the class that the library which trained the model gives them.
+fn flowers() -> Vec<(Vec<f64>, &'static str)> {
+    #[derive(serde::Deserialize)]
+    struct Expected {
+        rows: Vec<Vec<f64>>,
+        answers: Vec<Vec<f64>>,
+    }
+    let path = checkout().join("executor/tests/columns/expected.json");
+    let all: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let Expected { rows, answers } =
+        serde_json::from_value(all["iris_named_tensor"].clone()).unwrap();
+    let class = |scores: Vec<f64>| {
+        let best = (0..3).max_by(|a, b| scores[*a].total_cmp(&scores[*b]));
+        ["setosa", "versicolor", "virginica"][best.unwrap()]
+    };
+    rows.into_iter()
+        .zip(answers.into_iter().map(class))
+        .collect()
+}
+
+#[test]
+fn columns_are_evaluated_like_images() {
+    let settings = Settings {
+        schema: "ev_columns".to_owned(),
+        model_roots: vec![checkout().join("executor/tests/columns")],
+        ..Settings::default()
+    };
+    let proxy = Proxy::start(Store::shared(), &settings);
+    let mut session = proxy.root();
+    session.run("CREATE DATABASE ev_columns_shop");
+    session.run("USE ev_columns_shop");
+    session.run(
+        "CREATE TABLE iris (a DECIMAL(4,2), b FLOAT, c DOUBLE, d VARCHAR(9), species VARCHAR(20))",
+    );
+    for (row, class) in flowers() {
+        let values: Vec<String> = row.iter().map(f64::to_string).collect();
+        let values = values.join(", ");
+        session.run(&format!("INSERT INTO iris VALUES ({values}, '{class}')"));
+    }
+    session.run("INSERT INTO iris VALUES (1, NULL, 1, 1, 'setosa')");
+    session.run(
+        "CREATE TASK flowers CLASSES ('setosa', 'versicolor', 'virginica') \
+         INPUT (a DOUBLE, b DOUBLE, c DOUBLE, d DOUBLE)",
+    );
+    session.run(
+        "CREATE MODEL iris FOR TASK flowers FROM 'iris_named_tensor.onnx' OPTIONS (output = 'softmax')",
+    );
+    let answer = session.run("EVALUATE TASK flowers ON (SELECT * FROM iris)");
+    let count = flowers().len().to_string();
+    assert_eq!(answer.rows[0][2], Some(count));
+    assert_eq!(answer.rows[0][3].as_deref(), Some("1"));
+    assert_eq!(
+        warnings(&mut session),
+        ["1 rows without an input are left out"]
+    );
+    let error = session.error("EVALUATE TASK flowers ON (SELECT a, b, species FROM iris)");
+    assert_eq!(error.code, 1241, "{error:?}");
+    assert!(error.message.contains("5 column(s)"), "{error:?}");
 }
