@@ -61,3 +61,4 @@ bench: setup-bench
 	target/release/predictsql-bench predict
 	target/release/predictsql-bench relay
 	target/release/predictsql-bench semantics
+	target/release/predictsql-bench plan

@@ -5,8 +5,10 @@
 
 mod cpu;
 mod history;
+mod plan;
 mod predict;
 mod relay;
+mod repository;
 mod semantics;
 mod statistics;
 
@@ -14,6 +16,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use plan::PlanArgs;
 use predict::{PredictArgs, bare};
 use predictsql_proxy::config::ServeArgs;
 use predictsql_proxy::embedded::shim;
@@ -37,6 +40,8 @@ enum Command {
     /// The bare loop, on orders from `predict`
     #[command(name = bare::COMMAND, hide = true)]
     BareLoop(bare::BareArgs),
+    /// Time to plan model choice, and how far plans are from the best known
+    Plan(PlanArgs),
     /// Plain SQL through PredictSQL, beside HAProxy and no proxy
     Relay(RelayArgs),
     /// A prediction as a column of many rows, beside a stored column
@@ -59,6 +64,7 @@ fn main() -> ExitCode {
     let done: Result<(), Box<dyn std::error::Error>> = match cli.command {
         Command::Predict(args) => predict::run(&args).map_err(Into::into),
         Command::BareLoop(args) => bare::run(&args).map_err(Into::into),
+        Command::Plan(args) => plan::run(&args).map_err(Into::into),
         Command::Relay(args) => relay::run(&args).map_err(Into::into),
         Command::Semantics(args) => semantics::run(&args).map_err(Into::into),
         Command::Serve(args) => serve::run(&args).map_err(Into::into),

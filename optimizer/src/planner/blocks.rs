@@ -116,6 +116,11 @@ impl Blocks {
         (0..self.of.len().saturating_sub(1)).filter(|class| self.needs(*class))
     }
 
+    /// Whether an answer is right where `truth` is the true outcome: it is in the same block.
+    pub fn are_alike(&self, answer: u16, truth: u16) -> bool {
+        self.of(answer) == self.truth(truth)
+    }
+
     /// Whether a class (its position) is in the block of that number.
     pub(crate) fn is_in(&self, class: usize, block: u32) -> bool {
         self.of

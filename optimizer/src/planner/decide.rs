@@ -1,9 +1,10 @@
 //! Deciding: from a query, its constraints and what was measured to a plan.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use predictsql_catalog::{Model, ModelStatistics, TaskStatistics};
+use predictsql_catalog::{Model, ModelStatistics, TaskStatistics, Vote};
 
 use super::blocks::OTHER;
 use super::branch::Gap;
@@ -14,8 +15,9 @@ use super::frontier::Goal;
 use super::pick::{self, Choice};
 use super::plan::{Basis, Guarantee, Plan, Reason, Rejected, StageEstimate};
 use super::query::{Constraints, CostModel, Estimate, Query, Strategy, rows_that_count};
-use super::replay::{Key, PLAN_ROWS_MAX, Sample, cascade};
+use super::replay::{Key, PLAN_ROWS_MAX, Sample, raise};
 use super::search::Problem;
+use super::thresholds::cascade;
 use super::unreachable;
 use crate::Refusal;
 use crate::decision::{class_outcomes, declared, outcomes};
@@ -23,9 +25,9 @@ use crate::decision::{class_outcomes, declared, outcomes};
 /// Replays of the labelled rows that a search may take, by number of models: what keeps planning within
 /// a millisecond for 50 models, and 10 milliseconds for 500.
 pub fn replays_default(models: usize) -> u32 {
-    u32::try_from(models.saturating_mul(8))
+    u32::try_from(models.saturating_mul(6))
         .unwrap_or(u32::MAX)
-        .clamp(600, 6_000)
+        .clamp(400, 3_000)
 }
 
 /// Decides which of `models` (the task's, in any order) answer a prediction.
@@ -314,11 +316,11 @@ impl<'a> Measured<'a> {
         choices: Vec<Choice>,
         least: f64,
     ) -> Result<(Choice, Option<Guarantee>), Refusal> {
-        let cert = Sample::new(&self.statistics.cert, self.query.blocks, None);
+        let mut cert = Rows::cert(self);
         let mut found = None;
         let mut first_counts = None;
         for choice in choices {
-            let counts = cert.counts(&self.replay(&cert, |s| &s.cert, &choice));
+            let counts = cert.counts(&choice);
             first_counts.get_or_insert((counts, choice.clone()));
             if !counts.certifies(self.query.metric, least, FAILURE_PROBABILITY) {
                 break;
@@ -353,14 +355,13 @@ impl<'a> Measured<'a> {
 
     /// How a choice answers the rows that had no part in it.
     pub(super) fn cert_counts(&self, choice: &Choice) -> Counts {
-        let cert = Sample::new(&self.statistics.cert, self.query.blocks, None);
-        cert.counts(&self.replay(&cert, |s| &s.cert, choice))
+        Rows::cert(self).counts(choice)
     }
 
     /// Names of the needed classes that a choice answers wrong most often, where plans are searched.
     pub(super) fn weakest(&self, choice: &Choice) -> Vec<String> {
         const SHOWN: usize = 3;
-        let answers = self.replay(&self.sample, |s| &s.plan, choice);
+        let answers = Rows::plan(self).answers(choice);
         let mut recalls = self.sample.recalls(&answers);
         let recall = |right: u64, all: u64| right as f64 / all.max(1) as f64;
         recalls.sort_by(|a, b| recall(a.1, a.2).total_cmp(&recall(b.1, b.2)));
@@ -376,41 +377,6 @@ impl<'a> Measured<'a> {
             .take(SHOWN)
             .filter_map(name)
             .collect()
-    }
-
-    /// The answers of a choice to rows.
-    fn replay(
-        &self,
-        sample: &Sample,
-        votes: impl Fn(&ModelStatistics) -> &[predictsql_catalog::Vote],
-        choice: &Choice,
-    ) -> Vec<Key> {
-        let mut best = vec![sample.floor(0); sample.rows()];
-        let mut keys = Vec::new();
-        let mut raise = |best: &mut [Key], set: &[u16]| {
-            for candidate in set
-                .iter()
-                .filter_map(|m| self.candidates.get(usize::from(*m)))
-            {
-                keys.clear();
-                sample.project(
-                    votes(candidate.statistics),
-                    self.query.blocks,
-                    candidate.none,
-                    &mut keys,
-                );
-                super::replay::raise(best, &keys);
-            }
-        };
-        raise(&mut best, &choice.first);
-        let mut answers = best.clone();
-        if let Some((pass_below, second)) = &choice.second {
-            raise(&mut best, second);
-            answers = cascade(&answers, &best, *pass_below);
-        }
-        let floor = vec![sample.floor(choice.floor); sample.rows()];
-        super::replay::raise(&mut answers, &floor);
-        answers
     }
 
     /// Positions of the needed classes that a candidate knows.
@@ -554,6 +520,76 @@ impl<'a> Measured<'a> {
                 Some(Rejected { model, reason })
             })
             .collect()
+    }
+}
+
+/// Rows on which choices are replayed whole, with the votes of the candidates that were asked for.
+struct Rows<'m, 'a> {
+    measured: &'m Measured<'a>,
+    sample: Cow<'m, Sample>,
+    votes: fn(&ModelStatistics) -> &[Vote],
+    known: HashMap<u16, Vec<Key>>,
+}
+
+impl<'m, 'a> Rows<'m, 'a> {
+    /// Those that certify: each counts alike.
+    fn cert(measured: &'m Measured<'a>) -> Self {
+        let cert = Sample::new(&measured.statistics.cert, measured.query.blocks, None);
+        Self {
+            measured,
+            sample: Cow::Owned(cert),
+            votes: |s| &s.cert,
+            known: HashMap::new(),
+        }
+    }
+
+    /// Those that plans are searched on.
+    fn plan(measured: &'m Measured<'a>) -> Self {
+        let sample = Cow::Borrowed(&measured.sample);
+        Self {
+            measured,
+            sample,
+            votes: |s| &s.plan,
+            known: HashMap::new(),
+        }
+    }
+
+    fn counts(&mut self, choice: &Choice) -> Counts {
+        let answers = self.answers(choice);
+        self.sample.counts(&answers)
+    }
+
+    /// The answers of a choice.
+    fn answers(&mut self, choice: &Choice) -> Vec<Key> {
+        let mut best = vec![self.sample.floor(0); self.sample.rows()];
+        self.raise(&mut best, &choice.first);
+        let mut answers = best.clone();
+        if let Some((pass_below, second)) = &choice.second {
+            self.raise(&mut best, second);
+            answers = cascade(&answers, &best, *pass_below);
+        }
+        let floor = self.sample.floor(choice.floor);
+        answers
+            .iter_mut()
+            .for_each(|answer| *answer = floor.max(*answer));
+        answers
+    }
+
+    fn raise(&mut self, best: &mut [Key], set: &[u16]) {
+        let blocks = self.measured.query.blocks;
+        for m in set {
+            let Some(candidate) = self.measured.candidates.get(usize::from(*m)) else {
+                continue;
+            };
+            let keys = self.known.entry(*m).or_insert_with(|| {
+                let mut keys = Vec::new();
+                let votes = (self.votes)(candidate.statistics);
+                self.sample
+                    .project(votes, blocks, candidate.none, &mut keys);
+                keys
+            });
+            raise(best, keys);
+        }
     }
 }
 

@@ -12,6 +12,8 @@ pub(crate) struct Found {
     pub(crate) seconds: f64,
     /// The metric.
     pub(crate) value: f64,
+    /// Whether no other floor serves this set better.
+    pub(crate) is_tuned: bool,
 }
 
 /// What is looked for.
@@ -84,9 +86,21 @@ impl Frontier {
             floor,
             seconds,
             value,
+            is_tuned: false,
         };
         self.0.splice(same..same + beaten, [found]);
         true
+    }
+
+    /// Takes a set in with the best floor for it.
+    pub(crate) fn offer_tuned(&mut self, seconds: f64, value: f64, floor: u16, set: &[u16]) {
+        if self.offer(seconds, value, floor, || set.to_vec()) {
+            let taken = self
+                .0
+                .iter_mut()
+                .find(|f| f.seconds == seconds && f.value == value);
+            taken.into_iter().for_each(|found| found.is_tuned = true);
+        }
     }
 
     /// All, by ascending cost.

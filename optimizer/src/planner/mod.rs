@@ -22,6 +22,7 @@ mod plan;
 mod query;
 mod replay;
 mod search;
+mod thresholds;
 mod unreachable;
 
 #[cfg(test)]

@@ -4,13 +4,14 @@ use super::branch::{self, Gap};
 use super::decide::Measured;
 use super::frontier::{Found, Frontier, Goal};
 use super::query::Strategy;
-use super::replay::{FLOOR_STEPS, threshold};
+use super::replay::{Key, raise};
 use super::search::{Problem, Search};
+use super::thresholds::{FLOOR_STEPS, threshold};
 
 /// Most plans that are tested one after the other for a promise.
-const TESTED_MAX: usize = 16;
-/// Most sets at either end of a cascade.
-const CASCADE_ENDS: usize = 6;
+const TESTED_MAX: usize = 12;
+/// Most sets that a cascade begins with, and that it ends in.
+const CASCADE_ENDS: (usize, usize) = (4, 3);
 /// Share of the replays for branch and bound, at least.
 const BRANCH_SHARE: u32 = 4;
 
@@ -142,69 +143,84 @@ fn optimal(
     let gap = start.map_or_else(Gap::default, |start| branch::run(search, goal, &start));
     search.tune();
     let mut plans = choices(&search.frontier);
-    plans.extend(cascades(search.problem, &search.frontier));
-    search.replays += u32::try_from(CASCADE_ENDS * CASCADE_ENDS).unwrap_or(0);
+    plans.extend(cascades(search.problem, &search.frontier, &goal));
+    search.replays += (CASCADE_ENDS.0 * CASCADE_ENDS.1) as u32;
     (plans, gap)
 }
 
-/// Two stages for pairs of sets of the frontier: the cheaper looks at all rows, the models that the dearer has
-/// beyond it at those below a threshold. For each pair all thresholds are looked at in one pass.
-fn cascades(problem: &Problem<'_>, frontier: &Frontier) -> Vec<Choice> {
-    let ends = |count: usize| -> Vec<&Found> {
-        // Evenly over the frontier, both ends included.
-        let step = |n: usize| n * (frontier.iter().len() - 1) / (count - 1).max(1);
-        let count = count.min(frontier.iter().len());
-        let mut places: Vec<usize> = (0..count).map(step).collect();
-        places.dedup();
-        places
-            .into_iter()
-            .filter_map(|place| frontier.iter().nth(place))
-            .collect()
-    };
-    if frontier.iter().len() < 2 {
-        return Vec::new();
-    }
+/// Two stages for pairs of sets of the frontier: one that is cheaper than what serves the goal best looks at all rows,
+/// and what another that is at least as good has beyond it at those below a threshold.
+fn cascades(problem: &Problem<'_>, frontier: &Frontier, goal: &Goal) -> Vec<Choice> {
+    let found: Vec<&Found> = frontier.iter().collect();
+    let serves = frontier.best(goal);
+    let split = found.iter().position(|f| Some(*f) == serves).unwrap_or(0);
+    let (cheaper, better) = found.split_at(split);
     let mut plans = Vec::new();
-    for first in ends(CASCADE_ENDS) {
+    for first in spread(cheaper, CASCADE_ENDS.0) {
         let sure = problem.best(&first.set, 0);
-        for both in ends(CASCADE_ENDS) {
-            if both.seconds <= first.seconds {
-                continue;
-            }
-            let second: Vec<u16> = both
-                .set
-                .iter()
-                .copied()
-                .filter(|m| !first.set.contains(m))
-                .collect();
-            if second.is_empty() {
-                continue;
-            }
-            let mut union = sure.clone();
-            second
-                .iter()
-                .for_each(|m| super::replay::raise(&mut union, problem.votes(*m)));
-            let united: Vec<u16> = first.set.iter().chain(&second).copied().collect();
-            let added = problem.costs.of(&united).seconds - first.seconds;
-            let steps = problem.sample.cascades(&sure, &union, both.floor);
-            let all = problem.sample.total() as f64;
-            for (number, (tally, goes_on)) in steps.iter().enumerate().take(FLOOR_STEPS - 1) {
-                let share = *goes_on as f64 / all;
-                if *goes_on == 0 || share >= 1.0 {
-                    continue;
-                }
-                plans.push(Choice {
-                    first: first.set.clone(),
-                    second: Some((threshold(number), second.clone())),
-                    floor: both.floor,
-                    seconds: first.seconds + share * added,
-                    value: problem.value(*tally),
-                    share,
-                });
-            }
+        for both in spread(better, CASCADE_ENDS.1) {
+            cascade(problem, first, &sure, both, &mut plans);
         }
     }
     plans
+}
+
+/// At most `count` of the sets, evenly, both ends included.
+fn spread<'f>(found: &[&'f Found], count: usize) -> Vec<&'f Found> {
+    let count = count.min(found.len());
+    let mut places: Vec<usize> = (0..count)
+        .map(|n| n * (found.len() - 1) / (count - 1).max(1))
+        .collect();
+    places.dedup();
+    places
+        .into_iter()
+        .filter_map(|place| found.get(place).copied())
+        .collect()
+}
+
+/// The cascades of a pair at all thresholds, in one pass over the rows; those that are dearer than another and no
+/// better are left out. `sure` has the greatest votes of `first`.
+fn cascade(
+    problem: &Problem<'_>,
+    first: &Found,
+    sure: &[Key],
+    both: &Found,
+    plans: &mut Vec<Choice>,
+) {
+    let second: Vec<u16> = both
+        .set
+        .iter()
+        .copied()
+        .filter(|m| !first.set.contains(m))
+        .collect();
+    if second.is_empty() {
+        return;
+    }
+    let mut union = sure.to_vec();
+    second
+        .iter()
+        .for_each(|m| raise(&mut union, problem.votes(*m)));
+    let united: Vec<u16> = first.set.iter().chain(&second).copied().collect();
+    let added = problem.costs.of(&united).seconds - first.seconds;
+    let all = problem.sample.total() as f64;
+    let mut best = first.value;
+    let steps = problem.sample.cascades(sure, &union, both.floor);
+    // The last step has no threshold above it.
+    for (number, (tally, goes_on)) in steps.iter().enumerate().take(FLOOR_STEPS - 1) {
+        let (value, share) = (problem.value(*tally), f64::from(*goes_on) / all);
+        if value <= best || *goes_on == 0 || share >= 1.0 {
+            continue;
+        }
+        best = value;
+        plans.push(Choice {
+            first: first.set.clone(),
+            second: Some((threshold(number), second.clone())),
+            floor: both.floor,
+            seconds: first.seconds + share * added,
+            value,
+            share,
+        });
+    }
 }
 
 /// Puts plans into the order in which they are to be tried.

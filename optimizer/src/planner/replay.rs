@@ -30,31 +30,67 @@ pub(crate) fn key(score: u16, block: u16) -> Key {
 const SILENT: Key = Key::MIN;
 
 /// In as many bits as keys have: rows are compared in vectors of one width.
-fn block(key: Key) -> u32 {
+pub(super) fn block(key: Key) -> u32 {
     key as u32 & 0xFFFF
 }
 
-const OTHERS: u32 = OTHER as u32;
+pub(super) const OTHERS: u32 = OTHER as u32;
 
-fn score(key: Key) -> u16 {
+pub(super) fn score(key: Key) -> u16 {
     ((key as u32 ^ SIGN) >> 16) as u16
 }
 
 /// Labelled rows as a statement tells them apart.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Sample {
     /// Where each row stands among the votes as stored; those of needed blocks come first.
     order: Vec<u16>,
     /// How many are of needed blocks.
-    needed: usize,
+    pub(super) needed: usize,
     /// The true block of each row.
-    truth: Vec<u32>,
+    pub(super) truth: Vec<u32>,
     /// By how much each row counts.
-    weight: Vec<u32>,
+    pub(super) weight: Vec<u32>,
     needed_weight: u64,
     other_weight: u64,
     /// What a row is answered that nobody votes on.
-    unclaimed: u16,
+    pub(super) unclaimed: u16,
+}
+
+/// Rows that count alike.
+pub(super) struct Half<'a> {
+    best: &'a [Key],
+    votes: &'a [Key],
+    weight: &'a [u32],
+    truth: &'a [u32],
+}
+
+impl<'a> Half<'a> {
+    #[inline(always)]
+    pub(super) fn rows(
+        &self,
+    ) -> impl Iterator<Item = (((&'a Key, &'a Key), &'a u32), &'a u32)> + use<'a> {
+        self.best
+            .iter()
+            .zip(self.votes)
+            .zip(self.weight)
+            .zip(self.truth)
+    }
+
+    /// The weight of the rows for which something holds.
+    #[inline(always)]
+    fn sum(&self, holds: impl Fn(Key, Key, u32) -> bool) -> u32 {
+        let weight = |(((best, vote), weight), truth): (((&Key, &Key), &u32), &u32)| {
+            when(holds(*best, *vote, *truth), *weight)
+        };
+        self.rows().map(weight).sum()
+    }
+}
+
+/// The weight, or 0: by a mask, since a branch would keep rows from being looked at many at a time.
+#[inline(always)]
+pub(super) fn when(holds: bool, weight: u32) -> u32 {
+    weight & u32::from(holds).wrapping_neg()
 }
 
 /// Weights of rows by how they were answered.
@@ -139,82 +175,83 @@ impl Sample {
     ) {
         keys.extend(self.order.iter().map(|row| {
             let vote = votes.get(usize::from(*row)).copied().unwrap_or_default();
-            let claims = match vote.outcome() {
-                0 => none,
-                outcome => Some(blocks.of(outcome)),
+            let silent = vote.outcome() == 0 && none.is_none();
+            let block = match vote.outcome() {
+                0 => none.unwrap_or(0),
+                outcome => blocks.of(outcome),
             };
-            claims.map_or(SILENT, |block| key(vote.score().max(1), block))
+            let claim = key(vote.score().max(1), block);
+            if silent { SILENT } else { claim }
         }));
     }
 
     /// Adds up the answers that the votes so far, and one model's, give.
     pub(crate) fn tally(&self, best: &[Key], votes: &[Key]) -> Tally {
-        let at = self.needed;
-        let (best, best_rest) = best.split_at(at.min(best.len()));
-        let (votes, votes_rest) = votes.split_at(at.min(votes.len()));
-        let (weight, weight_rest) = self.weight.split_at(at);
-        let (truth, truth_rest) = self.truth.split_at(at);
-        let mut tally = Tally::default();
-        for (((best, vote), weight), truth) in best.iter().zip(votes).zip(weight).zip(truth) {
+        let (needed, rest) = self.halves(best, votes);
+        let (mut found, mut missed) = (0, 0);
+        for (((best, vote), weight), truth) in needed.rows() {
             let answer = block(*best.max(vote));
-            tally.found += if answer == *truth { *weight } else { 0 };
-            tally.missed += if answer == OTHERS { *weight } else { 0 };
+            found += when(answer == *truth, *weight);
+            missed += when(answer == OTHERS, *weight);
         }
-        let rest = best_rest
-            .iter()
-            .zip(votes_rest)
-            .zip(weight_rest)
-            .zip(truth_rest);
-        for (((best, vote), weight), truth) in rest {
-            tally.rejected += if block(*best.max(vote)) == *truth {
-                *weight
-            } else {
-                0
-            };
+        Tally {
+            found,
+            missed,
+            rejected: rest.sum(|best, vote, truth| block(best.max(vote)) == truth),
         }
-        tally
     }
 
     /// The most that rows can be answered right by adding votes out of which `right` are each row's greatest right
     /// ones: each row that is right, or has a greater right vote. As a tally of no set: `missed` is 0.
     pub(crate) fn reachable(&self, best: &[Key], right: &[Key]) -> Tally {
-        let mut sums = [0; 2];
-        let rows = best.iter().zip(right).zip(&self.weight).zip(&self.truth);
-        for (number, (((best, right), weight), truth)) in rows.enumerate() {
-            let reaches = block(*best) == *truth || right > best;
-            sums[usize::from(number >= self.needed)] += if reaches { *weight } else { 0 };
-        }
+        let (needed, rest) = self.halves(best, right);
+        let reaches = |best, right, truth| (block(best) == truth) | (right > best);
         Tally {
-            found: sums[0],
+            found: needed.sum(reaches),
             missed: 0,
-            rejected: sums[1],
+            rejected: rest.sum(reaches),
         }
     }
 
     /// What votes on rows that are answered wrong now would make right, by kind of row.
     pub(crate) fn gains(&self, best: &[Key], votes: &[Key]) -> Tally {
-        let mut sums = [0; 2];
-        let rows = best.iter().zip(votes).zip(&self.weight).zip(&self.truth);
-        for (number, (((best, vote), weight), truth)) in rows.enumerate() {
-            let gains = block(*vote) == *truth && vote > best && block(*best) != *truth;
-            sums[usize::from(number >= self.needed)] += if gains { *weight } else { 0 };
-        }
+        let (needed, rest) = self.halves(best, votes);
+        let gains =
+            |best, vote, truth| (block(vote) == truth) & (vote > best) & (block(best) != truth);
         Tally {
-            found: sums[0],
+            found: needed.sum(gains),
             missed: 0,
-            rejected: sums[1],
+            rejected: rest.sum(gains),
         }
+    }
+
+    /// Rows of needed blocks, and the others.
+    pub(super) fn halves<'a>(&'a self, best: &'a [Key], votes: &'a [Key]) -> (Half<'a>, Half<'a>) {
+        let at = self.needed;
+        let (best, best_rest) = best.split_at(at.min(best.len()));
+        let (votes, votes_rest) = votes.split_at(at.min(votes.len()));
+        let (weight, weight_rest) = self.weight.split_at(at);
+        let (truth, truth_rest) = self.truth.split_at(at);
+        let needed = Half {
+            best,
+            votes,
+            weight,
+            truth,
+        };
+        let rest = Half {
+            best: best_rest,
+            votes: votes_rest,
+            weight: weight_rest,
+            truth: truth_rest,
+        };
+        (needed, rest)
     }
 
     /// Raises `right` to the votes that are right.
     pub(crate) fn raise_right(&self, votes: &[Key], right: &mut [Key]) {
         for ((right, vote), truth) in right.iter_mut().zip(votes).zip(&self.truth) {
-            let vote = if block(*vote) == *truth {
-                *vote
-            } else {
-                SILENT
-            };
-            *right = (*right).max(vote);
+            let is_right = block(*vote) == *truth;
+            *right = (*right).max(if is_right { *vote } else { SILENT });
         }
     }
 
@@ -252,90 +289,6 @@ impl Sample {
             Metric::Accuracy => (1.0, 1.0, -target * (needed + other)),
             Metric::F1 => (2.0 - target, target, -target * (needed + other)),
         }
-    }
-
-    /// Seconds of each threshold: the floor among [`FLOOR_STEPS`] at which the metric of a set's greatest votes
-    /// (without floor) is best, and the metric there; the lowest among equals.
-    pub(crate) fn best_floor(&self, metric: Metric, best: &[Key]) -> (u16, f64) {
-        let mut steps = [Tally::default(); FLOOR_STEPS];
-        // What a floor above a row's score changes: of needed blocks it is missed, of others rejected.
-        let mut now = Tally::default();
-        let rows = best.iter().zip(&self.weight).zip(&self.truth).enumerate();
-        for (number, ((best, weight), truth)) in rows {
-            let step = &mut steps[usize::from(score(*best) >> FLOOR_SHIFT)];
-            let answer = block(*best);
-            if number < self.needed {
-                let found = if answer == *truth { *weight } else { 0 };
-                let missed = if answer == OTHERS { *weight } else { 0 };
-                now.found += found;
-                now.missed += missed;
-                step.found += found;
-                step.missed += *weight - missed;
-            } else {
-                let rejected = if answer == *truth { *weight } else { 0 };
-                now.rejected += rejected;
-                step.rejected += *weight - rejected;
-            }
-        }
-        let mut found = (0, self.value(metric, now));
-        if self.unclaimed != OTHER {
-            return found;
-        }
-        for (number, step) in steps.iter().enumerate().take(FLOOR_STEPS - 1) {
-            now.found -= step.found;
-            now.missed += step.missed;
-            now.rejected += step.rejected;
-            let value = self.value(metric, now);
-            if value > found.1 {
-                found = (((number + 1) << FLOOR_SHIFT) as u16, value);
-            }
-        }
-        found
-    }
-
-    /// Steps of a cascade: for each threshold among [`FLOOR_STEPS`] the tally, and the weight of the rows that go
-    /// on, where rows whose vote in `first` has a score below the threshold are answered as in `both`.
-    pub(crate) fn cascades(
-        &self,
-        first: &[Key],
-        both: &[Key],
-        floor: u16,
-    ) -> [(Tally, u64); FLOOR_STEPS] {
-        let floor = self.floor(floor);
-        let mut gained = [[0_i64; 4]; FLOOR_STEPS];
-        let mut now = [0_i64; 4];
-        let rows = first.iter().zip(both).zip(&self.weight).zip(&self.truth);
-        for (number, (((first, both), weight), truth)) in rows.enumerate() {
-            let is_needed = number < self.needed;
-            let w = i64::from(*weight);
-            let count = |key: Key, sums: &mut [i64; 4], w: i64| {
-                let answer = block(key.max(floor));
-                match (is_needed, answer == *truth, answer == OTHERS) {
-                    (true, true, _) => sums[0] += w,
-                    (true, false, true) => sums[1] += w,
-                    (false, true, _) => sums[2] += w,
-                    _ => {}
-                }
-            };
-            count(*first, &mut now, w);
-            let step = &mut gained[usize::from(score(*first) >> FLOOR_SHIFT)];
-            count(*first, step, -w);
-            count(*both, step, w);
-            step[3] += w;
-        }
-        gained.map(|step| {
-            // After this step its rows go on.
-            now.iter_mut()
-                .zip(step)
-                .for_each(|(now, step)| *now += step);
-            let part = |sum: i64| u32::try_from(sum).unwrap_or(0);
-            let tally = Tally {
-                found: part(now[0]),
-                missed: part(now[1]),
-                rejected: part(now[2]),
-            };
-            (tally, u64::try_from(now[3]).unwrap_or(0))
-        })
     }
 
     /// Counts of rows, whatever their weight, for answers of a plan.
@@ -381,16 +334,6 @@ impl Sample {
     }
 }
 
-/// How many thresholds are looked at.
-pub(crate) const FLOOR_STEPS: usize = 256;
-/// From a score to its step.
-const FLOOR_SHIFT: u32 = 8;
-
-/// The threshold above step `number`: rows of that step and below are below it.
-pub(crate) fn threshold(number: usize) -> u16 {
-    u16::try_from((number + 1) << FLOOR_SHIFT).unwrap_or(u16::MAX)
-}
-
 /// By how much a row of each outcome counts.
 fn weights(truths: &[u16], outcomes: usize, prior: Option<&Prior>) -> Vec<u32> {
     let mut counts = vec![0_u32; outcomes.max(1)];
@@ -434,17 +377,4 @@ pub(crate) fn raise(best: &mut [Key], votes: &[Key]) {
     for (best, vote) in best.iter_mut().zip(votes) {
         *best = (*best).max(*vote);
     }
-}
-
-/// Answers of two stages: rows whose vote in `first` has a score below `pass_below` are answered as in
-/// `both`.
-pub(crate) fn cascade(first: &[Key], both: &[Key], pass_below: u16) -> Vec<Key> {
-    let pick = |(first, both): (&Key, &Key)| {
-        if score(*first) < pass_below {
-            *both
-        } else {
-            *first
-        }
-    };
-    first.iter().zip(both).map(pick).collect()
 }

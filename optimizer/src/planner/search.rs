@@ -11,7 +11,7 @@ const FLOOR_FIRST: u16 = 1 << 15;
 /// Most models of a set.
 pub(crate) const SET_MODELS_MAX: usize = 64;
 /// Of single models, how many of the best have their floor searched for.
-const TUNED_SINGLES: usize = 8;
+const TUNED_SINGLES: usize = 4;
 
 /// What sets are made of and measured by.
 #[derive(Debug)]
@@ -103,7 +103,7 @@ impl<'p, 'a> Search<'p, 'a> {
         let best = self.problem.best(set, 0);
         let (floor, value) = self.problem.sample.best_floor(self.problem.metric, &best);
         let seconds = self.problem.costs.of(set).seconds;
-        self.frontier.offer(seconds, value, floor, || set.to_vec());
+        self.frontier.offer_tuned(seconds, value, floor, set);
     }
 
     /// Each model alone. Gives the value of each.
@@ -252,6 +252,7 @@ impl<'p, 'a> Search<'p, 'a> {
                     floor: at.floor,
                     seconds,
                     value,
+                    is_tuned: false,
                 });
             }
         }
@@ -263,7 +264,8 @@ impl<'p, 'a> Search<'p, 'a> {
         if !self.problem.has_other {
             return;
         }
-        let sets: Vec<Vec<u16>> = self.frontier.iter().map(|f| f.set.clone()).collect();
+        let untuned = self.frontier.iter().filter(|f| !f.is_tuned);
+        let sets: Vec<Vec<u16>> = untuned.map(|f| f.set.clone()).collect();
         sets.iter().for_each(|set| self.offer_tuned(set));
     }
 }

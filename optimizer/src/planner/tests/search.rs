@@ -32,7 +32,7 @@ pub(super) fn naive(
     let (mut right, mut found, mut claimed, mut needed) = (0.0, 0.0, 0.0, 0.0);
     for (row, truth) in truths.iter().enumerate() {
         let answer = plan.decision.answer(|voter| votes(voter.model.id, row));
-        let is_right = blocks.truth(*truth) == blocks.of(answer);
+        let is_right = blocks.are_alike(answer, *truth);
         let is_needed = |outcome: u16| {
             usize::from(outcome)
                 .checked_sub(1)
@@ -156,7 +156,7 @@ proptest! {
         };
         let mut search = Search::new(&problem, u32::MAX);
         search.order = (0..problem.candidates).collect();
-        let start = Found { set: vec![], floor, seconds: 0.0, value: 0.0 };
+        let start = Found { set: vec![], floor, seconds: 0.0, value: 0.0, is_tuned: false };
         let gap = branch::run(&mut search, goal, &start);
         prop_assert_eq!(gap, branch::Gap::default());
         let best = all_sets(&problem, floor)
@@ -236,8 +236,8 @@ proptest! {
         let steps = parts.sample.cascades(&first, &all, 30_000);
         let floor = vec![parts.sample.floor(30_000); parts.sample.rows()];
         for (number, (tally, _)) in steps.iter().enumerate().take(255) {
-            let threshold = crate::planner::replay::threshold(number);
-            let answers = crate::planner::replay::cascade(&first, &all, threshold);
+            let threshold = crate::planner::thresholds::threshold(number);
+            let answers = crate::planner::thresholds::cascade(&first, &all, threshold);
             prop_assert_eq!(parts.sample.tally(&answers, &floor), *tally);
         }
     }
