@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use predictsql_catalog::{
     CostCurve, ImageOptions, Layout, Model, ModelInput, ModelOptions, ModelStatistics,
-    Normalisation, Output, Task, TaskInput, TaskKind, TaskStatistics, Vote,
+    Normalisation, Output, Task, TaskConstraints, TaskInput, TaskKind, TaskStatistics, Vote,
 };
 use predictsql_optimizer::planner::calibrate::{self, Answer};
 use predictsql_optimizer::planner::certificate::Counts;
@@ -260,6 +260,7 @@ fn task(classes: &[String]) -> Task {
         input: TaskInput::Image,
         classes: classes.to_vec(),
         accuracy_slack_points: 1.0,
+        constraints: TaskConstraints::default(),
         version: 1,
     }
 }

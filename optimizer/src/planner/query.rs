@@ -123,6 +123,16 @@ impl Constraints {
             slack_points: task.accuracy_slack_points,
         }
     }
+
+    /// Those of the task, which statements that say nothing of their own keep.
+    pub fn of(task: &Task) -> Self {
+        Self {
+            min_accuracy: task.constraints.min_accuracy,
+            max_seconds: task.constraints.max_seconds,
+            max_cost: task.constraints.max_cost,
+            ..Self::none(task)
+        }
+    }
 }
 
 /// Costs that do not depend on the model. They are configured or published, not observed while
