@@ -36,7 +36,7 @@ impl InputId {
 
     /// Of a file by its absolute path and state. `None` if it changed just now.
     pub(crate) fn of_file(path: &Path, stat: &Stat) -> Option<Self> {
-        let changed = (i64::from(stat.st_ctime), i128::from(stat.st_ctime_nsec));
+        let changed = (stat.st_ctime, i128::from(stat.st_ctime_nsec));
         if !is_settled(changed.0, changed.1) {
             return None;
         }

@@ -316,9 +316,10 @@ fn keys(kind: &ValueType) -> Option<TensorElementType> {
         return None;
     };
     match **element {
-        ValueType::Map { key, value } if value == TensorElementType::Float32 => {
-            is_label(key).then_some(key)
-        }
+        ValueType::Map {
+            key,
+            value: TensorElementType::Float32,
+        } => is_label(key).then_some(key),
         _ => None,
     }
 }
