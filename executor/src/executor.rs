@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use predictsql_catalog::TaskInput;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::loads::{Loads, OVERDUE_AFTER};
-use crate::model::{Cache, CompileSettings, ModelFiles};
+use crate::model::{CHUNK_ROWS_MAX, Cache, CompileSettings, ModelFiles};
 use crate::picture::InputSpec;
 use crate::pipeline::{Answered, Goal, Pipeline, Reply, Submitted, Ticket};
 use crate::{
@@ -76,11 +77,18 @@ impl Executor {
         self.inner.threads
     }
 
-    /// Images per chunk that [`Executor::predict`] works on as a whole; of other inputs, see
-    /// [`LoadedModel::chunk_inputs`]. Callers with many inputs give about this many at a time and keep
-    /// several calls in flight.
+    /// Images per chunk that [`Executor::predict`] works on as a whole. Callers with many inputs
+    /// give about this many at a time and keep several calls in flight.
     pub fn chunk_inputs(&self) -> usize {
         self.inner.settings.batch_images_max
+    }
+
+    /// As [`Executor::chunk_inputs`], of inputs of a task that looks at this.
+    pub fn chunk_inputs_of(&self, input: &TaskInput) -> usize {
+        match input {
+            TaskInput::Image => self.chunk_inputs(),
+            TaskInput::Columns(_) => CHUNK_ROWS_MAX,
+        }
     }
 
     /// Images that models have looked at for callers since the start, over all queries.

@@ -11,6 +11,9 @@ use sha2::{Digest, Sha256};
 /// clock for them ticks every 1 to 10 ms.
 const SETTLED_AFTER: Duration = Duration::from_millis(20);
 
+/// As [`SETTLED_AFTER`], where the file system seems to keep whole seconds.
+const SETTLED_AFTER_WHOLE: Duration = Duration::from_secs(2);
+
 /// Which content an input had: two inputs with the same identity look the same to every model.
 ///
 /// Of an image in bytes it is their SHA-256, of a file the SHA-256 of its path, inode, size and times
@@ -77,7 +80,11 @@ fn is_settled(seconds: i64, nanoseconds: i128) -> bool {
         .unwrap_or_default();
     let changed = i128::from(seconds) * 1_000_000_000 + nanoseconds;
     let now = i128::try_from(now.as_nanos()).unwrap_or(i128::MAX);
-    let settled = i128::try_from(SETTLED_AFTER.as_nanos()).unwrap_or(0);
+    let settled = match nanoseconds {
+        0 => SETTLED_AFTER_WHOLE,
+        _ => SETTLED_AFTER,
+    };
+    let settled = i128::try_from(settled.as_nanos()).unwrap_or(0);
     changed.saturating_add(settled) <= now
 }
 
@@ -100,8 +107,10 @@ mod tests {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         let seconds = i64::try_from(now.as_secs()).unwrap_or(0);
-        assert!(is_settled(seconds - 1, 0));
-        assert!(!is_settled(seconds + 1, 0));
+        assert!(is_settled(seconds - 1, 1));
+        assert!(!is_settled(seconds - 1, 0), "whole seconds");
+        assert!(is_settled(seconds - 10, 0));
+        assert!(!is_settled(seconds + 1, 1));
         assert!(!is_settled(i64::MAX, 0));
     }
 }

@@ -33,7 +33,7 @@ pub(crate) use warmup::measure;
 const MESSAGE_CHARS_MAX: usize = 400;
 
 /// Rows of columns in one chunk: they are small, and so is what a model does with one.
-const CHUNK_ROWS_MAX: usize = 1024;
+pub(crate) const CHUNK_ROWS_MAX: usize = 1024;
 
 /// A model of the catalog, ready to predict. Clones are cheap; the sessions go when the last clone
 /// and the executor's cache have let go.

@@ -331,7 +331,10 @@ impl<'d> Drainer<'d, '_, '_> {
             self.ready.rows_max.saturating_add(self.ready.offset),
         );
         let limited = (self.ready.filtered && wanted != u64::MAX).then_some(wanted);
-        let schedule = Schedule::new(executor.chunk_inputs(), executor.threads(), limited);
+        let predictions = self.ready.select.predictions().iter();
+        let chunk_inputs = predictions.map(|p| executor.chunk_inputs_of(&p.task.input));
+        let chunk_inputs = chunk_inputs.min().unwrap_or(1);
+        let schedule = Schedule::new(chunk_inputs, executor.threads(), limited);
         let order = self.judge.order();
         let codec = self.codec.clone();
         let pieces = Pieces {

@@ -122,7 +122,9 @@ impl Harvester<'_, '_, '_, '_> {
         pieces: &mut Pieces<'_>,
     ) -> Result<(), LinkError> {
         let executor = &self.context.executor;
-        let schedule = Schedule::new(executor.chunk_inputs(), executor.threads(), None);
+        let asked = self.ready.plan.targets().get(target);
+        let chunk_inputs = asked.map_or(1, |t| executor.chunk_inputs_of(&t.task.input));
+        let schedule = Schedule::new(chunk_inputs, executor.threads(), None);
         let Some(predictor) = self.ready.predictors.get(target) else {
             return Ok(());
         };
