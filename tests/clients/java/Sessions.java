@@ -161,7 +161,82 @@ final class Sessions {
                         }
                     }
                 }
+                predictionsByCursor(connection, expected);
+                predictionsWithParameters(connection, expected.get(0));
             }
+        }
+    }
+
+    /** Some rows at a time: with a cursor of the server, where statements are prepared there. */
+    private static void predictionsByCursor(Connection connection, List<String> expected) throws SQLException {
+        for (String sql : new String[] {
+            "SELECT ml.predict('apparel', photo) FROM photos WHERE id > ? ORDER BY id",
+            "SELECT k FROM (SELECT id, ml.apparel(photo) AS k FROM photos) AS d WHERE id > ? ORDER BY id",
+        }) {
+            try (PreparedStatement select = connection.prepareStatement(sql)) {
+                select.setFetchSize(3);
+                select.setInt(1, 0);
+                List<String> labels = new ArrayList<>();
+                try (ResultSet rows = select.executeQuery()) {
+                    while (rows.next()) {
+                        labels.add(rows.getString(1));
+                    }
+                }
+                Transcript.check(labels.equals(expected), "labels by cursor: " + labels);
+            }
+        }
+    }
+
+    private static void predictionsWithParameters(Connection connection, String first) throws SQLException {
+        Object[][] asked = {
+            {"SELECT ml.predict('apparel', photo) AS k, COUNT(*) AS n FROM photos WHERE id < ? GROUP BY k HAVING k <> ? ORDER BY n, k", 18, first},
+            {"SELECT id, ml.apparel(photo) FROM photos WHERE ml.predict('apparel', photo) IN (?, ?) AND id <> ? ORDER BY 2, 1", first, "Bag", 3},
+            {"SELECT ml.apparel(?) AS label, CONCAT(ml.apparel(?), '!') AS said", "photos/00002.png", null},
+            {"SELECT id, ml.apparel(photo) = ? AS same FROM photos ORDER BY id LIMIT ? OFFSET ?", first, 4, 2},
+        };
+        for (Object[] one : asked) {
+            try (PreparedStatement select = connection.prepareStatement((String) one[0])) {
+                for (int at = 1; at < one.length; at++) {
+                    select.setObject(at, one[at]);
+                }
+                for (int time = 0; time < 2; time++) {
+                    try (ResultSet rows = select.executeQuery()) {
+                        List<Object> columns = new ArrayList<>();
+                        for (int at = 1; at <= rows.getMetaData().getColumnCount(); at++) {
+                            columns.add(rows.getMetaData().getColumnLabel(at));
+                            columns.add(rows.getMetaData().getColumnTypeName(at));
+                            columns.add(rows.getMetaData().getPrecision(at));
+                        }
+                        Transcript.say("asked " + one[0], columns, Transcript.rows(rows));
+                    }
+                }
+            }
+        }
+        predictionsAsChanges(connection, first);
+    }
+
+    private static void predictionsAsChanges(Connection connection, String first) throws SQLException {
+        try (Statement statement = connection.createStatement()) {
+            statement.execute("CREATE OR REPLACE TABLE kinds (id INT PRIMARY KEY, kind VARCHAR(40))");
+        }
+        connection.setAutoCommit(false);
+        Object[][] changes = {
+            {"INSERT INTO kinds SELECT id, ml.predict('apparel', photo) FROM photos WHERE id < ?", 9},
+            {"UPDATE kinds JOIN photos USING (id) SET kind = CONCAT(ml.apparel(photo), ?) WHERE ml.apparel(photo) <> ?", "!", first},
+            {"DELETE kinds FROM kinds JOIN photos USING (id) WHERE ml.apparel(photo) = ?", first},
+        };
+        for (Object[] change : changes) {
+            try (PreparedStatement statement = connection.prepareStatement((String) change[0])) {
+                for (int at = 1; at < change.length; at++) {
+                    statement.setObject(at, change[at]);
+                }
+                Transcript.say("changed " + change[0], statement.executeUpdate());
+            }
+        }
+        connection.commit();
+        connection.setAutoCommit(true);
+        try (Statement statement = connection.createStatement(); ResultSet rows = statement.executeQuery("SELECT * FROM kinds ORDER BY id")) {
+            Transcript.say("kinds", Transcript.rows(rows));
         }
     }
 }

@@ -337,7 +337,39 @@ async function predict() {
       const [rows] = await connection.execute("SELECT id FROM photos WHERE ml.predict('apparel', photo) = ? ORDER BY id", [label]);
       assert.deepEqual(rows.map((row) => row.id), texts.filter((row) => row.label === label).map((row) => row.id));
     }
+    await predictBound(connection);
   });
+}
+
+async function predictBound(connection) {
+  // Of the flags, NOT NULL and UNSIGNED: others say how the store sorted.
+  const described = (fields) => fields?.map((field) => [field.name, field.columnType, field.columnLength, field.flags & 33]);
+  for (const [sql, ...values] of [
+    ["SELECT ml.predict('apparel', photo), COUNT(*) AS n FROM photos WHERE id < ? GROUP BY 1 HAVING n > ? ORDER BY n, 1", [18, 0], [9, 1]],
+    ["SELECT id FROM photos WHERE ml.predict('apparel', photo) IN (?, ?) AND id <> ? ORDER BY id", [EXPECT[0], EXPECT[1], 3], ['none', null, 0]],
+    ['SELECT ml.apparel(?) AS label, ? AS given', ['photos/00002.png', 'x'], [null, 5]],
+    ["SELECT id, ml.predict('apparel', CONCAT(?, photo)) = ? AS same FROM photos ORDER BY id LIMIT ? OFFSET ?", ['', EXPECT[0], '3', '2']],
+    ["SELECT id, ROW_NUMBER() OVER (PARTITION BY ml.apparel(photo) ORDER BY id) AS n FROM photos WHERE id > ? ORDER BY id", [12]],
+    ["SELECT k, MAX(n) AS last FROM (SELECT ml.apparel(photo) AS k, id AS n FROM photos WHERE id < ?) AS d GROUP BY k ORDER BY k", [15]],
+    ["SELECT id FROM photos WHERE ml.apparel(photo) = (SELECT ml.apparel(photo) FROM photos WHERE id = ?) ORDER BY id", [1], [2]],
+  ]) {
+    for (const given of values) {
+      const [rows, fields] = await connection.execute(sql, given);
+      say('executed', [sql, given, rows, described(fields)]);
+    }
+    const [rows] = await connection.query(sql, values[0].map((value) => (/^\d+$/.test(value) ? Number(value) : value)));
+    say('queried', rows.length);
+  }
+  await connection.query('CREATE TABLE kinds (id INT PRIMARY KEY, kind VARCHAR(40))');
+  const changed = async (sql, values) => {
+    const [{ affectedRows, insertId, info, warningStatus }] = await connection.execute(sql, values);
+    say('changed', [sql, affectedRows, insertId, info, warningStatus]);
+  };
+  await changed("INSERT INTO kinds SELECT id, ml.predict('apparel', photo) FROM photos WHERE id < ?", [9]);
+  await changed("UPDATE kinds JOIN photos USING (id) SET kind = CONCAT(ml.apparel(photo), ?) WHERE ml.apparel(photo) <> ?", ['!', EXPECT[0]]);
+  await changed('INSERT INTO kinds VALUES (?, ml.apparel(?)) ON DUPLICATE KEY UPDATE kind = VALUES(kind)', [1, 'photos/00002.png']);
+  await changed("DELETE kinds FROM kinds JOIN photos USING (id) WHERE ml.apparel(photo) = ?", [EXPECT[0]]);
+  say('kinds', (await connection.query('SELECT * FROM kinds ORDER BY id'))[0]);
 }
 
 async function main() {

@@ -198,13 +198,36 @@ async function migrations(sequelize) {
 
 async function predict() {
   const sequelize = open(false);
+  const { col, fn, literal, where } = Sequelize;
   const Photo = sequelize.define('Photo', { photo: DataTypes.STRING(200) }, { tableName: 'photos', timestamps: false });
-  const label = sequelize.fn('ml.predict', 'apparel', sequelize.col('photo'));
+  const Kind = sequelize.define('Kind', { kind: DataTypes.STRING(40) }, { tableName: 'kinds', timestamps: false });
+  const label = fn('ml.predict', 'apparel', col('photo'));
   const photos = await Photo.findAll({ attributes: ['id', [label, 'label']], order: ['id'] });
   assert.deepEqual(photos.map((photo) => photo.get('label')), EXPECT);
   const wanted = EXPECT[0];
   const rows = await sequelize.query("SELECT id FROM photos WHERE ml.predict('apparel', photo) = $1 ORDER BY id", { bind: [wanted], type: QueryTypes.SELECT });
   assert.equal(rows.length, EXPECT.filter((found) => found === wanted).length);
+  const plain = (found) => found.map((row) => row.get({ plain: true }));
+  const counted = { attributes: [[label, 'label'], [fn('COUNT', col('id')), 'n']], group: [label], order: [[literal('n'), 'DESC'], [literal('label'), 'ASC']] };
+  say('grouped', plain(await Photo.findAll(counted)));
+  say('having', plain(await Photo.findAll({ ...counted, having: literal('n > 1') })));
+  say('where', plain(await Photo.findAll({ attributes: ['id'], where: where(label, wanted), order: ['id'] })));
+  say('in', plain(await Photo.findAll({ attributes: ['id', [label, 'label']], where: { [Op.and]: [where(label, { [Op.in]: EXPECT.slice(0, 2) }), { id: { [Op.lt]: 15 } }] }, order: [[label, 'ASC'], 'id'] })));
+  say('like', await Photo.count({ where: where(label, { [Op.like]: 'S%' }) }));
+  say('counted', await Photo.findAndCountAll({ attributes: ['id', [literal("ml.apparel(photo)"), 'label']], where: where(label, { [Op.ne]: wanted }), limit: 3, order: ['id'] }).then(({ count, rows: some }) => [count, plain(some)]));
+  say('distinct', plain(await Photo.findAll({ attributes: [[fn('COUNT', fn('DISTINCT', label)), 'n']] })));
+  for (const bind of [{ labels: wanted, path: 'photos/00002.png' }, { labels: 'none', path: 'photos/00003.png' }]) {
+    say('bound', await sequelize.query("SELECT id, ml.apparel($path) AS other FROM photos WHERE ml.predict('apparel', photo) = $labels ORDER BY id", { bind, type: QueryTypes.SELECT }));
+  }
+  say('replaced', await sequelize.query("SELECT COUNT(*) AS n FROM photos WHERE ml.predict('apparel', photo) IN (:labels)", { replacements: { labels: EXPECT.slice(0, 3) }, type: QueryTypes.SELECT }));
+  await Kind.sync();
+  await sequelize.transaction(async (transaction) => {
+    say('inserted', await sequelize.query("INSERT INTO kinds (id, kind) SELECT id, ml.predict('apparel', photo) FROM photos", { type: QueryTypes.INSERT, transaction }));
+    say('updated', await Kind.update({ kind: literal("(SELECT UPPER(ml.predict('apparel', photo)) FROM photos WHERE photos.id = Kind.id)") }, { where: { id: { [Op.lt]: 4 } }, transaction }).catch((error) => error.parent?.errno));
+  });
+  say('kinds', plain(await Kind.findAll({ order: ['id'] })));
+  say('deleted', await Kind.destroy({ where: { id: { [Op.in]: literal("(SELECT id FROM photos WHERE ml.apparel(photo) = 'Sneaker')") } } }));
+  await Kind.drop();
   await sequelize.close();
 }
 

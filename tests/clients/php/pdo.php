@@ -233,7 +233,41 @@ function predict(): void
             $select->execute(['label' => $label]);
             check($select->fetchAll(PDO::FETCH_COLUMN) === array_map(fn ($index) => $index + 1, array_keys(expected(), $label, true)), $label);
         }
+        predictBound($connection);
     }
+}
+
+function predictBound(PDO $connection): void
+{
+    $first = expected()[0];
+    foreach ([
+        ["SELECT ml.predict('apparel', photo) AS k, COUNT(*) AS n FROM photos WHERE id < ? GROUP BY k HAVING k <> ? ORDER BY n, k", [18, $first], [9, 'none']],
+        ["SELECT id, ml.apparel(photo) AS label FROM photos WHERE ml.predict('apparel', photo) IN (?, ?) ORDER BY label, id", [$first, 'Bag'], ['Coat', null]],
+        ["SELECT ml.apparel(?) AS label, CONCAT(ml.apparel(?), '!') AS said", ['photos/00002.png', 'photos/00003.png'], [null, 'photos/00004.png']],
+        ["SELECT DISTINCT ml.apparel(photo) AS k FROM photos WHERE id <> ? ORDER BY k", [1]],
+        ["SELECT id FROM photos WHERE ml.apparel(photo) = (SELECT ml.apparel(photo) FROM photos WHERE id = ?) ORDER BY id", [1], [2]],
+    ] as $asked) {
+        [$sql, $given] = $asked;
+        $again = $asked[2] ?? null;
+        $statement = $connection->prepare($sql);
+        foreach (array_filter([$given, $again]) as $values) {
+            $statement->execute($values);
+            $columns = array_map(fn ($at) => $statement->getColumnMeta($at), range(0, $statement->columnCount() - 1));
+            say('executed', $sql, $values, $statement->fetchAll(PDO::FETCH_ASSOC), array_map(fn ($meta) => [$meta['name'], $meta['native_type'], $meta['len']], $columns));
+        }
+    }
+    $connection->exec('CREATE TABLE kinds (id INT PRIMARY KEY, kind VARCHAR(40))');
+    foreach ([
+        ["INSERT INTO kinds SELECT id, ml.predict('apparel', photo) FROM photos WHERE id < ?", [9]],
+        ["UPDATE kinds JOIN photos USING (id) SET kind = CONCAT(ml.apparel(photo), ?) WHERE ml.apparel(photo) <> ?", ['!', $first]],
+        ["DELETE kinds FROM kinds JOIN photos USING (id) WHERE ml.apparel(photo) = ?", [$first]],
+    ] as [$sql, $values]) {
+        $statement = $connection->prepare($sql);
+        $statement->execute($values);
+        say('changed', $sql, $statement->rowCount());
+    }
+    say('kinds', $connection->query('SELECT * FROM kinds ORDER BY id')->fetchAll(PDO::FETCH_NUM));
+    $connection->exec('DROP TABLE kinds');
 }
 
 if (env('CLIENT_PREDICT') === '1') {

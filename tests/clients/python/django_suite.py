@@ -202,11 +202,41 @@ def predict():
             managed = False
             db_table = "photos"
 
+    class Kind(models.Model):
+        photo = models.OneToOneField(Photo, models.DO_NOTHING, primary_key=True, db_constraint=False)
+        kind = models.CharField(max_length=40, null=True)
+
+        class Meta:
+            app_label = "photos"
+            db_table = "kinds"
+
     label = models.Func(models.Value("apparel"), models.F("photo"), function="ml.predict", output_field=models.CharField())
     asked = Photo.objects.annotate(label=label)
     equal(list(asked.order_by("id").values_list("label", flat=True)), EXPECT)
     wanted = [id for id, found in enumerate(EXPECT, 1) if found == EXPECT[0]]
     equal(list(asked.filter(label=EXPECT[0]).order_by("id").values_list("id", flat=True)), wanted)
+    show("grouped", list(asked.values("label").annotate(n=models.Count("id")).filter(n__gt=1).order_by("-n", "label")))
+    show("in", list(asked.filter(label__in=EXPECT[:2], id__lt=15).order_by("label", "id").values_list("id", "label")))
+    show("like", [asked.filter(**{f"label__{way}": "S"}).count() for way in ("startswith", "istartswith", "contains", "iexact")])
+    show("excluded", asked.exclude(label=EXPECT[0]).count(), asked.filter(label=None).exists())
+    show("aggregated", asked.aggregate(shirts=models.Count("id", filter=models.Q(label="Shirt")), last=models.Max("label")))
+    size = models.Case(models.When(label__startswith="S", then=models.Value("s")), default=functions.Upper("label"))
+    show("cases", list(asked.annotate(size=size).order_by("size", "id").values_list("size", "id")[:9]))
+    rank = models.Window(functions.RowNumber(), partition_by="label", order_by="id")
+    show("ranked", list(asked.annotate(rank=rank).order_by("id").values_list("id", "rank")))
+    show("sliced", list(asked.filter(label__gt="C").order_by("id").values_list("id", "label")[2:5]))
+    show("distinct", list(asked.values_list("label", flat=True).distinct().order_by("label")))
+    show("union", sorted(asked.filter(id=1).values_list("label").union(asked.filter(id=2).values_list("label"))))
+    show("streamed", [photo.label for photo in asked.order_by("id").iterator(chunk_size=3)])
+    show("raw", [photo.label for photo in Photo.objects.raw("SELECT id, photo, ml.predict('apparel', photo) AS label FROM photos WHERE id < %s ORDER BY id", [4])])
+    with connection.schema_editor() as editor:
+        editor.create_model(Kind)
+    with transaction.atomic():
+        Kind.objects.bulk_create([Kind(photo_id=id) for id in asked.filter(label__in=EXPECT[:2]).order_by("id").values_list("id", flat=True)])
+        kind = models.Subquery(asked.filter(id=models.OuterRef("photo_id")).values("label")[:1])
+        show("updated", Kind.objects.update(kind=kind))
+    show("kinds", list(Kind.objects.order_by("photo_id").values_list("photo_id", "kind")))
+    show("deleted", Kind.objects.filter(photo__in=asked.filter(label=EXPECT[0])).delete())
 
 
 def main():

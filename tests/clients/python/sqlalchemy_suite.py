@@ -216,12 +216,69 @@ def objects(made):
 
 
 def predict(made):
+    photos = sa.Table("photos", sa.MetaData(), autoload_with=made)
+    label = sa.func.ml.predict("apparel", photos.c.photo, type_=sa.String).label("label")
+    of_first = [id for id, found in enumerate(EXPECT, 1) if found == EXPECT[0]]
     with made.connect() as connection:
-        photos = sa.Table("photos", sa.MetaData(), autoload_with=connection)
-        label = sa.func.ml.predict("apparel", photos.c.photo).label("label")
         equal(connection.scalars(sa.select(label).order_by(photos.c.id)).all(), EXPECT)
-        asked = sa.select(photos.c.id).where(sa.func.ml.predict("apparel", photos.c.photo) == EXPECT[0]).order_by(photos.c.id)
-        equal(connection.scalars(asked).all(), [id for id, found in enumerate(EXPECT, 1) if found == EXPECT[0]])
+        asked = sa.select(photos.c.id).where(label == EXPECT[0]).order_by(photos.c.id)
+        equal(connection.scalars(asked).all(), of_first)
+        counted = sa.select(label, sa.func.count().label("n")).group_by("label").having(sa.func.count() > 1).order_by(sa.desc("n"), "label")
+        show("grouped", connection.execute(counted).all())
+        bound = sa.select(photos.c.id, label).where(label.in_(sa.bindparam("labels", expanding=True)), photos.c.id < sa.bindparam("id")).order_by("label", photos.c.id)
+        for labels in (EXPECT[:2], ["Bag"], ["none"]):
+            show("bound", connection.execute(bound, {"labels": labels, "id": 15}).all())
+        path = sa.func.ml.apparel(sa.bindparam("path", type_=sa.String))
+        show("path", connection.execute(sa.select(path), {"path": "photos/00002.png"}).scalar_one())
+        kind = sa.case((label.like("S%"), "S"), (label.is_(None), "none"), else_=sa.func.upper(label))
+        show("cases", connection.execute(sa.select(kind.label("kind"), sa.func.min(photos.c.id)).group_by("kind").order_by("kind")).all())
+        rank = sa.func.row_number().over(partition_by=label, order_by=photos.c.id)
+        show("ranked", connection.execute(sa.select(photos.c.id, rank).order_by(photos.c.id)).all())
+        inner = sa.select(label, photos.c.id.label("n")).subquery()
+        show("derived", connection.execute(sa.select(inner.c.label, sa.func.max(inner.c.n)).group_by(inner.c.label).order_by(inner.c.label)).all())
+        streamed = connection.execution_options(stream_results=True, max_row_buffer=3).execute(sa.select(label).order_by(photos.c.id))
+        equal([row.label for row in streamed], EXPECT)
+    predict_changes(made, photos, label)
+    predict_mapped(made, of_first)
+
+
+def predict_changes(made, photos, label):
+    kinds = sa.Table("kinds", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True, autoincrement=False), sa.Column("kind", sa.String(40)))
+    with made.begin() as connection:
+        kinds.create(connection)
+        show("inserted", connection.execute(sa.insert(kinds).from_select(["id", "kind"], sa.select(photos.c.id, label))).rowcount)
+        show("kept", connection.execute(sa.select(kinds).order_by(kinds.c.id)).all())
+        wrong = sa.update(kinds).values(kind=sa.func.concat(label, "!")).where(kinds.c.id == photos.c.id, label != EXPECT[0])
+        show("updated", connection.execute(wrong).rowcount)
+        show("changed", connection.execute(sa.select(kinds.c.kind).order_by(kinds.c.id)).scalars().all())
+    with made.begin() as connection:
+        gone = sa.delete(kinds).where(kinds.c.id.in_(sa.select(photos.c.id).where(label == EXPECT[0])))
+        show("deleted", connection.execute(gone).rowcount)
+        connection.rollback()
+    with made.begin() as connection:
+        show("rolled back", connection.execute(sa.select(sa.func.count()).select_from(kinds)).scalar_one())
+        kinds.drop(connection)
+
+
+def predict_mapped(made, of_first):
+    class Mapped(orm.DeclarativeBase):
+        pass
+
+    class Photo(Mapped):
+        __tablename__ = "photos"
+        id: orm.Mapped[int] = orm.mapped_column(primary_key=True)
+        photo: orm.Mapped[str] = orm.mapped_column(sa.String(200))
+
+    Photo.label = orm.column_property(sa.func.ml.predict("apparel", Photo.photo, type_=sa.String))
+    with orm.Session(made) as session:
+        equal([photo.label for photo in session.scalars(sa.select(Photo).order_by(Photo.id))], EXPECT)
+        found = session.scalars(sa.select(Photo).where(Photo.label == EXPECT[0], Photo.id > 0).order_by(Photo.id).limit(3)).all()
+        equal([photo.id for photo in found], of_first[:3])
+        show("counted", session.execute(sa.select(Photo.label, sa.func.count(Photo.id)).group_by(Photo.label).order_by(Photo.label)).all())
+        show("legacy", session.query(Photo).filter(Photo.label.in_(EXPECT[:3])).order_by(Photo.label, Photo.id).count())
+        other = orm.aliased(Photo)
+        same = sa.exists().where(other.id < Photo.id, other.label == Photo.label)
+        show("the first of its kind", session.scalars(sa.select(Photo.id).where(~same).order_by(Photo.id)).all())
 
 
 def main():

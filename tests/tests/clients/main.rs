@@ -63,7 +63,7 @@ suites! {
     sysbench {
         command: ["sh", "{clients}/cli/sysbench.sh"],
         needs: "sysbench",
-        predicts: false,
+        predicts: true,
         tls: false
     }
     pymysql {

@@ -42,13 +42,17 @@ impl Place {
             expected: None,
             ca: None,
         };
-        let mut root = Store::shared().root();
-        let account = format!("{}@'127.0.0.1'", place.user);
+        place.create_account(&mut Store::shared().root());
+        place
+    }
+
+    fn create_account(&self, root: &mut Wire) {
+        let account = format!("{}@'127.0.0.1'", self.user);
         root.run(&format!(
             "CREATE OR REPLACE USER {account} IDENTIFIED BY '{}'",
             PASSWORD.replace('\'', "''")
         ));
-        let pattern = place.database.replace('_', "\\_");
+        let pattern = self.database.replace('_', "\\_");
         for granted in [
             format!("ALL ON `{pattern}`.*"),
             format!("ALL ON `{pattern}\\_%`.*"),
@@ -56,7 +60,6 @@ impl Place {
         ] {
             root.run(&format!("GRANT {granted} TO {account}"));
         }
-        place
     }
 
     /// The store itself, or a proxy without TLS.
@@ -77,18 +80,32 @@ impl Place {
     /// The proxy, to predict.
     pub fn at_photos(&mut self) -> &Self {
         self.at(Proxy::with_zoo().address());
-        self.create_photos();
+        self.create_photos(&mut Store::shared().root());
         self.expected = Some(labels());
+        self
+    }
+
+    /// A store whose schema `ml` has real functions, which know what the task predicts for the photos.
+    pub fn at_functions(&mut self) -> &Self {
+        let store = store_of_functions();
+        let mut root = store.root();
+        self.create_account(&mut root);
+        root.run(&format!("DROP DATABASE IF EXISTS {}", self.database));
+        root.run(&self.create_database());
+        self.create_photos(&mut root);
+        (self.address, self.ca, self.expected) = (store.address(), None, Some(labels()));
         self
     }
 
     /// Makes the database anew.
     fn renew(&self) {
         self.drop_databases();
-        Store::shared().root().run(&format!(
-            "CREATE DATABASE {} CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci",
-            self.database
-        ));
+        Store::shared().root().run(&self.create_database());
+    }
+
+    fn create_database(&self) -> String {
+        let name = &self.database;
+        format!("CREATE DATABASE {name} CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci")
     }
 
     /// Drops what runs have left.
@@ -106,8 +123,7 @@ impl Place {
     }
 
     /// Table `photos (id, photo)`, whose photos the image root holds.
-    fn create_photos(&self) {
-        let mut root = Store::shared().root();
+    fn create_photos(&self, root: &mut Wire) {
         let table = format!("{}.photos", self.database);
         root.run(&format!(
             "CREATE TABLE {table} (id INT PRIMARY KEY, photo VARCHAR(200) NOT NULL)"
@@ -130,6 +146,29 @@ fn labels() -> &'static [String] {
             wire.value(&sql).unwrap()
         };
         (1..=PHOTOS).map(&mut label).collect()
+    })
+}
+
+/// Its functions have one collation. Drivers that begin with another would be refused to compare its results with
+/// literals, which predictions are not: they are given that one.
+fn store_of_functions() -> &'static Store {
+    static MADE: OnceLock<Store> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let names = "--init-connect=SET NAMES utf8mb4 COLLATE utf8mb4_general_ci";
+        let store = Store::start(&[names]);
+        let mut root = store.root();
+        root.run("CREATE DATABASE ml");
+        root.run("CREATE TABLE ml.answers (photo VARBINARY(200) PRIMARY KEY, label VARCHAR(255) CHARSET utf8mb4)");
+        let rows: Vec<String> = (labels().iter().zip(1..))
+            .map(|(label, id)| format!("('{}', '{label}')", Photos::path(id)))
+            .collect();
+        root.run(&format!("INSERT INTO ml.answers VALUES {}", rows.join(", ")));
+        let body = "RETURNS VARCHAR(255) CHARSET utf8mb4 NOT DETERMINISTIC READS SQL DATA RETURN \
+                    (SELECT a.label FROM ml.answers a WHERE a.photo = input)";
+        for name in [format!("{TASK}("), "predict(task VARCHAR(255), ".to_owned()] {
+            root.run(&format!("CREATE FUNCTION ml.{name}input LONGBLOB) {body}"));
+        }
+        store
     })
 }
 

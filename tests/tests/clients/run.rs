@@ -1,4 +1,5 @@
-//! Runs a suite directly, through the proxy and through it by TLS, compares the transcripts, and has it predict.
+//! Runs a suite directly, through the proxy and through it by TLS, and compares the transcripts; then has it predict,
+//! and compares with functions of a store that know the answers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -49,25 +50,27 @@ pub fn check(suite: &Suite) {
     let lines = direct.lines().count();
     assert!(lines >= TRANSCRIPT_LINES_MIN, "{lines} lines:\n{direct}");
     let proxied = run(suite, "proxied", place.at(proxy.address()));
-    compare(suite, &direct, "proxied", &proxied);
+    compare(suite, ("direct", &direct), ("proxied", &proxied));
     if suite.tls {
         let proxied = run(suite, "tls", place.at_tls_proxy());
-        compare(suite, &direct, "tls", &proxied);
+        compare(suite, ("direct", &direct), ("tls", &proxied));
     }
     if suite.predicts {
-        run(suite, "predict", place.at_photos());
+        let predicted = run(suite, "predict", place.at_photos());
+        let direct = run(suite, "functions", place.at_functions());
+        compare(suite, ("functions", &direct), ("predict", &predicted));
     }
     place.drop_databases();
 }
 
 #[track_caller]
-fn compare(suite: &Suite, direct: &str, kind: &str, proxied: &str) {
-    if let Some(difference) = difference(direct, proxied) {
+fn compare(suite: &Suite, direct: (&str, &str), proxied: (&str, &str)) {
+    if let Some(difference) = difference(direct.1, proxied.1) {
         panic!(
             "{} sees other things through the proxy; compare {} with {}\n{difference}",
             suite.name,
-            saved(suite, "direct").display(),
-            saved(suite, kind).display(),
+            saved(suite, direct.0).display(),
+            saved(suite, proxied.0).display(),
         );
     }
 }
