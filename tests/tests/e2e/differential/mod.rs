@@ -23,7 +23,7 @@ use std::sync::OnceLock;
 
 use answer::{Answer, Param, execute_once, query};
 use predictsql_tests::wire::SqlError;
-use predictsql_tests::{Proxy, Settings, Store, Wire};
+use predictsql_tests::{Proxy, Store, Wire};
 
 /// Schema of the catalog.
 const LANE: &str = "dm";
@@ -163,7 +163,10 @@ impl Pair {
 
     /// In a database of its own each.
     fn using(lane: &str, naive: &str) -> Self {
-        let proxy = fixture();
+        Self::through(fixture(), lane, naive)
+    }
+
+    fn through(proxy: &Proxy, lane: &str, naive: &str) -> Self {
         let mut pair = Self {
             lane: proxy.root(),
             naive: Store::shared().root(),
@@ -271,18 +274,20 @@ fn fixture() -> &'static Proxy {
     &made().0
 }
 
+/// Another proxy of the same catalog, whose inferences are its own.
+fn second_proxy() -> &'static Proxy {
+    static MADE: OnceLock<Proxy> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let settings = made().1.settings();
+        Proxy::start(Store::shared(), &settings)
+    })
+}
+
 fn made() -> &'static (Proxy, shop::Shop) {
     static MADE: OnceLock<(Proxy, shop::Shop)> = OnceLock::new();
     MADE.get_or_init(|| {
         let shop = shop::Shop::new();
-        let settings = Settings {
-            schema: LANE.to_owned(),
-            image_roots: vec![shop.root().to_owned()],
-            // Each plan predicts for itself.
-            tables: "[cache]\nmode = 'off'".to_owned(),
-            ..Settings::default()
-        };
-        let proxy = Proxy::start(Store::shared(), &settings);
+        let proxy = Proxy::start(Store::shared(), &shop.settings());
         shop::create_models(&mut proxy.root());
         let mut store = Store::shared().root();
         shop.create_tables(&mut store, "df", shop::LARGE);

@@ -1,6 +1,8 @@
 //! Each physical plan forced over the statements written by hand.
 
-use super::{Case, Pair, Tally, Verdict, case, corpus, selects};
+use predictsql_tests::Proxy;
+
+use super::{Case, Pair, Tally, Verdict, case, corpus, fixture, second_proxy, selects};
 
 /// All statements without changes.
 fn cases() -> Vec<Case> {
@@ -11,70 +13,108 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// A session for a case, by a plan.
-fn open(case: Option<&Case>, plan: &str) -> Pair {
-    let mut pair = Pair::open();
-    pair.lane.run(&format!("SET @ml_plan = {plan}"));
-    for setup in case.into_iter().flat_map(|case| &case.setup) {
-        pair.both(setup);
-    }
-    pair
+/// How statements are run.
+#[derive(Debug, Clone, Copy)]
+struct Way {
+    plan: &'static str,
+    cache: &'static str,
+    proxy: fn() -> &'static Proxy,
 }
 
-/// Runs cases under a plan, by both protocols. What differs fails.
-fn compare(cases: &[Case], plan: &str) -> Tally {
-    let (mut tally, mut wrong) = (Tally::default(), Vec::new());
-    let mut plain = open(None, plan);
-    for case in cases {
-        let mut own;
-        let pair = match case.setup.is_empty() {
-            true => &mut plain,
-            false => {
-                own = open(Some(case), plan);
-                &mut own
-            }
-        };
-        for binary in [false, true] {
-            let verdict = pair.read(case, binary);
-            tally.count(&verdict);
-            if let Verdict::Different(difference) = verdict {
-                let Case { sql, setup, .. } = case;
-                wrong.push(format!(
-                    "binary {binary}: {sql} {setup:?}\n    {difference}"
-                ));
-                // The session may be lost.
-                *pair = open(Some(case), plan);
-            }
+impl Way {
+    fn plan(plan: &'static str) -> Self {
+        Self {
+            plan,
+            cache: "NULL",
+            proxy: fixture,
         }
     }
-    println!("{} statements by plan {plan}: {tally}", cases.len());
-    let count = wrong.len();
-    assert!(
-        wrong.is_empty(),
-        "{count} by plan {plan}:\n{}",
-        wrong.join("\n")
-    );
-    tally
+
+    /// A session for a case.
+    fn open(self, case: Option<&Case>) -> Pair {
+        let mut pair = Pair::through((self.proxy)(), "df", "df");
+        let (plan, cache) = (self.plan, self.cache);
+        pair.lane
+            .run(&format!("SET @ml_plan = {plan}, @ml_cache = {cache}"));
+        for setup in case.into_iter().flat_map(|case| &case.setup) {
+            pair.both(setup);
+        }
+        pair
+    }
+
+    /// Runs cases by both protocols. What differs fails.
+    fn compare(self, cases: &[Case]) -> Tally {
+        let (mut tally, mut wrong) = (Tally::default(), Vec::new());
+        let mut plain = self.open(None);
+        for case in cases {
+            let mut own;
+            let pair = match case.setup.is_empty() {
+                true => &mut plain,
+                false => {
+                    own = self.open(Some(case));
+                    &mut own
+                }
+            };
+            for binary in [false, true] {
+                let verdict = pair.read(case, binary);
+                tally.count(&verdict);
+                if let Verdict::Different(difference) = verdict {
+                    let Case { sql, setup, .. } = case;
+                    wrong.push(format!(
+                        "binary {binary}: {sql} {setup:?}\n    {difference}"
+                    ));
+                    // The session may be lost.
+                    *pair = self.open(Some(case));
+                }
+            }
+        }
+        let Self { plan, cache, .. } = self;
+        let of = format!("{} statements by plan {plan}, cache {cache}", cases.len());
+        println!("{of}: {tally}");
+        assert!(
+            wrong.is_empty(),
+            "{} of {of}:\n{}",
+            wrong.len(),
+            wrong.join("\n")
+        );
+        tally
+    }
 }
 
 #[test]
 fn the_chosen_plan_answers_as_the_naive_evaluation_does() {
-    assert_eq!(compare(&cases(), "NULL").refusals(), 0);
+    assert_eq!(Way::plan("NULL").compare(&cases()).refusals(), 0);
 }
 
 #[test]
 fn relations_in_temporary_tables_answer_as_the_naive_evaluation_does() {
-    assert_eq!(compare(&cases(), "'temporary'").refusals(), 0);
+    assert_eq!(Way::plan("'temporary'").compare(&cases()).refusals(), 0);
 }
 
 #[test]
 fn inline_relations_answer_as_the_naive_evaluation_does() {
-    assert_eq!(compare(&cases(), "'inline'").refusals(), 0);
+    assert_eq!(Way::plan("'inline'").compare(&cases()).refusals(), 0);
 }
 
 #[test]
 fn stream_plans_answer_as_the_naive_evaluation_does_or_refuse() {
     let cases = corpus::all();
-    let tally = compare(&cases, "'stream'");
+    let tally = Way::plan("'stream'").compare(&cases);
     assert!(tally.refusals() * 10 < tally.answers(), "{tally}");
+}
+
+/// The second time all answers come from the cache.
+#[test]
+fn kept_outputs_answer_as_the_naive_evaluation_does() {
+    let cases = cases();
+    let way = Way {
+        plan: "NULL",
+        cache: "'on'",
+        proxy: second_proxy,
+    };
+    assert_eq!(way.compare(&cases).refusals(), 0);
+    let before = second_proxy().images_inferred();
+    assert!(before > 0);
+    assert_eq!(way.compare(&cases).refusals(), 0);
+    assert_eq!(second_proxy().images_inferred() - before, 0);
 }

@@ -27,6 +27,8 @@ const WORKERS: usize = 4;
 const FAILURES_MAX: usize = 5;
 /// Statements that shortening one failure may run.
 const SHRINK_TRIES: usize = 500;
+/// Mostly models run: other tests look at what is kept.
+const CACHES: [&str; 4] = ["NULL", "'on'", "NULL", "NULL"];
 const PLANS: [&str; 5] = ["NULL", "'temporary'", "'inline'", "NULL", "'inline'"];
 
 /// A session's worth of statements.
@@ -34,6 +36,7 @@ const PLANS: [&str; 5] = ["NULL", "'temporary'", "'inline'", "NULL", "'inline'"]
 struct Group {
     number: usize,
     plan: &'static str,
+    cache: &'static str,
     settings: Vec<String>,
 }
 
@@ -43,6 +46,7 @@ impl Group {
         Self {
             number,
             plan: PLANS[number % PLANS.len()],
+            cache: CACHES[number % CACHES.len()],
             settings: Generator::new(settings).settings(),
         }
     }
@@ -53,7 +57,9 @@ impl Group {
 
     fn open(&self, worker: usize) -> Pair {
         let mut pair = Pair::using(&format!("rl{worker}"), &format!("rn{worker}"));
-        pair.lane.run(&format!("SET @ml_plan = {}", self.plan));
+        let Self { plan, cache, .. } = self;
+        pair.lane
+            .run(&format!("SET @ml_plan = {plan}, @ml_cache = {cache}"));
         for setting in &self.settings {
             pair.both(setting);
         }
@@ -86,7 +92,7 @@ impl Failure {
         } = self;
         let mut text = format!(
             "-- statement {number} of seed {seed}, group {}\n-- PREDICTSQL_TEST_SEED={seed} PREDICTSQL_TEST_ONLY={} \
-             cargo test -p predictsql-tests --test e2e -- random_statements\n-- {}\nSET @ml_plan = {};\n",
+             cargo test -p predictsql-tests --test e2e -- random_statements\n-- {}\nSET @ml_plan = {}, @ml_cache = {};\n",
             group.number,
             group.number,
             if *alone {
@@ -94,7 +100,8 @@ impl Failure {
             } else {
                 "fails only after what came before it"
             },
-            group.plan
+            group.plan,
+            group.cache
         );
         let begin = statement.begin.map(str::to_owned);
         for before in group.settings.iter().chain(&begin) {

@@ -2,11 +2,11 @@
 //! with NULLs, missing and broken files, and the models that look at it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use predictsql_tests::Wire;
 use predictsql_tests::apparel::{self, Photos};
 use predictsql_tests::process::new_dir;
+use predictsql_tests::{Settings, Wire};
 
 use super::naive::{Inputs, NaiveModel, file_of};
 use super::{LANE, in_schema};
@@ -89,9 +89,15 @@ impl Shop {
         Self { root }
     }
 
-    /// The image root.
-    pub fn root(&self) -> &Path {
-        &self.root
+    /// Of a proxy that reads the images, and keeps nothing where a session does not ask for it: each plan
+    /// predicts for itself.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            schema: LANE.to_owned(),
+            image_roots: vec![self.root.clone()],
+            tables: "[cache]\nmode = 'off'".to_owned(),
+            ..Settings::default()
+        }
     }
 
     fn path(id: usize, size: Size) -> Option<String> {
