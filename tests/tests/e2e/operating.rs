@@ -150,6 +150,7 @@ fn keepers_of_the_catalog_have_rights_on_its_tables() {
         "SHOW TASKS",
         "SHOW MODELS",
         "SHOW CREATE TASK shoes",
+        "ALTER TASK shoes SET min_accuracy = 0.9",
         "DROP TASK shoes",
     ];
     for sql in statements.iter().filter(|sql| **sql != statements[3]) {

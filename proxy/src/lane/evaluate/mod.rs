@@ -37,6 +37,9 @@ use run::{Outcomes, Run};
 /// Longest text of a query that is kept with its evaluation, in characters.
 const QUERY_CHARS_MAX: usize = 4096;
 
+/// Most models of one EVALUATE: all of them are loaded while it runs.
+const MODELS_MAX: usize = 256;
+
 /// An EVALUATE that may run.
 struct Request {
     task: Arc<Task>,
@@ -141,11 +144,20 @@ async fn targets(
     if task.kind == TaskKind::Regression {
         return Err(SqlError::unsupported("EVALUATE of regressions"));
     }
-    if models.is_empty() {
-        let message = format!("Task '{}' has no model to evaluate", task.name);
-        return Err(SqlError::wrong_value(message));
-    }
+    check_count(&task.name, models.len())?;
     Ok((Arc::clone(task), models))
+}
+
+fn check_count(task: &str, models: usize) -> Result<(), SqlError> {
+    let message = match models {
+        0 => format!("Task '{task}' has no model to evaluate"),
+        1..=MODELS_MAX => return Ok(()),
+        _ => format!(
+            "Task '{task}' has {models} models, and EVALUATE TASK takes at most {MODELS_MAX}: EVALUATE \
+             MODEL takes them one by one, and those on the same rows are compared"
+        ),
+    };
+    Err(SqlError::wrong_value(message))
 }
 
 /// Reads the rows and has the models answer them, for as long as the client is there.
@@ -205,4 +217,18 @@ async fn publish(
     // Also after an error: whether it was published before it failed is not known.
     context.account.invalidate();
     Ok(published?)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn no_model_and_too_many_are_refused_with_what_to_do() {
+        let message = |models| check_count("t", models).unwrap_err().message;
+        assert!(message(0).contains("'t' has no model"));
+        assert!(message(MODELS_MAX + 1).contains("EVALUATE MODEL"));
+        check_count("t", MODELS_MAX).unwrap();
+    }
 }
