@@ -12,7 +12,8 @@ use crate::model::{CHUNK_ROWS_MAX, Cache, CompileSettings, ModelFiles};
 use crate::picture::InputSpec;
 use crate::pipeline::{Answered, Goal, Pipeline, Reply, Submitted, Ticket};
 use crate::{
-    ExecutorConfig, Input, InputId, LoadedModel, Outcome, PredictError, Prepared, StartError,
+    CpuSeconds, ExecutorConfig, Input, InputId, LoadedModel, Outcome, PredictError, Prepared,
+    StartError,
 };
 
 mod loading;
@@ -94,6 +95,11 @@ impl Executor {
     /// Images that models have looked at for callers since the start, over all queries.
     pub fn images_inferred(&self) -> u64 {
         self.inner.pipeline.images_inferred()
+    }
+
+    /// CPU time that preparing and inferring took since the start, over all queries.
+    pub fn cpu_seconds(&self) -> CpuSeconds {
+        self.inner.pipeline.cpu_seconds()
     }
 
     /// Chunks between submission and answer now, over all queries; at `queue_chunks_max` callers wait.

@@ -37,4 +37,5 @@ pub use executor::Executor;
 pub use identity::InputId;
 pub use input::{ColumnValue, Input, Outcome, Scores};
 pub use model::{LoadedModel, ModelFile};
+pub use pipeline::CpuSeconds;
 pub use prepared::Prepared;

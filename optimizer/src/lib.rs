@@ -2,11 +2,10 @@
 //!
 //! Pure: no I/O, no async, no clock. The same text, catalog and answers of the store give the
 //! same plan. [`statement`] finds predict calls, [`stream`] analyses a query block for a stream
-//! plan and splices the statements that the store is sent, [`decision`] chooses who answers,
-//! [`planner`] by what was measured, [`schedule`] how it is run.
+//! plan and splices the statements that the store is sent, [`planner`] chooses who answers,
+//! [`schedule`] how it is run.
 
 pub mod ddl;
-pub mod decision;
 pub mod distinctions;
 #[cfg(test)]
 mod fixture;

@@ -8,6 +8,7 @@ use sqlparser::tokenizer::Token;
 use crate::refusal::Refusal;
 use crate::sql::calls::{self, Call};
 use crate::sql::fragment::{Fragment, Splice, splice};
+use crate::sql::hint;
 use crate::sql::labels::LabelCollation;
 use crate::sql::text::{LexMode, Lexed};
 
@@ -104,6 +105,11 @@ impl<'a> PredictStatement<'a> {
     #[must_use]
     pub fn with_labels(self, labels: LabelCollation) -> Self {
         Self { labels, ..self }
+    }
+
+    /// What its hints `/*+ ML(...) */` set, as (name in lower case, value).
+    pub fn hints(&self) -> Vec<(String, String)> {
+        hint::settings(&self.lexed)
     }
 
     /// Whether it is more than one statement. The store prepares only single ones.

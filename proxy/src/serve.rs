@@ -17,11 +17,12 @@ use crate::lane::{Lane, LaneContext, SpoolLimits};
 use crate::live::{IDLE_SWEEP_PERIOD, Live};
 use crate::metrics::Metrics;
 use crate::open_files;
-use crate::predict::OutputCache;
+use crate::predict::{OutputCache, Planner};
 use crate::relay::{Acceptor, BoundListener, SessionConfig};
 use crate::reload::{self, Settings};
 use crate::tls::TlsError;
 use predictsql_executor::{Executor, ExecutorConfig, StartError};
+use predictsql_optimizer::planner::CostModel;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -187,6 +188,7 @@ impl Server {
         let live = Arc::new(Live::new(Arc::new(Metrics::new())));
         let cache = OutputCache::start(&config.cache.limits, &account, live.metrics());
         let lane = Arc::new(LaneContext {
+            planner: Planner::new(cost_model(&config)),
             cache,
             cache_mode: config.cache.mode,
             live: Arc::clone(&live),
@@ -471,6 +473,14 @@ async fn read_views(account: &ServiceAccount) {
         tracing::debug!(%error, "views over predictions are read later");
     }
     account.watch_views();
+}
+
+/// What plans are costed with besides what was measured of models.
+fn cost_model(config: &Config) -> CostModel {
+    CostModel {
+        threads: u32::try_from(config.executor.threads).unwrap_or(u32::MAX),
+        ..CostModel::default()
+    }
 }
 
 fn spool_limits(config: &Config) -> SpoolLimits {

@@ -38,6 +38,15 @@ use tensor::TensorPool;
 /// Nice value of the executor's threads, so that relayed sessions come first.
 const NICENESS: i32 = 5;
 
+/// CPU time of the executor's threads since its start.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct CpuSeconds {
+    /// Decoding and preprocessing.
+    pub preparing: f64,
+    /// Inference.
+    pub inferring: f64,
+}
+
 /// The running stages. Dropping it stops them: chunks in work end after their batch, the others
 /// are given up.
 #[derive(Debug)]
@@ -54,6 +63,8 @@ struct Shared {
     limits: Limits,
     tensors: Arc<TensorPool>,
     images_inferred: AtomicU64,
+    preparing_ns: AtomicU64,
+    inferring_ns: AtomicU64,
 }
 
 impl Pipeline {
@@ -72,6 +83,8 @@ impl Pipeline {
             },
             tensors: TensorPool::new(config.threads + 1),
             images_inferred: AtomicU64::new(0),
+            preparing_ns: AtomicU64::new(0),
+            inferring_ns: AtomicU64::new(0),
         });
         // A failure half way drops the pipeline, which stops what was started.
         let mut pipeline = Self {
@@ -113,6 +126,15 @@ impl Pipeline {
     /// Images that models have looked at since the start.
     pub(crate) fn images_inferred(&self) -> u64 {
         self.shared.images_inferred.load(Ordering::Relaxed)
+    }
+
+    /// CPU time since the start, by kind of work.
+    pub(crate) fn cpu_seconds(&self) -> CpuSeconds {
+        let seconds = |counted: &AtomicU64| counted.load(Ordering::Relaxed) as f64 / 1e9;
+        CpuSeconds {
+            preparing: seconds(&self.shared.preparing_ns),
+            inferring: seconds(&self.shared.inferring_ns),
+        }
     }
 
     fn spawn(&mut self, name: String, run: fn(&Shared)) -> Result<(), StartError> {
@@ -163,15 +185,26 @@ fn run_fetch(shared: &Shared) {
 fn run_cpu(shared: &Shared) {
     let mut worker = prepare::Worker::new();
     while let Some(work) = shared.cpu.pop() {
-        match work {
+        let begin = thread_cpu_ns();
+        let counted = match work {
             CpuWork::Prepare(chunk) => {
                 if let Some(run) = worker.prepare(chunk, shared) {
                     shared.cpu.push_run(run);
                 }
+                &shared.preparing_ns
             }
             CpuWork::Infer(runs) => {
                 infer::infer(runs, &shared.tensors, &shared.images_inferred);
+                &shared.inferring_ns
             }
-        }
+        };
+        counted.fetch_add(thread_cpu_ns().saturating_sub(begin), Ordering::Relaxed);
     }
+}
+
+/// CPU time of the calling thread: what its work costs, whatever else the machine does.
+fn thread_cpu_ns() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    seconds * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
 }

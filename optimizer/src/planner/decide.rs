@@ -11,6 +11,7 @@ use super::branch::Gap;
 use super::certificate::{Counts, FAILURE_PROBABILITY, lower_bound, upper_bound};
 use super::cost::Costs;
 use super::decision::{Decision, Stage, Voter};
+use super::declared::{class_outcomes, declared, outcomes};
 use super::frontier::Goal;
 use super::pick::{self, Choice};
 use super::plan::{Basis, Guarantee, Plan, Reason, Rejected, StageEstimate};
@@ -20,7 +21,6 @@ use super::search::Problem;
 use super::thresholds::cascade;
 use super::unreachable;
 use crate::Refusal;
-use crate::decision::{class_outcomes, declared, outcomes};
 
 /// Replays of the labelled rows that a search may take, by number of models: what keeps planning within
 /// a millisecond for 50 models, and 10 milliseconds for 500.

@@ -7,8 +7,8 @@ use predictsql_catalog::Model;
 
 use super::branch::Gap;
 use super::decision::Decision;
+use super::declared::Declared;
 use super::query::{CostModel, Estimate, Metric, Strategy};
-use crate::decision;
 
 /// Which models answer a prediction, with what is expected of them.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,7 +47,7 @@ pub enum Basis {
     /// The statement names the model.
     Named,
     /// Nothing was measured, so that the default rule guesses.
-    Guess(decision::Reason),
+    Guess(Declared),
     /// Measured votes.
     Measured,
 }

@@ -1,18 +1,21 @@
 //! EXPLAIN of a statement with predictions: what would run where, and what it would cost.
 
 use bytes::Bytes;
+use predictsql_catalog::Task;
 use predictsql_optimizer::Fragment;
-use predictsql_optimizer::decision::{Decision, Reason};
 use predictsql_optimizer::materialise::{HarvestPass, Lookup};
+use predictsql_optimizer::planner::{CostModel, Estimate};
 
 use super::diagnostics::Diagnostics;
 use super::materialise::ready::ReadyPlan;
+use super::plan_text;
 use super::result::{TextResult, text_column};
 use super::rows::Codec;
 use super::select::{Ready, ReadyPrediction};
 use super::store_link::{LinkError, Protocol};
 use super::views::is_explain_refusal;
 use super::{LaneContext, Turn};
+use crate::predict::Planned;
 
 /// Widest line, in characters.
 const WIDTH: usize = 80;
@@ -23,8 +26,8 @@ pub async fn answer(
     context: &LaneContext,
     ready: &Ready<'_, '_>,
 ) -> Result<Diagnostics, LinkError> {
-    let rows = estimated_rows(turn, ready).await?;
-    let lines = lines(ready, rows, context.executor.threads());
+    let rows = estimated_rows(turn, &ready.pushdown.text, &ready.protocol).await?;
+    let lines = lines(ready, rows, context.planner.costs());
     let result = TextResult {
         columns: vec![text_column("EXPLAIN", WIDTH as u32)],
         rows: lines.into_iter().map(|l| vec![Bytes::from(l)]).collect(),
@@ -44,7 +47,7 @@ pub async fn answer_materialise(
     context: &LaneContext,
     ready: &ReadyPlan<'_, '_, '_>,
 ) -> Result<Diagnostics, LinkError> {
-    let lines = materialise_lines(ready, context.schema.as_str());
+    let lines = materialise_lines(ready, context.schema.as_str(), context.planner.costs());
     let result = TextResult {
         columns: vec![text_column("EXPLAIN", WIDTH as u32)],
         rows: lines.into_iter().map(|l| vec![Bytes::from(l)]).collect(),
@@ -54,7 +57,11 @@ pub async fn answer_materialise(
     Ok(Diagnostics::default())
 }
 
-fn materialise_lines(ready: &ReadyPlan<'_, '_, '_>, schema: &str) -> Vec<String> {
+fn materialise_lines(
+    ready: &ReadyPlan<'_, '_, '_>,
+    schema: &str,
+    costs: &CostModel,
+) -> Vec<String> {
     let plan = ready.plan;
     let calls = match plan.call_count() {
         1 => "1 predict call".to_owned(),
@@ -72,7 +79,8 @@ fn materialise_lines(ready: &ReadyPlan<'_, '_, '_>, schema: &str) -> Vec<String>
             &format!("Predict {} ", index + 1),
             &format!("task {}", target.task.name),
         );
-        decision_lines(&mut lines, predictor.decision(), target.task.classes.len());
+        let planned = predictor.planned();
+        decision_lines(&mut lines, planned, &target.task, Estimate::Absent, costs);
     }
     let lookups: Vec<Lookup> = ready
         .harvests
@@ -93,16 +101,17 @@ fn materialise_lines(ready: &ReadyPlan<'_, '_, '_>, schema: &str) -> Vec<String>
 }
 
 /// The store's own estimate of the rows that the pushed-down statement gives, before LIMIT.
-async fn estimated_rows(
+pub async fn estimated_rows(
     turn: &mut Turn<'_>,
-    ready: &Ready<'_, '_>,
+    query: &Fragment,
+    protocol: &Protocol,
 ) -> Result<Option<f64>, LinkError> {
     let mut explain = Fragment {
         sql: "EXPLAIN EXTENDED ".to_owned(),
-        parameters: ready.pushdown.text.parameters.clone(),
+        parameters: query.parameters.clone(),
     };
-    explain.sql.push_str(&ready.pushdown.text.sql);
-    let answer = match turn.store.ask(&explain, &ready.protocol).await {
+    explain.sql.push_str(&query.sql);
+    let answer = match turn.store.ask(&explain, protocol).await {
         Err(LinkError::Refused(error)) if is_explain_refusal(&error) => return Ok(None),
         answer => answer?,
     };
@@ -116,7 +125,7 @@ async fn estimated_rows(
     else {
         return Ok(None);
     };
-    if !matches!(ready.protocol, Protocol::Text) {
+    if !matches!(protocol, Protocol::Text) {
         return Ok(None);
     }
     let mut estimate = 1.0;
@@ -137,11 +146,15 @@ async fn estimated_rows(
     Ok(Some(estimate))
 }
 
-fn lines(ready: &Ready<'_, '_>, rows: Option<f64>, threads: usize) -> Vec<String> {
+fn lines(ready: &Ready<'_, '_>, rows: Option<f64>, costs: &CostModel) -> Vec<String> {
+    let estimate = rows.map_or(Estimate::Absent, |rows| {
+        Estimate::Inexact(rows.ceil() as u64)
+    });
     let mut lines =
         vec!["Stream plan: the store filters, models answer, rows pass through".to_owned()];
     for (index, prediction) in ready.predictions.iter().enumerate() {
-        prediction_lines(&mut lines, ready, index, prediction);
+        let asked = (index, prediction);
+        prediction_lines(&mut lines, ready, asked, estimate, costs);
     }
     for (index, conjunct) in ready.select.conjuncts().enumerate() {
         let text = ready.select.conjunct_text(index);
@@ -162,13 +175,12 @@ fn lines(ready: &Ready<'_, '_>, rows: Option<f64>, threads: usize) -> Vec<String
         Some(rows) => {
             let needed = || ready.predictions.iter().filter(|p| p.needed);
             let inferring = needed().count();
-            let seconds_per_row: f64 = needed()
-                .filter_map(|p| p.predictor.decision().model.seconds_per_image)
-                .sum();
-            let seconds = rows * seconds_per_row / threads.max(1) as f64;
-            let estimate =
+            let price = |p: &ReadyPrediction| p.predictor.planned().plan.price(estimate, costs);
+            let seconds: f64 = needed().filter_map(price).map(|p| p.seconds.expected).sum();
+            let threads = costs.threads;
+            let text =
                 format!("about {rows:.0} before predictions (the store's estimate){counted}");
-            wrap(&mut lines, "Rows     ", &estimate);
+            wrap(&mut lines, "Rows     ", &text);
             lines.push(format!("Images   about {:.0}", rows * inferring as f64));
             lines.push(format!(
                 "Seconds  about {} on {threads} CPU threads, images in reach",
@@ -183,8 +195,9 @@ fn lines(ready: &Ready<'_, '_>, rows: Option<f64>, threads: usize) -> Vec<String
 fn prediction_lines(
     lines: &mut Vec<String>,
     ready: &Ready<'_, '_>,
-    index: usize,
-    prediction: &ReadyPrediction,
+    (index, prediction): (usize, &ReadyPrediction),
+    rows: Estimate<u64>,
+    costs: &CostModel,
 ) {
     let Some(asked) = ready.select.predictions().get(index) else {
         return;
@@ -195,11 +208,8 @@ fn prediction_lines(
         &format!("Predict {} ", index + 1),
         &format!("task {} of {input}", asked.task.name),
     );
-    decision_lines(
-        lines,
-        prediction.predictor.decision(),
-        asked.task.classes.len(),
-    );
+    let planned = prediction.predictor.planned();
+    decision_lines(lines, planned, &asked.task, rows, costs);
     let outcomes = asked.task.classes.len() + 1;
     let needs = if !prediction.needed {
         "no inference: the answer does not depend on it".to_owned()
@@ -214,31 +224,17 @@ fn prediction_lines(
     wrap(lines, "  Needs   ", &needs);
 }
 
-/// Which model answers, why, and at which cost.
-fn decision_lines(lines: &mut Vec<String>, decision: &Decision, classes: usize) {
-    let model = &decision.model;
-    let name = format!("{}@{}", model.name, model.version);
-    let why = match decision.reason {
-        Reason::Named => "named by the statement".to_owned(),
-        Reason::BestDeclared(accuracy) => format!(
-            "covers all {} classes with the best declared accuracy, {accuracy}",
-            classes
-        ),
-        Reason::CreatedLast => {
-            "covers all classes, none declares an accuracy; created last".to_owned()
-        }
-    };
-    wrap(lines, "  Model   ", &format!("{name}: {why}"));
-    let cost = model.seconds_per_image.map_or_else(
-        || "not measured".to_owned(),
-        |seconds| {
-            format!(
-                "{} s an image, measured when it was created",
-                short(seconds)
-            )
-        },
-    );
-    wrap(lines, "  Cost    ", &cost);
+/// Which models answer, why, and at which cost.
+fn decision_lines(
+    lines: &mut Vec<String>,
+    planned: &Planned,
+    task: &Task,
+    rows: Estimate<u64>,
+    costs: &CostModel,
+) {
+    for (label, text) in plan_text::lines(planned, task, rows, costs) {
+        wrap(lines, &label, &text);
+    }
 }
 
 /// Three significant digits.

@@ -8,12 +8,14 @@
 //! runs it, [`explain`] shows it, [`prepared`] keeps what clients prepared.
 
 mod catalog;
+mod deciding;
 pub(crate) mod diagnostics;
 mod evaluate;
 mod explain;
 pub(crate) mod kill;
 mod materialise;
 pub(crate) mod parameters;
+mod plan_text;
 mod prepared;
 mod result;
 pub(crate) mod rows;
@@ -40,7 +42,7 @@ pub use spool::SpoolLimits;
 use crate::account::ServiceAccount;
 use crate::error::SqlError;
 use crate::live::{self, Live};
-use crate::predict::{CacheMode, OutputCache, Work};
+use crate::predict::{CacheMode, OutputCache, Planner, Work};
 use crate::relay::{Handled, Route, Router, SessionEnd, Takeover};
 use crate::wire::{
     Capabilities, ColumnDefinition, ErrPacket, PacketWriter, StatusFlags, Stream, command,
@@ -60,6 +62,8 @@ pub struct LaneContext {
     pub schema: SchemaName,
     /// Runs models.
     pub executor: Executor,
+    /// Decides which.
+    pub planner: Planner,
     /// Outputs of models that are kept.
     pub cache: OutputCache,
     /// What sessions do with them unless they say otherwise.
@@ -359,13 +363,14 @@ impl Lane {
             return Ok(as_sent()); // the store's syntax error
         }
         let running = turn.record.begin(text, settings.lex);
-        let maker = select::PredictorMaker {
+        let maker = deciding::PredictorMaker {
             context: &context,
             catalog: &catalog,
             work: Arc::new(Work::new(
                 Arc::clone(running.statement()),
                 settings.cache.unwrap_or(context.cache_mode),
             )),
+            demands: deciding::demands(&statement, &settings)?,
         };
         let planned = select::plan(turn, &statement, settings.forced_plan).await?;
         self.diagnostics = match &planned {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use predictsql_optimizer::ddl::{self, CatalogStatement};
-use predictsql_optimizer::decision::decide;
+use predictsql_optimizer::planner::check_has_model;
 use predictsql_optimizer::views::changes_views;
 
 use super::parameters::Parameters;
@@ -178,7 +178,9 @@ impl Lane {
             );
         }
         for (task, model) in planned.asked() {
-            decide(task, model, &catalog)?;
+            if model.is_none() {
+                check_has_model(task, catalog.models_of(&task.name))?;
+            }
         }
         let prepared = match own_text {
             Some(text) => turn.store.prepare(text).await?,

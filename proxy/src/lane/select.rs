@@ -5,22 +5,24 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use predictsql_catalog::{Model, Snapshot, Task};
-use predictsql_optimizer::decision::decide;
 use predictsql_optimizer::distinctions::Distinctions;
 use predictsql_optimizer::materialise::Materialise;
+use predictsql_optimizer::planner::{Blocks, Estimate, Metric};
 use predictsql_optimizer::statement::PredictStatement;
 use predictsql_optimizer::stream::{
     Cell, Conjunct, InputText, Pushdown, PushdownChoices, ScoreTest, StreamSelect,
 };
-use predictsql_optimizer::{Fragment, Refusal, RowCount};
+use predictsql_optimizer::{Fragment, RowCount};
 
+use super::deciding::PredictorMaker;
+use super::explain::estimated_rows;
 use super::result::name_cells;
 use super::rows::{CellLayout, is_string};
 use super::session::{Forced, SessionSettings};
 use super::store_link::{LinkError, Protocol};
 use super::{LaneContext, Turn};
 use crate::error::SqlError;
-use crate::predict::{Predictor, Work};
+use crate::predict::{Asked, Predictor};
 use crate::wire::ColumnDefinition;
 
 /// ER_UNSUPPORTED_PS: the store cannot prepare such a statement (CREATE PROCEDURE, say).
@@ -42,36 +44,6 @@ pub struct ReadyPrediction {
     pub by_class: ByClass,
     /// Hidden column of the input, if it is fetched.
     pub input: Option<usize>,
-}
-
-/// Decides predictions of one statement, and makes what answers them.
-pub struct PredictorMaker<'c> {
-    /// Runs models, and keeps what they say.
-    pub context: &'c LaneContext,
-    /// The catalog that the statement was read against.
-    pub catalog: &'c Snapshot,
-    /// What the statement has had predicted.
-    pub work: Arc<Work>,
-}
-
-impl PredictorMaker<'_> {
-    /// A predictor of the task, by `model` where the statement names one, that scores those classes.
-    pub fn predictor(
-        &self,
-        task: &Arc<Task>,
-        model: Option<&Arc<Model>>,
-        scored: Vec<usize>,
-    ) -> Result<Predictor, Refusal> {
-        let decision = decide(task, model, self.catalog)?;
-        Ok(Predictor::new(
-            &self.context.executor,
-            &self.context.cache,
-            task,
-            decision,
-            scored,
-            &self.work,
-        ))
-    }
 }
 
 /// What the store answered for each outcome: 0 is NULL, then one a class.
@@ -210,8 +182,10 @@ pub async fn make_ready<'s, 'a>(
     let mut described = describe(turn, select).await?;
     let constants = ask_constants(turn, select, &protocol).await?;
     let mut predictions = Vec::new();
+    let rows = rows_to_predict(turn, maker, select, &protocol).await?;
     for index in 0..select.predictions().len() {
-        predictions.extend(prediction(turn, maker, select, index, &protocol).await?);
+        let asked = (index, rows);
+        predictions.extend(prediction(turn, maker, select, asked, &protocol).await?);
     }
     check_layouts(&predictions, &described, &protocol)?;
     let (offset, rows_max) = limits(select, settings, &protocol)?;
@@ -248,6 +222,28 @@ pub async fn make_ready<'s, 'a>(
     })
 }
 
+/// The store's estimate of the rows that predictions are made for, where plans depend on it.
+async fn rows_to_predict(
+    turn: &mut Turn<'_>,
+    maker: &PredictorMaker<'_>,
+    select: &StreamSelect<'_, '_>,
+    protocol: &Protocol,
+) -> Result<Estimate<u64>, LinkError> {
+    let tasks = select.predictions().iter().map(|p| &p.task);
+    if !tasks.into_iter().any(|task| maker.counts_rows(task)) {
+        return Ok(Estimate::Absent);
+    }
+    let pushdown = select.pushdown(&PushdownChoices {
+        inputs: &vec![None; select.input_count()],
+        impossible: false,
+        rows_filtered: true,
+    });
+    let estimate = estimated_rows(turn, &pushdown.text, protocol).await?;
+    Ok(estimate.map_or(Estimate::Absent, |rows| {
+        Estimate::Inexact(rows.ceil() as u64)
+    }))
+}
+
 /// What the store says of the statement over stubs.
 struct Described {
     columns: Vec<ColumnDefinition>,
@@ -279,22 +275,34 @@ async fn prediction(
     turn: &mut Turn<'_>,
     maker: &PredictorMaker<'_>,
     select: &StreamSelect<'_, '_>,
-    index: usize,
+    (index, rows): (usize, Estimate<u64>),
     protocol: &Protocol,
 ) -> Result<Option<ReadyPrediction>, LinkError> {
     let Some(asked) = select.predictions().get(index) else {
         return Ok(None);
     };
-    let scored = scored_classes(select, index);
-    let predictor = maker.predictor(&asked.task, asked.model.as_ref(), scored)?;
     let by_class = ask_classes(turn, select, index, protocol).await?;
     let distinctions = by_class.distinctions(asked.task.classes.len() + 1);
     let other_cell = |c: Cell| c.prediction() == index && !matches!(c, Cell::PerClass(_));
     let other_conjunct =
         |c: &Conjunct| c.prediction() == index && !matches!(c, Conjunct::PerClass(_));
-    let needed = distinctions.blocks() > 1
-        || select.cells().any(other_cell)
-        || select.conjuncts().any(other_conjunct);
+    let looks_closer = select.cells().any(other_cell) || select.conjuncts().any(other_conjunct);
+    let classes = asked.task.classes.len();
+    let predictor = maker.predictor(Asked {
+        task: &asked.task,
+        model: asked.model.as_ref(),
+        blocks: match looks_closer {
+            true => Blocks::every_class(classes, false),
+            false => Blocks::new(&distinctions, classes, false),
+        },
+        metric: match select.cells().any(|cell| cell.prediction() == index) {
+            true => Metric::Accuracy,
+            false => Metric::F1,
+        },
+        scored: scored_classes(select, index),
+        rows,
+    })?;
+    let needed = distinctions.blocks() > 1 || looks_closer;
     Ok(Some(ReadyPrediction {
         predictor,
         distinctions,
@@ -461,7 +469,8 @@ fn protocol_for(query: &Fragment, protocol: &Protocol) -> Protocol {
 }
 
 impl ByClass {
-    /// The partition of the outcomes by all values here; one block where there are none.
+    /// The partition of the outcomes by all values here; one block where there are none. Outcomes whose
+    /// rows are dropped are told from none: nobody sees their cells.
     fn distinctions(&self, outcomes: usize) -> Distinctions {
         Distinctions::from_signatures((0..outcomes).map(|outcome| {
             let cells: Vec<_> = self
@@ -469,12 +478,8 @@ impl ByClass {
                 .iter()
                 .map(|(_, values)| values.get(outcome))
                 .collect();
-            let passes: Vec<_> = self
-                .conjuncts
-                .iter()
-                .map(|(_, passes)| passes.get(outcome))
-                .collect();
-            (cells, passes)
+            let fails = |(_, passes): &(usize, Vec<bool>)| passes.get(outcome) == Some(&false);
+            (!self.conjuncts.iter().any(fails)).then_some(cells)
         }))
     }
 }

@@ -2,6 +2,7 @@
 //! exact way.
 
 use predictsql_optimizer::views::ViewSession;
+use predictsql_optimizer::planner::{DEMANDS, Demands, WrongDemand};
 use predictsql_optimizer::{LabelCollation, LexMode};
 
 use super::store_link::{Answer, LinkError, StoreLink};
@@ -28,6 +29,8 @@ pub struct SessionSettings {
     pub forced_plan: Option<Forced>,
     /// `@ml_cache`: what is done with kept outputs, where the session says it.
     pub cache: Option<CacheMode>,
+    /// `@ml_min_accuracy` and the like: what plans must keep, and how models are chosen.
+    pub demands: Demands,
     /// What a statement's meaning depends on besides its text.
     pub meaning: Meaning,
     /// `@@collation_connection`.
@@ -67,14 +70,8 @@ impl SessionSettings {
     }
 }
 
-/// Session variables of constraints that this version does not plan by.
-const CONSTRAINTS: [&str; 5] = [
-    "ml_min_accuracy",
-    "ml_max_seconds",
-    "ml_max_cost",
-    "ml_max_inferences",
-    "ml_strategy",
-];
+/// Session variables of constraints that this version does not heed.
+const CONSTRAINTS: [&str; 1] = ["ml_max_inferences"];
 
 /// What the store is asked for besides the constraints.
 const ASKED: [&str; 10] = [
@@ -100,6 +97,10 @@ impl Told {
             sql.push_str(", @");
             sql.push_str(variable);
         }
+        for demand in DEMANDS {
+            sql.push_str(", @ml_");
+            sql.push_str(demand);
+        }
         sql.push_str(" LIMIT 1"); // whatever sql_select_limit says
         Ok(Self(store.ask_text(&sql).await?))
     }
@@ -109,6 +110,19 @@ impl Told {
         let place = ASKED.iter().position(|a| *a == asked);
         let text = self.0.text(0, place.unwrap_or(usize::MAX))?;
         Ok(text.unwrap_or_default())
+    }
+
+    /// What the session asks of every plan.
+    fn demands(&self) -> Result<Demands, LinkError> {
+        let mut demands = Demands::default();
+        for (i, name) in DEMANDS.iter().enumerate() {
+            let Some(value) = self.0.text(0, ASKED.len() + CONSTRAINTS.len() + i)? else {
+                continue;
+            };
+            let set = demands.set(name, &value);
+            set.map_err(|wrong| wrong_demand(&format!("@ml_{name}"), wrong))?;
+        }
+        Ok(demands)
     }
 
     fn refuse_constraints(&self) -> Result<(), LinkError> {
@@ -158,6 +172,7 @@ impl SessionSettings {
             forced_plan: forced_plan(&told.text("@ml_plan")?)?,
             cache: CacheMode::of_variable(&told.text("@ml_cache")?)?,
             collation,
+            demands: told.demands()?,
             meaning: Meaning {
                 database: told.text("DATABASE()")?,
                 sql_mode,
@@ -165,6 +180,13 @@ impl SessionSettings {
             },
         })
     }
+}
+
+/// The error for a setting with a wrong value.
+pub fn wrong_demand(name: &str, wrong: WrongDemand) -> SqlError {
+    let expected = wrong.0.unwrap_or("no setting");
+    let message = format!("Variable '{name}' can't be set to that value: it is {expected}");
+    SqlError::new(1231, "42000", message)
 }
 
 /// Literals of the connection and text of the `default` collation of utf8mb4 are equally weak: the store

@@ -1,15 +1,19 @@
 //! The lane's one way to predictions: inputs go in, answers of a task come out.
 //!
-//! A [`Predictor`] stands for one prediction of one statement: it holds the decision, loads what
-//! the decision runs when it is first needed, and turns what models say into the task's classes.
-//! What it has done is counted in the statement's [`Work`]. Plans know neither models nor labels.
+//! The [`Planner`] decides which models answer, and remembers it. A [`Predictor`] stands for one
+//! prediction of one statement: it runs what was decided, stage by stage, loads models when they are
+//! first needed, and turns their votes into the task's classes. What it has done is counted in the
+//! statement's [`Work`]. Physical plans know neither models nor labels.
 
 mod cache;
+mod piece;
 mod places;
+mod planning;
 mod predictor;
 mod work;
 
 pub use cache::{CacheLimits, CacheMode, OutputCache};
+pub use planning::{Asked, Planned, Planner};
 pub use predictor::Predictor;
 pub use work::Work;
 

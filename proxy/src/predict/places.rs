@@ -1,4 +1,4 @@
-//! Where each input's answer comes from: it is known, or comes with that of an input like it.
+//! Inputs that show the same are answered once.
 
 use std::collections::HashMap;
 
@@ -9,62 +9,50 @@ use super::Answer;
 /// The inputs of one piece, told apart by content.
 #[derive(Debug, Default)]
 pub struct Places {
-    places: Vec<Place>,
-    /// What a model has to look at: each content once.
-    pub run: Vec<Input>,
+    /// Of each input, NULLs aside, its content.
+    places: Vec<Option<usize>>,
+    contents: Vec<(Input, Option<InputId>)>,
     of_content: HashMap<InputId, usize>,
-    /// Inputs that could be looked up, and were not found.
-    pub missing: usize,
-    known: usize,
-}
-
-#[derive(Debug)]
-enum Place {
-    Known(Answer),
-    /// The answer to that input of `run`.
-    Run(usize),
+    repeated: usize,
 }
 
 impl Places {
-    /// Adds an input with its identity and, where it was found, its answer.
-    pub fn add(&mut self, input: Input, id: Option<InputId>, known: Option<Answer>) {
+    /// Adds an input with its identity, where it has one.
+    pub fn add(&mut self, input: Input, id: Option<InputId>) {
         if matches!(input, Input::Null) {
-            self.places.push(Place::Known(Answer::Null));
+            self.places.push(None);
             return;
         }
-        if let Some(answer) = known {
-            self.known += 1;
-            self.places.push(Place::Known(answer));
+        if let Some(place) = id.and_then(|id| self.of_content.get(&id)) {
+            self.repeated += 1;
+            self.places.push(Some(*place));
             return;
         }
-        let like = id.and_then(|id| self.of_content.get(&id).copied());
-        let place = like.unwrap_or_else(|| {
-            self.run.push(input);
-            let place = self.run.len() - 1;
-            if let Some(id) = id {
-                self.missing += 1;
-                self.of_content.insert(id, place);
-            }
-            place
-        });
-        if like.is_some() {
-            self.known += 1;
+        let place = self.contents.len();
+        self.contents.push((input, id));
+        if let Some(id) = id {
+            self.of_content.insert(id, place);
         }
-        self.places.push(Place::Run(place));
+        self.places.push(Some(place));
     }
 
-    /// Inputs that no model has to look at, NULLs aside.
-    pub fn hits(&self) -> usize {
-        self.known
+    /// Each content once, with its identity.
+    pub fn take_contents(&mut self) -> Vec<(Input, Option<InputId>)> {
+        std::mem::take(&mut self.contents)
     }
 
-    /// One answer an input, given those to `run`.
-    pub fn answers(self, run: &[Answer]) -> Vec<Answer> {
-        let answers = self.places.into_iter().map(|place| match place {
-            Place::Known(answer) => answer,
-            Place::Run(place) => run.get(place).cloned().unwrap_or_default(),
-        });
-        answers.collect()
+    /// Inputs like one before them.
+    pub fn repeated(&self) -> usize {
+        self.repeated
+    }
+
+    /// One answer an input, given those to the contents.
+    pub fn answers(self, of_contents: &[Answer]) -> Vec<Answer> {
+        let answer = |place: Option<usize>| {
+            let answer = place.and_then(|place| of_contents.get(place));
+            answer.cloned().unwrap_or_default()
+        };
+        self.places.into_iter().map(answer).collect()
     }
 }
 
@@ -81,19 +69,18 @@ mod tests {
             scores: Box::default(),
         };
         let mut places = Places::default();
-        places.add(input("a"), id(1), Some(class(1)));
-        places.add(input("b"), id(2), None);
-        places.add(Input::Null, None, None);
-        places.add(input("./b"), id(2), None);
-        places.add(input("gone"), None, None);
-        places.add(input("gone"), None, None);
-        assert_eq!((places.hits(), places.missing, places.run.len()), (2, 1, 3));
+        places.add(input("b"), id(2));
+        places.add(Input::Null, None);
+        places.add(input("./b"), id(2));
+        places.add(input("gone"), None);
+        places.add(input("gone"), None);
+        let contents = places.take_contents();
+        assert_eq!((contents.len(), places.repeated()), (3, 1));
         let unreadable = Answer::Unreadable("does not exist".to_owned());
-        let run = [class(2), unreadable.clone(), unreadable.clone()];
+        let answers = [class(2), unreadable.clone(), unreadable.clone()];
         assert_eq!(
-            places.answers(&run),
+            places.answers(&answers),
             [
-                class(1),
                 class(2),
                 Answer::Null,
                 class(2),

@@ -3,29 +3,44 @@
 use std::sync::Arc;
 
 use predictsql_catalog::{Task, TaskInput};
-use predictsql_executor::{Executor, Input, LoadedModel, Outcome, Scores};
-use predictsql_optimizer::decision::Decision;
+use predictsql_executor::{Executor, Input, LoadedModel};
+use predictsql_optimizer::planner::{Decision, Voter};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
+use super::piece::Piece;
 use super::places::Places;
-use super::{Answer, CacheMode, OutputCache, SCORE_PARTS, Work, failure, interrupted};
+use super::{Answer, CacheMode, OutputCache, Planned, Work, failure, interrupted};
 use crate::error::SqlError;
 
 /// Answers a prediction as its decision says.
 #[derive(Debug)]
 pub struct Predictor {
-    executor: Executor,
-    cache: OutputCache,
-    task: Arc<Task>,
-    decision: Decision,
-    /// Identity of the model's outputs.
-    output: [u8; 16],
+    shared: Arc<Shared>,
+}
+
+/// What the pieces under way share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) executor: Executor,
+    pub(super) cache: OutputCache,
+    pub(super) task: Arc<Task>,
+    pub(super) planned: Arc<Planned>,
+    /// One a voter of the decision, in the order of the stages.
+    pub(super) models: Vec<Model>,
     /// Classes whose scores answers hold, ascending.
-    scored: Vec<usize>,
+    pub(super) scored: Vec<usize>,
+    pub(super) work: Arc<Work>,
+}
+
+/// What runs a voter.
+#[derive(Debug)]
+pub(super) struct Model {
+    /// Identity of its outputs.
+    pub(super) output: [u8; 16],
     /// Loaded when first needed.
-    model: OnceCell<LoadedModel>,
-    work: Arc<Work>,
+    loaded: OnceCell<LoadedModel>,
 }
 
 impl Predictor {
@@ -35,38 +50,47 @@ impl Predictor {
         executor: &Executor,
         cache: &OutputCache,
         task: &Arc<Task>,
-        decision: Decision,
+        planned: Arc<Planned>,
         scored: Vec<usize>,
         work: &Arc<Work>,
     ) -> Self {
-        Self {
+        let model = |voter: &Voter| Model {
+            output: voter.model.output_id(),
+            loaded: OnceCell::new(),
+        };
+        let shared = Shared {
             executor: executor.clone(),
             cache: cache.clone(),
             task: Arc::clone(task),
-            output: decision.model.output_id(),
-            decision,
+            models: planned.plan.decision.voters().map(model).collect(),
+            planned,
             scored,
-            model: OnceCell::new(),
             work: Arc::clone(work),
+        };
+        Self {
+            shared: Arc::new(shared),
         }
     }
 
     /// What it answers by.
-    pub fn decision(&self) -> &Decision {
-        &self.decision
+    pub fn planned(&self) -> &Planned {
+        &self.shared.planned
     }
 
     /// The score of a class (its position among the task's classes) in an answer of this predictor.
     pub fn score(&self, answer: &Answer, class: usize) -> Option<f64> {
-        answer.score(self.scored.binary_search(&class).ok()?)
+        answer.score(self.shared.scored.binary_search(&class).ok()?)
     }
 
     /// What to warn of before any input is seen: scored classes that no model run covers.
     pub fn uncovered_classes(&self) -> impl Iterator<Item = String> + '_ {
-        let uncovered = |class: &&usize| self.decision.label_of_class(**class).is_none();
-        self.scored.iter().filter(uncovered).map(|class| {
-            let name = self.task.classes.get(*class).map_or("", String::as_str);
-            let model = &self.decision.model.name;
+        let shared = &self.shared;
+        let voters = || shared.decision().voters();
+        let uncovered = move |class: &&usize| voters().all(|v| v.label_of_class(**class).is_none());
+        shared.scored.iter().filter(uncovered).map(|class| {
+            let name = shared.task.classes.get(*class).map_or("", String::as_str);
+            let model = shared.decision().voters().next();
+            let model = model.map_or("", |voter| voter.model.name.as_str());
             format!("Model '{model}' does not cover class '{name}': its score is NULL")
         })
     }
@@ -83,96 +107,75 @@ impl Predictor {
         if inputs.iter().all(|input| matches!(input, Input::Null)) {
             return Ok(vec![Answer::Null; inputs.len()]);
         }
-        if !self.looks_up() {
-            return self.infer(inputs, cancel).await;
+        if let [_] = &self.shared.models[..] {
+            return self.shared.answer(inputs, cancel).await;
         }
-        let ids = self.executor.identify(&inputs, cancel).await;
-        let ids = ids.map_err(failure)?;
-        let labels = self.decision.model.options.labels.len();
-        let found = tokio::select! {
-            biased;
-            () = cancel.cancelled() => return Err(interrupted()),
-            found = self.cache.find(self.output, labels, &ids) => found,
-        };
-        let mut places = Places::default();
-        for ((input, id), found) in inputs.into_iter().zip(ids).zip(found) {
-            let known = found.map(|scores| self.class_of(&scores));
-            places.add(input, id, known);
-        }
-        self.work.missed(places.missing);
-        let answers = self.infer(std::mem::take(&mut places.run), cancel).await?;
-        self.work.hit(places.hits());
-        Ok(places.answers(&answers))
+        // What is prepared for several models is held until the last has run: a client that reads
+        // slowly must not hold it up.
+        let (shared, cancel) = (Arc::clone(&self.shared), cancel.clone());
+        let task = tokio::spawn(async move { shared.answer(inputs, &cancel).await });
+        let answered = AbortOnDropHandle::new(task).await;
+        answered.unwrap_or_else(|_| Err(SqlError::other("internal error in predicting")))
+    }
+}
+
+impl Shared {
+    pub(super) fn decision(&self) -> &Decision {
+        &self.planned.plan.decision
     }
 
-    /// Whether outputs may be kept: looking one up costs more than a model over columns.
-    fn looks_up(&self) -> bool {
-        let image = matches!(self.task.input, TaskInput::Image);
-        image && self.cache.is_on() && self.work.mode() != CacheMode::Off
-    }
-
-    /// Runs the model.
-    async fn infer(
+    async fn answer(
         &self,
         inputs: Vec<Input>,
         cancel: &CancellationToken,
     ) -> Result<Vec<Answer>, SqlError> {
-        if inputs.is_empty() {
-            return Ok(Vec::new());
-        }
-        let model = self.model(cancel).await?;
-        let outcomes = if self.looks_up() && self.work.mode() == CacheMode::On {
-            let predicted = self
-                .executor
-                .predict_identified(model, inputs, cancel)
-                .await;
-            let (outcomes, ids) = predicted.map_err(failure)?;
-            let said = ids.into_iter().zip(&outcomes);
-            let scores = said.filter_map(|(id, outcome)| match outcome {
-                Outcome::Scores(scores) => Some((id, scores)),
-                _ => None,
-            });
-            self.cache.keep(self.output, scores);
-            outcomes
-        } else {
-            let predicted = self.executor.predict(model, inputs, cancel).await;
-            predicted.map_err(failure)?
+        let ids = match self.looks_up() {
+            true => Some(self.executor.identify(&inputs, cancel).await),
+            false => None,
         };
-        let seen = |o: &&Outcome| matches!(o, Outcome::Scores(_) | Outcome::Value(_));
-        self.work.inferred(outcomes.iter().filter(seen).count());
-        Ok(outcomes.into_iter().map(|o| self.answer_of(o)).collect())
+        let ids = ids.transpose().map_err(failure)?;
+        let mut places = Places::default();
+        match ids {
+            Some(ids) => {
+                let identified = inputs.into_iter().zip(ids);
+                identified.for_each(|(input, id)| places.add(input, id));
+            }
+            None => inputs.into_iter().for_each(|input| places.add(input, None)),
+        }
+        let mut piece = Piece::new(self, places.take_contents(), cancel);
+        let answers = piece.answer().await?;
+        self.work.hit(places.repeated() + piece.hits());
+        Ok(places.answers(&answers))
     }
 
-    async fn model(&self, cancel: &CancellationToken) -> Result<&LoadedModel, SqlError> {
+    /// Whether outputs may be kept: looking one up costs more than a model over columns.
+    pub(super) fn looks_up(&self) -> bool {
+        let image = matches!(self.task.input, TaskInput::Image);
+        image && self.cache.is_on() && self.work.mode() != CacheMode::Off
+    }
+
+    /// Whether new outputs are kept.
+    pub(super) fn keeps(&self) -> bool {
+        self.looks_up() && self.work.mode() == CacheMode::On
+    }
+
+    /// The model of a voter.
+    pub(super) async fn model(
+        &self,
+        voter: usize,
+        cancel: &CancellationToken,
+    ) -> Result<&LoadedModel, SqlError> {
+        let unknown = || SqlError::other("a voter without a model");
+        let place = self.models.get(voter).ok_or_else(unknown)?;
+        let asked = self.decision().voters().nth(voter).ok_or_else(unknown)?;
         let load = async {
-            let loaded = self.executor.load(&self.decision.model).await;
+            let loaded = self.executor.load(&asked.model).await;
             loaded.map_err(|error| SqlError::from(&error))
         };
         tokio::select! {
             biased;
             () = cancel.cancelled() => Err(interrupted()),
-            model = self.model.get_or_try_init(|| load) => model,
-        }
-    }
-
-    fn answer_of(&self, outcome: Outcome) -> Answer {
-        match outcome {
-            Outcome::Null | Outcome::Value(_) => Answer::Null,
-            Outcome::Unreadable(reason) => Answer::Unreadable(reason),
-            Outcome::Scores(scores) => self.class_of(&scores),
-        }
-    }
-
-    fn class_of(&self, scores: &Scores) -> Answer {
-        let code = self.decision.codes.get(scores.best()).copied();
-        let score = |class: &usize| {
-            let label = self.decision.label_of_class(*class)?;
-            let score = f64::from(*scores.probabilities().get(label)?);
-            Some((score * SCORE_PARTS).round() / SCORE_PARTS)
-        };
-        Answer::Class {
-            code: code.unwrap_or(0),
-            scores: self.scored.iter().map(score).collect(),
+            model = place.loaded.get_or_try_init(|| load) => model,
         }
     }
 }

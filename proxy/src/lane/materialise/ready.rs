@@ -1,17 +1,21 @@
 //! Makes a materialise plan ready: the store checks and describes the statement, models are decided,
 //! and each harvest gets the tables and conditions that the store accepts.
 
+use predictsql_optimizer::Fragment;
+use predictsql_optimizer::distinctions::Distinctions;
 use predictsql_optimizer::materialise::{KeyForm, Materialise, Shape};
+use predictsql_optimizer::planner::{Blocks, Estimate, Metric};
 
+use super::super::deciding::PredictorMaker;
 use super::super::diagnostics::{Diagnostics, UNREADABLE_INPUT};
+use super::super::explain::estimated_rows;
 use super::super::rows::is_string;
-use super::super::select::PredictorMaker;
 use super::super::session::SessionSettings;
 use super::super::store_link::{LinkError, Protocol, StoreLink};
 use super::super::{Forced, Turn};
 use super::relation::Relation;
 use crate::error::SqlError;
-use crate::predict::Predictor;
+use crate::predict::{Asked, Predictor};
 use crate::wire::ColumnDefinition;
 
 /// Collation id of bytes: a column of it holds the image itself.
@@ -61,14 +65,10 @@ pub async fn make_ready<'p, 's, 'a>(
     plan: &'p Materialise<'s, 'a>,
     protocol: Protocol,
 ) -> Result<ReadyPlan<'p, 's, 'a>, LinkError> {
-    let targets = plan.targets().iter();
-    let predictors = targets
-        .map(|t| maker.predictor(&t.task, t.model.as_ref(), t.scored.clone()))
-        .collect::<Result<_, _>>()?;
     let mut ready = ReadyPlan {
         plan,
         protocol,
-        predictors,
+        predictors: Vec::new(),
         harvests: Vec::new(),
         relations: Vec::new(),
         fail_on_error: settings.fail_on_error,
@@ -79,7 +79,65 @@ pub async fn make_ready<'p, 's, 'a>(
         let (form, key_bytes) = ready.form(settings, number, &input)?;
         ready.add(number, shape, form, key_bytes);
     }
+    for number in 0..plan.targets().len() {
+        let rows = ready.rows_to_predict(turn, maker, number).await?;
+        let predictor = predictor(turn, maker, plan, (number, rows), &ready.protocol).await?;
+        ready.predictors.extend(predictor);
+    }
     Ok(ready)
+}
+
+/// What answers a target, by what the statement tells apart.
+async fn predictor(
+    turn: &mut Turn<'_>,
+    maker: &PredictorMaker<'_>,
+    plan: &Materialise<'_, '_>,
+    (number, rows): (usize, Estimate<u64>),
+    protocol: &Protocol,
+) -> Result<Option<Predictor>, LinkError> {
+    let Some(target) = plan.targets().get(number) else {
+        return Ok(None);
+    };
+    let classes = target.task.classes.len();
+    let (blocks, metric) = match plan.class_query(number) {
+        Some(query) => {
+            let distinctions = ask_classes(turn, &query, classes + 1, protocol).await?;
+            (Blocks::new(&distinctions, classes, false), Metric::F1)
+        }
+        None => (Blocks::every_class(classes, false), Metric::Accuracy),
+    };
+    Ok(Some(maker.predictor(Asked {
+        task: &target.task,
+        model: target.model.as_ref(),
+        blocks,
+        metric,
+        scored: target.scored.clone(),
+        rows,
+    })?))
+}
+
+/// Which outcomes pass which of the conditions of a query over classes.
+async fn ask_classes(
+    turn: &mut Turn<'_>,
+    query: &Fragment,
+    outcomes: usize,
+    protocol: &Protocol,
+) -> Result<Distinctions, LinkError> {
+    let protocol = match query.parameters.is_empty() {
+        true => Protocol::Text,
+        false => protocol.clone(),
+    };
+    let answer = turn.store.ask(query, &protocol).await?;
+    let mut signatures = Vec::with_capacity(outcomes);
+    for row in 0..answer.rows.len() {
+        let columns = 0..answer.columns.len();
+        let cells = columns.map(|column| answer.text(row, column));
+        signatures.push(cells.collect::<Result<Vec<_>, _>>()?);
+    }
+    if signatures.len() != outcomes {
+        return Err(SqlError::other("the store did not answer for every class").into());
+    }
+    Ok(Distinctions::from_signatures(signatures))
 }
 
 /// Finds tables and conditions that the store accepts, and the input's description.
@@ -203,6 +261,35 @@ pub enum Breadth {
 }
 
 impl<'p> ReadyPlan<'p, '_, '_> {
+    /// The store's estimate of the rows that a target's harvests read, where plans depend on it.
+    async fn rows_to_predict(
+        &self,
+        turn: &mut Turn<'_>,
+        maker: &PredictorMaker<'_>,
+        target: usize,
+    ) -> Result<Estimate<u64>, LinkError> {
+        let of = self.plan.targets().get(target);
+        if !of.is_some_and(|of| maker.counts_rows(&of.task)) {
+            return Ok(Estimate::Absent);
+        }
+        let mut rows = 0.0;
+        for (number, harvest) in self.plan.harvests().iter().enumerate() {
+            let ready = self
+                .harvests
+                .get(number)
+                .filter(|_| harvest.target == target);
+            let Some(ready) = ready else {
+                continue;
+            };
+            let query = self.plan.probe(number, &ready.shape);
+            match estimated_rows(turn, &query, &self.protocol).await? {
+                Some(estimate) => rows += estimate,
+                None => return Ok(Estimate::Absent),
+            }
+        }
+        Ok(Estimate::Inexact(rows.ceil() as u64))
+    }
+
     /// The form of a harvest's keys, and the longest in bytes. An input must be text (a location) or
     /// bytes (the image); a parameter's type is known only when it is bound.
     fn form(

@@ -1,0 +1,249 @@
+//! A prediction's plan for people (labelled lines) and for programs (JSON): the parts of EXPLAIN that the
+//! planner has to say.
+
+use predictsql_catalog::{Task, Vote};
+use predictsql_optimizer::planner::{
+    Basis, CostModel, Declared, Estimate, Interval, Plan, Rejected, Stage, StageEstimate,
+};
+use serde_json::{Value, json};
+
+use crate::predict::Planned;
+
+/// Models not chosen that are listed by name.
+const REJECTED_SHOWN: usize = 12;
+
+/// Lines as (label, text): which models run, why, at which cost, and how right they are.
+pub fn lines(
+    planned: &Planned,
+    task: &Task,
+    rows: Estimate<u64>,
+    costs: &CostModel,
+) -> Vec<(String, String)> {
+    let plan = &planned.plan;
+    let mut lines = stage_lines(plan);
+    let mut line = |label: &str, text: String| lines.push((label.to_owned(), text));
+    line("  Why     ", why(plan, task));
+    if plan.decision.floor > 0 {
+        let floor = share(plan.decision.floor);
+        line(
+            "  Other   ",
+            format!("where no model is surer than {floor:.3}"),
+        );
+    }
+    line(&format!("  {:<8}", plan.metric.name()), accuracy(plan));
+    if !plan.population.is_empty() {
+        line("  Rows of ", plan.population.clone());
+    }
+    line("  Price   ", price(plan, rows, costs));
+    let unknown = class_names(task, &plan.uncovered);
+    if !unknown.is_empty() {
+        line(
+            "  Unknown ",
+            format!("no model of the plan knows {unknown}"),
+        );
+    }
+    let unmeasured = class_names(task, &plan.unmeasured);
+    if matches!(plan.basis, Basis::Measured) && !unmeasured.is_empty() {
+        line("  Guessed ", format!("no labelled row shows {unmeasured}"));
+    }
+    if let Some(gap) = plan.gap {
+        line(
+            "  Gap     ",
+            format!(
+                "at most {:.2} points better, or {:.1} % cheaper, of one stage; {} replays, {}",
+                gap.value * 100.0,
+                gap.cost * 100.0,
+                plan.replays,
+                duration(planned.seconds)
+            ),
+        );
+    }
+    lines.extend(rejected_lines(plan));
+    lines
+}
+
+fn stage_lines(plan: &Plan) -> Vec<(String, String)> {
+    let stages = plan.decision.stages.iter().zip(&plan.stages).enumerate();
+    let mut lines = Vec::new();
+    let mut before = None;
+    for (number, (stage, estimate)) in stages {
+        let label = match plan.decision.stages.len() {
+            1 => "  Model   ".to_owned(),
+            _ => format!("  Stage {} ", number + 1),
+        };
+        lines.push((label, stage_text(stage, estimate, before)));
+        before = stage.pass_below;
+    }
+    lines
+}
+
+fn stage_text(stage: &Stage, estimate: &StageEstimate, before: Option<u16>) -> String {
+    let names: Vec<String> = stage
+        .voters
+        .iter()
+        .map(|v| format!("{}@{}", v.model.name, v.model.version))
+        .collect();
+    let mut text = names.join(", ");
+    if let Some(before) = before {
+        text.push_str(&format!(
+            ": {:.1} % of rows, where nothing is surer than {:.3}",
+            estimate.share * 100.0,
+            share(before)
+        ));
+    }
+    if let Some(seconds) = estimate.seconds.value() {
+        text.push_str(&format!("; {} an image", duration(seconds)));
+    } else {
+        text.push_str("; cost not measured");
+    }
+    text
+}
+
+fn why(plan: &Plan, task: &Task) -> String {
+    match plan.basis {
+        Basis::Named => "named by the statement".to_owned(),
+        Basis::Guess(Declared::Best(accuracy)) => format!(
+            "a guess, nothing is measured (EVALUATE TASK {}): it covers all {} classes with the best declared accuracy, {accuracy}",
+            task.name,
+            task.classes.len()
+        ),
+        Basis::Guess(_) => format!(
+            "a guess, nothing is measured (EVALUATE TASK {}): it covers all classes and was created last",
+            task.name
+        ),
+        Basis::Measured => format!("strategy {}, by measured votes", plan.strategy.name()),
+    }
+}
+
+fn accuracy(plan: &Plan) -> String {
+    let mut text = match plan.accuracy {
+        Estimate::Exact(value) | Estimate::Inexact(value) => format!("{value:.3} expected"),
+        Estimate::Absent => "unknown".to_owned(),
+    };
+    if let Some(guarantee) = plan.guarantee {
+        let asked = match guarantee.is_asked_for {
+            true => "promised",
+            false => "likely",
+        };
+        text.push_str(&format!(
+            "; at least {:.3} {asked} with {:.0} % confidence, by {} labelled rows that were not searched",
+            guarantee.at_least,
+            100.0 * (1.0 - guarantee.failure),
+            guarantee.rows
+        ));
+    }
+    text
+}
+
+fn price(plan: &Plan, rows: Estimate<u64>, costs: &CostModel) -> String {
+    let Some((price, rows)) = plan.price(rows, costs).zip(rows.value()) else {
+        return "not known before it runs".to_owned();
+    };
+    let mut text = format!(
+        "{} for {rows} images; {} of the device",
+        spread(price.seconds),
+        spread(price.device_seconds)
+    );
+    if costs.price_per_device_second > 0.0 {
+        text.push_str(&format!(
+            "; {:.4} ({:.4} to {:.4}) of money",
+            price.cost.expected, price.cost.low, price.cost.high
+        ));
+    }
+    text
+}
+
+fn spread(interval: Interval) -> String {
+    format!(
+        "{} ({} to {})",
+        duration(interval.expected),
+        duration(interval.low),
+        duration(interval.high)
+    )
+}
+
+fn rejected_lines(plan: &Plan) -> Vec<(String, String)> {
+    let text = |r: &Rejected| format!("{}@{}: {}", r.model.name, r.model.version, r.reason);
+    let shown = plan.rejected.iter().take(REJECTED_SHOWN);
+    let mut lines: Vec<_> = shown.map(|r| ("  Not     ".to_owned(), text(r))).collect();
+    let more = plan.rejected.len().saturating_sub(REJECTED_SHOWN);
+    if more > 0 {
+        lines.push(("  Not     ".to_owned(), format!("{more} more")));
+    }
+    lines
+}
+
+fn class_names(task: &Task, classes: &[usize]) -> String {
+    const SHOWN: usize = 5;
+    let name = |class: &usize| Some(format!("'{}'", task.classes.get(*class)?));
+    let mut names: Vec<String> = classes.iter().take(SHOWN).filter_map(name).collect();
+    if classes.len() > SHOWN {
+        names.push(format!("{} more", classes.len() - SHOWN));
+    }
+    names.join(", ")
+}
+
+/// A score as a share of one.
+fn share(score: u16) -> f64 {
+    f64::from(score) / f64::from(Vote::SCORE_MAX)
+}
+
+/// Seconds in the unit that fits.
+fn duration(seconds: f64) -> String {
+    match seconds {
+        s if !s.is_finite() || s <= 0.0 => "0 s".to_owned(),
+        s if s < 1e-3 => format!("{:.1} us", s * 1e6),
+        s if s < 1.0 => format!("{:.2} ms", s * 1e3),
+        s => format!("{s:.2} s"),
+    }
+}
+
+/// The same for programs.
+pub fn json(planned: &Planned, task: &Task, rows: Estimate<u64>, costs: &CostModel) -> Value {
+    let plan = &planned.plan;
+    let stages = plan.decision.stages.iter().zip(&plan.stages);
+    let names = |classes: &[usize]| -> Vec<&String> {
+        let found = classes.iter().filter_map(|c| task.classes.get(*c));
+        found.collect()
+    };
+    let interval = |i: Interval| json!({"low": i.low, "expected": i.expected, "high": i.high});
+    let price = plan.price(rows, costs);
+    json!({
+        "task": task.name,
+        "basis": match plan.basis {
+            Basis::Named => "named",
+            Basis::Guess(_) => "guess",
+            Basis::Measured => "measured",
+        },
+        "strategy": plan.strategy.name(),
+        "stages": stages.map(|(stage, estimate)| json!({
+            "models": stage.voters.iter().map(|v| json!({
+                "name": v.model.name, "version": v.model.version,
+            })).collect::<Vec<_>>(),
+            "pass_below": stage.pass_below.map(share),
+            "share_of_rows": estimate.share,
+            "share_between": [estimate.share_between.0, estimate.share_between.1],
+            "seconds_per_image": estimate.seconds.value(),
+            "inference_seconds_per_image": estimate.inference_seconds.value(),
+        })).collect::<Vec<_>>(),
+        "floor": share(plan.decision.floor),
+        "metric": plan.metric.name(),
+        "expected": plan.accuracy.value(),
+        "at_least": plan.guarantee.map(|g| json!({
+            "value": g.at_least, "confidence": 1.0 - g.failure, "rows": g.rows, "promised": g.is_asked_for,
+        })),
+        "population": plan.population,
+        "rows": rows.value(),
+        "seconds": price.map(|p| interval(p.seconds)),
+        "device_seconds": price.map(|p| interval(p.device_seconds)),
+        "cost": price.map(|p| interval(p.cost)),
+        "gap": plan.gap.map(|g| json!({"points": g.value * 100.0, "cost_share": g.cost})),
+        "replays": plan.replays,
+        "planning_seconds": planned.seconds,
+        "classes_unknown_to_the_plan": names(&plan.uncovered),
+        "classes_without_labelled_rows": names(&plan.unmeasured),
+        "not_chosen": plan.rejected.iter().map(|r| json!({
+            "name": r.model.name, "version": r.model.version, "reason": r.reason.to_string(),
+        })).collect::<Vec<_>>(),
+    })
+}

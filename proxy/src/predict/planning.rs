@@ -1,0 +1,106 @@
+//! Decides predictions by the optimizer's planner, and remembers what was decided.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use moka::sync::Cache;
+use predictsql_catalog::{Model, Snapshot, Task};
+use predictsql_optimizer::Refusal;
+use predictsql_optimizer::planner::{
+    Blocks, CostModel, DecisionKey, Demands, Estimate, Metric, Plan, Query, decide, replays_default,
+};
+
+/// Decisions that are remembered.
+const DECISIONS_MAX: u64 = 4096;
+
+/// Plans predictions for all sessions.
+#[derive(Debug)]
+pub struct Planner {
+    costs: CostModel,
+    decided: Cache<DecisionKey, Result<Arc<Planned>, Refusal>>,
+}
+
+/// A plan, and what it took to find it.
+#[derive(Debug)]
+pub struct Planned {
+    /// The plan.
+    pub plan: Plan,
+    /// Seconds of the search.
+    pub seconds: f64,
+}
+
+/// One prediction of a statement.
+#[derive(Debug, Clone)]
+pub struct Asked<'q> {
+    /// The task.
+    pub task: &'q Arc<Task>,
+    /// The model, where the statement names one.
+    pub model: Option<&'q Arc<Model>>,
+    /// What the statement tells apart.
+    pub blocks: Blocks,
+    /// What its answers are judged by.
+    pub metric: Metric,
+    /// Classes whose scores are asked for (positions among the task's classes, ascending).
+    pub scored: Vec<usize>,
+    /// Inputs, as far as they are known; they count under a limit on time or money only.
+    pub rows: Estimate<u64>,
+}
+
+impl Planner {
+    /// A planner that counts with these costs.
+    pub fn new(costs: CostModel) -> Self {
+        Self {
+            costs,
+            decided: Cache::new(DECISIONS_MAX),
+        }
+    }
+
+    /// What it counts with.
+    pub fn costs(&self) -> &CostModel {
+        &self.costs
+    }
+
+    /// Decides a prediction as the statement, its session and the task demand, in this order. What was
+    /// decided before with this catalog is not searched again.
+    ///
+    /// # Errors
+    /// No model answers, or a constraint cannot be kept.
+    pub fn plan(
+        &self,
+        asked: &Asked<'_>,
+        demands: &Demands,
+        catalog: &Snapshot,
+    ) -> Result<Arc<Planned>, Refusal> {
+        let demands = demands.or(Demands::of_task(asked.task));
+        let query = Query {
+            task: asked.task,
+            named: asked.model,
+            blocks: &asked.blocks,
+            metric: asked.metric,
+            prior: None,
+            rows: asked.rows,
+            scores_needed: !asked.scored.is_empty(),
+        };
+        let constraints = demands.constraints(asked.task);
+        let strategy = demands.strategy.unwrap_or_default();
+        let epoch = catalog.epoch();
+        let key = DecisionKey::new(&query, &constraints, strategy, &self.costs, epoch);
+        self.decided.get_with(key, || {
+            let begin = Instant::now();
+            let models: Vec<_> = catalog.models_of(&asked.task.name).cloned().collect();
+            let plan = decide(
+                &query,
+                &constraints,
+                strategy,
+                &models,
+                catalog.statistics(&asked.task.name).map(|s| &**s),
+                &self.costs,
+                replays_default(models.len()),
+            );
+            plan.map(|plan| {
+                let seconds = begin.elapsed().as_secs_f64();
+                Arc::new(Planned { plan, seconds })
+            })
+        })
+    }
+}
