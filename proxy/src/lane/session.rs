@@ -1,8 +1,8 @@
 //! What a predict statement must know of its session, asked of the store each time: the only
 //! exact way.
 
-use predictsql_optimizer::views::ViewSession;
 use predictsql_optimizer::planner::{DEMANDS, Demands, WrongDemand};
+use predictsql_optimizer::views::ViewSession;
 use predictsql_optimizer::{LabelCollation, LexMode};
 
 use super::store_link::{Answer, LinkError, StoreLink};
