@@ -146,27 +146,17 @@ impl Fit {
             let p = 1.0 / (1.0 + (-self.score(sample)).exp());
             let residual = p - f64::from(u8::from(sample.correct));
             let curvature = p * (1.0 - p);
-            for i in 0..3 {
-                gradient[i] += residual * sample.features[i];
-                for j in 0..3 {
-                    hessian[i][j] += curvature * sample.features[i] * sample.features[j];
-                }
-            }
+            add(&mut gradient, residual, &sample.features);
+            add_square(&mut hessian, curvature, &sample.features);
             if let Some(arm) = arms.get_mut(sample.label) {
                 arm.gradient += residual;
                 arm.curvature += curvature;
-                for i in 0..3 {
-                    arm.coupling[i] += curvature * sample.features[i];
-                }
+                add(&mut arm.coupling, curvature, &sample.features);
             }
         }
         for arm in &arms {
-            for i in 0..3 {
-                gradient[i] -= arm.coupling[i] * arm.gradient / arm.curvature;
-                for j in 0..3 {
-                    hessian[i][j] -= arm.coupling[i] * arm.coupling[j] / arm.curvature;
-                }
-            }
+            add(&mut gradient, -arm.gradient / arm.curvature, &arm.coupling);
+            add_square(&mut hessian, -1.0 / arm.curvature, &arm.coupling);
         }
         let Some(step) = solve(hessian, gradient) else {
             return false;
@@ -215,6 +205,17 @@ struct Arm {
     coupling: [f64; 3],
 }
 
+fn add(sum: &mut [f64; 3], factor: f64, of: &[f64; 3]) {
+    sum.iter_mut().zip(of).for_each(|(s, x)| *s += factor * x);
+}
+
+/// Adds the products of each two of the numbers.
+fn add_square(sum: &mut [[f64; 3]; 3], factor: f64, of: &[f64; 3]) {
+    for (row, x) in sum.iter_mut().zip(of) {
+        add(row, factor * x, of);
+    }
+}
+
 /// Solves three equations by elimination with pivoting; `None` where they are all but singular.
 fn solve(mut a: [[f64; 3]; 3], mut b: [f64; 3]) -> Option<[f64; 3]> {
     for column in 0..3 {
@@ -227,9 +228,8 @@ fn solve(mut a: [[f64; 3]; 3], mut b: [f64; 3]) -> Option<[f64; 3]> {
         }
         for row in column + 1..3 {
             let factor = a[row][column] / a[column][column];
-            for i in column..3 {
-                a[row][i] -= factor * a[column][i];
-            }
+            let above = a[column];
+            add(&mut a[row], -factor, &above);
             b[row] -= factor * b[column];
         }
     }

@@ -19,6 +19,7 @@ mod decision;
 mod declared;
 mod demands;
 mod frontier;
+pub mod ordering;
 mod pick;
 mod plan;
 mod query;

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::repository::{Dice, Repository, Shape, costs, statistics};
 use super::search::naive;
 use crate::fixture::{model, task};
+use crate::planner::ordering::share_passing;
 use crate::planner::{
     Basis, Blocks, Constraints, Estimate, Metric, Plan, Prior, Query, Reason, Strategy, decide,
 };
@@ -62,6 +63,19 @@ proptest! {
         prop_assert_eq!(text(&after), text(&before));
         let floor = |plan: &Option<Plan>| plan.as_ref().map(|p| p.decision.floor);
         prop_assert_eq!(floor(&after), floor(&before));
+    }
+
+    #[test]
+    fn shares_that_pass_are_those_of_the_answers(seed in any::<u64>(), needed in 1_usize..8) {
+        let repository = Repository::new(SHAPE, seed);
+        let statistics = Some(&repository.statistics);
+        let Some(plan) = plan(&repository, needed, Strategy::Greedy, 300) else { return Ok(()) };
+        let blocks = plan.decision.blocks.clone();
+        let is_needed = |outcome: u16| outcome > 0 && blocks.needs(usize::from(outcome) - 1);
+        let share = share_passing(&plan.decision, statistics, is_needed).value();
+        let none = share_passing(&plan.decision, statistics, |o| !is_needed(o)).value();
+        prop_assert!((share.expect("measured") + none.expect("measured") - 1.0).abs() < 1e-12);
+        prop_assert_eq!(share_passing(&plan.decision, None, |_| true), Estimate::Absent);
     }
 
     #[test]

@@ -1,0 +1,338 @@
+//! The order in which several predictions of a row's condition are made.
+//!
+//! A prediction is a test that may decide several leaves of the condition. A row stops being looked at
+//! as soon as it cannot pass any more, or passes whatever else is predicted.
+
+use predictsql_catalog::{TaskStatistics, Vote};
+
+use super::decision::Decision;
+use super::query::Estimate;
+
+/// What a test that was never measured is taken to pass.
+const SHARE_UNKNOWN: f64 = 0.5;
+
+/// A condition over tests, in SQL's logic of three values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// What the test of that number says.
+    Test(usize),
+    /// The opposite.
+    Not(Box<Condition>),
+    /// AND
+    All(Vec<Condition>),
+    /// OR
+    Any(Vec<Condition>),
+}
+
+/// What is expected of a test.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Test {
+    /// Share of the rows that it is true for.
+    pub share: Estimate<f64>,
+    /// Seconds of work a row.
+    pub seconds: Estimate<f64>,
+}
+
+/// Whether a test is true, false or NULL for a row; `None` while that is not known.
+pub type Known = Option<Option<bool>>;
+
+/// Which of true, false and NULL a condition may still be.
+#[derive(Debug, Clone, Copy)]
+struct Possible {
+    yes: bool,
+    no: bool,
+    null: bool,
+}
+
+impl Condition {
+    /// Whether a row passes, as far as that depends on nothing that is not known yet.
+    pub fn passes(&self, known: &[Known]) -> Option<bool> {
+        match self.possible(known) {
+            Possible { yes: false, .. } => Some(false),
+            Possible {
+                no: false,
+                null: false,
+                ..
+            } => Some(true),
+            _ => None,
+        }
+    }
+
+    fn possible(&self, known: &[Known]) -> Possible {
+        let fold =
+            |conditions: &[Self], none: Possible, both: fn(Possible, Possible) -> Possible| {
+                conditions
+                    .iter()
+                    .map(|c| c.possible(known))
+                    .fold(none, both)
+            };
+        match self {
+            Self::Test(test) => match known.get(*test).copied().flatten() {
+                None => Possible {
+                    yes: true,
+                    no: true,
+                    null: true,
+                },
+                Some(is) => Possible {
+                    yes: is == Some(true),
+                    no: is == Some(false),
+                    null: is.is_none(),
+                },
+            },
+            Self::Not(condition) => condition.possible(known).opposite(),
+            Self::All(conditions) => fold(conditions, Possible::YES, Possible::and),
+            Self::Any(conditions) => fold(conditions, Possible::YES.opposite(), |a, b| {
+                a.opposite().and(b.opposite()).opposite()
+            }),
+        }
+    }
+
+    /// The tests in the order in which they are best made: of an AND first those that drop most rows for
+    /// their cost, of an OR those that pass most. Each test stands where it is first of use.
+    pub fn order(&self, tests: &[Test]) -> Vec<usize> {
+        let dearest = tests
+            .iter()
+            .filter_map(|t| t.seconds.value())
+            .fold(0.0, f64::max);
+        let expected: Vec<(f64, f64)> = tests
+            .iter()
+            .map(|test| {
+                let share = test.share.value().unwrap_or(SHARE_UNKNOWN).clamp(0.0, 1.0);
+                (share, test.seconds.value().unwrap_or(dearest))
+            })
+            .collect();
+        let mut order = self.part(&expected).order;
+        let mut seen = vec![false; tests.len()];
+        order.retain(|test| {
+            seen.get_mut(*test)
+                .is_some_and(|seen| !std::mem::replace(seen, true))
+        });
+        order
+    }
+
+    fn part(&self, tests: &[(f64, f64)]) -> Part {
+        match self {
+            Self::Test(test) => {
+                let (share, seconds) = tests.get(*test).copied().unwrap_or((SHARE_UNKNOWN, 0.0));
+                Part {
+                    share,
+                    seconds,
+                    order: vec![*test],
+                }
+            }
+            Self::Not(condition) => condition.part(tests).opposite(),
+            Self::All(conditions) => Part::all(
+                conditions
+                    .iter()
+                    .map(|condition| condition.part(tests))
+                    .collect(),
+            ),
+            Self::Any(conditions) => {
+                let parts = conditions
+                    .iter()
+                    .map(|condition| condition.part(tests).opposite());
+                Part::all(parts.collect()).opposite()
+            }
+        }
+    }
+}
+
+impl Possible {
+    const YES: Self = Self {
+        yes: true,
+        no: false,
+        null: false,
+    };
+
+    fn opposite(self) -> Self {
+        Self {
+            yes: self.no,
+            no: self.yes,
+            null: self.null,
+        }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            yes: self.yes && other.yes,
+            no: self.no || other.no,
+            null: self.null && (other.yes || other.null) || other.null && (self.yes || self.null),
+        }
+    }
+}
+
+/// A part of a condition, as far as its order goes.
+struct Part {
+    /// Of rows that it is true for.
+    share: f64,
+    /// Expected a row.
+    seconds: f64,
+    order: Vec<usize>,
+}
+
+impl Part {
+    fn opposite(self) -> Self {
+        Self {
+            share: 1.0 - self.share,
+            ..self
+        }
+    }
+
+    /// By (share - 1) / seconds, the least first (Hellerstein and Stonebraker 1993); those of equal rank in
+    /// the order in which they are written.
+    fn all(mut parts: Vec<Self>) -> Self {
+        parts.sort_by(|a, b| a.rank().total_cmp(&b.rank()));
+        let mut all = Self {
+            share: 1.0,
+            seconds: 0.0,
+            order: Vec::new(),
+        };
+        for part in parts {
+            all.seconds += all.share * part.seconds;
+            all.share *= part.share;
+            all.order.extend(part.order);
+        }
+        all
+    }
+
+    fn rank(&self) -> f64 {
+        (self.share - 1.0) / self.seconds.max(f64::MIN_POSITIVE)
+    }
+}
+
+/// The share of the labelled rows for which a decision's answer passes; `passes` is told outcomes (class
+/// position plus one, or 0). Absent where the votes of one of its models are not known.
+pub fn share_passing(
+    decision: &Decision,
+    statistics: Option<&TaskStatistics>,
+    passes: impl Fn(u16) -> bool,
+) -> Estimate<f64> {
+    let Some(statistics) = statistics.filter(|s| !s.plan.is_empty()) else {
+        return Estimate::Absent;
+    };
+    let votes = decision
+        .voters()
+        .map(|voter| Some((voter.model.id, statistics.model(voter.model.id)?)));
+    let Some(votes) = votes.collect::<Option<Vec<_>>>() else {
+        return Estimate::Absent;
+    };
+    let vote = |id: u64, row: usize| {
+        let of_model = votes.iter().find(|(model, _)| *model == id);
+        of_model
+            .and_then(|(_, votes)| votes.plan.get(row))
+            .copied()
+            .unwrap_or(Vote::default())
+    };
+    let rows = statistics.plan.len();
+    let passing = (0..rows)
+        .filter(|row| passes(decision.answer(|v| vote(v.model.id, *row))))
+        .count();
+    Estimate::Inexact(passing as f64 / rows as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn test(share: f64, seconds: f64) -> Test {
+        Test {
+            share: Estimate::Inexact(share),
+            seconds: Estimate::Inexact(seconds),
+        }
+    }
+
+    fn all(count: usize) -> Condition {
+        Condition::All((0..count).map(Condition::Test).collect())
+    }
+
+    /// Expected seconds of tests in that order, each made where the condition is still open: over all
+    /// outcomes of independent tests.
+    fn expected(condition: &Condition, tests: &[Test], order: &[usize]) -> f64 {
+        (0_u32..1 << tests.len())
+            .map(|outcome| {
+                let is = |t: usize| outcome >> t & 1 == 1;
+                let chance = |t: usize| {
+                    let share = tests[t].share.value().expect("known");
+                    if is(t) { share } else { 1.0 - share }
+                };
+                let mut known: Vec<Known> = vec![None; tests.len()];
+                let mut seconds = 0.0;
+                for &t in order {
+                    if condition.passes(&known).is_some() {
+                        break;
+                    }
+                    seconds += tests[t].seconds.value().expect("known");
+                    known[t] = Some(Some(is(t)));
+                }
+                seconds * (0..tests.len()).map(chance).product::<f64>()
+            })
+            .sum()
+    }
+
+    fn permutations(items: Vec<usize>) -> Vec<Vec<usize>> {
+        if items.is_empty() {
+            return vec![vec![]];
+        }
+        let with = |first: usize| {
+            let rest = items.iter().copied().filter(|i| *i != first).collect();
+            permutations(rest).into_iter().map(move |mut order| {
+                order.insert(0, first);
+                order
+            })
+        };
+        items.clone().into_iter().flat_map(with).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn no_order_of_an_and_or_an_or_is_cheaper(
+            tests in proptest::collection::vec((0.05..0.95, 0.1..10.0), 1..5), is_and in any::<bool>(),
+        ) {
+            let tests: Vec<Test> = tests.into_iter().map(|(s, c)| test(s, c)).collect();
+            let leaves: Vec<Condition> = (0..tests.len()).map(Condition::Test).collect();
+            let condition = if is_and { Condition::All(leaves) } else { Condition::Any(leaves) };
+            let ours = expected(&condition, &tests, &condition.order(&tests));
+            for order in permutations((0..tests.len()).collect()) {
+                prop_assert!(ours <= expected(&condition, &tests, &order) + 1e-9);
+            }
+        }
+    }
+
+    #[test]
+    fn rows_stop_when_they_are_decided() {
+        // (0 AND 1) OR NOT 2
+        let condition = Condition::Any(vec![all(2), Condition::Not(Box::new(Condition::Test(2)))]);
+        let (yes, no, null) = (Some(Some(true)), Some(Some(false)), Some(None));
+        assert_eq!(condition.passes(&[None, None, None]), None);
+        assert_eq!(condition.passes(&[None, None, no]), Some(true));
+        assert_eq!(condition.passes(&[no, None, yes]), Some(false));
+        assert_eq!(
+            condition.passes(&[null, None, yes]),
+            Some(false),
+            "NULL AND x is never true"
+        );
+        assert_eq!(condition.passes(&[yes, null, no]), Some(true));
+        assert_eq!(condition.passes(&[yes, yes, null]), Some(true));
+        assert_eq!(condition.passes(&[yes, None, null]), None);
+        assert_eq!(all(0).passes(&[]), Some(true));
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_taken_for_free() {
+        let absent = Test {
+            share: Estimate::Absent,
+            seconds: Estimate::Absent,
+        };
+        let tests = [absent, test(0.5, 1.0), test(0.9, 2.0), test(0.1, 1.0)];
+        assert_eq!(all(4).order(&tests), [3, 1, 0, 2]);
+        let twice = Condition::All(vec![
+            Condition::Test(1),
+            Condition::Test(0),
+            Condition::Test(1),
+        ]);
+        assert_eq!(twice.order(&tests[..2]), [1, 0]);
+        assert_eq!(all(3).order(&[absent; 3]), [0, 1, 2], "as written");
+    }
+}
