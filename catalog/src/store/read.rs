@@ -55,6 +55,18 @@ fn missing(error: mysql_async::Error, schema: &SchemaName) -> StoreError {
     }
 }
 
+/// Name, kind, input, slack points, version, and the constraints: accuracy, seconds, cost.
+type TaskRow = (
+    String,
+    String,
+    String,
+    f64,
+    u32,
+    Option<f64>,
+    Option<f64>,
+    Option<f64>,
+);
+
 /// The tasks that are ready, by name.
 pub(super) async fn read_tasks(
     tx: &mut impl Queryable,
@@ -69,16 +81,7 @@ pub(super) async fn read_tasks(
     for (task, class) in rows {
         classes.entry(task).or_default().push(class);
     }
-    let rows: Vec<(
-        String,
-        String,
-        String,
-        f64,
-        u32,
-        Option<f64>,
-        Option<f64>,
-        Option<f64>,
-    )> = tx
+    let rows: Vec<TaskRow> = tx
         .query(format!(
             "SELECT t.name, t.kind, t.input, t.accuracy_slack_points, t.version, c.min_accuracy, \
              c.max_seconds, c.max_cost FROM `{schema}`.tasks t \

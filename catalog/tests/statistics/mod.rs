@@ -140,7 +140,8 @@ async fn what_is_published_is_read_with_the_snapshot_and_by_anyone_as_tables() {
         assert_eq!(**read.model(id).unwrap(), new.models[index].statistics);
     }
 
-    let stats: Vec<(String, u32, u32, f64, u32, f64, f64, f64)> = zoo
+    type Figures = (String, u32, u32, f64, u32, f64, f64, f64);
+    let stats: Vec<Figures> = zoo
         .conn
         .query(
             "SELECT s.part, inputs, correct, s.accuracy, inputs_all, accuracy_all, \
