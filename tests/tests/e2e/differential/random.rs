@@ -254,6 +254,14 @@ fn create_tables(worker: usize) {
             "CREATE VIEW {database}.shown AS SELECT * FROM {database}.p WHERE id % 4"
         ));
     }
+    let mut pair = Pair::using(&format!("rl{worker}"), &format!("rn{worker}"));
+    for view in [
+        "CREATE VIEW seen AS SELECT p.*, ml.apparel(photo) AS kind FROM p",
+        "CREATE VIEW above AS SELECT s.* FROM seen AS s WHERE s.price < 80 OR s.kind = 'Bag'",
+    ] {
+        pair.lane.run(&in_schema(view, LANE));
+        pair.naive.run(&in_schema(view, NAIVE));
+    }
 }
 
 fn setting<T: std::str::FromStr>(name: &str) -> Option<T> {

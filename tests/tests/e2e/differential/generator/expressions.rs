@@ -32,7 +32,7 @@ const OWN_LABELS: [&str; 8] = [
     "label",
     "label_bin",
     "label_uni",
-    "city",
+    "label",
     "label_latin",
 ];
 
