@@ -9,6 +9,7 @@ mod plan;
 mod predict;
 mod relay;
 mod repository;
+mod selection;
 mod semantics;
 mod statistics;
 
@@ -22,6 +23,7 @@ use predictsql_proxy::config::ServeArgs;
 use predictsql_proxy::embedded::shim;
 use predictsql_proxy::serve;
 use relay::RelayArgs;
+use selection::SelectionArgs;
 use semantics::SemanticsArgs;
 use tracing_subscriber::EnvFilter;
 
@@ -44,6 +46,8 @@ enum Command {
     Plan(PlanArgs),
     /// Plain SQL through PredictSQL, beside HAProxy and no proxy
     Relay(RelayArgs),
+    /// What choosing among models gains, on numbers and on the real zoo
+    Selection(SelectionArgs),
     /// A prediction as a column of many rows, beside a stored column
     Semantics(SemanticsArgs),
     /// PredictSQL itself, as `predictsql serve`, for `relay` and `semantics`
@@ -66,6 +70,7 @@ fn main() -> ExitCode {
         Command::BareLoop(args) => bare::run(&args).map_err(Into::into),
         Command::Plan(args) => plan::run(&args).map_err(Into::into),
         Command::Relay(args) => relay::run(&args).map_err(Into::into),
+        Command::Selection(args) => selection::run(&args).map_err(Into::into),
         Command::Semantics(args) => semantics::run(&args).map_err(Into::into),
         Command::Serve(args) => serve::run(&args).map_err(Into::into),
     };

@@ -44,6 +44,29 @@ pub fn split(text: &str, mode: LexMode) -> Option<Vec<&str>> {
     (statements.len() > 1).then_some(statements)
 }
 
+/// How a plan is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Explain {
+    /// A line a row.
+    Lines,
+    /// One row: `FORMAT=JSON`.
+    Json,
+}
+
+/// Whether a text begins with EXPLAIN or the like, and where what is explained begins.
+fn explained(lexed: &Lexed<'_>) -> (Option<Explain>, usize) {
+    let words = ["EXPLAIN", "DESCRIBE", "DESC"];
+    if !words.iter().any(|w| lexed.is_keyword(0, w)) {
+        return (None, 0);
+    }
+    let is_format = lexed.is_keyword(1, "FORMAT") && matches!(lexed.token(2), Some(Token::Eq));
+    match lexed.keyword(3).filter(|_| is_format) {
+        Some(format) if format.eq_ignore_ascii_case("JSON") => (Some(Explain::Json), 4),
+        Some(format) if format.eq_ignore_ascii_case("TRADITIONAL") => (Some(Explain::Lines), 4),
+        _ => (Some(Explain::Lines), 1),
+    }
+}
+
 /// A statement with at least one predict call.
 #[derive(Debug)]
 pub struct PredictStatement<'a> {
@@ -52,7 +75,7 @@ pub struct PredictStatement<'a> {
     pub(crate) schema: &'a str,
     /// The lexemes of the statement itself, without EXPLAIN and a trailing semicolon.
     pub(crate) body: Range<usize>,
-    explain: bool,
+    explain: Option<Explain>,
     pub(crate) labels: LabelCollation,
 }
 
@@ -81,12 +104,10 @@ impl<'a> PredictStatement<'a> {
         while end > 0 && matches!(lexed.token(end - 1), Some(Token::SemiColon)) {
             end -= 1;
         }
-        let explain = ["EXPLAIN", "DESCRIBE", "DESC"]
-            .iter()
-            .any(|w| lexed.is_keyword(0, w));
-        let start = usize::from(explain);
-        if explain && !(lexed.is_keyword(1, "SELECT") || lexed.is_keyword(1, "WITH")) {
-            let what = lexed.keyword(1).unwrap_or_default().to_uppercase();
+        let (explain, start) = explained(&lexed);
+        let selects = |at: usize| lexed.is_keyword(at, "SELECT") || lexed.is_keyword(at, "WITH");
+        if explain.is_some() && !selects(start) {
+            let what = lexed.keyword(start).unwrap_or_default().to_uppercase();
             return Err(Refusal::unsupported(format_args!(
                 "EXPLAIN {what} of a statement with predictions"
             )));
@@ -118,8 +139,8 @@ impl<'a> PredictStatement<'a> {
         body.any(|at| matches!(self.lexed.token(at), Some(Token::SemiColon)))
     }
 
-    /// Whether it asks for the plan instead of the rows.
-    pub fn is_explain(&self) -> bool {
+    /// How it asks for the plan instead of the rows, if it does.
+    pub fn explain(&self) -> Option<Explain> {
         self.explain
     }
 

@@ -39,7 +39,7 @@ pub fn write_all(root: &Path, folder: &str, split: &Split) -> Result<(), DemoErr
 }
 
 /// A grey image as a PNG file; `path` is for the error only.
-pub(super) fn encode(pixels: &[u8], path: &Path) -> Result<Vec<u8>, DemoError> {
+pub(crate) fn encode(pixels: &[u8], path: &Path) -> Result<Vec<u8>, DemoError> {
     let mut file = Vec::new();
     let mut encoder = png::Encoder::new(&mut file, SIDE, SIDE);
     encoder.set_color(png::ColorType::Grayscale);

@@ -36,7 +36,7 @@ pub fn analysis(data: &[u8]) {
             let stubs = statement.as_stubs();
             assert_eq!(stubs.parameters.len(), statement.parameter_count());
             assert!(stubs.parameters.is_sorted());
-            let (_, _) = (statement.is_several(), statement.is_explain());
+            let (_, _) = (statement.is_several(), statement.explain());
             if let Ok(select) = statement.stream() {
                 rewrite(&select, bits);
             }

@@ -5,6 +5,8 @@ use predictsql_catalog::Task;
 use predictsql_optimizer::Fragment;
 use predictsql_optimizer::materialise::{HarvestPass, Lookup};
 use predictsql_optimizer::planner::{CostModel, Estimate};
+use predictsql_optimizer::statement::Explain;
+use serde_json::{Value, json};
 
 use super::diagnostics::Diagnostics;
 use super::materialise::ready::ReadyPlan;
@@ -20,24 +22,20 @@ use crate::predict::Planned;
 /// Widest line, in characters.
 const WIDTH: usize = 80;
 
-/// Writes the plan as one column, a line a row.
+/// Writes the plan as one column: a line a row, or one row of JSON.
 pub async fn answer(
     turn: &mut Turn<'_>,
     context: &LaneContext,
     ready: &Ready<'_, '_>,
+    how: Explain,
 ) -> Result<Diagnostics, LinkError> {
     let rows = estimated_rows(turn, &ready.pushdown.text, &ready.protocol).await?;
-    let lines = lines(ready, rows, context.planner.costs());
-    let result = TextResult {
-        columns: vec![text_column("EXPLAIN", WIDTH as u32)],
-        rows: lines.into_iter().map(|l| vec![Bytes::from(l)]).collect(),
+    let costs = context.planner.costs();
+    let shown = match how {
+        Explain::Lines => lines(ready, rows, costs),
+        Explain::Json => vec![stream_json(ready, rows, costs)],
     };
-    let codec = match ready.protocol {
-        Protocol::Text => Codec::Text,
-        Protocol::Binary(_) => Codec::Binary,
-    };
-    let status = turn.end_status(*turn.status);
-    result.write(&mut turn.out, turn.capabilities, codec, status, 0);
+    write(turn, shown, &ready.protocol);
     Ok(Diagnostics::default())
 }
 
@@ -46,20 +44,95 @@ pub async fn answer_materialise(
     turn: &mut Turn<'_>,
     context: &LaneContext,
     ready: &ReadyPlan<'_, '_, '_>,
+    how: Explain,
 ) -> Result<Diagnostics, LinkError> {
-    let lines = materialise_lines(ready, context.schema.as_str(), context.planner.costs());
+    let costs = context.planner.costs();
+    let mut rows = Vec::new();
+    for target in 0..ready.predictors.len() {
+        rows.push(ready.estimated_inputs(turn, target).await?);
+    }
+    let shown = match how {
+        Explain::Lines => materialise_lines(ready, context.schema.as_str(), &rows, costs),
+        Explain::Json => vec![materialise_json(ready, &rows, costs)],
+    };
+    write(turn, shown, &Protocol::Text);
+    Ok(Diagnostics::default())
+}
+
+fn write(turn: &mut Turn<'_>, shown: Vec<String>, protocol: &Protocol) {
+    let width = shown.iter().map(String::len).max().unwrap_or(0).max(WIDTH);
     let result = TextResult {
-        columns: vec![text_column("EXPLAIN", WIDTH as u32)],
-        rows: lines.into_iter().map(|l| vec![Bytes::from(l)]).collect(),
+        columns: vec![text_column(
+            "EXPLAIN",
+            u32::try_from(width).unwrap_or(u32::MAX),
+        )],
+        rows: shown.into_iter().map(|l| vec![Bytes::from(l)]).collect(),
+    };
+    let codec = match protocol {
+        Protocol::Text => Codec::Text,
+        Protocol::Binary(_) => Codec::Binary,
     };
     let status = turn.end_status(*turn.status);
-    result.write(&mut turn.out, turn.capabilities, Codec::Text, status, 0);
-    Ok(Diagnostics::default())
+    result.write(&mut turn.out, turn.capabilities, codec, status, 0);
+}
+
+fn stream_json(ready: &Ready<'_, '_>, rows: Option<f64>, costs: &CostModel) -> String {
+    let estimate = estimate_of(rows);
+    let asked = ready.select.predictions().iter().zip(&ready.predictions);
+    let predictions: Vec<Value> = asked
+        .map(|(asked, prediction)| {
+            let mut plan =
+                plan_text::json(prediction.predictor.planned(), &asked.task, estimate, costs);
+            plan["input"] = json!(ready.select.input_text(asked.input));
+            plan["needed"] = json!(prediction.needed);
+            plan["outcomes_told_apart"] = json!(prediction.distinctions.blocks());
+            plan
+        })
+        .collect();
+    let filters: Vec<&str> = (0..ready.select.conjuncts().len())
+        .map(|index| ready.select.conjunct_text(index))
+        .collect();
+    json!({
+        "plan": "stream",
+        "predictions": predictions,
+        "filters": filters,
+        "pushdown": ready.select.abbreviated(&ready.pushdown.text.sql),
+        "rows": rows,
+        "limit_in_store": ready.pushdown.limit_pushed,
+    })
+    .to_string()
+}
+
+fn materialise_json(
+    ready: &ReadyPlan<'_, '_, '_>,
+    rows: &[Estimate<u64>],
+    costs: &CostModel,
+) -> String {
+    let targets = ready.plan.targets().iter().zip(&ready.predictors).zip(rows);
+    let predictions: Vec<Value> = targets
+        .map(|((target, predictor), rows)| {
+            plan_text::json(predictor.planned(), &target.task, *rows, costs)
+        })
+        .collect();
+    json!({
+        "plan": "materialise",
+        "calls": ready.plan.call_count(),
+        "harvests": ready.plan.harvests().len(),
+        "predictions": predictions,
+    })
+    .to_string()
+}
+
+fn estimate_of(rows: Option<f64>) -> Estimate<u64> {
+    rows.map_or(Estimate::Absent, |rows| {
+        Estimate::Inexact(rows.ceil() as u64)
+    })
 }
 
 fn materialise_lines(
     ready: &ReadyPlan<'_, '_, '_>,
     schema: &str,
+    rows: &[Estimate<u64>],
     costs: &CostModel,
 ) -> Vec<String> {
     let plan = ready.plan;
@@ -80,7 +153,8 @@ fn materialise_lines(
             &format!("task {}", target.task.name),
         );
         let planned = predictor.planned();
-        decision_lines(&mut lines, planned, &target.task, Estimate::Absent, costs);
+        let rows = rows.get(index).copied().unwrap_or(Estimate::Absent);
+        decision_lines(&mut lines, planned, &target.task, rows, costs);
     }
     let lookups: Vec<Lookup> = ready
         .harvests
@@ -147,9 +221,7 @@ pub async fn estimated_rows(
 }
 
 fn lines(ready: &Ready<'_, '_>, rows: Option<f64>, costs: &CostModel) -> Vec<String> {
-    let estimate = rows.map_or(Estimate::Absent, |rows| {
-        Estimate::Inexact(rows.ceil() as u64)
-    });
+    let estimate = estimate_of(rows);
     let mut lines =
         vec!["Stream plan: the store filters, models answer, rows pass through".to_owned()];
     for (index, prediction) in ready.predictions.iter().enumerate() {

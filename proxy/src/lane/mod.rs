@@ -376,17 +376,16 @@ impl Lane {
         self.diagnostics = match &planned {
             Planned::Stream(select) => {
                 let ready = select::make_ready(turn, &maker, &settings, select, protocol).await?;
-                Some(if statement.is_explain() {
-                    explain::answer(turn, &context, &ready).await?
-                } else {
-                    stream::run(turn, &context, &ready, &running).await?
+                Some(match statement.explain() {
+                    Some(how) => explain::answer(turn, &context, &ready, how).await?,
+                    None => stream::run(turn, &context, &ready, &running).await?,
                 })
             }
             Planned::Materialise(plan) => {
                 let ready =
                     materialise::ready::make_ready(turn, &maker, &settings, plan, protocol).await?;
-                if statement.is_explain() {
-                    Some(explain::answer_materialise(turn, &context, &ready).await?)
+                if let Some(how) = statement.explain() {
+                    Some(explain::answer_materialise(turn, &context, &ready, how).await?)
                 } else {
                     self.tables.forced = ready.forced;
                     materialise::run(turn, &context, &ready, &running, &mut self.tables).await?

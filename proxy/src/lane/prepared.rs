@@ -172,7 +172,7 @@ impl Lane {
             return Ok(Handled::Forward(payload));
         };
         let planned = select::plan(turn, &statement, settings.forced_plan).await?;
-        if statement.is_explain() {
+        if statement.explain().is_some() {
             return Err(
                 SqlError::unsupported("EXPLAIN of predictions as a prepared statement").into(),
             );

@@ -10,6 +10,8 @@ mod piece;
 mod places;
 mod planning;
 mod predictor;
+#[cfg(test)]
+mod tests;
 mod work;
 
 pub use cache::{CacheLimits, CacheMode, OutputCache};

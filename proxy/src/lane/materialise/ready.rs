@@ -269,9 +269,18 @@ impl<'p> ReadyPlan<'p, '_, '_> {
         target: usize,
     ) -> Result<Estimate<u64>, LinkError> {
         let of = self.plan.targets().get(target);
-        if !of.is_some_and(|of| maker.counts_rows(&of.task)) {
-            return Ok(Estimate::Absent);
+        match of.is_some_and(|of| maker.counts_rows(&of.task)) {
+            true => self.estimated_inputs(turn, target).await,
+            false => Ok(Estimate::Absent),
         }
+    }
+
+    /// The store's estimate of the rows that a target's harvests read.
+    pub async fn estimated_inputs(
+        &self,
+        turn: &mut Turn<'_>,
+        target: usize,
+    ) -> Result<Estimate<u64>, LinkError> {
         let mut rows = 0.0;
         for (number, harvest) in self.plan.harvests().iter().enumerate() {
             let ready = self

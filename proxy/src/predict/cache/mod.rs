@@ -112,10 +112,15 @@ impl fmt::Debug for OutputCache {
 }
 
 impl OutputCache {
+    /// Nothing is kept.
+    pub fn none() -> Self {
+        Self(None)
+    }
+
     /// Starts its tasks. Without a service account nothing is kept.
     pub fn start(limits: &CacheLimits, account: &ServiceAccount, metrics: &Arc<Metrics>) -> Self {
         if !account.is_configured() {
-            return Self(None);
+            return Self::none();
         }
         let hot = Cache::builder()
             .max_capacity(limits.memory_bytes_max)

@@ -1,0 +1,149 @@
+//! `predictsql-bench selection`: what choosing among models gains, on repositories described by numbers
+//! and on the real zoo, always measured on rows that nothing of the planner has seen.
+
+mod chart;
+mod held_out;
+mod real;
+mod report;
+mod synthetic;
+
+use std::path::PathBuf;
+
+use predictsql_proxy::demo::{DemoError, dataset};
+use predictsql_proxy::serve::ServeError;
+use thiserror::Error;
+
+use crate::history;
+use crate::repository::{Errors, Repository, RepositoryError};
+use report::Report;
+
+/// The library that `scripts/setup.sh` fetches.
+const LIBRARY_DEFAULT: &str = ".cache/onnxruntime/libonnxruntime.so";
+
+/// Flags of `predictsql-bench selection`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct SelectionArgs {
+    /// Fewer queries, and nothing is added to the history
+    #[arg(long)]
+    quick: bool,
+    /// A repository described by numbers, in place of one of the published shape
+    #[arg(long, value_name = "FILE")]
+    zoo: Option<PathBuf>,
+    /// Only that kind of errors, in place of both
+    #[arg(long, value_enum)]
+    errors: Option<Errors>,
+    /// Seed of all chance
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Leave out the real zoo
+    #[arg(long)]
+    synthetic_only: bool,
+    /// Folder that holds zoo.json and the models that it lists
+    #[arg(long, value_name = "DIR", default_value = "bench/zoo")]
+    models: PathBuf,
+    /// Folder of the Fashion-MNIST files
+    #[arg(long, value_name = "DIR", default_value = dataset::DATASET_DIR)]
+    dataset: PathBuf,
+    /// The ONNX Runtime library
+    #[arg(long, value_name = "FILE", env = "PREDICTSQL_ORT_LIB", default_value = LIBRARY_DEFAULT)]
+    ort_library: PathBuf,
+    /// Folder for the table and the plots
+    #[arg(long, value_name = "DIR", default_value = "bench/results/selection")]
+    results: PathBuf,
+    /// Add the result to the history, also with --quick
+    #[arg(long)]
+    save: bool,
+    /// File of the history
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "bench/history/selection.jsonl"
+    )]
+    history: PathBuf,
+}
+
+/// Why there is no result.
+#[derive(Debug, Error)]
+pub enum SelectionError {
+    /// The repository cannot be used.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// The proxy or its store could not be started.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// Images or models could not be set up.
+    #[error(transparent)]
+    SetUp(#[from] DemoError),
+    /// A statement was refused.
+    #[error("{0}")]
+    Sql(#[from] mysql_async::Error),
+    /// A plot could not be drawn.
+    #[error("plot: {0}")]
+    Plot(String),
+    /// Files.
+    #[error("{0}")]
+    System(#[from] std::io::Error),
+    /// A thread of the benchmark ended early.
+    #[error("the benchmark's thread died")]
+    Died,
+}
+
+/// Runs the experiments and prints their result.
+///
+/// # Errors
+/// See [`SelectionError`].
+pub fn run(args: &SelectionArgs) -> Result<(), SelectionError> {
+    let repository = match &args.zoo {
+        Some(file) => Repository::read(file)?,
+        None => Repository::published_shape(125, 80, args.seed),
+    };
+    let errors = match args.errors {
+        Some(errors) => vec![errors],
+        None => vec![Errors::Independent, Errors::Correlated],
+    };
+    let (queries, certified) = if args.quick { (4, 300) } else { (20, 1_000) };
+    let mut report = Report {
+        source: repository.source.clone(),
+        uncovered: repository.uncovered().len(),
+        strategies: Vec::new(),
+        certificates: Vec::new(),
+        foreign: Vec::new(),
+        real: None,
+    };
+    for errors in errors {
+        let name = match errors {
+            Errors::Independent => "independent",
+            Errors::Correlated => "correlated",
+        };
+        println!("E1, E3, E4, E8 with {name} errors");
+        let strategies = synthetic::strategies(&repository, queries, errors, args.seed);
+        report.strategies.push((name, strategies));
+        let certificates = synthetic::certificates(certified, errors, args.seed);
+        report.certificates.push((name, certificates));
+        let (with, without) = synthetic::foreign(&repository, queries * 5, errors, args.seed);
+        report.foreign.push((name, with, without));
+    }
+    if !args.synthetic_only {
+        let least: &[f64] = if args.quick {
+            &[0.9, 0.95]
+        } else {
+            &[0.85, 0.9, 0.93, 0.95, 0.97]
+        };
+        report.real = Some(real::run(&real::Setting {
+            zoo: &args.models,
+            dataset: &args.dataset,
+            ort_library: &args.ort_library,
+            queries: if args.quick { 5 } else { 15 },
+            least,
+            seed: args.seed,
+        })?);
+    }
+    report.write(&args.results)?;
+    println!("\n{}", report.markdown());
+    let json = report.json();
+    if args.save || !args.quick {
+        history::append(&args.history, &json)?;
+    }
+    println!("{json}");
+    Ok(())
+}
