@@ -1,8 +1,8 @@
 //! Tasks and models for this crate's tests.
 
 use predictsql_catalog::{
-    ImageOptions, Layout, Model, ModelInput, ModelOptions, Normalisation, Output, Snapshot, Task,
-    TaskInput, TaskKind,
+    Column, ColumnKind, ImageOptions, Layout, Model, ModelInput, ModelOptions, Normalisation,
+    Output, Snapshot, Task, TaskInput, TaskKind,
 };
 
 pub(crate) fn task(name: &str, classes: &[&str]) -> Task {
@@ -48,12 +48,28 @@ pub(crate) fn model(id: u64, name: &str, labels: &[&str], accuracy: Option<f64>)
     }
 }
 
-/// Task `t` with classes cat, dog, bag and model `m`.
+/// Regression `price` over a number and a text.
+pub(crate) fn columns_task() -> Task {
+    let column = |name: &str, kind| Column {
+        name: name.to_owned(),
+        kind,
+    };
+    Task {
+        kind: TaskKind::Regression,
+        input: TaskInput::Columns(vec![
+            column("size", ColumnKind::Double),
+            column("colour", ColumnKind::Varchar),
+        ]),
+        ..task("price", &[])
+    }
+}
+
+/// Task `t` with classes cat, dog, bag and model `m`, and the task `price`, which has none.
 pub(crate) fn catalog() -> Snapshot {
     let classes = ["cat", "dog", "bag"];
     Snapshot::new(
         1,
-        vec![task("t", &classes)],
+        vec![task("t", &classes), columns_task()],
         vec![model(1, "m", &classes, None)],
     )
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use predictsql_catalog::{Model, Task};
+use predictsql_catalog::{Column, Model, Task};
 use sqlparser::tokenizer::Token;
 
 use crate::refusal::Refusal;
@@ -188,8 +188,18 @@ impl Materialise<'_, '_> {
         input.map_or("", |range| self.statement.lexed.text_of(range))
     }
 
-    /// The number of the client's parameter that a harvest's input is, where it is nothing else.
+    /// The columns that a harvest's input gives values for; none where it is an image.
+    pub fn input_columns(&self, harvest: usize) -> &[Column] {
+        let target = self.harvests.get(harvest).map(|h| h.target);
+        let target = target.and_then(|t| self.targets.get(t));
+        target.map_or(&[], |t| t.task.columns())
+    }
+
+    /// The number of the client's parameter that a harvest's image is, where it is nothing else.
     pub fn input_parameter(&self, harvest: usize) -> Option<usize> {
+        if !self.input_columns(harvest).is_empty() {
+            return None;
+        }
         let range = &self.harvests.get(harvest)?.input;
         let fragment: Fragment =
             crate::sql::fragment::splice(&self.statement.lexed, range.clone(), &[]);

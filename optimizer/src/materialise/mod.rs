@@ -1,17 +1,19 @@
 //! Materialise plans: any statement at all, in two passes.
 //!
 //! Pass 1 *harvests* the distinct inputs of each call with queries of their own; they are predicted
-//! and given to the session as *relations* of key and class code; pass 2 is the statement itself
+//! and given to the session as *relations* of key and answer; pass 2 is the statement itself
 //! with each call replaced by an expression that looks its key up. Pass 2 alone decides the answer:
 //! a harvest that finds too many inputs costs inference, and one that finds too few is noticed,
 //! since a key that a relation lacks raises the stub's error instead of giving NULL.
 
 mod analysis;
 mod distinctions;
+mod relation;
 mod texts;
 
 pub use analysis::{Harvest, Materialise, Target};
-pub use texts::{HarvestPass, KeyForm, Lookup, Shape};
+pub use relation::{KeyForm, Lookup, RelationAnswer};
+pub use texts::{HarvestPass, Shape};
 
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use sqlparser::tokenizer::Token;
 
 use super::*;
+use crate::ColumnsKey;
 use crate::fixture::catalog;
 use crate::sql::text::{LexMode, Lexed, Lexeme};
 use crate::statement::PredictStatement;
@@ -41,8 +42,12 @@ fn own(plan: &Materialise<'_, '_>, harvest: usize) -> Shape {
 
 fn lookups(plan: &Materialise<'_, '_>) -> Vec<Lookup> {
     let lookup = |harvest| Lookup {
-        form: KeyForm::Text,
+        form: match plan.input_columns(harvest) {
+            [] => KeyForm::Text,
+            _ => KeyForm::Columns,
+        },
         relation: format!("r{harvest}"),
+        columns: ColumnsKey::default(),
         shape: own(plan, harvest),
     };
     (0..plan.harvests().len()).map(lookup).collect()
@@ -171,10 +176,16 @@ fn sub_queries_may_be_asked_of_outer_tables() {
         };
         assert_eq!(
             probe(0, &[0]),
-            "SELECT p.i AS `ml input` FROM q WHERE (q.x > p.y)"
+            "SELECT p.i AS `ml input 0` FROM q WHERE (q.x > p.y)"
         );
-        assert_eq!(probe(1, &[0]), "SELECT p.i AS `ml input` FROM p WHERE (a)");
-        assert_eq!(probe(2, &[]), "SELECT p.i AS `ml input` FROM (p) JOIN (q)");
+        assert_eq!(
+            probe(1, &[0]),
+            "SELECT p.i AS `ml input 0` FROM p WHERE (a)"
+        );
+        assert_eq!(
+            probe(2, &[]),
+            "SELECT p.i AS `ml input 0` FROM (p) JOIN (q)"
+        );
     });
 }
 
@@ -218,7 +229,7 @@ fn widened_harvests_read_the_input_s_own_table() {
         };
         assert_eq!(
             plan.probe(0, &shape).sql,
-            "SELECT i AS `ml input` FROM (SELECT * FROM p WHERE 1) d"
+            "SELECT i AS `ml input 0` FROM (SELECT * FROM p WHERE 1) d"
         );
     });
 }
@@ -257,7 +268,8 @@ fn relations_are_written_with_hexadecimal_keys() {
                 "CREATE TEMPORARY TABLE s.r0 (`ml k` VARBINARY(40) NOT NULL PRIMARY KEY, \
              `ml c` SMALLINT UNSIGNED NOT NULL, `ml s2` DOUBLE NOT NULL) ENGINE=InnoDB"
             );
-            let row = Target::row(b"a'", 2, &[Some(0.25)]);
+            let answer = |code, scores| RelationAnswer::Class { code, scores };
+            let row = Target::row(b"a'", &answer(2, &[Some(0.25)]));
             assert_eq!(row, "(X'6127',2,2.5e-1)");
             assert_eq!(
                 target.inline(&[row]),
@@ -266,6 +278,44 @@ fn relations_are_written_with_hexadecimal_keys() {
             assert_eq!(target.null_row(), "(X'',0,-1e0)");
         },
     );
+}
+
+#[test]
+fn columns_are_one_key_and_numbers_are_values() {
+    let text =
+        "SELECT a, AVG(ml.price(x + 1, c)) FROM p GROUP BY a HAVING MAX(ml.price(x + 1, c)) > 3.5";
+    with(text, |plan| {
+        let [target] = plan.targets() else {
+            panic!("one task is one target");
+        };
+        assert_eq!(plan.harvests().len(), 1);
+        assert_eq!(
+            plan.probe(0, &own(plan, 0)).sql,
+            "SELECT x + 1 AS `ml input 0`, c AS `ml input 1` FROM p"
+        );
+        let key = "CAST(CONVERT((CONCAT(CAST((x + 1) AS DOUBLE), ',', \
+                   HEX(CONVERT((c) USING utf8mb4)), ',')) USING utf8mb4) AS BINARY)";
+        let lookups = lookups(plan);
+        let harvest = plan.harvest(0, &own(plan, 0), &lookups, HarvestPass::default());
+        let expected = format!("SELECT DISTINCT {key} AS `ml k` FROM p LIMIT");
+        assert!(harvest.sql.starts_with(&expected), "{}", harvest.sql);
+        let lookup = format!(
+            "NULLIF(IFNULL((SELECT CAST(`ml r`.`ml v` AS DOUBLE) FROM r0 AS `ml r` WHERE `ml r`.`ml k` = \
+             COALESCE({key}, X'') AND RAND() IS NOT NULL), `ml`.`price`(NULL, NULL)), \
+             -1.7976931348623157e308)"
+        );
+        let run = plan.run(&lookups).sql;
+        assert_eq!(run.matches(&lookup).count(), 2, "{run}");
+        assert_eq!(
+            target.create("s.r0", 99),
+            "CREATE TEMPORARY TABLE s.r0 (`ml k` VARBINARY(99) NOT NULL PRIMARY KEY, \
+             `ml v` DOUBLE NOT NULL) ENGINE=InnoDB"
+        );
+        assert_eq!(target.null_row(), "(X'',-1.7976931348623157e308)");
+        let row = |value| Target::row(b"1", &RelationAnswer::Value(value));
+        assert_eq!(row(Some(-0.1)), "(X'31',-1e-1)");
+        assert_eq!(row(None), format!("(X'31',{:e})", f64::MIN));
+    });
 }
 
 #[test]

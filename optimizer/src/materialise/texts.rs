@@ -3,39 +3,16 @@
 use std::cmp::Reverse;
 use std::ops::Range;
 
-use super::analysis::{Harvest, Materialise, Target};
+use super::analysis::{Harvest, Materialise};
+use super::relation::{Lookup, NO_SCORE, NO_VALUE, score_cell, value_cell};
 use crate::sql::blocks::{Block, factors};
 use crate::sql::calls::{Asked, outermost_splices, stub_name};
 use crate::sql::fragment::{Fragment, Splice, quote_name, splice};
+use crate::sql::key::wrapped;
 use crate::stream::CELL_MARK;
 
 /// Stands against `sql_select_limit`, which counts the rows of answers only.
 const ALL_ROWS: &str = " LIMIT 18446744073709551615";
-
-/// The score of an input that has none.
-const NO_SCORE: &str = "-1e0";
-
-/// How the key of an input is made. Keys are compared byte by byte.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum KeyForm {
-    /// Short text: its bytes in UTF-8.
-    Text,
-    /// Text of any length: its SHA-256.
-    LongText,
-    /// Bytes: their SHA-256.
-    Bytes,
-}
-
-/// Where the calls of a harvest find their answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lookup {
-    /// How the key is made.
-    pub form: KeyForm,
-    /// The relation as a table reference, without alias.
-    pub relation: String,
-    /// By which conditions its keys were harvested.
-    pub shape: Shape,
-}
 
 /// Which tables a harvest reads, and by which of the block's conditions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,66 +36,6 @@ pub struct HarvestPass {
     pub new_only: bool,
     /// Rows as they are now, as a change of the tables would read them.
     pub locking: bool,
-}
-
-impl Target {
-    /// The columns of its relation: key, code, and a score for each class asked for.
-    pub fn columns(&self) -> Vec<String> {
-        let scores = self.scored.iter().map(|class| score_column(*class));
-        let first = ["`ml k`".to_owned(), "`ml c`".to_owned()];
-        first.into_iter().chain(scores).collect()
-    }
-
-    /// The statement that creates its relation as a temporary table. `key_bytes` is the length of
-    /// the longest key.
-    pub fn create(&self, table: &str, key_bytes: usize) -> String {
-        let mut sql = format!(
-            "CREATE TEMPORARY TABLE {table} (`ml k` VARBINARY({key_bytes}) NOT NULL PRIMARY KEY, \
-             `ml c` SMALLINT UNSIGNED NOT NULL"
-        );
-        for class in &self.scored {
-            sql.push_str(&format!(", {} DOUBLE NOT NULL", score_column(*class)));
-        }
-        sql.push_str(") ENGINE=InnoDB");
-        sql
-    }
-
-    /// A row of the relation, in parentheses. A score of `None` is NULL.
-    pub fn row(key: &[u8], code: usize, scores: &[Option<f64>]) -> String {
-        let hex: String = key.iter().map(|b| format!("{b:02X}")).collect();
-        let mut row = format!("(X'{hex}',{code}");
-        for score in scores {
-            match score {
-                Some(score) => row.push_str(&format!(",{score:e}")),
-                None => row.push_str(&format!(",{NO_SCORE}")),
-            }
-        }
-        row.push(')');
-        row
-    }
-
-    /// The relation as a derived table of these [`Target::row`]s. The row of NULL inputs is added.
-    pub fn inline(&self, rows: &[String]) -> String {
-        let mut sql = String::from("(SELECT X'' AS `ml k`, 0 AS `ml c`");
-        for class in &self.scored {
-            sql.push_str(&format!(", {NO_SCORE} AS {}", score_column(*class)));
-        }
-        if !rows.is_empty() {
-            sql.push_str(" UNION ALL VALUES ");
-            sql.push_str(&rows.join(","));
-        }
-        sql.push(')');
-        sql
-    }
-
-    /// The row of NULL inputs. An empty key is that of NULL too: neither has a prediction.
-    pub fn null_row(&self) -> String {
-        Self::row(b"", 0, &vec![None; self.scored.len()])
-    }
-}
-
-fn score_column(class: usize) -> String {
-    format!("`ml s{class}`")
 }
 
 impl Materialise<'_, '_> {
@@ -183,10 +100,35 @@ impl Materialise<'_, '_> {
             return Fragment::default();
         };
         let mut select = Fragment::plain("SELECT ");
-        select
-            .push_fragment(&self.spliced(&harvest.input, stubs(&harvest.input)))
-            .push(" AS `ml input`");
+        for (i, argument) in self.arguments(&harvest.input).iter().enumerate() {
+            select
+                .push(if i == 0 { "" } else { ", " })
+                .push_fragment(&self.spliced(argument, stubs(argument)))
+                .push(&format!(" AS `ml input {i}`"));
+        }
         self.query(harvest, shape, &select, &stubs)
+    }
+
+    /// Each expression of an input.
+    fn arguments(&self, input: &Range<usize>) -> Vec<Range<usize>> {
+        self.statement.lexed.split_commas(input.clone())
+    }
+
+    /// An input over the lookups of calls within it, as one expression: that itself, or the text of a
+    /// task's columns.
+    fn input(&self, range: &Range<usize>, harvest: usize, lookups: &[Lookup]) -> Fragment {
+        let over_lookups = |range| self.spliced(range, self.lookup_splices(range, lookups));
+        let asked = self.harvests.get(harvest).map(|h| h.target);
+        let target = asked.and_then(|target| self.targets.get(target));
+        match (target, lookups.get(harvest)) {
+            (Some(target), Some(lookup)) if !target.task.columns().is_empty() => {
+                let arguments = self.arguments(range);
+                let arguments: Vec<_> = arguments.iter().map(over_lookups).collect();
+                let schema = self.statement.schema;
+                lookup.columns.text(&target.task, &arguments, schema)
+            }
+            _ => over_lookups(range),
+        }
     }
 
     /// A query of pass 1: its columns are the key and, where that is a hash, the value.
@@ -201,15 +143,15 @@ impl Materialise<'_, '_> {
             return Fragment::default();
         };
         let over_lookups = |range: &Range<usize>| self.lookup_splices(range, lookups);
-        let input = self.spliced(&harvest.input, over_lookups(&harvest.input));
-        let mut select = Fragment::plain(match lookup.form {
-            KeyForm::Text => "SELECT DISTINCT ",
-            KeyForm::LongText | KeyForm::Bytes => "SELECT ",
+        let input = self.input(&harvest.input, number, lookups);
+        let mut select = Fragment::plain(match lookup.form.is_distinct() {
+            true => "SELECT DISTINCT ",
+            false => "SELECT ",
         });
         select
-            .push_fragment(&key(lookup.form, &input))
+            .push_fragment(&lookup.form.key(&input))
             .push(" AS `ml k`");
-        if let Some(value) = value(lookup.form, &input) {
+        if let Some(value) = lookup.form.value(&input) {
             select.push(", ").push_fragment(&value).push(" AS `ml v`");
         }
         let mut query = self.query(harvest, shape, &select, &over_lookups);
@@ -424,22 +366,31 @@ impl Materialise<'_, '_> {
     /// take different inputs for the same.
     fn lookup(&self, index: usize, lookups: &[Lookup]) -> Fragment {
         let found = self.statement.calls.get(index);
-        let lookup = self.of_call.get(index).and_then(|&h| lookups.get(h));
-        let (Some(call), Some(lookup)) = (found, lookup) else {
+        let harvest = self.of_call.get(index).copied().unwrap_or_default();
+        let (Some(call), Some(lookup)) = (found, lookups.get(harvest)) else {
             return Fragment::default();
         };
-        let input = self.spliced(&call.input, self.lookup_splices(&call.input, lookups));
-        let stub = format!("{}(NULL)", stub_name(self.statement.schema, call));
+        let input = self.input(&call.input, harvest, lookups);
+        let nothing = vec!["NULL"; call.task.input_arguments()].join(", ");
+        let stub = format!(
+            "{}({nothing})",
+            stub_name(self.statement.schema, &call.task)
+        );
         let (column, missing, none) = match call.asked {
-            Asked::Label => ("`ml c`".to_owned(), format!("CAST({stub} AS SIGNED)"), "0"),
-            Asked::Probability(class) => (score_column(class), format!("0e0 + {stub}"), NO_SCORE),
+            Asked::Label => (
+                "`ml r`.`ml c`".to_owned(),
+                format!("CAST({stub} AS SIGNED)"),
+                "0",
+            ),
+            Asked::Value => (value_cell(), stub, NO_VALUE),
+            Asked::Probability(class) => (score_cell(class), format!("0e0 + {stub}"), NO_SCORE),
         };
         let mut found = Fragment::plain(format!(
-            "IFNULL((SELECT `ml r`.{column} FROM {} AS `ml r` WHERE `ml r`.`ml k` = COALESCE(",
+            "IFNULL((SELECT {column} FROM {} AS `ml r` WHERE `ml r`.`ml k` = COALESCE(",
             lookup.relation
         ));
         found
-            .push_fragment(&key(lookup.form, &input))
+            .push_fragment(&lookup.form.key(&input))
             .push(", X'') AND RAND() IS NOT NULL), ");
         match self.guard(index, lookup) {
             Some(guard) => found
@@ -458,7 +409,9 @@ impl Materialise<'_, '_> {
                 let labels = self.statement.labels.wide_list(&call.task);
                 wrapped("ELT(", &found, &format!(", {labels})"))
             }
-            Asked::Probability(_) => wrapped("NULLIF(", &found, &format!(", {NO_SCORE})")),
+            Asked::Probability(_) | Asked::Value => {
+                wrapped("NULLIF(", &found, &format!(", {none})"))
+            }
         }
     }
 
@@ -496,29 +449,5 @@ impl Materialise<'_, '_> {
         calls.fold(sql.to_owned(), |text, call| {
             text.replace(&self.statement.labels.wide_list(&call.task), "...")
         })
-    }
-}
-
-fn wrapped(before: &str, inner: &Fragment, after: &str) -> Fragment {
-    let mut out = Fragment::plain(before);
-    out.push_fragment(inner).push(after);
-    out
-}
-
-fn key(form: KeyForm, input: &Fragment) -> Fragment {
-    let (before, after) = match form {
-        KeyForm::Text => ("CAST(CONVERT((", ") USING utf8mb4) AS BINARY)"),
-        KeyForm::LongText => ("UNHEX(SHA2(CONVERT((", ") USING utf8mb4), 256))"),
-        KeyForm::Bytes => ("UNHEX(SHA2((", "), 256))"),
-    };
-    wrapped(before, input, after)
-}
-
-/// What is predicted, where the key does not say it.
-fn value(form: KeyForm, input: &Fragment) -> Option<Fragment> {
-    match form {
-        KeyForm::Text => None,
-        KeyForm::LongText => Some(key(KeyForm::Text, input)),
-        KeyForm::Bytes => Some(input.clone()),
     }
 }

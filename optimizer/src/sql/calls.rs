@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use predictsql_catalog::{Model, Snapshot, Task};
+use predictsql_catalog::{Model, Snapshot, Task, TaskInput, TaskKind};
 use sqlparser::tokenizer::Token;
 
 use super::fragment::{Fragment, Splice, quote_name, splice};
@@ -19,6 +19,8 @@ const CALLS_MAX: usize = 256;
 pub(crate) enum Asked {
     /// The predicted label.
     Label,
+    /// The predicted number, of a regression.
+    Value,
     /// The score of the class at this position of the task's classes.
     Probability(usize),
 }
@@ -32,8 +34,15 @@ pub(crate) struct Call {
     pub(crate) task: Arc<Task>,
     /// The model, where the call names one.
     pub(crate) model: Option<Arc<Model>>,
-    /// Lexemes of the input expression.
+    /// Lexemes of the input: one expression, or as many as the task has columns.
     pub(crate) input: Range<usize>,
+}
+
+impl Call {
+    /// Lexemes of each expression of the input.
+    pub(crate) fn arguments(&self, lexed: &Lexed<'_>) -> Vec<Range<usize>> {
+        lexed.split_commas(self.input.clone())
+    }
 }
 
 /// The predict calls of a statement in order, one within the arguments of another after it; calls of functions of the schema that are
@@ -114,13 +123,16 @@ fn described(
     };
     let (before, after) = match call.asked {
         Asked::Probability(_) => ("(", "+0e0)".to_owned()),
+        Asked::Value => ("", String::new()),
         Asked::Label if labels == LabelCollation::Default => ("", String::new()),
         Asked::Label => (
             "ELT(CAST(",
             format!(" AS SIGNED), {})", labels.wide_list(&call.task)),
         ),
     };
-    out.push(before).push(&stub_name(schema, call)).push("(");
+    out.push(before)
+        .push(&stub_name(schema, &call.task))
+        .push("(");
     let within = described_splices(lexed, schema, calls, &call.input, labels);
     out.push_fragment(&splice(lexed, call.input.clone(), &within))
         .push(")")
@@ -128,9 +140,9 @@ fn described(
     out
 }
 
-/// The quoted name of the stub of a call's task.
-pub(crate) fn stub_name(schema: &str, call: &Call) -> String {
-    format!("{}.{}", quote_name(schema), quote_name(&call.task.name))
+/// The quoted name of a task's stub.
+pub(crate) fn stub_name(schema: &str, task: &Task) -> String {
+    format!("{}.{}", quote_name(schema), quote_name(&task.name))
 }
 
 /// Recognises `schema . name (` at `at`: the name and the index of the parenthesis.
@@ -163,27 +175,36 @@ fn resolve(
     };
     let arguments = lexed.split_commas(open + 1..end - 1);
     let function = format!("{schema}.{}", name.to_ascii_lowercase());
-    let expect = |count: usize| match arguments.len() {
-        got if got == count => Ok(()),
-        got => Err(Refusal::argument_count(&function, count, got)),
-    };
     let argument = |i: usize| arguments.get(i).cloned().unwrap_or_default();
+    // The input follows the arguments that say what is asked.
+    let input = |before: usize, task: &Task| match arguments.len() - before.min(arguments.len()) {
+        got if got == task.input_arguments() => Ok(argument(before).start..end - 1),
+        _ => Err(wrong_count(&function, before, task, arguments.len())),
+    };
+    let named = |count: usize| match arguments.len() {
+        got if got < count => Err(Refusal::argument_count(&function, count + 1, got)),
+        _ => Ok(()),
+    };
     let range = at..end;
     let call = match name.to_ascii_lowercase().as_str() {
         "predict" => {
-            expect(2)?;
+            named(1)?;
             let (task, model) = target(lexed, schema, catalog, &function, &argument(0))?;
             Call {
                 range,
-                asked: Asked::Label,
+                asked: answer_of(&task),
+                input: input(1, &task)?,
                 task,
                 model,
-                input: argument(1),
             }
         }
         "predict_proba" => {
-            expect(3)?;
+            named(2)?;
             let (task, model) = target(lexed, schema, catalog, &function, &argument(0))?;
+            if task.kind == TaskKind::Regression {
+                let what = format_args!("task '{}' is a regression and has no classes", task.name);
+                return Err(Refusal::argument(&function, what));
+            }
             let class = literal(lexed, &function, "class", &argument(1))?;
             let index = task
                 .class_index(&class)
@@ -191,29 +212,43 @@ fn resolve(
             Call {
                 range,
                 asked: Asked::Probability(index),
+                input: input(2, &task)?,
                 task,
                 model,
-                input: argument(2),
             }
         }
         "has" | "count" | "detect" => {
             return Err(Refusal::unsupported(format_args!("{function}()")));
         }
         _ => match catalog.task(name) {
-            Some(task) => {
-                expect(1)?;
-                Call {
-                    range,
-                    asked: Asked::Label,
-                    task: Arc::clone(task),
-                    model: None,
-                    input: argument(0),
-                }
-            }
+            Some(task) => Call {
+                range,
+                asked: answer_of(task),
+                input: input(0, task)?,
+                task: Arc::clone(task),
+                model: None,
+            },
             None => return Ok(None),
         },
     };
     Ok(Some(call))
+}
+
+fn answer_of(task: &Task) -> Asked {
+    match task.kind {
+        TaskKind::Classification => Asked::Label,
+        TaskKind::Regression => Asked::Value,
+    }
+}
+
+/// `before` arguments say what is asked of the task; those of its input do not follow as they should.
+fn wrong_count(function: &str, before: usize, task: &Task, got: usize) -> Refusal {
+    let mut refusal = Refusal::argument_count(function, before + task.input_arguments(), got);
+    if let TaskInput::Columns(_) = &task.input {
+        let of_task = format!(" (task '{}' is over {})", task.name, task.input);
+        refusal.message.push_str(&of_task);
+    }
+    refusal
 }
 
 /// The task or model that the first argument names: `task`, `model` or `model@version`.

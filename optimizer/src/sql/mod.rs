@@ -7,6 +7,7 @@ pub(crate) mod expression;
 pub mod fragment;
 pub(crate) mod functions;
 pub(crate) mod hint;
+pub(crate) mod key;
 pub(crate) mod labels;
 pub(crate) mod mask;
 pub mod prefilter;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use predictsql_catalog::{Model, Task};
+use predictsql_catalog::{Column, Model, Task};
 use sqlparser::tokenizer::Token;
 
 use super::items::{self, ItemText};
@@ -37,6 +37,8 @@ pub enum Cell {
     PerRow(usize),
     /// The score of a class (position in the task's classes).
     Score(usize, usize),
+    /// The number that a regression answers.
+    Value(usize),
 }
 
 /// How a condition that holds predictions is decided.
@@ -48,13 +50,15 @@ pub enum Conjunct {
     PerRow(usize),
     /// Over the score of a class (position in the task's classes).
     Score(usize, usize, ScoreTest),
+    /// Over the number that a regression answers.
+    Value(usize, ScoreTest),
 }
 
 impl Cell {
     /// The prediction that fills the cell.
     pub fn prediction(&self) -> usize {
         match self {
-            Self::PerClass(p) | Self::PerRow(p) | Self::Score(p, _) => *p,
+            Self::PerClass(p) | Self::PerRow(p) | Self::Score(p, _) | Self::Value(p) => *p,
         }
     }
 }
@@ -63,9 +67,20 @@ impl Conjunct {
     /// The prediction that decides it.
     pub fn prediction(&self) -> usize {
         match self {
-            Self::PerClass(p) | Self::PerRow(p) | Self::Score(p, ..) => *p,
+            Self::PerClass(p) | Self::PerRow(p) | Self::Score(p, ..) | Self::Value(p, _) => *p,
         }
     }
+}
+
+/// The input of predictions: one expression, or one for each of a task's columns.
+#[derive(Debug)]
+pub(super) struct Input {
+    /// All of it.
+    pub(super) range: Range<usize>,
+    /// Each expression.
+    pub(super) arguments: Vec<Range<usize>>,
+    /// A task that it is given to; others have the same columns.
+    pub(super) task: Arc<Task>,
 }
 
 /// A statement that a stream plan can answer.
@@ -83,7 +98,7 @@ pub struct StreamSelect<'s, 'a> {
     /// Constants that scores are compared with.
     pub(super) constants: Vec<Range<usize>>,
     pub(super) predictions: Vec<Prediction>,
-    pub(super) inputs: Vec<Range<usize>>,
+    pub(super) inputs: Vec<Input>,
     /// The prediction of each call.
     pub(super) of_call: Vec<usize>,
     limit: Option<Limit>,
@@ -178,20 +193,26 @@ impl<'a> PredictStatement<'a> {
     }
 
     /// The distinct predictions and inputs, and each call's prediction.
-    fn predictions(&self) -> (Vec<Prediction>, Vec<Range<usize>>, Vec<usize>) {
+    fn predictions(&self) -> (Vec<Prediction>, Vec<Input>, Vec<usize>) {
         let mut predictions: Vec<Prediction> = Vec::new();
-        let mut inputs: Vec<Range<usize>> = Vec::new();
+        let mut inputs: Vec<Input> = Vec::new();
         let mut of_call = Vec::new();
         for call in &self.calls {
             let holds_parameter = call
                 .input
                 .clone()
                 .any(|at| matches!(self.lexed.token(at), Some(Token::Placeholder(_))));
-            let same_input = |r: &Range<usize>| {
-                !holds_parameter && self.lexed.text_of(r) == self.lexed.text_of(&call.input)
+            let same_input = |known: &Input| {
+                !holds_parameter
+                    && known.task.input == call.task.input
+                    && self.lexed.text_of(&known.range) == self.lexed.text_of(&call.input)
             };
             let input = inputs.iter().position(same_input).unwrap_or_else(|| {
-                inputs.push(call.input.clone());
+                inputs.push(Input {
+                    range: call.input.clone(),
+                    arguments: call.arguments(&self.lexed),
+                    task: Arc::clone(&call.task),
+                });
                 inputs.len() - 1
             });
             let model_id = call.model.as_ref().map(|m| m.id);
@@ -257,13 +278,25 @@ impl StreamSelect<'_, '_> {
     pub fn input_text(&self, input: usize) -> &str {
         self.inputs
             .get(input)
-            .map_or("", |r| self.statement.lexed.text_of(r))
+            .map_or("", |i| self.statement.lexed.text_of(&i.range))
     }
 
-    /// The number of the client's parameter that an input is, where it is one and nothing else.
+    /// The columns that an input gives values for; none where it is an image.
+    pub fn input_columns(&self, input: usize) -> &[Column] {
+        self.inputs.get(input).map_or(&[], |i| i.task.columns())
+    }
+
+    /// Number of expressions of an input.
+    pub fn input_arguments(&self, input: usize) -> usize {
+        self.inputs.get(input).map_or(0, |i| i.arguments.len())
+    }
+
+    /// The number of the client's parameter that an image is, where it is one and nothing else.
     pub fn input_parameter(&self, input: usize) -> Option<usize> {
         let lexed = &self.statement.lexed;
-        let range = self.inputs.get(input).filter(|r| r.len() == 1)?;
+        let input = self.inputs.get(input)?;
+        let range =
+            Some(&input.range).filter(|r| r.len() == 1 && input.task.columns().is_empty())?;
         let is_parameter = |at: usize| matches!(lexed.token(at), Some(Token::Placeholder(_)));
         is_parameter(range.start).then(|| (0..range.start).filter(|&at| is_parameter(at)).count())
     }
@@ -327,10 +360,11 @@ impl StreamSelect<'_, '_> {
         match call {
             Some((call, prediction)) if call.range == item.expression => match call.asked {
                 Asked::Probability(class) => Ok(Cell::Score(prediction, class)),
+                Asked::Value => Ok(Cell::Value(prediction)),
                 Asked::Label => Ok(Cell::PerClass(prediction)),
             },
             _ => Err(Refusal::unsupported(
-                "an expression over predict_proba() in the select list",
+                "an expression over a predicted number in the select list",
             )),
         }
     }
@@ -371,7 +405,7 @@ impl StreamSelect<'_, '_> {
         calls: &[usize],
     ) -> Result<Conjunct, Refusal> {
         let refusal = || {
-            Refusal::unsupported("this condition on predict_proba(); compare it with a constant")
+            Refusal::unsupported("this condition on a predicted number; compare it with a constant")
         };
         let [index] = calls else {
             return Err(refusal());
@@ -381,9 +415,6 @@ impl StreamSelect<'_, '_> {
         else {
             return Err(refusal());
         };
-        let Asked::Probability(class) = call.asked else {
-            return Err(refusal());
-        };
         let test = score_test(
             &self.statement.lexed,
             range.clone(),
@@ -391,11 +422,15 @@ impl StreamSelect<'_, '_> {
             &mut self.constants,
         )
         .ok_or_else(refusal)?;
-        Ok(Conjunct::Score(*prediction, class, test))
+        match call.asked {
+            Asked::Probability(class) => Ok(Conjunct::Score(*prediction, class, test)),
+            Asked::Value => Ok(Conjunct::Value(*prediction, test)),
+            Asked::Label => Err(refusal()),
+        }
     }
 
     /// For an expression whose calls all ask for the label of one prediction: which, and what
-    /// else it depends on. `None`: it asks for scores.
+    /// else it depends on. `None`: it asks for numbers.
     fn label_dependence(
         &self,
         range: &Range<usize>,

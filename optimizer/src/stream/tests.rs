@@ -265,7 +265,7 @@ fn what_is_not_supported_is_named() {
         ),
         (
             "SELECT ROUND(ml.predict_proba('t','cat',i), 2) FROM p",
-            "an expression over predict_proba",
+            "an expression over a predicted number",
         ),
         (
             "SELECT id FROM p WHERE ml.predict_proba('t','cat',i) > price",
@@ -335,6 +335,48 @@ fn functions_of_the_store_pass_beside_a_condition() {
 }
 
 #[test]
+fn columns_travel_as_one_hidden_text() {
+    let text = "SELECT ml.price(a, 'red') AS p, ml.predict('price', a, 'red') \
+                FROM s WHERE ml.price(a, 'red') BETWEEN 1 AND ? AND b < 3";
+    with(text, |s| {
+        assert_eq!((s.predictions().len(), s.input_count()), (1, 1));
+        assert_eq!((s.input_arguments(0), s.input_columns(0).len()), (2, 2));
+        let cells: Vec<Cell> = s.cells().collect();
+        assert_eq!(cells, [Cell::Value(0), Cell::Value(0)]);
+        assert!(matches!(
+            s.conjuncts().next(),
+            Some(Conjunct::Value(0, ScoreTest::Compare(_)))
+        ));
+        let described = s.describe(true).sql;
+        let head = "SELECT `ml`.`price`(a, 'red') AS `ml cell 0`, `ml`.`price`(a, 'red') AS `ml cell 1`, \
+                    a AS `ml input 0`, 'red' AS `ml input 1` FROM s";
+        assert!(described.starts_with(head), "{described}");
+        let key = crate::ColumnsKey::default();
+        let pushdown = s.pushdown(&PushdownChoices {
+            inputs: &[Some(InputText::Columns(key))],
+            impossible: false,
+            rows_filtered: true,
+        });
+        assert_eq!(
+            pushdown.text.sql,
+            "SELECT NULL, NULL, CAST(CONVERT((CONCAT(CAST((a) AS DOUBLE), ',', \
+             HEX(CONVERT(('red') USING utf8mb4)), ',')) USING utf8mb4) AS BINARY) AS `ml hidden 0` \
+             FROM s WHERE (b < 3)"
+        );
+    });
+    for (text, named) in [
+        ("SELECT ROUND(ml.price(a, b), 2) FROM s", "predicted number"),
+        (
+            "SELECT a FROM s WHERE ml.price(a, b) > c",
+            "predicted number",
+        ),
+    ] {
+        let message = refusal(text);
+        assert!(message.contains(named), "{text}: {message}");
+    }
+}
+
+#[test]
 fn wrong_arguments_are_named() {
     let catalog = catalog();
     for (text, code) in [
@@ -344,6 +386,11 @@ fn wrong_arguments_are_named() {
         ("SELECT ml.predict('m@7', i) FROM p", 1305),
         ("SELECT ml.predict_proba('t','fox',i) FROM p", 1525),
         ("SELECT ml.predict(1, i) FROM p", 1210),
+        ("SELECT ml.price(a) FROM p", 1318),
+        ("SELECT ml.price() FROM p", 1318),
+        ("SELECT ml.predict('price', a, b, c) FROM p", 1318),
+        ("SELECT ml.predict() FROM p", 1318),
+        ("SELECT ml.predict_proba('price', 'x', a, b) FROM p", 1210),
     ] {
         let refusal =
             PredictStatement::read(text, LexMode::default(), "ml", &catalog).expect_err(text);

@@ -2,21 +2,24 @@
 
 use std::ops::Range;
 
-use super::analysis::{Cell, Conjunct, StreamSelect};
+use super::analysis::{Cell, Conjunct, Input, StreamSelect};
 use crate::sql::calls::Call;
 use crate::sql::fragment::{Fragment, Splice, splice};
+use crate::sql::key::{ColumnsKey, utf8_bytes};
 use crate::statement::PredictStatement;
 
 /// Column names of predicted cells in the described statement start with this.
 pub const CELL_MARK: &str = "ml cell ";
 
-/// How an input column is fetched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How an input is fetched, in one hidden column.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InputText {
     /// As it is: bytes, or text that the session receives in UTF-8 anyway.
     AsIs,
     /// Converted to UTF-8, as text of a session with another result character set.
     Utf8,
+    /// The key of a task's columns, which says their values.
+    Columns(ColumnsKey),
 }
 
 /// What pushing the statement down depends on besides its text.
@@ -80,9 +83,10 @@ impl StreamSelect<'_, '_> {
             };
         }
         if inputs {
-            for (i, input) in self.inputs.iter().enumerate() {
+            let arguments = self.inputs.iter().flat_map(|input| &input.arguments);
+            for (i, argument) in arguments.enumerate() {
                 out.push(", ")
-                    .push_fragment(&self.copy(input))
+                    .push_fragment(&self.copy(argument))
                     .push(&format!(" AS `ml input {i}`"));
             }
         }
@@ -202,19 +206,22 @@ impl StreamSelect<'_, '_> {
         self.inputs
             .iter()
             .zip(wanted)
-            .map(|(range, how)| {
-                let input = self.copy(range);
-                how.map(|how| match how {
-                    InputText::AsIs => hidden.push(&input),
-                    InputText::Utf8 => {
-                        let mut cast = Fragment::plain("CAST(CONVERT(");
-                        cast.push_fragment(&input)
-                            .push(" USING utf8mb4) AS BINARY)");
-                        hidden.push(&cast)
-                    }
-                })
+            .map(|(input, how)| {
+                how.as_ref()
+                    .map(|how| hidden.push(&self.fetched(input, how)))
             })
             .collect()
+    }
+
+    fn fetched(&self, input: &Input, how: &InputText) -> Fragment {
+        match how {
+            InputText::AsIs => self.copy(&input.range),
+            InputText::Utf8 => utf8_bytes(&self.copy(&input.range)),
+            InputText::Columns(key) => {
+                let arguments: Vec<_> = input.arguments.iter().map(|a| self.copy(a)).collect();
+                utf8_bytes(&key.text(&input.task, &arguments, self.statement.schema))
+            }
+        }
     }
 
     fn push_cell(&self, hidden: &mut Hidden<'_>, item: usize, cell: Cell) -> Option<usize> {

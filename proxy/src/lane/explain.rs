@@ -162,6 +162,7 @@ fn materialise_lines(
         .map(|h| Lookup {
             form: h.form,
             relation: format!("`{schema}_session`.`r{}`", h.relation),
+            columns: h.columns.clone(),
             shape: h.shape.clone(),
         })
         .collect();

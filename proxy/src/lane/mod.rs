@@ -12,6 +12,7 @@ mod deciding;
 pub(crate) mod diagnostics;
 mod evaluate;
 mod explain;
+mod inputs;
 pub(crate) mod kill;
 mod materialise;
 pub(crate) mod parameters;

@@ -206,12 +206,28 @@ pub fn string_cell(text: &[u8]) -> Vec<u8> {
     cell
 }
 
-/// A double as a cell. As text it is written as the store does: the shortest digits that read
-/// back as the same number.
+/// A double as a cell.
 pub fn double_cell(codec: Codec, value: f64) -> Vec<u8> {
     match codec {
-        Codec::Text => string_cell(format!("{value}").as_bytes()),
+        Codec::Text => string_cell(double_text(value).as_bytes()),
         Codec::Binary => value.to_le_bytes().to_vec(),
+    }
+}
+
+/// A finite double as the store writes it: the shortest digits that read back as the same number, with
+/// an exponent where the point would stand far from them (`my_gcvt` in MariaDB's `strings/dtoa.c`).
+fn double_text(value: f64) -> String {
+    /// Most digits before the point, and zeros after it, without an exponent.
+    const POINT_MAX: i32 = 15;
+    let scientific = format!("{value:e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let point = exponent + 1; // digits before it
+    let count = digits.bytes().filter(u8::is_ascii_digit).count();
+    let fits = point <= POINT_MAX || i32::try_from(count).is_ok_and(|count| count > point);
+    match value == 0.0 || (point > -POINT_MAX && fits) {
+        true => format!("{value}"),
+        false => scientific,
     }
 }
 
@@ -262,6 +278,29 @@ mod tests {
                 .collect(),
             CellLayout::Short => vec![4, 1, 2, 3, 4],
             _ => string_cell(seed),
+        }
+    }
+
+    #[test]
+    fn doubles_are_written_as_the_store_writes_them() {
+        for (value, text) in [
+            (0.0, "0"),
+            (-0.5, "-0.5"),
+            (1.0 / 3.0, "0.3333333333333333"),
+            (1e14, "100000000000000"),
+            (1e15, "1e15"),
+            (1.5e15, "1.5e15"),
+            (9_007_199_254_740_992.0, "9.007199254740992e15"),
+            (1_234_567_890_123_456.5, "1234567890123456.5"),
+            (1e-5, "0.00001"),
+            (1e-14, "0.00000000000001"),
+            (1e-15, "0.000000000000001"),
+            (1e-16, "1e-16"),
+            (1.5e-300, "1.5e-300"),
+            (f64::MAX, "1.7976931348623157e308"),
+            (5e-324, "5e-324"),
+        ] {
+            assert_eq!(double_text(value), text);
         }
     }
 

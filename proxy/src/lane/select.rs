@@ -16,8 +16,9 @@ use predictsql_optimizer::{Fragment, RowCount};
 
 use super::deciding::PredictorMaker;
 use super::explain::estimated_rows;
+use super::inputs::{InputKind, columns_key};
 use super::result::name_cells;
-use super::rows::{CellLayout, is_string};
+use super::rows::CellLayout;
 use super::session::{Forced, SessionSettings};
 use super::store_link::{LinkError, Protocol};
 use super::{LaneContext, Turn};
@@ -27,9 +28,6 @@ use crate::wire::ColumnDefinition;
 
 /// ER_UNSUPPORTED_PS: the store cannot prepare such a statement (CREATE PROCEDURE, say).
 pub(super) const UNPREPARABLE: u16 = 1295;
-
-/// Collation id of bytes: a column of it holds the image itself.
-const BINARY: u16 = 63;
 
 /// A prediction with what answers it.
 #[derive(Debug)]
@@ -73,9 +71,8 @@ pub struct Ready<'s, 'a> {
     pub cell_of_column: Vec<Option<usize>>,
     /// Constants that scores are compared with.
     pub constants: Vec<Option<f64>>,
-    /// For each input whether it holds images as bytes rather than their location; `None`
-    /// where only the result's own column says.
-    pub input_is_bytes: Vec<Option<bool>>,
+    /// What each input is.
+    pub inputs: Vec<InputKind>,
     /// Rows to skip, and rows to send at most, where the store does not count them.
     pub offset: u64,
     /// Rows to send at most.
@@ -179,7 +176,7 @@ pub async fn make_ready<'s, 'a>(
     select: &'s StreamSelect<'s, 'a>,
     protocol: Protocol,
 ) -> Result<Ready<'s, 'a>, LinkError> {
-    let mut described = describe(turn, select).await?;
+    let mut described = describe(turn, select, settings).await?;
     let constants = ask_constants(turn, select, &protocol).await?;
     let mut predictions = Vec::new();
     let rows = rows_to_predict(turn, maker, select, &protocol).await?;
@@ -214,7 +211,7 @@ pub async fn make_ready<'s, 'a>(
         described: described.columns,
         cell_of_column: described.cell_of_column,
         constants,
-        input_is_bytes: described.input_is_bytes,
+        inputs: described.inputs,
         offset: if filtered { offset } else { 0 },
         rows_max: if filtered { rows_max } else { u64::MAX },
         fail_on_error: settings.fail_on_error,
@@ -248,25 +245,27 @@ async fn rows_to_predict(
 struct Described {
     columns: Vec<ColumnDefinition>,
     cell_of_column: Vec<Option<usize>>,
-    input_is_bytes: Vec<Option<bool>>,
+    inputs: Vec<InputKind>,
 }
 
 async fn describe(
     turn: &mut Turn<'_>,
     select: &StreamSelect<'_, '_>,
+    settings: &SessionSettings,
 ) -> Result<Described, LinkError> {
     let mut columns = turn.store.describe(&select.describe(true).sql).await?;
-    let inputs = columns.split_off(columns.len().saturating_sub(select.input_count()));
+    let arguments = (0..select.input_count()).map(|input| select.input_arguments(input));
+    let inputs = columns.split_off(columns.len().saturating_sub(arguments.sum()));
     let names: Vec<&str> = select.cell_names().collect();
     let cell_of_column = name_cells(&mut columns, &names, turn.store.encoding());
     if cell_of_column.iter().flatten().count() != names.len() {
         return Err(SqlError::other("the store did not describe every predicted column").into());
     }
-    let input_is_bytes = check_inputs(select, &inputs)?;
+    let inputs = input_kinds(select, settings, &inputs)?;
     Ok(Described {
         columns,
         cell_of_column,
-        input_is_bytes,
+        inputs,
     })
 }
 
@@ -337,13 +336,14 @@ fn tell_bound_inputs(
     let Protocol::Binary(parameters) = protocol else {
         return;
     };
-    for (input, is_bytes) in described.input_is_bytes.iter_mut().enumerate() {
-        if let (None, false, Some(number)) = (
-            &is_bytes,
-            settings.results_utf8,
-            select.input_parameter(input),
-        ) {
-            *is_bytes = Some(parameters.holds_nul(number));
+    for (input, kind) in described.inputs.iter_mut().enumerate() {
+        if let (InputKind::Bound, false, Some(number)) =
+            (&kind, settings.results_utf8, select.input_parameter(input))
+        {
+            *kind = match parameters.holds_nul(number) {
+                true => InputKind::Bytes,
+                false => InputKind::Location,
+            };
         }
     }
 }
@@ -360,8 +360,9 @@ fn wanted_inputs(
         let mut asked = select.predictions().iter().zip(predictions);
         !impossible && asked.any(|(p, ready)| p.input == input && ready.needed)
     };
-    let how = |input: usize| match described.input_is_bytes.get(input) {
-        Some(Some(false)) if !settings.results_utf8 => InputText::Utf8,
+    let how = |input: usize| match described.inputs.get(input) {
+        Some(InputKind::Columns(key)) => InputText::Columns(key.clone()),
+        Some(InputKind::Location) if !settings.results_utf8 => InputText::Utf8,
         _ => InputText::AsIs,
     };
     (0..select.input_count())
@@ -369,32 +370,29 @@ fn wanted_inputs(
         .collect()
 }
 
-/// An input must be text (a location) or bytes (the image); a parameter's type is known only
-/// when it is bound.
-fn check_inputs(
+/// What each input is, by the descriptions of all their expressions in order. A parameter's type is
+/// known only when it is bound.
+fn input_kinds(
     select: &StreamSelect<'_, '_>,
-    inputs: &[ColumnDefinition],
-) -> Result<Vec<Option<bool>>, SqlError> {
-    inputs
-        .iter()
-        .enumerate()
-        .map(|(i, column)| {
-            if select.input_parameter(i).is_some() {
-                return Ok(None);
+    settings: &SessionSettings,
+    mut described: &[ColumnDefinition],
+) -> Result<Vec<InputKind>, SqlError> {
+    let kind = |input| {
+        let arguments = select.input_arguments(input).min(described.len());
+        let (own, others) = described.split_at(arguments);
+        described = others;
+        let columns = select.input_columns(input);
+        Ok(match own {
+            _ if !columns.is_empty() => {
+                InputKind::Columns(columns_key(columns, own, settings.is_strict()))
             }
-            if !is_string(column.column_type) {
-                return Err(SqlError::new(
-                    1210,
-                    "HY000",
-                    format!(
-                        "Incorrect arguments to the predict call: the input {} is neither text (a path or URI) nor bytes (an image)",
-                        select.input_text(i)
-                    ),
-                ));
+            [image] if select.input_parameter(input).is_none() => {
+                InputKind::of_image(image, select.input_text(input))?
             }
-            Ok(Some(column.charset == BINARY))
+            _ => InputKind::Bound,
         })
-        .collect()
+    };
+    (0..select.input_count()).map(kind).collect()
 }
 
 async fn ask_constants(
@@ -562,7 +560,8 @@ fn is_impossible(
         .flat_map(|p| &p.by_class.conjuncts)
         .any(|(_, passes)| !passes.contains(&true));
     let no_constant = select.conjuncts().any(|conjunct| match conjunct {
-        Conjunct::Score(_, _, ScoreTest::Compare(tests)) => tests
+        Conjunct::Score(_, _, ScoreTest::Compare(tests))
+        | Conjunct::Value(_, ScoreTest::Compare(tests)) => tests
             .iter()
             .any(|(_, constant)| constants.get(*constant).copied().flatten().is_none()),
         _ => false,

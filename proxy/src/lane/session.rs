@@ -139,6 +139,13 @@ impl Told {
 }
 
 impl SessionSettings {
+    /// Whether a value that does not fit its column or parameter is an error.
+    pub fn is_strict(&self) -> bool {
+        let strict = ["STRICT_TRANS_TABLES", "STRICT_ALL_TABLES"];
+        let mut modes = self.meaning.sql_mode.split(',');
+        modes.any(|mode| strict.contains(&mode.trim()))
+    }
+
     /// Asks the store; from here on it is sent text in the encoding of `statement`, which is as it
     /// came.
     pub async fn read(store: &mut StoreLink<'_>, statement: &[u8]) -> Result<Self, LinkError> {

@@ -18,6 +18,7 @@ use tokio::io::{AsyncReadExt, ReadHalf, WriteHalf};
 use tokio_util::sync::CancellationToken;
 
 use super::diagnostics::{Diagnostics, UNREADABLE_INPUT};
+use super::inputs::InputKind;
 use super::result::write_head;
 use super::rows::{CellLayout, Codec, RowCodec, put_row};
 use super::select::Ready;
@@ -59,8 +60,7 @@ pub async fn run(
     };
     let shape = turn.as_described(shape);
     write_head(&mut turn.out, turn.capabilities, &shape, *turn.status);
-    let input_is_bytes = bytes_inputs(ready, &columns);
-    let judge = Judge::new(ready, codec, visible, input_is_bytes);
+    let judge = Judge::new(ready, codec, visible, input_kinds(ready, &columns));
     let spool = Spool::new(context.spool.clone());
     let cancel = running.cancel.child_token();
     let mut drainer = Drainer {
@@ -169,18 +169,19 @@ fn check_row_layouts(ready: &Ready<'_, '_>, running: &[ColumnDefinition]) -> Res
     Ok(())
 }
 
-fn bytes_inputs(ready: &Ready<'_, '_>, columns: &[ColumnDefinition]) -> Vec<bool> {
-    const BINARY: u16 = 63;
+/// What each input is, by the running statement's own columns where nothing else says it.
+fn input_kinds(ready: &Ready<'_, '_>, columns: &[ColumnDefinition]) -> Vec<InputKind> {
     let hidden = columns.get(ready.described.len()..).unwrap_or_default();
     let running = |input: usize| {
         let column = ready.pushdown.inputs.get(input).copied().flatten()?;
-        hidden.get(column).map(|c| c.charset == BINARY)
+        hidden.get(column).map(InputKind::of_string)
     };
-    ready
-        .input_is_bytes
-        .iter()
-        .enumerate()
-        .map(|(i, described)| described.or_else(|| running(i)).unwrap_or(false))
+    let inputs = ready.inputs.iter().enumerate();
+    inputs
+        .map(|(input, kind)| match kind {
+            InputKind::Bound => running(input).unwrap_or(InputKind::Bound),
+            known => known.clone(),
+        })
         .collect()
 }
 

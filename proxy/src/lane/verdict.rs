@@ -6,6 +6,7 @@ use bytes::Bytes;
 use predictsql_executor::Input;
 use predictsql_optimizer::stream::{Cell, Conjunct, ScoreTest};
 
+use super::inputs::{InputKind, short_name};
 use super::rows::{Cells, Codec, RowCodec, double_cell};
 use super::select::{Ready, ReadyPrediction};
 use crate::predict::Answer;
@@ -61,8 +62,8 @@ pub struct Judge<'r, 's, 'a> {
     codec: Codec,
     /// Number of visible columns: hidden ones follow.
     visible: usize,
-    /// For each input whether it holds images as bytes.
-    input_is_bytes: Vec<bool>,
+    /// What each input is.
+    inputs: Vec<InputKind>,
     cells: Vec<Cell>,
     conjuncts: Vec<Conjunct>,
 }
@@ -73,13 +74,13 @@ impl<'r, 's, 'a> Judge<'r, 's, 'a> {
         ready: &'r Ready<'s, 'a>,
         codec: Codec,
         visible: usize,
-        input_is_bytes: Vec<bool>,
+        inputs: Vec<InputKind>,
     ) -> Self {
         Self {
             ready,
             codec,
             visible,
-            input_is_bytes,
+            inputs,
             cells: ready.select.cells().collect(),
             conjuncts: ready.select.conjuncts().cloned().collect(),
         }
@@ -116,13 +117,10 @@ impl<'r, 's, 'a> Judge<'r, 's, 'a> {
             .predictions()
             .get(prediction)
             .map_or(0, |p| p.input);
-        let is_bytes = self.input_is_bytes.get(of_input).copied().unwrap_or(false);
-        Ok(Some(match row.string(self.visible + column)? {
-            None => Input::Null,
-            // Drivers bind bytes as text, so that only their content tells them from a location.
-            Some(bytes) if is_bytes || !may_be_location(&bytes) => Input::Image(bytes),
-            Some(location) => Input::Location(location),
-        }))
+        let value = row.string(self.visible + column)?;
+        let kind = self.inputs.get(of_input);
+        let read = |kind: &InputKind| kind.read(self.ready.select.input_columns(of_input), value);
+        kind.map(read).transpose()
     }
 
     /// Whether a row's answer depends on a prediction: not if only conditions do that every
@@ -190,19 +188,21 @@ impl<'r, 's, 'a> Judge<'r, 's, 'a> {
                     .unwrap_or(false)
             }),
             Conjunct::PerRow(p) => self.bits(row, index)? >> code(*p) & 1 == 1,
-            Conjunct::Score(p, class, test) => {
-                let score = self.score(row, *p, *class);
-                match test {
-                    ScoreTest::IsNull(null) => score.is_none() == *null,
-                    ScoreTest::Compare(tests) => tests.iter().all(|(comparison, constant)| {
-                        comparison.holds(
-                            score,
-                            self.ready.constants.get(*constant).copied().flatten(),
-                        )
-                    }),
-                }
+            Conjunct::Score(p, class, test) => self.holds(test, self.score(row, *p, *class)),
+            Conjunct::Value(p, test) => {
+                self.holds(test, row.answers.get(*p).and_then(Answer::value))
             }
         })
+    }
+
+    fn holds(&self, test: &ScoreTest, number: Option<f64>) -> bool {
+        let constant = |place: &usize| self.ready.constants.get(*place).copied().flatten();
+        match test {
+            ScoreTest::IsNull(null) => number.is_none() == *null,
+            ScoreTest::Compare(tests) => tests
+                .iter()
+                .all(|(comparison, place)| comparison.holds(number, constant(place))),
+        }
     }
 
     fn by_class(&self, prediction: usize, read: impl FnOnce(&ReadyPrediction) -> bool) -> bool {
@@ -259,6 +259,10 @@ impl<'r, 's, 'a> Judge<'r, 's, 'a> {
                 let score = self.score(row, p, class)?;
                 Some(Cow::Owned(double_cell(self.codec, score)))
             }
+            Cell::Value(p) => {
+                let value = row.answers.get(p)?.value()?;
+                Some(Cow::Owned(double_cell(self.codec, value)))
+            }
         }
     }
 
@@ -269,26 +273,4 @@ impl<'r, 's, 'a> Judge<'r, 's, 'a> {
             _ => "of an earlier row".to_owned(),
         }
     }
-}
-
-/// The text by which a warning names an input.
-pub(super) fn short_name(input: &Input) -> String {
-    const CHARS_MAX: usize = 200;
-    match input {
-        Input::Location(location) => {
-            let text = String::from_utf8_lossy(location);
-            let mut name: String = text.chars().take(CHARS_MAX).collect();
-            if name.len() < text.len() {
-                name.push_str("...");
-            }
-            format!("'{name}'")
-        }
-        Input::Image(bytes) => format!("of {} bytes", bytes.len()),
-        Input::Null | Input::Columns(_) => "of an earlier row".to_owned(),
-    }
-}
-
-/// Text without NUL bytes: every path and URI is, and no image file of any format.
-pub(super) fn may_be_location(bytes: &[u8]) -> bool {
-    memchr::memchr(0, bytes).is_none() && std::str::from_utf8(bytes).is_ok()
 }

@@ -42,6 +42,8 @@ pub enum Answer {
         /// `None` for a class that no model run covers.
         scores: Box<[Option<f64>]>,
     },
+    /// The number that a regression answers; finite.
+    Value(f64),
 }
 
 impl Answer {
@@ -50,7 +52,7 @@ impl Answer {
     pub fn code(&self) -> usize {
         match self {
             Self::Class { code, .. } => *code,
-            Self::Null | Self::Unreadable(_) => 0,
+            Self::Null | Self::Unreadable(_) | Self::Value(_) => 0,
         }
     }
 
@@ -58,7 +60,15 @@ impl Answer {
     pub fn score(&self, place: usize) -> Option<f64> {
         match self {
             Self::Class { scores, .. } => scores.get(place).copied().flatten(),
-            Self::Null | Self::Unreadable(_) => None,
+            Self::Null | Self::Unreadable(_) | Self::Value(_) => None,
+        }
+    }
+
+    /// The number that a regression answers.
+    pub fn value(&self) -> Option<f64> {
+        match self {
+            Self::Value(value) => Some(*value),
+            _ => None,
         }
     }
 

@@ -106,7 +106,9 @@ impl<'p> Piece<'p> {
             return;
         };
         match outcome {
-            Outcome::Null | Outcome::Value(_) => row.answer = Some(Answer::Null),
+            Outcome::Null => row.answer = Some(Answer::Null),
+            // The store has no -0.
+            Outcome::Value(value) => row.answer = Some(Answer::Value(value + 0.0)),
             Outcome::Unreadable(reason) => row.answer = Some(Answer::Unreadable(reason)),
             Outcome::Scores(scores) => {
                 let vote = voter.vote(scores.probabilities());

@@ -8,10 +8,10 @@ use predictsql_executor::{ColumnValue, Input};
 use predictsql_optimizer::{Fragment, prefilter};
 
 use super::super::Turn;
+use super::super::inputs::InputKind;
 use super::super::rows::{Cells, Codec, RowCodec, is_string};
 use super::super::spool::{self, Spool};
 use super::super::store_link::LinkError;
-use super::super::verdict::may_be_location;
 use crate::error::SqlError;
 use crate::wire::{ColumnDefinition, Malformed, lenenc};
 
@@ -152,13 +152,11 @@ impl<'s> LabelledRows<'s> {
         let kinds = match self.form {
             Form::Columns(kinds) => kinds,
             form => {
-                return Ok(match self.string(row, 0)? {
-                    None => Input::Null,
-                    Some(value) if *form == Form::Bytes || !may_be_location(&value) => {
-                        Input::Image(value)
-                    }
-                    Some(value) => Input::Location(value),
-                });
+                let kind = match form {
+                    Form::Bytes => InputKind::Bytes,
+                    _ => InputKind::Location,
+                };
+                return kind.read(&[], self.string(row, 0)?);
             }
         };
         let mut values = Vec::with_capacity(kinds.len());

@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::LaneContext;
 use super::super::diagnostics::{Diagnostics, UNREADABLE_INPUT};
+use super::super::inputs::short_name;
 use super::super::materialise::spool_all;
 use super::super::spool::Spool;
 use super::super::store_link::{LinkError, Protocol, StoreLink};
-use super::super::verdict::short_name;
 use super::Request;
 use super::rows::{LabelledRows, fetch};
 use crate::error::SqlError;

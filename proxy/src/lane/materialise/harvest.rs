@@ -6,17 +6,18 @@ use std::sync::atomic::Ordering::Relaxed;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
+use predictsql_catalog::Column;
 use predictsql_executor::Input;
-use predictsql_optimizer::materialise::{HarvestPass, KeyForm, Shape};
+use predictsql_optimizer::materialise::{HarvestPass, Shape};
 use predictsql_optimizer::schedule::Schedule;
 use tokio_util::sync::CancellationToken;
 
 use super::super::LaneContext;
 use super::super::diagnostics::{Diagnostics, UNREADABLE_INPUT};
+use super::super::inputs::{InputKind, short_name};
 use super::super::rows::{Cells, Codec, RowCodec};
 use super::super::spool::{Rows, Spool};
 use super::super::store_link::{LinkError, Protocol, StoreLink};
-use super::super::verdict::{may_be_location, short_name};
 use super::finish::{is_missing_key, spool_all};
 use super::lookups;
 use super::ready::ReadyPlan;
@@ -101,6 +102,8 @@ impl Harvester<'_, '_, '_, '_> {
         let mut pieces = Pieces {
             spool: &spool,
             codec: &codec,
+            kind: harvest.kind(),
+            columns: ready.plan.input_columns(number),
             block: None,
             seen: HashSet::new(),
         };
@@ -185,6 +188,9 @@ impl Harvester<'_, '_, '_, '_> {
 struct Pieces<'p> {
     spool: &'p Spool,
     codec: &'p RowCodec,
+    kind: InputKind,
+    /// Of the task.
+    columns: &'p [Column],
     block: Option<Rows>,
     /// Hashes that came before in this harvest, whose rows the store does not make distinct.
     seen: HashSet<Bytes>,
@@ -218,16 +224,17 @@ impl Pieces<'_> {
             let Some(key) = string(&row, &cells, 0)? else {
                 continue; // NULL has no prediction
             };
-            if relation.knows(&key) || (relation.form() != KeyForm::Text && !self.is_new(&key)) {
+            let form = relation.form();
+            if relation.knows(&key) || (!form.is_distinct() && !self.is_new(&key)) {
                 continue;
             }
-            piece.inputs.push(match relation.form() {
-                KeyForm::Text => input_of(key.clone(), false),
-                form => {
-                    let value = string(&row, &cells, 1)?.unwrap_or_default();
-                    input_of(value, form == KeyForm::Bytes)
-                }
-            });
+            let value = match form.says_input() {
+                true => key.clone(),
+                false => string(&row, &cells, 1)?.unwrap_or_default(),
+            };
+            piece
+                .inputs
+                .push(self.kind.read(self.columns, Some(value))?);
             piece.keys.push(key);
         }
         Ok((!piece.keys.is_empty()).then_some(piece))
@@ -236,14 +243,6 @@ impl Pieces<'_> {
     /// A copy of the key is kept, not the row that it came in.
     fn is_new(&mut self, key: &Bytes) -> bool {
         !self.seen.contains(key) && self.seen.insert(Bytes::copy_from_slice(key))
-    }
-}
-
-/// Drivers bind bytes as text, so that only their content tells them from a location.
-fn input_of(value: Bytes, is_bytes: bool) -> Input {
-    match is_bytes || !may_be_location(&value) {
-        true => Input::Image(value),
-        false => Input::Location(value),
     }
 }
 

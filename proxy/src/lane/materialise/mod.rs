@@ -198,6 +198,7 @@ fn lookups(ready: &ReadyPlan<'_, '_, '_>, relations: &[Relation<'_>]) -> Vec<Loo
             .get(h.relation)
             .map(Relation::source)
             .unwrap_or_default(),
+        columns: h.columns.clone(),
         shape: h.shape.clone(),
     };
     ready.harvests.iter().map(lookup).collect()

@@ -1,15 +1,15 @@
 //! Makes a materialise plan ready: the store checks and describes the statement, models are decided,
 //! and each harvest gets the tables and conditions that the store accepts.
 
-use predictsql_optimizer::Fragment;
 use predictsql_optimizer::distinctions::Distinctions;
 use predictsql_optimizer::materialise::{KeyForm, Materialise, Shape};
 use predictsql_optimizer::planner::{Blocks, Estimate, Metric};
+use predictsql_optimizer::{ColumnsKey, Fragment};
 
 use super::super::deciding::PredictorMaker;
 use super::super::diagnostics::{Diagnostics, UNREADABLE_INPUT};
 use super::super::explain::estimated_rows;
-use super::super::rows::is_string;
+use super::super::inputs::{InputKind, columns_key};
 use super::super::session::SessionSettings;
 use super::super::store_link::{LinkError, Protocol, StoreLink};
 use super::super::{Forced, Turn};
@@ -18,11 +18,8 @@ use crate::error::SqlError;
 use crate::predict::{Asked, Predictor};
 use crate::wire::ColumnDefinition;
 
-/// Collation id of bytes: a column of it holds the image itself.
-const BINARY: u16 = 63;
-
 /// Longest key that is kept as it is, in bytes: InnoDB's limit on indexed columns.
-const TEXT_KEY_BYTES_MAX: u32 = 3072;
+const TEXT_KEY_BYTES_MAX: usize = 3072;
 
 /// Bytes of a hash.
 const HASH_BYTES: usize = 32;
@@ -53,8 +50,21 @@ pub struct ReadyHarvest {
     pub shape: Shape,
     /// How keys are made.
     pub form: KeyForm,
+    /// How, of inputs over columns.
+    pub columns: ColumnsKey,
     /// Which relation its answers go to.
     pub relation: usize,
+}
+
+impl ReadyHarvest {
+    /// What its inputs are.
+    pub fn kind(&self) -> InputKind {
+        match self.form {
+            KeyForm::Text | KeyForm::LongText => InputKind::Location,
+            KeyForm::Bytes => InputKind::Bytes,
+            KeyForm::Columns | KeyForm::LongColumns => InputKind::Columns(self.columns.clone()),
+        }
+    }
 }
 
 /// Makes a plan ready. The store has described the statement over stubs before.
@@ -76,8 +86,9 @@ pub async fn make_ready<'p, 's, 'a>(
     };
     for number in 0..plan.harvests().len() {
         let (shape, input) = probe(turn, plan, number).await?;
-        let (form, key_bytes) = ready.form(settings, number, &input)?;
-        ready.add(number, shape, form, key_bytes);
+        let columns = columns_key(plan.input_columns(number), &input, settings.is_strict());
+        let key = ready.form(settings, number, &input)?;
+        ready.add(number, shape, columns, key);
     }
     for number in 0..plan.targets().len() {
         let rows = ready.rows_to_predict(turn, maker, number).await?;
@@ -145,7 +156,7 @@ async fn probe(
     turn: &mut Turn<'_>,
     plan: &Materialise<'_, '_>,
     number: usize,
-) -> Result<(Shape, ColumnDefinition), LinkError> {
+) -> Result<(Shape, Vec<ColumnDefinition>), LinkError> {
     let mut refused = None;
     for source in 0..plan.source_count(number) {
         let mut shape = Shape {
@@ -173,7 +184,7 @@ async fn fit(
     number: usize,
     shape: &mut Shape,
     refused: &mut Option<String>,
-) -> Result<Option<ColumnDefinition>, LinkError> {
+) -> Result<Option<Vec<ColumnDefinition>>, LinkError> {
     let all: Vec<usize> = (0..plan.condition_count(number, shape.source)).collect();
     shape.conditions = all.clone();
     let described_whole = described(store, plan, number, shape, refused).await?;
@@ -208,9 +219,9 @@ async fn described(
     number: usize,
     shape: &Shape,
     refused: &mut Option<String>,
-) -> Result<Option<ColumnDefinition>, LinkError> {
+) -> Result<Option<Vec<ColumnDefinition>>, LinkError> {
     match store.describe(&plan.probe(number, shape).sql).await {
-        Ok(columns) => Ok(columns.into_iter().next()),
+        Ok(columns) => Ok(Some(columns)),
         Err(LinkError::Refused(error)) => {
             refused.get_or_insert_with(|| String::from_utf8_lossy(&error.message).into_owned());
             Ok(None)
@@ -299,14 +310,26 @@ impl<'p> ReadyPlan<'p, '_, '_> {
         Ok(Estimate::Inexact(rows.ceil() as u64))
     }
 
-    /// The form of a harvest's keys, and the longest in bytes. An input must be text (a location) or
-    /// bytes (the image); a parameter's type is known only when it is bound.
+    /// The form of a harvest's keys, and the longest in bytes. A parameter's type is known only when it
+    /// is bound.
     fn form(
         &self,
         settings: &SessionSettings,
         number: usize,
-        input: &ColumnDefinition,
+        described: &[ColumnDefinition],
     ) -> Result<(KeyForm, usize), SqlError> {
+        // Described in the character set of results; in UTF-8 a character has up to four bytes.
+        let growth = if settings.results_utf8 { 1 } else { 4 };
+        let utf8_bytes = |c: &ColumnDefinition| u64::from(c.length).saturating_mul(growth);
+        let columns = self.plan.input_columns(number);
+        if !columns.is_empty() {
+            let text_bytes: Vec<u64> = described.iter().map(utf8_bytes).collect();
+            let bytes = ColumnsKey::bytes_max(columns, &text_bytes);
+            return Ok(match usize::try_from(bytes) {
+                Ok(bytes) if bytes <= TEXT_KEY_BYTES_MAX => (KeyForm::Columns, bytes),
+                _ => (KeyForm::LongColumns, HASH_BYTES),
+            });
+        }
         if let Some(parameter) = self.plan.input_parameter(number) {
             let bytes = match &self.protocol {
                 Protocol::Binary(parameters) => parameters.holds_nul(parameter),
@@ -319,31 +342,25 @@ impl<'p> ReadyPlan<'p, '_, '_> {
             };
             return Ok((form, HASH_BYTES));
         }
-        if !is_string(input.column_type) {
-            return Err(SqlError::new(
-                1210,
-                "HY000",
-                format!(
-                    "Incorrect arguments to the predict call: the input {} is neither text (a path or URI) nor bytes (an image)",
-                    self.plan.input_text(number)
-                ),
-            ));
-        }
-        if input.charset == BINARY {
+        let [image] = described else {
+            return Err(SqlError::other("the store did not describe an input"));
+        };
+        if InputKind::of_image(image, self.plan.input_text(number))? == InputKind::Bytes {
             return Ok((KeyForm::Bytes, HASH_BYTES));
         }
-        // Described in the character set of results; in UTF-8 a character has up to four bytes.
-        let growth = if settings.results_utf8 { 1 } else { 4 };
-        Ok(match input.length.saturating_mul(growth) {
-            0 => (KeyForm::LongText, HASH_BYTES),
-            bytes if bytes <= TEXT_KEY_BYTES_MAX => {
-                (KeyForm::Text, usize::try_from(bytes).unwrap_or(HASH_BYTES))
-            }
+        Ok(match usize::try_from(utf8_bytes(image)) {
+            Ok(bytes) if (1..=TEXT_KEY_BYTES_MAX).contains(&bytes) => (KeyForm::Text, bytes),
             _ => (KeyForm::LongText, HASH_BYTES),
         })
     }
 
-    fn add(&mut self, number: usize, shape: Shape, form: KeyForm, key_bytes: usize) {
+    fn add(
+        &mut self,
+        number: usize,
+        shape: Shape,
+        columns: ColumnsKey,
+        (form, key_bytes): (KeyForm, usize),
+    ) {
         let target = self.plan.harvests().get(number).map_or(0, |h| h.target);
         let same = |r: &(usize, KeyForm, usize)| r.0 == target && r.1 == form;
         let relation = self.relations.iter().position(same).unwrap_or_else(|| {
@@ -356,6 +373,7 @@ impl<'p> ReadyPlan<'p, '_, '_> {
         self.harvests.push(ReadyHarvest {
             shape,
             form,
+            columns,
             relation,
         });
     }

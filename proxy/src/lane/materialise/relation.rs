@@ -1,9 +1,10 @@
-//! Relations of key and class code: inline in the statement's text while they are small, else
+//! Relations of key and answer: inline in the statement's text while they are small, else
 //! temporary tables of the session.
 
 use std::collections::HashSet;
 
-use predictsql_optimizer::materialise::{KeyForm, Target};
+use predictsql_catalog::TaskKind;
+use predictsql_optimizer::materialise::{KeyForm, RelationAnswer, Target};
 use predictsql_optimizer::{Fragment, quote_name};
 
 use super::super::Forced;
@@ -156,7 +157,14 @@ impl<'p> Relation<'p> {
         let scores: Vec<Option<f64>> = (0..self.target.scored.len())
             .map(|place| answer.score(place))
             .collect();
-        let row = Target::row(key, answer.code(), &scores);
+        let row = match self.target.task.kind {
+            TaskKind::Regression => RelationAnswer::Value(answer.value()),
+            TaskKind::Classification => RelationAnswer::Class {
+                code: answer.code(),
+                scores: &scores,
+            },
+        };
+        let row = Target::row(key, &row);
         self.rows_bytes += row.len() + 1;
         self.rows.push(row);
         if self.table.is_none() {

@@ -7,7 +7,9 @@
 pub mod answer;
 mod changes;
 mod collations;
+mod columns;
 mod corpus;
+mod flowers;
 mod generator;
 mod naive;
 mod plans;
@@ -289,10 +291,13 @@ fn made() -> &'static (Proxy, shop::Shop) {
         let shop = shop::Shop::new();
         let proxy = Proxy::start(Store::shared(), &shop.settings());
         shop::create_models(&mut proxy.root());
+        flowers::create_models(&mut proxy.root());
         let mut store = Store::shared().root();
         shop.create_tables(&mut store, "df", shop::LARGE);
         let scores = naive::create(&mut store, &shop::naive_models(), &shop.inputs());
         shop::check_thresholds(&scores);
+        flowers::create_table(&mut store, "df");
+        flowers::create_naive(&mut store);
         (proxy, shop)
     })
 }

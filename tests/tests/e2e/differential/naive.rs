@@ -46,13 +46,16 @@ fn environment() -> ort::environment::Environment {
     LOADED.get_or_init(load).clone()
 }
 
+/// A session with the model of a file.
+pub fn session(file: &Path) -> Session {
+    let mut builder = Session::builder(&environment()).unwrap();
+    builder.commit_from_file(file).unwrap()
+}
+
 impl NaiveModel {
     /// Runs the model over images one by one. `None`: not an image.
     pub fn run(&self, images: &[Vec<u8>]) -> Vec<Option<Said>> {
-        let mut session = Session::builder(&environment())
-            .unwrap()
-            .commit_from_file(&self.file)
-            .unwrap();
+        let mut session = session(&self.file);
         let mut answers = Vec::new();
         for encoded in images {
             answers.push(self.pixels(encoded).map(|pixels| {

@@ -15,14 +15,14 @@ fn cases() -> Vec<Case> {
 
 /// How statements are run.
 #[derive(Debug, Clone, Copy)]
-struct Way {
+pub struct Way {
     plan: &'static str,
     cache: &'static str,
     proxy: fn() -> &'static Proxy,
 }
 
 impl Way {
-    fn plan(plan: &'static str) -> Self {
+    pub fn plan(plan: &'static str) -> Self {
         Self {
             plan,
             cache: "NULL",
@@ -43,7 +43,7 @@ impl Way {
     }
 
     /// Runs cases by both protocols. What differs fails.
-    fn compare(self, cases: &[Case]) -> Tally {
+    pub fn compare(self, cases: &[Case]) -> Tally {
         let (mut tally, mut wrong) = (Tally::default(), Vec::new());
         let mut plain = self.open(None);
         for case in cases {

@@ -8,6 +8,7 @@ use predictsql_tests::apparel::{self, Photos};
 use predictsql_tests::process::new_dir;
 use predictsql_tests::{Settings, Wire};
 
+use super::flowers;
 use super::naive::{Inputs, NaiveModel, file_of};
 use super::{LANE, in_schema};
 
@@ -95,6 +96,7 @@ impl Shop {
         Settings {
             schema: LANE.to_owned(),
             image_roots: vec![self.root.clone()],
+            model_roots: vec![apparel::model_root(), flowers::model_root()],
             tables: "[cache]\nmode = 'off'".to_owned(),
             ..Settings::default()
         }

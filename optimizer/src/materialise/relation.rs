@@ -1,0 +1,190 @@
+//! Relations of key and answer: how keys are made, and the tables as SQL.
+
+use predictsql_catalog::TaskKind;
+
+use super::analysis::Target;
+use super::texts::Shape;
+use crate::sql::fragment::Fragment;
+use crate::sql::key::{ColumnsKey, utf8_bytes, wrapped};
+
+/// The score of an input that has none.
+pub(super) const NO_SCORE: &str = "-1e0";
+
+/// The number of an input that has none: [`f64::MIN`], which no model answers.
+pub(super) const NO_VALUE: &str = "-1.7976931348623157e308";
+
+/// The column of the number that a regression answers.
+const VALUE_COLUMN: &str = "`ml v`";
+
+/// How the key of an input is made. Keys are compared byte by byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum KeyForm {
+    /// Short text: its bytes in UTF-8.
+    Text,
+    /// Text of any length: its SHA-256.
+    LongText,
+    /// Bytes: their SHA-256.
+    Bytes,
+    /// The values of a task's columns: a text that says them.
+    Columns,
+    /// The same where it may be long: its SHA-256.
+    LongColumns,
+}
+
+impl KeyForm {
+    /// Whether a key says what is predicted.
+    pub fn says_input(self) -> bool {
+        matches!(self, Self::Text | Self::Columns)
+    }
+
+    /// The key of an input.
+    pub(super) fn key(self, input: &Fragment) -> Fragment {
+        match self {
+            Self::Text | Self::Columns => utf8_bytes(input),
+            Self::LongText | Self::LongColumns => {
+                wrapped("UNHEX(SHA2(CONVERT((", input, ") USING utf8mb4), 256))")
+            }
+            Self::Bytes => wrapped("UNHEX(SHA2((", input, "), 256))"),
+        }
+    }
+
+    /// What is predicted, where the key does not say it.
+    pub(super) fn value(self, input: &Fragment) -> Option<Fragment> {
+        match self {
+            Self::Text | Self::Columns => None,
+            Self::LongText | Self::LongColumns => Some(utf8_bytes(input)),
+            Self::Bytes => Some(input.clone()),
+        }
+    }
+
+    /// Whether the store makes the answers of a harvest distinct. It would have to keep whole images to
+    /// do so.
+    pub fn is_distinct(self) -> bool {
+        !matches!(self, Self::LongText | Self::Bytes)
+    }
+}
+
+/// Where the calls of a harvest find their answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lookup {
+    /// How the key is made.
+    pub form: KeyForm,
+    /// The relation as a table reference, without alias.
+    pub relation: String,
+    /// Of inputs over columns.
+    pub columns: ColumnsKey,
+    /// By which conditions its keys were harvested.
+    pub shape: Shape,
+}
+
+/// What a relation says of an input.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RelationAnswer<'a> {
+    /// Of a classification.
+    Class {
+        /// The class's position plus one; 0 for NULL.
+        code: usize,
+        /// A score for each class of [`Target::scored`]; `None` is NULL.
+        scores: &'a [Option<f64>],
+    },
+    /// Of a regression; `None` is NULL.
+    Value(Option<f64>),
+}
+
+impl Target {
+    /// The columns of its relation besides the key, their types, and what they hold for NULL: a class
+    /// code and a score for each class asked for, or a number.
+    fn answers(&self) -> Vec<(String, &'static str, &'static str)> {
+        if self.task.kind == TaskKind::Regression {
+            return vec![(VALUE_COLUMN.to_owned(), "DOUBLE", NO_VALUE)];
+        }
+        let code = ("`ml c`".to_owned(), "SMALLINT UNSIGNED", "0");
+        let scores = self.scored.iter();
+        let scores = scores.map(|class| (score_column(*class), "DOUBLE", NO_SCORE));
+        [code].into_iter().chain(scores).collect()
+    }
+
+    /// The columns of its relation.
+    pub fn columns(&self) -> Vec<String> {
+        let answers = self.answers().into_iter().map(|(name, ..)| name);
+        ["`ml k`".to_owned()].into_iter().chain(answers).collect()
+    }
+
+    /// The statement that creates its relation as a temporary table. `key_bytes` is the length of
+    /// the longest key.
+    pub fn create(&self, table: &str, key_bytes: usize) -> String {
+        let mut sql = format!(
+            "CREATE TEMPORARY TABLE {table} (`ml k` VARBINARY({key_bytes}) NOT NULL PRIMARY KEY"
+        );
+        for (name, kind, _) in self.answers() {
+            sql.push_str(&format!(", {name} {kind} NOT NULL"));
+        }
+        sql.push_str(") ENGINE=InnoDB");
+        sql
+    }
+
+    /// A row of the relation, in parentheses.
+    pub fn row(key: &[u8], answer: &RelationAnswer<'_>) -> String {
+        use std::fmt::Write as _;
+        let mut row = String::with_capacity(key.len() * 2 + 32);
+        row.push_str("(X'");
+        // Writing to a string does not fail.
+        for byte in key {
+            let _ = write!(row, "{byte:02X}");
+        }
+        row.push('\'');
+        let mut number = |number: Option<f64>, none: &str| match number {
+            Some(number) => write!(row, ",{number:e}"),
+            None => write!(row, ",{none}"),
+        };
+        match answer {
+            RelationAnswer::Value(value) => {
+                let _ = number(*value, NO_VALUE);
+            }
+            RelationAnswer::Class { code, scores } => {
+                let _ = number(None, &code.to_string());
+                for score in *scores {
+                    let _ = number(*score, NO_SCORE);
+                }
+            }
+        }
+        row.push(')');
+        row
+    }
+
+    /// The relation as a derived table of these [`Target::row`]s. The row of NULL inputs is added.
+    pub fn inline(&self, rows: &[String]) -> String {
+        let mut sql = String::from("(SELECT X'' AS `ml k`");
+        for (name, _, none) in self.answers() {
+            sql.push_str(&format!(", {none} AS {name}"));
+        }
+        if !rows.is_empty() {
+            sql.push_str(" UNION ALL VALUES ");
+            sql.push_str(&rows.join(","));
+        }
+        sql.push(')');
+        sql
+    }
+
+    /// The row of NULL inputs. An empty key is that of NULL too: neither has a prediction.
+    pub fn null_row(&self) -> String {
+        let answers = self.answers().into_iter().map(|(.., none)| none);
+        let cells: Vec<&str> = ["X''"].into_iter().chain(answers).collect();
+        format!("({})", cells.join(","))
+    }
+}
+
+fn score_column(class: usize) -> String {
+    format!("`ml s{class}`")
+}
+
+/// A class's score in a row of relation `ml r`.
+pub(super) fn score_cell(class: usize) -> String {
+    format!("`ml r`.{}", score_column(class))
+}
+
+/// The number in a row of relation `ml r`. As a literal of the text it may be described as longer than
+/// other numbers are.
+pub(super) fn value_cell() -> String {
+    format!("CAST(`ml r`.{VALUE_COLUMN} AS DOUBLE)")
+}
