@@ -70,7 +70,8 @@ async fn set_up(schema: &str) -> (Conn, SchemaName) {
 
 async fn stubs(conn: &mut Conn, schema: &SchemaName) -> Vec<String> {
     conn.exec(
-        "SELECT routine_name FROM information_schema.routines WHERE routine_schema = ? ORDER BY 1",
+        "SELECT routine_name FROM information_schema.routines \
+         WHERE routine_schema = ? AND routine_type = 'FUNCTION' ORDER BY 1",
         (schema.as_str(),),
     )
     .await
