@@ -28,7 +28,7 @@ const ROWS: Rows = Rows {
     cal: 1_536,
     plan: 1_536,
     cert: 2_048,
-    held_out: 0,
+    held_out: 4_000,
 };
 /// Replays of a long search.
 const LONG_SEARCH_REPLAYS: u32 = 1_000_000;

@@ -25,9 +25,9 @@ use crate::Refusal;
 /// Replays of the labelled rows that a search may take, by number of models: what keeps planning within
 /// a millisecond for 50 models, and 10 milliseconds for 500.
 pub fn replays_default(models: usize) -> u32 {
-    u32::try_from(models.saturating_mul(6))
+    u32::try_from(models.saturating_mul(4))
         .unwrap_or(u32::MAX)
-        .clamp(400, 3_000)
+        .clamp(300, 2_400)
 }
 
 /// Decides which of `models` (the task's, in any order) answer a prediction.

@@ -9,7 +9,7 @@ use super::search::{Problem, Search};
 use super::thresholds::{FLOOR_STEPS, threshold};
 
 /// Most plans that are tested one after the other for a promise.
-const TESTED_MAX: usize = 12;
+const TESTED_MAX: usize = 8;
 /// Most sets that a cascade begins with, and that it ends in.
 const CASCADE_ENDS: (usize, usize) = (4, 3);
 /// Share of the replays for branch and bound, at least.

@@ -10,7 +10,7 @@ use super::certificate::Counts;
 use super::query::{Metric, Prior};
 
 /// Most rows that plans are searched on.
-pub const PLAN_ROWS_MAX: usize = 1_536;
+pub const PLAN_ROWS_MAX: usize = 1_024;
 
 /// The weights of all rows sum to about this.
 const WEIGHT_TOTAL: f64 = (1_u32 << 30) as f64;
