@@ -325,15 +325,16 @@ impl<'a> Measured<'a> {
             if !counts.certifies(self.query.metric, least, FAILURE_PROBABILITY) {
                 break;
             }
-            found = Some((choice, counts.rows));
+            found = Some((choice, counts));
         }
-        let Some((choice, rows)) = found else {
+        let Some((choice, counts)) = found else {
             return Err(unreachable::not_certified(self, least, first_counts));
         };
         let guarantee = Guarantee {
+            observed: counts.observed(self.query.metric).unwrap_or(least),
             at_least: least,
             failure: FAILURE_PROBABILITY,
-            rows,
+            rows: counts.rows,
             is_asked_for: true,
         };
         if choice.seconds > self.seconds_max() {
@@ -345,12 +346,15 @@ impl<'a> Measured<'a> {
     /// What the rows that had no part in the choice say of it.
     fn interval(&self, choice: &Choice) -> Option<Guarantee> {
         let counts = self.cert_counts(choice);
-        counts.observed(self.query.metric).map(|_| Guarantee {
-            at_least: counts.lower_bound(self.query.metric, FAILURE_PROBABILITY),
-            failure: FAILURE_PROBABILITY,
-            rows: counts.rows,
-            is_asked_for: false,
-        })
+        counts
+            .observed(self.query.metric)
+            .map(|observed| Guarantee {
+                observed,
+                at_least: counts.lower_bound(self.query.metric, FAILURE_PROBABILITY),
+                failure: FAILURE_PROBABILITY,
+                rows: counts.rows,
+                is_asked_for: false,
+            })
     }
 
     /// How a choice answers the rows that had no part in it.

@@ -55,6 +55,9 @@ pub enum Basis {
 /// What can be promised.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Guarantee {
+    /// The metric as seen on the rows. Nothing was chosen by them but by `min_accuracy`, so that it is less optimistic than
+    /// [`Plan::accuracy`].
+    pub observed: f64,
     /// The metric is at least this, on inputs like the labelled rows,
     pub at_least: f64,
     /// but for this probability.
@@ -271,8 +274,8 @@ impl fmt::Display for Plan {
             let (at_least, sure) = (guarantee.at_least, 100.0 * (1.0 - guarantee.failure));
             writeln!(
                 f,
-                "at least {at_least:.4} ({sure:.0} %, {} rows)",
-                guarantee.rows
+                "seen {:.4}, at least {at_least:.4} ({sure:.0} %, {} rows)",
+                guarantee.observed, guarantee.rows
             )?;
         }
         if let Some(gap) = self.gap {
