@@ -19,6 +19,7 @@ use super::query::{Constraints, CostModel, Estimate, Query, Strategy, rows_that_
 use super::replay::{Key, PLAN_ROWS_MAX, Sample, raise};
 use super::search::Problem;
 use super::thresholds::cascade;
+use super::unmeasured::unmeasured;
 use super::unreachable;
 use crate::Refusal;
 
@@ -92,55 +93,12 @@ pub fn decide(
     ))
 }
 
-/// The plan of one model that nothing was measured of, as far as the decision knows.
-fn unmeasured(
-    query: &Query<'_>,
-    strategy: Strategy,
-    model: &Arc<Model>,
-    basis: Basis,
-    all: &[&Arc<Model>],
-    costs: &CostModel,
-    why_not: impl Fn(&Model) -> Reason,
-) -> Plan {
-    let outcomes = outcomes(&class_outcomes(query.task), model);
-    let uncovered = query.blocks.needed().filter(|class| {
-        !outcomes
-            .iter()
-            .any(|outcome| usize::from(*outcome) == class + 1)
-    });
-    let costs = Costs::new(&[(Arc::clone(model), None)], costs);
-    let (seconds, inference_seconds) = stage_seconds(&costs, &[], &[0]);
-    Plan {
-        uncovered: uncovered.collect(),
-        basis,
-        strategy,
-        metric: query.metric,
-        accuracy: Estimate::Absent,
-        guarantee: None,
-        population: String::new(),
-        stages: vec![StageEstimate {
-            share: 1.0,
-            share_between: (1.0, 1.0),
-            seconds,
-            inference_seconds,
-        }],
-        gap: None,
-        replays: 0,
-        unmeasured: query.blocks.needed().collect(),
-        rejected: all
-            .iter()
-            .filter(|m| m.id != model.id)
-            .map(|m| Rejected {
-                model: Arc::clone(m),
-                reason: why_not(m),
-            })
-            .collect(),
-        decision: Decision::single(Arc::clone(model), outcomes, query.blocks.clone()),
-    }
-}
-
 /// Seconds of work and of inference an input that a stage adds to those before it.
-fn stage_seconds(costs: &Costs, before: &[u16], stage: &[u16]) -> (Estimate<f64>, Estimate<f64>) {
+pub(super) fn stage_seconds(
+    costs: &Costs,
+    before: &[u16],
+    stage: &[u16],
+) -> (Estimate<f64>, Estimate<f64>) {
     if !costs.are_known(stage) {
         return (Estimate::Absent, Estimate::Absent);
     }

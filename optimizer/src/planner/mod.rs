@@ -26,6 +26,7 @@ mod query;
 mod replay;
 mod search;
 mod thresholds;
+mod unmeasured;
 mod unreachable;
 
 #[cfg(test)]

@@ -1,0 +1,59 @@
+//! The plan of a model that was named, or chosen without measurements.
+
+use std::sync::Arc;
+
+use predictsql_catalog::Model;
+
+use super::cost::Costs;
+use super::decide::stage_seconds;
+use super::decision::Decision;
+use super::declared::{class_outcomes, outcomes};
+use super::plan::{Basis, Plan, Reason, Rejected, StageEstimate};
+use super::query::{CostModel, Estimate, Query, Strategy};
+
+/// The plan of one model that nothing was measured of, as far as the decision knows.
+pub(super) fn unmeasured(
+    query: &Query<'_>,
+    strategy: Strategy,
+    model: &Arc<Model>,
+    basis: Basis,
+    all: &[&Arc<Model>],
+    costs: &CostModel,
+    why_not: impl Fn(&Model) -> Reason,
+) -> Plan {
+    let outcomes = outcomes(&class_outcomes(query.task), model);
+    let uncovered = query.blocks.needed().filter(|class| {
+        !outcomes
+            .iter()
+            .any(|outcome| usize::from(*outcome) == class + 1)
+    });
+    let costs = Costs::new(&[(Arc::clone(model), None)], costs);
+    let (seconds, inference_seconds) = stage_seconds(&costs, &[], &[0]);
+    Plan {
+        uncovered: uncovered.collect(),
+        basis,
+        strategy,
+        metric: query.metric,
+        accuracy: Estimate::Absent,
+        guarantee: None,
+        population: String::new(),
+        stages: vec![StageEstimate {
+            share: 1.0,
+            share_between: (1.0, 1.0),
+            seconds,
+            inference_seconds,
+        }],
+        gap: None,
+        replays: 0,
+        unmeasured: query.blocks.needed().collect(),
+        rejected: all
+            .iter()
+            .filter(|m| m.id != model.id)
+            .map(|m| Rejected {
+                model: Arc::clone(m),
+                reason: why_not(m),
+            })
+            .collect(),
+        decision: Decision::single(Arc::clone(model), outcomes, query.blocks.clone()),
+    }
+}
