@@ -9,6 +9,7 @@ pub mod ddl;
 pub mod distinctions;
 #[cfg(test)]
 mod fixture;
+pub mod last_statement;
 pub mod materialise;
 pub mod planner;
 mod refusal;

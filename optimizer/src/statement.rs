@@ -144,6 +144,59 @@ impl<'a> PredictStatement<'a> {
         self.explain
     }
 
+    /// Whether the time at which it runs may show in its answer or in what it writes.
+    pub fn tells_time(&self) -> bool {
+        const CLOCK: [&str; 12] = [
+            "NOW",
+            "CURRENT_TIMESTAMP",
+            "CURRENT_DATE",
+            "CURRENT_TIME",
+            "CURDATE",
+            "CURTIME",
+            "LOCALTIME",
+            "LOCALTIMESTAMP",
+            "UNIX_TIMESTAMP",
+            "UTC_DATE",
+            "UTC_TIME",
+            "UTC_TIMESTAMP",
+        ];
+        let is = |at: usize| CLOCK.iter().any(|w| self.lexed.is_keyword(at, w));
+        // Columns that are written may have the time for a default.
+        !self.is_query() || self.body.clone().any(|at| is(at))
+    }
+
+    fn is_query(&self) -> bool {
+        let start = self.body.start;
+        let is = |word: &&str| self.lexed.is_keyword(start, word);
+        ["SELECT", "WITH", "VALUES"].iter().any(is)
+            || matches!(self.lexed.token(start), Some(Token::LParen))
+    }
+
+    /// Whether FOUND_ROWS() is what it leaves; else it leaves what was there: changes of one table that hold no
+    /// query, and assignments.
+    pub fn finds_rows(&self) -> bool {
+        let is = |at: usize, words: &[&str]| words.iter().any(|w| self.lexed.is_keyword(at, w));
+        let mut body = self.body.clone();
+        if self.is_query() || body.any(|at| is(at, &["SELECT"])) {
+            return true;
+        }
+        let start = self.body.start;
+        let end_of_tables = match self.lexed.keyword(start) {
+            Some(word) if word.eq_ignore_ascii_case("UPDATE") => "SET",
+            Some(word) if word.eq_ignore_ascii_case("DELETE") => "WHERE",
+            _ => return false,
+        };
+        let mut tables = self
+            .lexed
+            .outside_parentheses(self.body.clone())
+            .take_while(|at| !is(*at, &[end_of_tables]));
+        let several = |at: usize| {
+            is(at, &["JOIN", "USING"]) || matches!(self.lexed.token(at), Some(Token::Comma))
+        };
+        let names_first = end_of_tables == "WHERE" && !is(start + 1, &["FROM"]);
+        names_first || tables.any(several)
+    }
+
     /// The statement with each call replaced by its typed stub: what the store is asked to
     /// check, so that its own errors come first.
     pub fn as_stubs(&self) -> Fragment {

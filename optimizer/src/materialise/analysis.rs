@@ -75,11 +75,6 @@ impl<'a> PredictStatement<'a> {
         }
         self.check_kind()?;
         expression::check_length(lexed, self.body.clone())?;
-        if let Some(name) = expression::reads_last_statement(lexed, self.body.clone()) {
-            return Err(Refusal::unsupported(format_args!(
-                "{name} in a statement with predictions"
-            )));
-        }
         let assignment = |at: usize| matches!(lexed.token(at), Some(Token::Assignment));
         let mut plan = Materialise {
             statement: self,

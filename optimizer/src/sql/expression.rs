@@ -286,29 +286,6 @@ pub(crate) fn aggregate_or_window(lexed: &Lexed<'_>, range: Range<usize>) -> Opt
     None
 }
 
-/// What in `range` reads of the statement before, whose traces the lane's own statements cover.
-pub(crate) fn reads_last_statement(lexed: &Lexed<'_>, range: Range<usize>) -> Option<String> {
-    range.clone().find_map(|at| {
-        let Some(Token::Word(word)) = lexed.token(at) else {
-            return None;
-        };
-        let is = |names: [&str; 2]| {
-            let name = word.value.trim_start_matches('@');
-            names.iter().any(|n| n.eq_ignore_ascii_case(name))
-        };
-        let call = matches!(lexed.token(at + 1), Some(Token::LParen));
-        if call && is(["FOUND_ROWS", "ROW_COUNT"]) {
-            return Some(format!("{}()", word.value.to_uppercase()));
-        }
-        // `@@warning_count` and `@@session.warning_count`
-        let of_system = word.value.starts_with("@@")
-            || (at >= 2
-                && matches!(lexed.token(at - 1), Some(Token::Period))
-                && matches!(lexed.token(at - 2), Some(Token::Word(w)) if w.value.starts_with("@@")));
-        (of_system && is(["warning_count", "error_count"])).then(|| word.value.to_lowercase())
-    })
-}
-
 /// The first function in `range` whose value depends on how often it was called: RAND with a seed, and
 /// the functions of sequences.
 pub(crate) fn sequence_function(lexed: &Lexed<'_>, range: Range<usize>) -> Option<String> {

@@ -118,11 +118,6 @@ impl<'a> PredictStatement<'a> {
                 "assignments to variables in a statement with predictions",
             ));
         }
-        if let Some(name) = expression::reads_last_statement(lexed, body.clone()) {
-            return Err(Refusal::unsupported(format_args!(
-                "{name} in a statement with predictions"
-            )));
-        }
         let nested = |(i, inner): (usize, &Call)| {
             let mut outer = self.calls.iter().take(i);
             outer.any(|c| c.range.contains(&inner.range.start))

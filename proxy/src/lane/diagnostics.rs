@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 
-use super::result::{TextResult, text_column};
-use crate::error::SqlError;
+use super::result::{TextResult, count_column, not_null, text_column};
+use mysql_common::constants::ColumnType;
 
-/// Warnings kept, as `max_error_count` has it by default; all are counted.
-const KEPT_MAX: usize = 64;
+/// Warnings kept of a statement, as `max_error_count` has it by default; all are counted.
+pub const WARNINGS_KEPT: usize = 64;
 
 /// Code of a warning about an input that could not be read: ER_WARN_DATA_OUT_OF_RANGE's
 /// neighbour 1366, ER_TRUNCATED_WRONG_VALUE_FOR_FIELD.
@@ -20,9 +20,10 @@ struct Entry {
 }
 
 /// Diagnostics of one statement.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostics {
     entries: Vec<Entry>,
+    kept_max: usize,
     count: u64,
     errors: u64,
     /// Warnings that the store keeps, and was not asked for yet.
@@ -78,11 +79,28 @@ fn limit_of(text: &str) -> Option<(usize, usize)> {
     }
 }
 
+impl Default for Diagnostics {
+    fn default() -> Self {
+        Self::keeping(WARNINGS_KEPT)
+    }
+}
+
 impl Diagnostics {
+    /// None yet, of which so many are kept.
+    pub fn keeping(kept_max: usize) -> Self {
+        Self {
+            entries: Vec::new(),
+            kept_max,
+            count: 0,
+            errors: 0,
+            at_store: 0,
+        }
+    }
+
     /// Adds a warning.
     pub fn warn(&mut self, code: u16, message: impl FnOnce() -> String) {
         self.count += 1;
-        if self.entries.len() < KEPT_MAX {
+        if self.entries.len() < self.kept_max {
             self.entries.push(Entry {
                 level: "Warning",
                 code,
@@ -91,15 +109,14 @@ impl Diagnostics {
         }
     }
 
-    /// Adds an entry that the store reported (`Note`, `Warning` or `Error`).
+    /// Adds an entry that the store reported (`Note`, `Warning` or `Error`); it is not counted.
     pub fn add(&mut self, level: &str, code: u16, message: String) {
         let level = match level {
             "Note" => "Note",
             "Error" => "Error",
             _ => "Warning",
         };
-        self.count += 1;
-        if self.entries.len() < KEPT_MAX {
+        if self.entries.len() < self.kept_max {
             self.entries.push(Entry {
                 level,
                 code,
@@ -113,35 +130,35 @@ impl Diagnostics {
         self.at_store = u64::from(warnings);
     }
 
-    /// Whether the store keeps warnings besides; they are to be [`Diagnostics::add`]ed now.
-    pub fn take_at_store(&mut self) -> bool {
-        std::mem::take(&mut self.at_store) > 0
+    /// How many warnings the store keeps besides; they are to be [`Diagnostics::add`]ed now.
+    pub fn take_at_store(&mut self) -> u64 {
+        std::mem::take(&mut self.at_store)
     }
 
-    /// The diagnostics of a statement that failed.
-    pub fn of_error(error: &SqlError) -> Self {
-        let entry = Entry {
-            level: "Error",
-            code: error.code,
-            message: error.message.clone(),
-        };
-        Self {
-            entries: vec![entry],
-            count: 1,
-            errors: 1,
-            at_store: 0,
-        }
+    /// Counts warnings of the store's.
+    pub fn count_more(&mut self, warnings: u64) {
+        self.count += warnings;
+    }
+
+    /// `@@warning_count`
+    pub fn warning_count(&self) -> u64 {
+        self.count + self.at_store
+    }
+
+    /// `@@error_count`
+    pub fn error_count(&self) -> u64 {
+        self.errors
     }
 
     /// The warning count of the protocol.
     pub fn count(&self) -> u16 {
-        u16::try_from(self.count + self.at_store).unwrap_or(u16::MAX)
+        u16::try_from(self.warning_count()).unwrap_or(u16::MAX)
     }
 
     /// The answer to a statement that reads them.
     pub fn show(&self, what: ShowDiagnostics) -> TextResult {
         let count = |name: &'static str, n: u64| TextResult {
-            columns: vec![text_column(name, 21)],
+            columns: vec![count_column(name, ColumnType::MYSQL_TYPE_LONGLONG, 21)],
             rows: vec![vec![Bytes::from(n.to_string())]],
         };
         match what {
@@ -162,9 +179,9 @@ impl Diagnostics {
         };
         TextResult {
             columns: vec![
-                text_column("Level", 7),
-                text_column("Code", 4),
-                text_column("Message", 512),
+                not_null(text_column("Level", 7)),
+                not_null(count_column("Code", ColumnType::MYSQL_TYPE_LONG, 4)),
+                not_null(text_column("Message", 512)),
             ],
             rows: self
                 .entries
@@ -212,7 +229,7 @@ mod tests {
                 .show(ShowDiagnostics::Warnings(0, usize::MAX))
                 .rows
                 .len(),
-            KEPT_MAX
+            WARNINGS_KEPT
         );
         assert_eq!(
             diagnostics

@@ -3,7 +3,7 @@
 //! The store cannot interrupt a session that waits for the proxy's inference: to it, that session is idle.
 
 use super::store_link::LinkError;
-use super::{Lane, Turn};
+use super::{Counts, Lane, Turn};
 use crate::relay::Handled;
 use crate::wire::{OkPacket, command};
 use bytes::Bytes;
@@ -56,6 +56,7 @@ impl Lane {
     ) -> Result<Handled, LinkError> {
         // The store keeps the diagnostics.
         self.diagnostics = None;
+        self.counts = Counts::default();
         turn.store.send(command::QUERY, body).await?;
         let answer = turn.store.payload().await?;
         if answer.first() == Some(&OkPacket::HEADER) {

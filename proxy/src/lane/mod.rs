@@ -7,6 +7,7 @@
 //! [`select`] makes a statement ready (check, describe, decide, ask for distinctions), [`stream`]
 //! runs it, [`explain`] shows it, [`prepared`] keeps what clients prepared.
 
+mod bounds;
 mod catalog;
 mod deciding;
 pub(crate) mod diagnostics;
@@ -27,6 +28,7 @@ mod spool;
 mod store_link;
 mod stream;
 pub(crate) mod text_encoding;
+mod truth;
 mod verdict;
 mod views;
 
@@ -35,6 +37,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use predictsql_catalog::store::SchemaName;
 use predictsql_executor::Executor;
+use predictsql_optimizer::statement::PredictStatement;
 use predictsql_optimizer::{Refusal, ddl, prefilter};
 use tokio_util::sync::CancellationToken;
 
@@ -49,6 +52,7 @@ use crate::wire::{
     Capabilities, ColumnDefinition, ErrPacket, PacketWriter, StatusFlags, Stream, command,
     encode_ok,
 };
+use bounds::{Bounds, Deadline};
 use diagnostics::{Diagnostics, ShowDiagnostics};
 use kill::Kill;
 use prepared::PreparedStatements;
@@ -56,6 +60,7 @@ use rows::Codec;
 use select::Planned;
 use session::Forced;
 use store_link::{LinkError, Protocol, StoreLink};
+use truth::Counts;
 
 /// What all sessions' lanes share.
 pub struct LaneContext {
@@ -83,8 +88,10 @@ pub struct LaneContext {
 pub struct Lane {
     context: Arc<LaneContext>,
     prepared: PreparedStatements,
-    /// Of the last statement, if the lane answered it.
+    /// Of the last statement, where the store does not know them.
     diagnostics: Option<Diagnostics>,
+    /// Counts that the last statement has left, where the store says others.
+    counts: Counts,
     /// Temporary tables that the lane has made in the session.
     tables: materialise::Tables,
 }
@@ -141,6 +148,7 @@ impl Router for Lane {
                 self.is_ours(body)
                     || Kill::parse(body).is_some()
                     || (self.diagnostics.is_some() && ShowDiagnostics::recognise(body).is_some())
+                    || self.may_read_remembered(body)
             }
             command::STMT_PREPARE => {
                 let ours = self.is_ours(body);
@@ -171,6 +179,7 @@ impl Router for Lane {
             return Route::Lane;
         }
         self.diagnostics = None;
+        self.counts = Counts::default();
         Route::Forward
     }
 
@@ -194,6 +203,7 @@ impl Router for Lane {
             _ => {}
         }
         self.diagnostics = None;
+        self.counts = Counts::default();
     }
 
     async fn handle(&mut self, takeover: Takeover<'_>) -> Result<Handled, SessionEnd> {
@@ -217,16 +227,10 @@ impl Router for Lane {
             Ok(handled) => return Ok(handled),
             Err(error) => error,
         };
-        match error {
-            LinkError::Refused(refused) => {
-                // The store keeps the diagnostics of its own refusal.
-                self.diagnostics = None;
-                turn.out.write(&refused.encode());
-            }
-            LinkError::Sql(error) => {
-                self.diagnostics = Some(Diagnostics::of_error(&error));
-                turn.out.write(&error_packet(&error).encode());
-            }
+        let (error, known) = match error {
+            // The store knows of its own refusal of the statement itself.
+            LinkError::Refused(refused) => (refused, turn.store.is_answering()),
+            LinkError::Sql(error) => (error_packet(&error), false),
             LinkError::End(end) => {
                 if matches!(end, SessionEnd::StoreClosed | SessionEnd::Store(_)) {
                     let lost = ErrPacket::new(
@@ -240,8 +244,18 @@ impl Router for Lane {
                 }
                 return Err(end);
             }
+        };
+        self.diagnostics = None;
+        if !known {
+            self.counts = Counts::default();
         }
-        match turn.flush().await {
+        turn.out.write(&error.encode());
+        let told = turn.flush().await;
+        let left = match known {
+            true => Ok(()),
+            false => turn.store.leave_error(&error).await,
+        };
+        match told.and(left) {
             Err(LinkError::End(end)) => Err(end),
             _ => Ok(Handled::Answered),
         }
@@ -255,6 +269,7 @@ impl Lane {
             context,
             prepared: PreparedStatements::default(),
             diagnostics: None,
+            counts: Counts::default(),
             tables: materialise::Tables::default(),
         }
     }
@@ -289,6 +304,9 @@ impl Lane {
                 if let Some(kill) = Kill::parse(body) {
                     return self.answer_kill(turn, body, kill).await;
                 }
+                if !self.is_ours(body) {
+                    return Ok(self.forward_with_remembered(body));
+                }
                 if several::may_be_several(body, turn.capabilities) {
                     return self.answer_several(turn, body).await;
                 }
@@ -319,9 +337,11 @@ impl Lane {
         else {
             return Ok(false);
         };
-        if diagnostics.take_at_store() {
-            stream::store_warnings(turn, diagnostics).await?;
+        let at_store = diagnostics.take_at_store();
+        if at_store > 0 {
+            stream::store_warnings(turn, diagnostics, at_store).await?;
         }
+        self.counts.row_count = Some(-1);
         let (status, shown) = (turn.end_status(*turn.status), diagnostics.show(what));
         shown.write(&mut turn.out, turn.capabilities, Codec::Text, status, 0);
         turn.flush().await?;
@@ -332,12 +352,12 @@ impl Lane {
     async fn answer_select(
         &mut self,
         turn: &mut Turn<'_>,
-        statement: &[u8],
+        sent: &[u8],
         protocol: Protocol,
         prepared_under: Option<session::Meaning>,
     ) -> Result<Handled, LinkError> {
         let context = Arc::clone(&self.context);
-        let settings = session::SessionSettings::read(&mut turn.store, statement).await?;
+        let settings = session::SessionSettings::read(&mut turn.store, sent).await?;
         if prepared_under.is_some_and(|meaning| meaning != settings.meaning) {
             return Err(SqlError::unsupported(
                 "executing a statement with predictions under another database, sql_mode or \
@@ -345,25 +365,38 @@ impl Lane {
             )
             .into());
         }
-        let text = settings.encoding.decode(statement);
-        let as_sent = || forward(&protocol, statement);
+        let text = settings.encoding.decode(sent);
         if let Some(handled) = self.change_views(turn, &settings, &text).await? {
             return Ok(handled);
         }
-        let expanded = views::expand(turn, &context, &settings, &text).await?;
+        self.tell_remembered(turn);
+        let last = turn.store.before.unwrap_or_default().as_read_by(&text);
+        let written = last.written_into(&text, settings.lex);
+        let text = written.as_deref().unwrap_or(&text);
+        let expanded = views::expand(turn, &context, &settings, text).await?;
         turn.own_columns = expanded.as_ref().and_then(|e| e.columns.clone());
-        let text = expanded.as_ref().map_or(&*text, |e| &e.text.sql);
+        let text = expanded.as_ref().map_or(text, |e| &e.text.sql);
         let Some((statement, catalog)) = select::read(&context, &settings, text).await? else {
             let Some(expanded) = &expanded else {
-                return Ok(as_sent());
+                self.leave_as_found(turn).await?;
+                return Ok(forward(&protocol, sent));
             };
+            self.diagnostics = None;
             self.answer_plain(turn, &expanded.text, &protocol).await?;
             return Ok(Handled::Answered);
         };
         if matches!(protocol, Protocol::Text) && statement.parameter_count() > 0 {
-            return Ok(as_sent()); // the store's syntax error
+            self.leave_as_found(turn).await?;
+            return Ok(forward(&protocol, sent)); // the store's syntax error
         }
         let running = turn.record.begin(text, settings.lex);
+        let demands = deciding::demands(&statement, &settings)?;
+        let limits = (settings.max_statement_time, demands.max_seconds);
+        let deadline = Deadline::of(turn.store.began, limits.0, limits.1.unwrap_or_default());
+        turn.store.bounds = Bounds {
+            deadline,
+            timestamp: (statement.tells_time()).then(|| settings.timestamp.clone()),
+        };
         let maker = deciding::PredictorMaker {
             context: &context,
             catalog: &catalog,
@@ -371,30 +404,63 @@ impl Lane {
                 Arc::clone(running.statement()),
                 settings.cache.unwrap_or(context.cache_mode),
             )),
-            demands: deciding::demands(&statement, &settings)?,
+            demands,
         };
-        let planned = select::plan(turn, &statement, settings.forced_plan).await?;
-        self.diagnostics = match &planned {
+        let work = self.answer_planned(turn, &settings, &statement, &maker, &running, protocol);
+        let found_rows = bounds::within(deadline, &running.cancel, work).await?;
+        turn.flush().await?;
+        if let Some(rows) = found_rows {
+            turn.store.set_found_rows(rows).await?;
+        }
+        Ok(Handled::Answered)
+    }
+
+    /// Plans a statement and answers it. Returns what FOUND_ROWS() is to say, where the store does not say so.
+    async fn answer_planned(
+        &mut self,
+        turn: &mut Turn<'_>,
+        settings: &session::SessionSettings,
+        statement: &PredictStatement<'_>,
+        maker: &deciding::PredictorMaker<'_>,
+        running: &live::Statement,
+        protocol: Protocol,
+    ) -> Result<Option<u64>, LinkError> {
+        let context = Arc::clone(&self.context);
+        let planned = select::plan(turn, statement, settings.forced_plan).await?;
+        match &planned {
             Planned::Stream(select) => {
-                let ready = select::make_ready(turn, &maker, &settings, select, protocol).await?;
-                Some(match statement.explain() {
-                    Some(how) => explain::answer(turn, &context, &ready, how).await?,
-                    None => stream::run(turn, &context, &ready, &running).await?,
-                })
+                let ready = select::make_ready(turn, maker, settings, select, protocol).await?;
+                if let Some(how) = statement.explain() {
+                    self.diagnostics = Some(explain::answer(turn, &context, &ready, how).await?);
+                    return Ok(None);
+                }
+                let done = stream::run(turn, &context, &ready, running).await?;
+                self.diagnostics = done.diagnostics;
+                Ok(done.found_rows)
             }
             Planned::Materialise(plan) => {
                 let ready =
-                    materialise::ready::make_ready(turn, &maker, &settings, plan, protocol).await?;
+                    materialise::ready::make_ready(turn, maker, settings, plan, protocol).await?;
                 if let Some(how) = statement.explain() {
-                    Some(explain::answer_materialise(turn, &context, &ready, how).await?)
-                } else {
-                    self.tables.forced = ready.forced;
-                    materialise::run(turn, &context, &ready, &running, &mut self.tables).await?
+                    let explained =
+                        explain::answer_materialise(turn, &context, &ready, how).await?;
+                    self.diagnostics = Some(explained);
+                    return Ok(None);
                 }
+                self.tables.forced = ready.forced;
+                // Lookups change what the statement leaves as it was, also where it fails.
+                self.counts.found_rows = turn
+                    .store
+                    .before
+                    .filter(|_| !statement.finds_rows())
+                    .map(|before| before.found_rows);
+                let done =
+                    materialise::run(turn, &context, &ready, running, &mut self.tables).await?;
+                self.diagnostics = done.diagnostics;
+                self.counts.row_count = done.row_count;
+                Ok(None)
             }
-        };
-        turn.flush().await?;
-        Ok(Handled::Answered)
+        }
     }
 }
 

@@ -168,6 +168,7 @@ impl Lane {
                 return self.keep_prepared(turn, body, settings, prepared).await;
             }
             self.prepared.forget_last();
+            self.leave_as_found(turn).await?;
             let payload = super::store_link::command_payload(command::STMT_PREPARE, body);
             return Ok(Handled::Forward(payload));
         };
@@ -216,6 +217,7 @@ impl Lane {
         self.prepared
             .keep(prepared.id, Kept::Select(Box::new(kept)));
         turn.flush().await?;
+        self.leave_as_found(turn).await?;
         Ok(Handled::Answered)
     }
 

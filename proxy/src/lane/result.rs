@@ -1,7 +1,7 @@
 //! Answers that the proxy makes itself: small text results.
 
 use bytes::Bytes;
-use mysql_common::constants::ColumnType;
+use mysql_common::constants::{ColumnFlags, ColumnType};
 use predictsql_optimizer::stream::CELL_MARK;
 
 use super::rows::{Codec, put_row, string_cell};
@@ -13,6 +13,8 @@ use crate::wire::{
 
 /// utf8mb4_general_ci
 const UTF8MB4: u16 = 45;
+/// binary
+const BINARY: u16 = 63;
 
 /// A result of text columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +58,25 @@ pub fn number_column(name: &'static str, column_type: ColumnType) -> ColumnDefin
             _ => 0,
         },
         ..text_column(name, 0)
+    }
+}
+
+/// The same for a column that never holds NULL.
+pub fn not_null(column: ColumnDefinition) -> ColumnDefinition {
+    ColumnDefinition {
+        flags: column.flags | ColumnFlags::NOT_NULL_FLAG.bits(),
+        ..column
+    }
+}
+
+/// A column of unsigned numbers of up to `digits` digits.
+pub fn count_column(name: &'static str, kind: ColumnType, digits: u32) -> ColumnDefinition {
+    ColumnDefinition {
+        charset: BINARY,
+        length: digits,
+        column_type: kind as u8,
+        flags: ColumnFlags::UNSIGNED_FLAG.bits(),
+        ..text_column(name, digits)
     }
 }
 

@@ -7,6 +7,7 @@ use predictsql_optimizer::{LabelCollation, LexMode};
 
 use super::store_link::{Answer, LinkError, StoreLink};
 use super::text_encoding::TextEncoding;
+use super::truth::Before;
 use crate::error::SqlError;
 use crate::predict::CacheMode;
 
@@ -25,6 +26,10 @@ pub struct SessionSettings {
     pub select_limit: u64,
     /// `@ml_on_error = 'fail'`: an unreadable image is an error.
     pub fail_on_error: bool,
+    /// `@@timestamp`: when the statement began, or the time that the session has set.
+    pub timestamp: String,
+    /// `@@max_statement_time` in seconds; zero is none.
+    pub max_statement_time: f64,
     /// `@ml_plan`: the physical plan that must answer.
     pub forced_plan: Option<Forced>,
     /// `@ml_cache`: what is done with kept outputs, where the session says it.
@@ -74,7 +79,14 @@ impl SessionSettings {
 const CONSTRAINTS: [&str; 1] = ["ml_max_inferences"];
 
 /// What the store is asked for besides the constraints.
-const ASKED: [&str; 10] = [
+const ASKED: [&str; 17] = [
+    "ROW_COUNT()",
+    "FOUND_ROWS()",
+    "@@warning_count",
+    "@@error_count",
+    "@@max_error_count",
+    "@@timestamp",
+    "@@max_statement_time",
     "@@sql_mode",
     "@@character_set_client",
     "CAST(@@character_set_results AS BINARY)",
@@ -125,6 +137,19 @@ impl Told {
         Ok(demands)
     }
 
+    fn number<T: std::str::FromStr + Default>(&self, asked: &str) -> Result<T, LinkError> {
+        Ok(self.text(asked)?.parse().unwrap_or_default())
+    }
+
+    fn before(&self) -> Result<Before, LinkError> {
+        Ok(Before {
+            row_count: self.number("ROW_COUNT()")?,
+            found_rows: self.number("FOUND_ROWS()")?,
+            warnings: self.number("@@warning_count")?,
+            errors: self.number("@@error_count")?,
+        })
+    }
+
     fn refuse_constraints(&self) -> Result<(), LinkError> {
         for (i, variable) in CONSTRAINTS.iter().enumerate() {
             if self.0.text(0, ASKED.len() + i)?.is_some() {
@@ -150,6 +175,8 @@ impl SessionSettings {
     /// came.
     pub async fn read(store: &mut StoreLink<'_>, statement: &[u8]) -> Result<Self, LinkError> {
         let told = Told::ask(store).await?;
+        store.before.get_or_insert(told.before()?);
+        store.warnings_kept = told.number("@@max_error_count")?;
         let results = told.text("CAST(@@character_set_results AS BINARY)")?;
         // In these the lane cannot read numbers and paths, or text cannot be told from bytes.
         if matches!(&*results, "ucs2" | "utf16" | "utf16le" | "utf32" | "binary") {
@@ -180,6 +207,8 @@ impl SessionSettings {
             cache: CacheMode::of_variable(&told.text("@ml_cache")?)?,
             collation,
             demands: told.demands()?,
+            timestamp: told.text("@@timestamp")?,
+            max_statement_time: told.number("@@max_statement_time")?,
             meaning: Meaning {
                 database: told.text("DATABASE()")?,
                 sql_mode,

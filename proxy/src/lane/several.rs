@@ -10,7 +10,7 @@ use super::store_link::{Head, LinkError, Next, Protocol};
 use super::{Lane, Turn, may_be_catalog_statement, session};
 use crate::relay::Handled;
 use crate::wire::{Capabilities, OkPacket, StatusFlags, command, encode_result_end};
-use predictsql_optimizer::Fragment;
+use predictsql_optimizer::{Fragment, LexMode};
 
 /// Bytes of rows that are collected before they are sent.
 const FLUSH_BYTES: usize = 64 * 1024;
@@ -30,13 +30,6 @@ pub(super) fn may_hold_catalog_statement(text: &[u8]) -> bool {
     })
 }
 
-fn whole(statement: &str) -> Fragment {
-    Fragment {
-        sql: statement.to_owned(),
-        parameters: Vec::new(),
-    }
-}
-
 impl Lane {
     /// Answers a text of several statements; of one, where its semicolons turn out to be in strings.
     pub(super) async fn answer_several(
@@ -52,6 +45,12 @@ impl Lane {
                 false => self.answer_select(turn, body, Protocol::Text, None).await,
             };
         };
+        if statements
+            .first()
+            .is_some_and(|first| !self.is_ours(first.as_bytes()))
+        {
+            self.leave_as_found(turn).await?;
+        }
         let last = statements.len() - 1;
         for (number, statement) in statements.into_iter().enumerate() {
             turn.more = number < last;
@@ -64,24 +63,34 @@ impl Lane {
                 let handled = self.answer_catalog(turn, command::QUERY, statement);
                 if let Handled::Forward(select) = handled.await? {
                     let select = String::from_utf8_lossy(select.get(1..).unwrap_or_default());
-                    self.answer_plain(turn, &whole(&select), &Protocol::Text)
-                        .await?;
+                    let plain = self.plain(&select, settings.lex);
+                    self.answer_plain(turn, &plain, &Protocol::Text).await?;
                 }
                 continue;
             }
             if !self.is_ours(statement.as_bytes()) {
-                self.answer_plain(turn, &whole(statement), &Protocol::Text)
-                    .await?;
+                let plain = self.plain(statement, settings.lex);
+                self.answer_plain(turn, &plain, &Protocol::Text).await?;
                 continue;
             }
             if let Handled::Forward(_) =
                 self.answer_select(turn, &sql, Protocol::Text, None).await?
             {
-                self.answer_plain(turn, &whole(statement), &Protocol::Text)
-                    .await?;
+                let plain = self.plain(statement, settings.lex);
+                self.answer_plain(turn, &plain, &Protocol::Text).await?;
             }
+            turn.store.end_statement();
         }
         Ok(Handled::Answered)
+    }
+
+    /// A statement for the store, with what it reads of the one before.
+    fn plain(&mut self, statement: &str, mode: LexMode) -> Fragment {
+        let written = self.with_remembered(statement, mode);
+        Fragment {
+            sql: written.unwrap_or_else(|| statement.to_owned()),
+            parameters: Vec::new(),
+        }
     }
 
     /// Runs a statement on the store and passes its results on.
@@ -91,7 +100,6 @@ impl Lane {
         statement: &Fragment,
         protocol: &Protocol,
     ) -> Result<(), LinkError> {
-        self.diagnostics = None;
         let (head, id) = turn.store.run(statement, protocol).await?;
         let passed = self.pass_results(turn, head).await;
         turn.store.finish(id, passed).await

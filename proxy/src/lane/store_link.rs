@@ -2,9 +2,12 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::bounds::Bounds;
+use super::diagnostics::WARNINGS_KEPT;
 use super::parameters::Parameters;
 use super::rows::{Codec, RowCodec};
 use super::text_encoding::TextEncoding;
+use super::truth::Before;
 use crate::error::SqlError;
 use crate::relay::SessionEnd;
 use crate::wire::{
@@ -12,6 +15,7 @@ use crate::wire::{
     StatusFlags, Stream, command, lenenc, result_end_status,
 };
 use predictsql_optimizer::Fragment;
+use tokio::time::Instant;
 
 /// Longest payload that the lane takes from the store: a row may be as long as `max_allowed_packet`.
 const PAYLOAD_BYTES_MAX: usize = 1 << 30;
@@ -132,6 +136,15 @@ pub struct StoreLink<'a> {
     reader: PacketReader,
     capabilities: Capabilities,
     encoding: TextEncoding,
+    /// What the session was left in before the first statement of the lane, once that has been sent.
+    pub before: Option<Before>,
+    /// Bounds of the client's statement.
+    pub bounds: Bounds,
+    /// When it began.
+    pub began: Instant,
+    /// Warnings that the session keeps of a statement (`max_error_count`).
+    pub warnings_kept: usize,
+    answering: bool,
 }
 
 impl<'a> StoreLink<'a> {
@@ -142,6 +155,11 @@ impl<'a> StoreLink<'a> {
             reader: PacketReader::new(PAYLOAD_BYTES_MAX),
             capabilities,
             encoding: TextEncoding::default(),
+            before: None,
+            bounds: Bounds::default(),
+            began: Instant::now(),
+            warnings_kept: WARNINGS_KEPT,
+            answering: false,
         }
     }
 
@@ -226,12 +244,7 @@ impl<'a> StoreLink<'a> {
         statement: &Fragment,
         protocol: &Protocol,
     ) -> Result<(Vec<ColumnDefinition>, Option<u32>), LinkError> {
-        match self.run(statement, protocol).await? {
-            (Head::Rows(columns), id) => Ok((columns, id)),
-            (Head::Done(_), _) => Err(LinkError::End(SessionEnd::Protocol(
-                "the store answered a SELECT without a result",
-            ))),
-        }
+        rows_of(self.run(statement, protocol).await?)
     }
 
     /// As [`StoreLink::start`], for a statement of any kind.
@@ -254,6 +267,47 @@ impl<'a> StoreLink<'a> {
                 }
             }
         }
+    }
+
+    /// As [`StoreLink::run`], for one that may take long: within the bounds.
+    pub async fn run_bounded(
+        &mut self,
+        statement: &Fragment,
+        protocol: &Protocol,
+    ) -> Result<(Head, Option<u32>), LinkError> {
+        loop {
+            let bounded = Fragment {
+                sql: self.bounds.prefix() + &statement.sql,
+                parameters: statement.parameters.clone(),
+            };
+            match self.run(&bounded, protocol).await {
+                Err(LinkError::Refused(error)) if self.bounds.without_timestamp(error.code) => {}
+                ran => return ran,
+            }
+        }
+    }
+
+    /// Runs the client's statement, or what stands for it: what it leaves in the session, the store says itself.
+    pub async fn run_answering(
+        &mut self,
+        statement: &Fragment,
+        protocol: &Protocol,
+    ) -> Result<(Head, Option<u32>), LinkError> {
+        self.answering = true;
+        self.run_bounded(statement, protocol).await
+    }
+
+    /// Another statement of the client comes.
+    pub fn end_statement(&mut self) {
+        self.before = None;
+        self.bounds = Bounds::default();
+        self.began = Instant::now();
+        self.answering = false;
+    }
+
+    /// Whether the store was sent the client's statement, or what stands for it.
+    pub fn is_answering(&self) -> bool {
+        self.answering
     }
 
     /// Reads the rest of an answer that nobody wants.
@@ -385,6 +439,18 @@ impl<'a> StoreLink<'a> {
             .iter()
             .map(|p| ColumnDefinition::parse(p, self.capabilities))
             .collect::<Result<_, _>>()?)
+    }
+}
+
+/// The columns of an answer that must have rows.
+pub fn rows_of(
+    (head, id): (Head, Option<u32>),
+) -> Result<(Vec<ColumnDefinition>, Option<u32>), LinkError> {
+    match head {
+        Head::Rows(columns) => Ok((columns, id)),
+        Head::Done(_) => Err(LinkError::End(SessionEnd::Protocol(
+            "the store answered a SELECT without a result",
+        ))),
     }
 }
 

@@ -23,7 +23,7 @@ use super::result::write_head;
 use super::rows::{CellLayout, Codec, RowCodec, put_row};
 use super::select::Ready;
 use super::spool::{OpenBlock, Rows, Spool};
-use super::store_link::{LinkError, Next, Protocol, StoreLink};
+use super::store_link::{LinkError, Next, Protocol, StoreLink, rows_of};
 use super::verdict::{Judge, PendingRow};
 use super::{LaneContext, Turn};
 use crate::error::SqlError;
@@ -35,16 +35,26 @@ use crate::wire::{ColumnDefinition, PacketWriter, StatusFlags, Stream, encode_re
 /// no longer watched.
 const READ_AHEAD_BYTES_MAX: usize = 64 * 1024;
 
+/// What a statement has left.
+#[derive(Debug)]
+pub struct Streamed {
+    /// Its warnings; `None`: the store says them.
+    pub diagnostics: Option<Diagnostics>,
+    /// FOUND_ROWS(), where the store found others.
+    pub found_rows: Option<u64>,
+}
+
 /// Runs the statement and writes its whole answer.
 pub async fn run(
     turn: &mut Turn<'_>,
     context: &Arc<LaneContext>,
     ready: &Ready<'_, '_>,
     running: &Statement,
-) -> Result<Diagnostics, LinkError> {
+) -> Result<Streamed, LinkError> {
     let started = Instant::now();
     let protocol = ready.protocol.clone();
-    let (columns, id) = turn.store.start(&ready.pushdown.text, &protocol).await?;
+    let pushdown = &ready.pushdown.text;
+    let (columns, id) = rows_of(turn.store.run_answering(pushdown, &protocol).await?)?;
     let codec = match protocol {
         Protocol::Text => Codec::Text,
         Protocol::Binary(_) => Codec::Binary,
@@ -63,6 +73,7 @@ pub async fn run(
     let judge = Judge::new(ready, codec, visible, input_kinds(ready, &columns));
     let spool = Spool::new(context.spool.clone());
     let cancel = running.cancel.child_token();
+    let no_diagnostics = no_diagnostics(turn);
     let mut drainer = Drainer {
         context,
         ready,
@@ -71,7 +82,7 @@ pub async fn run(
         spool: &spool,
         cancel: &cancel,
         running,
-        diagnostics: uncovered_classes(ready),
+        diagnostics: uncovered_classes(ready, no_diagnostics),
         skipped: 0,
         sent: 0,
     };
@@ -96,6 +107,8 @@ pub async fn run(
     };
     cancel.cancel();
     let (mut diagnostics, sent) = (drainer.diagnostics, drainer.sent);
+    // Rows that OFFSET skips are found, too.
+    let found_rows = ready.filtered.then_some(drainer.skipped + sent);
     if let Err(LinkError::End(end)) = drained {
         return Err(LinkError::End(end));
     }
@@ -105,16 +118,18 @@ pub async fn run(
         .unwrap_or(Err(LinkError::End(SessionEnd::StoreClosed)));
     let end = turn.store.finish(id, end).await?;
     drained?;
-    if end.warnings > 0 {
-        store_warnings(turn, &mut diagnostics).await?;
+    let own = diagnostics.count() > 0;
+    if end.warnings > 0 && (own || ready.filtered) {
+        store_warnings(turn, &mut diagnostics, u64::from(end.warnings)).await?;
     }
+    let warnings = diagnostics.count().max(end.warnings);
     let state = end.status
         & !(StatusFlags::SERVER_MORE_RESULTS_EXISTS | StatusFlags::SERVER_STATUS_LAST_ROW_SENT);
     *turn.status = state;
     turn.out.write(&encode_result_end(
         turn.capabilities,
         turn.end_status(state),
-        diagnostics.count(),
+        warnings,
     ));
     tracing::debug!(
         rows = sent,
@@ -122,7 +137,10 @@ pub async fn run(
         seconds = started.elapsed().as_secs_f64(),
         "predict statement"
     );
-    Ok(diagnostics)
+    Ok(Streamed {
+        diagnostics: (diagnostics.count() > 0).then_some(diagnostics),
+        found_rows,
+    })
 }
 
 /// The columns that the client is told: those of the running statement, and for predicted ones
@@ -186,8 +204,7 @@ fn input_kinds(ready: &Ready<'_, '_>, columns: &[ColumnDefinition]) -> Vec<Input
 }
 
 /// What is to be warned of before any row is seen.
-fn uncovered_classes(ready: &Ready<'_, '_>) -> Diagnostics {
-    let mut diagnostics = Diagnostics::default();
+fn uncovered_classes(ready: &Ready<'_, '_>, mut diagnostics: Diagnostics) -> Diagnostics {
     for message in ready
         .predictions
         .iter()
@@ -248,10 +265,18 @@ pub(super) async fn watch(
     }
 }
 
+/// No warnings yet, of which as many are kept as the session wants.
+pub(super) fn no_diagnostics(turn: &Turn<'_>) -> Diagnostics {
+    Diagnostics::keeping(turn.store.warnings_kept)
+}
+
+/// Adds the `count` warnings of the store's, of which it shows what the session keeps.
 pub(super) async fn store_warnings(
     turn: &mut Turn<'_>,
     diagnostics: &mut Diagnostics,
+    count: u64,
 ) -> Result<(), LinkError> {
+    diagnostics.count_more(count);
     let answer = turn.store.ask_text("SHOW WARNINGS").await?;
     for row in 0..answer.rows.len() {
         let (level, code, message) = (

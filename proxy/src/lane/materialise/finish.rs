@@ -33,6 +33,17 @@ pub enum Finished {
 }
 
 impl Finished {
+    /// ROW_COUNT() after it.
+    pub fn row_count(&self) -> Result<i64, LinkError> {
+        match self {
+            Self::Rows { .. } => Ok(-1),
+            Self::Done(payload) => {
+                let affected = OkPacket::parse(payload)?.affected_rows;
+                Ok(i64::try_from(affected).unwrap_or(i64::MAX))
+            }
+        }
+    }
+
     /// The same in the eyes of a client that is in no transaction.
     pub fn outside_transaction(mut self) -> Result<Self, LinkError> {
         match &mut self {
@@ -74,7 +85,7 @@ async fn read(
     running: &Statement,
     statement: &Fragment,
 ) -> Result<Finished, LinkError> {
-    let (head, id) = store.run(statement, &ready.protocol).await?;
+    let (head, id) = store.run_answering(statement, &ready.protocol).await?;
     let mut columns = match head {
         Head::Done(payload) => {
             store.finish(id, Ok(())).await?;

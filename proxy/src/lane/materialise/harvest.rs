@@ -17,7 +17,7 @@ use super::super::diagnostics::{Diagnostics, UNREADABLE_INPUT};
 use super::super::inputs::{InputKind, short_name};
 use super::super::rows::{Cells, Codec, RowCodec};
 use super::super::spool::{Rows, Spool};
-use super::super::store_link::{LinkError, Protocol, StoreLink};
+use super::super::store_link::{LinkError, Protocol, StoreLink, rows_of};
 use super::finish::{is_missing_key, spool_all};
 use super::lookups;
 use super::ready::ReadyPlan;
@@ -91,7 +91,7 @@ impl Harvester<'_, '_, '_, '_> {
             true => Protocol::Text,
             false => ready.protocol.clone(),
         };
-        let (columns, id) = store.start(&query, &protocol).await?;
+        let (columns, id) = rows_of(store.run_bounded(&query, &protocol).await?)?;
         let codec = match protocol {
             Protocol::Text => RowCodec::new(Codec::Text, &columns),
             Protocol::Binary(_) => RowCodec::new(Codec::Binary, &columns),

@@ -23,10 +23,11 @@ use predictsql_optimizer::materialise::{HarvestPass, Lookup, Shape};
 
 use super::diagnostics::Diagnostics;
 use super::store_link::{LinkError, StoreLink};
-use super::stream::watch;
+use super::stream::{no_diagnostics, watch};
 use super::{LaneContext, Turn};
 use crate::error::SqlError;
 use crate::live::Statement;
+use crate::predict::interrupted;
 use crate::relay::SessionEnd;
 use crate::wire::StatusFlags;
 use finish::Finished;
@@ -45,17 +46,27 @@ const ATTEMPTS_MAX: usize = 8;
 /// TRANSACTION would release: there nobody else changes them.
 const SHARED_STATE_ATTEMPT: usize = 3;
 
-/// Runs the statement and writes its whole answer. `None`: the diagnostics are the store's.
+/// What a statement has left that the store does not say.
+#[derive(Debug)]
+pub struct Materialised {
+    /// Its warnings; `None`: the store says them.
+    pub diagnostics: Option<Diagnostics>,
+    /// ROW_COUNT(), where the end of a transaction came after it.
+    pub row_count: Option<i64>,
+}
+
+/// Runs the statement and writes its whole answer.
 pub async fn run(
     turn: &mut Turn<'_>,
     context: &Arc<LaneContext>,
     ready: &ReadyPlan<'_, '_, '_>,
     running: &Statement,
     tables: &mut Tables,
-) -> Result<Option<Diagnostics>, LinkError> {
+) -> Result<Materialised, LinkError> {
     let cancel = running.cancel.child_token();
     let autocommit = turn.status.contains(StatusFlags::SERVER_STATUS_AUTOCOMMIT)
         && !turn.status.contains(StatusFlags::SERVER_STATUS_IN_TRANS);
+    let no_diagnostics = no_diagnostics(turn);
     let work = async {
         let schema = context.schema.as_str();
         let mut names = tables.begin(&mut turn.store, schema).await?;
@@ -65,7 +76,7 @@ pub async fn run(
                 ready,
                 running,
                 cancel: &cancel,
-                diagnostics: ready.uncovered_classes(),
+                diagnostics: ready.uncovered_classes(no_diagnostics),
             },
             relations: ready.relations(names.wanted),
             may_begin: autocommit,
@@ -73,7 +84,11 @@ pub async fn run(
         };
         let answered = passes.answer(&mut turn.store, &mut names).await;
         let finished = passes.end(&mut turn.store, answered).await?;
-        Ok((finished, passes.harvester.diagnostics))
+        let row_count = match passes.began {
+            true => Some(finished.row_count()?),
+            false => None,
+        };
+        Ok((finished, row_count, passes.harvester.diagnostics))
     };
     let (mut reader, _writer) = tokio::io::split(&mut *turn.client);
     let answered = tokio::select! {
@@ -83,8 +98,11 @@ pub async fn run(
         () = turn.stop.cancelled() => Err(LinkError::End(SessionEnd::Stopped)),
     };
     cancel.cancel();
-    let (finished, diagnostics) = answered?;
-    finish::write(turn, running, finished, diagnostics).await
+    let (finished, row_count, diagnostics) = answered?;
+    Ok(Materialised {
+        diagnostics: finish::write(turn, running, finished, diagnostics).await?,
+        row_count,
+    })
 }
 
 /// Both passes of one statement.
@@ -137,6 +155,9 @@ impl Passes<'_, '_, '_, '_> {
             let Harvester {
                 context, running, ..
             } = self.harvester;
+            if self.harvester.cancel.is_cancelled() {
+                return Err(interrupted().into());
+            }
             match finish::run(store, context, ready, running, &statement).await? {
                 Some(finished) => return Ok(finished),
                 None => pass.locking = ready.plan.reads_current_rows(),

@@ -391,8 +391,7 @@ impl<'p> ReadyPlan<'p, '_, '_> {
     }
 
     /// What is to be warned of before any input is seen.
-    pub fn uncovered_classes(&self) -> Diagnostics {
-        let mut diagnostics = Diagnostics::default();
+    pub fn uncovered_classes(&self, mut diagnostics: Diagnostics) -> Diagnostics {
         for message in self
             .predictors
             .iter()

@@ -157,10 +157,6 @@ fn unsupported_places_are_named() {
                 "INTO a file",
             ),
             construct(
-                "SELECT FOUND_ROWS(), MAX(ml.colour(photo)) FROM p",
-                "FOUND_ROWS()",
-            ),
-            construct(
                 "INSERT INTO p (id, label) VALUES (9, ml.colour(photo))",
                 "values cannot be found",
             ),

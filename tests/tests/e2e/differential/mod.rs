@@ -17,6 +17,7 @@ mod random;
 mod selects;
 mod sessions;
 mod shop;
+mod truth;
 mod views;
 
 use std::collections::BTreeMap;

@@ -46,6 +46,7 @@ fn inferences_rights_and_writers() {
     rights_are_those_of_the_user();
     no_row_is_skipped_while_others_write();
     a_kill_ends_the_inference_and_not_the_session();
+    a_deadline_ends_the_inference_and_not_the_session();
 }
 
 fn each_distinct_input_is_inferred_once() {
@@ -179,11 +180,10 @@ fn no_row_is_skipped_while_others_write() {
         ));
         let counts = session.rows("SELECT COUNT(*), COUNT(tp.apparel(photo)) FROM busy");
         assert_eq!(counts[0][0], counts[0][1], "{plan} {isolation}");
-        session.run("UPDATE busy SET label = tp.apparel(photo) WHERE label IS NULL");
-        assert_eq!(
-            session.value("SELECT @@in_transaction").as_deref(),
-            Some("0")
-        );
+        let update = "UPDATE busy SET label = tp.apparel(photo) WHERE label IS NULL";
+        let changed = session.query(update).unwrap()[0].affected_rows.to_string();
+        let state = session.rows("SELECT ROW_COUNT(), @@in_transaction");
+        assert_eq!(state[0], [Some(changed), Some("0".to_owned())]);
     }
     stop.store(true, Ordering::Relaxed);
     writer.join().unwrap();
@@ -219,4 +219,62 @@ fn a_kill_ends_the_inference_and_not_the_session() {
             .len(),
         1
     );
+}
+
+fn a_deadline_ends_the_inference_and_not_the_session() {
+    let mut session = session();
+    session.run("SET @ml_cache = 'off'");
+    let inputs: u64 = session
+        .value("SELECT COUNT(*) FROM slow")
+        .unwrap()
+        .parse()
+        .unwrap();
+    let long = [
+        "SELECT tp.apparel(photo) AS k, COUNT(*) FROM slow GROUP BY k",
+        "SELECT id FROM slow WHERE tp.apparel(photo) = 'Bag' AND SLEEP(0) = 0",
+        "UPDATE slow SET photo = tp.apparel(photo)",
+    ];
+    // Here it is the store that does not come to an end.
+    let few = [
+        "SELECT MAX(tp.apparel(photo)), SUM(SLEEP(1)) FROM slow WHERE id < 9",
+        "SELECT id, tp.apparel(photo) FROM slow WHERE id < 9 AND SLEEP(1) = 0",
+    ];
+    for (limit, statements, code) in [
+        (
+            "@ml_max_seconds = NULL, max_statement_time = 0.2",
+            &long[..],
+            1969,
+        ),
+        (
+            "@ml_max_seconds = NULL, max_statement_time = 0.2",
+            &few[..],
+            1969,
+        ),
+        (
+            "@ml_max_seconds = 9999, max_statement_time = 0.2",
+            &few[..],
+            1969,
+        ),
+        (
+            "@ml_max_seconds = 0.5, max_statement_time = 0",
+            &few[..],
+            3024,
+        ),
+    ] {
+        session.run(&format!("SET {limit}"));
+        for sql in statements {
+            let before = images_inferred();
+            let error = session.error(sql);
+            assert_eq!(error.code, code, "{limit}: {sql}: {error:?}");
+            assert!(images_inferred() - before < inputs, "{sql}");
+            let left = session.rows("SELECT ROW_COUNT(), @@error_count, @@in_transaction");
+            let expected = ["-1", "1", "0"].map(|cell| Some(cell.to_owned()));
+            assert_eq!(left[0], expected, "{sql}");
+        }
+    }
+    session.run("SET @ml_max_seconds = 60, max_statement_time = 60");
+    let few = "SELECT MAX(tp.apparel(photo)) FROM slow WHERE id < 9";
+    assert_eq!(session.rows(few).len(), 1);
+    session.run("SET @ml_max_seconds = 'soon'");
+    assert_eq!(session.error(few).code, 1231);
 }
