@@ -218,7 +218,6 @@ fn what_is_not_supported_is_named() {
             "SELECT id, ml.t(i) FROM p ORDER BY 3",
             "Unknown column '3' in 'ORDER BY'",
         ),
-        ("error_count",),
         ("SELECT RAND(3) FROM p WHERE ml.t(i) = 'cat'", "RAND()"),
         (
             "SELECT NEXTVAL(s) FROM p WHERE ml.t(i) = 'cat'",
