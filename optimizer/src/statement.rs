@@ -162,7 +162,7 @@ impl<'a> PredictStatement<'a> {
         ];
         let is = |at: usize| CLOCK.iter().any(|w| self.lexed.is_keyword(at, w));
         // Columns that are written may have the time for a default.
-        !self.is_query() || self.body.clone().any(|at| is(at))
+        !self.is_query() || self.body.clone().any(is)
     }
 
     fn is_query(&self) -> bool {

@@ -128,10 +128,6 @@ fn unsupported_places_are_named() {
         &mut session,
         &[
             construct(
-                "CREATE VIEW made AS SELECT ml.colour(photo) FROM p",
-                "CREATE",
-            ),
-            construct(
                 "BEGIN NOT ATOMIC SELECT ml.colour(photo) FROM p; END",
                 "several statements",
             ),
