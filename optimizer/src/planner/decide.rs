@@ -35,7 +35,7 @@ pub fn replays_default(models: usize) -> u32 {
 ///
 /// A named model answers alone. Without statistics of this version of the task, or where they have no row
 /// of any class that is needed, the default rule guesses. Without constraint the plan is the cheapest whose metric is within
-/// the task's slack of the best single model's; with `min_accuracy` the cheapest of those that are certified
+/// the task's slack of the best single model's (where none knows all that is needed, of the models' that are best a class, too); with `min_accuracy` the cheapest of those that are certified
 /// to keep it; with a limit on seconds or cost alone the most accurate within it.
 ///
 /// The same arguments give the same plan, whatever the order of `models`. `replays_max` bounds the work.

@@ -71,25 +71,37 @@ pub(super) fn pick(
     let mut search = Search::new(problem, replays_max);
     let mut gap = None;
     let one_only = measured.query.scores_needed || strategy == Strategy::BestSingle;
+    let best_only = strategy == Strategy::MostAccurate;
     let choices = match strategy {
         _ if one_only => {
             search.singles();
             search.tune();
-            let is_best = strategy != Strategy::Optimal;
-            from_frontier(measured, choices(&search.frontier), is_best)
+            let is_best = strategy == Strategy::BestSingle;
+            let goal = if is_best {
+                measured.goal()
+            } else {
+                measured.search_goal(&mut search, true)
+            };
+            in_turn(measured, choices(&search.frontier), &goal, false)
         }
         Strategy::Optimal | Strategy::MostAccurate => {
-            let best_only = strategy == Strategy::MostAccurate;
-            let (plans, found) = optimal(measured, &mut search, best_only);
+            let alone = search.singles();
+            let goal = if best_only {
+                measured.goal()
+            } else {
+                measured.search_goal(&mut search, false)
+            };
+            let (plans, found) = optimal(&mut search, &goal, &alone);
             gap = Some(found);
-            from_frontier(measured, plans, best_only)
+            in_turn(measured, plans, &goal, best_only)
         }
         Strategy::Greedy => {
             let alone = search.singles();
+            let goal = measured.search_goal(&mut search, false);
             let mut chain = Search::new(problem, replays_max);
-            chain.greedy(measured.seconds_max(), true, &alone);
+            chain.greedy(goal.seconds_max, true, &alone);
             search.replays += chain.replays;
-            from_frontier(measured, choices(&chain.frontier), false)
+            in_turn(measured, choices(&chain.frontier), &goal, false)
         }
         fixed => {
             search.offer_tuned(&measured.fixed_set(problem, fixed));
@@ -108,20 +120,9 @@ fn choices(frontier: &Frontier) -> Vec<Choice> {
 }
 
 /// Greedy chains, refinement, branch and bound, cascades. Gives all plans that are not beaten.
-fn optimal(
-    measured: &Measured<'_>,
-    search: &mut Search<'_, '_>,
-    best_only: bool,
-) -> (Vec<Choice>, Gap) {
-    let limit = measured.seconds_max();
-    let alone = search.singles();
-    let goal = if best_only {
-        measured.goal()
-    } else {
-        measured.search_goal(&search.frontier)
-    };
-    let by_rate = search.greedy(limit, true, &alone);
-    let by_gain = search.greedy(limit, false, &alone);
+fn optimal(search: &mut Search<'_, '_>, goal: &Goal, alone: &[f64]) -> (Vec<Choice>, Gap) {
+    let by_rate = search.greedy(goal.seconds_max, true, alone);
+    let by_gain = search.greedy(goal.seconds_max, false, alone);
     let mut order = Vec::new();
     for m in by_rate
         .into_iter()
@@ -135,15 +136,15 @@ fn optimal(
     search.order = order;
     let all = search.replays_max;
     search.replays_max = all - (all - search.replays.min(all)) / BRANCH_SHARE;
-    if let Some(start) = search.frontier.best(&goal).cloned() {
-        search.refine(&start, &goal);
+    if let Some(start) = search.frontier.best(goal).cloned() {
+        search.refine(&start, goal);
     }
     search.replays_max = all;
-    let start = search.frontier.best(&goal).cloned();
-    let gap = start.map_or_else(Gap::default, |start| branch::run(search, goal, &start));
+    let start = search.frontier.best(goal).cloned();
+    let gap = start.map_or_else(Gap::default, |start| branch::run(search, *goal, &start));
     search.tune();
     let mut plans = choices(&search.frontier);
-    plans.extend(cascades(search.problem, &search.frontier, &goal));
+    plans.extend(cascades(search.problem, &search.frontier, goal));
     search.replays += (CASCADE_ENDS.0 * CASCADE_ENDS.1) as u32;
     (plans, gap)
 }
@@ -224,7 +225,12 @@ fn cascade(
 }
 
 /// Puts plans into the order in which they are to be tried.
-fn from_frontier(measured: &Measured<'_>, plans: Vec<Choice>, best_only: bool) -> Vec<Choice> {
+fn in_turn(
+    measured: &Measured<'_>,
+    plans: Vec<Choice>,
+    goal: &Goal,
+    best_only: bool,
+) -> Vec<Choice> {
     let limit = measured.seconds_max();
     if let Some(least) = measured.constraints.min_accuracy {
         let plans = unbeaten(plans);
@@ -236,11 +242,6 @@ fn from_frontier(measured: &Measured<'_>, plans: Vec<Choice>, best_only: bool) -
         }
         return thinned(tested);
     }
-    let goal = if best_only {
-        measured.goal()
-    } else {
-        measured.default_goal(&plans)
-    };
     let cheapest = plans
         .iter()
         .map(|p| p.seconds)
@@ -290,27 +291,29 @@ fn thinned(plans: Vec<Choice>) -> Vec<Choice> {
 }
 
 impl Measured<'_> {
-    /// What to look for, given the single models.
-    fn search_goal(&self, singles: &Frontier) -> Goal {
+    /// What to look for, once single models were looked at. Without constraint: as good as the best single model but for
+    /// the slack; where none knows all that is needed, as good as the models that are best a class, too. Under
+    /// a limit: the best within it.
+    fn search_goal(&self, search: &mut Search<'_, '_>, one_only: bool) -> Goal {
         if let Some(least) = self.constraints.min_accuracy {
+            let value_min = Some(self.expected_to_certify(least));
             return Goal {
-                value_min: Some(self.expected_to_certify(least)),
+                value_min,
                 ..Goal::BEST
             };
         }
-        self.default_goal(&choices(singles))
-    }
-
-    /// Without constraint: as good as the best single model among `plans`, but for the slack. Under a limit: the
-    /// best within it.
-    fn default_goal(&self, plans: &[Choice]) -> Goal {
         if self.seconds_max().is_finite() {
             return self.goal();
         }
-        let singles = plans
-            .iter()
-            .filter(|p| p.first.len() == 1 && p.second.is_none());
-        let best = singles.map(|p| p.value).fold(0.0, f64::max);
+        let hits = self.hits();
+        let knows_all = |m: &Vec<u32>| m.iter().all(|hits| *hits > 0);
+        if !one_only && !hits.iter().any(knows_all) {
+            search.offer_tuned(&best_per_class(&hits));
+        }
+        let best = search
+            .frontier
+            .best(&Goal::BEST)
+            .map_or(0.0, |found| found.value);
         let slack = self.constraints.slack_points / 100.0;
         Goal {
             value_min: Some(best - slack),
@@ -337,7 +340,7 @@ impl Measured<'_> {
     fn fixed_set(&self, problem: &Problem<'_>, strategy: Strategy) -> Vec<u16> {
         let all = 0..problem.candidates;
         match strategy {
-            Strategy::BestPerClass => self.best_per_class(problem),
+            Strategy::BestPerClass => best_per_class(&self.hits()),
             Strategy::Cheapest => {
                 let mut by_cost: Vec<u16> = all.collect();
                 let infer = |m: &u16| self.costs.infer(usize::from(*m));
@@ -392,23 +395,63 @@ impl Measured<'_> {
         }
     }
 
-    /// For each needed block the candidate that alone answers most of its rows right.
-    fn best_per_class(&self, problem: &Problem<'_>) -> Vec<u16> {
-        let mut best: std::collections::BTreeMap<u32, (u64, u16)> =
-            std::collections::BTreeMap::new();
-        for m in 0..problem.candidates {
-            for (block, right, _) in self.sample.recalls(&problem.best(&[m], 0)) {
-                let entry = best.entry(block).or_insert((0, m));
-                if right > entry.0 {
-                    *entry = (right, m);
-                }
-            }
+    /// For each candidate, how many of the searched rows of each needed class that has any it names right.
+    fn hits(&self) -> Vec<Vec<u32>> {
+        let truths = &self.statistics.plan;
+        let mut place = vec![None; self.query.blocks.outcomes()];
+        let mut classes = 0;
+        let mut rows = Vec::new();
+        for (row, truth) in truths.iter().enumerate().take(self.sample.rows()) {
+            let class = usize::from(*truth)
+                .checked_sub(1)
+                .filter(|c| self.query.blocks.needs(*c));
+            let Some(place) = class.and_then(|class| place.get_mut(class)) else {
+                continue;
+            };
+            let place = *place.get_or_insert_with(|| {
+                classes += 1;
+                classes - 1
+            });
+            rows.push((row, *truth, place));
         }
-        let mut set: Vec<u16> = best.into_values().map(|(_, m)| m).collect();
-        set.sort_unstable();
-        set.dedup();
-        set
+        let hits = |m: &super::decide::Candidate<'_>| {
+            let mut hits = vec![0; classes];
+            for (row, truth, place) in &rows {
+                let is_right = m
+                    .statistics
+                    .plan
+                    .get(*row)
+                    .is_some_and(|v| v.outcome() == *truth);
+                hits.get_mut(*place)
+                    .into_iter()
+                    .for_each(|h| *h += u32::from(is_right));
+            }
+            hits
+        };
+        self.candidates.iter().map(hits).collect()
     }
+}
+
+/// For each class the candidate that names most of its rows right; the first of equals.
+fn best_per_class(hits: &[Vec<u32>]) -> Vec<u16> {
+    let classes = hits.first().map_or(0, Vec::len);
+    let best = |class: usize| {
+        let of_class = |m: u16| {
+            hits.get(usize::from(m))
+                .and_then(|hits| hits.get(class))
+                .copied()
+        };
+        let candidates = 0..u16::try_from(hits.len()).unwrap_or(u16::MAX);
+        let able = candidates.filter_map(|m| Some((of_class(m).filter(|hits| *hits > 0)?, m)));
+        able.reduce(|a, b| if b.0 > a.0 { b } else { a })
+            .map(|(_, m)| m)
+    };
+    let mut set: Vec<u16> = (0..classes).filter_map(best).collect();
+    set.sort_unstable();
+    set.dedup();
+    set.truncate(super::search::SET_MODELS_MAX);
+    // Where nobody names any row right, anybody will do.
+    if set.is_empty() { vec![0] } else { set }
 }
 
 /// A shuffle by a generator of the crate's own, so that a seed means the same everywhere (SplitMix64).

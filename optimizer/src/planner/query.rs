@@ -177,7 +177,7 @@ pub enum Strategy {
     Optimal,
     /// By gain over cost, one model at a time.
     Greedy,
-    /// For each needed block the model that is best at it.
+    /// For each needed class the model that is best at it.
     BestPerClass,
     /// The most accurate plan, whatever it costs.
     MostAccurate,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use predictsql_catalog::{Task, TaskStatistics, Vote};
+use predictsql_catalog::{Model, Task, TaskStatistics, Vote};
 use proptest::prelude::*;
 
 use super::repository::{Dice, Repository, Shape, costs, statistics};
@@ -63,6 +63,21 @@ proptest! {
         prop_assert_eq!(text(&after), text(&before));
         let floor = |plan: &Option<Plan>| plan.as_ref().map(|p| p.decision.floor);
         prop_assert_eq!(floor(&after), floor(&before));
+    }
+
+    #[test]
+    fn where_no_model_knows_all_the_best_a_class_set_the_bar(
+        seed in any::<u64>(), needed in 2_usize..8,
+    ) {
+        let repository = Repository::new(Shape { coverage: 0.4, ..SHAPE }, seed);
+        let classes: Vec<String> = repository.task.classes[..needed].to_vec();
+        let knows_all = |m: &Arc<Model>| classes.iter().all(|c| m.covers.contains(c));
+        prop_assume!(!repository.models.iter().any(knows_all));
+        let plan = |strategy| plan(&repository, needed, strategy, 600);
+        let Some(best) = plan(Strategy::BestPerClass) else { return Ok(()) };
+        let ours = plan(Strategy::Optimal).expect("a plan");
+        let (value, bar) = (ours.accuracy.value(), best.accuracy.value());
+        prop_assert!(value.expect("measured") >= bar.expect("measured") - 0.01 - 1e-9);
     }
 
     #[test]
