@@ -131,10 +131,6 @@ fn unsupported_places_are_named() {
                 "BEGIN NOT ATOMIC SELECT ml.colour(photo) FROM p; END",
                 "several statements",
             ),
-            construct(
-                "EXPLAIN FORMAT=JSON SELECT ml.colour(photo) FROM p",
-                "EXPLAIN FORMAT",
-            ),
             construct("ANALYZE SELECT ml.colour(photo) FROM p", "ANALYZE"),
             construct(
                 "CREATE PROCEDURE made() SELECT ml.colour(photo) FROM p",
