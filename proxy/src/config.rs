@@ -4,11 +4,13 @@
 
 mod cache;
 mod endpoint;
+mod limits;
 mod settings;
 mod tls;
 
 pub use cache::CacheConfig;
 pub use endpoint::{Endpoint, EndpointError};
+pub use limits::LimitsConfig;
 pub use tls::{ClientTlsArgs, ClientTlsConfig, StoreTlsArgs};
 
 use crate::account::StoreAddress;
@@ -161,6 +163,7 @@ struct ConfigFile {
     executor: ExecutorFile,
     lane: LaneFile,
     cache: cache::CacheFile,
+    limits: limits::LimitsFile,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -304,6 +307,8 @@ pub struct Config {
     pub lane: LaneConfig,
     /// Outputs of models that are kept.
     pub cache: CacheConfig,
+    /// What statements may have models do.
+    pub limits: LimitsConfig,
 }
 
 impl Config {
@@ -332,6 +337,7 @@ impl Config {
             executor: ExecutorConfig::default(),
             lane: LaneConfig::default(),
             cache: CacheConfig::default(),
+            limits: LimitsConfig::default(),
         }
     }
 
@@ -395,6 +401,7 @@ impl Config {
         );
         set(&mut config.lane.spool_dir, file.lane.spool_dir);
         config.cache.take(&file.cache);
+        config.limits.take(file.limits);
         executor(&mut config.executor, args, file.executor);
         config.check()?;
         Ok(config)

@@ -191,6 +191,7 @@ impl Server {
             planner: Planner::new(cost_model(&config)),
             cache,
             cache_mode: config.cache.mode,
+            limits: config.limits.clone(),
             live: Arc::clone(&live),
             schema: config.schema.clone(),
             executor: Executor::new(config.executor.clone())?,

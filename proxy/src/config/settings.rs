@@ -117,6 +117,7 @@ impl Config {
             ("lane.spool_dir", Some(lane.spool_dir.display().to_string())),
         ];
         settings.extend(self.cache.settings());
+        settings.extend(self.limits.settings());
         settings
     }
 }

@@ -44,6 +44,7 @@ use tokio_util::sync::CancellationToken;
 pub use spool::SpoolLimits;
 
 use crate::account::ServiceAccount;
+use crate::config::LimitsConfig;
 use crate::error::SqlError;
 use crate::live::{self, Live};
 use crate::predict::{CacheMode, OutputCache, Planner, Work};
@@ -74,6 +75,8 @@ pub struct LaneContext {
     pub cache: OutputCache,
     /// What sessions do with them unless they say otherwise.
     pub cache_mode: CacheMode,
+    /// What statements may have models do.
+    pub limits: LimitsConfig,
     /// Reads and writes the catalog.
     pub account: ServiceAccount,
     /// Limits of each statement's spool.
@@ -403,6 +406,7 @@ impl Lane {
             work: Arc::new(Work::new(
                 Arc::clone(running.statement()),
                 settings.cache.unwrap_or(context.cache_mode),
+                settings.inferences_max(&context.limits),
             )),
             demands,
         };
@@ -472,6 +476,7 @@ fn outcome(answered: &Result<Handled, LinkError>) -> &'static str {
         Err(LinkError::Refused(_)) => "refused_by_store",
         Err(LinkError::Sql(error)) => match error.code {
             1064 | 1149 => "syntax",
+            1104 => "over_limit",
             1235 => "unsupported",
             1305 => "unknown_name",
             1317 => "interrupted",

@@ -23,7 +23,7 @@ use super::session::{Forced, SessionSettings};
 use super::store_link::{LinkError, Protocol};
 use super::{LaneContext, Turn};
 use crate::error::SqlError;
-use crate::predict::{Asked, Predictor};
+use crate::predict::{Asked, Predictor, Work};
 use crate::wire::ColumnDefinition;
 
 /// ER_UNSUPPORTED_PS: the store cannot prepare such a statement (CREATE PROCEDURE, say).
@@ -61,6 +61,8 @@ pub struct Ready<'s, 'a> {
     pub select: &'s StreamSelect<'s, 'a>,
     /// Its predictions.
     pub predictions: Vec<ReadyPrediction>,
+    /// What it has had predicted.
+    pub work: Arc<Work>,
     /// What the store runs.
     pub pushdown: Pushdown,
     /// With which protocol and parameters.
@@ -206,6 +208,7 @@ pub async fn make_ready<'s, 'a>(
     Ok(Ready {
         select,
         predictions,
+        work: Arc::clone(&maker.work),
         pushdown,
         protocol,
         described: described.columns,

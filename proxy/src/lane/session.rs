@@ -8,6 +8,7 @@ use predictsql_optimizer::{LabelCollation, LexMode};
 use super::store_link::{Answer, LinkError, StoreLink};
 use super::text_encoding::TextEncoding;
 use super::truth::Before;
+use crate::config::LimitsConfig;
 use crate::error::SqlError;
 use crate::predict::CacheMode;
 
@@ -36,6 +37,10 @@ pub struct SessionSettings {
     pub cache: Option<CacheMode>,
     /// `@ml_min_accuracy` and the like: what plans must keep, and how models are chosen.
     pub demands: Demands,
+    /// `@ml_max_inferences`, where the session says it; 0 for no limit.
+    inferences_max: Option<u64>,
+    /// Name of the user who has logged in.
+    user: String,
     /// What a statement's meaning depends on besides its text.
     pub meaning: Meaning,
     /// `@@collation_connection`.
@@ -75,11 +80,8 @@ impl SessionSettings {
     }
 }
 
-/// Session variables of constraints that this version does not heed.
-const CONSTRAINTS: [&str; 1] = ["ml_max_inferences"];
-
 /// What the store is asked for besides the constraints.
-const ASKED: [&str; 17] = [
+const ASKED: [&str; 19] = [
     "ROW_COUNT()",
     "FOUND_ROWS()",
     "@@warning_count",
@@ -96,6 +98,8 @@ const ASKED: [&str; 17] = [
     "@ml_on_error",
     "@ml_plan",
     "@ml_cache",
+    "@ml_max_inferences",
+    "USER()",
     "DATABASE()",
 ];
 
@@ -105,10 +109,6 @@ struct Told(Answer);
 impl Told {
     async fn ask(store: &mut StoreLink<'_>) -> Result<Self, LinkError> {
         let mut sql = format!("SELECT {}", ASKED.join(", "));
-        for variable in CONSTRAINTS {
-            sql.push_str(", @");
-            sql.push_str(variable);
-        }
         for demand in DEMANDS {
             sql.push_str(", @ml_");
             sql.push_str(demand);
@@ -128,7 +128,7 @@ impl Told {
     fn demands(&self) -> Result<Demands, LinkError> {
         let mut demands = Demands::default();
         for (i, name) in DEMANDS.iter().enumerate() {
-            let Some(value) = self.0.text(0, ASKED.len() + CONSTRAINTS.len() + i)? else {
+            let Some(value) = self.0.text(0, ASKED.len() + i)? else {
                 continue;
             };
             let set = demands.set(name, &value);
@@ -150,16 +150,11 @@ impl Told {
         })
     }
 
-    fn refuse_constraints(&self) -> Result<(), LinkError> {
-        for (i, variable) in CONSTRAINTS.iter().enumerate() {
-            if self.0.text(0, ASKED.len() + i)?.is_some() {
-                return Err(SqlError::unsupported(format_args!(
-                    "@{variable}; SET @{variable} = NULL"
-                ))
-                .into());
-            }
-        }
-        Ok(())
+    /// The name without the host, in which there is no `@`.
+    fn user(&self) -> Result<String, LinkError> {
+        let whole = self.text("USER()")?;
+        let name = whole.rsplit_once('@').map_or(&*whole, |(name, _)| name);
+        Ok(name.to_owned())
     }
 }
 
@@ -192,7 +187,6 @@ impl SessionSettings {
             ))
         })?;
         store.encode_as(encoding);
-        told.refuse_constraints()?;
         let sql_mode = told.text("@@sql_mode")?;
         let collation = told.text("@@collation_connection")?;
         let labels = labels(&collation, &told.text("COLLATION(_utf8mb4'')")?);
@@ -209,6 +203,8 @@ impl SessionSettings {
             demands: told.demands()?,
             timestamp: told.text("@@timestamp")?,
             max_statement_time: told.number("@@max_statement_time")?,
+            inferences_max: inferences_max(&told.text("@ml_max_inferences")?)?,
+            user: told.user()?,
             meaning: Meaning {
                 database: told.text("DATABASE()")?,
                 sql_mode,
@@ -225,6 +221,16 @@ pub fn wrong_demand(name: &str, wrong: WrongDemand) -> SqlError {
     SqlError::new(1231, "42000", message)
 }
 
+impl SessionSettings {
+    /// Most inputs that the statement may run through models; `None` for no limit.
+    pub fn inferences_max(&self, limits: &LimitsConfig) -> Option<u64> {
+        match self.inferences_max {
+            Some(max) => Some(max).filter(|max| *max > 0),
+            None => limits.inferences_max(&self.user),
+        }
+    }
+}
+
 /// Literals of the connection and text of the `default` collation of utf8mb4 are equally weak: the store
 /// compares them where one is binary or of a smaller character set, else not (error 1267).
 fn labels(connection: &str, default: &str) -> LabelCollation {
@@ -233,6 +239,19 @@ fn labels(connection: &str, default: &str) -> LabelCollation {
         true => LabelCollation::Connection,
         false => LabelCollation::Default,
     }
+}
+
+fn inferences_max(value: &str) -> Result<Option<u64>, SqlError> {
+    if value.is_empty() {
+        return Ok(None);
+    }
+    value.parse().map(Some).map_err(|_| {
+        SqlError::new(
+            1231,
+            "42000",
+            "Variable '@ml_max_inferences' can't be set to that value: it is a number of images, 0 for no limit",
+        )
+    })
 }
 
 fn on_error(value: &str) -> Result<bool, SqlError> {

@@ -174,17 +174,36 @@ impl Spool {
                     let Some(file) = self.file.get().cloned() else {
                         return Ok(None);
                     };
-                    let read = blocking(move || {
-                        let mut buffer = vec![0; bytes];
-                        file.read_exact_at(&mut buffer, offset)?;
-                        Ok(buffer)
-                    })
-                    .await?;
+                    let read = read_at(file, offset, bytes).await?;
                     let mut state = self.state();
                     state.disk_blocks = state.disk_blocks.saturating_sub(1);
                     return Ok(Some(Rows(read.into())));
                 }
             }
+        }
+    }
+
+    /// Block number `number` of those that wait, without taking it; waits until it is there. `None`: there
+    /// will be no such block.
+    pub async fn look(&self, number: usize) -> Result<Option<Rows>, SqlError> {
+        loop {
+            let place = {
+                let state = self.state();
+                match state.blocks.get(number) {
+                    Some(Block::Memory(bytes)) => return Ok(Some(Rows(bytes.clone()))),
+                    Some(Block::Disk { offset, bytes }) => Some((*offset, *bytes)),
+                    None if state.end.is_some() => return Ok(None),
+                    None => None,
+                }
+            };
+            let Some((offset, bytes)) = place else {
+                self.changed.notified().await;
+                continue;
+            };
+            let Some(file) = self.file.get().cloned() else {
+                return Ok(None);
+            };
+            return Ok(Some(Rows(read_at(file, offset, bytes).await?.into())));
         }
     }
 
@@ -210,6 +229,15 @@ impl Rows {
         self.0 = rest;
         Ok(Some(row))
     }
+}
+
+async fn read_at(file: Arc<File>, offset: u64, bytes: usize) -> Result<Vec<u8>, SqlError> {
+    blocking(move || {
+        let mut buffer = vec![0; bytes];
+        file.read_exact_at(&mut buffer, offset)?;
+        Ok(buffer)
+    })
+    .await
 }
 
 async fn open(directory: PathBuf) -> Result<Arc<File>, SqlError> {
@@ -298,6 +326,23 @@ mod tests {
         take(&spool, 400..500).await;
         assert!(spool.read().await.unwrap().is_none());
         assert_eq!(spool.take_end().unwrap().unwrap().warnings, 3);
+    }
+
+    #[tokio::test]
+    async fn looking_takes_nothing() {
+        let spool = Spool::new(limits(2000, 1 << 20));
+        fill(&spool, 0..100).await.unwrap();
+        spool.finish(Ok(ResultEnd {
+            status: StatusFlags::empty(),
+            warnings: 0,
+        }));
+        for number in [99, 0, 50] {
+            let mut block = spool.look(number).await.unwrap().unwrap();
+            assert_eq!(block.next().unwrap().unwrap(), row(number));
+        }
+        assert!(spool.look(100).await.unwrap().is_none());
+        take(&spool, 0..100).await;
+        assert!(spool.read().await.unwrap().is_none());
     }
 
     #[tokio::test]

@@ -28,6 +28,7 @@ use super::verdict::{Judge, PendingRow};
 use super::{LaneContext, Turn};
 use crate::error::SqlError;
 use crate::live::Statement;
+use crate::predict::{Forecast, Predictor, admit};
 use crate::relay::SessionEnd;
 use crate::wire::{ColumnDefinition, PacketWriter, StatusFlags, Stream, encode_result_end};
 
@@ -362,6 +363,9 @@ impl<'d> Drainer<'d, '_, '_> {
         let chunk_inputs = chunk_inputs.min().unwrap_or(1);
         let schedule = Schedule::new(chunk_inputs, executor.threads(), limited);
         let order = self.judge.order();
+        if limited.is_none() {
+            self.forecast(&order).await?;
+        }
         let codec = self.codec.clone();
         let pieces = Pieces {
             spool: self.spool,
@@ -394,6 +398,49 @@ impl<'d> Drainer<'d, '_, '_> {
                 else => return flush(out, client).await,
             }
         }
+    }
+
+    /// Under a limit on what models may look at: waits for the rows, and refuses the statement if it needs
+    /// more. What is predicted only for rows that pass another prediction is not foreseen.
+    async fn forecast(&self, order: &[usize]) -> Result<(), LinkError> {
+        let asked = |p: &usize| Some((*p, &self.ready.predictions.get(*p)?.predictor));
+        let decided = order.iter().position(|p| self.judge.decides(*p));
+        let foreseen = decided.map_or(order.len(), |first| first + 1);
+        let asked: Vec<(usize, &Predictor)> =
+            order.iter().take(foreseen).filter_map(asked).collect();
+        let Some(inferences_max) = self.ready.work.inferences_max() else {
+            return Ok(());
+        };
+        let models_each: u64 = asked.iter().map(|(_, p)| p.models_each()).sum();
+        let (mut number, mut inferences) = (0, 0);
+        while let Some(mut block) = self.spool.look(number).await? {
+            while block.next()?.is_some() {
+                inferences += models_each;
+            }
+            number += 1;
+        }
+        if inferences <= inferences_max {
+            return Ok(());
+        }
+        let mut forecasts: Vec<Forecast> = asked.iter().map(|_| Forecast::default()).collect();
+        for number in 0..number {
+            let Some(mut block) = self.spool.look(number).await? else {
+                break;
+            };
+            let mut inputs: Vec<Vec<Input>> = vec![Vec::new(); asked.len()];
+            while let Some(row) = block.next()? {
+                let row = PendingRow::new(row, &self.codec, self.ready.predictions.len())?;
+                for ((prediction, _), inputs) in asked.iter().zip(&mut inputs) {
+                    inputs.extend(self.judge.input(&row, *prediction)?);
+                }
+            }
+            for (((_, predictor), inputs), forecast) in asked.iter().zip(inputs).zip(&mut forecasts)
+            {
+                predictor.forecast(inputs, forecast, self.cancel).await?;
+            }
+        }
+        let predictors = asked.iter().map(|(_, predictor)| *predictor);
+        Ok(admit(&self.ready.work, predictors.zip(&forecasts))?)
     }
 
     /// Writes the rows of a piece that pass; true once LIMIT is reached.

@@ -88,7 +88,7 @@ impl<'r, 's, 'a> Judge<'r, 's, 'a> {
 
     /// The order in which predictions are made: those that may drop rows first.
     pub fn order(&self) -> Vec<usize> {
-        let decides = |p: &usize| self.conjuncts.iter().any(|c| c.prediction() == *p);
+        let decides = |p: &usize| self.decides(*p);
         let needed = |p: &usize| self.ready.predictions.get(*p).is_some_and(|r| r.needed);
         let all = 0..self.ready.predictions.len();
         all.clone()
@@ -96,6 +96,12 @@ impl<'r, 's, 'a> Judge<'r, 's, 'a> {
             .chain(all.filter(|p| !decides(p)))
             .filter(needed)
             .collect()
+    }
+
+    /// Whether a prediction may drop rows.
+    pub fn decides(&self, prediction: usize) -> bool {
+        let mut conjuncts = self.conjuncts.iter();
+        conjuncts.any(|c| c.prediction() == prediction)
     }
 
     /// The input of a prediction for a row, or `None` where the row's answer does not depend on it.

@@ -6,6 +6,7 @@
 //! statement's [`Work`]. Physical plans know neither models nor labels.
 
 mod cache;
+mod forecast;
 mod piece;
 mod places;
 mod planning;
@@ -15,6 +16,7 @@ mod tests;
 mod work;
 
 pub use cache::{CacheLimits, CacheMode, OutputCache};
+pub use forecast::Forecast;
 pub use planning::{Asked, Planned, Planner};
 pub use predictor::Predictor;
 pub use work::Work;
@@ -79,6 +81,23 @@ impl Answer {
             _ => None,
         }
     }
+}
+
+/// Refuses a statement whose predictors would have models look at more than it may.
+///
+/// # Errors
+/// 1104, see [`Work::admit`].
+pub fn admit<'p>(
+    work: &Work,
+    forecasts: impl Iterator<Item = (&'p Predictor, &'p Forecast)>,
+) -> Result<(), SqlError> {
+    let (mut inputs, mut seconds) = (0, Some(0.0));
+    for (predictor, forecast) in forecasts {
+        inputs += forecast.inputs();
+        let of_this = predictor.seconds(forecast);
+        seconds = seconds.zip(of_this).map(|(sum, more)| sum + more);
+    }
+    work.admit(inputs, seconds)
 }
 
 /// A failed prediction as the client sees it.

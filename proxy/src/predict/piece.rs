@@ -193,7 +193,7 @@ impl<'p> Piece<'p> {
         let seen = |o: &&Outcome| matches!(o, Outcome::Scores(_) | Outcome::Value(_));
         self.shared
             .work
-            .inferred(outcomes.iter().filter(seen).count());
+            .inferred(outcomes.iter().filter(seen).count())?;
         Ok(outcomes)
     }
 

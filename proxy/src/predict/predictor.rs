@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use predictsql_catalog::{Task, TaskInput};
-use predictsql_executor::{Executor, Input, LoadedModel};
+use predictsql_executor::{Executor, Input, InputId, LoadedModel, Scores};
 use predictsql_optimizer::planner::{Decision, Voter};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::piece::Piece;
-use super::places::Places;
-use super::{Answer, CacheMode, OutputCache, Planned, Work, failure, interrupted};
+use super::places::{Places, UnderWay};
+use super::{Answer, CacheMode, Forecast, OutputCache, Planned, Work, failure, interrupted};
 use crate::error::SqlError;
 
 /// Answers a prediction as its decision says.
@@ -32,6 +32,8 @@ pub(super) struct Shared {
     /// Classes whose scores answers hold, ascending.
     pub(super) scored: Vec<usize>,
     pub(super) work: Arc<Work>,
+    /// What pieces of the statement are having predicted.
+    under_way: UnderWay,
 }
 
 /// What runs a voter.
@@ -66,6 +68,7 @@ impl Predictor {
             planned,
             scored,
             work: Arc::clone(work),
+            under_way: UnderWay::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -93,6 +96,64 @@ impl Predictor {
             let model = model.map_or("", |voter| voter.model.name.as_str());
             format!("Model '{model}' does not cover class '{name}': its score is NULL")
         })
+    }
+
+    /// Adds to `forecast` what models would have to look at, were these inputs to be answered. Runs none.
+    ///
+    /// # Errors
+    /// 1317 where it was cancelled.
+    pub async fn forecast(
+        &self,
+        inputs: Vec<Input>,
+        forecast: &mut Forecast,
+        cancel: &CancellationToken,
+    ) -> Result<(), SqlError> {
+        let shared = &self.shared;
+        if !matches!(shared.task.input, TaskInput::Image) {
+            let given = inputs.iter().filter(|input| !matches!(input, Input::Null));
+            let given = given.count();
+            shared.first_voters().for_each(|v| forecast.add(v, given));
+            return Ok(());
+        }
+        // What cannot be identified cannot be read either.
+        let ids = shared.executor.identify(&inputs, cancel).await;
+        let ids = ids.map_err(failure)?;
+        if !shared.looks_up() {
+            let readable = ids.iter().flatten().count();
+            shared
+                .first_voters()
+                .for_each(|v| forecast.add(v, readable));
+            return Ok(());
+        }
+        for voter in shared.first_voters() {
+            let found = shared.find(voter, &ids).await;
+            for (id, found) in ids.iter().zip(found) {
+                match (id, found, shared.keeps()) {
+                    (Some(id), None, true) => forecast.add_content(voter, *id),
+                    (Some(_), None, false) => forecast.add(voter, 1),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How many models look at every input.
+    pub fn models_each(&self) -> u64 {
+        self.shared.first_voters().len() as u64
+    }
+
+    /// Seconds that those inputs take on all threads, where the models were measured.
+    pub fn seconds(&self, forecast: &Forecast) -> Option<f64> {
+        let voters = self.shared.decision().voters();
+        let seconds = voters.zip(forecast.by_voter()).map(|(voter, inputs)| {
+            match (voter.model.seconds_per_image, *inputs) {
+                (_, 0) => Some(0.0),
+                (each, inputs) => Some(each? * inputs as f64),
+            }
+        });
+        let threads = self.shared.executor.threads().max(1);
+        Some(seconds.sum::<Option<f64>>()? / threads as f64)
     }
 
     /// One answer an input, in order. Cancelling stops the work within one batch.
@@ -138,14 +199,39 @@ impl Shared {
         match ids {
             Some(ids) => {
                 let identified = inputs.into_iter().zip(ids);
-                identified.for_each(|(input, id)| places.add(input, id));
+                identified.for_each(|(input, id)| places.add(&self.under_way, input, id));
             }
-            None => inputs.into_iter().for_each(|input| places.add(input, None)),
+            None => {
+                let unidentified = inputs.into_iter();
+                unidentified.for_each(|input| places.add(&self.under_way, input, None));
+            }
         }
         let mut piece = Piece::new(self, places.take_contents(), cancel);
         let answers = piece.answer().await?;
         self.work.hit(places.repeated() + piece.hits());
-        Ok(places.answers(&answers))
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(interrupted()),
+            // Others fail with the statement.
+            answers = places.answers(&self.under_way, &answers) => answers.ok_or_else(interrupted),
+        }
+    }
+
+    /// Numbers of the voters that look at every input.
+    fn first_voters(&self) -> std::ops::Range<usize> {
+        let first = self.decision().stages.first();
+        0..first.map_or(0, |stage| stage.voters.len())
+    }
+
+    /// The kept outputs of a voter's model.
+    async fn find(&self, voter: usize, ids: &[Option<InputId>]) -> Vec<Option<Scores>> {
+        let (Some(model), Some(asked)) =
+            (self.models.get(voter), self.decision().voters().nth(voter))
+        else {
+            return vec![None; ids.len()];
+        };
+        let labels = asked.model.options.labels.len();
+        self.cache.find(model.output, labels, ids).await
     }
 
     /// Whether outputs may be kept: looking one up costs more than a model over columns.

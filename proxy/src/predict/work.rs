@@ -4,7 +4,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::CacheMode;
+use crate::error::SqlError;
 use crate::live::Statement;
+
+/// ER_TOO_BIG_SELECT
+const TOO_BIG: u16 = 1104;
 
 /// The work of one statement, shared by its predictors.
 #[derive(Debug)]
@@ -12,15 +16,35 @@ pub struct Work {
     statement: Arc<Statement>,
     mode: CacheMode,
     stages: Mutex<Vec<u64>>,
+    /// Inputs that models may look at.
+    inferences_max: Option<u64>,
 }
 
 impl Work {
     /// No work yet, of a statement that operators see.
-    pub fn new(statement: Arc<Statement>, mode: CacheMode) -> Self {
+    pub fn new(statement: Arc<Statement>, mode: CacheMode, inferences_max: Option<u64>) -> Self {
         Self {
             statement,
             mode,
             stages: Mutex::default(),
+            inferences_max,
+        }
+    }
+
+    /// Most inputs that models may look at for the statement, where there is a limit.
+    pub fn inferences_max(&self) -> Option<u64> {
+        self.inferences_max
+    }
+
+    /// Refuses inputs beyond the limit before a model looks at them. `seconds` is what they would take.
+    ///
+    /// # Errors
+    /// 1104, with what would be needed and how to allow it.
+    pub fn admit(&self, inputs: u64, seconds: Option<f64>) -> Result<(), SqlError> {
+        let wanted = self.images().saturating_add(inputs);
+        match self.inferences_max {
+            Some(max) if wanted > max => Err(refusal(max, wanted, seconds)),
+            _ => Ok(()),
         }
     }
 
@@ -62,12 +86,43 @@ impl Work {
     }
 
     /// Counts images that a model has looked at.
-    pub(super) fn inferred(&self, images: usize) {
-        self.statement.images.fetch_add(images as u64, Relaxed);
+    ///
+    /// # Errors
+    /// 1104 where they are more than may be: of a statement that could not be told to need so many.
+    pub(super) fn inferred(&self, images: usize) -> Result<(), SqlError> {
+        let images = images as u64;
+        let all = self.statement.images.fetch_add(images, Relaxed) + images;
+        match self.inferences_max {
+            Some(max) if all > max => Err(SqlError::new(
+                TOO_BIG,
+                "42000",
+                format!(
+                    "The statement has to run more than {max} images through models, which is what it may: \
+                     SET @ml_max_inferences to more, or to 0 for no limit"
+                ),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Images that models have looked at for the statement.
     pub fn images(&self) -> u64 {
         self.statement.images.load(Relaxed)
     }
+}
+
+fn refusal(max: u64, wanted: u64, seconds: Option<f64>) -> SqlError {
+    let price = match seconds {
+        Some(seconds) if seconds >= 1.0 => format!(" (about {seconds:.0} s)"),
+        Some(_) => " (less than 1 s)".to_owned(),
+        None => String::new(),
+    };
+    SqlError::new(
+        TOO_BIG,
+        "42000",
+        format!(
+            "The statement would run {wanted} images through models{price}, and may run {max}: \
+             SET @ml_max_inferences = {wanted} allows it, 0 any number"
+        ),
+    )
 }

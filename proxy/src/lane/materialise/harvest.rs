@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use predictsql_catalog::Column;
 use predictsql_executor::Input;
-use predictsql_optimizer::materialise::{HarvestPass, Shape};
+use predictsql_optimizer::materialise::{HarvestPass, Lookup, Shape};
 use predictsql_optimizer::schedule::Schedule;
 use tokio_util::sync::CancellationToken;
 
@@ -20,12 +20,15 @@ use super::super::spool::{Rows, Spool};
 use super::super::store_link::{LinkError, Protocol, StoreLink, rows_of};
 use super::finish::{is_missing_key, spool_all};
 use super::lookups;
-use super::ready::ReadyPlan;
+use super::ready::{ReadyHarvest, ReadyPlan};
 use super::relation::{Relation, TableNames};
 use crate::error::SqlError;
 use crate::live::Statement;
-use crate::predict::Answer;
+use crate::predict::{Answer, Forecast, admit};
 use crate::wire::{Malformed, lenenc};
+
+/// Inputs that are looked up together before any model runs.
+const FORECAST_INPUTS: usize = 512;
 
 /// Runs the harvests of one statement.
 pub struct Harvester<'h, 'p, 's, 'a> {
@@ -53,9 +56,11 @@ impl Harvester<'_, '_, '_, '_> {
         shapes: &[Shape],
         pass: HarvestPass,
     ) -> Result<bool, LinkError> {
+        let mut ahead = self.forecast(store, relations, shapes, pass).await?;
         for (number, shape) in shapes.iter().enumerate() {
+            let read = ahead.get_mut(number).and_then(Option::take);
             let harvested = self
-                .harvest_one(store, relations, names, (number, shape), pass)
+                .harvest_one(store, relations, names, (number, shape), pass, read)
                 .await;
             match harvested {
                 Ok(()) => {}
@@ -66,26 +71,95 @@ impl Harvester<'_, '_, '_, '_> {
         Ok(true)
     }
 
-    async fn harvest_one(
+    /// Under a limit: runs the harvests that need no answers of others, and refuses the statement if it
+    /// needs more inferences than it may.
+    async fn forecast(
         &mut self,
         store: &mut StoreLink<'_>,
-        relations: &mut [Relation<'_>],
-        names: &mut TableNames<'_>,
-        (number, shape): (usize, &Shape),
+        relations: &[Relation<'_>],
+        shapes: &[Shape],
         pass: HarvestPass,
+    ) -> Result<Vec<Option<Harvested>>, LinkError> {
+        if !self.ready.is_limited() {
+            return Ok(Vec::new());
+        }
+        let mut ahead = Vec::new();
+        let mut forecasts = Forecasts::new(self.ready);
+        for (number, shape) in shapes.iter().enumerate() {
+            let independent = !self.looks_up(number, shape);
+            let harvested = match independent {
+                true => self.read(store, relations, (number, shape), pass).await?,
+                false => None,
+            };
+            if let Some(harvested) = &harvested {
+                self.forecast_one(harvested, relations, &mut forecasts)
+                    .await?;
+            }
+            ahead.push(harvested);
+        }
+        forecasts.admit(self.ready)?;
+        Ok(ahead)
+    }
+
+    /// Adds what one harvest has found.
+    async fn forecast_one(
+        &self,
+        harvested: &Harvested,
+        relations: &[Relation<'_>],
+        forecasts: &mut Forecasts,
     ) -> Result<(), LinkError> {
-        let ready = self.ready;
-        let Some(harvest) = ready.harvests.get(number) else {
+        let (Some(relation), Some(predictor), Some(forecast)) = (
+            relations.get(harvested.relation),
+            self.ready.predictors.get(harvested.target),
+            forecasts.0.get_mut(harvested.target),
+        ) else {
             return Ok(());
         };
-        let lookups = lookups(ready, relations);
-        let Some(relation) = relations.get_mut(harvest.relation) else {
-            return Ok(());
+        let mut pieces = harvested.pieces(self.ready);
+        pieces.looked = Some(0);
+        while let Some(piece) = pieces.next(FORECAST_INPUTS, relation).await? {
+            predictor
+                .forecast(piece.inputs, forecast, self.cancel)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Whether a harvest looks at answers to others.
+    fn looks_up(&self, number: usize, shape: &Shape) -> bool {
+        const MARK: &str = "<relation>";
+        let lookup = |h: &ReadyHarvest| Lookup {
+            form: h.form,
+            relation: MARK.to_owned(),
+            columns: h.columns.clone(),
+            shape: h.shape.clone(),
+        };
+        let lookups: Vec<Lookup> = self.ready.harvests.iter().map(lookup).collect();
+        let plan = self.ready.plan;
+        let query = plan.harvest(number, shape, &lookups, HarvestPass::default());
+        query.sql.contains(MARK)
+    }
+
+    /// Reads what a harvest finds.
+    async fn read(
+        &self,
+        store: &mut StoreLink<'_>,
+        relations: &[Relation<'_>],
+        (number, shape): (usize, &Shape),
+        pass: HarvestPass,
+    ) -> Result<Option<Harvested>, LinkError> {
+        let ready = self.ready;
+        let Some(harvest) = ready.harvests.get(number) else {
+            return Ok(None);
+        };
+        let Some(relation) = relations.get(harvest.relation) else {
+            return Ok(None);
         };
         let pass = HarvestPass {
             new_only: relation.is_table() && relation.keys() > 0,
             ..pass
         };
+        let lookups = lookups(ready, relations);
         let query = ready.plan.harvest(number, shape, &lookups, pass);
         let protocol = match query.parameters.is_empty() {
             true => Protocol::Text,
@@ -98,16 +172,44 @@ impl Harvester<'_, '_, '_, '_> {
         };
         let spool = Spool::new(self.context.spool.clone());
         spool_all(store, &spool, self.running, id).await?;
-        let target = ready.plan.harvests().get(number).map_or(0, |h| h.target);
-        let mut pieces = Pieces {
-            spool: &spool,
-            codec: &codec,
+        Ok(Some(Harvested {
+            spool,
+            codec,
+            number,
+            target: ready.plan.harvests().get(number).map_or(0, |h| h.target),
             kind: harvest.kind(),
-            columns: ready.plan.input_columns(number),
-            block: None,
-            seen: HashSet::new(),
+            relation: harvest.relation,
+        }))
+    }
+
+    async fn harvest_one(
+        &mut self,
+        store: &mut StoreLink<'_>,
+        relations: &mut [Relation<'_>],
+        names: &mut TableNames<'_>,
+        (number, shape): (usize, &Shape),
+        pass: HarvestPass,
+        ahead: Option<Harvested>,
+    ) -> Result<(), LinkError> {
+        let is_ahead = ahead.is_some();
+        let harvested = match ahead {
+            Some(harvested) => Some(harvested),
+            None => self.read(store, relations, (number, shape), pass).await?,
         };
-        self.predict(store, relation, names, target, &mut pieces)
+        let Some(harvested) = harvested else {
+            return Ok(());
+        };
+        if self.ready.is_limited() && !is_ahead {
+            let mut forecasts = Forecasts::new(self.ready);
+            self.forecast_one(&harvested, relations, &mut forecasts)
+                .await?;
+            forecasts.admit(self.ready)?;
+        }
+        let Some(relation) = relations.get_mut(harvested.relation) else {
+            return Ok(());
+        };
+        let mut pieces = harvested.pieces(self.ready);
+        self.predict(store, relation, names, harvested.target, &mut pieces)
             .await?;
         if relation.is_due(true) {
             relation.settle(store, names).await?;
@@ -184,13 +286,54 @@ impl Harvester<'_, '_, '_, '_> {
     }
 }
 
-/// Takes inputs off a spool.
+/// What a harvest has found.
+struct Harvested {
+    spool: Spool,
+    codec: RowCodec,
+    number: usize,
+    kind: InputKind,
+    target: usize,
+    relation: usize,
+}
+
+impl Harvested {
+    fn pieces<'p>(&'p self, ready: &'p ReadyPlan<'_, '_, '_>) -> Pieces<'p> {
+        Pieces {
+            spool: &self.spool,
+            codec: &self.codec,
+            kind: self.kind.clone(),
+            columns: ready.plan.input_columns(self.number),
+            looked: None,
+            block: None,
+            seen: HashSet::new(),
+        }
+    }
+}
+
+/// What models would have to look at, one a target.
+struct Forecasts(Vec<Forecast>);
+
+impl Forecasts {
+    fn new(ready: &ReadyPlan<'_, '_, '_>) -> Self {
+        let each = ready.predictors.iter().map(|_| Forecast::default());
+        Self(each.collect())
+    }
+
+    /// Refuses more than may be.
+    fn admit(&self, ready: &ReadyPlan<'_, '_, '_>) -> Result<(), SqlError> {
+        admit(&ready.work, ready.predictors.iter().zip(&self.0))
+    }
+}
+
+/// Takes inputs off a spool, or looks at them.
 struct Pieces<'p> {
     spool: &'p Spool,
     codec: &'p RowCodec,
     kind: InputKind,
     /// Of the task.
     columns: &'p [Column],
+    /// Blocks that were looked at and left there.
+    looked: Option<usize>,
     block: Option<Rows>,
     /// Hashes that came before in this harvest, whose rows the store does not make distinct.
     seen: HashSet<Bytes>,
@@ -210,7 +353,13 @@ impl Pieces<'_> {
         let mut cells = Cells::new();
         while piece.keys.len() < inputs {
             let Some(block) = &mut self.block else {
-                self.block = self.spool.read().await?;
+                self.block = match &mut self.looked {
+                    None => self.spool.read().await?,
+                    Some(looked) => {
+                        *looked += 1;
+                        self.spool.look(*looked - 1).await?
+                    }
+                };
                 if self.block.is_none() {
                     break;
                 }

@@ -1,6 +1,8 @@
 //! Makes a materialise plan ready: the store checks and describes the statement, models are decided,
 //! and each harvest gets the tables and conditions that the store accepts.
 
+use std::sync::Arc;
+
 use predictsql_optimizer::distinctions::Distinctions;
 use predictsql_optimizer::materialise::{KeyForm, Materialise, Shape};
 use predictsql_optimizer::planner::{Blocks, Estimate, Metric};
@@ -15,7 +17,7 @@ use super::super::store_link::{LinkError, Protocol, StoreLink};
 use super::super::{Forced, Turn};
 use super::relation::Relation;
 use crate::error::SqlError;
-use crate::predict::{Asked, Predictor};
+use crate::predict::{Asked, Predictor, Work};
 use crate::wire::ColumnDefinition;
 
 /// Longest key that is kept as it is, in bytes: InnoDB's limit on indexed columns.
@@ -33,6 +35,8 @@ pub struct ReadyPlan<'p, 's, 'a> {
     pub protocol: Protocol,
     /// One a target.
     pub predictors: Vec<Predictor>,
+    /// What it has had predicted.
+    pub work: Arc<Work>,
     /// One a harvest.
     pub harvests: Vec<ReadyHarvest>,
     /// Target, form and longest key in bytes of each relation.
@@ -79,6 +83,7 @@ pub async fn make_ready<'p, 's, 'a>(
         plan,
         protocol,
         predictors: Vec::new(),
+        work: Arc::clone(&maker.work),
         harvests: Vec::new(),
         relations: Vec::new(),
         fail_on_error: settings.fail_on_error,
@@ -376,6 +381,11 @@ impl<'p> ReadyPlan<'p, '_, '_> {
             columns,
             relation,
         });
+    }
+
+    /// Whether there is a limit on what models may look at.
+    pub fn is_limited(&self) -> bool {
+        self.work.inferences_max().is_some()
     }
 
     /// The relations, empty. `wanted` is the kind that is forced.

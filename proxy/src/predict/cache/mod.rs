@@ -197,6 +197,12 @@ impl OutputCache {
             .collect()
     }
 
+    /// What memory holds now.
+    pub fn peek(&self, output: [u8; 16], input: InputId) -> Option<Scores> {
+        let numbers = self.0.as_ref()?.hot.get(&Key { output, input })?;
+        Some(numbers.scores())
+    }
+
     /// Keeps what a model has said of inputs; those without identity are not kept.
     pub fn keep<'k>(
         &self,

@@ -1,5 +1,6 @@
 //! Outputs of models that are kept: what is found again, what never is, and who may see them.
 
+mod guard;
 mod table;
 
 use std::fs;
@@ -19,7 +20,7 @@ pub struct Place {
 
 impl Place {
     /// Photos 1 to 40 as `1.png` ..., and table `<schema>_shop.products (id, photo, blob_photo)` of them
-    /// twice over. `cache` has the lines of table `[cache]`.
+    /// twice over. `cache` has the lines of table `[cache]`, and tables after it.
     pub fn new(schema: &str, cache: &str) -> Self {
         let images = new_dir(schema);
         for id in 1..=40 {

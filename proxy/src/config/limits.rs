@@ -1,0 +1,73 @@
+//! The table `[limits]`: what statements may have models do.
+
+use super::set;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// As typed.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsFile {
+    inferences_max: Option<u64>,
+    inferences_max_by_user: Option<BTreeMap<String, u64>>,
+}
+
+/// How many inputs a statement may run through models unless its session says otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LimitsConfig {
+    /// Anybody's; 0 for no limit.
+    pub inferences_max: u64,
+    /// Those of some users, by name; 0 for no limit.
+    pub inferences_max_by_user: BTreeMap<String, u64>,
+}
+
+impl LimitsConfig {
+    /// Puts what is typed over this.
+    pub(super) fn take(&mut self, file: LimitsFile) {
+        set(&mut self.inferences_max, file.inferences_max);
+        set(
+            &mut self.inferences_max_by_user,
+            file.inferences_max_by_user,
+        );
+    }
+
+    /// Most inferences of one statement of a user; `None` for no limit.
+    #[must_use]
+    pub fn inferences_max(&self, user: &str) -> Option<u64> {
+        let own = self.inferences_max_by_user.get(user).copied();
+        Some(own.unwrap_or(self.inferences_max)).filter(|max| *max > 0)
+    }
+
+    /// As `SHOW CONFIG` lists it.
+    pub(super) fn settings(&self) -> [(&'static str, Option<String>); 2] {
+        let users = self.inferences_max_by_user.iter();
+        let users: Vec<String> = users.map(|(user, max)| format!("{user} = {max}")).collect();
+        [
+            (
+                "limits.inferences_max",
+                Some(self.inferences_max.to_string()),
+            ),
+            (
+                "limits.inferences_max_by_user",
+                (!users.is_empty()).then(|| users.join(", ")),
+            ),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_users_own_limit_wins_and_zero_is_none() {
+        let limits = LimitsConfig {
+            inferences_max: 10,
+            inferences_max_by_user: [("bi".to_owned(), 3), ("job".to_owned(), 0)].into(),
+        };
+        assert_eq!(limits.inferences_max("ann"), Some(10));
+        assert_eq!(limits.inferences_max("bi"), Some(3));
+        assert_eq!(limits.inferences_max("job"), None);
+        assert_eq!(LimitsConfig::default().inferences_max("ann"), None);
+    }
+}
