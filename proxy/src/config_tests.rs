@@ -157,7 +157,16 @@ fn keys_understood(table: &str) -> Vec<String> {
 
 #[test]
 fn the_example_holds_every_setting() {
-    let tables = ["tls", "store_tls", "service", "admin", "executor", "lane"];
+    let tables = [
+        "tls",
+        "store_tls",
+        "service",
+        "admin",
+        "executor",
+        "lane",
+        "cache",
+        "limits",
+    ];
     let mut understood = Vec::new();
     for key in keys_understood("") {
         if tables.contains(&key.as_str()) {
