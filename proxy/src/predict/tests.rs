@@ -208,7 +208,11 @@ async fn stages_answer_as_all_models_asked_about_all_inputs() {
             blocks: blocks.clone(),
         };
         let running = session.begin("SELECT", LexMode::default());
-        let work = Arc::new(Work::new(Arc::clone(running.statement()), CacheMode::Off));
+        let work = Arc::new(Work::new(
+            Arc::clone(running.statement()),
+            CacheMode::Off,
+            None,
+        ));
         let query = Query {
             task: &task,
             named: Some(&nano),
