@@ -23,6 +23,7 @@ pub use refusal::Refusal;
 pub use sql::LexMode;
 pub use sql::clauses::{Limit, RowCount};
 pub use sql::fragment::{Fragment, quote_name, quote_string};
+pub use sql::heads;
 pub use sql::key::ColumnsKey;
 pub use sql::labels::LabelCollation;
 pub use sql::mask::mask_literals;

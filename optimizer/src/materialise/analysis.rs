@@ -125,14 +125,6 @@ impl<'a> PredictStatement<'a> {
                 )));
             }
         }
-        if word == "SET" && second(start + 1, &["STATEMENT"]) {
-            return Err(Refusal::unsupported("predictions in SET STATEMENT"));
-        }
-        let into_file =
-            |at: usize| lexed.is_keyword(at, "INTO") && second(at + 1, &["OUTFILE", "DUMPFILE"]);
-        if self.body.clone().any(into_file) {
-            return Err(Refusal::unsupported("predictions in SELECT INTO a file"));
-        }
         Ok(())
     }
 }
@@ -162,6 +154,16 @@ impl Materialise<'_, '_> {
             .any(|w| lexed.is_keyword(self.statement.body.start, w))
             || self.statement.body.clone().any(locking)
     }
+
+    /// Whether the answer goes to a file of the store's, which a second try would find there.
+    pub fn writes_file(&self) -> bool {
+        let lexed = &self.statement.lexed;
+        let file = ["OUTFILE", "DUMPFILE"];
+        self.statement.body.clone().any(|at| {
+            lexed.is_keyword(at, "INTO") && file.iter().any(|w| lexed.is_keyword(at + 1, w))
+        })
+    }
+
     /// Number of predict calls in the statement.
     pub fn call_count(&self) -> usize {
         self.of_call.len()

@@ -325,7 +325,6 @@ fn what_is_not_supported_is_named() {
         ("SELECT ml.t(app.f(i)) FROM p", "f()"),
         ("SELECT @a := 1, ml.t(@a) FROM p", "user variable"),
         ("SELECT ml.t(MAX(i) OVER ()) FROM p", "window function"),
-        ("SELECT ml.t(i) INTO OUTFILE 'x' FROM p", "INTO a file"),
         ("SELECT ml.t(i) FROM p; SELECT 1", "several statements"),
         ("CREATE VIEW v AS SELECT ml.t(i) FROM p", "CREATE VIEW"),
         ("CALL f(ml.t(i))", "CALL"),

@@ -6,6 +6,7 @@ pub(crate) mod clauses;
 pub(crate) mod expression;
 pub mod fragment;
 pub(crate) mod functions;
+pub mod heads;
 pub(crate) mod hint;
 pub(crate) mod key;
 pub(crate) mod labels;

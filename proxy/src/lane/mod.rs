@@ -16,6 +16,7 @@ mod explain;
 mod inputs;
 pub(crate) mod kill;
 mod materialise;
+mod named;
 pub(crate) mod parameters;
 mod plan_text;
 mod prepared;
@@ -38,7 +39,7 @@ use bytes::{Bytes, BytesMut};
 use predictsql_catalog::store::SchemaName;
 use predictsql_executor::Executor;
 use predictsql_optimizer::statement::PredictStatement;
-use predictsql_optimizer::{Refusal, ddl, prefilter};
+use predictsql_optimizer::{Refusal, ddl, heads, prefilter};
 use tokio_util::sync::CancellationToken;
 
 pub use spool::SpoolLimits;
@@ -56,6 +57,7 @@ use crate::wire::{
 use bounds::{Bounds, Deadline};
 use diagnostics::{Diagnostics, ShowDiagnostics};
 use kill::Kill;
+use named::NamedStatements;
 use prepared::PreparedStatements;
 use rows::Codec;
 use select::Planned;
@@ -91,6 +93,7 @@ pub struct LaneContext {
 pub struct Lane {
     context: Arc<LaneContext>,
     prepared: PreparedStatements,
+    named: NamedStatements,
     /// Of the last statement, where the store does not know them.
     diagnostics: Option<Diagnostics>,
     /// Counts that the last statement has left, where the store says others.
@@ -149,6 +152,7 @@ impl Router for Lane {
         let ours = match command {
             command::QUERY => {
                 self.is_ours(body)
+                    || self.may_be_named(body)
                     || Kill::parse(body).is_some()
                     || (self.diagnostics.is_some() && ShowDiagnostics::recognise(body).is_some())
                     || self.may_read_remembered(body)
@@ -173,6 +177,7 @@ impl Router for Lane {
             }
             command::CHANGE_USER | command::RESET_CONNECTION => {
                 self.prepared = PreparedStatements::default();
+                self.named = NamedStatements::default();
                 self.tables.forget();
                 false
             }
@@ -201,6 +206,7 @@ impl Router for Lane {
             }
             command::CHANGE_USER | command::RESET_CONNECTION => {
                 self.prepared = PreparedStatements::default();
+                self.named = NamedStatements::default();
                 self.tables.forget();
             }
             _ => {}
@@ -271,6 +277,7 @@ impl Lane {
         Self {
             context,
             prepared: PreparedStatements::default(),
+            named: NamedStatements::default(),
             diagnostics: None,
             counts: Counts::default(),
             tables: materialise::Tables::default(),
@@ -291,6 +298,29 @@ impl Lane {
         prefilter::has_schema_call(&text, schema)
             || ddl::recognise(&text)
             || several::may_hold_catalog_statement(body)
+    }
+
+    /// Whether a text, inside strings too, may name what predicts.
+    fn may_predict(&self, body: &[u8]) -> bool {
+        let account = &self.context.account;
+        prefilter::may_call(body, self.context.schema.as_str()) || account.may_name_view(body)
+    }
+
+    /// The session's settings as a statement finds them, and the statement without the head that sets some
+    /// for it alone.
+    async fn settings_of(
+        turn: &mut Turn<'_>,
+        statement: &[u8],
+    ) -> Result<(session::SessionSettings, String), LinkError> {
+        turn.store.set_for_statements(None);
+        let settings = session::SessionSettings::read(&mut turn.store, statement).await?;
+        let text = settings.encoding.decode(statement).into_owned();
+        let Some((head, rest)) = heads::statement_settings(&text, settings.lex) else {
+            return Ok((settings, text));
+        };
+        turn.store.set_for_statements(Some(head.to_owned()));
+        let settings = session::SessionSettings::read(&mut turn.store, statement).await?;
+        Ok((settings, rest.to_owned()))
     }
 
     async fn answer(
@@ -315,6 +345,12 @@ impl Lane {
                 }
                 if ddl::recognise(&String::from_utf8_lossy(body)) {
                     return self.answer_catalog(turn, command, utf8(body)?).await;
+                }
+                if let Some(handled) = self.answer_named(turn, body).await? {
+                    if matches!(handled, Handled::Forward(_)) {
+                        self.leave_as_found(turn).await?;
+                    }
+                    return Ok(handled);
                 }
                 self.answer_select(turn, body, Protocol::Text, None).await
             }
@@ -360,7 +396,7 @@ impl Lane {
         prepared_under: Option<session::Meaning>,
     ) -> Result<Handled, LinkError> {
         let context = Arc::clone(&self.context);
-        let settings = session::SessionSettings::read(&mut turn.store, sent).await?;
+        let (settings, text) = Self::settings_of(turn, sent).await?;
         if prepared_under.is_some_and(|meaning| meaning != settings.meaning) {
             return Err(SqlError::unsupported(
                 "executing a statement with predictions under another database, sql_mode or \
@@ -368,7 +404,6 @@ impl Lane {
             )
             .into());
         }
-        let text = settings.encoding.decode(sent);
         if let Some(handled) = self.change_views(turn, &settings, &text).await? {
             return Ok(handled);
         }
@@ -377,7 +412,9 @@ impl Lane {
         let written = last.written_into(&text, settings.lex);
         let text = written.as_deref().unwrap_or(&text);
         let expanded = views::expand(turn, &context, &settings, text).await?;
-        turn.own_columns = expanded.as_ref().and_then(|e| e.columns.clone());
+        if turn.own_columns.is_none() {
+            turn.own_columns = expanded.as_ref().and_then(|e| e.columns.clone());
+        }
         let text = expanded.as_ref().map_or(text, |e| &e.text.sql);
         let Some((statement, catalog)) = select::read(&context, &settings, text).await? else {
             let Some(expanded) = &expanded else {
@@ -414,6 +451,7 @@ impl Lane {
         let found_rows = bounds::within(deadline, &running.cancel, work).await?;
         turn.flush().await?;
         if let Some(rows) = found_rows {
+            turn.store.set_for_statements(None);
             turn.store.set_found_rows(rows).await?;
         }
         Ok(Handled::Answered)

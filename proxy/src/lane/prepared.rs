@@ -151,8 +151,7 @@ impl Lane {
         if ddl::recognise(&String::from_utf8_lossy(body)) {
             return self.prepare_catalog(turn, super::utf8(body)?).await;
         }
-        let settings = session::SessionSettings::read(&mut turn.store, body).await?;
-        let text = settings.encoding.decode(body);
+        let (settings, text) = Self::settings_of(turn, body).await?;
         if changes_views(&text, settings.lex) {
             let stored = self.stored(&settings, &text).await?;
             let prepared = turn.store.prepare(&stored.sql).await?;

@@ -55,6 +55,7 @@ impl Lane {
         for (number, statement) in statements.into_iter().enumerate() {
             turn.more = number < last;
             turn.own_columns = None;
+            turn.store.set_for_statements(None);
             let sql = settings.encoding.encode(statement);
             if self.show_diagnostics(turn, &sql).await? {
                 continue;
@@ -67,6 +68,19 @@ impl Lane {
                     self.answer_plain(turn, &plain, &Protocol::Text).await?;
                 }
                 continue;
+            }
+            match self.answer_named(turn, &sql).await? {
+                Some(Handled::Answered) => {
+                    turn.store.end_statement();
+                    continue;
+                }
+                Some(Handled::Forward(_)) => {
+                    let plain = self.plain(statement, settings.lex);
+                    self.answer_plain(turn, &plain, &Protocol::Text).await?;
+                    turn.store.end_statement();
+                    continue;
+                }
+                None => {}
             }
             if !self.is_ours(statement.as_bytes()) {
                 let plain = self.plain(statement, settings.lex);

@@ -145,6 +145,8 @@ pub struct StoreLink<'a> {
     /// Warnings that the session keeps of a statement (`max_error_count`).
     pub warnings_kept: usize,
     answering: bool,
+    /// `SET STATEMENT ... FOR` of the client's statement, under which all that is made of it runs.
+    settings: Option<String>,
 }
 
 impl<'a> StoreLink<'a> {
@@ -160,6 +162,25 @@ impl<'a> StoreLink<'a> {
             began: Instant::now(),
             warnings_kept: WARNINGS_KEPT,
             answering: false,
+            settings: None,
+        }
+    }
+
+    /// Statements run under `SET STATEMENT ... FOR` from here on, or no more.
+    pub fn set_for_statements(&mut self, settings: Option<String>) {
+        self.settings = settings;
+    }
+
+    /// A statement as it is sent. Those of the lane that keep a transaction, or show what the last one
+    /// left, are sent plainly.
+    fn as_sent(&self, sql: &str) -> Vec<u8> {
+        const PLAIN: [&str; 5] = ["SHOW ", "SET TRANSACTION", "START ", "COMMIT", "ROLLBACK"];
+        match &self.settings {
+            Some(settings) if !PLAIN.iter().any(|p| sql.starts_with(p)) => self
+                .encoding
+                .encode(&format!("{settings} {sql}"))
+                .into_owned(),
+            _ => self.encoding.encode(sql).into_owned(),
         }
     }
 
@@ -201,7 +222,7 @@ impl<'a> StoreLink<'a> {
 
     /// Prepares a statement; the caller closes it.
     pub async fn prepare(&mut self, sql: &str) -> Result<Prepared, LinkError> {
-        let sql = self.encoding.encode(sql);
+        let sql = self.as_sent(sql);
         self.send(command::STMT_PREPARE, &sql).await?;
         let first = self.payload().await?;
         if ErrPacket::is_err(&first) {
@@ -255,7 +276,7 @@ impl<'a> StoreLink<'a> {
     ) -> Result<(Head, Option<u32>), LinkError> {
         match protocol {
             Protocol::Text => {
-                let sql = self.encoding.encode(&statement.sql);
+                let sql = self.as_sent(&statement.sql);
                 self.send(command::QUERY, &sql).await?;
                 Ok((self.head().await?, None))
             }

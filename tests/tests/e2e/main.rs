@@ -16,3 +16,4 @@ mod operating;
 mod relay;
 mod tidy;
 mod tls;
+mod views;

@@ -126,6 +126,9 @@ impl Passes<'_, '_, '_, '_> {
         let mut pass = HarvestPass::default();
         let mut breadth = Breadth::Block;
         let mut shapes: Vec<Shape> = ready.harvests.iter().map(|h| h.shape.clone()).collect();
+        if ready.plan.writes_file() {
+            shapes = ready::widened(store, ready, Breadth::Everything).await?;
+        }
         for attempt in 0..ATTEMPTS_MAX {
             let before = self.keys();
             if attempt >= SHARED_STATE_ATTEMPT && self.may_begin && !self.began {
@@ -160,6 +163,7 @@ impl Passes<'_, '_, '_, '_> {
             }
             match finish::run(store, context, ready, running, &statement).await? {
                 Some(finished) => return Ok(finished),
+                None if ready.plan.writes_file() => return Err(begun_file().into()),
                 None => pass.locking = ready.plan.reads_current_rows(),
             }
         }
@@ -223,6 +227,15 @@ fn lookups(ready: &ReadyPlan<'_, '_, '_>, relations: &[Relation<'_>]) -> Vec<Loo
         shape: h.shape.clone(),
     };
     ready.harvests.iter().map(lookup).collect()
+}
+
+fn begun_file() -> SqlError {
+    SqlError::new(
+        1205,
+        "HY000",
+        "An input appeared that was not there when inputs were predicted; remove the file that the \
+         statement has begun, and try again",
+    )
 }
 
 fn unfound() -> SqlError {

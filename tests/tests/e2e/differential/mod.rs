@@ -16,7 +16,7 @@ mod plans;
 mod random;
 mod selects;
 mod sessions;
-mod shop;
+pub mod shop;
 mod truth;
 mod views;
 
