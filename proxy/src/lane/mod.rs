@@ -319,8 +319,8 @@ impl Lane {
             return Ok((settings, text));
         };
         turn.store.set_for_statements(Some(head.to_owned()));
-        let settings = session::SessionSettings::read(&mut turn.store, statement).await?;
-        Ok((settings, rest.to_owned()))
+        let own = session::SessionSettings::read(&mut turn.store, statement).await?;
+        Ok((own.for_text_of(settings), rest.to_owned()))
     }
 
     async fn answer(

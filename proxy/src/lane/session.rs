@@ -68,6 +68,18 @@ pub struct Meaning {
 }
 
 impl SessionSettings {
+    /// The settings of a statement that sets some for itself alone (`SET STATEMENT`): its text has been
+    /// read by then under those of the session.
+    pub fn for_text_of(self, session: Self) -> Self {
+        Self {
+            encoding: session.encoding,
+            lex: session.lex,
+            labels: session.labels,
+            collation: session.collation,
+            ..self
+        }
+    }
+
     /// What the text of a view depends on.
     pub fn for_views(&self) -> ViewSession<'_> {
         ViewSession {
