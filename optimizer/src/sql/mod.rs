@@ -8,6 +8,7 @@ pub mod fragment;
 pub(crate) mod functions;
 pub mod heads;
 pub(crate) mod hint;
+pub(crate) mod key;
 pub(crate) mod labels;
 pub(crate) mod mask;
 pub mod prefilter;
