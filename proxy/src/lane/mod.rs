@@ -337,7 +337,7 @@ impl Lane {
                 if let Some(kill) = Kill::parse(body) {
                     return self.answer_kill(turn, body, kill).await;
                 }
-                if !self.is_ours(body) {
+                if !self.is_ours(body) && !self.may_be_named(body) {
                     return Ok(self.forward_with_remembered(body));
                 }
                 if several::may_be_several(body, turn.capabilities) {
