@@ -5,8 +5,11 @@ use super::Generator;
 /// Text, and whether rows that it gives come in a total order.
 type Change = (String, bool);
 
+/// Writes a change.
+type Write = fn(&mut Generator) -> String;
+
 /// Kinds of changes: how often, and how they are made.
-const CHANGES: &[(usize, fn(&mut Generator) -> String)] = &[
+const CHANGES: &[(usize, Write)] = &[
     (12, Generator::update),
     (6, Generator::update_of_two),
     (10, Generator::delete),
@@ -16,7 +19,7 @@ const CHANGES: &[(usize, fn(&mut Generator) -> String)] = &[
     (6, Generator::replace),
     (7, Generator::on_duplicate_key),
     (8, Generator::create_as),
-    (6, Generator::into_variables),
+    (6, Generator::variables_into),
     (3, Generator::set_variable),
 ];
 
@@ -163,7 +166,7 @@ impl Generator {
         format!("CREATE {kind} made{head} SELECT p.id AS n, {value} AS k{and} FROM p{conditions}")
     }
 
-    fn into_variables(&mut self) -> String {
+    fn variables_into(&mut self) -> String {
         match self.chance(50) {
             true => {
                 let test = self.condition("w.");

@@ -55,12 +55,12 @@ impl Choices {
     /// Position of one of `weights`, each as often as its weight says.
     pub fn weighted(&mut self, weights: impl IntoIterator<Item = usize> + Clone) -> usize {
         let mut left = self.number(weights.clone().into_iter().sum());
-        let mut fits = |weight: usize| {
+        let fits = |weight: usize| {
             let found = left < weight;
             left = left.saturating_sub(weight);
             found
         };
-        weights.into_iter().position(|w| fits(w)).unwrap()
+        weights.into_iter().position(fits).unwrap()
     }
 }
 

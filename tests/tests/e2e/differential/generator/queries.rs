@@ -8,8 +8,11 @@ type Query = (String, bool);
 /// Tables of which `p` is one, and what makes their rows' order total.
 type From = (String, &'static str);
 
+/// Writes a query.
+type Write = fn(&mut Generator) -> Query;
+
 /// Kinds of queries: how often, and how they are made.
-const QUERIES: &[(usize, fn(&mut Generator) -> Query)] = &[
+const QUERIES: &[(usize, Write)] = &[
     (24, Generator::plain),
     (12, Generator::grouped),
     (5, Generator::distinct),
