@@ -275,7 +275,7 @@ fn what_is_not_supported_is_named() {
             "executable comments",
         ),
         (
-            "EXPLAIN FORMAT=JSON SELECT ml.t(i) FROM p",
+            "EXPLAIN FORMAT=XML SELECT ml.t(i) FROM p",
             "EXPLAIN FORMAT",
         ),
         ("SELECT ml.has('t','cat',i) FROM p", "ml.has()"),
