@@ -145,10 +145,6 @@ fn unsupported_places_are_named() {
                 "LAG()",
             ),
             construct(
-                "SELECT COUNT(*) FROM p WHERE ml.colour(photo) = 'red' INTO OUTFILE '/tmp/no'",
-                "INTO a file",
-            ),
-            construct(
                 "INSERT INTO p (id, label) VALUES (9, ml.colour(photo))",
                 "values cannot be found",
             ),
