@@ -30,7 +30,7 @@ pub fn lines(
             format!("where no model is surer than {floor:.3}"),
         );
     }
-    line(&format!("  {:<8}", plan.metric.name()), accuracy(plan));
+    line(&format!("  {:<8} ", plan.metric.name()), accuracy(plan));
     if !plan.population.is_empty() {
         line("  Rows of ", plan.population.clone());
     }
