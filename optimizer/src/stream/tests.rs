@@ -274,10 +274,7 @@ fn what_is_not_supported_is_named() {
             "SELECT ml.t(i) /*!50000 , 1 */ FROM p",
             "executable comments",
         ),
-        (
-            "EXPLAIN FORMAT=XML SELECT ml.t(i) FROM p",
-            "EXPLAIN FORMAT",
-        ),
+        ("EXPLAIN FORMAT=XML SELECT ml.t(i) FROM p", "EXPLAIN FORMAT"),
         ("SELECT ml.has('t','cat',i) FROM p", "ml.has()"),
         (
             "SELECT (SELECT SUM(p.qty)) FROM p WHERE ml.t(i) = 'cat'",
