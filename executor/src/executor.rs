@@ -13,7 +13,7 @@ use crate::picture::InputSpec;
 use crate::pipeline::{Answered, Goal, Pipeline, Reply, Submitted, Ticket};
 use crate::{
     CpuSeconds, ExecutorConfig, Input, InputId, LoadedModel, Outcome, PredictError, Prepared,
-    StartError,
+    Spent, StartError,
 };
 
 mod loading;
@@ -28,6 +28,7 @@ const IDENTIFIED_TOGETHER: usize = 64;
 #[derive(Debug, Clone)]
 pub struct Executor {
     inner: Arc<Inner>,
+    account: Option<Arc<Spent>>,
 }
 
 #[derive(Debug)]
@@ -70,7 +71,17 @@ impl Executor {
         };
         Ok(Self {
             inner: Arc::new(inner),
+            account: None,
         })
+    }
+
+    /// The same executor, which tells `account` what its work takes.
+    #[must_use]
+    pub fn on_account(&self, account: &Arc<Spent>) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            account: Some(account.clone()),
+        }
     }
 
     /// CPU threads that decode and infer: how many images are worked on at once.
@@ -163,6 +174,7 @@ impl Executor {
             let permit = unless_cancelled(cancel, acquire(&self.inner.chunks, 1)).await?;
             let permit = permit.ok_or(PredictError::Stopped)?;
             let (reply, answer) = Reply::new(cancel);
+            let reply = reply.on_account(self.account.as_ref());
             let ticket = Ticket {
                 goal: Goal::Outcomes(model.clone(), reply),
                 identified,
@@ -207,6 +219,7 @@ impl Executor {
         let mut answers = Vec::with_capacity(chunks.len());
         for inputs in chunks {
             let (reply, answer) = Reply::new(cancel);
+            let reply = reply.on_account(self.account.as_ref());
             let ticket = Ticket {
                 goal: Goal::Tensors(specs.clone(), reply),
                 identified: true,
@@ -238,7 +251,7 @@ impl Executor {
             return Err(PredictError::Cancelled);
         }
         let submit = |run| self.inner.pipeline.run(run);
-        let runs = prepared.runs(model, rows, cancel, submit)?;
+        let runs = prepared.runs(model, rows, (cancel, self.account.as_ref()), submit)?;
         unless_cancelled(cancel, runs.outcomes()).await?
     }
 
@@ -256,6 +269,7 @@ impl Executor {
         let mut answers = Vec::with_capacity(inputs.len().div_ceil(IDENTIFIED_TOGETHER));
         for inputs in inputs.chunks(IDENTIFIED_TOGETHER) {
             let (reply, answer) = Reply::new(cancel);
+            let reply = reply.on_account(self.account.as_ref());
             self.inner.pipeline.identify(inputs.to_vec(), reply);
             answers.push(answer);
         }

@@ -30,6 +30,7 @@ mod picture;
 mod pipeline;
 mod prepared;
 mod roots;
+mod spent;
 
 pub use config::{ExecutorConfig, StartError};
 pub use error::{ModelError, PredictError};
@@ -39,3 +40,4 @@ pub use input::{ColumnValue, Input, Outcome, Scores};
 pub use model::{LoadedModel, ModelFile};
 pub use pipeline::CpuSeconds;
 pub use prepared::Prepared;
+pub use spent::{Spent, StageSeconds};

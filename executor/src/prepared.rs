@@ -1,9 +1,11 @@
 //! Inputs that were fetched, decoded and preprocessed once, for several models to look at.
 
+use std::sync::Arc;
+
 use tokio_util::sync::CancellationToken;
 
 use crate::pipeline::{Answer, Answered, Place, PreparedChunk, Reply, Run};
-use crate::{InputId, LoadedModel, Outcome, PredictError};
+use crate::{InputId, LoadedModel, Outcome, PredictError, Spent};
 
 /// Inputs ready to be run through any of the models that they were prepared for.
 ///
@@ -66,7 +68,7 @@ impl Prepared {
         &self,
         model: &LoadedModel,
         rows: &[usize],
-        cancel: &CancellationToken,
+        (cancel, account): (&CancellationToken, Option<&Arc<Spent>>),
         mut submit: impl FnMut(Run),
     ) -> Result<Runs, PredictError> {
         let mut by_chunk: Vec<Vec<usize>> = vec![Vec::new(); self.chunks.len()];
@@ -99,6 +101,7 @@ impl Prepared {
                 continue;
             }
             let (reply, answer) = Reply::new(cancel);
+            let reply = reply.on_account(account);
             let run = Run::of_places(reply, model, &chunk.chunk, places);
             submit(run.ok_or_else(|| PredictError::NotPrepared {
                 model: model.model().name.clone(),

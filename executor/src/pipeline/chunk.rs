@@ -9,6 +9,7 @@ use super::fetch::Reserved;
 use super::reply::Reply;
 use super::tensor::Tensor;
 use crate::picture::InputSpec;
+use crate::spent::Stage;
 use crate::{ColumnValue, Input, InputId, LoadedModel, Outcome};
 
 /// Outcomes of a chunk's inputs, and their identities if they were asked for.
@@ -32,6 +33,14 @@ impl Goal {
         match self {
             Self::Outcomes(_, reply) => reply.is_abandoned(),
             Self::Tensors(_, reply) => reply.is_abandoned(),
+        }
+    }
+
+    /// Tells who waits what a stage has spent.
+    pub(super) fn spent(&self, stage: Stage, ns: u64) {
+        match self {
+            Self::Outcomes(_, reply) => reply.spent(stage, ns),
+            Self::Tensors(_, reply) => reply.spent(stage, ns),
         }
     }
 

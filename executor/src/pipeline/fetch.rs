@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::chunk::{Content, Fetched, Submitted, Ticket};
+use super::elapsed_ns;
 use super::reply::Reply;
 use crate::location::{self, Location};
 use crate::roots::{ReadError, Roots};
+use crate::spent::Stage;
 use crate::{Input, InputId};
 
 /// What a thread of the fetch stage does next.
@@ -53,6 +56,7 @@ impl Reader {
 
     /// Reads the files of a chunk. `None`: nobody waits for it any more.
     pub(super) fn fetch(&self, chunk: Submitted) -> Option<Fetched> {
+        let begin = Instant::now();
         let Submitted { ticket, inputs } = chunk;
         let mut contents = Vec::with_capacity(inputs.len());
         for input in inputs {
@@ -66,6 +70,7 @@ impl Reader {
                 other => Content::from(other),
             });
         }
+        ticket.goal.spent(Stage::Fetching, elapsed_ns(begin));
         Some(Fetched { ticket, contents })
     }
 
@@ -124,6 +129,7 @@ impl Reader {
 
     /// Tells which content each input has now.
     pub(super) fn identify(&self, inputs: &[Input], reply: Reply<Vec<Option<InputId>>>) {
+        let begin = Instant::now();
         let mut ids = Vec::with_capacity(inputs.len());
         for input in inputs {
             if reply.is_abandoned() {
@@ -138,6 +144,7 @@ impl Reader {
                 },
             });
         }
+        reply.spent(Stage::Fetching, elapsed_ns(begin));
         reply.send(Ok(ids));
     }
 

@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::chunk::{Answered, Run};
 use super::reply::SharedRun;
 use super::tensor::TensorPool;
+use super::thread_cpu_ns;
 use crate::columns::ColumnsSpec;
 use crate::interrupt::Interrupt;
 use crate::model::{Batch, Compiled, Feed};
 use crate::picture::InputSpec;
+use crate::spent::Stage;
 use crate::{ColumnValue, Outcome, PredictError};
 
 /// Makes runs of the same sessions and answers each of their callers; adds the inputs that the model
@@ -21,6 +23,7 @@ pub(super) fn infer(mut runs: Vec<Run>, tensors: &Arc<TensorPool>, inferred: &At
         return;
     };
     let compiled = first.model.compiled().clone();
+    let begin = thread_cpu_ns();
     let shared = SharedRun::of(runs.iter().map(|run| &run.reply));
     let batches = Batches {
         compiled: &compiled,
@@ -38,6 +41,7 @@ pub(super) fn infer(mut runs: Vec<Run>, tensors: &Arc<TensorPool>, inferred: &At
             let looked_at = |outcome: &&Outcome| !matches!(outcome, Outcome::Unreadable(_));
             let count = outcomes.iter().filter(looked_at).count();
             inferred.fetch_add(count as u64, Ordering::Relaxed);
+            share_out(&runs, thread_cpu_ns().saturating_sub(begin));
             answer(runs, outcomes);
         }
         Err(Stop::Abandoned) => {}
@@ -48,6 +52,16 @@ pub(super) fn infer(mut runs: Vec<Run>, tensors: &Arc<TensorPool>, inferred: &At
                 run.reply.send(Err(PredictError::Model { model, reason }));
             }
         }
+    }
+}
+
+/// Tells each caller its share of what their runs took together, by the inputs.
+fn share_out(runs: &[Run], ns: u64) {
+    let all: usize = runs.iter().map(|run| run.rows.len()).sum();
+    for run in runs {
+        let share = run.rows.len() as f64 / all.max(1) as f64;
+        run.reply
+            .spent(Stage::Inferring, (ns as f64 * share) as u64);
     }
 }
 

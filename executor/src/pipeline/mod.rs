@@ -24,6 +24,7 @@ mod tensor;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use crate::picture::Limits;
 use crate::roots::Roots;
@@ -200,6 +201,10 @@ fn run_cpu(shared: &Shared) {
         };
         counted.fetch_add(thread_cpu_ns().saturating_sub(begin), Ordering::Relaxed);
     }
+}
+
+fn elapsed_ns(begin: Instant) -> u64 {
+    u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// CPU time of the calling thread: what its work costs, whatever else the machine does.

@@ -3,12 +3,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::Shared;
 use super::chunk::{
     Chunk, Content, Fetched, Goal, Place, Prepared, PreparedChunk, Run, Submitted, Ticket,
 };
 use super::tensor::Tensor;
+use super::{Shared, thread_cpu_ns};
 use crate::picture::{InputSpec, Preprocessor, decode_for};
+use crate::spent::Stage;
 use crate::{ColumnValue, Input, InputId};
 
 /// Tensors in the making.
@@ -30,6 +31,7 @@ impl Worker {
     /// Decodes and preprocesses a chunk. `None`: nobody waits for it, or its caller has been
     /// answered.
     pub(super) fn prepare(&mut self, chunk: Fetched, shared: &Shared) -> Option<Run> {
+        let begin = thread_cpu_ns();
         let Fetched { ticket, contents } = chunk;
         let images = contents.iter().filter(|c| c.may_be_image()).count();
         let mut tensors = tensors_for(&ticket.goal, images, shared);
@@ -55,6 +57,8 @@ impl Worker {
                 ids.push(id);
             }
         }
+        let took = thread_cpu_ns().saturating_sub(begin);
+        ticket.goal.spent(Stage::Preparing, took);
         hand_on(ticket, Prepared::Images(tensors), places, ids)
     }
 

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::PredictError;
 use crate::interrupt::Interrupt;
+use crate::spent::{Spent, Stage};
 
 /// Where an answer goes. Every stage asks whether someone still waits for it.
 #[derive(Debug)]
@@ -17,6 +18,7 @@ pub(crate) struct Reply<T> {
     sender: oneshot::Sender<Result<T, PredictError>>,
     cancel: CancellationToken,
     caller: Arc<Caller>,
+    account: Option<Arc<Spent>>,
 }
 
 /// What a caller waits on. Dropped, it ends the run of a model that nobody else waits for.
@@ -51,8 +53,24 @@ impl<T> Reply<T> {
             sender,
             cancel: cancel.clone(),
             caller: caller.clone(),
+            account: None,
         };
         (reply, Answer { receiver, caller })
+    }
+
+    /// The same, with what its work takes told there.
+    pub(crate) fn on_account(self, account: Option<&Arc<Spent>>) -> Self {
+        Self {
+            account: account.cloned(),
+            ..self
+        }
+    }
+
+    /// Tells what a stage has spent on it.
+    pub(super) fn spent(&self, stage: Stage, ns: u64) {
+        if let Some(account) = &self.account {
+            account.add(stage, ns);
+        }
     }
 
     /// Whether the caller cancelled or is gone.
