@@ -44,27 +44,48 @@ pub fn split(text: &str, mode: LexMode) -> Option<Vec<&str>> {
     (statements.len() > 1).then_some(statements)
 }
 
-/// How a plan is shown.
+/// How a statement asks for its plan instead of its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Explain {
-    /// A line a row.
-    Lines,
-    /// One row: `FORMAT=JSON`.
-    Json,
+pub struct Explain {
+    /// One row of JSON (`FORMAT=JSON`) in place of a line a row.
+    pub json: bool,
+    /// It is executed, and what it took is shown beside what was expected: MariaDB's `ANALYZE`, MySQL's
+    /// `EXPLAIN ANALYZE`.
+    pub analyze: bool,
+    /// Name of the answer's column.
+    pub column: &'static str,
 }
 
 /// Whether a text begins with EXPLAIN or the like, and where what is explained begins.
 fn explained(lexed: &Lexed<'_>) -> (Option<Explain>, usize) {
-    let words = ["EXPLAIN", "DESCRIBE", "DESC"];
-    if !words.iter().any(|w| lexed.is_keyword(0, w)) {
-        return (None, 0);
+    let is = |at: usize, words: &[&str]| words.iter().any(|w| lexed.is_keyword(at, w));
+    let (analyze, column, mut at) = match () {
+        () if is(0, &["ANALYZE"]) => (true, "ANALYZE", 1),
+        () if is(0, &["EXPLAIN", "DESCRIBE", "DESC"]) => match is(1, &["ANALYZE"]) {
+            true => (true, "EXPLAIN", 2),
+            false => (false, "EXPLAIN", 1),
+        },
+        () => return (None, 0),
+    };
+    let is_format = is(at, &["FORMAT"]) && matches!(lexed.token(at + 1), Some(Token::Eq));
+    let json = is_format && is(at + 2, &["JSON"]);
+    // MySQL's tree of an executed statement is what lines are here.
+    if json || (is_format && is(at + 2, &["TRADITIONAL", "TREE"])) {
+        at += 3;
     }
-    let is_format = lexed.is_keyword(1, "FORMAT") && matches!(lexed.token(2), Some(Token::Eq));
-    match lexed.keyword(3).filter(|_| is_format) {
-        Some(format) if format.eq_ignore_ascii_case("JSON") => (Some(Explain::Json), 4),
-        Some(format) if format.eq_ignore_ascii_case("TRADITIONAL") => (Some(Explain::Lines), 4),
-        _ => (Some(Explain::Lines), 1),
-    }
+    let explain = Explain {
+        json,
+        analyze,
+        column,
+    };
+    (Some(explain), at)
+}
+
+/// The statement that a text explains; `None`: it explains none.
+pub fn explained_statement(text: &str, mode: LexMode) -> Option<&str> {
+    let lexed = Lexed::new(text, mode)?;
+    let (explain, start) = explained(&lexed);
+    explain.map(|_| lexed.text_of(&(start..lexed.lexemes.len())))
 }
 
 /// A statement with at least one predict call.
@@ -105,8 +126,12 @@ impl<'a> PredictStatement<'a> {
             end -= 1;
         }
         let (explain, start) = explained(&lexed);
-        let selects = |at: usize| lexed.is_keyword(at, "SELECT") || lexed.is_keyword(at, "WITH");
-        if explain.is_some() && !selects(start) {
+        const EXPLAINED: [&str; 7] = [
+            "SELECT", "WITH", "VALUES", "INSERT", "REPLACE", "UPDATE", "DELETE",
+        ];
+        let has_plan = EXPLAINED.iter().any(|w| lexed.is_keyword(start, w))
+            || matches!(lexed.token(start), Some(Token::LParen));
+        if explain.is_some() && !has_plan {
             let what = lexed.keyword(start).unwrap_or_default().to_uppercase();
             return Err(Refusal::unsupported(format_args!(
                 "EXPLAIN {what} of a statement with predictions"
@@ -226,6 +251,44 @@ impl<'a> PredictStatement<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn plans_are_asked_for_in_either_servers_words() {
+        let read = |text: &'static str| {
+            let lexed = Lexed::new(text, LexMode::default());
+            let explain = lexed.and_then(|lexed| explained(&lexed).0)?;
+            let statement = explained_statement(text, LexMode::default())?;
+            Some((explain.json, explain.analyze, explain.column, statement))
+        };
+        for (text, json, analyze, column) in [
+            ("EXPLAIN SELECT 1", false, false, "EXPLAIN"),
+            ("desc format = json SELECT 1", true, false, "EXPLAIN"),
+            ("ANALYZE SELECT 1", false, true, "ANALYZE"),
+            ("ANALYZE FORMAT=JSON SELECT 1", true, true, "ANALYZE"),
+            ("EXPLAIN ANALYZE SELECT 1", false, true, "EXPLAIN"),
+            (
+                "EXPLAIN ANALYZE FORMAT=tree SELECT 1",
+                false,
+                true,
+                "EXPLAIN",
+            ),
+            (
+                "EXPLAIN ANALYZE FORMAT=JSON SELECT 1",
+                true,
+                true,
+                "EXPLAIN",
+            ),
+        ] {
+            assert_eq!(
+                read(text),
+                Some((json, analyze, column, "SELECT 1")),
+                "{text}"
+            );
+        }
+        assert_eq!(read("SELECT 1"), None);
+        let other = read("EXPLAIN FORMAT=XML SELECT 1").map(|read| read.3);
+        assert_eq!(other, Some("FORMAT=XML SELECT 1"));
+    }
 
     #[test]
     fn texts_are_cut_between_statements() {
