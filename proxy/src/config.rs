@@ -6,6 +6,7 @@ mod cache;
 mod endpoint;
 mod limits;
 mod settings;
+mod slow;
 mod tls;
 
 pub use cache::CacheConfig;
@@ -15,6 +16,7 @@ pub use tls::{ClientTlsArgs, ClientTlsConfig, StoreTlsArgs};
 
 use crate::account::StoreAddress;
 use crate::admin::AdminLogin;
+use crate::live::SlowLog;
 use crate::tls::StoreTlsConfig;
 use predictsql_catalog::store::SchemaName;
 use predictsql_executor::ExecutorConfig;
@@ -68,6 +70,9 @@ pub struct ServeArgs {
     /// Schema of the catalog and of the functions [default: ml]
     #[arg(long, value_name = "NAME", env = "PREDICTSQL_SCHEMA")]
     pub schema: Option<String>,
+    /// Predict statements that take so many milliseconds or more are logged with their plan; 0 for none [default: 10000]
+    #[arg(long, value_name = "MILLISECONDS", env = "PREDICTSQL_SLOW_QUERY_MS")]
+    pub slow_query_ms: Option<u64>,
     /// TLS with clients.
     #[command(flatten)]
     pub tls: ClientTlsArgs,
@@ -156,6 +161,8 @@ struct ConfigFile {
     idle_seconds_max: Option<u64>,
     stop_seconds_max: Option<u64>,
     inspect_bytes_max: Option<usize>,
+    slow_query_ms: Option<u64>,
+    slow_query_literals: Option<bool>,
     tls: tls::ClientTlsFile,
     store_tls: tls::StoreTlsFile,
     service: ServiceFile,
@@ -301,6 +308,8 @@ pub struct Config {
     pub store_tls: StoreTlsConfig,
     /// Longest command, in bytes, that is looked at for predictions.
     pub inspect_bytes_max: usize,
+    /// Which predict statements are logged as slow.
+    pub slow_log: SlowLog,
     /// Images, models, threads.
     pub executor: ExecutorConfig,
     /// Limits of predict statements.
@@ -334,6 +343,7 @@ impl Config {
             tls: ClientTlsConfig::default(),
             store_tls: StoreTlsConfig::default(),
             inspect_bytes_max: 1 << 20,
+            slow_log: slow::DEFAULT,
             executor: ExecutorConfig::default(),
             lane: LaneConfig::default(),
             cache: CacheConfig::default(),
@@ -377,6 +387,11 @@ impl Config {
         set(&mut config.runtimes, file.runtimes);
         set(&mut config.connections_max, file.connections_max);
         set(&mut config.inspect_bytes_max, file.inspect_bytes_max);
+        slow::take(
+            &mut config.slow_log,
+            args.slow_query_ms.or(file.slow_query_ms),
+            file.slow_query_literals,
+        );
         set(
             &mut config.connect_timeout,
             file.connect_timeout_ms.map(Duration::from_millis),

@@ -4,26 +4,31 @@
 //! taken when it begins, when it ends, when a predict statement begins or ends, and when somebody looks.
 
 mod idle;
+mod slow;
+mod statement;
 
 pub use idle::IDLE_SWEEP_PERIOD;
+pub use slow::SlowLog;
+pub use statement::{Phase, Statement};
 
 use crate::metrics::Metrics;
 use crate::relay::SessionEnd;
-use predictsql_optimizer::{LexMode, mask_literals};
+use predictsql_optimizer::LexMode;
+use slow::rounded;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio_util::sync::CancellationToken;
-
-/// Longest text of a statement that is shown, in characters.
-const STATEMENT_CHARS_MAX: usize = 4096;
+use tracing::Span;
+use tracing::field::Empty;
 
 /// All sessions of this proxy, and what it counts.
 pub struct Live {
     metrics: Arc<Metrics>,
+    slow: SlowLog,
     sessions: Mutex<BTreeMap<u64, Arc<Session>>>,
     /// Key of the next session: the store's ids need not be unique over its restarts.
     next: AtomicU64,
@@ -36,14 +41,6 @@ pub struct Live {
 impl fmt::Debug for Live {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Live").finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Statement {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut statement = formatter.debug_struct("Statement");
-        statement.field("text", &self.masked_text());
-        statement.finish_non_exhaustive()
     }
 }
 
@@ -102,6 +99,7 @@ pub struct Session {
     /// When it logged in.
     pub since: Instant,
     metrics: Arc<Metrics>,
+    slow: SlowLog,
     activity: AtomicU8,
     /// Commands that the session has forwarded, and how many of them `metrics` knows.
     forwarded: AtomicU64,
@@ -114,28 +112,6 @@ pub struct Session {
     idle: idle::IdleWatch,
 }
 
-/// A predict statement that runs.
-pub struct Statement {
-    /// When it began.
-    pub since: Instant,
-    /// Rows that it has read of the store.
-    pub rows_read: AtomicU64,
-    /// Rows that it has sent to the client.
-    pub rows_sent: AtomicU64,
-    /// Images that it has had looked at.
-    pub images: AtomicU64,
-    /// Images among them that could not be read or decoded.
-    pub images_unreadable: AtomicU64,
-    /// Inputs that were answered without running a model.
-    pub cache_hits: AtomicU64,
-    /// Inputs of which no output was kept.
-    pub cache_misses: AtomicU64,
-    /// Cancelled when it is to end with error 1317.
-    pub cancel: CancellationToken,
-    text: String,
-    mode: LexMode,
-}
-
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -146,11 +122,18 @@ impl Live {
     pub fn new(metrics: Arc<Metrics>) -> Self {
         Self {
             metrics,
+            slow: SlowLog::default(),
             sessions: Mutex::default(),
             next: AtomicU64::new(0),
             store_reached: AtomicBool::new(true),
             began: tokio::time::Instant::now(),
         }
+    }
+
+    /// The same, which tells of slow statements.
+    #[must_use]
+    pub fn with_slow_log(self, slow: SlowLog) -> Self {
+        Self { slow, ..self }
     }
 
     /// What this proxy counts.
@@ -179,6 +162,7 @@ impl Live {
             database: database.filter(|name| !name.is_empty()).map(text),
             since: Instant::now(),
             metrics: Arc::clone(&self.metrics),
+            slow: self.slow,
             activity: AtomicU8::new(Activity::Idle as u8),
             forwarded: AtomicU64::new(0),
             forwarded_counted: AtomicU64::new(0),
@@ -336,26 +320,27 @@ impl Session {
             .inc();
     }
 
-    /// Registers a predict statement for as long as what is returned lives.
+    /// Registers a predict statement for as long as what is returned lives. `route` says in a word what is done
+    /// with it.
     #[must_use]
-    pub fn begin(&self, text: &str, mode: LexMode) -> StatementGuard<'_> {
-        let statement = Arc::new(Statement {
-            since: Instant::now(),
-            rows_read: AtomicU64::new(0),
-            rows_sent: AtomicU64::new(0),
-            images: AtomicU64::new(0),
-            images_unreadable: AtomicU64::new(0),
-            cache_hits: AtomicU64::new(0),
-            cache_misses: AtomicU64::new(0),
-            cancel: CancellationToken::new(),
-            text: text.to_owned(),
-            mode,
-        });
+    pub fn begin(&self, route: &'static str, text: &str, mode: LexMode) -> StatementGuard<'_> {
+        let statement = Arc::new(Statement::new(text, mode));
         *locked(&self.statement) = Some(Arc::clone(&statement));
         self.metrics.statements_running.inc();
+        let span = tracing::info_span!(
+            "predict_statement",
+            session = self.connection_id,
+            route,
+            plan = Empty,
+            rows = Empty,
+            images_inferred = Empty,
+            cache_hits = Empty,
+            model_seconds = Empty,
+        );
         StatementGuard {
             session: self,
             statement,
+            span,
         }
     }
 
@@ -374,31 +359,44 @@ impl Session {
     }
 }
 
-impl Statement {
-    /// The statement without its literals.
-    #[must_use]
-    pub fn masked_text(&self) -> String {
-        let masked = mask_literals(&self.text, self.mode);
-        match masked.char_indices().nth(STATEMENT_CHARS_MAX) {
-            Some((end, _)) => format!("{}...", masked.get(..end).unwrap_or_default()),
-            None => masked,
-        }
-    }
-
-    /// How long it has run.
-    #[must_use]
-    pub fn age(&self) -> Duration {
-        self.since.elapsed()
-    }
-}
-
 /// A session's own hold on the statement that it runs.
 pub struct StatementGuard<'s> {
     session: &'s Session,
     statement: Arc<Statement>,
+    span: Span,
 }
 
 impl StatementGuard<'_> {
+    /// What all that it does belongs to.
+    #[must_use]
+    pub fn span(&self) -> &Span {
+        &self.span
+    }
+
+    /// Tells what it has done.
+    fn tell(&self) {
+        let statement = &self.statement;
+        if let Some(plan) = statement.plan() {
+            self.span.record("plan", plan);
+        }
+        for (field, count) in [
+            ("rows", &statement.rows_sent),
+            ("images_inferred", &statement.images),
+            ("cache_hits", &statement.cache_hits),
+        ] {
+            self.span.record(field, count.load(Relaxed));
+        }
+        let model_seconds = rounded(statement.spent.seconds().inferring);
+        self.span.record("model_seconds", model_seconds);
+        let seconds = rounded(statement.age().as_secs_f64());
+        self.span
+            .in_scope(|| tracing::debug!(seconds, "predict statement"));
+        let session = self.session;
+        session
+            .slow
+            .note(statement, session.connection_id, &session.user);
+    }
+
     /// What it is registered as.
     #[must_use]
     pub fn statement(&self) -> &Arc<Statement> {
@@ -417,6 +415,7 @@ impl Deref for StatementGuard<'_> {
 /// Also a statement that was interrupted has done what it has done.
 impl Drop for StatementGuard<'_> {
     fn drop(&mut self) {
+        self.tell();
         *locked(&self.session.statement) = None;
         let (metrics, statement) = (&self.session.metrics, &self.statement);
         metrics.statements_running.dec();
@@ -487,8 +486,8 @@ mod tests {
         live.interrupt(1, false);
         assert!(!kill_one.is_cancelled(), "the store ends it");
         let running = (
-            one.begin("a", LexMode::default()),
-            two.begin("b", LexMode::default()),
+            one.begin("select", "a", LexMode::default()),
+            two.begin("select", "b", LexMode::default()),
         );
         live.interrupt(1, true);
         assert!(running.0.cancel.is_cancelled() && !running.1.cancel.is_cancelled());
@@ -501,7 +500,7 @@ mod tests {
     fn a_statement_shows_no_literals_and_is_counted_when_it_ends() {
         let live = live();
         let (session, _) = enter(&live, 1);
-        let running = session.begin("SELECT ml.t(p) = 'secret'", LexMode::default());
+        let running = session.begin("select", "SELECT ml.t(p) = 'secret'", LexMode::default());
         running.rows_sent.store(4, Relaxed);
         let seen = live.sessions().first().unwrap().statement().unwrap();
         assert_eq!(seen.masked_text(), "SELECT ml.t(p) = ?");

@@ -185,7 +185,8 @@ impl Server {
             }
         }
         let account = runtime.block_on(start_account(&config, embedded.as_ref(), &store))?;
-        let live = Arc::new(Live::new(Arc::new(Metrics::new())));
+        let live = Live::new(Arc::new(Metrics::new()));
+        let live = Arc::new(live.with_slow_log(config.slow_log));
         let cache = OutputCache::start(&config.cache.limits, &account, live.metrics());
         let lane = Arc::new(LaneContext {
             planner: Planner::new(cost_model(&config)),

@@ -22,6 +22,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(20);
 const SERVICE_PASSWORD: &str = "it's a \\ secret";
 
 /// How to run a proxy. The defaults have a service account and the roots of [`apparel`].
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// Lines of the settings file before its tables, such as `connections_max = 3`.
     pub top: String,

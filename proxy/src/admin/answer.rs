@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::http::Telltale;
 use crate::metrics;
 use opensrv_mysql::{Column, ColumnFlags, ColumnType};
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A result set: columns, and rows of as many cells; `None` is NULL.
 #[derive(Debug)]
@@ -78,13 +78,20 @@ impl Table {
         let sessions = telltale.live().sessions();
         let rows = sessions.iter().filter_map(|session| {
             let statement = session.statement()?;
+            let count = |count: &AtomicU64| Some(count.load(Relaxed).to_string());
+            let seconds = |seconds: f64| format!("{seconds:.3}");
             Some(vec![
                 Some(session.connection_id.to_string()),
-                Some(format!("{:.3}", statement.age().as_secs_f64())),
-                Some(statement.rows_read.load(Relaxed).to_string()),
-                Some(statement.rows_sent.load(Relaxed).to_string()),
-                Some(statement.images.load(Relaxed).to_string()),
-                Some(statement.cache_hits.load(Relaxed).to_string()),
+                Some(seconds(statement.age().as_secs_f64())),
+                count(&statement.rows_read),
+                count(&statement.rows_sent),
+                count(&statement.images),
+                count(&statement.cache_hits),
+                Some(statement.phase().name().to_owned()),
+                count(&statement.inputs),
+                count(&statement.predicted),
+                statement.seconds_left().map(seconds),
+                statement.plan().map(str::to_owned),
                 Some(statement.masked_text()),
             ])
         });
@@ -96,6 +103,11 @@ impl Table {
                 "rows_sent!",
                 "images!",
                 "cache_hits!",
+                "phase",
+                "inputs!",
+                "predicted!",
+                "seconds_left",
+                "plan",
                 "statement",
             ],
             rows.collect(),

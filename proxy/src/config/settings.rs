@@ -116,6 +116,7 @@ impl Config {
             ),
             ("lane.spool_dir", Some(lane.spool_dir.display().to_string())),
         ];
+        settings.extend(super::slow::settings(self.slow_log));
         settings.extend(self.cache.settings());
         settings.extend(self.limits.settings());
         settings

@@ -81,7 +81,7 @@ impl Lane {
         let running = match statement {
             CatalogStatement::CreateModel(create) => {
                 let text = format!("CREATE MODEL {} FOR TASK {}", create.name, create.task);
-                Some(turn.record.begin(&text, LexMode::default()))
+                Some(turn.record.begin("catalog", &text, LexMode::default()))
             }
             _ => None,
         };

@@ -1,5 +1,8 @@
 //! EXPLAIN of a statement with predictions: what would run where, and what it would cost.
 
+mod actual;
+mod lines;
+
 use bytes::Bytes;
 use predictsql_catalog::Task;
 use predictsql_optimizer::Fragment;
@@ -8,7 +11,7 @@ use predictsql_optimizer::planner::{CostModel, Estimate};
 use predictsql_optimizer::statement::Explain;
 use serde_json::{Value, json};
 
-use super::diagnostics::Diagnostics;
+use super::Turn;
 use super::materialise::ready::ReadyPlan;
 use super::plan_text;
 use super::result::{TextResult, text_column};
@@ -16,56 +19,124 @@ use super::rows::Codec;
 use super::select::{Ready, ReadyPrediction};
 use super::store_link::{LinkError, Protocol};
 use super::views::is_explain_refusal;
-use super::{LaneContext, Turn};
-use crate::predict::Planned;
+use crate::live::Statement;
+use crate::predict::Predictor;
+use actual::Actual;
+pub use lines::WIDTH;
+use lines::{short, wrap};
 
-/// Widest line, in characters.
-const WIDTH: usize = 80;
-
-/// Writes the plan as one column: a line a row, or one row of JSON.
-pub async fn answer(
-    turn: &mut Turn<'_>,
-    context: &LaneContext,
-    ready: &Ready<'_, '_>,
-    how: Explain,
-) -> Result<Diagnostics, LinkError> {
-    let rows = estimated_rows(turn, &ready.pushdown.text, &ready.protocol).await?;
-    let costs = context.planner.costs();
-    let shown = match how {
-        Explain::Lines => lines(ready, rows, costs),
-        Explain::Json => vec![stream_json(ready, rows, costs)],
-    };
-    write(turn, shown, &ready.protocol);
-    Ok(Diagnostics::default())
+/// What executing a statement has come to.
+#[derive(Debug, Clone, Copy)]
+pub struct Ran<'r> {
+    /// What it has done.
+    pub running: &'r Statement,
+    /// Rows of its answer, if it has any.
+    pub rows: Option<u64>,
+    /// Rows that it has changed, if it changes any.
+    pub affected: Option<u64>,
 }
 
-/// Writes a materialise plan likewise.
-pub async fn answer_materialise(
-    turn: &mut Turn<'_>,
-    context: &LaneContext,
-    ready: &ReadyPlan<'_, '_, '_>,
-    how: Explain,
-) -> Result<Diagnostics, LinkError> {
-    let costs = context.planner.costs();
-    let mut rows = Vec::new();
-    for target in 0..ready.predictors.len() {
-        rows.push(ready.estimated_inputs(turn, target).await?);
+/// A stream plan, and the store's estimate of its rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Stream<'r, 's, 'a>(pub &'r Ready<'s, 'a>, pub Option<f64>);
+
+/// A materialise plan.
+#[derive(Debug, Clone, Copy)]
+pub struct Materialised<'r, 'p, 's, 'a> {
+    /// The plan.
+    pub ready: &'r ReadyPlan<'p, 's, 'a>,
+    /// Schema of the catalog.
+    pub schema: &'r str,
+    /// The store's estimates of the rows that the harvests of each target read.
+    pub rows: &'r [Estimate<u64>],
+}
+
+impl Stream<'_, '_, '_> {
+    /// The plan as rows of one column: a line a row, or one row of JSON; with what came of it.
+    pub fn shown(self, how: Explain, ran: Option<Ran<'_>>, costs: &CostModel) -> Vec<String> {
+        let Self(ready, rows) = self;
+        let estimate = estimate_of(rows);
+        let predictors = ready.select.predictions().iter().zip(&ready.predictions);
+        let actual = ran.map(|ran| Actual {
+            ran,
+            rows_expected: estimate,
+            predictions: predictors
+                .map(|(asked, p)| (&*asked.task.name, &p.predictor, estimate))
+                .collect(),
+            costs,
+        });
+        if how.json {
+            let mut plan = stream_json(ready, rows, costs);
+            actual.iter().for_each(|actual| actual.add_to(&mut plan));
+            return vec![plan.to_string()];
+        }
+        let mut lines = lines(ready, rows, costs);
+        actual
+            .iter()
+            .for_each(|actual| actual.add_lines(&mut lines));
+        lines
     }
-    let shown = match how {
-        Explain::Lines => materialise_lines(ready, context.schema.as_str(), &rows, costs),
-        Explain::Json => vec![materialise_json(ready, &rows, costs)],
-    };
-    write(turn, shown, &Protocol::Text);
-    Ok(Diagnostics::default())
 }
 
-fn write(turn: &mut Turn<'_>, shown: Vec<String>, protocol: &Protocol) {
-    let width = shown.iter().map(String::len).max().unwrap_or(0).max(WIDTH);
+impl Materialised<'_, '_, '_, '_> {
+    /// As [`Stream::shown`].
+    pub fn shown(self, how: Explain, ran: Option<Ran<'_>>, costs: &CostModel) -> Vec<String> {
+        let Self {
+            ready,
+            schema,
+            rows,
+        } = self;
+        let targets = ready.plan.targets().iter().zip(&ready.predictors).zip(rows);
+        let actual = ran.map(|ran| Actual {
+            ran,
+            rows_expected: Estimate::Absent,
+            predictions: targets
+                .map(|((target, predictor), rows)| (&*target.task.name, predictor, *rows))
+                .collect(),
+            costs,
+        });
+        if how.json {
+            let mut plan = materialise_json(ready, rows, costs);
+            actual.iter().for_each(|actual| actual.add_to(&mut plan));
+            return vec![plan.to_string()];
+        }
+        let mut lines = materialise_lines(ready, schema, rows, costs);
+        actual
+            .iter()
+            .for_each(|actual| actual.add_lines(&mut lines));
+        lines
+    }
+}
+
+/// A stream plan in a few words: its tasks, and the models of each stage.
+pub fn short_stream(ready: &Ready<'_, '_>) -> String {
+    let asked = ready.select.predictions().iter().zip(&ready.predictions);
+    let predictions = asked.map(|(asked, p)| match p.needed {
+        true => plan_text::short(&asked.task, p.predictor.planned()),
+        false => format!("{}: not needed", asked.task.name),
+    });
+    format!("stream {}", predictions.collect::<Vec<_>>().join("; "))
+}
+
+/// The same of a materialise plan.
+pub fn short_materialise(ready: &ReadyPlan<'_, '_, '_>) -> String {
+    let targets = ready.plan.targets().iter().zip(&ready.predictors);
+    let predictions = targets.map(|(target, p)| plan_text::short(&target.task, p.planned()));
+    format!("materialise {}", predictions.collect::<Vec<_>>().join("; "))
+}
+
+/// Writes what is shown as one column.
+pub fn write(
+    turn: &mut Turn<'_>,
+    how: Explain,
+    shown: Vec<String>,
+    protocol: &Protocol,
+    warnings: u16,
+) {
+    let width = shown.iter().map(String::len).max().unwrap_or(0);
+    let width = u32::try_from(width).unwrap_or(u32::MAX).max(WIDTH);
     let result = TextResult {
-        columns: vec![text_column(
-            "EXPLAIN",
-            u32::try_from(width).unwrap_or(u32::MAX),
-        )],
+        columns: vec![text_column(how.column, width)],
         rows: shown.into_iter().map(|l| vec![Bytes::from(l)]).collect(),
     };
     let codec = match protocol {
@@ -73,16 +144,23 @@ fn write(turn: &mut Turn<'_>, shown: Vec<String>, protocol: &Protocol) {
         Protocol::Binary(_) => Codec::Binary,
     };
     let status = turn.end_status(*turn.status);
-    result.write(&mut turn.out, turn.capabilities, codec, status, 0);
+    result.write(&mut turn.out, turn.capabilities, codec, status, warnings);
 }
 
-fn stream_json(ready: &Ready<'_, '_>, rows: Option<f64>, costs: &CostModel) -> String {
+/// The store's estimate of a stream plan's rows.
+pub async fn stream_rows(
+    turn: &mut Turn<'_>,
+    ready: &Ready<'_, '_>,
+) -> Result<Option<f64>, LinkError> {
+    estimated_rows(turn, &ready.pushdown.text, &ready.protocol).await
+}
+
+fn stream_json(ready: &Ready<'_, '_>, rows: Option<f64>, costs: &CostModel) -> Value {
     let estimate = estimate_of(rows);
     let asked = ready.select.predictions().iter().zip(&ready.predictions);
     let predictions: Vec<Value> = asked
         .map(|(asked, prediction)| {
-            let mut plan =
-                plan_text::json(prediction.predictor.planned(), &asked.task, estimate, costs);
+            let mut plan = plan_text::json(&prediction.predictor, &asked.task, estimate, costs);
             plan["input"] = json!(ready.select.input_text(asked.input));
             plan["needed"] = json!(prediction.needed);
             plan["outcomes_told_apart"] = json!(prediction.distinctions.blocks());
@@ -100,19 +178,16 @@ fn stream_json(ready: &Ready<'_, '_>, rows: Option<f64>, costs: &CostModel) -> S
         "rows": rows,
         "limit_in_store": ready.pushdown.limit_pushed,
     })
-    .to_string()
 }
 
 fn materialise_json(
     ready: &ReadyPlan<'_, '_, '_>,
     rows: &[Estimate<u64>],
     costs: &CostModel,
-) -> String {
+) -> Value {
     let targets = ready.plan.targets().iter().zip(&ready.predictors).zip(rows);
     let predictions: Vec<Value> = targets
-        .map(|((target, predictor), rows)| {
-            plan_text::json(predictor.planned(), &target.task, *rows, costs)
-        })
+        .map(|((target, predictor), rows)| plan_text::json(predictor, &target.task, *rows, costs))
         .collect();
     json!({
         "plan": "materialise",
@@ -120,7 +195,6 @@ fn materialise_json(
         "harvests": ready.plan.harvests().len(),
         "predictions": predictions,
     })
-    .to_string()
 }
 
 fn estimate_of(rows: Option<f64>) -> Estimate<u64> {
@@ -152,9 +226,8 @@ fn materialise_lines(
             &format!("Predict {} ", index + 1),
             &format!("task {}", target.task.name),
         );
-        let planned = predictor.planned();
         let rows = rows.get(index).copied().unwrap_or(Estimate::Absent);
-        decision_lines(&mut lines, planned, &target.task, rows, costs);
+        decision_lines(&mut lines, predictor, &target.task, rows, costs);
     }
     let lookups: Vec<Lookup> = ready
         .harvests
@@ -281,8 +354,7 @@ fn prediction_lines(
         &format!("Predict {} ", index + 1),
         &format!("task {} of {input}", asked.task.name),
     );
-    let planned = prediction.predictor.planned();
-    decision_lines(lines, planned, &asked.task, rows, costs);
+    decision_lines(lines, &prediction.predictor, &asked.task, rows, costs);
     let outcomes = asked.task.classes.len() + 1;
     let needs = if !prediction.needed {
         "no inference: the answer does not depend on it".to_owned()
@@ -300,89 +372,12 @@ fn prediction_lines(
 /// Which models answer, why, and at which cost.
 fn decision_lines(
     lines: &mut Vec<String>,
-    planned: &Planned,
+    predictor: &Predictor,
     task: &Task,
     rows: Estimate<u64>,
     costs: &CostModel,
 ) {
-    for (label, text) in plan_text::lines(planned, task, rows, costs) {
+    for (label, text) in plan_text::lines(predictor, task, rows, costs) {
         wrap(lines, &label, &text);
-    }
-}
-
-/// Three significant digits.
-fn short(value: f64) -> String {
-    match value {
-        v if v <= 0.0 || !v.is_finite() => "0".to_owned(),
-        v => {
-            let digits = (2 - v.log10().floor() as i32).clamp(0, 12);
-            format!("{v:.*}", digits as usize)
-        }
-    }
-}
-
-/// Adds `text` after `label`, broken at spaces so that no line is wider than [`WIDTH`].
-fn wrap(lines: &mut Vec<String>, label: &str, text: &str) {
-    let indent = label.chars().count();
-    let room = WIDTH.saturating_sub(indent).max(1);
-    let mut line = String::new();
-    let mut first = true;
-    let mut push = |line: &mut String| {
-        let start = if std::mem::take(&mut first) {
-            label.to_owned()
-        } else {
-            " ".repeat(indent)
-        };
-        lines.push(format!("{start}{}", std::mem::take(line)));
-    };
-    for word in text.split_whitespace() {
-        let mut word: Vec<char> = word.chars().collect();
-        let used = line.chars().count();
-        if used > 0 && used + 1 + word.len() > room {
-            push(&mut line);
-        }
-        while word.len() > room {
-            let rest = word.split_off(room);
-            line.extend(word);
-            push(&mut line);
-            word = rest;
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.extend(word);
-    }
-    push(&mut line);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_line_is_wider_than_a_terminal() {
-        let mut lines = Vec::new();
-        wrap(
-            &mut lines,
-            "Pushdown ",
-            &format!("{} {} tail", "word ".repeat(40), "x".repeat(200)),
-        );
-        assert!(
-            lines.iter().all(|l| l.chars().count() <= WIDTH),
-            "{lines:?}"
-        );
-        let joined: String = lines
-            .iter()
-            .map(|l| l.get(9..).unwrap_or_default().trim())
-            .collect();
-        assert_eq!(joined.matches('x').count(), 200);
-    }
-
-    #[test]
-    fn numbers_have_three_digits() {
-        assert_eq!(short(0.001_234_5), "0.00123");
-        assert_eq!(short(12.345), "12.3");
-        assert_eq!(short(1234.5), "1234");
-        assert_eq!(short(0.0), "0");
     }
 }

@@ -7,6 +7,7 @@
 //! [`select`] makes a statement ready (check, describe, decide, ask for distinctions), [`stream`]
 //! runs it, [`explain`] shows it, [`prepared`] keeps what clients prepared.
 
+mod answering;
 mod bounds;
 mod catalog;
 mod deciding;
@@ -41,6 +42,7 @@ use predictsql_executor::Executor;
 use predictsql_optimizer::statement::PredictStatement;
 use predictsql_optimizer::{Refusal, ddl, heads, prefilter};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 pub use spool::SpoolLimits;
 
@@ -60,7 +62,6 @@ use kill::Kill;
 use named::NamedStatements;
 use prepared::PreparedStatements;
 use rows::Codec;
-use select::Planned;
 use session::Forced;
 use store_link::{LinkError, Protocol, StoreLink};
 use truth::Counts;
@@ -429,7 +430,7 @@ impl Lane {
             self.leave_as_found(turn).await?;
             return Ok(forward(&protocol, sent)); // the store's syntax error
         }
-        let running = turn.record.begin(text, settings.lex);
+        let running = turn.record.begin(route(&statement), text, settings.lex);
         let demands = deciding::demands(&statement, &settings)?;
         let limits = (settings.max_statement_time, demands.max_seconds);
         let deadline = Deadline::of(turn.store.began, limits.0, limits.1.unwrap_or_default());
@@ -448,6 +449,7 @@ impl Lane {
             demands,
         };
         let work = self.answer_planned(turn, &settings, &statement, &maker, &running, protocol);
+        let work = work.instrument(running.span().clone());
         let found_rows = bounds::within(deadline, &running.cancel, work).await?;
         turn.flush().await?;
         if let Some(rows) = found_rows {
@@ -456,53 +458,14 @@ impl Lane {
         }
         Ok(Handled::Answered)
     }
+}
 
-    /// Plans a statement and answers it. Returns what FOUND_ROWS() is to say, where the store does not say so.
-    async fn answer_planned(
-        &mut self,
-        turn: &mut Turn<'_>,
-        settings: &session::SessionSettings,
-        statement: &PredictStatement<'_>,
-        maker: &deciding::PredictorMaker<'_>,
-        running: &live::Statement,
-        protocol: Protocol,
-    ) -> Result<Option<u64>, LinkError> {
-        let context = Arc::clone(&self.context);
-        let planned = select::plan(turn, statement, settings.forced_plan).await?;
-        match &planned {
-            Planned::Stream(select) => {
-                let ready = select::make_ready(turn, maker, settings, select, protocol).await?;
-                if let Some(how) = statement.explain() {
-                    self.diagnostics = Some(explain::answer(turn, &context, &ready, how).await?);
-                    return Ok(None);
-                }
-                let done = stream::run(turn, &context, &ready, running).await?;
-                self.diagnostics = done.diagnostics;
-                Ok(done.found_rows)
-            }
-            Planned::Materialise(plan) => {
-                let ready =
-                    materialise::ready::make_ready(turn, maker, settings, plan, protocol).await?;
-                if let Some(how) = statement.explain() {
-                    let explained =
-                        explain::answer_materialise(turn, &context, &ready, how).await?;
-                    self.diagnostics = Some(explained);
-                    return Ok(None);
-                }
-                self.tables.forced = ready.forced;
-                // Lookups change what the statement leaves as it was, also where it fails.
-                self.counts.found_rows = turn
-                    .store
-                    .before
-                    .filter(|_| !statement.finds_rows())
-                    .map(|before| before.found_rows);
-                let done =
-                    materialise::run(turn, &context, &ready, running, &mut self.tables).await?;
-                self.diagnostics = done.diagnostics;
-                self.counts.row_count = done.row_count;
-                Ok(None)
-            }
-        }
+/// What is done with a statement, as a label of few values.
+fn route(statement: &PredictStatement<'_>) -> &'static str {
+    match statement.explain() {
+        None => "predict",
+        Some(explain) if explain.analyze => "analyze",
+        Some(_) => "explain",
     }
 }
 

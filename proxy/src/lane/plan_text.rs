@@ -3,22 +3,23 @@
 
 use predictsql_catalog::{Task, Vote};
 use predictsql_optimizer::planner::{
-    Basis, CostModel, Declared, Estimate, Interval, Plan, Rejected, Stage, StageEstimate,
+    Basis, CostModel, Declared, Estimate, Interval, Plan, Rejected, Stage, StageEstimate, Voter,
 };
 use serde_json::{Value, json};
 
-use crate::predict::Planned;
+use crate::predict::{CacheMode, Planned, Predictor};
 
-/// Models not chosen that are listed by name.
-const REJECTED_SHOWN: usize = 12;
+/// Reasons for which models were not chosen that are shown with these.
+const REASONS_SHOWN: usize = 24;
 
 /// Lines as (label, text): which models run, why, at which cost, and how right they are.
 pub fn lines(
-    planned: &Planned,
+    predictor: &Predictor,
     task: &Task,
     rows: Estimate<u64>,
     costs: &CostModel,
 ) -> Vec<(String, String)> {
+    let planned = predictor.planned();
     let plan = &planned.plan;
     let mut lines = stage_lines(plan);
     let mut line = |label: &str, text: String| lines.push((label.to_owned(), text));
@@ -35,6 +36,7 @@ pub fn lines(
         line("  Rows of ", plan.population.clone());
     }
     line("  Price   ", price(plan, rows, costs));
+    line("  Kept    ", kept(predictor.cache_mode()).to_owned());
     let unknown = class_names(task, &plan.uncovered);
     if !unknown.is_empty() {
         line(
@@ -50,16 +52,46 @@ pub fn lines(
         line(
             "  Gap     ",
             format!(
-                "at most {:.2} points better, or {:.1} % cheaper, of one stage; {} replays, {}",
+                "at most {:.2} points better, or {:.1} % cheaper, of one stage",
                 gap.value * 100.0,
                 gap.cost * 100.0,
-                plan.replays,
-                duration(planned.seconds)
             ),
         );
     }
+    line(
+        "  Planned ",
+        format!(
+            "in {}, by {} replays of the labelled rows",
+            duration(planned.seconds),
+            plan.replays
+        ),
+    );
     lines.extend(rejected_lines(plan));
     lines
+}
+
+/// The stages in a few words: models that vote together, and after `>` those that see what is left in doubt.
+pub fn short(task: &Task, planned: &Planned) -> String {
+    let stage = |stage: &Stage| stage.voters.iter().map(model_name).collect::<Vec<_>>();
+    let stages = planned.plan.decision.stages.iter();
+    let stages: Vec<String> = stages.map(|s| stage(s).join(" + ")).collect();
+    format!("{}: {}", task.name, stages.join(" > "))
+}
+
+/// A voter's model as `model@version`.
+pub fn model_name(voter: &Voter) -> String {
+    format!("{}@{}", voter.model.name, voter.model.version)
+}
+
+/// What is known of kept outputs before any input is read.
+fn kept(mode: Option<CacheMode>) -> &'static str {
+    match mode {
+        None => "none: inputs of this kind are always run",
+        Some(CacheMode::Off) => "outputs are not looked up (@ml_cache)",
+        Some(CacheMode::On | CacheMode::Read) => {
+            "how many outputs are kept is unknown until inputs are read: see ANALYZE"
+        }
+    }
 }
 
 fn stage_lines(plan: &Plan) -> Vec<(String, String)> {
@@ -78,11 +110,7 @@ fn stage_lines(plan: &Plan) -> Vec<(String, String)> {
 }
 
 fn stage_text(stage: &Stage, estimate: &StageEstimate, before: Option<u16>) -> String {
-    let names: Vec<String> = stage
-        .voters
-        .iter()
-        .map(|v| format!("{}@{}", v.model.name, v.model.version))
-        .collect();
+    let names: Vec<String> = stage.voters.iter().map(model_name).collect();
     let mut text = names.join(", ");
     if let Some(before) = before {
         text.push_str(&format!(
@@ -162,13 +190,29 @@ fn spread(interval: Interval) -> String {
     )
 }
 
+/// Models that were not chosen, those of one reason together.
 fn rejected_lines(plan: &Plan) -> Vec<(String, String)> {
-    let text = |r: &Rejected| format!("{}@{}: {}", r.model.name, r.model.version, r.reason);
-    let shown = plan.rejected.iter().take(REJECTED_SHOWN);
-    let mut lines: Vec<_> = shown.map(|r| ("  Not     ".to_owned(), text(r))).collect();
-    let more = plan.rejected.len().saturating_sub(REJECTED_SHOWN);
+    let mut by_reason: Vec<(String, Vec<String>)> = Vec::new();
+    for Rejected { model, reason } in &plan.rejected {
+        let (name, reason) = (
+            format!("{}@{}", model.name, model.version),
+            reason.to_string(),
+        );
+        match by_reason.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, names)) => names.push(name),
+            None => by_reason.push((reason, vec![name])),
+        }
+    }
+    let line = |(reason, names): &(String, Vec<String>)| {
+        let text = format!("{}: {reason}", names.join(", "));
+        ("  Not     ".to_owned(), text)
+    };
+    let mut lines: Vec<_> = by_reason.iter().take(REASONS_SHOWN).map(line).collect();
+    let more = by_reason.iter().skip(REASONS_SHOWN);
+    let more: usize = more.map(|(_, names)| names.len()).sum();
     if more > 0 {
-        lines.push(("  Not     ".to_owned(), format!("{more} more")));
+        let text = format!("{more} more: FORMAT=JSON names them");
+        lines.push(("  Not     ".to_owned(), text));
     }
     lines
 }
@@ -189,7 +233,7 @@ fn share(score: u16) -> f64 {
 }
 
 /// Seconds in the unit that fits.
-fn duration(seconds: f64) -> String {
+pub fn duration(seconds: f64) -> String {
     match seconds {
         s if !s.is_finite() || s <= 0.0 => "0 s".to_owned(),
         s if s < 1e-3 => format!("{:.1} us", s * 1e6),
@@ -199,7 +243,8 @@ fn duration(seconds: f64) -> String {
 }
 
 /// The same for programs.
-pub fn json(planned: &Planned, task: &Task, rows: Estimate<u64>, costs: &CostModel) -> Value {
+pub fn json(predictor: &Predictor, task: &Task, rows: Estimate<u64>, costs: &CostModel) -> Value {
+    let planned = predictor.planned();
     let plan = &planned.plan;
     let stages = plan.decision.stages.iter().zip(&plan.stages);
     let names = |classes: &[usize]| -> Vec<&String> {
@@ -237,6 +282,7 @@ pub fn json(planned: &Planned, task: &Task, rows: Estimate<u64>, costs: &CostMod
         "seconds": price.map(|p| interval(p.seconds)),
         "device_seconds": price.map(|p| interval(p.device_seconds)),
         "cost": price.map(|p| interval(p.cost)),
+        "cache": predictor.cache_mode().map(CacheMode::name),
         "gap": plan.gap.map(|g| json!({"points": g.value * 100.0, "cost_share": g.cost})),
         "replays": plan.replays,
         "planning_seconds": planned.seconds,

@@ -7,14 +7,15 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes, BytesMut};
 use predictsql_optimizer::ddl::{self, CatalogStatement};
 use predictsql_optimizer::planner::check_has_model;
+use predictsql_optimizer::statement::explained_statement;
 use predictsql_optimizer::views::changes_views;
 
 use super::parameters::Parameters;
-use super::result::{name_cells, with_negotiated_metadata};
+use super::result::{name_cells, text_column, with_negotiated_metadata};
 use super::rows::Codec;
 use super::session::Meaning;
 use super::store_link::{LinkError, Prepared, Protocol};
-use super::{Lane, Turn, catalog, evaluate, select, session, views};
+use super::{Lane, Turn, catalog, evaluate, explain, select, session, views};
 use crate::error::SqlError;
 use crate::relay::Handled;
 use crate::wire::{Capabilities, Malformed, StatusFlags, command, encode_eof, lenenc};
@@ -172,17 +173,13 @@ impl Lane {
             return Ok(Handled::Forward(payload));
         };
         let planned = select::plan(turn, &statement, settings.forced_plan).await?;
-        if statement.explain().is_some() {
-            return Err(
-                SqlError::unsupported("EXPLAIN of predictions as a prepared statement").into(),
-            );
-        }
         for (task, model) in planned.asked() {
             if model.is_none() {
                 check_has_model(task, catalog.models_of(&task.name))?;
             }
         }
-        let prepared = match own_text {
+        let own_text = own_text.map(|text| explained_statement(text, settings.lex).unwrap_or(text));
+        let mut prepared = match own_text {
             Some(text) => turn.store.prepare(text).await?,
             None => {
                 let mut prepared = turn.store.prepare(&planned.describe().sql).await?;
@@ -194,6 +191,10 @@ impl Lane {
                 prepared
             }
         };
+        if let Some(how) = statement.explain() {
+            let column = text_column(how.column, explain::WIDTH);
+            prepared.columns = vec![with_negotiated_metadata(&column, turn.capabilities)];
+        }
         self.keep_prepared(turn, body, settings, prepared).await
     }
 

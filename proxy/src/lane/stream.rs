@@ -17,6 +17,7 @@ use predictsql_optimizer::schedule::Schedule;
 use tokio::io::{AsyncReadExt, ReadHalf, WriteHalf};
 use tokio_util::sync::CancellationToken;
 
+use super::answering::Audience;
 use super::diagnostics::{Diagnostics, UNREADABLE_INPUT};
 use super::inputs::InputKind;
 use super::result::write_head;
@@ -27,7 +28,7 @@ use super::store_link::{LinkError, Next, Protocol, StoreLink, rows_of};
 use super::verdict::{Judge, PendingRow};
 use super::{LaneContext, Turn};
 use crate::error::SqlError;
-use crate::live::Statement;
+use crate::live::{Phase, Statement};
 use crate::predict::{Forecast, Predictor, admit};
 use crate::relay::SessionEnd;
 use crate::wire::{ColumnDefinition, PacketWriter, StatusFlags, Stream, encode_result_end};
@@ -43,19 +44,26 @@ pub struct Streamed {
     pub diagnostics: Option<Diagnostics>,
     /// FOUND_ROWS(), where the store found others.
     pub found_rows: Option<u64>,
+    /// Rows of its answer.
+    pub rows: u64,
+    /// `@@warning_count`, as the protocol tells it.
+    pub warnings: u16,
 }
 
-/// Runs the statement and writes its whole answer.
+/// Runs the statement and writes its whole answer, where somebody is to get it.
 pub async fn run(
     turn: &mut Turn<'_>,
     context: &Arc<LaneContext>,
     ready: &Ready<'_, '_>,
     running: &Statement,
+    audience: Audience,
 ) -> Result<Streamed, LinkError> {
-    let started = Instant::now();
+    running.enter(Phase::Streaming);
+    let begin = Instant::now();
     let protocol = ready.protocol.clone();
     let pushdown = &ready.pushdown.text;
     let (columns, id) = rows_of(turn.store.run_answering(pushdown, &protocol).await?)?;
+    running.note_store(begin);
     let codec = match protocol {
         Protocol::Text => Codec::Text,
         Protocol::Binary(_) => Codec::Binary,
@@ -70,7 +78,9 @@ pub async fn run(
         }
     };
     let shape = turn.as_described(shape);
-    write_head(&mut turn.out, turn.capabilities, &shape, *turn.status);
+    if audience == Audience::Client {
+        write_head(&mut turn.out, turn.capabilities, &shape, *turn.status);
+    }
     let judge = Judge::new(ready, codec, visible, input_kinds(ready, &columns));
     let spool = Spool::new(context.spool.clone());
     let cancel = running.cancel.child_token();
@@ -83,6 +93,7 @@ pub async fn run(
         spool: &spool,
         cancel: &cancel,
         running,
+        audience,
         diagnostics: uncovered_classes(ready, no_diagnostics),
         skipped: 0,
         sent: 0,
@@ -96,7 +107,13 @@ pub async fn run(
                 cancel.cancel();
                 drained
             };
-            let ((), drained) = tokio::join!(fill(&mut turn.store, &spool, running), drain);
+            let fill = async {
+                fill(&mut turn.store, &spool, running).await;
+                let inputs = running.rows_read.load(Relaxed);
+                running.inputs.store(inputs, Relaxed);
+                running.inputs_known.store(true, Relaxed);
+            };
+            let ((), drained) = tokio::join!(fill, drain);
             drained
         };
         tokio::select! {
@@ -127,18 +144,16 @@ pub async fn run(
     let state = end.status
         & !(StatusFlags::SERVER_MORE_RESULTS_EXISTS | StatusFlags::SERVER_STATUS_LAST_ROW_SENT);
     *turn.status = state;
-    turn.out.write(&encode_result_end(
-        turn.capabilities,
-        turn.end_status(state),
-        warnings,
-    ));
-    tracing::debug!(
-        rows = sent,
-        images = running.images.load(Relaxed),
-        seconds = started.elapsed().as_secs_f64(),
-        "predict statement"
-    );
+    if audience == Audience::Client {
+        turn.out.write(&encode_result_end(
+            turn.capabilities,
+            turn.end_status(state),
+            warnings,
+        ));
+    }
     Ok(Streamed {
+        rows: sent,
+        warnings,
         diagnostics: (diagnostics.count() > 0).then_some(diagnostics),
         found_rows,
     })
@@ -218,6 +233,7 @@ fn uncovered_classes(ready: &Ready<'_, '_>, mut diagnostics: Diagnostics) -> Dia
 
 /// Reads the store's answer to its end into the spool.
 pub(super) async fn fill(store: &mut StoreLink<'_>, spool: &Spool, running: &Statement) {
+    let begin = Instant::now();
     let mut block = OpenBlock::default();
     let mut failed: Option<SqlError> = None;
     let end = loop {
@@ -243,6 +259,7 @@ pub(super) async fn fill(store: &mut StoreLink<'_>, spool: &Spool, running: &Sta
     {
         failed = Some(error);
     }
+    running.note_store(begin);
     spool.finish(match (end, failed) {
         (Ok(_), Some(error)) => Err(LinkError::Sql(error)),
         (end, _) => end,
@@ -341,6 +358,7 @@ struct Drainer<'d, 's, 'a> {
     spool: &'d Spool,
     cancel: &'d CancellationToken,
     running: &'d Statement,
+    audience: Audience,
     diagnostics: Diagnostics,
     skipped: u64,
     sent: u64,
@@ -381,7 +399,9 @@ impl<'d> Drainer<'d, '_, '_> {
             tokio::select! {
                 biased;
                 Some(done) = under_way.next(), if !under_way.is_empty() => {
-                    if self.send(done?, out)? {
+                    let piece: Vec<PendingRow> = done?;
+                    self.running.predicted.fetch_add(piece.len() as u64, Relaxed);
+                    if self.send(piece, out)? {
                         return flush(out, client).await;
                     }
                     flush(out, client).await?;
@@ -457,9 +477,11 @@ impl<'d> Drainer<'d, '_, '_> {
                 self.skipped += 1;
                 continue;
             }
-            self.write(row, out);
             self.sent += 1;
-            self.running.rows_sent.store(self.sent, Relaxed);
+            if self.audience == Audience::Client {
+                self.write(row, out);
+                self.running.rows_sent.store(self.sent, Relaxed);
+            }
         }
         Ok(self.sent >= self.ready.rows_max)
     }

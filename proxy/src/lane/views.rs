@@ -1,5 +1,6 @@
 //! Statements over views that predict, and statements that change views.
 
+use predictsql_optimizer::statement::explained_statement;
 use predictsql_optimizer::views::{Expansion, Reading, changes_views, stored_view};
 use predictsql_optimizer::{Fragment, quote_name};
 
@@ -35,10 +36,11 @@ pub(super) async fn expand(
     let Some(expansion) = expansion else {
         return Ok(None);
     };
-    let columns = match turn.store.describe(text).await {
-        Ok(columns) => Some(columns),
+    // Not every store knows each way to ask for a plan, and the plan's columns are the lane's own.
+    let explained = explained_statement(text, settings.lex);
+    let columns = match turn.store.describe(explained.unwrap_or(text)).await {
+        Ok(columns) => Some(columns).filter(|_| explained.is_none()),
         Err(LinkError::Refused(error)) if error.code == UNPREPARABLE => None,
-        Err(LinkError::Refused(error)) if is_explain_refusal(&error) => None,
         Err(error) => return Err(error),
     };
     if shadowed(&mut turn.store, &expansion).await? {

@@ -11,6 +11,7 @@ mod piece;
 mod places;
 mod planning;
 mod predictor;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -19,6 +20,7 @@ pub use cache::{CacheLimits, CacheMode, OutputCache};
 pub use forecast::Forecast;
 pub use planning::{Asked, Planned, Planner};
 pub use predictor::Predictor;
+pub use tally::{Tally, VoterTally};
 pub use work::Work;
 
 use predictsql_executor::PredictError;

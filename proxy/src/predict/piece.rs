@@ -61,7 +61,7 @@ impl<'p> Piece<'p> {
         let mut rows: Vec<usize> = (0..self.inputs.len()).collect();
         let mut voter_number = 0;
         for (number, stage) in decision.stages.iter().enumerate() {
-            self.shared.work.at_stage(number, rows.len());
+            self.shared.tally.at_stage(number, rows.len());
             for voter in &stage.voters {
                 let outcomes = self.outcomes(voter_number, voter, &rows).await?;
                 for (row, outcome) in rows.iter().zip(outcomes) {
@@ -168,6 +168,8 @@ impl<'p> Piece<'p> {
             .zip(&ids)
             .filter(|(f, id)| f.is_none() && id.is_some());
         self.shared.work.missed(missing.count());
+        let kept = found.iter().flatten().count();
+        self.shared.tally.kept(number, kept);
         Ok(found.into_iter().map(|f| f.map(Outcome::Scores)).collect())
     }
 
@@ -191,9 +193,9 @@ impl<'p> Piece<'p> {
             self.shared.cache.keep(model.output, scores);
         }
         let seen = |o: &&Outcome| matches!(o, Outcome::Scores(_) | Outcome::Value(_));
-        self.shared
-            .work
-            .inferred(outcomes.iter().filter(seen).count())?;
+        let inferred = outcomes.iter().filter(seen).count();
+        self.shared.tally.inferred(number, inferred);
+        self.shared.work.inferred(inferred)?;
         Ok(outcomes)
     }
 
@@ -205,11 +207,12 @@ impl<'p> Piece<'p> {
         let (shared, cancel) = (self.shared, self.cancel);
         let model = shared.model(0, cancel).await?;
         let inputs = self.inputs_of(rows);
+        let executor = shared.executor.on_account(shared.tally.account(0));
         if shared.keeps() {
-            let predicted = shared.executor.predict_identified(model, inputs, cancel);
+            let predicted = executor.predict_identified(model, inputs, cancel);
             return predicted.await.map_err(failure);
         }
-        let predicted = shared.executor.predict(model, inputs, cancel).await;
+        let predicted = executor.predict(model, inputs, cancel).await;
         Ok((predicted.map_err(failure)?, Vec::new()))
     }
 
@@ -240,6 +243,7 @@ impl<'p> Piece<'p> {
         let places: Vec<usize> = rows.iter().filter_map(|r| places.get(r).copied()).collect();
         let outcomes = shared
             .executor
+            .on_account(shared.tally.account(number))
             .infer(prepared, model, &places, cancel)
             .await;
         let id = |place: &usize| prepared.ids().get(*place).copied().flatten();

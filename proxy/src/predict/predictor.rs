@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::piece::Piece;
 use super::places::{Places, UnderWay};
-use super::{Answer, CacheMode, Forecast, OutputCache, Planned, Work, failure, interrupted};
+use super::{Answer, CacheMode, Forecast, OutputCache, Planned, Tally, Work, failure, interrupted};
 use crate::error::SqlError;
 
 /// Answers a prediction as its decision says.
@@ -32,6 +32,7 @@ pub(super) struct Shared {
     /// Classes whose scores answers hold, ascending.
     pub(super) scored: Vec<usize>,
     pub(super) work: Arc<Work>,
+    pub(super) tally: Tally,
     /// What pieces of the statement are having predicted.
     under_way: UnderWay,
 }
@@ -60,8 +61,11 @@ impl Predictor {
             output: voter.model.output_id(),
             loaded: OnceCell::new(),
         };
+        let tally = Tally::new(&planned.plan.decision, work.spent());
+        let account = Arc::clone(&tally.prepared);
         let shared = Shared {
-            executor: executor.clone(),
+            tally,
+            executor: executor.on_account(&account),
             cache: cache.clone(),
             task: Arc::clone(task),
             models: planned.plan.decision.voters().map(model).collect(),
@@ -78,6 +82,18 @@ impl Predictor {
     /// What it answers by.
     pub fn planned(&self) -> &Planned {
         &self.shared.planned
+    }
+
+    /// What it has done so far.
+    pub fn tally(&self) -> &Tally {
+        &self.shared.tally
+    }
+
+    /// What it does with kept outputs; `None`: inputs of this kind are not looked up.
+    pub fn cache_mode(&self) -> Option<CacheMode> {
+        let looks_up = matches!(self.shared.task.input, TaskInput::Image);
+        let on = looks_up && self.shared.cache.is_on();
+        on.then(|| self.shared.work.mode())
     }
 
     /// The score of a class (its position among the task's classes) in an answer of this predictor.
@@ -208,13 +224,16 @@ impl Shared {
         }
         let mut piece = Piece::new(self, places.take_contents(), cancel);
         let answers = piece.answer().await?;
-        self.work.hit(places.repeated() + piece.hits());
-        tokio::select! {
+        let repeated = places.repeated();
+        self.work.hit(repeated + piece.hits());
+        let answers = tokio::select! {
             biased;
-            () = cancel.cancelled() => Err(interrupted()),
+            () = cancel.cancelled() => return Err(interrupted()),
             // Others fail with the statement.
-            answers = places.answers(&self.under_way, &answers) => answers.ok_or_else(interrupted),
-        }
+            answers = places.answers(&self.under_way, &answers) => answers.ok_or_else(interrupted)?,
+        };
+        self.tally.answered(&answers, repeated);
+        Ok(answers)
     }
 
     /// Numbers of the voters that look at every input.

@@ -207,7 +207,7 @@ async fn stages_answer_as_all_models_asked_about_all_inputs() {
             floor,
             blocks: blocks.clone(),
         };
-        let running = session.begin("SELECT", LexMode::default());
+        let running = session.begin("select", "SELECT", LexMode::default());
         let work = Arc::new(Work::new(
             Arc::clone(running.statement()),
             CacheMode::Off,
@@ -244,7 +244,7 @@ async fn stages_answer_as_all_models_asked_about_all_inputs() {
             codes.len() > 2,
             "decision {number} tells nothing apart: {codes:?}"
         );
-        let looked_at = work.stages();
+        let looked_at = predictor.tally().stages();
         assert!(
             looked_at.len() == decision.stages.len() && looked_at.is_sorted_by(|a, b| a > b),
             "decision {number}: {looked_at:?}"

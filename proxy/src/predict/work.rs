@@ -1,7 +1,9 @@
 //! What one statement has had predicted, counted while it runs.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, PoisonError};
+
+use predictsql_executor::Spent;
 
 use super::CacheMode;
 use crate::error::SqlError;
@@ -15,7 +17,6 @@ const TOO_BIG: u16 = 1104;
 pub struct Work {
     statement: Arc<Statement>,
     mode: CacheMode,
-    stages: Mutex<Vec<u64>>,
     /// Inputs that models may look at.
     inferences_max: Option<u64>,
 }
@@ -26,7 +27,6 @@ impl Work {
         Self {
             statement,
             mode,
-            stages: Mutex::default(),
             inferences_max,
         }
     }
@@ -48,6 +48,11 @@ impl Work {
         }
     }
 
+    /// Where what it takes of the executor is counted.
+    pub(super) fn spent(&self) -> &Arc<Spent> {
+        &self.statement.spent
+    }
+
     /// What it does with kept outputs.
     pub fn mode(&self) -> CacheMode {
         self.mode
@@ -64,25 +69,6 @@ impl Work {
     pub(super) fn missed(&self, inputs: usize) {
         let misses = &self.statement.cache_misses;
         misses.fetch_add(inputs as u64, Relaxed);
-    }
-
-    /// Counts inputs that a stage of a decision looks at.
-    pub(super) fn at_stage(&self, stage: usize, inputs: usize) {
-        let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
-        if stages.len() <= stage {
-            stages.resize(stage + 1, 0);
-        }
-        if let Some(counted) = stages.get_mut(stage) {
-            *counted += inputs as u64;
-        }
-    }
-
-    /// Inputs that each stage has looked at, over all predictions of the statement.
-    pub fn stages(&self) -> Vec<u64> {
-        self.stages
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
     }
 
     /// Counts images that a model has looked at.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod admin;
+mod analyze;
 mod bad_input;
 mod caching_sha2;
 mod clients;

@@ -77,7 +77,7 @@ impl Lane {
             fail_on_error: settings.fail_on_error,
             user: super::catalog::current_user(turn).await?,
         };
-        let running = turn.record.begin(&text, settings.lex);
+        let running = turn.record.begin("evaluate", &text, settings.lex);
         let outcomes = run(turn, &context, &request, &running).await?;
         let mut diagnostics = outcomes.diagnostics;
         let new = conclude(&request, outcomes.rows, outcomes.measured).await?;

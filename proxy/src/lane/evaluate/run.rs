@@ -21,7 +21,7 @@ use super::Request;
 use super::rows::{LabelledRows, fetch};
 use crate::error::SqlError;
 use crate::evaluate::{Feature, Measured, RowKey, Rows, RowsMax, Sample};
-use crate::live::Statement;
+use crate::live::{Phase, Statement};
 use crate::predict::{failure, interrupted};
 
 /// Inputs a run at which models are timed, as far as they take them.
@@ -81,7 +81,10 @@ impl<'r> Run<'r> {
         let query = fetch(&self.request.query, &self.request.form);
         let (columns, id) = store.start(&query, &Protocol::Text).await?;
         let spool = Spool::new(self.context.spool.clone());
+        self.running.enter(Phase::Reading);
         spool_all(store, &spool, self.running, id).await?;
+        let inputs = self.running.rows_read.load(Relaxed);
+        self.running.inputs.store(inputs, Relaxed);
         let mut models = Vec::new();
         let mut measured = Vec::new();
         for model in &self.request.models {
@@ -138,6 +141,8 @@ impl<'r> Run<'r> {
         let inputs = models.iter().map(LoadedModel::chunk_inputs).min();
         let schedule = Schedule::new(inputs.unwrap_or(1), executor.threads(), None);
         let mut sample = Sample::new(RowsMax::default());
+        self.running.enter(Phase::Predicting);
+        self.running.inputs_known.store(true, Relaxed);
         let mut under_way = FuturesOrdered::new();
         let mut more = true;
         loop {
@@ -154,6 +159,8 @@ impl<'r> Run<'r> {
                 break;
             };
             let (piece, answers) = answered.map_err(failure)?;
+            let done = piece.keys.len() as u64;
+            self.running.predicted.fetch_add(done, Relaxed);
             for ((key, input), answers) in piece.keys.iter().zip(&piece.inputs).zip(answers) {
                 match answers {
                     Ok(answers) => {

@@ -1,16 +1,21 @@
 //! Pass 2: the statement itself, and its answer to the client.
 
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
 use bytes::{Bytes, BytesMut};
 use predictsql_optimizer::Fragment;
 
+use super::super::answering::Audience;
 use super::super::diagnostics::Diagnostics;
 use super::super::result::{name_cells, write_head};
 use super::super::spool::Spool;
 use super::super::store_link::{Head, LinkError, ResultEnd, StoreLink};
 use super::super::stream::fill;
 use super::super::{LaneContext, Turn};
+use super::Materialised;
 use super::ready::ReadyPlan;
-use crate::live::Statement;
+use crate::live::{Phase, Statement};
 use crate::relay::SessionEnd;
 use crate::wire::{ColumnDefinition, ErrPacket, OkPacket, StatusFlags, encode_result_end};
 
@@ -85,7 +90,9 @@ async fn read(
     running: &Statement,
     statement: &Fragment,
 ) -> Result<Finished, LinkError> {
+    let begin = Instant::now();
     let (head, id) = store.run_answering(statement, &ready.protocol).await?;
+    running.note_store(begin);
     let mut columns = match head {
         Head::Done(payload) => {
             store.finish(id, Ok(())).await?;
@@ -119,13 +126,17 @@ pub async fn spool_all(
     Ok(end)
 }
 
-/// Writes the answer. `None`: the diagnostics are the store's own.
+/// Writes the answer, where somebody is to get it, and tells of it.
 pub async fn write(
     turn: &mut Turn<'_>,
     running: &Statement,
     finished: Finished,
+    row_count: Option<i64>,
     mut diagnostics: Diagnostics,
-) -> Result<Option<Diagnostics>, LinkError> {
+    audience: Audience,
+) -> Result<Materialised, LinkError> {
+    running.enter(Phase::Sending);
+    let sends = audience == Audience::Client;
     let of_store = match &finished {
         Finished::Done(payload) => OkPacket::parse(payload)?.warnings,
         Finished::Rows { end, .. } => end.warnings,
@@ -133,13 +144,17 @@ pub async fn write(
     let own = diagnostics.count() > 0;
     diagnostics.note_at_store(of_store);
     let warnings = if own { diagnostics.count() } else { of_store };
+    let (mut rows, mut affected) = (None, None);
     match finished {
         Finished::Done(payload) => {
-            let state =
-                OkPacket::parse(&payload)?.status & !StatusFlags::SERVER_MORE_RESULTS_EXISTS;
+            let ok = OkPacket::parse(&payload)?;
+            affected = Some(ok.affected_rows);
+            let state = ok.status & !StatusFlags::SERVER_MORE_RESULTS_EXISTS;
             *turn.status = state;
-            let restated = restated(&payload, turn.end_status(state), warnings)?;
-            turn.out.write(&restated);
+            if sends {
+                let restated = restated(&payload, turn.end_status(state), warnings)?;
+                turn.out.write(&restated);
+            }
         }
         Finished::Rows {
             columns,
@@ -152,22 +167,35 @@ pub async fn write(
                     | StatusFlags::SERVER_STATUS_CURSOR_EXISTS);
             *turn.status = state;
             let columns = turn.as_described(columns);
-            write_head(&mut turn.out, turn.capabilities, &columns, state);
+            if sends {
+                write_head(&mut turn.out, turn.capabilities, &columns, state);
+            }
+            let mut count = 0;
             while let Some(mut block) = spool.read().await? {
                 while let Some(row) = block.next()? {
-                    turn.out.write(&row);
-                    running
-                        .rows_sent
-                        .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    count += 1;
+                    if sends {
+                        turn.out.write(&row);
+                        running.rows_sent.store(count, Relaxed);
+                    }
                 }
                 turn.flush().await?;
             }
-            let state = turn.end_status(state);
-            turn.out
-                .write(&encode_result_end(turn.capabilities, state, warnings));
+            rows = Some(count);
+            if sends {
+                let state = turn.end_status(state);
+                turn.out
+                    .write(&encode_result_end(turn.capabilities, state, warnings));
+            }
         }
     }
-    Ok(own.then_some(diagnostics))
+    Ok(Materialised {
+        diagnostics: own.then_some(diagnostics),
+        row_count,
+        rows,
+        affected,
+        warnings,
+    })
 }
 
 /// The payload of an OK with other flags and another number of warnings.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -23,7 +24,7 @@ use super::lookups;
 use super::ready::{ReadyHarvest, ReadyPlan};
 use super::relation::{Relation, TableNames};
 use crate::error::SqlError;
-use crate::live::Statement;
+use crate::live::{Phase, Statement};
 use crate::predict::{Answer, Forecast, admit};
 use crate::wire::{Malformed, lenenc};
 
@@ -165,13 +166,20 @@ impl Harvester<'_, '_, '_, '_> {
             true => Protocol::Text,
             false => ready.protocol.clone(),
         };
+        let running = self.running;
+        running.enter(Phase::Reading);
+        running.inputs_known.store(false, Relaxed);
+        let (read_before, begin) = (running.rows_read.load(Relaxed), Instant::now());
         let (columns, id) = rows_of(store.run_bounded(&query, &protocol).await?)?;
+        running.note_store(begin);
         let codec = match protocol {
             Protocol::Text => RowCodec::new(Codec::Text, &columns),
             Protocol::Binary(_) => RowCodec::new(Codec::Binary, &columns),
         };
         let spool = Spool::new(self.context.spool.clone());
-        spool_all(store, &spool, self.running, id).await?;
+        spool_all(store, &spool, running, id).await?;
+        let read = running.rows_read.load(Relaxed).saturating_sub(read_before);
+        running.inputs.fetch_add(read, Relaxed);
         Ok(Some(Harvested {
             spool,
             codec,
@@ -212,6 +220,7 @@ impl Harvester<'_, '_, '_, '_> {
         self.predict(store, relation, names, harvested.target, &mut pieces)
             .await?;
         if relation.is_due(true) {
+            self.running.enter(Phase::Relating);
             relation.settle(store, names).await?;
         }
         Ok(())
@@ -233,11 +242,16 @@ impl Harvester<'_, '_, '_, '_> {
         let Some(predictor) = self.ready.predictors.get(target) else {
             return Ok(());
         };
+        self.running.enter(Phase::Predicting);
+        self.running.inputs_known.store(true, Relaxed);
         let mut under_way = FuturesOrdered::new();
         let mut more = true;
         loop {
             while more && under_way.len() < schedule.chunks_in_flight {
-                let Some(piece) = pieces.next(schedule.chunk_rows, relation).await? else {
+                let next = pieces.next(schedule.chunk_rows, relation).await?;
+                let passed_over = std::mem::take(&mut pieces.passed_over);
+                self.running.predicted.fetch_add(passed_over, Relaxed);
+                let Some(piece) = next else {
                     more = false;
                     break;
                 };
@@ -253,8 +267,12 @@ impl Harvester<'_, '_, '_, '_> {
             for ((key, input), answer) in piece.keys.iter().zip(&piece.inputs).zip(answers?) {
                 self.add(relation, key, input, &answer)?;
             }
+            let done = piece.keys.len() as u64;
+            self.running.predicted.fetch_add(done, Relaxed);
             if relation.is_due(false) {
+                self.running.enter(Phase::Relating);
                 relation.settle(store, names).await?;
+                self.running.enter(Phase::Predicting);
             }
         }
     }
@@ -305,6 +323,7 @@ impl Harvested {
             columns: ready.plan.input_columns(self.number),
             looked: None,
             block: None,
+            passed_over: 0,
             seen: HashSet::new(),
         }
     }
@@ -335,6 +354,8 @@ struct Pieces<'p> {
     /// Blocks that were looked at and left there.
     looked: Option<usize>,
     block: Option<Rows>,
+    /// Rows that held no input to predict.
+    passed_over: u64,
     /// Hashes that came before in this harvest, whose rows the store does not make distinct.
     seen: HashSet<Bytes>,
 }
@@ -371,10 +392,12 @@ impl Pieces<'_> {
             };
             self.codec.split(&row, &mut cells)?;
             let Some(key) = string(&row, &cells, 0)? else {
+                self.passed_over += 1;
                 continue; // NULL has no prediction
             };
             let form = relation.form();
             if relation.knows(&key) || (!form.is_distinct() && !self.is_new(&key)) {
+                self.passed_over += 1;
                 continue;
             }
             let value = match form.says_input() {

@@ -21,12 +21,13 @@ use std::sync::Arc;
 
 use predictsql_optimizer::materialise::{HarvestPass, Lookup, Shape};
 
+use super::answering::Audience;
 use super::diagnostics::Diagnostics;
 use super::store_link::{LinkError, StoreLink};
 use super::stream::{no_diagnostics, watch};
 use super::{LaneContext, Turn};
 use crate::error::SqlError;
-use crate::live::Statement;
+use crate::live::{Phase, Statement};
 use crate::predict::interrupted;
 use crate::relay::SessionEnd;
 use crate::wire::StatusFlags;
@@ -53,15 +54,22 @@ pub struct Materialised {
     pub diagnostics: Option<Diagnostics>,
     /// ROW_COUNT(), where the end of a transaction came after it.
     pub row_count: Option<i64>,
+    /// Rows of its answer, if it has any.
+    pub rows: Option<u64>,
+    /// Rows that it has changed, if it changes any.
+    pub affected: Option<u64>,
+    /// `@@warning_count`, as the protocol tells it.
+    pub warnings: u16,
 }
 
-/// Runs the statement and writes its whole answer.
+/// Runs the statement and writes its whole answer, where somebody is to get it.
 pub async fn run(
     turn: &mut Turn<'_>,
     context: &Arc<LaneContext>,
     ready: &ReadyPlan<'_, '_, '_>,
     running: &Statement,
     tables: &mut Tables,
+    audience: Audience,
 ) -> Result<Materialised, LinkError> {
     let cancel = running.cancel.child_token();
     let autocommit = turn.status.contains(StatusFlags::SERVER_STATUS_AUTOCOMMIT)
@@ -99,10 +107,7 @@ pub async fn run(
     };
     cancel.cancel();
     let (finished, row_count, diagnostics) = answered?;
-    Ok(Materialised {
-        diagnostics: finish::write(turn, running, finished, diagnostics).await?,
-        row_count,
-    })
+    finish::write(turn, running, finished, row_count, diagnostics, audience).await
 }
 
 /// Both passes of one statement.
@@ -161,6 +166,7 @@ impl Passes<'_, '_, '_, '_> {
             if self.harvester.cancel.is_cancelled() {
                 return Err(interrupted().into());
             }
+            running.enter(Phase::Answering);
             match finish::run(store, context, ready, running, &statement).await? {
                 Some(finished) => return Ok(finished),
                 None if ready.plan.writes_file() => return Err(begun_file().into()),

@@ -131,7 +131,10 @@ fn unsupported_places_are_named() {
                 "BEGIN NOT ATOMIC SELECT ml.colour(photo) FROM p; END",
                 "several statements",
             ),
-            construct("ANALYZE SELECT ml.colour(photo) FROM p", "ANALYZE"),
+            construct(
+                "ANALYZE FORMAT=XML SELECT ml.colour(photo) FROM p",
+                "FORMAT",
+            ),
             construct(
                 "CREATE PROCEDURE made() SELECT ml.colour(photo) FROM p",
                 "CREATE",

@@ -4,7 +4,7 @@ mod guard;
 mod table;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use predictsql_tests::apparel::{self, Photos};
 use predictsql_tests::process::new_dir;
@@ -15,22 +15,36 @@ pub struct Place {
     pub proxy: Proxy,
     pub schema: String,
     pub images: PathBuf,
-    cache: String,
+    settings: Settings,
 }
 
 impl Place {
     /// Photos 1 to 40 as `1.png` ..., and table `<schema>_shop.products (id, photo, blob_photo)` of them
     /// twice over. `cache` has the lines of table `[cache]`, and tables after it.
     pub fn new(schema: &str, cache: &str) -> Self {
+        Self::of(Settings {
+            schema: schema.to_owned(),
+            tables: format!("[cache]\n{cache}\n"),
+            ..Settings::default()
+        })
+    }
+
+    /// The same with these settings, but for the roots.
+    pub fn of(settings: Settings) -> Self {
+        let schema = &settings.schema.clone();
         let images = new_dir(schema);
+        let settings = Settings {
+            image_roots: vec![images.clone()],
+            ..settings
+        };
         for id in 1..=40 {
             fs::write(images.join(format!("{id}.png")), photo(id)).unwrap();
         }
         let place = Self {
-            proxy: start(schema, &images, cache),
+            proxy: Proxy::start(Store::shared(), &settings),
             schema: schema.to_owned(),
             images,
-            cache: cache.to_owned(),
+            settings,
         };
         let mut session = place.proxy.root();
         session.run(&apparel::create_task());
@@ -46,7 +60,16 @@ impl Place {
 
     /// Another proxy of the same store, with nothing in memory.
     pub fn another(&self) -> Proxy {
-        start(&self.schema, &self.images, &self.cache)
+        Proxy::start(Store::shared(), &self.settings)
+    }
+
+    /// Another proxy of the same store, with these lines at the top of its settings.
+    pub fn another_with(&self, top: &str) -> Proxy {
+        let settings = Settings {
+            top: top.to_owned(),
+            ..self.settings.clone()
+        };
+        Proxy::start(Store::shared(), &settings)
     }
 
     pub fn session(&self) -> Wire {
@@ -71,19 +94,6 @@ impl Place {
             (self.rows(&mut session, sql).1 == 0).then_some(())
         });
     }
-}
-
-fn settings(schema: &str, images: &Path, cache: &str) -> Settings {
-    Settings {
-        schema: schema.to_owned(),
-        image_roots: vec![images.to_owned()],
-        tables: format!("[cache]\n{cache}\n"),
-        ..Settings::default()
-    }
-}
-
-fn start(schema: &str, images: &Path, cache: &str) -> Proxy {
-    Proxy::start(Store::shared(), &settings(schema, images, cache))
 }
 
 pub fn in_shop(proxy: &Proxy, schema: &str) -> Wire {

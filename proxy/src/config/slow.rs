@@ -1,0 +1,27 @@
+//! Which predict statements are logged as slow.
+
+use super::set;
+use crate::live::SlowLog;
+use std::time::Duration;
+
+/// MariaDB's own `long_query_time`.
+pub(super) const DEFAULT: SlowLog = SlowLog {
+    threshold: Some(Duration::from_secs(10)),
+    literals: false,
+};
+
+/// Puts what is typed over `slow_log`; zero milliseconds is no threshold.
+pub(super) fn take(slow_log: &mut SlowLog, slow_query_ms: Option<u64>, literals: Option<bool>) {
+    let threshold = |ms| Some(Duration::from_millis(ms)).filter(|time| !time.is_zero());
+    set(&mut slow_log.threshold, slow_query_ms.map(threshold));
+    set(&mut slow_log.literals, literals);
+}
+
+/// As `SHOW CONFIG` lists it.
+pub(super) fn settings(slow_log: SlowLog) -> [(&'static str, Option<String>); 2] {
+    let ms = slow_log.threshold.unwrap_or_default().as_millis();
+    [
+        ("slow_query_ms", Some(ms.to_string())),
+        ("slow_query_literals", Some(slow_log.literals.to_string())),
+    ]
+}

@@ -1,0 +1,81 @@
+//! Lines for a terminal.
+
+/// Widest line, in characters.
+pub const WIDTH: u32 = 80;
+
+/// Three significant digits.
+pub fn short(value: f64) -> String {
+    match value {
+        v if v <= 0.0 || !v.is_finite() => "0".to_owned(),
+        v => {
+            let digits = (2 - v.log10().floor() as i32).clamp(0, 12);
+            format!("{v:.*}", digits as usize)
+        }
+    }
+}
+
+/// Adds `text` after `label`, broken at spaces so that no line is wider than [`WIDTH`].
+pub fn wrap(lines: &mut Vec<String>, label: &str, text: &str) {
+    let indent = label.chars().count();
+    let room = (WIDTH as usize).saturating_sub(indent).max(1);
+    let mut line = String::new();
+    let mut first = true;
+    let mut push = |line: &mut String| {
+        let start = if std::mem::take(&mut first) {
+            label.to_owned()
+        } else {
+            " ".repeat(indent)
+        };
+        lines.push(format!("{start}{}", std::mem::take(line)));
+    };
+    for word in text.split_whitespace() {
+        let mut word: Vec<char> = word.chars().collect();
+        let used = line.chars().count();
+        if used > 0 && used + 1 + word.len() > room {
+            push(&mut line);
+        }
+        while word.len() > room {
+            let rest = word.split_off(room);
+            line.extend(word);
+            push(&mut line);
+            word = rest;
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.extend(word);
+    }
+    push(&mut line);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_is_wider_than_a_terminal() {
+        let mut lines = Vec::new();
+        wrap(
+            &mut lines,
+            "Pushdown ",
+            &format!("{} {} tail", "word ".repeat(40), "x".repeat(200)),
+        );
+        assert!(
+            lines.iter().all(|l| l.chars().count() <= WIDTH as usize),
+            "{lines:?}"
+        );
+        let joined: String = lines
+            .iter()
+            .map(|l| l.get(9..).unwrap_or_default().trim())
+            .collect();
+        assert_eq!(joined.matches('x').count(), 200);
+    }
+
+    #[test]
+    fn numbers_have_three_digits() {
+        assert_eq!(short(0.001_234_5), "0.00123");
+        assert_eq!(short(12.345), "12.3");
+        assert_eq!(short(1234.5), "1234");
+        assert_eq!(short(0.0), "0");
+    }
+}
