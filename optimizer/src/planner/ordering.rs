@@ -58,6 +58,18 @@ impl Condition {
         }
     }
 
+    /// Whether it may still depend on what a test says.
+    pub fn depends_on(&self, test: usize, known: &[Known]) -> bool {
+        match self {
+            Self::Test(own) => *own == test && known.get(test).copied().flatten().is_none(),
+            _ if self.possible(known).is_one() => false,
+            Self::Not(condition) => condition.depends_on(test, known),
+            Self::All(conditions) | Self::Any(conditions) => {
+                conditions.iter().any(|c| c.depends_on(test, known))
+            }
+        }
+    }
+
     fn possible(&self, known: &[Known]) -> Possible {
         let fold =
             |conditions: &[Self], none: Possible, both: fn(Possible, Possible) -> Possible| {
@@ -150,6 +162,14 @@ impl Possible {
             no: self.yes,
             null: self.null,
         }
+    }
+
+    fn is_one(self) -> bool {
+        [self.yes, self.no, self.null]
+            .map(u8::from)
+            .iter()
+            .sum::<u8>()
+            == 1
     }
 
     fn and(self, other: Self) -> Self {
@@ -297,6 +317,39 @@ mod tests {
             for order in permutations((0..tests.len()).collect()) {
                 prop_assert!(ours <= expected(&condition, &tests, &order) + 1e-9);
             }
+        }
+    }
+
+    /// Conditions over four tests.
+    fn conditions() -> impl Strategy<Value = Condition> {
+        let leaf = (0_usize..4).prop_map(Condition::Test);
+        leaf.prop_recursive(3, 12, 3, |inner| {
+            let several = proptest::collection::vec(inner.clone(), 1..4);
+            prop_oneof![
+                inner.prop_map(|c| Condition::Not(Box::new(c))),
+                several.clone().prop_map(Condition::All),
+                several.prop_map(Condition::Any),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_condition_does_not_depend_on_does_not_change_it(
+            condition in conditions(),
+            known in proptest::collection::vec(proptest::option::of(proptest::option::of(any::<bool>())), 4),
+            rest in proptest::collection::vec(proptest::option::of(any::<bool>()), 4),
+            test in 0_usize..4,
+        ) {
+            prop_assume!(known[test].is_none() && !condition.depends_on(test, &known));
+            let with = |is: Option<bool>| {
+                let mut all: Vec<Known> = known.iter().zip(&rest).map(|(k, r)| k.or(Some(*r))).collect();
+                all[test] = Some(is);
+                condition.passes(&all)
+            };
+            prop_assert!(with(None).is_some());
+            prop_assert_eq!(with(Some(true)), with(Some(false)));
+            prop_assert_eq!(with(Some(true)), with(None));
         }
     }
 

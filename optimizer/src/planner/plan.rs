@@ -151,6 +151,13 @@ impl Plan {
         matches!(self.basis, Basis::Guess(_))
     }
 
+    /// Seconds of work for an input, over all stages, as far as their costs are known.
+    pub fn seconds_per_input(&self) -> Estimate<f64> {
+        let seconds = |stage: &StageEstimate| Some(stage.share * stage.seconds.value()?);
+        let seconds = self.stages.iter().map(seconds).sum::<Option<f64>>();
+        seconds.map_or(Estimate::Absent, Estimate::Inexact)
+    }
+
     /// What the plan costs for `rows` inputs, if its models' costs are known.
     pub fn price(&self, rows: Estimate<u64>, costs: &CostModel) -> Option<Price> {
         let count = rows.value()? as f64;

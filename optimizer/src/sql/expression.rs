@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use sqlparser::tokenizer::Token;
 
+use super::boolean::{self, Split};
 use super::text::Lexed;
 use crate::refusal::Refusal;
 
@@ -224,36 +225,10 @@ pub(crate) fn conjuncts(lexed: &Lexed<'_>, range: &Range<usize>) -> Vec<Range<us
     if range.is_empty() {
         return Vec::new();
     }
-    let mut parts = Vec::new();
-    let mut start = range.start;
-    let (mut open_cases, mut betweens) = (0_usize, 0_usize);
-    for at in lexed.outside_parentheses(range.clone()) {
-        if lexed.is_keyword(at, "CASE") {
-            open_cases += 1;
-        } else if lexed.is_keyword(at, "END") {
-            open_cases = open_cases.saturating_sub(1);
-        }
-        if open_cases > 0 {
-            continue;
-        }
-        let is_or =
-            matches!(lexed.token(at), Some(Token::StringConcat)) && !lexed.mode.pipes_as_concat;
-        if is_or || lexed.is_keyword(at, "OR") || lexed.is_keyword(at, "XOR") {
-            return vec![range.clone()];
-        }
-        if lexed.is_keyword(at, "BETWEEN") {
-            betweens += 1;
-        } else if lexed.is_keyword(at, "AND") || matches!(lexed.token(at), Some(Token::Overlap)) {
-            if betweens > 0 {
-                betweens -= 1;
-                continue;
-            }
-            parts.push(start..at);
-            start = at + 1;
-        }
+    match boolean::split(lexed, range) {
+        Split::All(parts) => parts,
+        _ => vec![range.clone()],
     }
-    parts.push(start..range.end);
-    parts
 }
 
 /// The first aggregate or window function that may be of the block itself, by its name. An

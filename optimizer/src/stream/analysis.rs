@@ -6,9 +6,10 @@ use std::sync::Arc;
 use predictsql_catalog::{Column, Model, Task};
 use sqlparser::tokenizer::Token;
 
+use super::condition::RowTest;
 use super::items::{self, ItemText};
-use super::predicate::{ScoreTest, score_test};
 use super::{CLASSES_PER_ROW_MAX, structure};
+use crate::planner::ordering::Condition;
 use crate::refusal::Refusal;
 use crate::sql::calls::{Asked, Call};
 use crate::sql::clauses::{self, Clauses, Limit};
@@ -41,33 +42,11 @@ pub enum Cell {
     Value(usize),
 }
 
-/// How a condition that holds predictions is decided.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Conjunct {
-    /// Over the label and constants: once a class.
-    PerClass(usize),
-    /// Over the label and columns: the store sends one bit a class with each row.
-    PerRow(usize),
-    /// Over the score of a class (position in the task's classes).
-    Score(usize, usize, ScoreTest),
-    /// Over the number that a regression answers.
-    Value(usize, ScoreTest),
-}
-
 impl Cell {
     /// The prediction that fills the cell.
     pub fn prediction(&self) -> usize {
         match self {
             Self::PerClass(p) | Self::PerRow(p) | Self::Score(p, _) | Self::Value(p) => *p,
-        }
-    }
-}
-
-impl Conjunct {
-    /// The prediction that decides it.
-    pub fn prediction(&self) -> usize {
-        match self {
-            Self::PerClass(p) | Self::PerRow(p) | Self::Score(p, ..) | Self::Value(p, _) => *p,
         }
     }
 }
@@ -91,10 +70,13 @@ pub struct StreamSelect<'s, 'a> {
     pub(super) items: Vec<ItemText>,
     /// (item, cell) for each element of the select list that holds predictions.
     pub(super) cells: Vec<(usize, Cell)>,
-    /// Conditions without predictions.
+    /// Parts of WHERE without predictions, which rows must pass.
     pub(super) native: Vec<Range<usize>>,
-    /// Conditions with predictions.
-    pub(super) predicted: Vec<(Range<usize>, Conjunct)>,
+    /// What rows must pass besides, over the tests.
+    pub(super) condition: Condition,
+    pub(super) tests: Vec<RowTest>,
+    /// WHERE may be taken apart.
+    pub(super) is_condition_clear: bool,
     /// Constants that scores are compared with.
     pub(super) constants: Vec<Range<usize>>,
     pub(super) predictions: Vec<Prediction>,
@@ -129,7 +111,7 @@ impl<'a> PredictStatement<'a> {
         }
         let clauses = clauses::cut(lexed, body.clone())?;
         self.check_places(&clauses)?;
-        let structure = structure::parse(lexed, body)?;
+        let structure = structure::parse(lexed, body, &clauses.condition)?;
         let item_ranges = lexed.split_commas(clauses.items.clone());
         let items = items::read(lexed, item_ranges, &structure.items, &self.calls)?;
         items::check_order(lexed, &clauses.order, &items)?;
@@ -140,10 +122,10 @@ impl<'a> PredictStatement<'a> {
                 )));
             }
         }
-        let mut conjuncts = expression::conjuncts(lexed, &clauses.condition);
-        if conjuncts.len() != structure.conjuncts {
-            conjuncts = vec![clauses.condition.clone()];
-        }
+        let conjuncts = match structure.is_condition_clear {
+            true => expression::conjuncts(lexed, &clauses.condition),
+            false => vec![clauses.condition.clone()],
+        };
         let limit = clauses::limit(lexed, &clauses.limit)?;
         let (predictions, inputs, of_call) = self.predictions();
         let mut select = StreamSelect {
@@ -152,7 +134,9 @@ impl<'a> PredictStatement<'a> {
             items,
             cells: Vec::new(),
             native: Vec::new(),
-            predicted: Vec::new(),
+            condition: Condition::All(Vec::new()),
+            tests: Vec::new(),
+            is_condition_clear: structure.is_condition_clear,
             constants: Vec::new(),
             predictions,
             inputs,
@@ -160,7 +144,7 @@ impl<'a> PredictStatement<'a> {
             limit,
         };
         select.classify_items()?;
-        select.classify_conjuncts(conjuncts)?;
+        select.read_conditions(conjuncts)?;
         select.check_sequences()?;
         Ok(select)
     }
@@ -240,16 +224,20 @@ impl StreamSelect<'_, '_> {
         self.cells.iter().map(|(_, cell)| *cell)
     }
 
-    /// The conditions that predictions decide.
-    pub fn conjuncts(&self) -> impl ExactSizeIterator<Item = &Conjunct> + '_ {
-        self.predicted.iter().map(|(_, c)| c)
+    /// What rows must pass besides what the store filters by; its tests are numbered as
+    /// [`StreamSelect::tests`].
+    pub fn condition(&self) -> &Condition {
+        &self.condition
     }
 
-    /// The text of a condition of [`StreamSelect::conjuncts`].
-    pub fn conjunct_text(&self, index: usize) -> &str {
-        self.predicted
-            .get(index)
-            .map_or("", |(r, _)| self.statement.lexed.text_of(r))
+    /// The tests of the condition.
+    pub fn tests(&self) -> &[RowTest] {
+        &self.tests
+    }
+
+    /// The text of a test.
+    pub fn test_text(&self, test: &RowTest) -> &str {
+        self.statement.lexed.text_of(&test.range)
     }
 
     /// Names of the cells' columns: the alias, else the expression's text.
@@ -320,7 +308,7 @@ impl StreamSelect<'_, '_> {
     /// of the answer only, and the store also sees those that predictions drop. A stored function may
     /// be such a one, or an aggregate.
     fn check_sequences(&self) -> Result<(), Refusal> {
-        if self.predicted.is_empty() {
+        if self.tests.is_empty() {
             return Ok(());
         }
         let lexed = &self.statement.lexed;
@@ -364,69 +352,9 @@ impl StreamSelect<'_, '_> {
         }
     }
 
-    fn classify_conjuncts(&mut self, conjuncts: Vec<Range<usize>>) -> Result<(), Refusal> {
-        let lexed = &self.statement.lexed;
-        for range in conjuncts {
-            let calls: Vec<usize> = (0..self.statement.calls.len())
-                .filter(|&i| {
-                    self.statement
-                        .calls
-                        .get(i)
-                        .is_some_and(|c| range.contains(&c.range.start))
-                })
-                .collect();
-            if calls.is_empty() {
-                self.native.push(range);
-                continue;
-            }
-            for call in calls.iter().filter_map(|&i| self.statement.calls.get(i)) {
-                if expression::in_subquery(lexed, range.clone(), call.range.start) {
-                    return Err(Refusal::unsupported("a predict call in a sub-query"));
-                }
-            }
-            let conjunct = match self.label_dependence(&range, &calls)? {
-                Some((prediction, Dependence::Prediction)) => Conjunct::PerClass(prediction),
-                Some((prediction, Dependence::Row)) => Conjunct::PerRow(prediction),
-                None => self.score_conjunct(&range, &calls)?,
-            };
-            self.predicted.push((range, conjunct));
-        }
-        Ok(())
-    }
-
-    fn score_conjunct(
-        &mut self,
-        range: &Range<usize>,
-        calls: &[usize],
-    ) -> Result<Conjunct, Refusal> {
-        let refusal = || {
-            Refusal::unsupported("this condition on a predicted number; compare it with a constant")
-        };
-        let [index] = calls else {
-            return Err(refusal());
-        };
-        let (Some(call), Some(prediction)) =
-            (self.statement.calls.get(*index), self.of_call.get(*index))
-        else {
-            return Err(refusal());
-        };
-        let test = score_test(
-            &self.statement.lexed,
-            range.clone(),
-            &call.range,
-            &mut self.constants,
-        )
-        .ok_or_else(refusal)?;
-        match call.asked {
-            Asked::Probability(class) => Ok(Conjunct::Score(*prediction, class, test)),
-            Asked::Value => Ok(Conjunct::Value(*prediction, test)),
-            Asked::Label => Err(refusal()),
-        }
-    }
-
     /// For an expression whose calls all ask for the label of one prediction: which, and what
     /// else it depends on. `None`: it asks for numbers.
-    fn label_dependence(
+    pub(super) fn label_dependence(
         &self,
         range: &Range<usize>,
         calls: &[usize],

@@ -1,12 +1,14 @@
 //! Stream plans: one query block whose rows are passed on with predicted cells put in.
 
 mod analysis;
+mod condition;
 mod items;
 mod predicate;
 mod structure;
 mod texts;
 
-pub use analysis::{Cell, Conjunct, Prediction, StreamSelect};
+pub use analysis::{Cell, Prediction, StreamSelect};
+pub use condition::{Decider, RowTest};
 pub use predicate::{Comparison, ScoreTest};
 pub use texts::{CELL_MARK, ClassQuery, InputText, Pushdown, PushdownChoices};
 pub(crate) use texts::{class_rows, over_classes};

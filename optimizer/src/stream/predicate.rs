@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use sqlparser::tokenizer::Token;
 
+use crate::sql::boolean::without_parentheses;
 use crate::sql::expression::{Dependence, dependence};
 use crate::sql::text::Lexed;
 
@@ -25,19 +26,17 @@ pub enum Comparison {
 }
 
 impl Comparison {
-    /// Whether `score <comparison> constant` is true; a NULL on either side never is.
-    pub fn holds(self, score: Option<f64>, constant: Option<f64>) -> bool {
-        let (Some(score), Some(constant)) = (score, constant) else {
-            return false;
-        };
-        match self {
+    /// Whether `score <comparison> constant` is true; NULL where either side is.
+    pub fn holds(self, score: Option<f64>, constant: Option<f64>) -> Option<bool> {
+        let (score, constant) = score.zip(constant)?;
+        Some(match self {
             Self::Equal => score == constant,
             Self::NotEqual => score != constant,
             Self::Less => score < constant,
             Self::LessOrEqual => score <= constant,
             Self::Greater => score > constant,
             Self::GreaterOrEqual => score >= constant,
-        }
+        })
     }
 
     fn of(token: &Token) -> Option<Self> {
@@ -72,7 +71,27 @@ pub enum ScoreTest {
     Compare(Vec<(Comparison, usize)>),
 }
 
-/// Reads the conjunct `range`, whose only call is at `call`, as a test of a score. Constants
+impl ScoreTest {
+    /// Whether it is true of a score, or NULL.
+    pub fn holds(&self, score: Option<f64>, constants: &[Option<f64>]) -> Option<bool> {
+        match self {
+            Self::IsNull(null) => Some(score.is_none() == *null),
+            Self::Compare(tests) => {
+                let constant = |place: &usize| constants.get(*place).copied().flatten();
+                let tests = tests.iter();
+                let all: Vec<_> = tests
+                    .map(|(c, place)| c.holds(score, constant(place)))
+                    .collect();
+                match all.contains(&Some(false)) {
+                    true => Some(false),
+                    false => (!all.contains(&None)).then_some(true),
+                }
+            }
+        }
+    }
+}
+
+/// Reads the test `range`, whose only call is at `call`, as a test of a score. Constants
 /// (lexeme ranges) are appended to `constants`. `None`: it is of another form.
 pub(crate) fn score_test(
     lexed: &Lexed<'_>,
@@ -144,13 +163,4 @@ fn is_logic(lexed: &Lexed<'_>, at: usize) -> bool {
             lexed.token(at),
             Some(Token::Overlap | Token::StringConcat | Token::Spaceship)
         )
-}
-
-fn without_parentheses(lexed: &Lexed<'_>, mut range: Range<usize>) -> Range<usize> {
-    while matches!(lexed.token(range.start), Some(Token::LParen))
-        && lexed.after_closing(range.start) == Some(range.end)
-    {
-        range = range.start + 1..range.end - 1;
-    }
-    range
 }

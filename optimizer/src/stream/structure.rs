@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use sqlparser::ast::{BinaryOperator, Expr, SelectItem, SetExpr, Statement};
+use sqlparser::ast::{SelectItem, SetExpr, Statement};
 use sqlparser::parser::Parser;
 
 use crate::refusal::Refusal;
-use crate::sql::expression;
 use crate::sql::text::{Lexed, StoreDialect};
+use crate::sql::{boolean, expression};
 
 /// Depth of nesting at which parsing gives up.
 const RECURSION_MAX: usize = 64;
@@ -17,8 +17,8 @@ const RECURSION_MAX: usize = 64;
 pub(crate) struct Structure {
     /// One per element of the select list.
     pub(crate) items: Vec<ItemShape>,
-    /// Number of conditions joined by the outermost ANDs.
-    pub(crate) conjuncts: usize,
+    /// WHERE is joined by AND, OR and NOT as its lexemes say.
+    pub(crate) is_condition_clear: bool,
 }
 
 #[derive(Debug)]
@@ -29,8 +29,12 @@ pub(crate) enum ItemShape {
     Aliased,
 }
 
-/// Parses the lexemes `body`; refuses what is not one SELECT block.
-pub(crate) fn parse(lexed: &Lexed<'_>, body: Range<usize>) -> Result<Structure, Refusal> {
+/// Parses the lexemes `body`, of which `condition` follow WHERE; refuses what is not one SELECT block.
+pub(crate) fn parse(
+    lexed: &Lexed<'_>,
+    body: Range<usize>,
+    condition: &Range<usize>,
+) -> Result<Structure, Refusal> {
     expression::check_length(lexed, body.clone())?;
     let dialect = StoreDialect::new(lexed.mode);
     let parsed = Parser::new(&dialect)
@@ -57,8 +61,14 @@ pub(crate) fn parse(lexed: &Lexed<'_>, body: Range<usize>) -> Result<Structure, 
         .iter()
         .map(shape)
         .collect::<Result<_, _>>()?;
-    let conjuncts = select.selection.as_ref().map_or(0, count_conjuncts);
-    Ok(Structure { items, conjuncts })
+    let is_condition_clear = match &select.selection {
+        Some(parsed) => boolean::is_parsed_so(lexed, condition, parsed),
+        None => condition.is_empty(),
+    };
+    Ok(Structure {
+        items,
+        is_condition_clear,
+    })
 }
 
 fn shape(item: &SelectItem) -> Result<ItemShape, Refusal> {
@@ -69,16 +79,5 @@ fn shape(item: &SelectItem) -> Result<ItemShape, Refusal> {
         SelectItem::ExprWithAliases { .. } => {
             Err(Refusal::unsupported("several aliases of one column"))
         }
-    }
-}
-
-fn count_conjuncts(condition: &Expr) -> usize {
-    match condition {
-        Expr::BinaryOp {
-            left,
-            op: BinaryOperator::And,
-            right,
-        } => count_conjuncts(left) + count_conjuncts(right),
-        _ => 1,
     }
 }

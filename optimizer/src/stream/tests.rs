@@ -23,12 +23,17 @@ fn refusal(text: &str) -> String {
 
 fn push_all(select: &StreamSelect<'_, '_>) -> Pushdown {
     let inputs = vec![Some(InputText::AsIs); select.input_count()];
-    let filtered = select.conjuncts().len() > 0;
+    let filtered = !select.tests().is_empty();
     select.pushdown(&PushdownChoices {
         inputs: &inputs,
         impossible: false,
         rows_filtered: filtered,
     })
+}
+
+fn deciders(select: &StreamSelect<'_, '_>) -> Vec<Decider> {
+    let tests = select.tests().iter();
+    tests.map(|test| test.decider.clone()).collect()
 }
 
 #[test]
@@ -43,10 +48,7 @@ fn native_parts_are_pushed_and_predicted_ones_kept() {
         );
         assert_eq!(s.cells().collect::<Vec<_>>(), [Cell::PerClass(0)]);
         assert_eq!(s.cell_names().collect::<Vec<_>>(), ["c"]);
-        assert_eq!(
-            s.conjuncts().cloned().collect::<Vec<_>>(),
-            [Conjunct::PerClass(0)]
-        );
+        assert_eq!(deciders(s), [Decider::PerClass(0)]);
         let p = push_all(s);
         assert_eq!(
             p.text.sql,
@@ -89,12 +91,12 @@ fn without_a_predicted_condition_the_store_limits() {
 #[test]
 fn expressions_over_columns_get_a_value_a_class() {
     with(
-        "SELECT ml.t(img) = label FROM p WHERE price < 3 OR ml.t(img) = 'cat'",
+        "SELECT ml.t(img) = label FROM p WHERE IF(price < 3, 'cat', 'dog') = ml.t(img)",
         |s| {
             assert_eq!(s.cells().collect::<Vec<_>>(), [Cell::PerRow(0)]);
             let p = push_all(s);
             assert_eq!(
-                (p.cells.clone(), p.conjuncts.clone(), p.hidden),
+                (p.cells.clone(), p.tests.clone(), p.hidden),
                 (vec![Some(1)], vec![Some(5)], 6)
             );
             assert!(p.text.sql.contains(
@@ -107,6 +109,74 @@ fn expressions_over_columns_get_a_value_a_class() {
             );
         },
     );
+}
+
+#[test]
+fn conditions_on_several_predictions_are_taken_apart() {
+    use crate::planner::ordering::Condition::{All, Any, Test};
+    let text = "SELECT id FROM p WHERE a = 1 AND (b < 2 OR (ml.t(i) = 'cat' AND NOT (ml.t(j) = 'dog' AND c))) \
+                AND NOT (ml.t(i) = 'bag' OR d)";
+    with(text, |s| {
+        let second = All(vec![Test(1), Any(vec![Test(2), Test(3)])]);
+        let third = All(vec![Test(4), Test(5)]);
+        let condition = All(vec![Any(vec![Test(0), second]), third]);
+        assert_eq!(s.condition(), &condition);
+        let tests: Vec<_> = s
+            .tests()
+            .iter()
+            .map(|t| (s.test_text(t), t.negated))
+            .collect();
+        assert_eq!(
+            tests,
+            [
+                ("b < 2", false),
+                ("ml.t(i) = 'cat'", false),
+                ("ml.t(j) = 'dog'", true),
+                ("c", true),
+                ("ml.t(i) = 'bag'", true),
+                ("d", true),
+            ]
+        );
+        let p = push_all(s);
+        assert_eq!(
+            p.text.sql,
+            "SELECT id, i AS `ml hidden 0`, j AS `ml hidden 1`, CAST((((b < 2) IS TRUE) << 0) AS UNSIGNED) \
+             AS `ml hidden 2`, CAST((((c) IS FALSE) << 0) AS UNSIGNED) AS `ml hidden 3`, \
+             CAST((((d) IS FALSE) << 0) AS UNSIGNED) AS `ml hidden 4` FROM p WHERE (a = 1) \
+             AND ((CAST((((d) IS FALSE) << 0) AS UNSIGNED)))"
+        );
+        assert_eq!(p.tests, [Some(2), None, None, Some(3), None, Some(4)]);
+        let query = s.class_query(0).expect("needed");
+        assert_eq!(query.tests, [1, 4]);
+        assert!(query.text.sql.contains("= 'bag') IS FALSE, '1', '0')"));
+    });
+    let both = "SELECT id FROM p WHERE (a < 1 AND ml.t(i) = 'cat') OR (b < 2 AND ml.t(j) = 'dog')";
+    with(both, |s| {
+        let sql = push_all(s).text.sql;
+        let passable = "WHERE (((CAST((((a < 1) IS TRUE) << 0) AS UNSIGNED))) \
+                        OR ((CAST((((b < 2) IS TRUE) << 0) AS UNSIGNED))))";
+        assert!(sql.ends_with(passable), "{sql}");
+    });
+}
+
+#[test]
+fn what_is_joined_otherwise_stays_whole() {
+    for text in [
+        "SELECT id FROM p WHERE ml.t(i) = 'cat' XOR ml.t(j) = 'dog'",
+        "SELECT id FROM p WHERE (ml.t(i) = 'cat' AND ml.t(j) = 'dog') IS NOT TRUE",
+        "SELECT id FROM p WHERE CASE WHEN ml.t(i) = 'cat' OR ml.t(j) = 'dog' THEN 1 END",
+        "SELECT id FROM p WHERE ml.t(i) = 'cat' || ml.t(j) = 'dog'",
+    ] {
+        assert!(
+            refusal(text).contains("several different predictions"),
+            "{text}"
+        );
+    }
+    let whole = "SELECT id FROM p WHERE a && ml.t(i) = 'cat'";
+    with(whole, |s| assert_eq!(deciders(s), [Decider::PerClass(0)]));
+    let one =
+        "SELECT id FROM p WHERE ml.t(i) = 'cat' OR NOT (ml.t(i) BETWEEN 'a' AND 'b' AND TRUE)";
+    with(one, |s| assert_eq!(deciders(s), [Decider::PerClass(0)]));
 }
 
 #[test]
@@ -126,16 +196,15 @@ fn scores_are_compared_with_constants() {
                 AND ml.predict_proba('t','cat',img) BETWEEN 0.1 AND ? AND ml.predict_proba('t','bag',img) IS NOT NULL";
     with(text, |s| {
         assert_eq!(s.cells().collect::<Vec<_>>(), [Cell::Score(0, 1)]);
-        let tests: Vec<_> = s.conjuncts().cloned().collect();
         assert_eq!(
-            tests,
+            deciders(s),
             [
-                Conjunct::Score(
+                Decider::Score(
                     0,
                     0,
                     ScoreTest::Compare(vec![(Comparison::GreaterOrEqual, 0)])
                 ),
-                Conjunct::Score(
+                Decider::Score(
                     0,
                     0,
                     ScoreTest::Compare(vec![
@@ -143,7 +212,7 @@ fn scores_are_compared_with_constants() {
                         (Comparison::LessOrEqual, 2)
                     ])
                 ),
-                Conjunct::Score(0, 2, ScoreTest::IsNull(false)),
+                Decider::Score(0, 2, ScoreTest::IsNull(false)),
             ]
         );
         let constants = s.constants_query().expect("some");
@@ -321,7 +390,7 @@ fn long_statements_are_refused_before_they_are_costly() {
 fn functions_of_the_store_pass_beside_a_condition() {
     let text = "SELECT DATE_FORMAT(d, '%Y'), (SELECT COUNT(*) FROM q), CAST(x AS CHAR(3)) FROM p \
                 WHERE app.f(x) AND ml.t(i) = 'cat' ORDER BY LENGTH(name)";
-    with(text, |s| assert_eq!(s.conjuncts().len(), 1));
+    with(text, |s| assert_eq!(s.tests().len(), 1));
 }
 
 #[test]
@@ -334,8 +403,8 @@ fn columns_travel_as_one_hidden_text() {
         let cells: Vec<Cell> = s.cells().collect();
         assert_eq!(cells, [Cell::Value(0), Cell::Value(0)]);
         assert!(matches!(
-            s.conjuncts().next(),
-            Some(Conjunct::Value(0, ScoreTest::Compare(_)))
+            &deciders(s)[..],
+            [Decider::Value(0, ScoreTest::Compare(_))]
         ));
         let described = s.describe(true).sql;
         let head = "SELECT `ml`.`price`(a, 'red') AS `ml cell 0`, `ml`.`price`(a, 'red') AS `ml cell 1`, \

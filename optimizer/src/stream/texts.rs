@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use super::analysis::{Cell, Conjunct, Input, StreamSelect};
+use super::analysis::{Cell, Input, StreamSelect};
+use super::condition::{Decider, RowTest};
+use crate::planner::ordering::Condition;
 use crate::sql::calls::Call;
 use crate::sql::fragment::{Fragment, Splice, splice};
 use crate::sql::key::{ColumnsKey, utf8_bytes};
@@ -45,9 +47,9 @@ pub struct Pushdown {
     /// For each cell of kind [`Cell::PerRow`] the first of its hidden columns: one for NULL, then
     /// one a class.
     pub cells: Vec<Option<usize>>,
-    /// For each conjunct of kind [`Conjunct::PerRow`] its hidden column: bit 0 for NULL, bit n
-    /// for class n.
-    pub conjuncts: Vec<Option<usize>>,
+    /// For each test of kind [`Decider::PerRow`] its hidden column: bit 0 for NULL, bit n for class n;
+    /// and for each of kind [`Decider::Native`]: bit 0.
+    pub tests: Vec<Option<usize>>,
     /// LIMIT and OFFSET were left to the store.
     pub limit_pushed: bool,
 }
@@ -55,15 +57,15 @@ pub struct Pushdown {
 /// A statement that evaluates expressions over a prediction once for each class.
 ///
 /// It answers a row for NULL and then one for each class in order; the columns are the cells
-/// named here, then the conjuncts as `'1'` or `'0'`.
+/// named here, then the tests as `'1'` or `'0'`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClassQuery {
     /// The text.
     pub text: Fragment,
     /// Positions in [`StreamSelect::cells`].
     pub cells: Vec<usize>,
-    /// Positions in [`StreamSelect::conjuncts`].
-    pub conjuncts: Vec<usize>,
+    /// Positions in [`StreamSelect::tests`].
+    pub tests: Vec<usize>,
 }
 
 impl StreamSelect<'_, '_> {
@@ -106,9 +108,9 @@ impl StreamSelect<'_, '_> {
     /// The query over the classes of `prediction`; `None` where nothing depends on them.
     pub fn class_query(&self, prediction: usize) -> Option<ClassQuery> {
         let cells: Vec<usize> = positions(self.cells(), &Cell::PerClass(prediction));
-        let conjuncts: Vec<usize> =
-            positions(self.conjuncts().cloned(), &Conjunct::PerClass(prediction));
-        if cells.is_empty() && conjuncts.is_empty() {
+        let deciders = self.tests.iter().map(|test| test.decider.clone());
+        let tests: Vec<usize> = positions(deciders, &Decider::PerClass(prediction));
+        if cells.is_empty() && tests.is_empty() {
             return None;
         }
         let over_classes = |range: &Range<usize>| self.over(range, "`ml classes`.`k`");
@@ -122,19 +124,15 @@ impl StreamSelect<'_, '_> {
                 .push_fragment(&over_classes(&item.expression));
             separator = ", ";
         }
-        for (range, _) in conjuncts.iter().filter_map(|&c| self.predicted.get(c)) {
+        for test in tests.iter().filter_map(|&t| self.tests.get(t)) {
             text.push(separator)
                 .push("IF((")
-                .push_fragment(&over_classes(range))
-                .push(") IS TRUE, '1', '0')");
+                .push_fragment(&over_classes(&test.range))
+                .push(&format!(") {}, '1', '0')", test.wanted()));
             separator = ", ";
         }
         text.push(&class_rows(self.class_count(prediction)));
-        Some(ClassQuery {
-            text,
-            cells,
-            conjuncts,
-        })
+        Some(ClassQuery { text, cells, tests })
     }
 
     /// A statement that answers one row: the constants that scores are compared with, as decimal
@@ -173,13 +171,9 @@ impl StreamSelect<'_, '_> {
             .iter()
             .map(|(item, cell)| self.push_cell(&mut hidden, *item, *cell))
             .collect();
-        let conjuncts = self
-            .predicted
-            .iter()
-            .map(|(range, conjunct)| match conjunct {
-                Conjunct::PerRow(p) => Some(hidden.push(&self.outcome_bits(range, *p))),
-                _ => None,
-            })
+        let tests = self.tests.iter();
+        let tests = tests
+            .map(|test| self.row_bits(test).map(|bits| hidden.push(&bits)))
             .collect();
         let hidden = hidden.count;
         self.push_from(&mut text, choices.impossible);
@@ -193,7 +187,7 @@ impl StreamSelect<'_, '_> {
             hidden,
             inputs,
             cells,
-            conjuncts,
+            tests,
             limit_pushed,
         }
     }
@@ -235,14 +229,12 @@ impl StreamSelect<'_, '_> {
         Some(first)
     }
 
-    /// FROM and WHERE: native conditions as they are; a condition over columns and a prediction
-    /// keeps the rows that some class passes.
+    /// FROM and WHERE: native conditions as they are; of the others what rows must pass whatever is
+    /// predicted.
     fn push_from(&self, text: &mut Fragment, impossible: bool) {
         let mut conditions: Vec<Fragment> = self.native.iter().map(|r| self.copy(r)).collect();
-        for (range, conjunct) in &self.predicted {
-            if let Conjunct::PerRow(p) = conjunct {
-                conditions.push(self.outcome_bits(range, *p));
-            }
+        if let Condition::All(parts) = &self.condition {
+            conditions.extend(parts.iter().filter_map(|part| self.passable(part)));
         }
         if impossible {
             conditions.push(Fragment::plain("FALSE"));
@@ -263,17 +255,40 @@ impl StreamSelect<'_, '_> {
         }
     }
 
-    /// Bit k is set if the condition is true where the prediction is class k (0: NULL).
-    fn outcome_bits(&self, range: &Range<usize>, prediction: usize) -> Fragment {
+    /// What is true of a row at least where the condition may be, by columns alone; `None`: any row may
+    /// pass.
+    fn passable(&self, condition: &Condition) -> Option<Fragment> {
+        match condition {
+            Condition::Test(test) => self.row_bits(self.tests.get(*test)?),
+            Condition::All(parts) => {
+                let parts: Vec<_> = parts.iter().filter_map(|p| self.passable(p)).collect();
+                joined(&parts, " AND ")
+            }
+            Condition::Any(parts) => {
+                let parts: Option<Vec<_>> = parts.iter().map(|p| self.passable(p)).collect();
+                joined(&parts?, " OR ")
+            }
+            Condition::Not(_) => None,
+        }
+    }
+
+    /// Of a test over columns and a prediction: bit k is set if it passes where the prediction is class k
+    /// (0: NULL). Of one over columns: bit 0.
+    fn row_bits(&self, test: &RowTest) -> Option<Fragment> {
+        let last = match test.decider {
+            Decider::PerRow(prediction) => self.class_count(prediction),
+            Decider::Native => 0,
+            _ => return None,
+        };
         let mut bits = Fragment::plain("CAST(");
-        for k in 0..=self.class_count(prediction) {
+        for k in 0..=last {
             bits.push(if k > 0 { " | " } else { "" })
                 .push("(((")
-                .push_fragment(&self.over(range, &k.to_string()));
-            bits.push(&format!(") IS TRUE) << {k})"));
+                .push_fragment(&self.over(&test.range, &k.to_string()));
+            bits.push(&format!(") {}) << {k})", test.wanted()));
         }
         bits.push(" AS UNSIGNED)");
-        bits
+        Some(bits)
     }
 
     /// The expression with each call replaced by the class name that the SQL `code` selects.
@@ -366,6 +381,18 @@ pub(crate) fn over_classes(
     };
     let splices: Vec<Splice> = within.map(elt).collect();
     splice(&statement.lexed, range.clone(), &splices)
+}
+
+fn joined(parts: &[Fragment], operator: &str) -> Option<Fragment> {
+    let mut joined = Fragment::default();
+    for (i, part) in parts.iter().enumerate() {
+        joined
+            .push(if i > 0 { operator } else { "" })
+            .push("(")
+            .push_fragment(part)
+            .push(")");
+    }
+    (!parts.is_empty()).then_some(joined)
 }
 
 fn positions<T: PartialEq>(all: impl Iterator<Item = T>, wanted: &T) -> Vec<usize> {

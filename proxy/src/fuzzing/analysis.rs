@@ -56,14 +56,11 @@ fn rewrite(select: &StreamSelect<'_, '_>, bits: u8) {
     }
     let predictions = select.predictions().len();
     assert!(select.cells().all(|cell| cell.prediction() < predictions));
-    assert!(
-        select
-            .conjuncts()
-            .all(|conjunct| conjunct.prediction() < predictions)
-    );
+    let mut deciding = select.tests().iter().filter_map(|test| test.prediction());
+    assert!(deciding.all(|prediction| prediction < predictions));
     assert_eq!(select.cell_names().count(), select.cells().len());
-    for index in 0..select.conjuncts().len() {
-        assert!(!select.conjunct_text(index).is_empty());
+    for test in select.tests() {
+        assert!(!select.test_text(test).is_empty());
     }
     for input in 0..select.input_count() {
         assert!(!select.input_text(input).is_empty());

@@ -167,8 +167,9 @@ fn stream_json(ready: &Ready<'_, '_>, rows: Option<f64>, costs: &CostModel) -> V
             plan
         })
         .collect();
-    let filters: Vec<&str> = (0..ready.select.conjuncts().len())
-        .map(|index| ready.select.conjunct_text(index))
+    let filters = ready.ordered_tests();
+    let filters: Vec<&str> = filters
+        .map(|(_, test)| ready.select.test_text(test))
         .collect();
     json!({
         "plan": "stream",
@@ -302,14 +303,7 @@ fn lines(ready: &Ready<'_, '_>, rows: Option<f64>, costs: &CostModel) -> Vec<Str
         let asked = (index, prediction);
         prediction_lines(&mut lines, ready, asked, estimate, costs);
     }
-    for (index, conjunct) in ready.select.conjuncts().enumerate() {
-        let text = ready.select.conjunct_text(index);
-        wrap(
-            &mut lines,
-            "Filter   ",
-            &format!("{text}  (prediction {})", conjunct.prediction() + 1),
-        );
-    }
+    filter_lines(&mut lines, ready);
     let pushdown = ready.select.abbreviated(&ready.pushdown.text.sql);
     wrap(&mut lines, "Pushdown ", &pushdown);
     let counted = match (ready.select.limit(), ready.pushdown.limit_pushed) {
@@ -336,6 +330,27 @@ fn lines(ready: &Ready<'_, '_>, rows: Option<f64>, costs: &CostModel) -> Vec<Str
         None => lines.push(format!("Rows     not estimated by the store{counted}")),
     }
     lines
+}
+
+/// The tests of the condition in the order in which they are made.
+fn filter_lines(lines: &mut Vec<String>, ready: &Ready<'_, '_>) {
+    for (index, test) in ready.ordered_tests() {
+        let text = ready.select.test_text(test);
+        let wanted = if test.negated { "not " } else { "" };
+        let by = match test.prediction() {
+            Some(prediction) => format!("prediction {}", prediction + 1),
+            None => "in the store".to_owned(),
+        };
+        let share = ready.expected.get(index).and_then(|e| e.share.value());
+        let share = share.map_or(String::new(), |share| {
+            format!("; about {:.1} % of rows", share * 100.0)
+        });
+        wrap(
+            lines,
+            "Filter   ",
+            &format!("{wanted}{text}  ({by}{share})"),
+        );
+    }
 }
 
 fn prediction_lines(

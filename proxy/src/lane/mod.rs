@@ -10,6 +10,7 @@
 mod answering;
 mod bounds;
 mod catalog;
+mod condition;
 mod deciding;
 pub(crate) mod diagnostics;
 mod evaluate;

@@ -7,13 +7,15 @@ use std::sync::Arc;
 use predictsql_catalog::{Model, Snapshot, Task};
 use predictsql_optimizer::distinctions::Distinctions;
 use predictsql_optimizer::materialise::Materialise;
+use predictsql_optimizer::planner::ordering::{self, Known};
 use predictsql_optimizer::planner::{Blocks, Estimate, Metric};
 use predictsql_optimizer::statement::PredictStatement;
 use predictsql_optimizer::stream::{
-    Cell, Conjunct, InputText, Pushdown, PushdownChoices, ScoreTest, StreamSelect,
+    Cell, Decider, InputText, Pushdown, PushdownChoices, RowTest, StreamSelect,
 };
 use predictsql_optimizer::{Fragment, RowCount};
 
+use super::condition::{deciding, expected_of, is_asked, known_tests};
 use super::deciding::PredictorMaker;
 use super::explain::estimated_rows;
 use super::inputs::{InputKind, columns_key};
@@ -38,7 +40,7 @@ pub struct ReadyPrediction {
     pub distinctions: Distinctions,
     /// Whether any row may need inference.
     pub needed: bool,
-    /// Values by class of cells and conditions that depend on the prediction alone.
+    /// Values by class of cells and tests that depend on the prediction alone.
     pub by_class: ByClass,
     /// Hidden column of the input, if it is fetched.
     pub input: Option<usize>,
@@ -49,8 +51,8 @@ pub struct ReadyPrediction {
 pub struct ByClass {
     /// (cell, its encoded value for each outcome)
     pub cells: Vec<(usize, Vec<Option<Vec<u8>>>)>,
-    /// (conjunct, whether each outcome passes)
-    pub conjuncts: Vec<(usize, Vec<bool>)>,
+    /// (test, whether each outcome passes)
+    pub tests: Vec<(usize, Vec<bool>)>,
     layouts: Vec<CellLayout>,
 }
 
@@ -61,6 +63,13 @@ pub struct Ready<'s, 'a> {
     pub select: &'s StreamSelect<'s, 'a>,
     /// Its predictions.
     pub predictions: Vec<ReadyPrediction>,
+    /// The predictions by which rows are dropped, in the order in which they are made, and what is
+    /// expected of their tests.
+    pub deciding: Vec<usize>,
+    /// What is expected of each test of the condition.
+    pub expected: Vec<ordering::Test>,
+    /// What each test says of every row, where it says one thing.
+    pub known: Vec<Known>,
     /// What it has had predicted.
     pub work: Arc<Work>,
     /// What the store runs.
@@ -83,6 +92,14 @@ pub struct Ready<'s, 'a> {
     pub fail_on_error: bool,
     /// Rows may be dropped by predictions.
     pub filtered: bool,
+}
+
+impl Ready<'_, '_> {
+    /// The tests of the condition with their numbers, in the order in which they are made.
+    pub fn ordered_tests(&self) -> impl Iterator<Item = (usize, &RowTest)> {
+        let order = self.select.condition().order(&self.expected).into_iter();
+        order.filter_map(|index| Some((index, self.select.tests().get(index)?)))
+    }
 }
 
 /// Reads a statement against the catalog; `None`: it holds no predict call.
@@ -188,14 +205,20 @@ pub async fn make_ready<'s, 'a>(
     }
     check_layouts(&predictions, &described, &protocol)?;
     let (offset, rows_max) = limits(select, settings, &protocol)?;
-    let filtered = is_filtered(select, &predictions);
-    let impossible = rows_max == 0 || is_impossible(select, &predictions, &constants);
+    let known = known_tests(select, &predictions, &constants);
+    let passes = select.condition().passes(&known);
+    let filtered = passes != Some(true);
+    let impossible = rows_max == 0 || passes == Some(false);
+    for (index, ready) in predictions.iter_mut().enumerate() {
+        ready.needed &= is_asked(select, index, &known);
+    }
     tell_bound_inputs(select, settings, &protocol, &mut described);
     let mut pushdown = select.pushdown(&PushdownChoices {
         inputs: &wanted_inputs(select, settings, &described, &predictions, impossible),
         impossible,
         rows_filtered: filtered,
     });
+    let expected = expected_of(maker, select, &predictions, &known);
     for (asked, ready) in select.predictions().iter().zip(&mut predictions) {
         ready.needed &= !impossible;
         let column = pushdown.inputs.get(asked.input).copied().flatten();
@@ -207,6 +230,9 @@ pub async fn make_ready<'s, 'a>(
     }
     Ok(Ready {
         select,
+        deciding: deciding(select, &predictions, &expected),
+        expected,
+        known,
         predictions,
         work: Arc::clone(&maker.work),
         pushdown,
@@ -284,11 +310,12 @@ async fn prediction(
         return Ok(None);
     };
     let by_class = ask_classes(turn, select, index, protocol).await?;
-    let distinctions = by_class.distinctions(asked.task.classes.len() + 1);
+    let distinctions = by_class.distinctions(select, asked.task.classes.len() + 1);
     let other_cell = |c: Cell| c.prediction() == index && !matches!(c, Cell::PerClass(_));
-    let other_conjunct =
-        |c: &Conjunct| c.prediction() == index && !matches!(c, Conjunct::PerClass(_));
-    let looks_closer = select.cells().any(other_cell) || select.conjuncts().any(other_conjunct);
+    let other_test = |test: &RowTest| {
+        test.prediction() == Some(index) && !matches!(test.decider, Decider::PerClass(_))
+    };
+    let looks_closer = select.cells().any(other_cell) || select.tests().iter().any(other_test);
     let classes = asked.task.classes.len();
     let predictor = maker.predictor(Asked {
         task: &asked.task,
@@ -320,12 +347,13 @@ fn scored_classes(select: &StreamSelect<'_, '_>, prediction: usize) -> Vec<usize
         Cell::Score(p, class) => Some((p, class)),
         _ => None,
     });
-    let conjuncts = select.conjuncts().filter_map(|conjunct| match conjunct {
-        Conjunct::Score(p, class, _) => Some((*p, *class)),
+    let tests = select.tests().iter();
+    let tests = tests.filter_map(|test| match test.decider {
+        Decider::Score(p, class, _) => Some((p, class)),
         _ => None,
     });
     let of_this = |(p, class)| (p == prediction).then_some(class);
-    let classes: BTreeSet<usize> = cells.chain(conjuncts).filter_map(of_this).collect();
+    let classes: BTreeSet<usize> = cells.chain(tests).filter_map(of_this).collect();
     classes.into_iter().collect()
 }
 
@@ -430,11 +458,7 @@ async fn ask_classes(
     let answer = turn.store.ask(&query.text, protocol).await?;
     let mut by_class = ByClass {
         cells: query.cells.iter().map(|&cell| (cell, Vec::new())).collect(),
-        conjuncts: query
-            .conjuncts
-            .iter()
-            .map(|&conjunct| (conjunct, Vec::new()))
-            .collect(),
+        tests: query.tests.iter().map(|&test| (test, Vec::new())).collect(),
         layouts: answer
             .columns
             .iter()
@@ -446,7 +470,7 @@ async fn ask_classes(
         for ((_, values), cell) in by_class.cells.iter_mut().zip(&cells) {
             values.push(cell.map(<[u8]>::to_vec));
         }
-        for (i, (_, passes)) in by_class.conjuncts.iter_mut().enumerate() {
+        for (i, (_, passes)) in by_class.tests.iter_mut().enumerate() {
             passes.push(answer.text(row, query.cells.len() + i)?.as_deref() == Some("1"));
         }
     }
@@ -472,15 +496,18 @@ fn protocol_for(query: &Fragment, protocol: &Protocol) -> Protocol {
 impl ByClass {
     /// The partition of the outcomes by all values here; one block where there are none. Outcomes whose
     /// rows are dropped are told from none: nobody sees their cells.
-    fn distinctions(&self, outcomes: usize) -> Distinctions {
+    fn distinctions(&self, select: &StreamSelect<'_, '_>, outcomes: usize) -> Distinctions {
         Distinctions::from_signatures((0..outcomes).map(|outcome| {
-            let cells: Vec<_> = self
-                .cells
-                .iter()
-                .map(|(_, values)| values.get(outcome))
-                .collect();
-            let fails = |(_, passes): &(usize, Vec<bool>)| passes.get(outcome) == Some(&false);
-            (!self.conjuncts.iter().any(fails)).then_some(cells)
+            let mut known: Vec<Known> = vec![None; select.tests().len()];
+            for (test, passes) in &self.tests {
+                if let Some(known) = known.get_mut(*test) {
+                    *known = passes.get(outcome).map(|passes| Some(*passes));
+                }
+            }
+            let cells = self.cells.iter();
+            let cells: Vec<_> = cells.map(|(_, values)| values.get(outcome)).collect();
+            let is_dropped = select.condition().passes(&known) == Some(false);
+            (!is_dropped).then_some((cells, known))
         }))
     }
 }
@@ -539,35 +566,4 @@ fn limits(
         }
     };
     Ok((count(limit.offset)?, count(limit.rows)?))
-}
-
-/// Whether predictions may drop rows: not where every outcome passes every condition.
-fn is_filtered(select: &StreamSelect<'_, '_>, predictions: &[ReadyPrediction]) -> bool {
-    let all_pass = |index: usize| {
-        predictions
-            .iter()
-            .flat_map(|p| &p.by_class.conjuncts)
-            .any(|(conjunct, passes)| *conjunct == index && passes.iter().all(|p| *p))
-    };
-    (0..select.conjuncts().len()).any(|index| !all_pass(index))
-}
-
-/// Whether no outcome passes some condition.
-fn is_impossible(
-    select: &StreamSelect<'_, '_>,
-    predictions: &[ReadyPrediction],
-    constants: &[Option<f64>],
-) -> bool {
-    let no_class = predictions
-        .iter()
-        .flat_map(|p| &p.by_class.conjuncts)
-        .any(|(_, passes)| !passes.contains(&true));
-    let no_constant = select.conjuncts().any(|conjunct| match conjunct {
-        Conjunct::Score(_, _, ScoreTest::Compare(tests))
-        | Conjunct::Value(_, ScoreTest::Compare(tests)) => tests
-            .iter()
-            .any(|(_, constant)| constants.get(*constant).copied().flatten().is_none()),
-        _ => false,
-    });
-    no_class || no_constant
 }

@@ -29,7 +29,7 @@ use super::verdict::{Judge, PendingRow};
 use super::{LaneContext, Turn};
 use crate::error::SqlError;
 use crate::live::{Phase, Statement};
-use crate::predict::{Forecast, Predictor, admit};
+use crate::predict::{Answer, Forecast, Predictor, admit};
 use crate::relay::SessionEnd;
 use crate::wire::{ColumnDefinition, PacketWriter, StatusFlags, Stream, encode_result_end};
 
@@ -316,7 +316,6 @@ pub(super) async fn store_warnings(
 struct Pieces<'p> {
     spool: &'p Spool,
     codec: &'p RowCodec,
-    predictions: usize,
     block: Option<Rows>,
 }
 
@@ -338,7 +337,7 @@ impl<'p> Pieces<'p> {
             while piece.len() < rows
                 && let Some(row) = block.next()?
             {
-                piece.push(PendingRow::new(row, self.codec, self.predictions)?);
+                piece.push(PendingRow::new(row, self.codec)?);
             }
             if piece.len() < rows {
                 self.block = None;
@@ -388,7 +387,6 @@ impl<'d> Drainer<'d, '_, '_> {
         let pieces = Pieces {
             spool: self.spool,
             codec: &codec,
-            predictions: self.ready.predictions.len(),
             block: None,
         };
         let mut piece_number = 0;
@@ -424,8 +422,10 @@ impl<'d> Drainer<'d, '_, '_> {
     /// more. What is predicted only for rows that pass another prediction is not foreseen.
     async fn forecast(&self, order: &[usize]) -> Result<(), LinkError> {
         let asked = |p: &usize| Some((*p, &self.ready.predictions.get(*p)?.predictor));
-        let decided = order.iter().position(|p| self.judge.decides(*p));
-        let foreseen = decided.map_or(order.len(), |first| first + 1);
+        let foreseen = match self.ready.deciding.is_empty() {
+            true => order.len(),
+            false => 1,
+        };
         let asked: Vec<(usize, &Predictor)> =
             order.iter().take(foreseen).filter_map(asked).collect();
         let Some(inferences_max) = self.ready.work.inferences_max() else {
@@ -449,7 +449,8 @@ impl<'d> Drainer<'d, '_, '_> {
             };
             let mut inputs: Vec<Vec<Input>> = vec![Vec::new(); asked.len()];
             while let Some(row) = block.next()? {
-                let row = PendingRow::new(row, &self.codec, self.ready.predictions.len())?;
+                let mut row = PendingRow::new(row, &self.codec)?;
+                self.judge.begin(&mut row)?;
                 for ((prediction, _), inputs) in asked.iter().zip(&mut inputs) {
                     inputs.extend(self.judge.input(&row, *prediction)?);
                 }
@@ -470,7 +471,7 @@ impl<'d> Drainer<'d, '_, '_> {
                 return Ok(true); // what comes after is nobody's business, its warnings included
             }
             self.warn(row)?;
-            if !row.passes {
+            if row.passes != Some(true) {
                 continue;
             }
             if self.skipped < self.ready.offset {
@@ -500,7 +501,7 @@ impl<'d> Drainer<'d, '_, '_> {
 
     fn warn(&mut self, row: &PendingRow) -> Result<(), LinkError> {
         for (prediction, answer) in row.answers.iter().enumerate() {
-            let Some(reason) = answer.unreadable() else {
+            let Some(reason) = answer.as_ref().and_then(Answer::unreadable) else {
                 continue;
             };
             self.running.images_unreadable.fetch_add(1, Relaxed);
@@ -533,7 +534,8 @@ async fn wait<F: Future + Unpin>(coming: &mut Option<F>) -> F::Output {
     }
 }
 
-/// Makes the predictions that the rows of a piece need, and applies the conditions.
+/// Makes the predictions that the rows of a piece need, one after the other: each only for rows that the
+/// ones before have not decided.
 async fn predict(
     ready: &Ready<'_, '_>,
     judge: &Judge<'_, '_, '_>,
@@ -541,11 +543,8 @@ async fn predict(
     mut rows: Vec<PendingRow>,
     cancel: &CancellationToken,
 ) -> Result<Vec<PendingRow>, LinkError> {
-    // Predictions that need no inference decide first.
-    for prediction in (0..ready.predictions.len()).filter(|p| !order.contains(p)) {
-        for row in &mut rows {
-            judge.apply(row, prediction)?;
-        }
+    for row in &mut rows {
+        judge.begin(row)?;
     }
     for &prediction in order {
         let Some(asked) = ready.predictions.get(prediction) else {
@@ -562,11 +561,8 @@ async fn predict(
         let answers = asked.predictor.answer(inputs, cancel).await?;
         for (place, answer) in places.into_iter().zip(answers) {
             if let Some(row) = rows.get_mut(place) {
-                judge.answer(row, prediction, answer);
+                judge.answer(row, prediction, answer)?;
             }
-        }
-        for row in &mut rows {
-            judge.apply(row, prediction)?;
         }
     }
     Ok(rows)

@@ -4,11 +4,12 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use predictsql_executor::Input;
-use predictsql_optimizer::stream::{Cell, Conjunct, ScoreTest};
+use predictsql_optimizer::planner::ordering::Known;
+use predictsql_optimizer::stream::{Cell, Decider, RowTest};
 
 use super::inputs::{InputKind, short_name};
 use super::rows::{Cells, Codec, RowCodec, double_cell};
-use super::select::{Ready, ReadyPrediction};
+use super::select::Ready;
 use crate::predict::Answer;
 use crate::wire::{Malformed, lenenc};
 
@@ -19,23 +20,35 @@ pub struct PendingRow {
     pub payload: Bytes,
     /// Its encoded cells.
     pub cells: Cells,
-    /// One a prediction.
-    pub answers: Vec<Answer>,
-    /// No condition has failed so far.
-    pub passes: bool,
+    /// One a prediction; `None`: it is not made.
+    pub answers: Vec<Option<Answer>>,
+    /// Whether it passes the condition, once that is decided.
+    pub passes: Option<bool>,
+    /// What is known of the condition's tests.
+    known: Vec<Known>,
 }
 
 impl PendingRow {
     /// Cuts a row.
-    pub fn new(payload: Bytes, codec: &RowCodec, predictions: usize) -> Result<Self, Malformed> {
+    pub fn new(payload: Bytes, codec: &RowCodec) -> Result<Self, Malformed> {
         let mut cells = Cells::new();
         codec.split(&payload, &mut cells)?;
         Ok(Self {
             payload,
             cells,
-            answers: vec![Answer::Null; predictions],
-            passes: true,
+            answers: Vec::new(),
+            passes: None,
+            known: Vec::new(),
         })
+    }
+
+    fn answer(&self, prediction: usize) -> Option<&Answer> {
+        self.answers.get(prediction)?.as_ref()
+    }
+
+    /// The outcome of a prediction: 0 also where it is not made, since nothing depends on it then.
+    fn code(&self, prediction: usize) -> usize {
+        self.answer(prediction).map_or(0, Answer::code)
     }
 
     /// An encoded cell.
@@ -65,7 +78,6 @@ pub struct Judge<'r, 's, 'a> {
     /// What each input is.
     inputs: Vec<InputKind>,
     cells: Vec<Cell>,
-    conjuncts: Vec<Conjunct>,
 }
 
 impl<'r, 's, 'a> Judge<'r, 's, 'a> {
@@ -82,34 +94,73 @@ impl<'r, 's, 'a> Judge<'r, 's, 'a> {
             visible,
             inputs,
             cells: ready.select.cells().collect(),
-            conjuncts: ready.select.conjuncts().cloned().collect(),
         }
     }
 
-    /// The order in which predictions are made: those that may drop rows first.
+    /// The order in which predictions are made: those that decide rows, as planned, then those that fill
+    /// cells of rows that pass.
     pub fn order(&self) -> Vec<usize> {
-        let decides = |p: &usize| self.decides(*p);
-        let needed = |p: &usize| self.ready.predictions.get(*p).is_some_and(|r| r.needed);
-        let all = 0..self.ready.predictions.len();
-        all.clone()
-            .filter(decides)
-            .chain(all.filter(|p| !decides(p)))
-            .filter(needed)
-            .collect()
+        let fills = |p: &usize| {
+            let is_needed = self.ready.predictions.get(*p).is_some_and(|r| r.needed);
+            is_needed && self.cells.iter().any(|c| c.prediction() == *p)
+        };
+        let filling = (0..self.ready.predictions.len()).filter(fills);
+        self.ready.deciding.iter().copied().chain(filling).collect()
     }
 
-    /// Whether a prediction may drop rows.
-    pub fn decides(&self, prediction: usize) -> bool {
-        let mut conjuncts = self.conjuncts.iter();
-        conjuncts.any(|c| c.prediction() == prediction)
-    }
-
-    /// The input of a prediction for a row, or `None` where the row's answer does not depend on it.
-    pub fn input(&self, row: &PendingRow, prediction: usize) -> Result<Option<Input>, Malformed> {
-        if !row.passes || !self.depends(row, prediction)? {
-            return Ok(None);
+    /// Takes a row as the store sent it: some tests need no prediction.
+    pub fn begin(&self, row: &mut PendingRow) -> Result<(), Malformed> {
+        row.answers = vec![None; self.ready.predictions.len()];
+        row.known.clone_from(&self.ready.known);
+        for (index, test) in self.ready.select.tests().iter().enumerate() {
+            let outcomes = match test.decider {
+                Decider::Native => 1,
+                Decider::PerRow(p) => self.outcomes(p),
+                _ => continue,
+            };
+            let (bits, all) = (
+                self.bits(row, index)?,
+                u64::MAX >> (64 - outcomes.clamp(1, 64)),
+            );
+            let is_one = bits & all == 0 || bits & all == all;
+            if let Some(known) = row.known.get_mut(index).filter(|_| is_one) {
+                *known = Some(Some(bits & all != 0));
+            }
         }
-        self.fetched(row, prediction)
+        self.decide(row);
+        Ok(())
+    }
+
+    fn outcomes(&self, prediction: usize) -> usize {
+        let asked = self.ready.select.predictions().get(prediction);
+        asked.map_or(0, |p| p.task.classes.len() + 1)
+    }
+
+    fn decide(&self, row: &mut PendingRow) {
+        row.passes = self.ready.select.condition().passes(&row.known);
+    }
+
+    /// The input of a prediction for a row, or `None` where the row's answer does not depend on it, as far
+    /// as is known by now.
+    pub fn input(&self, row: &PendingRow, prediction: usize) -> Result<Option<Input>, Malformed> {
+        let depends = match row.passes {
+            _ if row.answer(prediction).is_some() => false,
+            Some(false) => false,
+            Some(true) => self.cells.iter().any(|c| c.prediction() == prediction),
+            None => self
+                .tests_of(prediction)
+                .any(|(index, _)| self.ready.select.condition().depends_on(index, &row.known)),
+        };
+        match depends {
+            true => self.fetched(row, prediction),
+            false => Ok(None),
+        }
+    }
+
+    /// The tests that a prediction decides, with their numbers.
+    fn tests_of(&self, prediction: usize) -> impl Iterator<Item = (usize, &RowTest)> {
+        let tests = self.ready.select.tests().iter().enumerate();
+        tests.filter(move |(_, test)| test.prediction() == Some(prediction))
     }
 
     /// The input of a prediction for a row as the store sent it, if it was fetched.
@@ -129,100 +180,53 @@ impl<'r, 's, 'a> Judge<'r, 's, 'a> {
         kind.map(read).transpose()
     }
 
-    /// Whether a row's answer depends on a prediction: not if only conditions do that every
-    /// outcome passes in this row.
-    fn depends(&self, row: &PendingRow, prediction: usize) -> Result<bool, Malformed> {
-        if self.cells.iter().any(|c| c.prediction() == prediction) {
-            return Ok(true);
-        }
-        for (index, conjunct) in self.conjuncts.iter().enumerate() {
-            if conjunct.prediction() != prediction {
-                continue;
-            }
-            match conjunct {
-                Conjunct::PerRow(_) => {
-                    let outcomes = self
-                        .ready
-                        .select
-                        .predictions()
-                        .get(prediction)
-                        .map_or(0, |p| p.task.classes.len() + 1);
-                    let bits = self.bits(row, index)?;
-                    if (0..outcomes).any(|k| bits >> k & 1 == 0) {
-                        return Ok(true);
-                    }
-                }
-                _ => return Ok(true),
-            }
-        }
-        Ok(false)
-    }
-
-    /// Takes the answer of a prediction for a row.
-    pub fn answer(&self, row: &mut PendingRow, prediction: usize, answer: Answer) {
+    /// Takes the answer of a prediction for a row, and what its tests say of it.
+    pub fn answer(
+        &self,
+        row: &mut PendingRow,
+        prediction: usize,
+        answer: Answer,
+    ) -> Result<(), Malformed> {
         if let Some(place) = row.answers.get_mut(prediction) {
-            *place = answer;
+            *place = Some(answer);
         }
-    }
-
-    /// Applies the conditions of `prediction` to a row whose answer is known.
-    pub fn apply(&self, row: &mut PendingRow, prediction: usize) -> Result<(), Malformed> {
-        for (index, conjunct) in self.conjuncts.iter().enumerate() {
-            if row.passes && conjunct.prediction() == prediction {
-                row.passes = self.passes(row, index, conjunct)?;
+        for (index, test) in self.tests_of(prediction) {
+            let passes = self.passes(row, index, test)?;
+            if let Some(known) = row.known.get_mut(index) {
+                *known = Some(Some(passes));
             }
         }
+        self.decide(row);
         Ok(())
     }
 
-    fn passes(
-        &self,
-        row: &PendingRow,
-        index: usize,
-        conjunct: &Conjunct,
-    ) -> Result<bool, Malformed> {
-        let code = |p: usize| row.answers.get(p).map_or(0, Answer::code);
-        Ok(match conjunct {
-            Conjunct::PerClass(p) => self.by_class(*p, |ready| {
-                let found = ready
-                    .by_class
-                    .conjuncts
-                    .iter()
-                    .find(|(conjunct, _)| *conjunct == index);
-                found
-                    .and_then(|(_, passes)| passes.get(code(*p)).copied())
-                    .unwrap_or(false)
-            }),
-            Conjunct::PerRow(p) => self.bits(row, index)? >> code(*p) & 1 == 1,
-            Conjunct::Score(p, class, test) => self.holds(test, self.score(row, *p, *class)),
-            Conjunct::Value(p, test) => {
-                self.holds(test, row.answers.get(*p).and_then(Answer::value))
+    fn passes(&self, row: &PendingRow, index: usize, test: &RowTest) -> Result<bool, Malformed> {
+        let constants = &self.ready.constants;
+        let is = Some(!test.negated);
+        Ok(match &test.decider {
+            Decider::PerClass(p) => {
+                let tests = self.ready.predictions.get(*p).map(|p| &p.by_class.tests);
+                let found = tests.and_then(|tests| tests.iter().find(|(of, _)| *of == index));
+                found.is_some_and(|(_, passes)| passes.get(row.code(*p)) == Some(&true))
+            }
+            Decider::PerRow(p) => self.bits(row, index)? >> row.code(*p) & 1 == 1,
+            Decider::Native => self.bits(row, index)? & 1 == 1,
+            Decider::Score(p, class, of) => of.holds(self.score(row, *p, *class), constants) == is,
+            Decider::Value(p, of) => {
+                let value = row.answer(*p).and_then(Answer::value);
+                of.holds(value, constants) == is
             }
         })
     }
 
-    fn holds(&self, test: &ScoreTest, number: Option<f64>) -> bool {
-        let constant = |place: &usize| self.ready.constants.get(*place).copied().flatten();
-        match test {
-            ScoreTest::IsNull(null) => number.is_none() == *null,
-            ScoreTest::Compare(tests) => tests
-                .iter()
-                .all(|(comparison, place)| comparison.holds(number, constant(place))),
-        }
-    }
-
-    fn by_class(&self, prediction: usize, read: impl FnOnce(&ReadyPrediction) -> bool) -> bool {
-        self.ready.predictions.get(prediction).is_some_and(read)
-    }
-
-    /// The outcomes that pass a condition in this row: bit 0 for NULL, then one a class.
-    fn bits(&self, row: &PendingRow, conjunct: usize) -> Result<u64, Malformed> {
+    /// The outcomes that pass a test in this row: bit 0 for NULL, then one a class.
+    fn bits(&self, row: &PendingRow, test: usize) -> Result<u64, Malformed> {
         let wrong = Malformed("a hidden column of the lane is not a number");
         let column = self
             .ready
             .pushdown
-            .conjuncts
-            .get(conjunct)
+            .tests
+            .get(test)
             .copied()
             .flatten()
             .ok_or(wrong)?;
@@ -245,28 +249,28 @@ impl<'r, 's, 'a> Judge<'r, 's, 'a> {
     /// unreadable, or no model run covers the class.
     fn score(&self, row: &PendingRow, prediction: usize, class: usize) -> Option<f64> {
         let ready = self.ready.predictions.get(prediction)?;
-        ready.predictor.score(row.answers.get(prediction)?, class)
+        ready.predictor.score(row.answer(prediction)?, class)
     }
 
     /// The encoded cell of a predicted column; `None` for NULL.
     pub fn cell<'c>(&'c self, row: &'c PendingRow, cell: usize) -> Option<Cow<'c, [u8]>> {
-        let code = |p: usize| row.answers.get(p).map_or(0, Answer::code);
         match *self.cells.get(cell)? {
             Cell::PerClass(p) => {
                 let ready = self.ready.predictions.get(p)?;
                 let (_, values) = ready.by_class.cells.iter().find(|(of, _)| *of == cell)?;
-                values.get(code(p))?.as_deref().map(Cow::Borrowed)
+                values.get(row.code(p))?.as_deref().map(Cow::Borrowed)
             }
             Cell::PerRow(p) => {
                 let first = self.ready.pushdown.cells.get(cell).copied().flatten()?;
-                row.cell(self.visible + first + code(p)).map(Cow::Borrowed)
+                row.cell(self.visible + first + row.code(p))
+                    .map(Cow::Borrowed)
             }
             Cell::Score(p, class) => {
                 let score = self.score(row, p, class)?;
                 Some(Cow::Owned(double_cell(self.codec, score)))
             }
             Cell::Value(p) => {
-                let value = row.answers.get(p)?.value()?;
+                let value = row.answer(p)?.value()?;
                 Some(Cow::Owned(double_cell(self.codec, value)))
             }
         }

@@ -6,6 +6,7 @@ mod analyze;
 mod bad_input;
 mod caching_sha2;
 mod clients;
+mod conditions;
 mod differential;
 mod embedded;
 mod evaluate;

@@ -1,0 +1,161 @@
+//! What WHERE says of a stream plan's rows: a tree of AND and OR over tests, each of at most one prediction.
+
+use std::ops::Range;
+
+use super::analysis::StreamSelect;
+use super::predicate::{ScoreTest, score_test};
+use crate::planner::ordering::Condition;
+use crate::refusal::Refusal;
+use crate::sql::boolean::{self, Split, without_parentheses};
+use crate::sql::calls::Asked;
+use crate::sql::expression::{self, Dependence};
+
+/// How a test of a row is decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decider {
+    /// Over a label and constants: once a class.
+    PerClass(usize),
+    /// Over a label and columns: the store sends one bit a class with each row.
+    PerRow(usize),
+    /// Over the score of a class (position in the task's classes).
+    Score(usize, usize, ScoreTest),
+    /// Over the number that a regression answers.
+    Value(usize, ScoreTest),
+    /// Over columns: the store sends a bit with each row.
+    Native,
+}
+
+/// A part of a condition that is decided at once: whether it is true or, below NOT, whether it is false.
+/// In SQL's logic of three values a row passes AND and OR by such truths alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowTest {
+    /// How.
+    pub decider: Decider,
+    /// It passes where it is false.
+    pub negated: bool,
+    pub(super) range: Range<usize>,
+}
+
+impl RowTest {
+    /// The prediction that decides it, if one does.
+    pub fn prediction(&self) -> Option<usize> {
+        match &self.decider {
+            Decider::PerClass(p)
+            | Decider::PerRow(p)
+            | Decider::Score(p, ..)
+            | Decider::Value(p, _) => Some(*p),
+            Decider::Native => None,
+        }
+    }
+
+    /// What its expression must be.
+    pub(super) fn wanted(&self) -> &'static str {
+        match self.negated {
+            true => "IS FALSE",
+            false => "IS TRUE",
+        }
+    }
+}
+
+impl StreamSelect<'_, '_> {
+    /// Sorts the parts of WHERE that are joined by AND: native ones are the store's.
+    pub(super) fn read_conditions(&mut self, conjuncts: Vec<Range<usize>>) -> Result<(), Refusal> {
+        let mut conditions = Vec::new();
+        for range in conjuncts {
+            match self.calls_in(&range).is_empty() {
+                true => self.native.push(range),
+                false => conditions.push(self.read_condition(range, false)?),
+            }
+        }
+        self.condition = Condition::All(conditions);
+        Ok(())
+    }
+
+    /// A test where one prediction decides it once for all rows; else it is taken apart as far as possible.
+    fn read_condition(&mut self, range: Range<usize>, negated: bool) -> Result<Condition, Refusal> {
+        let lexed = &self.statement.lexed;
+        let calls = self.calls_in(&range);
+        for call in calls.iter().filter_map(|&i| self.statement.calls.get(i)) {
+            if expression::in_subquery(lexed, range.clone(), call.range.start) {
+                return Err(Refusal::unsupported("a predict call in a sub-query"));
+            }
+        }
+        let range = without_parentheses(lexed, range);
+        let whole = self.decider(&range, &calls);
+        let is_apart = |d: &Decider| !matches!(d, Decider::PerRow(_));
+        if whole.as_ref().is_ok_and(is_apart) {
+            return Ok(self.test(range, whole?, negated));
+        }
+        let split = match self.is_condition_clear {
+            true => boolean::split(&self.statement.lexed, &range),
+            false => Split::Leaf,
+        };
+        let (parts, all) = match split {
+            Split::All(parts) => (parts, !negated),
+            Split::Any(parts) => (parts, negated),
+            Split::Not(part) => return self.read_condition(part, !negated),
+            Split::Leaf => return Ok(self.test(range, whole?, negated)),
+        };
+        let parts = parts.into_iter();
+        let parts = parts.map(|part| self.read_condition(part, negated));
+        let parts = parts.collect::<Result<Vec<_>, _>>()?;
+        Ok(match all {
+            true => Condition::All(parts),
+            false => Condition::Any(parts),
+        })
+    }
+
+    fn test(&mut self, range: Range<usize>, decider: Decider, negated: bool) -> Condition {
+        self.tests.push(RowTest {
+            decider,
+            negated,
+            range,
+        });
+        Condition::Test(self.tests.len() - 1)
+    }
+
+    fn decider(&mut self, range: &Range<usize>, calls: &[usize]) -> Result<Decider, Refusal> {
+        if calls.is_empty() {
+            expression::dependence(&self.statement.lexed, range.clone(), &[])?;
+            return Ok(Decider::Native);
+        }
+        match self.label_dependence(range, calls)? {
+            Some((prediction, Dependence::Prediction)) => Ok(Decider::PerClass(prediction)),
+            Some((prediction, Dependence::Row)) => Ok(Decider::PerRow(prediction)),
+            None => self.score_decider(range, calls),
+        }
+    }
+
+    fn score_decider(&mut self, range: &Range<usize>, calls: &[usize]) -> Result<Decider, Refusal> {
+        let refusal = || {
+            Refusal::unsupported("this condition on a predicted number; compare it with a constant")
+        };
+        let [index] = calls else {
+            return Err(refusal());
+        };
+        let (Some(call), Some(prediction)) =
+            (self.statement.calls.get(*index), self.of_call.get(*index))
+        else {
+            return Err(refusal());
+        };
+        let test = score_test(
+            &self.statement.lexed,
+            range.clone(),
+            &call.range,
+            &mut self.constants,
+        )
+        .ok_or_else(refusal)?;
+        match call.asked {
+            Asked::Probability(class) => Ok(Decider::Score(*prediction, class, test)),
+            Asked::Value => Ok(Decider::Value(*prediction, test)),
+            Asked::Label => Err(refusal()),
+        }
+    }
+
+    /// The calls within a range.
+    fn calls_in(&self, range: &Range<usize>) -> Vec<usize> {
+        let calls = self.statement.calls.iter().enumerate();
+        let within = calls.filter(|(_, call)| range.contains(&call.range.start));
+        within.map(|(index, _)| index).collect()
+    }
+}
