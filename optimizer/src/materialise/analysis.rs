@@ -88,6 +88,7 @@ impl<'a> PredictStatement<'a> {
         for (index, call) in self.calls.iter().enumerate() {
             plan.add_call(index, call)?;
         }
+        plan.add_narrowing();
         plan.order_harvests()?;
         plan.find_names()?;
         Ok(plan)
@@ -273,7 +274,7 @@ impl Materialise<'_, '_> {
                 "{name} in the input of a prediction"
             )));
         }
-        if self.assigns && self.reads_variable(&call.input) {
+        if !self.is_steady(&call.input) {
             return Err(Refusal::unsupported(
                 "a prediction of a user variable in a statement that assigns to one",
             ));
@@ -283,6 +284,11 @@ impl Materialise<'_, '_> {
             return Err(Refusal::unsupported("a prediction of a window function"));
         }
         Ok(())
+    }
+
+    /// It reads no user variable that the statement may assign to.
+    pub(super) fn is_steady(&self, range: &Range<usize>) -> bool {
+        !(self.assigns && self.reads_variable(range))
     }
 
     fn reads_variable(&self, range: &Range<usize>) -> bool {
@@ -407,6 +413,19 @@ impl Materialise<'_, '_> {
             .collect()
     }
 
+    /// Harvests need the answers by which they are narrowed.
+    fn add_narrowing(&mut self) {
+        for number in 0..self.harvests.len() {
+            let narrowing = self.narrowing(number);
+            let calls: Vec<usize> = narrowing.iter().flat_map(|c| self.calls_in(c)).collect();
+            let harvest = self.harvests.get_mut(number);
+            let harvest = harvest.filter(|h| Self::reads_own_rows(h, 0));
+            if let Some(harvest) = harvest {
+                harvest.needs.extend(calls);
+            }
+        }
+    }
+
     /// Puts each harvest after those that it needs.
     fn order_harvests(&mut self) -> Result<(), Refusal> {
         let mut order: Vec<usize> = Vec::new();
@@ -451,7 +470,7 @@ impl Materialise<'_, '_> {
             self.calls_in(c).is_empty()
                 && functions::varying(lexed, c.clone()).is_none()
                 && functions::not_harmless(lexed, c.clone(), &[]).is_none()
-                && !(self.assigns && self.reads_variable(c))
+                && self.is_steady(c)
         };
         let conjuncts = expression::conjuncts(lexed, range);
         conjuncts.into_iter().filter(is_native).collect()

@@ -8,6 +8,7 @@
 
 mod analysis;
 mod distinctions;
+mod narrowing;
 mod relation;
 mod texts;
 

@@ -47,7 +47,10 @@ impl Materialise<'_, '_> {
 
     /// Pass 2: the statement with each call replaced by a lookup (one a harvest).
     pub fn run(&self, lookups: &[Lookup]) -> Fragment {
-        self.whole(self.lookup_splices(&self.statement.body, lookups))
+        let over_lookups = |range: &Range<usize>| self.lookup_splices(range, lookups);
+        let mut splices = self.chain_splices(&over_lookups);
+        splices.extend(over_lookups(&self.statement.body));
+        self.whole(splices)
     }
 
     /// The names of columns whose definitions are marked with [`CELL_MARK`] and their number here:
@@ -74,7 +77,7 @@ impl Materialise<'_, '_> {
     }
 
     /// Copies a range with the splices put in; where they overlap the outer one stands.
-    fn spliced(&self, range: &Range<usize>, mut splices: Vec<Splice>) -> Fragment {
+    pub(super) fn spliced(&self, range: &Range<usize>, mut splices: Vec<Splice>) -> Fragment {
         splices.sort_by_key(|(r, _)| (r.start, Reverse(r.end)));
         let mut until = range.start;
         splices.retain(|(r, _)| {
@@ -87,8 +90,7 @@ impl Materialise<'_, '_> {
 
     /// Number of conditions of a choice of tables that may narrow a harvest.
     pub fn condition_count(&self, harvest: usize, source: usize) -> usize {
-        let harvest = self.harvests.get(harvest);
-        harvest.map_or(0, |h| self.conditions(h, source).len())
+        self.conditions(harvest, source).len()
     }
 
     /// A statement that the store is asked to prepare: it describes the input, or says by its error
@@ -96,7 +98,8 @@ impl Materialise<'_, '_> {
     pub fn probe(&self, harvest: usize, shape: &Shape) -> Fragment {
         let statement = self.statement;
         let stubs = |range: &Range<usize>| statement.described_splices(range);
-        let Some(harvest) = self.harvests.get(harvest) else {
+        let number = harvest;
+        let Some(harvest) = self.harvests.get(number) else {
             return Fragment::default();
         };
         let mut select = Fragment::plain("SELECT ");
@@ -106,7 +109,7 @@ impl Materialise<'_, '_> {
                 .push_fragment(&self.spliced(argument, stubs(argument)))
                 .push(&format!(" AS `ml input {i}`"));
         }
-        self.query(harvest, shape, &select, &stubs)
+        self.query(number, shape, &select, &stubs)
     }
 
     /// Each expression of an input.
@@ -154,7 +157,7 @@ impl Materialise<'_, '_> {
         if let Some(value) = lookup.form.value(&input) {
             select.push(", ").push_fragment(&value).push(" AS `ml v`");
         }
-        let mut query = self.query(harvest, shape, &select, &over_lookups);
+        let mut query = self.query(number, shape, &select, &over_lookups);
         if !pass.new_only {
             query.push(ALL_ROWS);
         }
@@ -176,11 +179,14 @@ impl Materialise<'_, '_> {
     /// `select` over a shape's tables and conditions.
     fn query(
         &self,
-        harvest: &Harvest,
+        number: usize,
         shape: &Shape,
         select: &Fragment,
         replace: &dyn Fn(&Range<usize>) -> Vec<Splice>,
     ) -> Fragment {
+        let Some(harvest) = self.harvests.get(number) else {
+            return Fragment::default();
+        };
         let blocks: Vec<&Block> = self.source_blocks(harvest, shape.source);
         let factor = shape
             .factor
@@ -238,12 +244,13 @@ impl Materialise<'_, '_> {
             }
             return query;
         }
-        let conditions = self.conditions(harvest, shape.source);
-        let chosen = shape.conditions.iter().filter_map(|&c| conditions.get(c));
-        for (i, condition) in chosen.enumerate() {
+        let (native, predicted) = self.chosen_conditions(number, shape);
+        let native = native.iter().map(|c| self.spliced(c, Vec::new()));
+        let conditions = native.chain(self.chain(&predicted, replace));
+        for (i, condition) in conditions.enumerate() {
             query
                 .push(if i == 0 { " WHERE (" } else { " AND (" })
-                .push_fragment(&self.spliced(condition, Vec::new()))
+                .push_fragment(&condition)
                 .push(")");
         }
         query
@@ -272,13 +279,31 @@ impl Materialise<'_, '_> {
         blocks.collect()
     }
 
-    fn conditions(&self, harvest: &Harvest, source: usize) -> Vec<Range<usize>> {
-        if harvest.aggregates {
+    /// The conditions that may narrow a harvest over a choice of tables.
+    fn conditions(&self, number: usize, source: usize) -> Vec<Range<usize>> {
+        let harvest = self.harvests.get(number).filter(|h| !h.aggregates);
+        let Some(harvest) = harvest else {
             return Vec::new();
-        }
+        };
         let blocks = self.source_blocks(harvest, source);
         let conditions = blocks.iter().map(|b| self.native_conditions(&b.condition));
-        conditions.flatten().collect()
+        let mut conditions: Vec<_> = conditions.flatten().collect();
+        if Self::reads_own_rows(harvest, source) {
+            conditions.extend(self.narrowing(number));
+        }
+        conditions
+    }
+
+    /// The conditions of a shape: those without predictions, and those with.
+    fn chosen_conditions(
+        &self,
+        number: usize,
+        shape: &Shape,
+    ) -> (Vec<Range<usize>>, Vec<Range<usize>>) {
+        let all = self.conditions(number, shape.source);
+        let chosen = shape.conditions.iter();
+        let chosen = chosen.filter_map(|&c| all.get(c).cloned());
+        chosen.partition(|condition| self.calls_in(condition).is_empty())
     }
 
     /// The WITH clause of a query over the tables of `blocks`.
@@ -419,15 +444,14 @@ impl Materialise<'_, '_> {
     /// fail them: in a condition beside them. There its value does not matter.
     fn guard(&self, index: usize, lookup: &Lookup) -> Option<Fragment> {
         let call = self.statement.calls.get(index)?.range.start;
-        let harvest = self.harvests.get(*self.of_call.get(index)?)?;
+        let number = *self.of_call.get(index)?;
+        let harvest = self.harvests.get(number)?;
         let [own] = harvest.sources.get(lookup.shape.source)?[..] else {
             return None;
         };
         let own = self.blocks.blocks.get(own)?;
         let conditions: Vec<Range<usize>> = if own.condition.contains(&call) {
-            let all = self.conditions(harvest, lookup.shape.source);
-            let chosen = lookup.shape.conditions.iter();
-            chosen.filter_map(|&c| all.get(c).cloned()).collect()
+            self.chosen_conditions(number, &lookup.shape).0
         } else {
             let on = self.blocks.on_conditions(&self.statement.lexed, own);
             let around = on.into_iter().find(|c| c.contains(&call))?;
