@@ -1,8 +1,10 @@
-//! Which classes a materialise plan's statement tells apart, where only conditions look at them.
+//! Which classes a materialise plan's statement tells apart, where it looks at them by expressions over
+//! one prediction and constants.
 
 use std::ops::Range;
 
 use super::analysis::Materialise;
+use crate::sql::around;
 use crate::sql::calls::Asked;
 use crate::sql::expression::{self, Dependence};
 use crate::sql::fragment::Fragment;
@@ -11,35 +13,53 @@ use crate::stream::{class_rows, over_classes};
 /// Column of the class's code in a query over classes.
 const CODE: &str = "`ml classes`.`k`";
 
+/// How a statement looks at predictions of a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClassQuery {
+    /// A query that answers a row for NULL and then one for each class of the target's task in order: what
+    /// each expression gives.
+    pub text: Fragment,
+    /// All of them are conditions, which only filter rows.
+    pub filters: bool,
+}
+
+/// An expression over one prediction and constants.
+#[derive(Debug, PartialEq, Eq)]
+struct Look {
+    range: Range<usize>,
+    /// It is a condition: only whether it is true counts.
+    filters: bool,
+}
+
 impl Materialise<'_, '_> {
-    /// A query that answers a row for NULL and then one for each class of a target's task in order:
-    /// whether the conditions by which alone the statement looks at the target's labels are true, as
-    /// `'1'` or `'0'`. `None` where something else looks at them, or at scores: there every class may
-    /// make a difference.
-    pub fn class_query(&self, target: usize) -> Option<Fragment> {
+    /// What the statement tells apart of a target's predictions. `None` where it looks at a label itself,
+    /// or at scores: there every class may make a difference.
+    pub fn class_query(&self, target: usize) -> Option<ClassQuery> {
         let asked = self.targets.get(target)?;
-        let conditions = self.deciding_conditions(target)?;
+        let looks = self.looks(target)?;
         let mut text = Fragment::plain("SELECT ");
-        for (i, condition) in conditions.iter().enumerate() {
-            let over = over_classes(self.statement, condition, CODE);
-            text.push(if i > 0 { ", IF((" } else { "IF((" })
+        for (i, look) in looks.iter().enumerate() {
+            let over = over_classes(self.statement, &look.range, CODE);
+            let (head, tail) = match look.filters {
+                true => ("IF((", ") IS TRUE, '1', '0')"),
+                // Byte by byte, and whatever character set answers have.
+                false => ("HEX(CAST((", ") AS BINARY))"),
+            };
+            text.push(if i > 0 { ", " } else { "" })
+                .push(head)
                 .push_fragment(&over)
-                .push(") IS TRUE, '1', '0')");
+                .push(tail);
         }
         text.push(&class_rows(asked.task.classes.len()));
-        Some(text)
+        Some(ClassQuery {
+            text,
+            filters: looks.iter().all(|look| look.filters),
+        })
     }
 
-    /// The texts of these conditions, for people.
-    pub fn condition_texts(&self, target: usize) -> Vec<&str> {
-        let conditions = self.deciding_conditions(target).unwrap_or_default();
-        let text = |range: &Range<usize>| self.statement.lexed.text_of(range);
-        conditions.iter().map(text).collect()
-    }
-
-    /// Conditions over one prediction and constants that together hold all calls of a target.
-    fn deciding_conditions(&self, target: usize) -> Option<Vec<Range<usize>>> {
-        let mut conditions: Vec<Range<usize>> = Vec::new();
+    /// The expressions that together hold all calls of a target.
+    fn looks(&self, target: usize) -> Option<Vec<Look>> {
+        let mut looks: Vec<Look> = Vec::new();
         for (index, call) in self.statement.calls.iter().enumerate() {
             let harvest = *self.of_call.get(index)?;
             if self.harvests.get(harvest)?.target != target {
@@ -48,27 +68,50 @@ impl Materialise<'_, '_> {
             if call.asked != Asked::Label {
                 return None;
             }
-            let condition = self.condition_around(call.range.start)?;
-            let within = self.calls_in(&condition);
-            let same_input = |c: &usize| self.of_call.get(*c) == Some(&harvest);
-            if !within.iter().all(same_input) {
-                return None;
-            }
-            let calls = within.iter().filter_map(|&c| self.statement.calls.get(c));
-            let ranges: Vec<_> = calls.map(|c| c.range.clone()).collect();
-            let lexed = &self.statement.lexed;
-            let constant = matches!(
-                expression::dependence(lexed, condition.clone(), &ranges),
-                Ok(Dependence::Prediction)
-            );
-            if !constant {
-                return None;
-            }
-            if !conditions.contains(&condition) {
-                conditions.push(condition);
+            let is_over_this = |range: &Range<usize>| self.is_over(range, harvest);
+            let condition = self.condition_around(call.range.start);
+            let look = match condition.filter(|range| is_over_this(range)) {
+                Some(range) => Look {
+                    range,
+                    filters: true,
+                },
+                None => Look {
+                    range: self.expression_around(&call.range, &is_over_this)?,
+                    filters: false,
+                },
+            };
+            if !looks.contains(&look) {
+                looks.push(look);
             }
         }
-        (!conditions.is_empty()).then_some(conditions)
+        (!looks.is_empty()).then_some(looks)
+    }
+
+    /// Whether a range holds predictions of one harvest only, and constants.
+    fn is_over(&self, range: &Range<usize>, harvest: usize) -> bool {
+        let within = self.calls_in(range);
+        let calls = within.iter().filter_map(|&c| self.statement.calls.get(c));
+        let ranges: Vec<_> = calls.map(|c| c.range.clone()).collect();
+        let mut own = within.iter().map(|c| self.of_call.get(*c));
+        own.all(|of| of == Some(&harvest))
+            && matches!(
+                expression::dependence(&self.statement.lexed, range.clone(), &ranges),
+                Ok(Dependence::Prediction)
+            )
+    }
+
+    /// The largest such expression around a call; `None`: the label itself is looked at.
+    fn expression_around(
+        &self,
+        call: &Range<usize>,
+        is_over_this: &dyn Fn(&Range<usize>) -> bool,
+    ) -> Option<Range<usize>> {
+        let whole = &self.statement.body;
+        let block = self.blocks.around(call.start);
+        let block = block.and_then(|b| self.blocks.blocks.get(b));
+        let block = block.map_or(whole, |b| &b.range);
+        let lexed = &self.statement.lexed;
+        Some(around::largest(lexed, block, call, is_over_this)).filter(|range| range != call)
     }
 
     /// The outermost condition after WHERE or ON that a lexeme of its own block stands in: rows pass

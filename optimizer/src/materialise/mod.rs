@@ -13,6 +13,7 @@ mod relation;
 mod texts;
 
 pub use analysis::{Harvest, Materialise, Target};
+pub use distinctions::ClassQuery;
 pub use relation::{KeyForm, Lookup, RelationAnswer};
 pub use texts::{HarvestPass, Shape};
 

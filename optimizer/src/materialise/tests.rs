@@ -414,7 +414,7 @@ proptest! {
 
 #[test]
 fn classes_are_told_apart_by_conditions_where_nothing_else_looks_at_them() {
-    let asked = |text: &str| with(text, |plan| plan.class_query(0).map(|q| q.sql));
+    let asked = |text: &str| with(text, |plan| plan.class_query(0).map(|q| q.text.sql));
     let conditions = |text: &str| {
         let sql = asked(text)?;
         let (selected, _) = sql.split_once(" FROM ")?;
@@ -441,15 +441,136 @@ fn classes_are_told_apart_by_conditions_where_nothing_else_looks_at_them() {
     ] {
         assert_eq!(conditions(text).as_deref(), Some(expected), "{text}");
     }
+    for (text, expected) in [
+        (
+            "SELECT COUNT(*) FROM p WHERE ml.t(a) = 'cat' OR b = 1",
+            "... = 'cat'",
+        ),
+        (
+            "SELECT b, SUM(ml.t(a) = 'cat') AS n FROM p GROUP BY b",
+            "... = 'cat'",
+        ),
+        (
+            "SELECT COUNT(IF(ml.t(a) = 'cat', 1, NULL)) FROM p",
+            "IF(... = 'cat', 1, NULL)",
+        ),
+        (
+            "SELECT SUM(IF(ml.t(a) = 'cat', b, 0)) FROM p",
+            "... = 'cat'",
+        ),
+        ("SELECT SUM(b * (ml.t(a) = 'cat')) FROM p", "(... = 'cat')"),
+        (
+            "SELECT CASE WHEN b > 1 AND ml.t(a) IN ('cat', 'dog') THEN b ELSE 1 END k FROM p GROUP BY k",
+            "... IN ('cat', 'dog')",
+        ),
+        (
+            "SELECT CASE WHEN b THEN ml.t(a) = CASE 1 WHEN 1 THEN 'cat' END END k FROM p GROUP BY k",
+            "... = CASE 1 WHEN 1 THEN 'cat' END",
+        ),
+        (
+            "SELECT CASE 1 WHEN 1 THEN 'cat' END = ml.t(a) AS k FROM p GROUP BY k",
+            "CASE 1 WHEN 1 THEN 'cat' END = ...",
+        ),
+        (
+            "SELECT CASE WHEN ml.t(a) = 'cat' THEN 1 ELSE 2 END k FROM p GROUP BY k",
+            "CASE WHEN ... = 'cat' THEN 1 ELSE 2 END",
+        ),
+        (
+            "SELECT b FROM p GROUP BY b HAVING MAX(ml.t(a) = 'cat') AND b > 1",
+            "... = 'cat'",
+        ),
+        (
+            "SELECT b FROM p GROUP BY a HAVING ml.t(a) LIKE 'c%' OR b > 1",
+            "... LIKE 'c%'",
+        ),
+        (
+            "SELECT b FROM p ORDER BY ml.t(a) = 'cat' DESC, b LIMIT 3",
+            "... = 'cat'",
+        ),
+        (
+            "SELECT DISTINCT b, 'cat' IN (ml.t(a), 'x') FROM p",
+            "'cat' IN (..., 'x')",
+        ),
+        (
+            "SELECT COUNT(DISTINCT UPPER(LEFT(ml.t(a), 1))) FROM p",
+            "UPPER(LEFT(..., 1))",
+        ),
+        (
+            "SELECT b FROM p ORDER BY app.f(IF(ml.t(a) = 'cat', a, NULL))",
+            "... = 'cat'",
+        ),
+    ] {
+        let elt = "ELT(`ml classes`.`k`, ...)";
+        let expected = format!("HEX(CAST(({}) AS BINARY))", expected.replace("...", elt));
+        assert_eq!(conditions(text), Some(expected), "{text}");
+    }
     for every_class_matters in [
+        "SELECT b FROM p GROUP BY b HAVING MAX(ml.t(a)) = 'cat' AND SUM(ml.t(a) = 'cat')",
+        "SELECT b FROM p ORDER BY ml.t(a) = ALL (SELECT c FROM q)",
+        "SELECT ml.t(a) = 'cat' OR ml.t(a) = b AS k FROM p GROUP BY k",
+        "SELECT CASE ml.t(a) WHEN 'cat' THEN b END k FROM p GROUP BY k",
+        "SELECT SUM(ml.t(a) = 'cat' XOR b) FROM p",
+        "SELECT SUM(b * ml.t(a) = 'cat') FROM p",
+        "SELECT SUM(@x := ml.t(a) = 'cat' AND b) FROM p",
         "SELECT ml.t(a), COUNT(*) FROM p WHERE ml.t(a) = 'cat' GROUP BY 1",
         "SELECT COUNT(*) FROM p WHERE ml.t(a) = b",
         "SELECT COUNT(*) FROM p WHERE ml.t(a) = ml.t(b)",
-        "SELECT COUNT(*) FROM p WHERE ml.t(a) = 'cat' OR b = 1",
         "SELECT COUNT(*) FROM p WHERE ml.predict_proba('t', 'cat', a) > 0.5",
         "SELECT COUNT(*) FROM p GROUP BY b HAVING MAX(ml.t(a)) = 'cat'",
         "SELECT EXISTS(SELECT 1 FROM p WHERE ml.t(a) = (SELECT 'cat'))",
     ] {
         assert_eq!(asked(every_class_matters), None, "{every_class_matters}");
+    }
+}
+
+#[test]
+fn conditions_on_predictions_narrow_what_comes_after_them() {
+    let text = "SELECT ml.t(c), COUNT(*) FROM p WHERE ml.t(a) = 'cat' AND d > 1 AND ml.t(b) = 'dog' GROUP BY 1";
+    let guard = "IF((d > 1), MISSING, 0)";
+    let first = format!("LOOKUP(r0 FOR KEY(a), {guard}), ...) = 'cat'");
+    let second = format!("LOOKUP(r1 FOR KEY(b), {guard}), ...) = 'dog'");
+    let both = format!("IF(({first}), ({second}), FALSE)");
+    assert_eq!(
+        harvests(text),
+        [
+            "SELECT DISTINCT KEY(a) FROM p WHERE (d > 1)".to_owned(),
+            format!("SELECT DISTINCT KEY(b) FROM p WHERE (d > 1) AND ({first})"),
+            format!("SELECT DISTINCT KEY(c) FROM p WHERE (d > 1) AND ({both})"),
+        ]
+    );
+    let after = format!("FROM p WHERE TRUE AND d > 1 AND {both} GROUP BY 1");
+    assert!(run(text).ends_with(&after), "{}", run(text));
+}
+
+#[test]
+fn conditions_on_predictions_drop_rows_of_one_table_before_it_is_joined() {
+    let text = "SELECT ml.t(p.c) FROM p JOIN q ON p.i = q.i WHERE ml.t(p.a) = 'cat' AND ml.t(q.b) = 'dog' GROUP BY 1";
+    let found = harvests(text);
+    assert_eq!(
+        found[..2],
+        [
+            "SELECT DISTINCT KEY(p.a) FROM p JOIN q ON p.i = q.i",
+            "SELECT DISTINCT KEY(q.b) FROM p JOIN q ON p.i = q.i",
+        ]
+    );
+    assert!(
+        found[2].contains("KEY(p.c)") && found[2].contains("WHERE (IF(("),
+        "{found:?}"
+    );
+    let run = run(text);
+    assert!(run.contains("= 'cat' AND LOOKUP("), "{run}");
+}
+
+#[test]
+fn what_is_looked_at_elsewhere_is_not_narrowed() {
+    for text in [
+        "SELECT COUNT(*) FROM p WHERE ml.t(a) = 'cat' AND (ml.t(b) = 'dog' OR EXISTS (SELECT ml.t(p.a)))",
+        "SELECT COUNT(*) FROM p WHERE ml.t(a) = 'cat' OR ml.t(b) = 'dog'",
+        "SELECT COUNT(*) FROM p LEFT JOIN q ON ml.t(b) = q.b WHERE ml.t(a) = 'cat' AND ml.t(b) = 'dog'",
+        "SELECT COUNT(*) FROM p WHERE ml.t(a) = 'cat' AND @x = ml.t(b) AND (@x := 1)",
+    ] {
+        let narrowed = harvests(text);
+        let narrowed = narrowed.iter().filter(|sql| sql.contains("LOOKUP"));
+        assert_eq!(narrowed.count(), 0, "{text}");
     }
 }

@@ -1,5 +1,6 @@
 //! Statements as text: tokens, splicing, predict calls, and the clauses of a SELECT.
 
+pub(crate) mod around;
 pub(crate) mod blocks;
 pub(crate) mod boolean;
 pub(crate) mod calls;

@@ -117,8 +117,12 @@ async fn predictor(
     let classes = target.task.classes.len();
     let (blocks, metric) = match plan.class_query(number) {
         Some(query) => {
-            let distinctions = ask_classes(turn, &query, classes + 1, protocol).await?;
-            (Blocks::new(&distinctions, classes, false), Metric::F1)
+            let distinctions = ask_classes(turn, &query.text, classes + 1, protocol).await?;
+            let metric = match query.filters {
+                true => Metric::F1,
+                false => Metric::Accuracy,
+            };
+            (Blocks::new(&distinctions, classes, false), metric)
         }
         None => (Blocks::every_class(classes, false), Metric::Accuracy),
     };
@@ -132,7 +136,7 @@ async fn predictor(
     })?))
 }
 
-/// Which outcomes pass which of the conditions of a query over classes.
+/// Which outcomes a query over classes tells apart.
 async fn ask_classes(
     turn: &mut Turn<'_>,
     query: &Fragment,
