@@ -1,6 +1,8 @@
 //! Decisions run in stages answer as the decision's models do when each looks at every input.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod strategies;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,8 +14,8 @@ use predictsql_catalog::{
 use predictsql_executor::{Executor, ExecutorConfig, Input, Outcome};
 use predictsql_optimizer::LexMode;
 use predictsql_optimizer::planner::{
-    Blocks, Constraints, CostModel, Decision, Estimate, Metric, Query, Stage, Strategy, Voter,
-    decide,
+    Blocks, Constraints, CostModel, Decision, Estimate, Metric, Plan, Query, Stage, Strategy,
+    Voter, decide,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -145,6 +147,36 @@ async fn naive(executor: &Executor, decision: &Decision, inputs: &[Input]) -> Ve
     (0..inputs.len()).map(answer).collect()
 }
 
+/// What a predictor answers by a plan, and how many inputs each stage has looked at.
+async fn planned(
+    executor: &Executor,
+    task: &Arc<Task>,
+    plan: Plan,
+    inputs: &[Input],
+) -> (Vec<Answer>, Vec<u64>) {
+    let live = Arc::new(Live::new(Arc::new(Metrics::new())));
+    let session = live.enter(
+        1,
+        b"ann",
+        "1.2.3.4:5".to_owned(),
+        Some(b""),
+        CancellationToken::new(),
+        CancellationToken::new(),
+    );
+    let running = session.begin("select", "SELECT", LexMode::default());
+    let work = Arc::new(Work::new(
+        Arc::clone(running.statement()),
+        CacheMode::Off,
+        None,
+    ));
+    let planned = Arc::new(Planned { plan, seconds: 0.0 });
+    let cache = OutputCache::none();
+    let predictor = Predictor::new(executor, &cache, task, planned, Vec::new(), &work);
+    let cancel = CancellationToken::new();
+    let answers = predictor.answer(inputs.to_vec(), &cancel).await;
+    (answers.unwrap(), predictor.tally().stages())
+}
+
 #[tokio::test]
 async fn stages_answer_as_all_models_asked_about_all_inputs() {
     let (executor, task) = (executor(), Arc::new(task()));
@@ -192,27 +224,7 @@ async fn stages_answer_as_all_models_asked_about_all_inputs() {
         ),
     ];
     let inputs = inputs();
-    let live = Arc::new(Live::new(Arc::new(Metrics::new())));
-    let session = live.enter(
-        1,
-        b"ann",
-        "1.2.3.4:5".to_owned(),
-        Some(b""),
-        CancellationToken::new(),
-        CancellationToken::new(),
-    );
     for (number, (stages, floor, blocks)) in decisions.into_iter().enumerate() {
-        let decision = Decision {
-            stages,
-            floor,
-            blocks: blocks.clone(),
-        };
-        let running = session.begin("select", "SELECT", LexMode::default());
-        let work = Arc::new(Work::new(
-            Arc::clone(running.statement()),
-            CacheMode::Off,
-            None,
-        ));
         let query = Query {
             task: &task,
             named: Some(&nano),
@@ -224,27 +236,20 @@ async fn stages_answer_as_all_models_asked_about_all_inputs() {
         };
         let (none, costs) = (Constraints::none(&task), CostModel::default());
         let mut plan = decide(&query, &none, Strategy::Optimal, &[], None, &costs, 0).unwrap();
+        let decision = Decision {
+            stages,
+            floor,
+            blocks: blocks.clone(),
+        };
         plan.decision = decision.clone();
-        let planned = Arc::new(Planned { plan, seconds: 0.0 });
-        let predictor = Predictor::new(
-            &executor,
-            &OutputCache::none(),
-            &task,
-            planned,
-            Vec::new(),
-            &work,
-        );
-        let answers = predictor
-            .answer(inputs.clone(), &CancellationToken::new())
-            .await;
+        let (answers, looked_at) = planned(&executor, &task, plan, &inputs).await;
         let expected = naive(&executor, &decision, &inputs).await;
-        assert_eq!(answers.unwrap(), expected, "decision {number}");
+        assert_eq!(answers, expected, "decision {number}");
         let codes: std::collections::BTreeSet<usize> = expected.iter().map(Answer::code).collect();
         assert!(
             codes.len() > 2,
             "decision {number} tells nothing apart: {codes:?}"
         );
-        let looked_at = predictor.tally().stages();
         assert!(
             looked_at.len() == decision.stages.len() && looked_at.is_sorted_by(|a, b| a > b),
             "decision {number}: {looked_at:?}"

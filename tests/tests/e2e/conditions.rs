@@ -117,6 +117,35 @@ fn models_look_only_at_rows_that_are_not_decided() {
     assert_eq!((rows, inferred), (expected, 80));
 }
 
+#[test]
+fn inputs_are_harvested_from_rows_that_pass_the_conditions_before() {
+    let place = place("conditions_narrow");
+    let mut session = session(&place);
+    let said = said(&place, &mut session);
+    let sneakers = said
+        .iter()
+        .filter(|(_, n, _)| n.as_deref() == Some("Sneaker"));
+    let no_bags = sneakers.clone().filter(|(.., bag)| bag.is_none());
+    let (sneakers, no_bags) = (sneakers.count(), no_bags.count());
+    assert!(sneakers > 0 && no_bags > 0);
+    let conditions =
+        format!("FROM products WHERE id <= 40 AND {NANO} = 'Sneaker' AND {BAG} IS NULL");
+    for plan in ["temporary", "inline"] {
+        session.run(&format!("SET @ml_plan = '{plan}'"));
+        for (sql, inferred) in [
+            (format!("SELECT COUNT(*) {conditions}"), 40 + sneakers),
+            (
+                format!("SELECT SUM({AGAIN} = 'Sneaker') {conditions}"),
+                40 + sneakers + no_bags,
+            ),
+        ] {
+            let (rows, images) = place.rows(&mut session, &sql);
+            assert_eq!(rows, [[Some(no_bags.to_string())]], "{plan}: {sql}");
+            assert_eq!(images as usize, inferred, "{plan}: {sql}");
+        }
+    }
+}
+
 /// Lines of EXPLAIN that say what rows are filtered by, in order.
 fn filters(place: &Place, session: &mut Wire, sql: &str) -> Vec<String> {
     let lines = session.rows(&place.sql(&format!("EXPLAIN {sql}")));

@@ -1,7 +1,9 @@
 //! EVALUATE through the proxy: what it measures, on whose rows, by whose right, and what it leaves behind
 //! when it does not come to its end.
 
+mod naive;
 mod rows;
+mod stability;
 
 use std::collections::BTreeMap;
 
