@@ -100,6 +100,13 @@ impl Blocks {
         self.other.is_some()
     }
 
+    /// Whether all that is not `other` is one block, as in `WHERE p IN (...)`.
+    pub(crate) fn is_one(&self) -> bool {
+        let mut needed = self.of.iter().filter(|block| **block != OTHER);
+        let first = needed.next();
+        self.has_other() && needed.all(|block| Some(block) == first)
+    }
+
     /// What is answered where no model claims an input: an outcome of `other`, or 0 (NULL) where
     /// there is none.
     pub fn unclaimed(&self) -> u16 {

@@ -3,7 +3,7 @@
 use super::branch::{self, Gap};
 use super::decide::Measured;
 use super::frontier::{Found, Frontier, Goal};
-use super::query::Strategy;
+use super::query::{Metric, Strategy};
 use super::replay::{Key, raise};
 use super::search::{Problem, Search};
 use super::thresholds::{FLOOR_STEPS, threshold};
@@ -323,17 +323,21 @@ impl Measured<'_> {
 
     /// The metric that has to be seen for `least` to be certified in about half of the cases.
     fn expected_to_certify(&self, least: f64) -> f64 {
+        let rows = self.statistics.cert.len();
         let needed = self.query.blocks.truths_needed(&self.statistics.cert);
-        let rows = match self.query.metric {
-            super::query::Metric::Accuracy => self.statistics.cert.len(),
-            super::query::Metric::F1 => needed,
+        let deviations = |share: f64, rows: f64| {
+            (share + 1.645 * (share * (1.0 - share) / rows.max(1.0)).sqrt()).min(1.0)
         };
-        let spread = (least * (1.0 - least) / rows.max(1) as f64).sqrt();
-        let deviations = match self.query.metric {
-            super::query::Metric::Accuracy => 1.645,
-            super::query::Metric::F1 => 1.96,
-        };
-        (least + deviations * spread).min(1.0)
+        match self.query.metric {
+            Metric::Accuracy => deviations(least, rows as f64),
+            // Of the rows that F1 counts, the share that is found; there are as many missed as claimed in vain.
+            Metric::F1 => {
+                let found = least / (2.0 - least);
+                let rows = 2.0 * needed as f64 / (1.0 + found);
+                let seen = deviations(found, rows);
+                2.0 * seen / (1.0 + seen)
+            }
+        }
     }
 
     /// The set of a strategy that does not search.

@@ -55,6 +55,8 @@ pub(crate) struct Sample {
     other_weight: u64,
     /// What a row is answered that nobody votes on.
     pub(super) unclaimed: u16,
+    /// Whether a row of a needed block cannot be answered with another.
+    is_one_block: bool,
 }
 
 /// Rows that count alike.
@@ -143,6 +145,7 @@ impl Sample {
             weight,
             order,
             unclaimed: if blocks.has_other() { OTHER } else { NOBODY },
+            is_one_block: blocks.is_one(),
         }
     }
 
@@ -298,13 +301,16 @@ impl Sample {
             needed: self.needed as u64,
             ..Counts::default()
         };
+        let mut mistaken = 0;
         for (number, (key, truth)) in answers.iter().zip(&self.truth).enumerate() {
             let (answer, is_needed) = (block(*key), number < self.needed);
             let is_right = answer == *truth;
             counts.right += u64::from(is_right);
             counts.claimed += u64::from(answer != OTHERS);
             counts.found += u64::from(is_right && is_needed);
+            mistaken += u64::from(!is_right && is_needed && answer != OTHERS);
         }
+        counts.mistaken = (!self.is_one_block).then_some(mistaken);
         counts
     }
 
