@@ -150,8 +150,7 @@ impl<'a> Measured<'a> {
         statistics: &'a TaskStatistics,
         cost_model: &'a CostModel,
     ) -> Option<Self> {
-        let rows = statistics.plan.len().min(PLAN_ROWS_MAX);
-        let sample = Sample::new(statistics.plan.get(..rows)?, query.blocks, query.prior);
+        let sample = Sample::new(&statistics.plan, query.blocks, query.prior, PLAN_ROWS_MAX);
         if !sample.tells(query.metric) {
             return None;
         }
@@ -172,7 +171,7 @@ impl<'a> Measured<'a> {
         if candidates.is_empty() {
             return None;
         }
-        let mut keys = Vec::with_capacity(rows * candidates.len());
+        let mut keys = Vec::with_capacity(sample.rows() * candidates.len());
         for candidate in &candidates {
             sample.project(
                 &candidate.statistics.plan,
@@ -214,14 +213,9 @@ impl<'a> Measured<'a> {
             Some(least) => self.certified(picked.choices, least)?,
         };
         let guarantee = guarantee.or_else(|| self.interval(&choice));
-        Ok(self.plan(
-            &problem,
-            strategy,
-            choice,
-            guarantee,
-            picked.gap,
-            picked.replays,
-        ))
+        let mut plan = self.plan(&problem, strategy, choice, picked.gap, picked.replays);
+        plan.guarantee = guarantee;
+        Ok(plan)
     }
 
     /// The limit on seconds of work an input that the constraints set.
@@ -315,6 +309,18 @@ impl<'a> Measured<'a> {
             })
     }
 
+    /// The metric to expect: on the rows that had no part in the choice, where they tell it, since a choice is
+    /// too good on the rows that it was searched on.
+    fn expected(&self, choice: &Choice) -> f64 {
+        let mut rows = Rows::cert(self);
+        if !rows.sample.tells(self.query.metric) {
+            return choice.value;
+        }
+        let answers = rows.answers(choice);
+        let tally = rows.sample.tally(&answers, &answers);
+        rows.sample.value(self.query.metric, tally)
+    }
+
     /// How a choice answers the rows that had no part in it.
     pub(super) fn cert_counts(&self, choice: &Choice) -> Counts {
         Rows::cert(self).counts(choice)
@@ -369,7 +375,6 @@ impl<'a> Measured<'a> {
         problem: &Problem<'_>,
         strategy: Strategy,
         choice: Choice,
-        guarantee: Option<Guarantee>,
         gap: Option<Gap>,
         replays: u32,
     ) -> Plan {
@@ -416,8 +421,9 @@ impl<'a> Measured<'a> {
             basis: Basis::Measured,
             strategy,
             metric: self.query.metric,
-            accuracy: Estimate::Inexact(choice.value),
-            guarantee,
+            accuracy: Estimate::Inexact(self.expected(&choice)),
+            searched: Estimate::Inexact(choice.value),
+            guarantee: None,
             population: self.statistics.population.clone(),
             stages: self.stages(&choice),
             gap,
@@ -494,9 +500,10 @@ struct Rows<'m, 'a> {
 }
 
 impl<'m, 'a> Rows<'m, 'a> {
-    /// Those that certify: each counts alike.
+    /// Those that certify, all of them. Counts do not look at a prior.
     fn cert(measured: &'m Measured<'a>) -> Self {
-        let cert = Sample::new(&measured.statistics.cert, measured.query.blocks, None);
+        let (query, cert) = (measured.query, &measured.statistics.cert);
+        let cert = Sample::new(cert, query.blocks, query.prior, usize::MAX);
         Self {
             measured,
             sample: Cow::Owned(cert),

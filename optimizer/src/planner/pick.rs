@@ -405,8 +405,10 @@ impl Measured<'_> {
         let mut place = vec![None; self.query.blocks.outcomes()];
         let mut classes = 0;
         let mut rows = Vec::new();
-        for (row, truth) in truths.iter().enumerate().take(self.sample.rows()) {
-            let class = usize::from(*truth)
+        for row in self.sample.rows_needed() {
+            let row = usize::from(*row);
+            let truth = truths.get(row).copied().unwrap_or(0);
+            let class = usize::from(truth)
                 .checked_sub(1)
                 .filter(|c| self.query.blocks.needs(*c));
             let Some(place) = class.and_then(|class| place.get_mut(class)) else {
@@ -416,7 +418,7 @@ impl Measured<'_> {
                 classes += 1;
                 classes - 1
             });
-            rows.push((row, *truth, place));
+            rows.push((row, truth, place));
         }
         let hits = |m: &super::decide::Candidate<'_>| {
             let mut hits = vec![0; classes];

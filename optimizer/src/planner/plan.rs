@@ -21,8 +21,10 @@ pub struct Plan {
     pub strategy: Strategy,
     /// What answers are judged by.
     pub metric: Metric,
-    /// The metric on the rows that plans are searched on.
+    /// The metric to expect on the query's inputs: that on rows that are never searched, where these tell it.
     pub accuracy: Estimate<f64>,
+    /// The metric on the rows that plans are searched on, which plans are compared by; it is too good to expect.
+    pub searched: Estimate<f64>,
     /// What the metric is at least, from rows that are never searched.
     pub guarantee: Option<Guarantee>,
     /// Which labelled rows these are, as published; empty where there are none.
@@ -55,8 +57,7 @@ pub enum Basis {
 /// What can be promised.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Guarantee {
-    /// The metric as seen on the rows. Nothing was chosen by them but by `min_accuracy`, so that it is less optimistic than
-    /// [`Plan::accuracy`].
+    /// The metric as seen on the rows, each counting alike.
     pub observed: f64,
     /// The metric is at least this, on inputs like the labelled rows,
     pub at_least: f64,

@@ -12,6 +12,10 @@ use super::query::{Metric, Prior};
 /// Most rows that plans are searched on.
 pub const PLAN_ROWS_MAX: usize = 1_024;
 
+/// Of these, the share for rows of needed blocks, where there are more of both kinds than can be looked at. What
+/// is claimed in vain is rare, so that it takes more rows to see.
+const NEEDED_SHARE: f64 = 0.4;
+
 /// The weights of all rows sum to about this.
 const WEIGHT_TOTAL: f64 = (1_u32 << 30) as f64;
 
@@ -110,29 +114,47 @@ impl Sample {
     /// Of rows with these true outcomes, of which the first 65,535 count. With a prior, each row counts by its
     /// class's share of the prior over its share of the rows, which is the same as to draw rows anew
     /// by that prior.
-    pub(crate) fn new(truths: &[u16], blocks: &Blocks, prior: Option<&Prior>) -> Self {
+    ///
+    /// Of more than `rows_max` rows, those of needed blocks and the others are each represented by the first of them
+    /// (rows come in random order), which count for the rest.
+    pub(crate) fn new(
+        truths: &[u16],
+        blocks: &Blocks,
+        prior: Option<&Prior>,
+        rows_max: usize,
+    ) -> Self {
         let truths = truths
             .get(..truths.len().min(usize::from(u16::MAX)))
             .unwrap_or(truths);
-        let is_needed = |truth: u16| !matches!(blocks.truth(truth), OTHER);
-        let rows = || (0..truths.len() as u16).zip(truths.iter().copied());
-        let order: Vec<u16> = rows()
-            .filter(|(_, truth)| is_needed(*truth))
-            .chain(rows().filter(|(_, truth)| !is_needed(*truth)))
-            .map(|(row, _)| row)
-            .collect();
+        let rows = (0..truths.len() as u16).zip(truths);
+        let (mut order, mut others) = (Vec::new(), Vec::new());
+        for (row, truth) in rows {
+            match blocks.truth(*truth) {
+                OTHER => others.push(row),
+                _ => order.push(row),
+            }
+        }
+        let (all_needed, all_others) = (order.len(), others.len());
+        if truths.len() > rows_max {
+            let share = (rows_max as f64 * NEEDED_SHARE) as usize;
+            order.truncate(share.max(rows_max - all_others.min(rows_max)));
+            others.truncate(rows_max - order.len().min(rows_max));
+        }
+        let stands_for = |all: usize, kept: usize| all as f64 / kept.max(1) as f64;
+        let factors = (
+            stands_for(all_needed, order.len()),
+            stands_for(all_others, others.len()),
+        );
+        let needed = order.len();
+        order.append(&mut others);
         let truth_of = |row: &u16| truths.get(usize::from(*row)).copied().unwrap_or(0);
         let weights = weights(truths, blocks.outcomes(), prior);
-        let weight: Vec<u32> = order
-            .iter()
-            .map(|row| {
-                weights
-                    .get(usize::from(truth_of(row)))
-                    .copied()
-                    .unwrap_or(0)
-            })
-            .collect();
-        let needed = truths.iter().filter(|truth| is_needed(**truth)).count();
+        let weigh = |(place, row): (usize, &u16)| {
+            let weight = weights.get(usize::from(truth_of(row)));
+            let factor = if place < needed { factors.0 } else { factors.1 };
+            (weight.copied().unwrap_or(0.0) * factor).round() as u32
+        };
+        let weight: Vec<u32> = order.iter().enumerate().map(weigh).collect();
         let total = |weights: &[u32]| weights.iter().map(|w| u64::from(*w)).sum();
         Self {
             needed,
@@ -147,6 +169,11 @@ impl Sample {
             unclaimed: if blocks.has_other() { OTHER } else { NOBODY },
             is_one_block: blocks.is_one(),
         }
+    }
+
+    /// Where the rows of needed blocks stand among the votes as stored.
+    pub(crate) fn rows_needed(&self) -> &[u16] {
+        self.order.get(..self.needed).unwrap_or_default()
     }
 
     /// Number of rows.
@@ -341,7 +368,7 @@ impl Sample {
 }
 
 /// By how much a row of each outcome counts.
-fn weights(truths: &[u16], outcomes: usize, prior: Option<&Prior>) -> Vec<u32> {
+fn weights(truths: &[u16], outcomes: usize, prior: Option<&Prior>) -> Vec<f64> {
     let mut counts = vec![0_u32; outcomes.max(1)];
     for truth in truths {
         if let Some(count) = counts.get_mut(usize::from(*truth)) {
@@ -365,10 +392,7 @@ fn weights(truths: &[u16], outcomes: usize, prior: Option<&Prior>) -> Vec<u32> {
     } else {
         0.0
     };
-    shares
-        .iter()
-        .map(|share| (share * scale).round() as u32)
-        .collect()
+    shares.iter().map(|share| share * scale).collect()
 }
 
 /// The greatest of two votes on each row.

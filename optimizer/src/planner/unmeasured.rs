@@ -35,6 +35,7 @@ pub(super) fn unmeasured(
         strategy,
         metric: query.metric,
         accuracy: Estimate::Absent,
+        searched: Estimate::Absent,
         guarantee: None,
         population: String::new(),
         stages: vec![StageEstimate {

@@ -26,8 +26,8 @@ impl Default for RowsMax {
     fn default() -> Self {
         Self {
             cal: 8192,
-            plan: 1536,
-            cert: 16_384,
+            plan: 16_384,
+            cert: 32_768,
         }
     }
 }

@@ -26,7 +26,12 @@ fn promises_fail_no_more_often_than_they_say() {
         let (blocks, metric) = if needed == 6 {
             (Blocks::every_class(6, false), Metric::Accuracy)
         } else {
-            (repository.filter(needed), Metric::F1)
+            let blocks = if dice.uniform() < 0.5 {
+                repository.filter(needed)
+            } else {
+                repository.each(needed)
+            };
+            (blocks, Metric::F1)
         };
         let query = repository.query(&blocks, metric);
         let ask = |strategy, min_accuracy| {
@@ -48,7 +53,7 @@ fn promises_fail_no_more_often_than_they_say() {
         // Close to what the best plan seems to reach, where a promise is tempting.
         let best = ask(Strategy::MostAccurate, None)
             .ok()
-            .and_then(|plan| plan.accuracy.value());
+            .and_then(|plan| plan.searched.value());
         let least = best.unwrap_or(0.8) - 0.16 * dice.uniform();
         let plan = ask(Strategy::Optimal, Some(least));
         let Ok(plan) = plan else {
@@ -169,7 +174,7 @@ fn limits_keep_plans_affordable() {
         let plan = ask(max_seconds).expect("affordable");
         let price = plan.price(query.rows, &costs()).expect("known");
         assert!(price.seconds.expected <= max_seconds, "{price:?}");
-        let accuracy = plan.accuracy.value().expect("measured");
+        let accuracy = plan.searched.value().expect("measured");
         assert!(
             accuracy >= last,
             "more time is never worse: {accuracy} {last}"

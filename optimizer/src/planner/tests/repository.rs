@@ -6,6 +6,7 @@ use predictsql_catalog::{
     Calibration, CostCurve, Model, ModelStatistics, Task, TaskStatistics, Vote,
 };
 
+use crate::distinctions::Distinctions;
 use crate::fixture;
 use crate::planner::{Blocks, Constraints, CostModel, Estimate, Metric, Query};
 
@@ -160,6 +161,14 @@ impl Repository {
     pub(super) fn filter(&self, needed: usize) -> Blocks {
         let needed: Vec<usize> = (0..needed).collect();
         Blocks::any_of(&needed, self.task.classes.len(), false)
+    }
+
+    /// The blocks of a statement that tells the first `needed` classes apart, and from the rest.
+    pub(super) fn each(&self, needed: usize) -> Blocks {
+        let signature = |outcome: usize| (1..=needed).contains(&outcome).then_some(outcome);
+        let classes = self.task.classes.len();
+        let blocks = Distinctions::from_signatures((0..=classes).map(signature));
+        Blocks::new(&blocks, classes, false)
     }
 
     /// A model's votes on unseen rows.

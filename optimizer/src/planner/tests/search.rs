@@ -4,6 +4,7 @@ use predictsql_catalog::{ModelStatistics, Vote};
 use proptest::prelude::*;
 
 use super::repository::{Repository, Shape, costs};
+use crate::planner::blocks::OTHER;
 use crate::planner::branch;
 use crate::planner::cost::Costs;
 use crate::planner::frontier::{Found, Goal};
@@ -61,7 +62,7 @@ struct Parts {
 
 impl Parts {
     fn new(repository: &Repository, blocks: &Blocks, metric: Metric) -> Self {
-        let sample = Sample::new(&repository.statistics.plan, blocks, None);
+        let sample = Sample::new(&repository.statistics.plan, blocks, None, usize::MAX);
         let mut keys = Vec::new();
         for model in &repository.statistics.models {
             sample.project(&model.plan, blocks, None, &mut keys);
@@ -133,9 +134,15 @@ proptest! {
         );
         // A query of classes that no model knows has no plan by measurement.
         let Ok(plan) = plan else { return Ok(()) };
-        let Some(expected) = plan.accuracy.value() else { return Ok(()) };
+        let Some(searched) = plan.searched.value() else { return Ok(()) };
         let votes = |id: u64, row: usize| repository.statistics.model(id).expect("measured").plan[row];
         let value = naive(&plan, metric, &repository.statistics.plan, votes);
+        prop_assert!((value - searched).abs() < 1e-6, "{value} {searched}");
+        let cert = &repository.statistics.cert;
+        prop_assume!(metric == Metric::Accuracy || cert.iter().any(|t| blocks.truth(*t) != OTHER));
+        let votes = |id: u64, row: usize| repository.statistics.model(id).expect("measured").cert[row];
+        let value = naive(&plan, metric, cert, votes);
+        let expected = plan.accuracy.value().expect("measured");
         prop_assert!((value - expected).abs() < 1e-6, "{value} {expected}");
     }
 
@@ -240,5 +247,30 @@ proptest! {
             let answers = crate::planner::thresholds::cascade(&first, &all, threshold);
             prop_assert_eq!(parts.sample.tally(&answers, &floor), *tally);
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn a_part_of_the_rows_stands_for_all(seed in any::<u64>(), needed in 1_usize..=5, metric in metrics()) {
+        let shape = Shape { plan: 6_000, ..shape(5) };
+        let repository = Repository::new(shape, seed);
+        let blocks = repository.filter(needed);
+        let value = |rows_max: usize| {
+            let sample = Sample::new(&repository.statistics.plan, &blocks, None, rows_max);
+            assert_eq!(sample.rows(), rows_max.min(6_000));
+            let mut best = vec![sample.floor(20_000); sample.rows()];
+            for model in &repository.statistics.models {
+                let mut keys = Vec::new();
+                sample.project(&model.plan, &blocks, None, &mut keys);
+                crate::planner::replay::raise(&mut best, &keys);
+            }
+            sample.value(metric, sample.tally(&best, &best))
+        };
+        let (all, part) = (value(usize::MAX), value(1_024));
+        // 400 rows of each kind at least: five deviations.
+        prop_assert!((all - part).abs() < 0.1, "{all} {part}");
     }
 }

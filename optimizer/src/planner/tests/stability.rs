@@ -76,7 +76,7 @@ proptest! {
         let plan = |strategy| plan(&repository, needed, strategy, 600);
         let Some(best) = plan(Strategy::BestPerClass) else { return Ok(()) };
         let ours = plan(Strategy::Optimal).expect("a plan");
-        let (value, bar) = (ours.accuracy.value(), best.accuracy.value());
+        let (value, bar) = (ours.searched.value(), best.searched.value());
         prop_assert!(value.expect("measured") >= bar.expect("measured") - 0.01 - 1e-9);
     }
 
@@ -123,7 +123,7 @@ proptest! {
             &query, &constraints, Strategy::Greedy, &repository.models, statistics, &costs(), 300,
         );
         let Ok(plan) = plan else { return Ok(()) };
-        let Some(expected) = plan.accuracy.value() else { return Ok(()) };
+        let Some(expected) = plan.searched.value() else { return Ok(()) };
         let drawn: Vec<usize> =
             (0..rows.len()).flat_map(|row| std::iter::repeat_n(row, copies_of(&rows[row]))).collect();
         let truths: Vec<u16> = drawn.iter().map(|row| rows[*row]).collect();
