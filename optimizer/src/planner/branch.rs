@@ -196,7 +196,7 @@ impl Branch<'_, '_, '_> {
             return coarse;
         }
         let rest = self.search.order.get(from..).unwrap_or_default();
-        self.search.replays += u32::try_from(rest.len() / 2).unwrap_or(u32::MAX);
+        self.search.replays += u32::try_from(rest.len()).unwrap_or(u32::MAX);
         let gains: Vec<(f64, Tally)> = rest
             .iter()
             .map(|m| {

@@ -17,6 +17,7 @@ use super::pick::{self, Choice};
 use super::plan::{Basis, Guarantee, Plan, Reason, Rejected, StageEstimate};
 use super::query::{Constraints, CostModel, Estimate, Query, Strategy, rows_that_count};
 use super::replay::{Key, PLAN_ROWS_MAX, Sample, raise};
+use super::rows::Chosen;
 use super::search::Problem;
 use super::thresholds::cascade;
 use super::unmeasured::unmeasured;
@@ -150,10 +151,6 @@ impl<'a> Measured<'a> {
         statistics: &'a TaskStatistics,
         cost_model: &'a CostModel,
     ) -> Option<Self> {
-        let sample = Sample::new(&statistics.plan, query.blocks, query.prior, PLAN_ROWS_MAX);
-        if !sample.tells(query.metric) {
-            return None;
-        }
         let mut sorted = all.to_vec();
         sorted.sort_by(|a, b| (&a.name, &a.version, a.id).cmp(&(&b.name, &b.version, b.id)));
         let classes = class_outcomes(query.task);
@@ -169,6 +166,16 @@ impl<'a> Measured<'a> {
         }
         candidates.truncate(usize::from(u16::MAX));
         if candidates.is_empty() {
+            return None;
+        }
+        let votes: Vec<&[Vote]> = candidates
+            .iter()
+            .map(|c| c.statistics.plan.as_slice())
+            .collect();
+        let (truths, blocks) = (&statistics.plan, query.blocks);
+        let chosen = Chosen::new(truths, blocks, PLAN_ROWS_MAX, &votes);
+        let sample = Sample::new(truths, blocks, query.prior, &chosen);
+        if !sample.tells(query.metric) {
             return None;
         }
         let mut keys = Vec::with_capacity(sample.rows() * candidates.len());
@@ -208,13 +215,15 @@ impl<'a> Measured<'a> {
             has_other: self.query.blocks.has_other(),
         };
         let picked = pick::pick(&self, &problem, strategy, replays_max);
+        let mut cert = Rows::cert(&self);
         let (choice, guarantee) = match self.constraints.min_accuracy {
             None => (self.affordable(picked.choices)?, None),
-            Some(least) => self.certified(picked.choices, least)?,
+            Some(least) => self.certified(&mut cert, picked.choices, least)?,
         };
-        let guarantee = guarantee.or_else(|| self.interval(&choice));
+        let guarantee = guarantee.or_else(|| cert.interval(&choice));
+        let accuracy = cert.expected(&choice);
         let mut plan = self.plan(&problem, strategy, choice, picked.gap, picked.replays);
-        plan.guarantee = guarantee;
+        (plan.accuracy, plan.guarantee) = (Estimate::Inexact(accuracy), guarantee);
         Ok(plan)
     }
 
@@ -265,10 +274,10 @@ impl<'a> Measured<'a> {
     /// limits. Choices come by falling value, which the rows that certify have no part in.
     fn certified(
         &self,
+        cert: &mut Rows<'_, '_>,
         choices: Vec<Choice>,
         least: f64,
     ) -> Result<(Choice, Option<Guarantee>), Refusal> {
-        let mut cert = Rows::cert(self);
         let mut found = None;
         let mut first_counts = None;
         for choice in choices {
@@ -293,37 +302,6 @@ impl<'a> Measured<'a> {
             return Err(unreachable::too_dear(self, choice.seconds));
         }
         Ok((choice, Some(guarantee)))
-    }
-
-    /// What the rows that had no part in the choice say of it.
-    fn interval(&self, choice: &Choice) -> Option<Guarantee> {
-        let counts = self.cert_counts(choice);
-        counts
-            .observed(self.query.metric)
-            .map(|observed| Guarantee {
-                observed,
-                at_least: counts.lower_bound(self.query.metric, FAILURE_PROBABILITY),
-                failure: FAILURE_PROBABILITY,
-                rows: counts.rows,
-                is_asked_for: false,
-            })
-    }
-
-    /// The metric to expect: on the rows that had no part in the choice, where they tell it, since a choice is
-    /// too good on the rows that it was searched on.
-    fn expected(&self, choice: &Choice) -> f64 {
-        let mut rows = Rows::cert(self);
-        if !rows.sample.tells(self.query.metric) {
-            return choice.value;
-        }
-        let answers = rows.answers(choice);
-        let tally = rows.sample.tally(&answers, &answers);
-        rows.sample.value(self.query.metric, tally)
-    }
-
-    /// How a choice answers the rows that had no part in it.
-    pub(super) fn cert_counts(&self, choice: &Choice) -> Counts {
-        Rows::cert(self).counts(choice)
     }
 
     /// Names of the needed classes that a choice answers wrong most often, where plans are searched.
@@ -421,7 +399,7 @@ impl<'a> Measured<'a> {
             basis: Basis::Measured,
             strategy,
             metric: self.query.metric,
-            accuracy: Estimate::Inexact(self.expected(&choice)),
+            accuracy: Estimate::Absent,
             searched: Estimate::Inexact(choice.value),
             guarantee: None,
             population: self.statistics.population.clone(),
@@ -503,7 +481,8 @@ impl<'m, 'a> Rows<'m, 'a> {
     /// Those that certify, all of them. Counts do not look at a prior.
     fn cert(measured: &'m Measured<'a>) -> Self {
         let (query, cert) = (measured.query, &measured.statistics.cert);
-        let cert = Sample::new(cert, query.blocks, query.prior, usize::MAX);
+        let all = Chosen::all(cert, query.blocks);
+        let cert = Sample::new(cert, query.blocks, query.prior, &all);
         Self {
             measured,
             sample: Cow::Owned(cert),
@@ -526,6 +505,30 @@ impl<'m, 'a> Rows<'m, 'a> {
     fn counts(&mut self, choice: &Choice) -> Counts {
         let answers = self.answers(choice);
         self.sample.counts(&answers)
+    }
+
+    /// What rows that had no part in the choice say of it.
+    fn interval(&mut self, choice: &Choice) -> Option<Guarantee> {
+        let (counts, metric) = (self.counts(choice), self.measured.query.metric);
+        counts.observed(metric).map(|observed| Guarantee {
+            observed,
+            at_least: counts.lower_bound(metric, FAILURE_PROBABILITY),
+            failure: FAILURE_PROBABILITY,
+            rows: counts.rows,
+            is_asked_for: false,
+        })
+    }
+
+    /// The metric to expect: on these rows, which had no part in the choice, where they tell it, since a choice is
+    /// too good on the rows that it was searched on.
+    fn expected(&mut self, choice: &Choice) -> f64 {
+        let metric = self.measured.query.metric;
+        if !self.sample.tells(metric) {
+            return choice.value;
+        }
+        let answers = self.answers(choice);
+        let tally = self.sample.tally(&answers, &answers);
+        self.sample.value(metric, tally)
     }
 
     /// The answers of a choice.

@@ -24,6 +24,7 @@ mod pick;
 mod plan;
 mod query;
 mod replay;
+mod rows;
 mod search;
 mod thresholds;
 mod unmeasured;

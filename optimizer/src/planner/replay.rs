@@ -8,13 +8,10 @@ use predictsql_catalog::Vote;
 use super::blocks::{Blocks, NOBODY, OTHER};
 use super::certificate::Counts;
 use super::query::{Metric, Prior};
+use super::rows::Chosen;
 
 /// Most rows that plans are searched on.
 pub const PLAN_ROWS_MAX: usize = 1_024;
-
-/// Of these, the share for rows of needed blocks, where there are more of both kinds than can be looked at. What
-/// is claimed in vain is rare, so that it takes more rows to see.
-const NEEDED_SHARE: f64 = 0.4;
 
 /// The weights of all rows sum to about this.
 const WEIGHT_TOTAL: f64 = (1_u32 << 30) as f64;
@@ -111,59 +108,32 @@ pub(crate) struct Tally {
 }
 
 impl Sample {
-    /// Of rows with these true outcomes, of which the first 65,535 count. With a prior, each row counts by its
-    /// class's share of the prior over its share of the rows, which is the same as to draw rows anew
-    /// by that prior.
-    ///
-    /// Of more than `rows_max` rows, those of needed blocks and the others are each represented by the first of them
-    /// (rows come in random order), which count for the rest.
+    /// Of chosen rows of those with these true outcomes. With a prior, each row counts by its class's share of the
+    /// prior over its share of the rows, which is the same as to draw rows anew by that prior.
     pub(crate) fn new(
         truths: &[u16],
         blocks: &Blocks,
         prior: Option<&Prior>,
-        rows_max: usize,
+        chosen: &Chosen,
     ) -> Self {
-        let truths = truths
-            .get(..truths.len().min(usize::from(u16::MAX)))
-            .unwrap_or(truths);
-        let rows = (0..truths.len() as u16).zip(truths);
-        let (mut order, mut others) = (Vec::new(), Vec::new());
-        for (row, truth) in rows {
-            match blocks.truth(*truth) {
-                OTHER => others.push(row),
-                _ => order.push(row),
-            }
-        }
-        let (all_needed, all_others) = (order.len(), others.len());
-        if truths.len() > rows_max {
-            let share = (rows_max as f64 * NEEDED_SHARE) as usize;
-            order.truncate(share.max(rows_max - all_others.min(rows_max)));
-            others.truncate(rows_max - order.len().min(rows_max));
-        }
-        let stands_for = |all: usize, kept: usize| all as f64 / kept.max(1) as f64;
-        let factors = (
-            stands_for(all_needed, order.len()),
-            stands_for(all_others, others.len()),
-        );
-        let needed = order.len();
-        order.append(&mut others);
         let truth_of = |row: &u16| truths.get(usize::from(*row)).copied().unwrap_or(0);
         let weights = weights(truths, blocks.outcomes(), prior);
-        let weigh = |(place, row): (usize, &u16)| {
+        let weigh = |(row, factor): &(u16, f64)| {
             let weight = weights.get(usize::from(truth_of(row)));
-            let factor = if place < needed { factors.0 } else { factors.1 };
             (weight.copied().unwrap_or(0.0) * factor).round() as u32
         };
-        let weight: Vec<u32> = order.iter().enumerate().map(weigh).collect();
+        let weight: Vec<u32> = chosen.rows.iter().map(weigh).collect();
+        let order: Vec<u16> = chosen.rows.iter().map(|(row, _)| *row).collect();
+        let (needed, others) = weight.split_at(chosen.needed.min(weight.len()));
         let total = |weights: &[u32]| weights.iter().map(|w| u64::from(*w)).sum();
         Self {
-            needed,
+            needed: needed.len(),
             truth: order
                 .iter()
                 .map(|row| u32::from(blocks.truth(truth_of(row))))
                 .collect(),
-            needed_weight: total(&weight[..needed]),
-            other_weight: total(&weight[needed..]),
+            needed_weight: total(needed),
+            other_weight: total(others),
             weight,
             order,
             unclaimed: if blocks.has_other() { OTHER } else { NOBODY },
@@ -203,15 +173,22 @@ impl Sample {
         none: Option<u16>,
         keys: &mut Vec<Key>,
     ) {
+        let mut claims: Vec<u16> = (0..blocks.outcomes())
+            .map(|outcome| blocks.of(u16::try_from(outcome).unwrap_or(u16::MAX)))
+            .collect();
+        if let Some(claim) = claims.first_mut() {
+            *claim = none.unwrap_or(0);
+        }
+        let is_silent = none.is_none();
         keys.extend(self.order.iter().map(|row| {
             let vote = votes.get(usize::from(*row)).copied().unwrap_or_default();
-            let silent = vote.outcome() == 0 && none.is_none();
-            let block = match vote.outcome() {
-                0 => none.unwrap_or(0),
-                outcome => blocks.of(outcome),
-            };
-            let claim = key(vote.score().max(1), block);
-            if silent { SILENT } else { claim }
+            let claim = claims.get(usize::from(vote.outcome())).copied();
+            let key = key(vote.score().max(1), claim.unwrap_or(OTHER));
+            if is_silent && vote.outcome() == 0 {
+                SILENT
+            } else {
+                key
+            }
         }));
     }
 

@@ -9,6 +9,7 @@ use crate::planner::branch;
 use crate::planner::cost::Costs;
 use crate::planner::frontier::{Found, Goal};
 use crate::planner::replay::{Key, Sample, Tally};
+use crate::planner::rows::Chosen;
 use crate::planner::search::{Problem, Search};
 use crate::planner::{Blocks, Metric, Plan, Strategy, decide};
 
@@ -62,7 +63,8 @@ struct Parts {
 
 impl Parts {
     fn new(repository: &Repository, blocks: &Blocks, metric: Metric) -> Self {
-        let sample = Sample::new(&repository.statistics.plan, blocks, None, usize::MAX);
+        let truths = &repository.statistics.plan;
+        let sample = Sample::new(truths, blocks, None, &Chosen::all(truths, blocks));
         let mut keys = Vec::new();
         for model in &repository.statistics.models {
             sample.project(&model.plan, blocks, None, &mut keys);
@@ -259,7 +261,11 @@ proptest! {
         let repository = Repository::new(shape, seed);
         let blocks = repository.filter(needed);
         let value = |rows_max: usize| {
-            let sample = Sample::new(&repository.statistics.plan, &blocks, None, rows_max);
+            let truths = &repository.statistics.plan;
+            let votes: Vec<&[Vote]> =
+                repository.statistics.models.iter().map(|m| m.plan.as_slice()).collect();
+            let chosen = Chosen::new(truths, &blocks, rows_max, &votes);
+            let sample = Sample::new(truths, &blocks, None, &chosen);
             assert_eq!(sample.rows(), rows_max.min(6_000));
             let mut best = vec![sample.floor(20_000); sample.rows()];
             for model in &repository.statistics.models {

@@ -1,0 +1,169 @@
+//! Which labelled rows plans are searched on, where there are more than can be looked at.
+//!
+//! Each kind of rows is represented by some of it that count for all, so that what is replayed stays unbiased for
+//! every set of models: rows of needed blocks, of which the first stand for the rest (rows are stored in random order);
+//! other rows that a model claims to be of a needed block with a high score, of which all are looked at, since they decide
+//! what is claimed in vain and are few; and the rest of the others, again by the first.
+
+use predictsql_catalog::Vote;
+
+use super::blocks::{Blocks, OTHER};
+
+/// Share of the rows looked at that are of needed blocks, at most, where there are enough others.
+const NEEDED_SHARE: f64 = 0.4;
+/// Share of the others that are looked at since they are claimed with high scores.
+const CLAIMED_SHARE: f64 = 0.75;
+/// Most rows among which these are sought.
+const SOUGHT_MAX: usize = 6_144;
+
+/// Rows that stand for others.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Chosen {
+    /// By how much each counts more than itself, those of needed blocks first.
+    pub(super) rows: Vec<(u16, f64)>,
+    /// How many are of needed blocks.
+    pub(super) needed: usize,
+}
+
+impl Chosen {
+    /// All rows, of which the first 65,535 count.
+    pub(crate) fn all(truths: &[u16], blocks: &Blocks) -> Self {
+        Self::new(truths, blocks, usize::MAX, &[])
+    }
+
+    /// At most `rows_max` of the rows with these true outcomes. `votes` are those of each model that may be chosen.
+    pub(crate) fn new(truths: &[u16], blocks: &Blocks, rows_max: usize, votes: &[&[Vote]]) -> Self {
+        let rows = 0..u16::try_from(truths.len()).unwrap_or(u16::MAX);
+        let (mut needed, mut others) = (Vec::new(), Vec::new());
+        for (row, truth) in rows.zip(truths) {
+            match blocks.truth(*truth) {
+                OTHER => others.push(row),
+                _ => needed.push(row),
+            }
+        }
+        let all = (needed.len(), others.len());
+        let mut chosen = Self::default();
+        if all.0 + all.1 > rows_max {
+            let share = (rows_max as f64 * NEEDED_SHARE) as usize;
+            needed.truncate(share.max(rows_max - all.1.min(rows_max)));
+        }
+        chosen.needed = needed.len();
+        chosen.add(&needed, all.0);
+        let room = rows_max - needed.len().min(rows_max);
+        if others.len() <= room {
+            chosen.add(&others, all.1);
+            return chosen;
+        }
+        others.truncate(SOUGHT_MAX.max(room));
+        let stands_for = all.1 as f64 / others.len() as f64;
+        let (claimed, rest) = by_claims(others, room, blocks, votes);
+        for (kept, of) in [(&claimed, claimed.len()), (&rest.0, rest.1)] {
+            chosen.add(kept, (of as f64 * stands_for).round() as usize);
+        }
+        chosen
+    }
+
+    /// Adds rows that together count for `all`.
+    fn add(&mut self, rows: &[u16], all: usize) {
+        let factor = all as f64 / rows.len().max(1) as f64;
+        self.rows.extend(rows.iter().map(|row| (*row, factor)));
+    }
+}
+
+/// Of rows that are of no needed block, those that are claimed with the highest scores, and the first of the rest, with
+/// the number of the rest.
+fn by_claims(
+    rows: Vec<u16>,
+    room: usize,
+    blocks: &Blocks,
+    votes: &[&[Vote]],
+) -> (Vec<u16>, (Vec<u16>, usize)) {
+    let is_needed: Vec<u16> = (0..blocks.outcomes())
+        .map(|outcome| u16::try_from(outcome).unwrap_or(u16::MAX))
+        .map(|outcome| {
+            if blocks.of(outcome) == OTHER {
+                0
+            } else {
+                u16::MAX
+            }
+        })
+        .collect();
+    let last = rows.last().map_or(0, |row| usize::from(*row) + 1);
+    let mut claims = vec![0_u16; last];
+    for votes in votes {
+        for (claim, vote) in claims.iter_mut().zip(*votes) {
+            let mask = is_needed.get(usize::from(vote.outcome())).copied();
+            *claim = (*claim).max(vote.score() & mask.unwrap_or(0));
+        }
+    }
+    let claim = |row: &u16| claims.get(usize::from(*row)).copied().unwrap_or(0);
+    let count = (room as f64 * CLAIMED_SHARE) as usize;
+    let mut scores: Vec<u16> = rows.iter().map(claim).collect();
+    let least = match scores.len().checked_sub(count) {
+        Some(place) if place < scores.len() => *scores.select_nth_unstable(place).1,
+        _ => u16::MAX,
+    };
+    // Rows with the same score are all of one kind.
+    let (claimed, mut rest): (Vec<u16>, Vec<u16>) =
+        rows.into_iter().partition(|row| claim(row) > least);
+    let all = rest.len();
+    rest.truncate(room.saturating_sub(claimed.len()).max(1));
+    (claimed, (rest, all))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of 5,000 rows every tenth is of class 0, which is needed.
+    fn truths() -> Vec<u16> {
+        (0..5_000)
+            .map(|row| if row % 10 == 0 { 1 } else { 2 })
+            .collect()
+    }
+
+    fn counted(chosen: &Chosen) -> (f64, f64) {
+        let sum = |rows: &[(u16, f64)]| rows.iter().map(|(_, factor)| factor).sum();
+        (
+            sum(&chosen.rows[..chosen.needed]),
+            sum(&chosen.rows[chosen.needed..]),
+        )
+    }
+
+    #[test]
+    fn rows_count_for_all() {
+        let blocks = Blocks::any_of(&[0], 2, false);
+        let claims: Vec<Vote> = (0..5_000).map(|row| Vote::new(row % 997, 1)).collect();
+        for rows_max in [10, 300, 1_024, 4_999, 5_000, usize::MAX] {
+            let chosen = Chosen::new(&truths(), &blocks, rows_max, &[&claims]);
+            assert_eq!(chosen.rows.len(), rows_max.min(5_000), "{rows_max}");
+            let (needed, others) = counted(&chosen);
+            assert!((needed - 500.0).abs() < 1e-6, "{needed}");
+            assert!((others - 4_500.0).abs() < 1e-6, "{others}");
+        }
+    }
+
+    #[test]
+    fn what_is_claimed_with_high_scores_is_looked_at() {
+        let blocks = Blocks::any_of(&[0], 2, false);
+        // Another model's votes on the same rows claim nothing that is needed.
+        let claims: Vec<Vote> = (0..5_000_u16)
+            .map(|row| Vote::new(if row % 50 == 7 { 60_000 } else { 9 }, 1))
+            .collect();
+        let rest: Vec<Vote> = vec![Vote::new(65_000, 2); 5_000];
+        let chosen = Chosen::new(&truths(), &blocks, 500, &[&claims, &rest]);
+        let claimed = chosen.rows[chosen.needed..]
+            .iter()
+            .filter(|(row, _)| row % 50 == 7);
+        let factors: Vec<f64> = claimed.map(|(_, factor)| *factor).collect();
+        assert_eq!(factors, [1.0; 100]);
+    }
+
+    #[test]
+    fn where_all_is_needed_the_first_stand_for_all() {
+        let blocks = Blocks::every_class(2, false);
+        let chosen = Chosen::new(&truths(), &blocks, 1_000, &[]);
+        assert_eq!((chosen.needed, chosen.rows.len()), (1_000, 1_000));
+        assert_eq!(chosen.rows[999], (999, 5.0));
+    }
+}
