@@ -41,6 +41,12 @@ pub fn machine_seconds() -> io::Result<f64> {
     of_machine(&stat).map(seconds).ok_or_else(unreadable)
 }
 
+/// Seconds of CPU that this thread has used, to a microsecond or better.
+pub fn thread_cpu_seconds() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
 fn unreadable() -> io::Error {
     io::Error::other("/proc has another format than expected")
 }

@@ -12,6 +12,7 @@ use predictsql_optimizer::planner::{
 };
 use thiserror::Error;
 
+use crate::cpu::thread_cpu_seconds;
 use crate::history;
 use crate::repository::{Dice, Drawn, Errors, Repository, RepositoryError, Rows};
 use report::{Gap, Report, ShapeReport};
@@ -156,15 +157,16 @@ fn measure(
         let classes = dice.some(&known, needed);
         let blocks = Blocks::any_of(&classes, repository.classes.len(), false);
         let asked = Asked::new(&drawn, &blocks, number)?;
-        let start = Instant::now();
+        let (start, cpu) = (Instant::now(), thread_cpu_seconds());
         let plan = asked.plan(replays_default(drawn.models.len()));
         shape.seconds.push(start.elapsed().as_secs_f64());
+        shape.cpu_seconds.push(thread_cpu_seconds() - cpu);
         match plan {
             Ok(plan) if number < args.compared() => {
                 shape.gaps.push(long(&asked, &plan)?);
                 let seen = drawn.held_out_metric(&plan.decision, plan.metric);
                 let missed = seen
-                    .zip(plan.accuracy.value())
+                    .zip(plan.searched.value())
                     .map(|(seen, expected)| expected - seen);
                 shape
                     .optimism_points
@@ -238,7 +240,7 @@ impl<'a> Asked<'a> {
 /// How far a plan is from the one of a long search: in points where the best is looked for, in cost where
 /// the cheapest is.
 fn gap(asked: &Asked<'_>, plan: &Plan, best: &Plan) -> Gap {
-    let value = |plan: &Plan| plan.accuracy.value().unwrap_or(0.0);
+    let value = |plan: &Plan| plan.searched.value().unwrap_or(0.0);
     let cost = |plan: &Plan| {
         let price = plan.price(asked.query.rows, &CostModel::default());
         price.map_or(0.0, |price| price.seconds.expected)

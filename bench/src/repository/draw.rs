@@ -11,6 +11,7 @@ use predictsql_catalog::{
 use predictsql_optimizer::planner::calibrate::{self, Answer};
 use predictsql_optimizer::planner::certificate::Counts;
 use predictsql_optimizer::planner::{Decision, Metric};
+use predictsql_proxy::evaluate::RowsMax;
 
 use super::{Described, Dice, Repository};
 
@@ -41,6 +42,19 @@ pub struct Rows {
     pub held_out: usize,
 }
 
+impl Rows {
+    /// As EVALUATE shares labelled rows out, without held-out ones.
+    pub fn of(labelled: usize) -> Self {
+        let most = RowsMax::default();
+        Self {
+            cal: (labelled * 3 / 10).min(most.cal),
+            plan: (labelled * 3 / 10).min(most.plan),
+            cert: (labelled * 4 / 10).min(most.cert),
+            held_out: 0,
+        }
+    }
+}
+
 /// A task with its models, as a catalog would have them after an evaluation.
 #[derive(Debug, Clone)]
 pub struct Drawn {
@@ -57,6 +71,19 @@ pub struct Drawn {
 }
 
 impl Drawn {
+    /// The same with fewer rows for planning, and calibrations that were fitted on as many as before.
+    pub fn with(&self, rows: Rows) -> Self {
+        let mut less = self.clone();
+        less.statistics.plan.truncate(rows.plan);
+        less.statistics.cert.truncate(rows.cert);
+        for measured in &mut less.statistics.models {
+            let measured = Arc::make_mut(measured);
+            measured.plan.truncate(rows.plan);
+            measured.cert.truncate(rows.cert);
+        }
+        less
+    }
+
     /// How a decision answers the rows that nothing was measured on; rows alike count alike.
     pub fn held_out_metric(&self, decision: &Decision, metric: Metric) -> Option<f64> {
         let mut counts = Counts::default();

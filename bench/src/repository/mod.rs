@@ -4,7 +4,7 @@
 mod dice;
 mod draw;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -59,6 +59,9 @@ pub enum RepositoryError {
     Content(String),
 }
 
+/// Most classes: votes have 16 bits for them.
+const CLASSES_MAX: usize = 60_000;
+
 /// Least and greatest share of the classes that a model of the published shape knows.
 const COVERAGE: (f64, f64) = (1.0 / 80.0, 54.0 / 80.0);
 /// Milliseconds.
@@ -89,6 +92,15 @@ impl Repository {
         let wrong = |what: String| Err(RepositoryError::Content(what));
         if self.classes.is_empty() || self.models.is_empty() {
             return wrong("a repository has classes and models".to_owned());
+        }
+        if let Some(class) = twice(self.classes.iter()) {
+            return wrong(format!("class {class} stands twice in classes"));
+        }
+        if let Some(model) = twice(self.models.iter().map(|m| &m.name)) {
+            return wrong(format!("there are two models {model}"));
+        }
+        if self.classes.len() > CLASSES_MAX {
+            return wrong(format!("more than {CLASSES_MAX} classes"));
         }
         for model in &self.models {
             let name = &model.name;
@@ -176,6 +188,12 @@ impl Repository {
     }
 }
 
+/// A name that comes again.
+fn twice<'n>(mut names: impl Iterator<Item = &'n String>) -> Option<&'n String> {
+    let mut seen = BTreeSet::new();
+    names.find(|name| !seen.insert(*name))
+}
+
 /// An accuracy between the least and the greatest published, with the published mean: the power of a uniform number
 /// whose mean is where the published one lies.
 fn accuracy(dice: &mut Dice) -> f64 {
@@ -243,11 +261,39 @@ mod tests {
             (read.models[0].covers["a"], read.uncovered()),
             (0.93, vec![1])
         );
-        write(
-            r#"{"source": "s", "classes": ["a"], "models":
-               [{"name": "m", "latency_ms": 1, "covers": {"x": 0.9}}]}"#,
+        let wrong = |classes: &str, models: &str| {
+            write(&format!(
+                r#"{{"source": "s", "classes": {classes}, "models": {models}}}"#
+            ));
+            Repository::read(&file).unwrap_err().to_string()
+        };
+        let model = |rest: &str| format!(r#"[{{"name": "m", {rest}}}]"#);
+        for (models, expected) in [
+            (
+                model(r#""latency_ms": 1, "covers": {"x": 0.9}"#),
+                "model m: class x is not in classes",
+            ),
+            (
+                model(r#""latency_ms": 1, "covers": {"a": 1.5}"#),
+                "model m: accuracy of a is not in 0..=1",
+            ),
+            (
+                model(r#""latency_ms": -1, "covers": {}"#),
+                "model m: latency_ms must be greater than 0",
+            ),
+            ("[]".to_owned(), "a repository has classes and models"),
+        ] {
+            assert_eq!(wrong(r#"["a"]"#, &models), expected);
+        }
+        let fine = model(r#""latency_ms": 1, "covers": {}"#);
+        assert_eq!(
+            wrong(r#"["a", "b", "a"]"#, &fine),
+            "class a stands twice in classes"
         );
-        let wrong = Repository::read(&file).unwrap_err().to_string();
-        assert_eq!(wrong, "model m: class x is not in classes");
+        let broken = wrong(r#"["a"]"#, &model(r#""latency_ms": NaN, "covers": {}"#));
+        assert!(
+            broken.contains("zoo.json: expected value at line 1"),
+            "{broken}"
+        );
     }
 }

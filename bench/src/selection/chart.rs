@@ -1,4 +1,4 @@
-//! Line charts as SVG: one line a strategy, two charts beside each other.
+//! Line charts as SVG: one line a strategy, two charts beside each other, and a legend above both.
 
 use std::ops::Range;
 use std::path::Path;
@@ -8,6 +8,8 @@ use plotters::prelude::*;
 
 /// Width and height of a chart in pixels; a file holds two.
 const CHART: (u32, u32) = (460, 340);
+/// Height of the legend above them.
+const LEGEND: u32 = 26;
 
 /// Colours that people with any colour vision tell apart (Okabe and Ito).
 const COLOURS: [RGBColor; 8] = [
@@ -41,16 +43,47 @@ pub struct Chart {
 /// # Errors
 /// The file cannot be written, or there is nothing to draw.
 pub fn draw(file: &Path, charts: &[Chart; 2]) -> Result<(), String> {
-    let area = SVGBackend::new(file, (CHART.0 * 2, CHART.1)).into_drawing_area();
+    let area = SVGBackend::new(file, (CHART.0 * 2, CHART.1 + LEGEND)).into_drawing_area();
     area.fill(&WHITE).map_err(|e| e.to_string())?;
-    let (left, right) = area.split_horizontally(CHART.0);
+    let (above, below) = area.split_vertically(LEGEND);
+    let names: Vec<&str> = charts[0]
+        .lines
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect();
+    legend(&above, &names)?;
+    let (left, right) = below.split_horizontally(CHART.0);
     for (area, chart) in [left, right].iter().zip(charts) {
         chart.draw(area)?;
     }
     area.present().map_err(|e| e.to_string())
 }
 
+/// The style of a line by its place: the first is the one that is looked for.
+fn style(place: usize) -> ShapeStyle {
+    let colour = COLOURS.get(place % COLOURS.len()).copied().unwrap_or(BLACK);
+    colour.stroke_width(if place == 0 { 3 } else { 2 })
+}
+
+fn legend(area: &DrawingArea<SVGBackend<'_>, Shift>, names: &[&str]) -> Result<(), String> {
+    let step = CHART.0 * 2 / u32::try_from(names.len().max(1)).unwrap_or(1);
+    let place = |n: u32| i32::try_from(n).unwrap_or(0);
+    for (number, name) in (0_u32..).zip(names) {
+        let (x, y) = (place(number * step + 12), place(LEGEND / 2 + 2));
+        let line = PathElement::new([(x, y), (x + 18, y)], style(number as usize));
+        area.draw(&line).map_err(|e| e.to_string())?;
+        let text = Text::new((*name).to_owned(), (x + 23, y - 6), ("sans-serif", 12));
+        area.draw(&text).map_err(|e| e.to_string())?;
+    }
+    Ok(())
+}
+
 impl Chart {
+    /// Whether there is nothing to draw.
+    pub fn is_empty(&self) -> bool {
+        self.lines.iter().all(|(_, points)| points.is_empty())
+    }
+
     fn draw<'c>(&self, area: &DrawingArea<SVGBackend<'c>, Shift>) -> Result<(), String> {
         let x = self.range(|p| p.0).ok_or("no points to draw")?;
         let y = self.range(|p| p.1).ok_or("no points to draw")?;
@@ -62,8 +95,10 @@ impl Chart {
             .y_label_area_size(54);
         let x = (x.start.max(0.5)..x.end).log_scale().base(2.0);
         if self.logarithmic {
-            let low = y.start.max(1e-9);
-            let chart = builder.build_cartesian_2d(x, (low..y.end).log_scale());
+            // Whole decades, so that there are labels.
+            let decade = |y: f64, round: fn(f64) -> f64| 10_f64.powf(round(y.max(1e-9).log10()));
+            let y = decade(y.start, f64::floor)..decade(y.end, f64::ceil);
+            let chart = builder.build_cartesian_2d(x, y.log_scale());
             self.lines_in(chart.map_err(|e| e.to_string())?)
         } else {
             let room = (y.end - y.start).max(1e-6) * 0.05;
@@ -89,21 +124,12 @@ impl Chart {
             .light_line_style(TRANSPARENT)
             .draw()
             .map_err(|e| wrong(&e))?;
-        for ((name, points), colour) in self.lines.iter().zip(COLOURS.iter().cycle()) {
-            let style = colour.stroke_width(2);
-            chart
-                .draw_series(LineSeries::new(points.iter().copied(), style).point_size(2))
-                .map_err(|e| wrong(&e))?
-                .label(name)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 14, y)], style));
+        // The first last, so that no other covers it.
+        for (place, (_, points)) in self.lines.iter().enumerate().rev() {
+            let line = LineSeries::new(points.iter().copied(), style(place)).point_size(2);
+            chart.draw_series(line).map_err(|e| wrong(&e))?;
         }
-        chart
-            .configure_series_labels()
-            .background_style(WHITE.mix(0.8))
-            .border_style(TRANSPARENT)
-            .position(SeriesLabelPosition::LowerLeft)
-            .draw()
-            .map_err(|e| wrong(&e))
+        Ok(())
     }
 
     /// From the least to the greatest of a coordinate.
@@ -136,7 +162,7 @@ mod tests {
         };
         draw(&file, &[chart(false), chart(true)]).unwrap();
         let svg = std::fs::read_to_string(file).unwrap();
-        assert_eq!(svg.matches("optimal").count(), 2);
+        assert_eq!(svg.matches("optimal").count(), 1);
         assert!(svg.matches("<polyline").count() >= 4);
         let empty = Chart {
             lines: Vec::new(),

@@ -1,7 +1,8 @@
 //! What a plan does on rows that nothing of the planner has seen.
 
+use predictsql_catalog::Vote;
 use predictsql_optimizer::planner::certificate::Counts;
-use predictsql_optimizer::planner::{Blocks, Decision, Leader, Metric, Plan};
+use predictsql_optimizer::planner::{Blocks, Decision, Leader, Metric, Plan, Voter};
 
 use crate::repository::Drawn;
 
@@ -29,6 +30,13 @@ impl HeldOut {
     }
 }
 
+/// A model that is asked, with its answers.
+struct Asked<'a> {
+    voter: &'a Voter,
+    votes: &'a [Vote],
+    seconds: f64,
+}
+
 /// Runs a plan's decision over the held-out rows, asking each model as the decision would.
 pub fn run(drawn: &Drawn, blocks: &Blocks, plan: &Plan) -> HeldOut {
     of_decision(drawn, blocks, &plan.decision)
@@ -36,18 +44,24 @@ pub fn run(drawn: &Drawn, blocks: &Blocks, plan: &Plan) -> HeldOut {
 
 /// The same of a decision alone.
 pub fn of_decision(drawn: &Drawn, blocks: &Blocks, decision: &Decision) -> HeldOut {
+    let asked = |voter| asked(drawn, voter);
+    let stages: Vec<Vec<Asked<'_>>> = decision
+        .stages
+        .iter()
+        .map(|stage| stage.voters.iter().map(asked).collect())
+        .collect();
     let mut found = HeldOut::default();
     let counts = &mut found.counts;
     let mut seconds = 0.0;
     for (row, truth) in drawn.held_out.iter().enumerate() {
-        let (answer, spent) = answer(drawn, decision, row);
+        let (answer, spent) = answer(decision, &stages, row);
         seconds += spent;
         let is_needed = |outcome: u16| {
             usize::from(outcome)
                 .checked_sub(1)
                 .is_some_and(|class| blocks.needs(class))
         };
-        let is_right = answer == *truth || (!is_needed(answer) && !is_needed(*truth));
+        let is_right = blocks.are_alike(answer, *truth);
         counts.rows += 1;
         counts.right += u64::from(is_right);
         counts.needed += u64::from(is_needed(*truth));
@@ -59,17 +73,24 @@ pub fn of_decision(drawn: &Drawn, blocks: &Blocks, decision: &Decision) -> HeldO
     found
 }
 
-fn answer(drawn: &Drawn, decision: &Decision, row: usize) -> (u16, f64) {
+fn asked<'a>(drawn: &'a Drawn, voter: &'a Voter) -> Asked<'a> {
+    let place = usize::try_from(voter.model.id).unwrap_or(0).wrapping_sub(1);
+    let measured = drawn.statistics.model(voter.model.id);
+    let curve = measured.and_then(|s| s.costs.first());
+    Asked {
+        voter,
+        votes: drawn.held_out_votes.get(place).map_or(&[], Vec::as_slice),
+        seconds: curve.and_then(|c| c.seconds_per_input()).unwrap_or(0.0),
+    }
+}
+
+fn answer(decision: &Decision, stages: &[Vec<Asked<'_>>], row: usize) -> (u16, f64) {
     let (mut leader, mut seconds) = (Leader::default(), 0.0);
-    for (number, stage) in decision.stages.iter().enumerate() {
-        for voter in &stage.voters {
-            let place = usize::try_from(voter.model.id).unwrap_or(0).wrapping_sub(1);
-            let votes = drawn.held_out_votes.get(place);
-            let vote = votes.and_then(|v| v.get(row)).copied().unwrap_or_default();
-            leader = leader.max(decision.leader(voter, vote));
-            let costs = drawn.statistics.model(voter.model.id).map(|s| &s.costs);
-            let curve = costs.and_then(|costs| costs.first());
-            seconds += curve.and_then(|c| c.seconds_per_input()).unwrap_or(0.0);
+    for (number, stage) in stages.iter().enumerate() {
+        for asked in stage {
+            let vote = asked.votes.get(row).copied().unwrap_or_default();
+            leader = leader.max(decision.leader(asked.voter, vote));
+            seconds += asked.seconds;
         }
         if !decision.goes_on(number, leader) {
             break;

@@ -5,7 +5,9 @@ mod chart;
 mod held_out;
 mod real;
 mod report;
+mod strategies;
 mod synthetic;
+mod tables;
 
 use std::path::PathBuf;
 
@@ -101,7 +103,7 @@ pub fn run(args: &SelectionArgs) -> Result<(), SelectionError> {
         Some(errors) => vec![errors],
         None => vec![Errors::Independent, Errors::Correlated],
     };
-    let (queries, certified) = if args.quick { (4, 300) } else { (20, 1_000) };
+    let (queries, certified) = if args.quick { (8, 300) } else { (30, 1_000) };
     let mut report = Report {
         source: repository.source.clone(),
         uncovered: repository.uncovered().len(),
@@ -116,11 +118,12 @@ pub fn run(args: &SelectionArgs) -> Result<(), SelectionError> {
             Errors::Correlated => "correlated",
         };
         println!("E1, E3, E4, E8 with {name} errors");
-        let strategies = synthetic::strategies(&repository, queries, errors, args.seed);
-        report.strategies.push((name, strategies));
+        let drawn = strategies::draw(&repository, errors, args.seed);
+        let compared = strategies::strategies(&repository, &drawn, queries, errors, args.seed);
+        report.strategies.push((name, compared));
         let certificates = synthetic::certificates(certified, errors, args.seed);
         report.certificates.push((name, certificates));
-        let (with, without) = synthetic::foreign(&repository, queries * 5, errors, args.seed);
+        let (with, without) = synthetic::foreign(&repository, &drawn, queries * 3, args.seed);
         report.foreign.push((name, with, without));
     }
     if !args.synthetic_only {
