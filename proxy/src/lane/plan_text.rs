@@ -36,7 +36,7 @@ pub fn lines(
         line("  Rows of ", plan.population.clone());
     }
     line("  Price   ", price(plan, rows, costs));
-    line("  Kept    ", kept(predictor.cache_mode()).to_owned());
+    line("  Kept    ", kept(predictor));
     let unknown = class_names(task, &plan.uncovered);
     if !unknown.is_empty() {
         line(
@@ -84,13 +84,15 @@ pub fn model_name(voter: &Voter) -> String {
 }
 
 /// What is known of kept outputs before any input is read.
-fn kept(mode: Option<CacheMode>) -> &'static str {
-    match mode {
-        None => "none: inputs of this kind are always run",
-        Some(CacheMode::Off) => "outputs are not looked up (@ml_cache)",
-        Some(CacheMode::On | CacheMode::Read) => {
-            "how many outputs are kept is unknown until inputs are read: see ANALYZE"
-        }
+fn kept(predictor: &Predictor) -> String {
+    match (predictor.cache_mode(), predictor.hit_rate_so_far()) {
+        (None, _) => "no outputs: inputs of this kind are always run".to_owned(),
+        (Some(CacheMode::Off), _) => "outputs are not looked up (@ml_cache)".to_owned(),
+        (Some(_), None) => "unknown until inputs are read".to_owned(),
+        (Some(_), Some(rate)) => format!(
+            "unknown until inputs are read; so far {:.1} % of the outputs looked up",
+            rate * 100.0
+        ),
     }
 }
 
@@ -283,6 +285,7 @@ pub fn json(predictor: &Predictor, task: &Task, rows: Estimate<u64>, costs: &Cos
         "device_seconds": price.map(|p| interval(p.device_seconds)),
         "cost": price.map(|p| interval(p.cost)),
         "cache": predictor.cache_mode().map(CacheMode::name),
+        "hit_rate_so_far": predictor.hit_rate_so_far(),
         "gap": plan.gap.map(|g| json!({"points": g.value * 100.0, "cost_share": g.cost})),
         "replays": plan.replays,
         "planning_seconds": planned.seconds,

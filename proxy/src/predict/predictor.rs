@@ -96,6 +96,16 @@ impl Predictor {
         on.then(|| self.shared.work.mode())
     }
 
+    /// Share of the outputs that were found kept, of all that were looked up of the first stage's models since the
+    /// start, by whatever statement; of the model whose share is least. `None`: not all were looked up.
+    pub fn hit_rate_so_far(&self) -> Option<f64> {
+        let shared = &self.shared;
+        let models = shared.models.get(shared.first_voters())?;
+        let rates = models.iter().map(|m| shared.cache.hit_rate(m.output));
+        let rates: Option<Vec<f64>> = rates.collect();
+        rates?.into_iter().reduce(f64::min)
+    }
+
     /// The score of a class (its position among the task's classes) in an answer of this predictor.
     pub fn score(&self, answer: &Answer, class: usize) -> Option<f64> {
         answer.score(self.shared.scored.binary_search(&class).ok()?)

@@ -11,6 +11,7 @@
 //! and counted.
 
 mod evictor;
+mod looked_up;
 mod numbers;
 mod reader;
 mod writer;
@@ -25,6 +26,7 @@ use serde::Deserialize;
 use crate::account::ServiceAccount;
 use crate::error::SqlError;
 use crate::metrics::Metrics;
+use looked_up::LookedUp;
 use numbers::Numbers;
 use reader::Reader;
 use writer::Writer;
@@ -99,6 +101,7 @@ pub struct OutputCache(Option<Arc<Inner>>);
 
 struct Inner {
     hot: Cache<Key, Numbers>,
+    looked_up: LookedUp,
     reader: Reader,
     writer: Writer,
     metrics: Arc<Metrics>,
@@ -132,6 +135,7 @@ impl OutputCache {
         let writer = Writer::start(account, metrics, grown);
         Self(Some(Arc::new(Inner {
             hot,
+            looked_up: LookedUp::default(),
             reader: Reader::start(account, writer.clone()),
             writer,
             metrics: Arc::clone(metrics),
@@ -191,10 +195,19 @@ impl OutputCache {
                 }
             }
         }
+        let asked = inputs.iter().flatten().count();
+        let kept = found.iter().flatten().count();
+        inner.looked_up.add(output, asked as u64, kept as u64);
         found
             .into_iter()
             .map(|numbers| Some(numbers?.scores()))
             .collect()
+    }
+
+    /// Share of the outputs of `output` that were found kept, of all that were looked up since the start;
+    /// `None`: none was.
+    pub fn hit_rate(&self, output: [u8; 16]) -> Option<f64> {
+        self.0.as_ref()?.looked_up.rate(output)
     }
 
     /// What memory holds now.

@@ -40,6 +40,15 @@ fn figures_are_those_of_the_metrics_and_the_second_run_infers_nothing() {
     let place = Place::new("an_figures", "");
     let mut session = place.session();
     let inferred = || place.proxy.images_inferred();
+    let explained = |session: &mut Wire| {
+        let sql = place.sql(&format!("EXPLAIN FORMAT=JSON {STREAM}"));
+        let prediction = json(session, &sql)["predictions"][0].clone();
+        (
+            prediction["cache"].clone(),
+            prediction["hit_rate_so_far"].as_f64(),
+        )
+    };
+    assert_eq!(explained(&mut session), ("on".into(), None));
     let mut analyzed = |head: &str, sql: &str| {
         let before = inferred();
         let plan = json(
@@ -101,6 +110,15 @@ fn figures_are_those_of_the_metrics_and_the_second_run_infers_nothing() {
         );
         assert!(number(&stage["inputs"]) >= 40 && number(&actual["rows"]) > 0);
     }
+    // Without running anything, the share that was found so far is known.
+    let (mode, rate) = explained(&mut session);
+    assert_eq!(mode, "on");
+    assert!(
+        rate.is_some_and(|rate| rate > 0.0 && rate < 1.0),
+        "{rate:?}"
+    );
+    session.run("SET @ml_cache = 'off'");
+    assert_eq!(explained(&mut session).0, "off");
 }
 
 #[test]
