@@ -3,6 +3,9 @@
 use crate::kept::Place;
 use predictsql_tests::{Wire, apparel};
 
+/// Predictions of one model, of which neither is dearer: they are made as they are written.
+const FIRST: &str = "ml.predict('bag_tiny_other', photo)";
+const SECOND: &str = "ml.predict('bag_tiny_other', CONCAT(id % 40 + 1, '.png'))";
 const NANO: &str = "ml.predict('apparel_nano', photo)";
 const BAG: &str = "ml.predict('bag_tiny_other', photo)";
 /// The same images by other names.
@@ -21,14 +24,17 @@ fn session(place: &Place) -> Wire {
     session
 }
 
-/// What both models say of photos 1 to 40: none is there twice.
-fn said(place: &Place, session: &mut Wire) -> Vec<(u64, Option<String>, Option<String>)> {
-    let sql = format!("SELECT id, {NANO}, {BAG} FROM products WHERE id <= 40 ORDER BY id");
+type Row = (u64, Option<String>, Option<String>);
+
+/// What two predictions say of rows 1 to 40, none of whose images is there twice.
+fn said(place: &Place, session: &mut Wire, predictions: [&str; 2]) -> Vec<Row> {
+    let [first, second] = predictions;
+    let sql = format!("SELECT id, {first}, {second} FROM products WHERE id <= 40 ORDER BY id");
     let (rows, inferred) = place.rows(session, &sql);
     assert_eq!(inferred, 80);
     let row = |row: Vec<Option<String>>| {
-        let [id, nano, bag] = <[_; 3]>::try_from(row).unwrap();
-        (id.unwrap().parse().unwrap(), nano, bag)
+        let [id, first, second] = <[_; 3]>::try_from(row).unwrap();
+        (id.unwrap().parse().unwrap(), first, second)
     };
     rows.into_iter().map(row).collect()
 }
@@ -37,51 +43,45 @@ fn said(place: &Place, session: &mut Wire) -> Vec<(u64, Option<String>, Option<S
 fn models_look_only_at_rows_that_are_not_decided() {
     let place = place("conditions_rows");
     let mut session = session(&place);
-    let said = said(&place, &mut session);
+    let said = said(&place, &mut session, [FIRST, SECOND]);
     let is = |label: &Option<String>, class: &str| label.as_deref() == Some(class);
-    type Row = (u64, Option<String>, Option<String>);
-    // (condition, does a row pass, does the first model look, does the second)
-    type Case<'c> = (
-        String,
-        &'c dyn Fn(&Row) -> bool,
-        &'c dyn Fn(&Row) -> bool,
-        &'c dyn Fn(&Row) -> bool,
-    );
+    type Is<'c> = &'c dyn Fn(&Row) -> bool;
     let always = |_: &Row| true;
-    let cases: [Case<'_>; 6] = [
+    // (condition, does a row pass, is its first image looked at, is its second)
+    let cases: [(String, Is<'_>, Is<'_>, Is<'_>); 6] = [
         (
-            format!("{NANO} = 'Sneaker' AND {BAG} IS NULL"),
-            &|(_, n, b)| is(n, "Sneaker") && b.is_none(),
+            format!("{FIRST} = 'Bag' AND {SECOND} IS NULL"),
+            &|(_, a, b)| is(a, "Bag") && b.is_none(),
             &always,
-            &|(_, n, _)| is(n, "Sneaker"),
+            &|(_, a, _)| is(a, "Bag"),
         ),
         (
-            format!("{NANO} = 'Sneaker' OR {BAG} = 'Bag'"),
-            &|(_, n, b)| is(n, "Sneaker") || is(b, "Bag"),
+            format!("{FIRST} = 'Bag' OR {SECOND} = 'Trouser'"),
+            &|(_, a, b)| is(a, "Bag") || is(b, "Trouser"),
             &always,
-            &|(_, n, _)| !is(n, "Sneaker"),
+            &|(_, a, _)| !is(a, "Bag"),
         ),
         (
-            // NULL = 'Bag' is not false: NOT does not make it true.
-            format!("NOT ({NANO} <> 'Bag' OR {BAG} = 'Bag')"),
-            &|(_, n, b)| is(n, "Bag") && b.is_some() && !is(b, "Bag"),
+            // NULL = 'Trouser' is not false: NOT does not make it true.
+            format!("NOT ({FIRST} <> 'Bag' OR {SECOND} = 'Trouser')"),
+            &|(_, a, b)| is(a, "Bag") && is(b, "Bag"),
             &always,
-            &|(_, n, _)| is(n, "Bag"),
+            &|(_, a, _)| is(a, "Bag"),
         ),
         (
-            format!("id > 10 OR ({NANO} = 'Coat' AND {BAG} IS NULL)"),
-            &|(id, n, b)| *id > 10 || (is(n, "Coat") && b.is_none()),
+            format!("id > 10 OR ({FIRST} = 'Trouser' AND {SECOND} IS NULL)"),
+            &|(id, a, b)| *id > 10 || (is(a, "Trouser") && b.is_none()),
             &|(id, ..)| *id <= 10,
-            &|(id, n, _)| *id <= 10 && is(n, "Coat"),
+            &|(id, a, _)| *id <= 10 && is(a, "Trouser"),
         ),
         (
-            format!("({NANO} = 'Coat' AND id > 30) OR ({BAG} IS NULL AND id < 10)"),
-            &|(id, n, b)| (is(n, "Coat") && *id > 30) || (b.is_none() && *id < 10),
+            format!("({FIRST} = 'Trouser' AND id > 30) OR ({SECOND} IS NULL AND id < 10)"),
+            &|(id, a, b)| (is(a, "Trouser") && *id > 30) || (b.is_none() && *id < 10),
             &|(id, ..)| *id > 30,
             &|(id, ..)| *id < 10,
         ),
         (
-            format!("({NANO} = 'Coat' OR TRUE) AND ({BAG} IS NULL OR {NANO} = 'no such class')"),
+            format!("({FIRST} = 'Bag' OR TRUE) AND ({SECOND} IS NULL OR {FIRST} = 'x')"),
             &|(_, _, b)| b.is_none(),
             &|_| false,
             &always,
@@ -106,22 +106,44 @@ fn models_look_only_at_rows_that_are_not_decided() {
     }
     // Cells are filled for rows of the answer only, also where the condition did not need them.
     let sql = format!(
-        "SELECT id, {BAG} FROM products WHERE id <= 40 AND ({NANO} = 'Sneaker' OR {BAG} = 'Bag') ORDER BY id"
+        "SELECT id, {SECOND} FROM products \
+         WHERE id <= 40 AND ({FIRST} = 'Bag' OR {SECOND} = 'Trouser') ORDER BY id"
     );
     let (rows, inferred) = place.rows(&mut session, &sql);
     let expected: Vec<_> = said
         .iter()
-        .filter(|(_, n, b)| is(n, "Sneaker") || is(b, "Bag"))
+        .filter(|(_, a, b)| is(a, "Bag") || is(b, "Trouser"))
         .map(|(id, _, b)| vec![Some(id.to_string()), b.clone()])
         .collect();
     assert_eq!((rows, inferred), (expected, 80));
 }
 
 #[test]
+fn a_limit_ends_inference_early_under_several_conditions() {
+    let place = place("conditions_limit");
+    let mut session = session(&place);
+    session.run(
+        "CREATE TABLE many AS SELECT seq AS id, CONCAT(REPEAT('./', seq DIV 40), seq % 40 + 1, '.png') \
+         AS photo FROM seq_1_to_2000",
+    );
+    let other = SECOND.replace("CONCAT(", "CONCAT(REPEAT('./', id DIV 40), ");
+    let sql = format!("SELECT id FROM many WHERE {FIRST} IS NULL AND {other} IS NULL");
+    let (all, inferred) = place.rows(&mut session, &sql);
+    assert!(
+        all.len() > 500 && inferred > 2500,
+        "{inferred} for {} rows",
+        all.len()
+    );
+    let (some, inferred) = place.rows(&mut session, &format!("{sql} LIMIT 2"));
+    assert_eq!(some[..], all[..2]);
+    assert!(inferred < 1000, "{inferred} for two rows");
+}
+
+#[test]
 fn inputs_are_harvested_from_rows_that_pass_the_conditions_before() {
     let place = place("conditions_narrow");
     let mut session = session(&place);
-    let said = said(&place, &mut session);
+    let said = said(&place, &mut session, [NANO, BAG]);
     let sneakers = said
         .iter()
         .filter(|(_, n, _)| n.as_deref() == Some("Sneaker"));
@@ -169,11 +191,9 @@ fn filters(place: &Place, session: &mut Wire, sql: &str) -> Vec<String> {
 fn what_drops_most_rows_for_its_cost_is_asked_first() {
     let place = place("conditions_order");
     let mut session = session(&place);
-    let sql = |first: &str, second: &str| {
-        format!("SELECT id FROM products WHERE id <= 40 AND ({first} {second})")
-    };
-    let (many, few) = (format!("{NANO} <> 'Bag'"), format!("AND {AGAIN} = 'Coat'"));
-    let sql = sql(&many, &few);
+    let many = format!("{NANO} <> 'Bag'");
+    let both = format!("{many} AND {AGAIN} = 'Coat'");
+    let sql = format!("SELECT id FROM products WHERE id <= 40 AND ({both})");
     let count = |session: &mut Wire, condition: &str| {
         let sql = format!("SELECT id FROM products WHERE id <= 40 AND {condition}");
         place.rows(session, &sql).0.len() as u64

@@ -152,7 +152,7 @@ fn answers_are_those_of_the_decisions_models_asked_about_every_row() {
     let ids: Vec<String> = votes.ids.iter().map(usize::to_string).collect();
     let rows = format!("FROM products WHERE id IN ({})", ids.join(", "));
     let call = "ev_naive.apparel(photo)";
-    let (mut several, mut staged) = (0, 0);
+    let mut several = 0;
     for strategy in [
         "optimal",
         "greedy",
@@ -182,7 +182,6 @@ fn answers_are_those_of_the_decisions_models_asked_about_every_row() {
             let filter = format!("SELECT id {rows} AND {test}");
             let decision = Decision::explained(&mut session, &filter, Some(needed));
             several += usize::from(decision.stages.iter().map(|s| s.0.len()).sum::<usize>() > 1);
-            staged += usize::from(decision.stages.len() > 1);
             let mut found: Vec<usize> = session
                 .rows(&filter)
                 .iter()
@@ -210,5 +209,5 @@ fn answers_are_those_of_the_decisions_models_asked_about_every_row() {
             );
         }
     }
-    assert!(several >= 4 && staged >= 1, "{several} {staged}");
+    assert!(several >= 4, "{several} decisions of several models");
 }
