@@ -21,6 +21,7 @@ pub mod views;
 
 pub use refusal::Refusal;
 pub use sql::LexMode;
+pub use sql::bare;
 pub use sql::clauses::{Limit, RowCount};
 pub use sql::fragment::{Fragment, quote_name, quote_string};
 pub use sql::heads;

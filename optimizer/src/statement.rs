@@ -6,6 +6,7 @@ use predictsql_catalog::Snapshot;
 use sqlparser::tokenizer::Token;
 
 use crate::refusal::Refusal;
+use crate::sql::bare::BareNames;
 use crate::sql::calls::{self, Call};
 use crate::sql::fragment::{Fragment, Splice, splice};
 use crate::sql::hint;
@@ -109,10 +110,22 @@ impl<'a> PredictStatement<'a> {
         schema: &'a str,
         catalog: &Snapshot,
     ) -> Result<Option<Self>, Refusal> {
+        Self::read_with_bare(text, mode, schema, &BareNames::default(), catalog)
+    }
+
+    /// The same in a session whose current database is the schema: functions of the names `bare` are the
+    /// schema's.
+    pub fn read_with_bare(
+        text: &'a str,
+        mode: LexMode,
+        schema: &'a str,
+        bare: &BareNames,
+        catalog: &Snapshot,
+    ) -> Result<Option<Self>, Refusal> {
         let Some(lexed) = Lexed::new(text, mode) else {
             return Ok(None);
         };
-        let calls = calls::find(&lexed, schema, catalog)?;
+        let calls = calls::find(&lexed, schema, bare, catalog)?;
         if calls.is_empty() {
             return Ok(None);
         }
@@ -188,6 +201,11 @@ impl<'a> PredictStatement<'a> {
         let is = |at: usize| CLOCK.iter().any(|w| self.lexed.is_keyword(at, w));
         // Columns that are written may have the time for a default.
         !self.is_query() || self.body.clone().any(is)
+    }
+
+    /// Whether it is a list of rows, whose first names the columns: there is no place for aliases.
+    pub fn is_values(&self) -> bool {
+        self.lexed.is_keyword(self.body.start, "VALUES")
     }
 
     fn is_query(&self) -> bool {

@@ -20,6 +20,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, Pool, PoolConstraints, PoolOpts, SslOpts};
 use predictsql_catalog::Snapshot;
 use predictsql_catalog::store::{self, SchemaName, StoreError};
+use predictsql_optimizer::bare::is_generic;
 use predictsql_optimizer::views::Views;
 use tokio_util::sync::CancellationToken;
 
@@ -126,7 +127,8 @@ struct Account {
     generation: AtomicU64,
     /// The views that predict.
     views: ArcSwap<Views>,
-    views_refresh: tokio::sync::Mutex<()>,
+    /// When the last look at them began.
+    views_refresh: tokio::sync::Mutex<Option<Instant>>,
     views_suspect: Arc<tokio::sync::Notify>,
 }
 
@@ -180,7 +182,7 @@ impl ServiceAccount {
             cached: ArcSwapOption::empty(),
             generation: AtomicU64::new(0),
             views: ArcSwap::default(),
-            views_refresh: tokio::sync::Mutex::new(()),
+            views_refresh: tokio::sync::Mutex::new(None),
             views_suspect: Arc::default(),
         }))))
     }
@@ -300,6 +302,15 @@ impl ServiceAccount {
         };
         account.cached.store(Some(Arc::new(cached)));
         Ok(snapshot)
+    }
+
+    /// Whether a function of the schema may have this name, by the catalog as it was last seen.
+    pub fn may_be_function(&self, name: &str) -> bool {
+        self.0.as_ref().is_some_and(|account| {
+            let cached = account.cached.load();
+            let is_task = |cached: &Arc<Cached>| cached.snapshot.task(name).is_some();
+            is_generic(name) || cached.as_ref().is_some_and(is_task)
+        })
     }
 
     /// Epoch of the cached catalog, where one has been read.

@@ -511,7 +511,7 @@ fn start_acceptor(
         live: Arc::clone(live),
     };
     let lane = Arc::clone(lane);
-    Acceptor::start(listener, reload::limits(&config), sessions, move |_facts| {
-        Lane::new(Arc::clone(&lane))
+    Acceptor::start(listener, reload::limits(&config), sessions, move |facts| {
+        Lane::new(Arc::clone(&lane), facts.database.as_deref())
     })
 }

@@ -85,6 +85,31 @@ fn shortened(sql: &str) -> String {
 }
 
 #[test]
+fn a_limit_is_applied_after_having() {
+    for (text, end) in [
+        (
+            "SELECT ml.t(i) AS k FROM p HAVING k = 'cat' ORDER BY x, y LIMIT 3",
+            "ORDER BY x, y , RAND() IS NULL LIMIT 3",
+        ),
+        (
+            "SELECT * FROM (SELECT ml.t(i) AS k FROM p HAVING k = 'cat' ORDER BY x) q",
+            "ORDER BY x, RAND() IS NULL) q",
+        ),
+        (
+            "SELECT ml.t(i) AS k FROM p GROUP BY k HAVING k = 'cat' ORDER BY k LIMIT 3",
+            "HAVING k = 'cat' ORDER BY k LIMIT 3",
+        ),
+        (
+            "SELECT 1 UNION SELECT ml.t(i) AS k FROM p HAVING k = 'cat' ORDER BY k LIMIT 3",
+            "ORDER BY k LIMIT 3",
+        ),
+    ] {
+        let run = run(text);
+        assert!(run.ends_with(end), "{run}");
+    }
+}
+
+#[test]
 fn a_block_is_harvested_over_its_native_conditions() {
     let text = "SELECT ml.t(img) AS k, COUNT(*) FROM p JOIN q USING (id) \
                 WHERE price < 5 AND ml.t(img) <> 'cat' AND f(x) AND RAND() < 1 GROUP BY k ORDER BY k LIMIT 3";

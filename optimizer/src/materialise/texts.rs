@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::analysis::{Harvest, Materialise};
 use super::relation::{Lookup, NO_SCORE, NO_VALUE, score_cell, value_cell};
-use crate::sql::blocks::{Block, factors};
+use crate::sql::blocks::{Block, end_of_order_after_having, factors};
 use crate::sql::calls::{Asked, outermost_splices, stub_name};
 use crate::sql::fragment::{Fragment, Splice, quote_name, splice};
 use crate::sql::key::wrapped;
@@ -50,7 +50,19 @@ impl Materialise<'_, '_> {
         let over_lookups = |range: &Range<usize>| self.lookup_splices(range, lookups);
         let mut splices = self.chain_splices(&over_lookups);
         splices.extend(over_lookups(&self.statement.body));
+        splices.extend(self.late_limits());
         self.whole(splices)
+    }
+
+    /// The store applies LIMIT before a HAVING without groups, where what that reads may vary (as it must believe of
+    /// lookups) and it sorts the table itself. It sorts a temporary one by what may vary, too.
+    fn late_limits(&self) -> Vec<Splice> {
+        let lexed = &self.statement.lexed;
+        let blocks = self.blocks.blocks.iter();
+        let sorted = blocks.filter(|b| b.group.is_empty() && !self.calls_in(&b.range).is_empty());
+        let ends = sorted.filter_map(|b| end_of_order_after_having(lexed, b));
+        ends.map(|end| (end..end, Fragment::plain(", RAND() IS NULL")))
+            .collect()
     }
 
     /// The names of columns whose definitions are marked with [`CELL_MARK`] and their number here:

@@ -123,6 +123,30 @@ pub(crate) fn factors(lexed: &Lexed<'_>, from: &Range<usize>) -> Vec<Range<usize
     factors
 }
 
+/// Where the ORDER BY of a block with HAVING ends; not of one that may sort a union.
+pub(crate) fn end_of_order_after_having(lexed: &Lexed<'_>, block: &Block) -> Option<usize> {
+    let is = |at: usize, words: &[&str]| words.iter().any(|w| lexed.is_keyword(at, w));
+    let joined = ["UNION", "EXCEPT", "INTERSECT", "ALL", "DISTINCT"];
+    if block.range.start > 0 && is(block.range.start - 1, &joined) {
+        return None;
+    }
+    let mut clauses = lexed.outside_parentheses(block.range.clone());
+    clauses.find(|at| is(*at, &["HAVING"]))?;
+    let order = clauses.find(|at| is(*at, &["ORDER"]) && is(*at + 1, &["BY"]))?;
+    let after = [
+        "LIMIT",
+        "OFFSET",
+        "FETCH",
+        "FOR",
+        "LOCK",
+        "INTO",
+        "PROCEDURE",
+    ];
+    let mut rest = lexed.outside_parentheses(order..block.range.end);
+    let end = rest.find(|at| is(*at, &after) || matches!(lexed.token(*at), Some(Token::SemiColon)));
+    Some(end.unwrap_or(block.range.end))
+}
+
 /// Where a condition of ON ends: before the next join, comma or closing parenthesis.
 fn condition_end(lexed: &Lexed<'_>, range: Range<usize>) -> usize {
     let mut depth = 0_usize;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use predictsql_catalog::{Model, Snapshot, Task, TaskInput, TaskKind};
 use sqlparser::tokenizer::Token;
 
+use super::bare::BareNames;
 use super::fragment::{Fragment, Splice, quote_name, splice};
 use super::labels::LabelCollation;
 use super::text::Lexed;
@@ -28,7 +29,7 @@ pub(crate) enum Asked {
 /// A predict call, resolved.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
-    /// Lexemes from the schema's name to the closing parenthesis.
+    /// Lexemes from the schema's name, or that of the function, to the closing parenthesis.
     pub(crate) range: Range<usize>,
     pub(crate) asked: Asked,
     pub(crate) task: Arc<Task>,
@@ -46,15 +47,17 @@ impl Call {
 }
 
 /// The predict calls of a statement in order, one within the arguments of another after it; calls of functions of the schema that are
-/// neither generic nor a task's are the store's to answer.
+/// neither generic nor a task's are the store's to answer. Functions of the names `bare` are the schema's also
+/// where its name is missing.
 pub(crate) fn find(
     lexed: &Lexed<'_>,
     schema: &str,
+    bare: &BareNames,
     catalog: &Snapshot,
 ) -> Result<Vec<Call>, Refusal> {
     let mut calls: Vec<Call> = Vec::new();
     for at in 0..lexed.lexemes.len() {
-        if let Some((name, open)) = schema_call(lexed, schema, at)
+        if let Some((name, open)) = schema_call(lexed, schema, at).or_else(|| bare.call(lexed, at))
             && let Some(call) = resolve(lexed, schema, catalog, at, &name, open)?
         {
             if calls.len() == CALLS_MAX {

@@ -1,6 +1,7 @@
 //! Statements as text: tokens, splicing, predict calls, and the clauses of a SELECT.
 
 pub(crate) mod around;
+pub mod bare;
 pub(crate) mod blocks;
 pub(crate) mod boolean;
 pub(crate) mod calls;

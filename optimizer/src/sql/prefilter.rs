@@ -28,7 +28,7 @@ pub fn may_call(sql: &[u8], schema: &str) -> bool {
 }
 
 /// What the store takes for white space, which is one character more than Rust's ASCII white space.
-fn trim_space_end(sql: &[u8]) -> &[u8] {
+pub(super) fn trim_space_end(sql: &[u8]) -> &[u8] {
     let is_space = |byte: &u8| byte.is_ascii_whitespace() || *byte == b'\x0b';
     let end = sql.iter().rposition(|byte| !is_space(byte));
     sql.get(..end.map_or(0, |last| last + 1))
@@ -36,7 +36,7 @@ fn trim_space_end(sql: &[u8]) -> &[u8] {
 }
 
 /// Whether the last line may end in a comment.
-fn ends_in_line_comment(sql: &[u8]) -> bool {
+pub(super) fn ends_in_line_comment(sql: &[u8]) -> bool {
     let line = sql.rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
     line.contains(&b'#') || line.windows(2).any(|pair| pair == b"--")
 }

@@ -38,7 +38,12 @@ impl ServiceAccount {
     pub async fn refresh_views(&self) -> Result<(), AccountError> {
         let account = self.account()?;
         // One look at a time; whoever waits wants to see what was done before it asked.
-        let _one = account.views_refresh.lock().await;
+        let asked = Instant::now();
+        let mut looked_at = account.views_refresh.lock().await;
+        if looked_at.is_some_and(|looked_at| looked_at >= asked) {
+            return Ok(());
+        }
+        let began = Instant::now();
         let views = self
             .run(|mut conn, schema| async move {
                 let (definitions, fold_case) = store::views(&mut conn, &schema).await?;
@@ -47,6 +52,7 @@ impl ServiceAccount {
             })
             .await?;
         account.views.store(Arc::new(views));
+        *looked_at = Some(began);
         Ok(())
     }
 
@@ -80,6 +86,10 @@ async fn watch(account: Weak<Account>, suspect: Arc<tokio::sync::Notify>) {
         .map(|account| ServiceAccount(Some(account)))
     {
         let began = Instant::now();
+        // Functions that sessions in the schema may call without its name.
+        if let Err(error) = account.snapshot().await {
+            tracing::debug!(%error, "the catalog cannot be read");
+        }
         match account.refresh_views().await {
             Ok(()) => told = false,
             Err(error) if !told => {

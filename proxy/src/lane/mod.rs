@@ -15,6 +15,7 @@ mod deciding;
 pub(crate) mod diagnostics;
 mod evaluate;
 mod explain;
+mod in_schema;
 mod inputs;
 pub(crate) mod kill;
 mod materialise;
@@ -30,6 +31,7 @@ mod several;
 mod spool;
 mod store_link;
 mod stream;
+mod taken_back;
 pub(crate) mod text_encoding;
 mod truth;
 mod verdict;
@@ -65,6 +67,7 @@ use prepared::PreparedStatements;
 use rows::Codec;
 use session::Forced;
 use store_link::{LinkError, Protocol, StoreLink};
+use taken_back::LastQuery;
 use truth::Counts;
 
 /// What all sessions' lanes share.
@@ -102,6 +105,11 @@ pub struct Lane {
     counts: Counts,
     /// Temporary tables that the lane has made in the session.
     tables: materialise::Tables,
+    /// The schema may be the session's current database.
+    may_be_in_schema: bool,
+    last_query: LastQuery,
+    /// What is known of the catalog and of views was seen to be old.
+    is_stale: bool,
 }
 
 /// Both legs for the time of one command, and the answer under way.
@@ -151,49 +159,22 @@ impl From<Refusal> for LinkError {
 
 impl Router for Lane {
     fn route(&mut self, command: u8, body: &[u8]) -> Route {
-        let ours = match command {
-            command::QUERY => {
-                self.is_ours(body)
-                    || self.may_be_named(body)
-                    || Kill::parse(body).is_some()
-                    || (self.diagnostics.is_some() && ShowDiagnostics::recognise(body).is_some())
-                    || self.may_read_remembered(body)
-            }
-            command::STMT_PREPARE => {
-                let ours = self.is_ours(body);
-                if !ours {
-                    self.prepared.forget_last();
-                }
-                ours
-            }
-            command::STMT_EXECUTE | command::STMT_BULK_EXECUTE | command::STMT_SEND_LONG_DATA => {
-                self.prepared.owns(body)
-            }
-            command::STMT_CLOSE => {
-                self.prepared.close(body);
-                return Route::Forward; // changes no diagnostics
-            }
-            command::STMT_RESET => {
-                self.prepared.reset(body);
-                false
-            }
-            command::CHANGE_USER | command::RESET_CONNECTION => {
-                self.prepared = PreparedStatements::default();
-                self.named = NamedStatements::default();
-                self.tables.forget();
-                false
-            }
-            _ => false,
-        };
-        if ours {
-            return Route::Lane;
+        self.note_database(command, body);
+        let route = self.route_noted(command, body);
+        match route {
+            Route::Forward => self.last_query.keep(command, body),
+            Route::Lane => self.last_query.forget(),
         }
-        self.diagnostics = None;
-        self.counts = Counts::default();
-        Route::Forward
+        route
+    }
+
+    fn take_back(&mut self) -> Option<Bytes> {
+        self.take_last_query()
     }
 
     fn passed_unseen(&mut self, command: u8, head: &[u8]) {
+        self.last_query.forget();
+        self.may_be_in_schema |= matches!(command, command::QUERY | command::STMT_PREPARE);
         match command {
             command::STMT_PREPARE => self.prepared.forget_last(),
             // The store runs its stubs, which refuse; that uses up what was sent ahead.
@@ -232,6 +213,8 @@ impl Router for Lane {
             more: false,
             own_columns: None,
         };
+        self.look_anew().await;
+        self.prepared.taken_over(takeover.prepared);
         let answered = self.answer(&mut turn, command, &body).await;
         turn.record.note_outcome(outcome(&answered));
         let error = match answered {
@@ -274,16 +257,70 @@ impl Router for Lane {
 }
 
 impl Lane {
-    /// The lane of a new session.
-    pub fn new(context: Arc<LaneContext>) -> Self {
-        Self {
+    /// Who answers a command whose choice of a database is noted.
+    fn route_noted(&mut self, command: u8, body: &[u8]) -> Route {
+        let ours = match command {
+            command::QUERY => {
+                self.is_ours(body)
+                    || self.may_be_named(body)
+                    || Kill::parse(body).is_some()
+                    || (self.diagnostics.is_some() && ShowDiagnostics::recognise(body).is_some())
+                    || self.may_read_remembered(body)
+            }
+            command::STMT_PREPARE => {
+                let ours = self.is_ours(body);
+                if !ours {
+                    self.prepared.forget_last();
+                }
+                ours
+            }
+            command::STMT_EXECUTE | command::STMT_BULK_EXECUTE | command::STMT_SEND_LONG_DATA => {
+                self.prepared.owns(body) || self.prepared.names_last(body)
+            }
+            command::STMT_CLOSE | command::STMT_RESET | command::STMT_FETCH
+                if self.prepared.names_last(body) =>
+            {
+                true
+            }
+            command::STMT_CLOSE => {
+                self.prepared.close(body);
+                return Route::Forward; // changes no diagnostics
+            }
+            command::STMT_RESET => {
+                self.prepared.reset(body);
+                false
+            }
+            command::CHANGE_USER | command::RESET_CONNECTION => {
+                self.prepared = PreparedStatements::default();
+                self.named = NamedStatements::default();
+                self.tables.forget();
+                false
+            }
+            _ => false,
+        };
+        if ours {
+            return Route::Lane;
+        }
+        self.diagnostics = None;
+        self.counts = Counts::default();
+        Route::Forward
+    }
+
+    /// The lane of a new session that has named `database` at its login.
+    pub fn new(context: Arc<LaneContext>, database: Option<&[u8]>) -> Self {
+        let mut lane = Self {
             context,
             prepared: PreparedStatements::default(),
             named: NamedStatements::default(),
             diagnostics: None,
             counts: Counts::default(),
             tables: materialise::Tables::default(),
-        }
+            may_be_in_schema: false,
+            last_query: LastQuery::default(),
+            is_stale: false,
+        };
+        lane.note_database(command::INIT_DB, database.unwrap_or_default());
+        lane
     }
 
     /// Whether a statement's text may be for the lane.
@@ -292,12 +329,13 @@ impl Lane {
         if self.concerns_views(body) {
             return true;
         }
-        if !prefilter::may_call(body, schema) && !may_be_catalog_statement(body) {
+        let bare = self.may_call_bare(body);
+        if !bare && !prefilter::may_call(body, schema) && !may_be_catalog_statement(body) {
             return several::may_hold_catalog_statement(body);
         }
         // Text in another character set is looked at too, so that its refusal says why.
         let text = String::from_utf8_lossy(body);
-        prefilter::has_schema_call(&text, schema)
+        bare || prefilter::has_schema_call(&text, schema)
             || ddl::recognise(&text)
             || several::may_hold_catalog_statement(body)
     }
@@ -305,24 +343,30 @@ impl Lane {
     /// Whether a text, inside strings too, may name what predicts.
     fn may_predict(&self, body: &[u8]) -> bool {
         let account = &self.context.account;
-        prefilter::may_call(body, self.context.schema.as_str()) || account.may_name_view(body)
+        prefilter::may_call(body, self.context.schema.as_str())
+            || account.may_name_view(body)
+            || self.may_call_bare(body)
     }
 
     /// The session's settings as a statement finds them, and the statement without the head that sets some
     /// for it alone.
     async fn settings_of(
+        &self,
         turn: &mut Turn<'_>,
         statement: &[u8],
     ) -> Result<(session::SessionSettings, String), LinkError> {
         turn.store.set_for_statements(None);
-        let settings = session::SessionSettings::read(&mut turn.store, statement).await?;
+        let mut settings = session::SessionSettings::read(&mut turn.store, statement).await?;
         let text = settings.encoding.decode(statement).into_owned();
         let Some((head, rest)) = heads::statement_settings(&text, settings.lex) else {
+            self.find_bare_calls(turn, &mut settings, &text).await?;
             return Ok((settings, text));
         };
         turn.store.set_for_statements(Some(head.to_owned()));
         let own = session::SessionSettings::read(&mut turn.store, statement).await?;
-        Ok((own.for_text_of(settings), rest.to_owned()))
+        let mut own = own.for_text_of(settings);
+        self.find_bare_calls(turn, &mut own, rest).await?;
+        Ok((own, rest.to_owned()))
     }
 
     async fn answer(
@@ -331,6 +375,9 @@ impl Lane {
         command: u8,
         body: &Bytes,
     ) -> Result<Handled, LinkError> {
+        if let Some(body) = self.prepared.with_id(command, body) {
+            return self.answer_last(turn, command, &body).await;
+        }
         match command {
             command::QUERY => {
                 if self.show_diagnostics(turn, body).await? {
@@ -398,7 +445,7 @@ impl Lane {
         prepared_under: Option<session::Meaning>,
     ) -> Result<Handled, LinkError> {
         let context = Arc::clone(&self.context);
-        let (settings, text) = Self::settings_of(turn, sent).await?;
+        let (settings, text) = self.settings_of(turn, sent).await?;
         if prepared_under.is_some_and(|meaning| meaning != settings.meaning) {
             return Err(SqlError::unsupported(
                 "executing a statement with predictions under another database, sql_mode or \
@@ -430,6 +477,9 @@ impl Lane {
         if matches!(protocol, Protocol::Text) && statement.parameter_count() > 0 {
             self.leave_as_found(turn).await?;
             return Ok(forward(&protocol, sent)); // the store's syntax error
+        }
+        if statement.is_values() && turn.own_columns.is_none() {
+            turn.own_columns = Some(turn.store.describe(text).await?);
         }
         let running = turn.record.begin(route(&statement), text, settings.lex);
         let demands = deciding::demands(&statement, &settings)?;

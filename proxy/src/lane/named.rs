@@ -59,7 +59,7 @@ impl Lane {
         if !begins(body, &[b"PREPARE", b"EXECUTE", b"DEALLOCATE", b"DROP"]) {
             return Ok(None);
         }
-        let settings = SessionSettings::read(&mut turn.store, body).await?;
+        let mut settings = SessionSettings::read(&mut turn.store, body).await?;
         let text = settings.encoding.decode(body);
         let Some(statement) = NamedStatement::read(&text, settings.lex) else {
             return Ok(None);
@@ -71,6 +71,7 @@ impl Lane {
                 let Some(text) = self.predicting_text(turn, &settings, &text).await? else {
                     return Ok(Some(as_sent));
                 };
+                self.find_bare_calls(turn, &mut settings, &text).await?;
                 self.check_named(turn, &settings, &text).await?;
                 let whole = Fragment {
                     sql: settings.encoding.decode(body).into_owned(),

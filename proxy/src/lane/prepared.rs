@@ -14,7 +14,8 @@ use super::parameters::Parameters;
 use super::result::{name_cells, text_column, with_negotiated_metadata};
 use super::rows::Codec;
 use super::session::Meaning;
-use super::store_link::{LinkError, Prepared, Protocol};
+use super::store_link::{LinkError, Prepared, Protocol, command_payload};
+use super::truth::Counts;
 use super::{Lane, Turn, catalog, evaluate, explain, select, session, views};
 use crate::error::SqlError;
 use crate::relay::Handled;
@@ -46,7 +47,19 @@ struct KeptSelect {
 #[derive(Debug, Default)]
 pub struct PreparedStatements {
     by_id: BTreeMap<u32, Kept>,
-    last: Option<u32>,
+    last: Last,
+}
+
+/// The statement that the client has prepared last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Last {
+    /// There is none, or it is closed.
+    #[default]
+    None,
+    /// The store takes it for the last one, too: the lane has prepared none since.
+    AtStore,
+    /// The store may take one of the lane's for it.
+    Known(u32),
 }
 
 impl PreparedStatements {
@@ -57,13 +70,40 @@ impl PreparedStatements {
 
     /// The store was asked to prepare another statement.
     pub fn forget_last(&mut self) {
-        self.last = None;
+        self.last = Last::AtStore;
+    }
+
+    /// The lane takes over; the store has prepared `prepared` for the client last, if it could.
+    pub fn taken_over(&mut self, prepared: Option<u32>) {
+        if self.last == Last::AtStore {
+            self.last = prepared.map_or(Last::None, Last::Known);
+        }
+    }
+
+    /// Whether a command body means the statement prepared last where the store may take another for it.
+    pub fn names_last(&self, body: &[u8]) -> bool {
+        lenenc::get_u32(&mut &*body) == Ok(LAST) && matches!(self.last, Last::Known(_))
+    }
+
+    /// A command body that means the statement prepared last, with its id.
+    pub fn with_id(&self, command: u8, body: &[u8]) -> Option<Bytes> {
+        let Last::Known(id) = self.last else {
+            return None;
+        };
+        if matches!(command, command::QUERY | command::STMT_PREPARE) {
+            return None;
+        }
+        let (named, rest) = body.split_at_checked(size_of::<u32>())?;
+        (named == LAST.to_le_bytes()).then(|| [&id.to_le_bytes(), rest].concat().into())
     }
 
     /// COM_STMT_CLOSE.
     pub fn close(&mut self, body: &[u8]) {
         if let Some(id) = self.id(body) {
             self.by_id.remove(&id);
+            if self.last == Last::Known(id) {
+                self.last = Last::None;
+            }
         }
     }
 
@@ -112,15 +152,16 @@ impl PreparedStatements {
     }
 
     fn id(&self, body: &[u8]) -> Option<u32> {
-        match lenenc::get_u32(&mut &*body).ok()? {
-            LAST => self.last,
-            id => Some(id),
+        match (lenenc::get_u32(&mut &*body).ok()?, self.last) {
+            (LAST, Last::Known(id)) => Some(id),
+            (LAST, _) => None,
+            (id, _) => Some(id),
         }
     }
 
     fn keep(&mut self, id: u32, kept: Kept) {
         self.by_id.insert(id, kept);
-        self.last = Some(id);
+        self.last = Last::Known(id);
     }
 }
 
@@ -152,7 +193,7 @@ impl Lane {
         if ddl::recognise(&String::from_utf8_lossy(body)) {
             return self.prepare_catalog(turn, super::utf8(body)?).await;
         }
-        let (settings, text) = Self::settings_of(turn, body).await?;
+        let (settings, text) = self.settings_of(turn, body).await?;
         if changes_views(&text, settings.lex) {
             let stored = self.stored(&settings, &text).await?;
             let prepared = turn.store.prepare(&stored.sql).await?;
@@ -169,7 +210,7 @@ impl Lane {
             }
             self.prepared.forget_last();
             self.leave_as_found(turn).await?;
-            let payload = super::store_link::command_payload(command::STMT_PREPARE, body);
+            let payload = command_payload(command::STMT_PREPARE, body);
             return Ok(Handled::Forward(payload));
         };
         let planned = select::plan(turn, &statement, settings.forced_plan).await?;
@@ -246,6 +287,30 @@ impl Lane {
             .keep(prepared.id, Kept::Catalog(Box::new(statement)));
         turn.flush().await?;
         Ok(Handled::Answered)
+    }
+
+    /// A command of the statement prepared last, by its id.
+    pub(super) async fn answer_last(
+        &mut self,
+        turn: &mut Turn<'_>,
+        command: u8,
+        body: &Bytes,
+    ) -> Result<Handled, LinkError> {
+        let is_close = command == command::STMT_CLOSE;
+        match command {
+            command::STMT_CLOSE => self.prepared.close(body),
+            command::STMT_RESET => self.prepared.reset(body),
+            command::STMT_FETCH => {}
+            _ if self.prepared.owns(body) => {
+                return Box::pin(self.answer(turn, command, body)).await;
+            }
+            _ => {}
+        }
+        if !is_close {
+            self.diagnostics = None;
+            self.counts = Counts::default();
+        }
+        Ok(Handled::Forward(command_payload(command, body)))
     }
 
     /// COM_STMT_EXECUTE of a statement prepared here.

@@ -110,7 +110,8 @@ pub async fn read<'a>(
 ) -> Result<Option<(PredictStatement<'a>, Arc<Snapshot>)>, LinkError> {
     let catalog = context.account.snapshot().await.map_err(SqlError::from)?;
     let schema = context.schema.as_str();
-    let statement = PredictStatement::read(text, settings.lex, schema, &catalog)?;
+    let (mode, bare) = (settings.lex, &settings.bare);
+    let statement = PredictStatement::read_with_bare(text, mode, schema, bare, &catalog)?;
     Ok(statement.map(|statement| (statement.with_labels(settings.labels), catalog)))
 }
 

@@ -1,6 +1,7 @@
 //! What a predict statement must know of its session, asked of the store each time: the only
 //! exact way.
 
+use predictsql_optimizer::bare::BareNames;
 use predictsql_optimizer::planner::{DEMANDS, Demands, WrongDemand};
 use predictsql_optimizer::views::ViewSession;
 use predictsql_optimizer::{LabelCollation, LexMode};
@@ -45,6 +46,8 @@ pub struct SessionSettings {
     pub meaning: Meaning,
     /// `@@collation_connection`.
     pub collation: String,
+    /// Functions that the statement calls without the schema's name, and that are the schema's.
+    pub bare: BareNames,
 }
 
 /// A physical plan by name: a debugging aid, so that one plan can be held against another.
@@ -65,6 +68,13 @@ pub struct Meaning {
     database: String,
     sql_mode: String,
     character_set_client: String,
+}
+
+impl Meaning {
+    /// Whether `schema` is the current database.
+    pub fn is_in(&self, schema: &str) -> bool {
+        self.database == schema
+    }
 }
 
 impl SessionSettings {
@@ -212,6 +222,7 @@ impl SessionSettings {
             forced_plan: forced_plan(&told.text("@ml_plan")?)?,
             cache: CacheMode::of_variable(&told.text("@ml_cache")?)?,
             collation,
+            bare: BareNames::default(),
             demands: told.demands()?,
             timestamp: told.text("@@timestamp")?,
             max_statement_time: told.number("@@max_statement_time")?,

@@ -46,6 +46,12 @@ pub trait Router: Send {
     /// being shown. `head` is as much of its body as is at hand, at least 6 bytes where it has as many.
     fn passed_unseen(&mut self, command: u8, head: &[u8]);
 
+    /// The store has answered the command that was routed last with the error of a stub, and the client was sent
+    /// nothing yet. Returns the command's payload where the lane is to answer it after all; then it is called.
+    fn take_back(&mut self) -> Option<Bytes> {
+        None
+    }
+
     /// Answers a command that was routed to the lane. Both streams are its own until it returns, and then the store
     /// must be idle and the client's answer be complete and flushed. Returning an error closes the session.
     fn handle(
@@ -80,6 +86,8 @@ pub struct Takeover<'a> {
     /// Bytes of the client that were read after the command. What the lane reads of the client beyond its own
     /// business is appended here.
     pub read_ahead: &'a mut BytesMut,
+    /// Id of the statement that the client has prepared last at the store by itself; none where that failed.
+    pub prepared: Option<u32>,
     /// Status flags of the last answer; the lane leaves those of its own.
     pub status: &'a mut StatusFlags,
     /// Cancelled when the proxy stops and will not wait longer, and when the session is killed.

@@ -246,6 +246,7 @@ impl<R: Router> Session<R> {
             seq,
             capabilities: self.tracker.capabilities(),
             read_ahead: &mut self.from_client,
+            prepared: self.tracker.prepared(),
             status: &mut status,
             stop: self.record.stopping(),
             record: &self.record,
@@ -383,6 +384,21 @@ impl<R: Router> Session<R> {
         self.lane_due = stop == Stop::Lane;
     }
 
+    /// Gives a command, of whose answer the client has seen nothing, to the lane after all.
+    fn take_back(&mut self) -> bool {
+        let Some(payload) = self.router.take_back() else {
+            return false;
+        };
+        let mut command = PacketWriter::new(0);
+        command.write(&payload);
+        let mut commands = command.into_bytes();
+        commands.unsplit(std::mem::take(&mut self.from_client));
+        self.from_client = commands;
+        self.lane_due = true;
+        self.held = false;
+        true
+    }
+
     /// Moves answers until the store has no more or the client takes no more.
     fn poll_store(
         &mut self,
@@ -401,9 +417,13 @@ impl<R: Router> Session<R> {
             if bytes.is_empty() {
                 return Poll::Ready(Err(Turn::End(SessionEnd::StoreClosed)));
             }
+            let unseen = self.tracker.owes_whole_result();
             self.tracker
                 .store_bytes(bytes)
                 .map_err(|error| Turn::End(SessionEnd::Protocol(error.0)))?;
+            if unseen && self.tracker.stub_ran() && self.take_back() {
+                return Poll::Pending;
+            }
             forward(&mut self.client, &mut self.to_client, bytes, context)
                 .map_err(Turn::client_failed)?;
         }

@@ -6,6 +6,9 @@ use crate::wire::{
 };
 use std::collections::VecDeque;
 
+/// SQLSTATE of the catalog's stub functions, as an ERR packet carries it.
+const STUB_STATE: &[u8] = b"#ML001";
+
 /// Commands that may be outstanding before the client is no longer read.
 pub const PIPELINED_COMMANDS_MAX: usize = 16 * 1024;
 
@@ -100,6 +103,10 @@ pub struct Tracker {
     status: StatusFlags,
     /// Commands that were forwarded.
     commands: u64,
+    /// Id of the statement that was prepared last; none where that failed.
+    prepared: Option<u32>,
+    /// The last answer ended with the error of a function that has to be run by the lane.
+    stub_ran: bool,
 }
 
 impl Tracker {
@@ -119,7 +126,29 @@ impl Tracker {
             unlike_legs: false,
             status,
             commands: 0,
+            prepared: None,
+            stub_ran: false,
         }
+    }
+
+    /// Whether the whole answer to the one outstanding command, which gives results, is still to come.
+    #[inline]
+    #[must_use]
+    pub fn owes_whole_result(&self) -> bool {
+        self.state == State::Answer(Answer::Results) && !self.started && self.outstanding.is_empty()
+    }
+
+    /// Whether the answer that has just come ended with the error of a stub.
+    #[inline]
+    #[must_use]
+    pub fn stub_ran(&self) -> bool {
+        self.stub_ran && self.idle()
+    }
+
+    /// Id of the statement that the client has prepared last at the store; none where that failed.
+    #[must_use]
+    pub fn prepared(&self) -> Option<u32> {
+        self.prepared
     }
 
     /// Whether the store owes nothing and has sent all of its last packet.
@@ -325,6 +354,7 @@ impl Tracker {
         self.started = true;
         self.client_seq = None;
         self.erred = false;
+        self.stub_ran = false;
         let Some(&first) = packet.head.first() else {
             // An empty packet where one with a meaning is due (a row of no columns does not exist).
             self.lose();
@@ -383,7 +413,7 @@ impl Tracker {
                 self.cursor_asked = answer == Answer::ResultsOrCursor;
                 return self.results(first, head);
             }
-            Answer::Prepare => self.prepared(first, head),
+            Answer::Prepare => self.prepare_answered(first, head),
             Answer::Rows => {
                 self.state = State::Rows;
                 self.row_end(packet);
@@ -477,7 +507,8 @@ impl Tracker {
         }
     }
 
-    fn prepared(&mut self, first: u8, head: &[u8]) {
+    fn prepare_answered(&mut self, first: u8, head: &[u8]) {
+        self.prepared = lenenc::get_u32(&mut head.get(1..).unwrap_or_default()).ok();
         let mut input = head.get(5..).unwrap_or_default();
         let (Ok(columns), Ok(parameters)) =
             (lenenc::get_u16(&mut input), lenenc::get_u16(&mut input))
@@ -505,8 +536,13 @@ impl Tracker {
         let code = lenenc::get_u16(&mut head.get(1..).unwrap_or_default());
         let reports = self.capabilities.has(Capabilities::MARIADB_PROGRESS)
             || self.capabilities.has(Capabilities::PROGRESS_OBSOLETE);
+        self.stub_ran = head.get(3..9) == Some(STUB_STATE);
         match self.state {
             _ if reports && code == Ok(ErrPacket::PROGRESS_CODE) => {}
+            State::Answer(Answer::Prepare) => {
+                self.prepared = None;
+                self.finish();
+            }
             State::LocalFile { .. } => self.state = State::LocalFile { answered: true },
             // A farewell, such as "connection was killed": belongs to no command.
             State::Idle => self.started = false,

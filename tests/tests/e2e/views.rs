@@ -300,6 +300,38 @@ fn a_file_of_the_store_takes_predictions() {
     assert_eq!(Some(lines.to_string()), expected);
 }
 
+/// The store runs the stub in a plain query; the proxy looks at the views then, and answers it after all.
+#[test]
+fn a_view_made_past_the_proxy_is_answered_at_once() {
+    let mut store = Store::shared().root();
+    let mut session = session();
+    for (number, rest) in [
+        (1, "ORDER BY id"),
+        (2, "GROUP BY kind"),
+        (3, "WHERE id < 5 FOR UPDATE;"),
+    ]
+    .into_iter()
+    {
+        store.run(&format!(
+            "CREATE VIEW vpd.past{number} AS SELECT * FROM vpd.shown"
+        ));
+        let expected = session.rows(&format!("SELECT kind FROM shown {rest}"));
+        let found = session.rows(&format!("SELECT kind FROM past{number} {rest}"));
+        assert_eq!(found, expected, "{rest}");
+        // By now it is known.
+        let changed = session.run(&format!(
+            "UPDATE past{number} SET price = 1 WHERE kind = 'nothing'"
+        ));
+        assert_eq!(changed.affected_rows, 0);
+    }
+    // What is no view of predictions keeps the function's error, however often it is looked at.
+    store.run("CREATE FUNCTION vpd.asks() RETURNS TEXT READS SQL DATA RETURN vp.apparel('photos/00001.png')");
+    for _ in 0..3 {
+        assert_eq!(session.error("SELECT asks()").code, 1644);
+        assert_eq!(session.value("SELECT 7").as_deref(), Some("7"));
+    }
+}
+
 #[test]
 fn routines_and_triggers_get_the_functions_own_error() {
     let mut session = session();

@@ -17,6 +17,7 @@ pub const SCORE_TOLERANCE: f64 = 1.5e-6;
 const TYPE_DOUBLE: u8 = 5;
 const TYPE_BLOB: u8 = 252;
 const TYPE_VAR_STRING: u8 = 253;
+const TYPE_STRING: u8 = 254;
 /// A label of 255 characters. Text of more than 512 becomes a BLOB in a temporary table.
 const LONG_TEXT_BYTES: u32 = 1020;
 /// NOT NULL and UNSIGNED. Keys and binary depend on how the store sorts.
@@ -282,6 +283,10 @@ impl Answer {
                     // Long text is a BLOB where it went through a temporary table, as it does out of a derived
                     // table with lookups in it: the store does not merge one with sub-queries.
                     TYPE_BLOB | TYPE_VAR_STRING if c.length > LONG_TEXT_BYTES => {
+                        (TYPE_VAR_STRING, c.charset, 0, 0)
+                    }
+                    // Text of no length becomes CHAR(0) there.
+                    TYPE_STRING | TYPE_VAR_STRING if c.length == 0 => {
                         (TYPE_VAR_STRING, c.charset, 0, 0)
                     }
                     // A score is described by an expression over the stub of its task.

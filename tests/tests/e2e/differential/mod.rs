@@ -11,8 +11,10 @@ mod columns;
 mod corpus;
 mod flowers;
 mod generator;
+mod in_schema;
 mod naive;
 mod plans;
+mod prepared;
 mod random;
 mod selects;
 mod sessions;
@@ -129,6 +131,17 @@ impl Tally {
 
     fn refusals(&self) -> usize {
         self.refused.values().sum()
+    }
+
+    /// Answers that were held against the naive evaluation's.
+    fn compared(&self) -> usize {
+        self.same + self.errors + self.different
+    }
+
+    fn brief(&self) -> String {
+        let (different, lenient) = (self.different, self.lenient);
+        let refused = self.refusals();
+        format!("{different} different, {lenient} without a reference, {refused} refused")
     }
 
     fn answers(&self) -> usize {

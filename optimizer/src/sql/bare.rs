@@ -1,0 +1,252 @@
+//! Calls without the schema's name: predict calls where the schema is the session's current database.
+
+use std::collections::BTreeSet;
+
+use sqlparser::tokenizer::Token;
+
+use super::prefilter::{ends_in_line_comment, trim_space_end};
+use super::text::{LexMode, Lexed};
+
+/// Names of functions, in lower case, that mean those of the schema also without its name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BareNames(pub BTreeSet<String>);
+
+impl BareNames {
+    /// The call that begins at `at`: its name, and the index of the parenthesis.
+    pub(crate) fn call(&self, lexed: &Lexed<'_>, at: usize) -> Option<(String, usize)> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let name = bare_call(lexed, at)?;
+        let known = self.0.contains(&name.to_ascii_lowercase());
+        known.then_some((name, at + 1))
+    }
+}
+
+/// Whether a name is that of a function which is told what to predict.
+pub fn is_generic(name: &str) -> bool {
+    let generic = ["predict", "predict_proba"];
+    generic.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+/// A call without a schema's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BareCall {
+    /// Its function's name, in lower case.
+    pub name: String,
+    /// Its text from the name to the opening parenthesis.
+    pub head: String,
+}
+
+/// The calls without a schema's name of functions of which `is_known` takes the name, each head once.
+pub fn bare_calls(text: &str, mode: LexMode, is_known: impl Fn(&str) -> bool) -> Vec<BareCall> {
+    let mut calls: Vec<BareCall> = Vec::new();
+    let Some(lexed) = Lexed::new(text, mode) else {
+        return calls;
+    };
+    for at in 0..lexed.lexemes.len() {
+        let Some(name) = bare_call(&lexed, at).filter(|name| is_known(name)) else {
+            continue;
+        };
+        let call = BareCall {
+            name: name.to_ascii_lowercase(),
+            head: lexed.text_of(&(at..at + 2)).to_owned(),
+        };
+        if !calls.contains(&call) {
+            calls.push(call);
+        }
+    }
+    calls
+}
+
+/// The name at `at`, if a call of a function may begin there: not what is followed by a list of columns.
+fn bare_call(lexed: &Lexed<'_>, at: usize) -> Option<String> {
+    const LISTS_COLUMNS: [&str; 21] = [
+        "INTO",
+        "INSERT",
+        "REPLACE",
+        "IGNORE",
+        "DELAYED",
+        "LOW_PRIORITY",
+        "HIGH_PRIORITY",
+        "TABLE",
+        "VIEW",
+        "EXISTS",
+        "WITH",
+        "RECURSIVE",
+        "INDEX",
+        "KEY",
+        "UNIQUE",
+        "REFERENCES",
+        "CONSTRAINT",
+        "FUNCTION",
+        "PROCEDURE",
+        "CALL",
+        "ON", // CREATE INDEX i ON t (c), but also ON f(x): see below
+    ];
+    if !matches!(lexed.token(at + 1), Some(Token::LParen)) {
+        return None;
+    }
+    let Some(Token::Word(_)) = lexed.token(at) else {
+        return None;
+    };
+    let before = at.checked_sub(1);
+    if before.is_some_and(|before| matches!(lexed.token(before), Some(Token::Period))) {
+        return None;
+    }
+    let makes_index = || (0..at).any(|at| lexed.is_keyword(at, "INDEX"));
+    let lists_columns = |before: usize| {
+        let mut words = LISTS_COLUMNS.iter();
+        words.any(|word| lexed.is_keyword(before, word) && (*word != "ON" || makes_index()))
+    };
+    if before.is_some_and(lists_columns) || is_common_table(lexed, at) {
+        return None;
+    }
+    lexed.name(at)
+}
+
+/// `name (columns) AS (query)`
+fn is_common_table(lexed: &Lexed<'_>, at: usize) -> bool {
+    lexed.after_closing(at + 1).is_some_and(|end| {
+        lexed.is_keyword(end, "AS") && matches!(lexed.token(end + 1), Some(Token::LParen))
+    })
+}
+
+/// Whether a text could hold a call without a schema's name of a function of which `is_known` takes the
+/// name. A "no" is final.
+pub fn may_call_bare(sql: &[u8], is_known: impl Fn(&str) -> bool) -> bool {
+    memchr::memchr_iter(b'(', sql).any(|open| {
+        let head = sql.get(..open).unwrap_or_default();
+        let before = trim_space_end(head);
+        let gap = head.get(before.len()..).unwrap_or_default();
+        if before.ends_with(b"*/") || (gap.contains(&b'\n') && ends_in_line_comment(before)) {
+            return true;
+        }
+        let is_quote = |byte: &u8| matches!(byte, b'`' | b'"');
+        let name = match before.split_last() {
+            Some((quote, quoted)) if is_quote(quote) => quoted
+                .rsplit(|byte| byte == quote)
+                .next()
+                .unwrap_or_default(),
+            _ => last_word(before),
+        };
+        std::str::from_utf8(name).is_ok_and(&is_known)
+    })
+}
+
+fn last_word(sql: &[u8]) -> &[u8] {
+    let start = sql.iter().rposition(|&byte| !is_word(byte));
+    sql.get(start.map_or(0, |at| at + 1)..).unwrap_or_default()
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || byte >= 0x80
+}
+
+/// Whether running or preparing a text may make `schema` the session's current database. A "no" is final.
+pub fn may_use(sql: &[u8], schema: &str) -> bool {
+    let sql = sql.trim_ascii_start();
+    let begins = |word: &str| {
+        let head = sql.get(..word.len());
+        head.is_some_and(|head| head.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    if begins("PREPARE") || begins("EXECUTE") {
+        return true; // a text in a variable can be anything
+    }
+    let stands_later = ["/*", "--", "#", "SET"].iter().any(|head| begins(head));
+    let may_stand = begins("USE") || stands_later || memchr::memchr(b';', sql).is_some();
+    may_stand && names_after_use(sql, schema.as_bytes())
+}
+
+fn names_after_use(sql: &[u8], schema: &[u8]) -> bool {
+    memchr::memchr2_iter(b'u', b'U', sql).any(|at| {
+        let rest = sql.get(at..).unwrap_or_default();
+        let Some(([_, b'S' | b's', b'E' | b'e'], rest)) = rest.split_at_checked(3) else {
+            return false;
+        };
+        let space = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'\x0b' | b'`' | b'"');
+        let from = rest.iter().position(|byte| !space(byte));
+        let name = rest.get(from.unwrap_or(rest.len())..).unwrap_or_default();
+        let is_named = name
+            .get(..schema.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(schema))
+            && name.get(schema.len()).is_none_or(|&byte| !is_word(byte));
+        let comments = [&b"/*"[..], b"--", b"#"];
+        is_named || comments.iter().any(|comment| name.starts_with(comment))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(name: &str) -> bool {
+        ["predict", "animals"].contains(&name.to_ascii_lowercase().as_str())
+    }
+
+    fn heads(text: &str) -> Vec<String> {
+        let seen = may_call_bare(text.as_bytes(), known);
+        let calls = bare_calls(text, LexMode::default(), known);
+        assert!(seen || calls.is_empty(), "the prefilter misses {text}");
+        calls.into_iter().map(|call| call.head).collect()
+    }
+
+    #[test]
+    fn calls_are_seen_in_every_spelling() {
+        for (text, expected) in [
+            ("SELECT animals(x)", &["animals("][..]),
+            (
+                "SELECT `Animals` (x), ANIMALS\n(x)",
+                &["`Animals` (", "ANIMALS\n("],
+            ),
+            ("SELECT predict/* c */('animals', x)", &["predict/* c */("]),
+            ("SELECT animals -- c\n(x)", &["animals -- c\n("]),
+            (
+                "SELECT 1 FROM a JOIN b ON animals(a.x) = b.k",
+                &["animals("],
+            ),
+            ("SELECT animals(x), (animals(y))", &["animals("]),
+        ] {
+            assert_eq!(heads(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_so_is_none() {
+        for text in [
+            "SELECT shop.animals(x), 'animals(x)' -- animals(x)",
+            "INSERT INTO animals (x) VALUES (1)",
+            "WITH a AS (SELECT 1), animals (x) AS (SELECT 2) SELECT x FROM animals",
+            "CREATE INDEX i ON animals (x)",
+            "CALL animals(1)",
+            "SELECT animals, COUNT(*) FROM animals",
+        ] {
+            assert!(heads(text).is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn whatever_may_choose_the_database_is_seen() {
+        for text in [
+            "USE ml",
+            " use `ML`;",
+            "SELECT 1; USE\nml; SELECT 2",
+            "/* c */ use ml",
+            "USE/**/ml",
+            "USE -- c\n ml",
+            "SET STATEMENT max_statement_time=1 FOR USE ml",
+            "PREPARE s FROM @t",
+        ] {
+            assert!(may_use(text.as_bytes(), "ml"), "{text}");
+        }
+        for text in [
+            "USE shop",
+            "USE mlx",
+            "SELECT ml FROM t USE INDEX (ml)",
+            "INSERT INTO t VALUES ('use; it')",
+            "SET NAMES utf8mb4",
+        ] {
+            assert!(!may_use(text.as_bytes(), "ml"), "{text}");
+        }
+    }
+}
