@@ -59,6 +59,21 @@ pub fn bare_calls(text: &str, mode: LexMode, is_known: impl Fn(&str) -> bool) ->
     calls
 }
 
+/// Whether the tokens of a text hold such a call, outside strings and comments, whatever the session's sql_mode.
+pub fn has_bare_call(text: &str, is_known: impl Fn(&str) -> bool) -> bool {
+    let modes = [(false, false), (false, true), (true, false), (true, true)];
+    modes
+        .into_iter()
+        .any(|(ansi_quotes, no_backslash_escapes)| {
+            let mode = LexMode {
+                ansi_quotes,
+                no_backslash_escapes,
+                ..LexMode::default()
+            };
+            !bare_calls(text, mode, &is_known).is_empty()
+        })
+}
+
 /// The name at `at`, if a call of a function may begin there: not what is followed by a list of columns.
 fn bare_call(lexed: &Lexed<'_>, at: usize) -> Option<String> {
     const LISTS_COLUMNS: [&str; 21] = [
@@ -222,7 +237,9 @@ mod tests {
             "SELECT animals, COUNT(*) FROM animals",
         ] {
             assert!(heads(text).is_empty(), "{text}");
+            assert!(!has_bare_call(text, known), "{text}");
         }
+        assert!(has_bare_call("SELECT \"animals\"(x)", known));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Sessions whose current database is the catalog's schema: calls need not say its name there.
 
-use predictsql_optimizer::bare::{bare_calls, is_generic, may_call_bare, may_use};
+use predictsql_optimizer::bare::{bare_calls, has_bare_call, is_generic, may_call_bare, may_use};
 
 use super::session::SessionSettings;
 use super::store_link::LinkError;
@@ -29,9 +29,18 @@ impl Lane {
     }
 
     /// Whether a text, inside strings too, may call a function of the schema without its name.
-    pub(super) fn may_call_bare(&self, body: &[u8]) -> bool {
+    pub(super) fn may_hold_bare_call(&self, body: &[u8]) -> bool {
         let account = &self.context.account;
         self.may_be_in_schema && may_call_bare(body, |name| account.may_be_function(name))
+    }
+
+    /// Whether a text may call a function of the schema without its name.
+    pub(super) fn may_call_bare(&self, body: &[u8]) -> bool {
+        let account = &self.context.account;
+        self.may_hold_bare_call(body)
+            && has_bare_call(&String::from_utf8_lossy(body), |name| {
+                account.may_be_function(name)
+            })
     }
 
     /// Finds which calls without a schema's name are the schema's. Functions that the store has built in go before.

@@ -345,7 +345,7 @@ impl Lane {
         let account = &self.context.account;
         prefilter::may_call(body, self.context.schema.as_str())
             || account.may_name_view(body)
-            || self.may_call_bare(body)
+            || self.may_hold_bare_call(body)
     }
 
     /// The session's settings as a statement finds them, and the statement without the head that sets some

@@ -12,6 +12,7 @@ mod accept;
 mod connect;
 pub(crate) mod framer;
 pub(crate) mod handshake;
+mod packet_heads;
 mod session;
 pub(crate) mod tracker;
 

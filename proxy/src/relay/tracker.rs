@@ -1,13 +1,11 @@
 //! Follows a session's answers, so that it is known when the store is idle.
 
+use super::packet_heads::{asks_for_password, eof_status, is_of_stub, ok_status};
 use crate::wire::{
     Capabilities, ErrPacket, FrameWalker, Malformed, PACKET_BYTES_MAX, PacketHead, StatusFlags,
     command, lenenc,
 };
 use std::collections::VecDeque;
-
-/// SQLSTATE of the catalog's stub functions, as an ERR packet carries it.
-const STUB_STATE: &[u8] = b"#ML001";
 
 /// Commands that may be outstanding before the client is no longer read.
 pub const PIPELINED_COMMANDS_MAX: usize = 16 * 1024;
@@ -536,7 +534,7 @@ impl Tracker {
         let code = lenenc::get_u16(&mut head.get(1..).unwrap_or_default());
         let reports = self.capabilities.has(Capabilities::MARIADB_PROGRESS)
             || self.capabilities.has(Capabilities::PROGRESS_OBSOLETE);
-        self.stub_ran = head.get(3..9) == Some(STUB_STATE);
+        self.stub_ran = is_of_stub(head);
         match self.state {
             _ if reports && code == Ok(ErrPacket::PROGRESS_CODE) => {}
             State::Answer(Answer::Prepare) => {
@@ -590,25 +588,6 @@ impl Tracker {
         self.state = State::Opaque;
         self.outstanding = VecDeque::new();
     }
-}
-
-/// Whether a plugin that a change of user comes to wants the password itself, in clear or under a key depending on
-/// the leg: caching_sha2_password's full path, or sha256_password.
-fn asks_for_password(packet: PacketHead<'_>) -> bool {
-    let full_path = packet.head == b"\x01\x04" && packet.length == 2;
-    full_path || packet.head.starts_with(b"\xfesha256_password\0")
-}
-
-fn ok_status(head: &[u8]) -> Result<StatusFlags, Malformed> {
-    let mut input = head.get(1..).unwrap_or_default();
-    lenenc::get_int(&mut input)?;
-    lenenc::get_int(&mut input)?;
-    lenenc::get_u16(&mut input).map(StatusFlags::from_bits_retain)
-}
-
-fn eof_status(head: &[u8]) -> Result<StatusFlags, Malformed> {
-    let mut input = head.get(3..).unwrap_or_default();
-    lenenc::get_u16(&mut input).map(StatusFlags::from_bits_retain)
 }
 
 #[cfg(test)]
