@@ -4,12 +4,13 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use predictsql_catalog::{Layout, ModelOptions};
 use predictsql_executor::{
-    Executor, ExecutorConfig, Input, InputId, LoadedModel, Outcome, PredictError,
+    Executor, ExecutorConfig, Input, InputId, LoadedModel, Outcome, PredictError, Spent,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -75,6 +76,43 @@ async fn several_models_look_at_one_preparation_as_each_would_alone() {
         assert_eq!(some.unwrap(), expected);
         let nothing = executor.infer(&prepared, model, &[], &none()).await;
         assert_eq!(nothing.unwrap(), vec![]);
+    }
+}
+
+#[tokio::test]
+async fn what_work_takes_is_told_to_the_account_it_was_done_on() {
+    let executor = executor();
+    let models = [
+        load(&executor, "colour_nchw.onnx", &options()).await,
+        load(&executor, "several_outputs.onnx", &options()).await,
+    ];
+    let whole = Arc::new(Spent::default());
+    let [preparation, first, second] = [(); 3].map(|()| Arc::new(Spent::within(&whole)));
+    let on = |account| executor.on_account(account);
+    let prepared = on(&preparation).prepare(&models, mixed(), &none()).await;
+    let (prepared, rows) = (prepared.unwrap(), Vec::from_iter(0..70));
+    for (account, model) in [&first, &second].into_iter().zip(&models) {
+        let outcomes = on(account).infer(&prepared, model, &rows, &none()).await;
+        assert_eq!(outcomes.unwrap().len(), 70);
+    }
+    // Work on no account is told to none.
+    let seconds = whole.seconds();
+    executor
+        .predict(&models[0], mixed(), &none())
+        .await
+        .unwrap();
+    assert_eq!(whole.seconds(), seconds);
+
+    let prepared = preparation.seconds();
+    assert!(
+        prepared.fetching > 0.0 && prepared.preparing > 0.0,
+        "{prepared:?}"
+    );
+    assert_eq!(prepared.inferring, 0.0);
+    for account in [first, second] {
+        let run = account.seconds();
+        assert!(run.inferring > 0.0, "{run:?}");
+        assert_eq!((run.fetching, run.preparing), (0.0, 0.0));
     }
 }
 
