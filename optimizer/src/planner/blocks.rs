@@ -24,6 +24,8 @@ pub struct Blocks {
     of: Arc<[u16]>,
     /// Outcome that is answered for `other`, if there is one.
     other: Option<u16>,
+    /// Whether `other` is what a condition lets pass.
+    other_passes: bool,
 }
 
 impl Blocks {
@@ -55,6 +57,7 @@ impl Blocks {
         let named = (usize::from(!null_is_answer)..=classes).find(|o| of.get(*o) == Some(&OTHER));
         Self {
             other: other.map(|_| named.and_then(|o| u16::try_from(o).ok()).unwrap_or(0)),
+            other_passes: false,
             of,
         }
     }
@@ -83,6 +86,26 @@ impl Blocks {
             blocks.other = first.and_then(|o| u16::try_from(o).ok());
         }
         blocks
+    }
+
+    /// The same, for a condition that lets classes pass (by position). F1 is that of what passes, also where this is
+    /// `other`: of `p <> 'bag'` models need to know the bag only, but what is found is all the rest.
+    #[must_use]
+    pub fn passing(mut self, passes: impl Fn(usize) -> bool) -> Self {
+        let mut classes = 0..self.outcomes().saturating_sub(1);
+        self.other_passes =
+            self.has_other() && classes.all(|class| passes(class) != self.needs(class));
+        if self.other_passes {
+            // What does not pass need not be told apart.
+            let merge = |block: &u16| if *block == OTHER { OTHER } else { 0 };
+            self.of = self.of.iter().map(merge).collect();
+        }
+        self
+    }
+
+    /// Whether F1 is that of `other`.
+    pub(crate) fn other_passes(&self) -> bool {
+        self.other_passes
     }
 
     /// Number of outcomes: one more than classes.
@@ -135,17 +158,17 @@ impl Blocks {
             .is_some_and(|b| u32::from(*b) == block)
     }
 
-    /// How many of these true outcomes are in needed blocks.
+    /// How many of these true outcomes F1 is to find.
     pub(crate) fn truths_needed(&self, truths: &[u16]) -> usize {
         truths
             .iter()
-            .filter(|truth| self.truth(**truth) != OTHER)
+            .filter(|truth| (self.truth(**truth) == OTHER) == self.other_passes)
             .count()
     }
 
     /// The same blocks, with NULL answered where nothing is claimed.
     pub(crate) fn without_other(mut self) -> Self {
-        self.other = None;
+        (self.other, self.other_passes) = (None, false);
         self
     }
 
@@ -182,6 +205,19 @@ mod tests {
         assert_eq!(but_one.unclaimed(), 2);
         let three = blocks([0, 1, 1, 2, 0], false);
         assert_eq!(three.needed().collect::<Vec<_>>(), [2, 3]);
+    }
+
+    #[test]
+    fn what_passes_may_be_other() {
+        let but_one = || blocks([0, 0, 1, 1, 1], false);
+        let truths = [1, 2, 3, 4, 4];
+        let passing = but_one().passing(|class| class != 0);
+        assert!(passing.other_passes());
+        assert_eq!(passing.needed().collect::<Vec<_>>(), [0]);
+        assert_eq!(passing.truths_needed(&truths), 4);
+        let failing = but_one().passing(|class| class == 0);
+        assert!(!failing.other_passes());
+        assert_eq!(failing.truths_needed(&truths), 1);
     }
 
     #[test]

@@ -58,6 +58,8 @@ pub(crate) struct Sample {
     pub(super) unclaimed: u16,
     /// Whether a row of a needed block cannot be answered with another.
     is_one_block: bool,
+    /// Whether F1 is that of `other`. There is one other block then.
+    other_passes: bool,
 }
 
 /// Rows that count alike.
@@ -138,6 +140,7 @@ impl Sample {
             order,
             unclaimed: if blocks.has_other() { OTHER } else { NOBODY },
             is_one_block: blocks.is_one(),
+            other_passes: blocks.other_passes(),
         }
     }
 
@@ -155,6 +158,7 @@ impl Sample {
     pub(crate) fn tells(&self, metric: Metric) -> bool {
         match metric {
             Metric::Accuracy => self.needed_weight + self.other_weight > 0,
+            Metric::F1 if self.other_passes => self.other_weight > 0,
             Metric::F1 => self.needed_weight > 0,
         }
     }
@@ -262,15 +266,30 @@ impl Sample {
         }
     }
 
-    /// The metric.
-    pub(crate) fn value(&self, metric: Metric, tally: Tally) -> f64 {
+    /// Weights of rows that are to be found and that were, and of those to be rejected and that were. With
+    /// two blocks either may be `other`.
+    fn roles(&self, tally: Tally) -> [f64; 4] {
         let (found, rejected) = (f64::from(tally.found), f64::from(tally.rejected));
         let (needed, other) = (self.needed_weight as f64, self.other_weight as f64);
+        match self.other_passes {
+            true => [other, rejected, needed, found],
+            false => [needed, found, other, rejected],
+        }
+    }
+
+    /// The metric.
+    pub(crate) fn value(&self, metric: Metric, tally: Tally) -> f64 {
+        let [wanted, found, unwanted, rejected] = self.roles(tally);
+        // With two blocks, what is not found is missed.
+        let missed = match self.other_passes {
+            true => wanted - found,
+            false => f64::from(tally.missed),
+        };
         let (part, all) = match metric {
-            Metric::Accuracy => (found + rejected, needed + other),
+            Metric::Accuracy => (found + rejected, wanted + unwanted),
             Metric::F1 => {
-                let claimed = needed - f64::from(tally.missed) + other - rejected;
-                (2.0 * found, needed + claimed)
+                let claimed = wanted - missed + unwanted - rejected;
+                (2.0 * found, wanted + claimed)
             }
         };
         if all > 0.0 { part / all } else { 0.0 }
@@ -278,12 +297,11 @@ impl Sample {
 
     /// The most that the metric can be for sets whose tallies are below one of [`Sample::reachable`].
     pub(crate) fn value_bound(&self, metric: Metric, most: Tally) -> f64 {
-        let (found, rejected) = (f64::from(most.found), f64::from(most.rejected));
-        let (needed, other) = (self.needed_weight as f64, self.other_weight as f64);
+        let [wanted, found, unwanted, rejected] = self.roles(most);
         let (part, all) = match metric {
-            Metric::Accuracy => (found + rejected, needed + other),
-            // Nothing wrong is claimed of needed blocks' rows, and of others no more than must be.
-            Metric::F1 => (2.0 * found, needed + found + other - rejected),
+            Metric::Accuracy => (found + rejected, wanted + unwanted),
+            // Nothing wrong is claimed of rows to be found, and of others no more than must be.
+            Metric::F1 => (2.0 * found, wanted + found + unwanted - rejected),
         };
         if all > 0.0 { part / all } else { 0.0 }
     }
@@ -292,9 +310,11 @@ impl Sample {
     /// `target`, and what else is added.
     pub(crate) fn linear(&self, metric: Metric, target: f64) -> (f64, f64, f64) {
         let (needed, other) = (self.needed_weight as f64, self.other_weight as f64);
+        let constant = -target * (needed + other);
         match metric {
-            Metric::Accuracy => (1.0, 1.0, -target * (needed + other)),
-            Metric::F1 => (2.0 - target, target, -target * (needed + other)),
+            Metric::Accuracy => (1.0, 1.0, constant),
+            Metric::F1 if self.other_passes => (target, 2.0 - target, constant),
+            Metric::F1 => (2.0 - target, target, constant),
         }
     }
 
@@ -315,6 +335,14 @@ impl Sample {
             mistaken += u64::from(!is_right && is_needed && answer != OTHERS);
         }
         counts.mistaken = (!self.is_one_block).then_some(mistaken);
+        if self.other_passes {
+            counts = Counts {
+                needed: counts.rows - counts.needed,
+                claimed: counts.rows - counts.claimed,
+                found: counts.right - counts.found,
+                ..counts
+            };
+        }
         counts
     }
 

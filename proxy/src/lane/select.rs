@@ -323,7 +323,8 @@ async fn prediction(
         model: asked.model.as_ref(),
         blocks: match looks_closer {
             true => Blocks::every_class(classes, false),
-            false => Blocks::new(&distinctions, classes, false),
+            false => Blocks::new(&distinctions, classes, false)
+                .passing(|class| by_class.passes(select, class + 1)),
         },
         metric: match select.cells().any(|cell| cell.prediction() == index) {
             true => Metric::Accuracy,
@@ -499,17 +500,28 @@ impl ByClass {
     /// rows are dropped are told from none: nobody sees their cells.
     fn distinctions(&self, select: &StreamSelect<'_, '_>, outcomes: usize) -> Distinctions {
         Distinctions::from_signatures((0..outcomes).map(|outcome| {
-            let mut known: Vec<Known> = vec![None; select.tests().len()];
-            for (test, passes) in &self.tests {
-                if let Some(known) = known.get_mut(*test) {
-                    *known = passes.get(outcome).map(|passes| Some(*passes));
-                }
-            }
             let cells = self.cells.iter();
             let cells: Vec<_> = cells.map(|(_, values)| values.get(outcome)).collect();
+            let known = self.known(select, outcome);
             let is_dropped = select.condition().passes(&known) == Some(false);
             (!is_dropped).then_some((cells, known))
         }))
+    }
+
+    /// Whether rows with that outcome may be kept.
+    fn passes(&self, select: &StreamSelect<'_, '_>, outcome: usize) -> bool {
+        select.condition().passes(&self.known(select, outcome)) != Some(false)
+    }
+
+    /// What each test of the condition says of the outcome.
+    fn known(&self, select: &StreamSelect<'_, '_>, outcome: usize) -> Vec<Known> {
+        let mut known: Vec<Known> = vec![None; select.tests().len()];
+        for (test, passes) in &self.tests {
+            if let Some(known) = known.get_mut(*test) {
+                *known = passes.get(outcome).map(|passes| Some(*passes));
+            }
+        }
+        known
     }
 }
 

@@ -117,12 +117,16 @@ async fn predictor(
     let classes = target.task.classes.len();
     let (blocks, metric) = match plan.class_query(number) {
         Some(query) => {
-            let distinctions = ask_classes(turn, &query.text, classes + 1, protocol).await?;
-            let metric = match query.filters {
-                true => Metric::F1,
-                false => Metric::Accuracy,
-            };
-            (Blocks::new(&distinctions, classes, false), metric)
+            let values = ask_classes(turn, &query.text, classes + 1, protocol).await?;
+            let is_true = |cell: &Option<String>| cell.as_deref().is_some_and(|c| c != "0");
+            let passes: Vec<bool> = values.iter().map(|v| v.iter().all(is_true)).collect();
+            let distinctions = Distinctions::from_signatures(values);
+            let blocks = Blocks::new(&distinctions, classes, false);
+            let passing = |class: usize| passes.get(class + 1).copied().unwrap_or(false);
+            match query.filters {
+                true => (blocks.passing(passing), Metric::F1),
+                false => (blocks, Metric::Accuracy),
+            }
         }
         None => (Blocks::every_class(classes, false), Metric::Accuracy),
     };
@@ -142,7 +146,7 @@ async fn ask_classes(
     query: &Fragment,
     outcomes: usize,
     protocol: &Protocol,
-) -> Result<Distinctions, LinkError> {
+) -> Result<Vec<Vec<Option<String>>>, LinkError> {
     let protocol = match query.parameters.is_empty() {
         true => Protocol::Text,
         false => protocol.clone(),
@@ -157,7 +161,7 @@ async fn ask_classes(
     if signatures.len() != outcomes {
         return Err(SqlError::other("the store did not answer for every class").into());
     }
-    Ok(Distinctions::from_signatures(signatures))
+    Ok(signatures)
 }
 
 /// Finds tables and conditions that the store accepts, and the input's description.
