@@ -116,6 +116,20 @@ impl Calibration {
         (1.0 / (1.0 + (-z).exp())).min(self.cap)
     }
 
+    /// The calibrated score of any label, 0..=1: that of the greatest probability by [`Calibration::score`]; the
+    /// others share what it leaves of 1 in proportion to their probabilities, and none has more than the greatest.
+    pub fn score_of(&self, probabilities: &[f32], label: usize) -> Option<f32> {
+        let (greatest, log_odds, margin) = Self::features(probabilities)?;
+        let top = self.score(greatest, log_odds, margin);
+        if label == greatest {
+            return Some(top);
+        }
+        let probability = *probabilities.get(label)?;
+        let others: f32 = probabilities.iter().sum::<f32>() - probabilities.get(greatest)?;
+        let share = probability / others.max(f32::MIN_POSITIVE);
+        Some(((1.0 - top) * share).clamp(0.0, top))
+    }
+
     /// The vote of an answer. `outcomes` has the outcome of each label.
     pub fn vote(&self, probabilities: &[f32], outcomes: &[u16]) -> Vote {
         let Some((label, log_odds, margin)) = Self::features(probabilities) else {
@@ -225,6 +239,32 @@ mod tests {
         assert_eq!(score(&[1.0, 0.0]), (0.9_f32 * 65535.0).round() as u16);
         assert_eq!(calibration.vote(&[], &[]), Vote::default());
         assert_eq!(calibration.vote(&[0.3, 0.7], &[1, 2]).outcome(), 2);
+    }
+
+    #[test]
+    fn other_labels_share_what_the_greatest_leaves() {
+        let calibration = Calibration {
+            bias: -1.0,
+            score_weight: 1.0,
+            margin_weight: 0.0,
+            offsets: Vec::new(),
+            cap: 1.0,
+        };
+        let probabilities = [0.1, 0.7, 0.2];
+        let scores = [0, 1, 2].map(|l| calibration.score_of(&probabilities, l).unwrap_or(-1.0));
+        let vote = calibration.vote(&probabilities, &[1, 2, 3]).score();
+        assert_eq!((scores[1] * 65535.0).round() as u16, vote);
+        assert!(
+            (scores.iter().sum::<f32>() - 1.0).abs() < 1e-6,
+            "{scores:?}"
+        );
+        assert!((scores[2] / scores[0] - 2.0).abs() < 1e-5, "{scores:?}");
+        // Where even the greatest is likely wrong, nothing else is likelier.
+        let unsure = [0.5, 0.49, 0.01];
+        let scores = [0, 1].map(|l| calibration.score_of(&unsure, l));
+        assert_eq!(scores[0], scores[1]);
+        assert_eq!(calibration.score_of(&[1.0], 0).map(|s| s > 0.9), Some(true));
+        assert_eq!(calibration.score_of(&probabilities, 3), None);
     }
 
     #[test]

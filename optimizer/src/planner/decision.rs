@@ -104,6 +104,15 @@ impl Decision {
         }
     }
 
+    /// Has the scores of the only model calibrated. That changes no answer: nothing else votes.
+    pub(super) fn calibrate(&mut self, calibration: Option<&Calibration>) {
+        if let [stage] = &mut self.stages[..]
+            && let [voter] = &mut stage.voters[..]
+        {
+            voter.calibration = calibration.cloned();
+        }
+    }
+
     /// All voters in the order of the stages.
     pub fn voters(&self) -> impl Iterator<Item = &Voter> {
         self.stages.iter().flat_map(|stage| &stage.voters)

@@ -256,9 +256,13 @@ impl<'p> Piece<'p> {
     }
 }
 
-/// The score that a voter gives a class, to six decimals; `None` where it does not know the class.
+/// The score that a voter gives a class, calibrated where that was published, to six decimals; `None` where it does
+/// not know the class.
 fn score(voter: &Voter, scores: &Scores, class: usize) -> Option<f64> {
     let label = voter.label_of_class(class)?;
-    let score = f64::from(*scores.probabilities().get(label)?);
+    let score = f64::from(match &voter.calibration {
+        Some(calibration) => calibration.score_of(scores.probabilities(), label)?,
+        None => *scores.probabilities().get(label)?,
+    });
     Some((score * SCORE_PARTS).round() / SCORE_PARTS)
 }
