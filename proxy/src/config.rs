@@ -5,6 +5,7 @@
 mod cache;
 mod endpoint;
 mod limits;
+mod planner;
 mod settings;
 mod slow;
 mod tls;
@@ -12,6 +13,7 @@ mod tls;
 pub use cache::CacheConfig;
 pub use endpoint::{Endpoint, EndpointError};
 pub use limits::LimitsConfig;
+pub use planner::PlannerConfig;
 pub use tls::{ClientTlsArgs, ClientTlsConfig, StoreTlsArgs};
 
 use crate::account::StoreAddress;
@@ -85,6 +87,9 @@ pub struct ServeArgs {
     /// Folder below which models may be loaded; may be repeated
     #[arg(long = "model-root", value_name = "DIR")]
     pub model_roots: Vec<PathBuf>,
+    /// Price of an hour of one CPU thread, in any unit of money: that of @ml_max_cost
+    #[arg(long, value_name = "PRICE", env = "PREDICTSQL_PRICE_PER_DEVICE_HOUR")]
+    pub price_per_device_hour: Option<f64>,
 }
 
 /// What is wrong with the settings.
@@ -171,6 +176,7 @@ struct ConfigFile {
     lane: LaneFile,
     cache: cache::CacheFile,
     limits: limits::LimitsFile,
+    planner: planner::PlannerFile,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -312,6 +318,8 @@ pub struct Config {
     pub slow_log: SlowLog,
     /// Images, models, threads.
     pub executor: ExecutorConfig,
+    /// What plans are costed with.
+    pub planner: PlannerConfig,
     /// Limits of predict statements.
     pub lane: LaneConfig,
     /// Outputs of models that are kept.
@@ -345,6 +353,7 @@ impl Config {
             inspect_bytes_max: 1 << 20,
             slow_log: slow::DEFAULT,
             executor: ExecutorConfig::default(),
+            planner: PlannerConfig::default(),
             lane: LaneConfig::default(),
             cache: CacheConfig::default(),
             limits: LimitsConfig::default(),
@@ -417,6 +426,9 @@ impl Config {
         set(&mut config.lane.spool_dir, file.lane.spool_dir);
         config.cache.take(&file.cache);
         config.limits.take(file.limits);
+        config
+            .planner
+            .take(args.price_per_device_hour, &file.planner);
         executor(&mut config.executor, args, file.executor);
         config.check()?;
         Ok(config)
@@ -457,7 +469,7 @@ impl Config {
         if let Some((name, _)) = zero.into_iter().find(|(_, zero)| *zero) {
             return Err(value(name, "must be at least 1".to_owned()));
         }
-        Ok(())
+        self.planner.check()
     }
 }
 

@@ -166,6 +166,7 @@ fn the_example_holds_every_setting() {
         "lane",
         "cache",
         "limits",
+        "planner",
     ];
     let mut understood = Vec::new();
     for key in keys_understood("") {

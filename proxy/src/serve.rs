@@ -481,6 +481,7 @@ async fn read_views(account: &ServiceAccount) {
 fn cost_model(config: &Config) -> CostModel {
     CostModel {
         threads: u32::try_from(config.executor.threads).unwrap_or(u32::MAX),
+        price_per_device_second: config.planner.price_per_device_second(),
         ..CostModel::default()
     }
 }

@@ -13,9 +13,10 @@ use super::cost::Costs;
 use super::decision::{Decision, Stage, Voter};
 use super::declared::{class_outcomes, declared, outcomes};
 use super::frontier::Goal;
+use super::limits;
 use super::pick::{self, Choice};
 use super::plan::{Basis, Guarantee, Plan, Reason, Rejected, StageEstimate};
-use super::query::{Constraints, CostModel, Estimate, Query, Strategy, rows_that_count};
+use super::query::{Constraints, CostModel, Estimate, Query, Strategy};
 use super::replay::{Key, PLAN_ROWS_MAX, Sample, raise};
 use super::rows::Chosen;
 use super::search::Problem;
@@ -52,20 +53,19 @@ pub fn decide(
     costs: &CostModel,
     replays_max: u32,
 ) -> Result<Plan, Refusal> {
+    limits::check(constraints, costs)?;
+    let current = statistics.filter(|s| s.task_version == query.task.version);
     let mut all: Vec<&Arc<Model>> = models.iter().collect();
     if let Some(named) = query.named {
         let reason = |_: &Model| Reason::NotNamed;
-        return Ok(unmeasured(
-            query,
-            strategy,
-            named,
-            Basis::Named,
-            &all,
-            costs,
-            reason,
-        ));
+        let by = (named, Basis::Named);
+        let mut plan = unmeasured(query, constraints, strategy, by, &all, costs, reason)?;
+        if query.scores_needed {
+            let measured = current.and_then(|s| s.model(named.id));
+            plan.decision.calibrate(measured.map(|m| &m.calibration));
+        }
+        return Ok(plan);
     }
-    let current = statistics.filter(|s| s.task_version == query.task.version);
     let measured = current.and_then(|s| Measured::new(query, constraints, &all, s, costs));
     if let Some(measured) = measured {
         return measured.decide(strategy, replays_max);
@@ -83,15 +83,15 @@ pub fn decide(
             Reason::NotFullCoverage
         }
     };
-    Ok(unmeasured(
+    unmeasured(
         query,
+        constraints,
         strategy,
-        model,
-        Basis::Guess(reason),
+        (model, Basis::Guess(reason)),
         &all,
         costs,
         why_not,
-    ))
+    )
 }
 
 /// Seconds of work and of inference an input that a stage adds to those before it.
@@ -229,26 +229,7 @@ impl<'a> Measured<'a> {
 
     /// The limit on seconds of work an input that the constraints set.
     pub(super) fn seconds_max(&self) -> f64 {
-        let Some(rows) = rows_that_count(self.query, self.constraints) else {
-            return f64::INFINITY;
-        };
-        let threads = if self.cost_model.device == "cpu" {
-            self.cost_model.threads.max(1)
-        } else {
-            1
-        };
-        let by_time = self.constraints.max_seconds.map(|s| s * f64::from(threads));
-        let price = self.cost_model.price_per_device_second;
-        let by_cost = self
-            .constraints
-            .max_cost
-            .filter(|_| price > 0.0)
-            .map(|c| c / price);
-        let least = [by_time, by_cost]
-            .into_iter()
-            .flatten()
-            .fold(f64::INFINITY, f64::min);
-        least / rows as f64
+        limits::seconds_max(self.query, self.constraints, self.cost_model)
     }
 
     /// What to look for.
@@ -267,7 +248,12 @@ impl<'a> Measured<'a> {
             .map(|c| c.seconds)
             .fold(f64::INFINITY, f64::min);
         let first = choices.into_iter().find(|choice| choice.seconds <= limit);
-        first.ok_or_else(|| unreachable::too_dear(self, cheapest))
+        first.ok_or_else(|| self.too_dear(cheapest))
+    }
+
+    fn too_dear(&self, seconds: f64) -> Refusal {
+        let plan = format_args!("the cheapest plan");
+        limits::too_dear(self.query, self.constraints, self.cost_model, plan, seconds)
     }
 
     /// The last choice before the first that cannot be promised to keep `least`, of those within the
@@ -299,7 +285,7 @@ impl<'a> Measured<'a> {
             is_asked_for: true,
         };
         if choice.seconds > self.seconds_max() {
-            return Err(unreachable::too_dear(self, choice.seconds));
+            return Err(self.too_dear(choice.seconds));
         }
         Ok((choice, Some(guarantee)))
     }
@@ -405,6 +391,7 @@ impl<'a> Measured<'a> {
             population: self.statistics.population.clone(),
             stages: self.stages(&choice),
             gap,
+            unplanned: limits::unplanned(self.query, self.constraints, Some(choice.seconds)),
             replays,
             rejected,
             decision: Decision {

@@ -8,6 +8,7 @@ use predictsql_catalog::Model;
 use super::branch::Gap;
 use super::decision::Decision;
 use super::declared::Declared;
+use super::limits::Unplanned;
 use super::query::{CostModel, Estimate, Metric, Strategy};
 
 /// Which models answer a prediction, with what is expected of them.
@@ -33,6 +34,8 @@ pub struct Plan {
     pub stages: Vec<StageEstimate>,
     /// How far from the best plan it may be; `None` where nothing was searched for.
     pub gap: Option<Gap>,
+    /// Why limits on seconds or money that are set had no part in it.
+    pub unplanned: Option<Unplanned>,
     /// Replays of labelled rows that the search took.
     pub replays: u32,
     /// Positions of needed classes that no model of the plan knows.
@@ -139,8 +142,8 @@ pub struct Price {
     pub seconds: Interval,
     /// Of the device.
     pub device_seconds: Interval,
-    /// Money.
-    pub cost: Interval,
+    /// Money, where the device has a price.
+    pub cost: Option<Interval>,
 }
 
 /// By which factor a number of rows that is only estimated may be wrong either way.
@@ -193,7 +196,9 @@ impl Plan {
         Some(Price {
             seconds,
             device_seconds,
-            cost: device_seconds.map(|s| s * costs.price_per_device_second),
+            cost: costs
+                .price_per_device_second
+                .map(|price| device_seconds.map(|s| s * price)),
         })
     }
 }

@@ -147,8 +147,8 @@ pub struct CostModel {
     pub decode_seconds: f64,
     /// Seconds of one thread to prepare one number of an input tensor.
     pub preprocess_seconds_per_value: f64,
-    /// Price of a second of the device.
-    pub price_per_device_second: f64,
+    /// Price of a second of the device, in the unit of `max_cost`; none where it is not known.
+    pub price_per_device_second: Option<f64>,
 }
 
 /// To read and decode a small image, on one thread.
@@ -164,7 +164,7 @@ impl Default for CostModel {
             threads: 1,
             decode_seconds: DECODE_SECONDS,
             preprocess_seconds_per_value: PREPROCESS_SECONDS_PER_VALUE,
-            price_per_device_second: 0.0,
+            price_per_device_second: None,
         }
     }
 }
@@ -278,7 +278,7 @@ impl DecisionKey {
                 bits(f64::from(costs.threads)),
                 bits(costs.decode_seconds),
                 bits(costs.preprocess_seconds_per_value),
-                bits(costs.price_per_device_second),
+                costs.price_per_device_second.and_then(bits),
             ],
             device: costs.device.clone(),
         }

@@ -8,28 +8,39 @@ use super::cost::Costs;
 use super::decide::stage_seconds;
 use super::decision::Decision;
 use super::declared::{class_outcomes, outcomes};
+use super::limits;
 use super::plan::{Basis, Plan, Reason, Rejected, StageEstimate};
-use super::query::{CostModel, Estimate, Query, Strategy};
+use super::query::{Constraints, CostModel, Estimate, Query, Strategy};
+use crate::Refusal;
 
 /// The plan of one model that nothing was measured of, as far as the decision knows.
+///
+/// # Errors
+/// It takes more than the limits allow.
 pub(super) fn unmeasured(
     query: &Query<'_>,
+    constraints: &Constraints,
     strategy: Strategy,
-    model: &Arc<Model>,
-    basis: Basis,
+    (model, basis): (&Arc<Model>, Basis),
     all: &[&Arc<Model>],
-    costs: &CostModel,
+    cost_model: &CostModel,
     why_not: impl Fn(&Model) -> Reason,
-) -> Plan {
+) -> Result<Plan, Refusal> {
     let outcomes = outcomes(&class_outcomes(query.task), model);
     let uncovered = query.blocks.needed().filter(|class| {
         !outcomes
             .iter()
             .any(|outcome| usize::from(*outcome) == class + 1)
     });
-    let costs = Costs::new(&[(Arc::clone(model), None)], costs);
+    let costs = Costs::new(&[(Arc::clone(model), None)], cost_model);
     let (seconds, inference_seconds) = stage_seconds(&costs, &[], &[0]);
-    Plan {
+    let each = seconds.value();
+    if let Some(each) = each.filter(|s| *s > limits::seconds_max(query, constraints, cost_model)) {
+        let plan = format_args!("model '{}'", model.name);
+        return Err(limits::too_dear(query, constraints, cost_model, plan, each));
+    }
+    Ok(Plan {
+        unplanned: limits::unplanned(query, constraints, each),
         uncovered: uncovered.collect(),
         basis,
         strategy,
@@ -56,5 +67,5 @@ pub(super) fn unmeasured(
             })
             .collect(),
         decision: Decision::single(Arc::clone(model), outcomes, query.blocks.clone()),
-    }
+    })
 }

@@ -33,27 +33,6 @@ pub(super) fn not_measured(
     ))
 }
 
-/// Nothing within the limits.
-pub(super) fn too_dear(measured: &Measured<'_>, seconds: f64) -> Refusal {
-    let (limit, asked) = (measured.seconds_max(), measured.constraints);
-    let mut limits = Vec::new();
-    limits.extend(asked.max_seconds.map(|s| format!("max_seconds = {s}")));
-    limits.extend(asked.max_cost.map(|c| format!("max_cost = {c}")));
-    let kept = match asked.min_accuracy {
-        Some(least) => format!(" with min_accuracy = {least}"),
-        None => String::new(),
-    };
-    let factor = if limit > 0.0 {
-        seconds / limit
-    } else {
-        f64::INFINITY
-    };
-    Refusal::constraint(format_args!(
-        "{} cannot be kept{kept}: the cheapest plan takes {factor:.1} times as much",
-        limits.join(" and "),
-    ))
-}
-
 /// No plan that can be promised to keep `least`. `first` is the most accurate plan, with how it answers the rows
 /// that certify.
 pub(super) fn not_certified(

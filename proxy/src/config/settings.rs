@@ -119,6 +119,7 @@ impl Config {
         settings.extend(super::slow::settings(self.slow_log));
         settings.extend(self.cache.settings());
         settings.extend(self.limits.settings());
+        settings.extend(self.planner.settings());
         settings
     }
 }

@@ -37,6 +37,9 @@ pub fn lines(
     }
     line("  Price   ", price(plan, rows, costs));
     line("  Kept    ", kept(predictor));
+    if let Some(text) = planned.unplanned_limits() {
+        line("  Limit   ", text);
+    }
     let unknown = class_names(task, &plan.uncovered);
     if !unknown.is_empty() {
         line(
@@ -174,13 +177,25 @@ fn price(plan: &Plan, rows: Estimate<u64>, costs: &CostModel) -> String {
         spread(price.seconds),
         spread(price.device_seconds)
     );
-    if costs.price_per_device_second > 0.0 {
+    if let Some(cost) = price.cost {
         text.push_str(&format!(
-            "; {:.4} ({:.4} to {:.4}) of money",
-            price.cost.expected, price.cost.low, price.cost.high
+            "; cost {} ({} to {})",
+            amount(cost.expected),
+            amount(cost.low),
+            amount(cost.high)
         ));
     }
     text
+}
+
+/// Money in the unit of the device's price.
+fn amount(cost: f64) -> String {
+    match cost {
+        c if c <= 0.0 => "0".to_owned(),
+        c if c < 1e-3 => format!("{c:.1e}"),
+        c if c < 100.0 => format!("{c:.4}"),
+        c => format!("{c:.0}"),
+    }
 }
 
 fn spread(interval: Interval) -> String {
@@ -283,9 +298,10 @@ pub fn json(predictor: &Predictor, task: &Task, rows: Estimate<u64>, costs: &Cos
         "rows": rows.value(),
         "seconds": price.map(|p| interval(p.seconds)),
         "device_seconds": price.map(|p| interval(p.device_seconds)),
-        "cost": price.map(|p| interval(p.cost)),
         "cache": predictor.cache_mode().map(CacheMode::name),
         "hit_rate_so_far": predictor.hit_rate_so_far(),
+        "cost": price.and_then(|p| p.cost).map(interval),
+        "limits_not_planned_for": planned.unplanned_limits(),
         "gap": plan.gap.map(|g| json!({"points": g.value * 100.0, "cost_share": g.cost})),
         "replays": plan.replays,
         "planning_seconds": planned.seconds,

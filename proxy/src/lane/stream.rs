@@ -94,7 +94,7 @@ pub async fn run(
         cancel: &cancel,
         running,
         audience,
-        diagnostics: uncovered_classes(ready, no_diagnostics),
+        diagnostics: forewarned(ready, no_diagnostics),
         skipped: 0,
         sent: 0,
     };
@@ -220,13 +220,10 @@ fn input_kinds(ready: &Ready<'_, '_>, columns: &[ColumnDefinition]) -> Vec<Input
 }
 
 /// What is to be warned of before any row is seen.
-fn uncovered_classes(ready: &Ready<'_, '_>, mut diagnostics: Diagnostics) -> Diagnostics {
-    for message in ready
-        .predictions
-        .iter()
-        .flat_map(|p| p.predictor.uncovered_classes())
-    {
-        diagnostics.warn(UNREADABLE_INPUT, || message);
+fn forewarned(ready: &Ready<'_, '_>, mut diagnostics: Diagnostics) -> Diagnostics {
+    let predictors = ready.predictions.iter().map(|p| &p.predictor);
+    for (code, message) in predictors.flat_map(Predictor::warnings) {
+        diagnostics.warn(code, || message);
     }
     diagnostics
 }

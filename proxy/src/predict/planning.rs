@@ -27,6 +27,16 @@ pub struct Planned {
     pub plan: Plan,
     /// Seconds of the search.
     pub seconds: f64,
+    /// The limits on seconds and money that it was asked to keep.
+    limits: String,
+}
+
+impl Planned {
+    /// What to say of limits that had no part in the plan.
+    pub fn unplanned_limits(&self) -> Option<String> {
+        let why = self.plan.unplanned?;
+        Some(format!("{} could not be planned for: {why}", self.limits))
+    }
 }
 
 /// One prediction of a statement.
@@ -99,7 +109,11 @@ impl Planner {
             );
             plan.map(|plan| {
                 let seconds = begin.elapsed().as_secs_f64();
-                Arc::new(Planned { plan, seconds })
+                Arc::new(Planned {
+                    plan,
+                    seconds,
+                    limits: constraints.limits(),
+                })
             })
         })
     }

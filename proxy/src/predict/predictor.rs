@@ -14,6 +14,11 @@ use super::places::{Places, UnderWay};
 use super::{Answer, CacheMode, Forecast, OutputCache, Planned, Tally, Work, failure, interrupted};
 use crate::error::SqlError;
 
+/// ER_TRUNCATED_WRONG_VALUE_FOR_FIELD, as of inputs that cannot be read: a NULL in their place.
+const CLASS_NOT_COVERED: u16 = 1366;
+/// ER_SIGNAL_EXCEPTION, as of constraints that cannot be kept.
+const LIMIT_NOT_PLANNED: u16 = 1644;
+
 /// Answers a prediction as its decision says.
 #[derive(Debug)]
 pub struct Predictor {
@@ -111,8 +116,18 @@ impl Predictor {
         answer.score(self.shared.scored.binary_search(&class).ok()?)
     }
 
-    /// What to warn of before any input is seen: scored classes that no model run covers.
-    pub fn uncovered_classes(&self) -> impl Iterator<Item = String> + '_ {
+    /// What to warn of before any input is seen, with codes.
+    pub fn warnings(&self) -> impl Iterator<Item = (u16, String)> + '_ {
+        let limits = self.planned().unplanned_limits();
+        let limits = limits.map(|text| (LIMIT_NOT_PLANNED, text));
+        let uncovered = self.uncovered_classes();
+        limits
+            .into_iter()
+            .chain(uncovered.map(|text| (CLASS_NOT_COVERED, text)))
+    }
+
+    /// Scored classes that no model run covers.
+    fn uncovered_classes(&self) -> impl Iterator<Item = String> + '_ {
         let shared = &self.shared;
         let voters = || shared.decision().voters();
         let uncovered = move |class: &&usize| voters().all(|v| v.label_of_class(**class).is_none());

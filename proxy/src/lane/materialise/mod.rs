@@ -84,7 +84,7 @@ pub async fn run(
                 ready,
                 running,
                 cancel: &cancel,
-                diagnostics: ready.uncovered_classes(no_diagnostics),
+                diagnostics: ready.forewarned(no_diagnostics),
             },
             relations: ready.relations(names.wanted),
             may_begin: autocommit,

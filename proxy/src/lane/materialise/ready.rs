@@ -9,7 +9,7 @@ use predictsql_optimizer::planner::{Blocks, Estimate, Metric};
 use predictsql_optimizer::{ColumnsKey, Fragment};
 
 use super::super::deciding::PredictorMaker;
-use super::super::diagnostics::{Diagnostics, UNREADABLE_INPUT};
+use super::super::diagnostics::Diagnostics;
 use super::super::explain::estimated_rows;
 use super::super::inputs::{InputKind, columns_key};
 use super::super::session::SessionSettings;
@@ -409,13 +409,9 @@ impl<'p> ReadyPlan<'p, '_, '_> {
     }
 
     /// What is to be warned of before any input is seen.
-    pub fn uncovered_classes(&self, mut diagnostics: Diagnostics) -> Diagnostics {
-        for message in self
-            .predictors
-            .iter()
-            .flat_map(Predictor::uncovered_classes)
-        {
-            diagnostics.warn(UNREADABLE_INPUT, || message);
+    pub fn forewarned(&self, mut diagnostics: Diagnostics) -> Diagnostics {
+        for (code, message) in self.predictors.iter().flat_map(Predictor::warnings) {
+            diagnostics.warn(code, || message);
         }
         diagnostics
     }

@@ -1,0 +1,74 @@
+//! The table `[planner]`: what plans are costed with besides what was measured of models.
+
+use serde::Deserialize;
+
+use super::{ConfigError, value};
+
+const SECONDS_PER_HOUR: f64 = 3_600.0;
+
+/// As typed.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PlannerFile {
+    price_per_device_hour: Option<f64>,
+}
+
+/// Costs of plans.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PlannerConfig {
+    /// Price of an hour of one CPU thread, in any unit of money; `max_cost` is in the same. `None`: not known.
+    pub price_per_device_hour: Option<f64>,
+}
+
+impl PlannerConfig {
+    /// Puts what is given over this.
+    pub(super) fn take(&mut self, flag: Option<f64>, file: &PlannerFile) {
+        self.price_per_device_hour = flag
+            .or(file.price_per_device_hour)
+            .or(self.price_per_device_hour);
+    }
+
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let is_price = |price: f64| price.is_finite() && price >= 0.0;
+        match self.price_per_device_hour {
+            Some(price) if !is_price(price) => Err(value(
+                "planner.price_per_device_hour",
+                "must be a number of 0 or more".to_owned(),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Price of a second.
+    #[must_use]
+    pub fn price_per_device_second(&self) -> Option<f64> {
+        self.price_per_device_hour
+            .map(|price| price / SECONDS_PER_HOUR)
+    }
+
+    /// As `SHOW CONFIG` lists it.
+    pub(super) fn settings(&self) -> [(&'static str, Option<String>); 1] {
+        let price = self.price_per_device_hour.map(|price| price.to_string());
+        [("planner.price_per_device_hour", price)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_win_and_prices_are_numbers() {
+        let mut planner = PlannerConfig::default();
+        let file = PlannerFile {
+            price_per_device_hour: Some(7.2),
+        };
+        planner.take(None, &file);
+        assert_eq!(planner.price_per_device_second(), Some(0.002));
+        planner.take(Some(0.0), &file);
+        assert_eq!(planner.price_per_device_second(), Some(0.0));
+        assert!(planner.check().is_ok());
+        planner.take(Some(-1.0), &file);
+        assert!(planner.check().is_err());
+    }
+}
