@@ -8,8 +8,10 @@ use super::replay::{Key, raise};
 use super::search::{Problem, Search};
 use super::thresholds::{FLOOR_STEPS, threshold};
 
-/// Most plans that are tested one after the other for a promise.
-const TESTED_MAX: usize = 8;
+/// Plans that are tested one after the other for a promise: after the most accurate, for each of these the cheapest
+/// that is so many times further above what is asked for than a plan that is as likely certified as not. Each test
+/// passed makes the next, closer one worth trying.
+const TESTED_AT: [f64; 9] = [4.0, 3.0, 2.4, 2.0, 1.7, 1.45, 1.2, 1.0, 0.7];
 /// Most sets that a cascade begins with, and that it ends in.
 const CASCADE_ENDS: (usize, usize) = (4, 3);
 /// Share of the replays for branch and bound, at least.
@@ -240,7 +242,8 @@ fn in_turn(
         if tested.is_empty() || best_only {
             tested = plans.last().cloned().into_iter().collect();
         }
-        return thinned(tested);
+        let margin = measured.expected_to_certify(least) - least;
+        return nearing(&tested, least, margin);
     }
     let cheapest = plans
         .iter()
@@ -275,18 +278,20 @@ fn unbeaten(mut plans: Vec<Choice>) -> Vec<Choice> {
     plans
 }
 
-/// At most [`TESTED_MAX`] of the plans, both ends included.
-fn thinned(plans: Vec<Choice>) -> Vec<Choice> {
-    let count = plans.len();
-    if count <= TESTED_MAX {
-        return plans;
-    }
-    let keep = |n: usize| n * (count - 1) / (TESTED_MAX - 1);
-    let kept: Vec<usize> = (0..TESTED_MAX).map(keep).collect();
-    let plans = plans.into_iter().enumerate();
-    plans
-        .filter(|(place, _)| kept.contains(place))
-        .map(|(_, plan)| plan)
+/// The first of the plans, which come by falling value and cost, and those of [`TESTED_AT`].
+fn nearing(plans: &[Choice], least: f64, margin: f64) -> Vec<Choice> {
+    let cheapest_at = |times: &f64| {
+        let enough = plans
+            .iter()
+            .rposition(|p| p.value >= least + times * margin);
+        enough.unwrap_or(0)
+    };
+    let mut places: Vec<usize> = TESTED_AT.iter().map(cheapest_at).collect();
+    places.insert(0, 0);
+    places.dedup();
+    places
+        .into_iter()
+        .filter_map(|place| plans.get(place).cloned())
         .collect()
 }
 
