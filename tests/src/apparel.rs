@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Read;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -27,6 +28,10 @@ pub const CLASSES: [&str; 10] = [
     "Ankle boot",
 ];
 const SIDE: usize = 28;
+/// Number of photos of table `labelled`, which are none of the others.
+const LABELLED: usize = 3_000;
+/// Of the training images the first that no model of the zoo was trained on.
+const FIRST_LABELLED: usize = 50_000;
 
 /// The first [`PHOTOS`] test images below a folder that is an image root.
 pub struct Photos {
@@ -57,19 +62,47 @@ pub fn photos() -> &'static Photos {
     MADE.get_or_init(|| {
         let root = new_dir("images");
         fs::create_dir(root.join("photos")).unwrap();
-        let pixels = idx("t10k-images-idx3-ubyte.gz", 16, PHOTOS * SIDE * SIDE);
+        let pixels = idx("t10k-images-idx3-ubyte.gz", 16..16 + PHOTOS * SIDE * SIDE);
         for (index, pixels) in pixels.chunks_exact(SIDE * SIDE).enumerate() {
             write_png(&root.join(Photos::path(index + 1)), pixels);
         }
         Photos {
             root,
-            labels: idx("t10k-labels-idx1-ubyte.gz", 8, PHOTOS),
+            labels: idx("t10k-labels-idx1-ubyte.gz", 8..8 + PHOTOS),
         }
     })
 }
 
-/// The first `count` bytes behind the header of a gzipped IDX file of the Debian package.
-fn idx(name: &str, header_bytes: usize, count: usize) -> Vec<u8> {
+/// Creates table `labelled(photo, label)` in the current database, and its photos.
+pub fn create_labelled(session: &mut Wire) {
+    static LABELS: OnceLock<Vec<u8>> = OnceLock::new();
+    let path = |row: usize| format!("labelled/{row:05}.png");
+    let labels = LABELS.get_or_init(|| {
+        let root = photos().root();
+        fs::create_dir(root.join("labelled")).unwrap();
+        let image = SIDE * SIDE;
+        let first = 16 + FIRST_LABELLED * image;
+        let pixels = idx(
+            "train-images-idx3-ubyte.gz",
+            first..first + LABELLED * image,
+        );
+        for (row, pixels) in pixels.chunks_exact(image).enumerate() {
+            write_png(&root.join(path(row)), pixels);
+        }
+        let first = 8 + FIRST_LABELLED;
+        idx("train-labels-idx1-ubyte.gz", first..first + LABELLED)
+    });
+    session
+        .run("CREATE TABLE labelled (photo VARCHAR(200) COLLATE utf8mb4_bin, label VARCHAR(40))");
+    let rows = labels.iter().enumerate();
+    let rows =
+        rows.map(|(row, label)| format!("('{}', '{}')", path(row), CLASSES[usize::from(*label)]));
+    let rows: Vec<String> = rows.collect();
+    session.run(&format!("INSERT INTO labelled VALUES {}", rows.join(", ")));
+}
+
+/// Bytes of a gzipped IDX file of the Debian package.
+fn idx(name: &str, bytes: Range<usize>) -> Vec<u8> {
     let path = Path::new("/usr/share/datasets/fashion-mnist").join(name);
     let file = File::open(&path).unwrap_or_else(|error| {
         panic!(
@@ -77,9 +110,9 @@ fn idx(name: &str, header_bytes: usize, count: usize) -> Vec<u8> {
             path.display()
         )
     });
-    let mut bytes = vec![0; header_bytes + count];
-    GzDecoder::new(file).read_exact(&mut bytes).unwrap();
-    bytes.split_off(header_bytes)
+    let mut read = vec![0; bytes.end];
+    GzDecoder::new(file).read_exact(&mut read).unwrap();
+    read.split_off(bytes.start)
 }
 
 fn write_png(path: &Path, pixels: &[u8]) {

@@ -15,6 +15,7 @@ mod fidelity;
 mod kept;
 mod loading;
 mod operating;
+mod planned;
 mod relay;
 mod tidy;
 mod tls;
