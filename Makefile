@@ -63,3 +63,4 @@ bench: setup-bench
 	target/release/predictsql-bench relay
 	target/release/predictsql-bench semantics
 	target/release/predictsql-bench plan
+	target/release/predictsql-bench selection

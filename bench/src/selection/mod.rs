@@ -40,6 +40,9 @@ pub struct SelectionArgs {
     /// Leave out the real zoo
     #[arg(long)]
     synthetic_only: bool,
+    /// The real zoo only
+    #[arg(long, conflicts_with = "synthetic_only")]
+    real_only: bool,
     /// Folder that holds zoo.json and the models that it lists
     #[arg(long, value_name = "DIR", default_value = "bench/zoo")]
     models: PathBuf,
@@ -79,6 +82,9 @@ pub enum SelectionError {
     /// A statement was refused.
     #[error("{0}")]
     Sql(#[from] mysql_async::Error),
+    /// EXPLAIN said something else.
+    #[error("EXPLAIN shows no plan: {0}")]
+    NotExplained(String),
     /// A plot could not be drawn.
     #[error("plot: {0}")]
     Plot(String),
@@ -100,6 +106,7 @@ pub fn run(args: &SelectionArgs) -> Result<(), SelectionError> {
         None => Repository::published_shape(125, 80, args.seed),
     };
     let errors = match args.errors {
+        _ if args.real_only => Vec::new(),
         Some(errors) => vec![errors],
         None => vec![Errors::Independent, Errors::Correlated],
     };
@@ -127,17 +134,12 @@ pub fn run(args: &SelectionArgs) -> Result<(), SelectionError> {
         report.foreign.push((name, with, without));
     }
     if !args.synthetic_only {
-        let least: &[f64] = if args.quick {
-            &[0.9, 0.95]
-        } else {
-            &[0.85, 0.9, 0.93, 0.95, 0.97]
-        };
         report.real = Some(real::run(&real::Setting {
-            zoo: &args.models,
-            dataset: &args.dataset,
-            ort_library: &args.ort_library,
-            queries: if args.quick { 5 } else { 15 },
-            least,
+            zoo: args.models.clone(),
+            dataset: args.dataset.clone(),
+            ort_library: args.ort_library.clone(),
+            draws: if args.quick { 1 } else { 3 },
+            rounds: if args.quick { 1 } else { 3 },
             seed: args.seed,
         })?);
     }

@@ -150,17 +150,17 @@ impl Report {
             let rates = both.map(|c| of(&c));
             rates.fold(0.0, f64::max)
         };
-        let ratio = |of: fn(&Real) -> Option<f64>| self.real.as_ref().and_then(of);
-        json!({
-            "e2_time_ratio_at_equal_f1": ratio(Real::time_ratio_to_single),
-            "e2_time_ratio_to_most_accurate": ratio(Real::time_ratio_to_most_accurate),
-            "e2_f1_loss_points": ratio(Real::f1_loss_points),
+        let mut json = json!({
             "e1_won": share(&self.strategies),
             "e3_replay_mae_points": mean(&replay),
             "e4_violation_rate": worst(|c| c.violation_rate().0),
             "e4_refusal_rate": worst(Certificates::refusal_rate),
             "e8_false_positive_rate": self.foreign.iter().map(|f| f.1).fold(0.0, f64::max),
-        })
+        });
+        for (name, value) in self.real.iter().flat_map(Real::figures) {
+            json[name] = value;
+        }
+        json
     }
 }
 

@@ -10,7 +10,7 @@ mod evaluate;
 pub mod pictures;
 mod progress;
 mod queries;
-mod shop;
+pub mod shop;
 pub mod zoo;
 
 use std::io::{self, Write};

@@ -29,11 +29,10 @@ struct Table<'a> {
 
 /// Makes the database and its tables. What an earlier start has finished stays; a table that it
 /// was filling when it was interrupted is made anew.
-pub(super) async fn create(
-    conn: &mut Conn,
-    test: &Split,
-    labelled: &Split,
-) -> Result<(), DemoError> {
+///
+/// # Errors
+/// A statement is refused.
+pub async fn create(conn: &mut Conn, test: &Split, labelled: &Split) -> Result<(), DemoError> {
     let step = || DemoError::sql("creating database shop");
     conn.query_drop("CREATE DATABASE IF NOT EXISTS shop")
         .await
