@@ -16,6 +16,11 @@ WHERE warehouse = 'Porto' AND stock > 0 AND price < 60
   AND ml.predict('apparel', photo) = 'Bag'
 ORDER BY price LIMIT 10";
 
+/// What the demo asks for twice, with another demand on accuracy.
+const SHOES: &str = "\
+SELECT COUNT(*) AS shoes FROM products
+WHERE ml.predict('apparel', photo) IN ('Sneaker', 'Ankle boot')";
+
 struct Query {
     title: &'static str,
     sql: String,
@@ -56,6 +61,14 @@ fn queries() -> Vec<Query> {
              WHERE p.stock = 0 AND ml.apparel(b.photo) IN ('Sneaker', 'Sandal', 'Ankle boot')\n\
              ORDER BY p.price DESC LIMIT 10",
         ),
+        query(
+            "Shoes by the cheapest plan of which F1 0.9 can be promised",
+            &format!("SET @ml_cache = 'off', @ml_min_accuracy = 0.9;\n{SHOES}"),
+        ),
+        query(
+            "The same shoes by the most accurate plan, whatever it costs",
+            &format!("SET @ml_cache = 'off', @ml_strategy = 'most_accurate';\n{SHOES}"),
+        ),
         Query {
             title: "How often it is right: 1,000 photos against the truth",
             sql: "SELECT t.label, ml.predict('apparel', p.photo) AS predicted\n\
@@ -71,9 +84,11 @@ fn queries() -> Vec<Query> {
 /// `images_inferred` counts the images that models have seen since the start.
 pub(super) fn run_all(proxy: SocketAddr, images_inferred: impl Fn() -> u64) -> io::Result<usize> {
     let mut failed = 0;
-    for (index, query) in queries().iter().enumerate() {
+    let queries = queries();
+    for (index, query) in queries.iter().enumerate() {
         let mut out = io::stdout().lock();
-        writeln!(out, "\n[{}/6] {}\n", index + 1, query.title)?;
+        let (number, all) = (index + 1, queries.len());
+        writeln!(out, "\n[{number}/{all}] {}\n", query.title)?;
         for line in query.sql.lines() {
             writeln!(out, "    {line}")?;
         }
@@ -229,6 +244,6 @@ mod tests {
             .iter()
             .filter(|query| query.sql.contains("ml."))
             .count();
-        assert_eq!((queries().len(), predicting), (6, 5));
+        assert_eq!((queries().len(), predicting), (8, 7));
     }
 }
