@@ -46,6 +46,15 @@ impl Choice {
         }
     }
 
+    /// By how many margins of a certificate it is likely too good where plans are searched: a set or cascade is one of
+    /// hundreds that were looked at there, single models are few.
+    fn optimism(&self) -> f64 {
+        match (self.first.len(), &self.second) {
+            (1, None) => 0.0,
+            _ => 1.0,
+        }
+    }
+
     /// The candidates of all stages.
     pub(super) fn all(&self) -> Vec<u16> {
         let second = self.second.iter().flat_map(|(_, set)| set);
@@ -93,7 +102,11 @@ pub(super) fn pick(
             } else {
                 measured.search_goal(&mut search, false)
             };
-            let (plans, found) = optimal(&mut search, &goal, &alone);
+            // Sets that only seem better must not hide what one model does.
+            search.tune();
+            let singles = choices(&search.frontier);
+            let (mut plans, found) = optimal(&mut search, &goal, &alone);
+            plans.extend(singles);
             gap = Some(found);
             in_turn(measured, plans, &goal, best_only)
         }
@@ -235,15 +248,20 @@ fn in_turn(
 ) -> Vec<Choice> {
     let limit = measured.seconds_max();
     if let Some(least) = measured.constraints.min_accuracy {
-        let plans = unbeaten(plans);
-        // What is not expected to keep it need not be tested.
-        let expected = plans.iter().rev().filter(|p| p.value >= least);
-        let mut tested: Vec<Choice> = expected.cloned().collect();
-        if tested.is_empty() || best_only {
-            tested = plans.last().cloned().into_iter().collect();
+        // The most accurate is tested first, whatever is asked for: what a refusal tells of it can be had.
+        let best = unbeaten(plans.clone(), |plan| plan.value).pop();
+        if best_only {
+            return best.into_iter().collect();
         }
         let margin = measured.expected_to_certify(least) - least;
-        return nearing(&tested, least, margin);
+        let worth = |plan: &Choice| plan.value - plan.optimism() * margin;
+        let plans = unbeaten(plans, worth);
+        let is_cheaper = |p: &&Choice| best.as_ref().is_none_or(|b| p.seconds < b.seconds);
+        // What is not expected to keep it need not be tested.
+        let expected = plans.iter().rev().filter(is_cheaper);
+        let expected: Vec<Choice> = expected.filter(|p| p.value >= least).cloned().collect();
+        let tested = nearing(&expected, worth, least, margin);
+        return best.into_iter().chain(tested).collect();
     }
     let cheapest = plans
         .iter()
@@ -262,28 +280,33 @@ fn in_turn(
     best.cloned().into_iter().collect()
 }
 
-/// Plans that no other is both cheaper and better than, by ascending cost.
-fn unbeaten(mut plans: Vec<Choice>) -> Vec<Choice> {
+/// Plans that no other is both cheaper and worth more than, by ascending cost.
+fn unbeaten(mut plans: Vec<Choice>, worth: impl Fn(&Choice) -> f64) -> Vec<Choice> {
     plans.sort_by(|a, b| {
         a.seconds
             .total_cmp(&b.seconds)
-            .then(b.value.total_cmp(&a.value))
+            .then(worth(b).total_cmp(&worth(a)))
     });
     let mut best = f64::NEG_INFINITY;
     plans.retain(|plan| {
-        let is_better = plan.value > best;
-        best = best.max(plan.value);
+        let is_better = worth(plan) > best;
+        best = best.max(worth(plan));
         is_better
     });
     plans
 }
 
-/// The first of the plans, which come by falling value and cost, and those of [`TESTED_AT`].
-fn nearing(plans: &[Choice], least: f64, margin: f64) -> Vec<Choice> {
+/// The first of the plans, which come by falling worth and cost, and those of [`TESTED_AT`].
+fn nearing(
+    plans: &[Choice],
+    worth: impl Fn(&Choice) -> f64,
+    least: f64,
+    margin: f64,
+) -> Vec<Choice> {
     let cheapest_at = |times: &f64| {
         let enough = plans
             .iter()
-            .rposition(|p| p.value >= least + times * margin);
+            .rposition(|p| worth(p) >= least + times * margin);
         enough.unwrap_or(0)
     };
     let mut places: Vec<usize> = TESTED_AT.iter().map(cheapest_at).collect();
