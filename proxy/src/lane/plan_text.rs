@@ -189,7 +189,7 @@ fn price(plan: &Plan, rows: Estimate<u64>, costs: &CostModel) -> String {
 }
 
 /// Money in the unit of the device's price.
-fn amount(cost: f64) -> String {
+pub fn amount(cost: f64) -> String {
     match cost {
         c if c <= 0.0 => "0".to_owned(),
         c if c < 1e-3 => format!("{c:.1e}"),

@@ -28,7 +28,7 @@ pub struct Planned {
     /// Seconds of the search.
     pub seconds: f64,
     /// The limits on seconds and money that it was asked to keep.
-    limits: String,
+    pub limits: String,
 }
 
 impl Planned {

@@ -169,7 +169,11 @@ async fn planned(
         CacheMode::Off,
         None,
     ));
-    let planned = Arc::new(Planned { plan, seconds: 0.0 });
+    let planned = Arc::new(Planned {
+        plan,
+        seconds: 0.0,
+        limits: String::new(),
+    });
     let cache = OutputCache::none();
     let predictor = Predictor::new(executor, &cache, task, planned, Vec::new(), &work);
     let cancel = CancellationToken::new();

@@ -6,7 +6,7 @@ use predictsql_executor::StageSeconds;
 use predictsql_optimizer::planner::{CostModel, Estimate};
 use serde_json::{Map, Value, json};
 
-use super::super::plan_text::{duration, model_name};
+use super::super::plan_text::{amount, duration, model_name};
 use super::Ran;
 use super::lines::WIDTH;
 use crate::predict::Predictor;
@@ -109,9 +109,8 @@ impl Actual<'_> {
             figure(name, duration(seconds));
         }
         let device_seconds = self.device_seconds(spent);
-        if self.costs.price_per_device_second > 0.0 {
-            let cost = device_seconds * self.costs.price_per_device_second;
-            figure("  cost", format!("{cost:.4}"));
+        if let Some(price) = self.costs.price_per_device_second {
+            figure("  cost", amount(device_seconds * price));
         }
         let seconds = running.age().as_secs_f64();
         row(
@@ -188,7 +187,7 @@ impl Actual<'_> {
             "store_seconds": running.store_seconds(),
             "executor_seconds": seconds(spent),
             "device_seconds": device_seconds,
-            "cost": device_seconds * self.costs.price_per_device_second,
+            "cost": self.costs.price_per_device_second.map(|price| device_seconds * price),
         })
     }
 
