@@ -589,3 +589,17 @@ fn what_is_looked_at_elsewhere_is_not_narrowed() {
         assert_eq!(narrowed.count(), 0, "{text}");
     }
 }
+
+#[test]
+fn parts_of_an_or_and_of_an_exclusive_or_are_no_conditions_by_themselves() {
+    for condition in [
+        "b XOR c AND ml.t(a) = 'cat'",
+        "b AND c OR ml.t(a) = 'cat'",
+        "ml.t(d) = 'cat' XOR b AND c AND ml.t(a) = 'cat'",
+        "CASE WHEN b AND ml.t(a) = 'cat' THEN 1 END",
+        "b BETWEEN c AND ml.t(a)",
+    ] {
+        let found = harvests(&format!("SELECT COUNT(*) FROM p WHERE {condition}"));
+        assert!(found.iter().all(|sql| !sql.contains("WHERE")), "{found:?}");
+    }
+}
