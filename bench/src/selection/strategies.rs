@@ -11,6 +11,8 @@ use crate::repository::{Dice, Drawn, Errors, Repository, Rows};
 /// Labelled rows given to EVALUATE, and held-out rows of each setting: many, where estimates are held against them.
 pub const LABELLED: usize = 65_536;
 const HELD_OUT: usize = 131_072;
+/// The same for scarce models, where estimates are not looked at.
+const LABELLED_SCARCE: usize = 32_768;
 const HELD_OUT_SCARCE: usize = 32_768;
 
 /// Labelled rows for which estimates are looked at.
@@ -197,7 +199,7 @@ pub fn strategies(
     }
     for able in ABLE {
         let scarce = repository.with_choice(able, seed);
-        let drawn = scarce.draw(rows(LABELLED, HELD_OUT_SCARCE), errors, seed);
+        let drawn = scarce.draw(rows(LABELLED_SCARCE, HELD_OUT_SCARCE), errors, seed);
         all.measure(&scarce, &drawn, (ABLE_NEEDED, able), queries, seed);
     }
     all
@@ -235,18 +237,20 @@ impl Strategies {
         let (needed, able) = setting;
         for blocks in queries_of(repository, setting, queries, seed) {
             let ran = |strategy, limit| run(drawn, &blocks, strategy, limit);
-            let limit = ran(Strategy::BestPerClass, None).and_then(|ran| ran.expected);
+            let per_class = ran(Strategy::BestPerClass, None);
+            let limit = per_class.as_ref().and_then(|ran| ran.expected);
+            let mut done: BTreeMap<&'static str, Option<Ran>> = BTreeMap::new();
             for (name, strategy, has_limit) in COMPARED {
-                if let Some(ran) = ran(strategy, limit.filter(|_| has_limit)) {
-                    self.cells
-                        .entry((needed, able, name))
-                        .or_default()
-                        .add(&ran);
+                let ran = ran(strategy, limit.filter(|_| has_limit));
+                if let Some(ran) = &ran {
+                    self.cells.entry((needed, able, name)).or_default().add(ran);
                 }
+                done.insert(name, ran);
             }
             for (name, strategy, share) in RIVALS {
-                let limit = share.and_then(|share| Some(share * limit?));
-                let Some(theirs) = ran(strategy, limit) else {
+                let limited = share.and_then(|share| ran(strategy, Some(share * limit?)));
+                let known = || done.get(name).and_then(Option::as_ref);
+                let Some(theirs) = limited.as_ref().or_else(known) else {
                     continue;
                 };
                 let Some(ours) = ran(Strategy::Optimal, theirs.expected) else {
@@ -254,7 +258,7 @@ impl Strategies {
                 };
                 let duel = self.duels.entry((name, setting)).or_default();
                 duel.ours.add(&ours);
-                duel.theirs.add(&theirs);
+                duel.theirs.add(theirs);
             }
         }
     }

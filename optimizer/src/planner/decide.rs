@@ -25,6 +25,9 @@ use super::unmeasured::unmeasured;
 use super::unreachable;
 use crate::Refusal;
 
+/// Most rows on which the last choice is made.
+const MORE_ROWS_MAX: usize = 4 * PLAN_ROWS_MAX;
+
 /// Replays of the labelled rows that a search may take, by number of models: what keeps planning within
 /// a millisecond for 50 models, and 10 milliseconds for 500.
 pub fn replays_default(models: usize) -> u32 {
@@ -290,6 +293,34 @@ impl<'a> Measured<'a> {
         Ok((choice, Some(guarantee)))
     }
 
+    /// Whether there are many more rows than plans are searched on.
+    pub(super) fn has_more_rows(&self) -> bool {
+        self.statistics.plan.len() >= 2 * PLAN_ROWS_MAX
+    }
+
+    /// Which of several choices serves a goal best on more rows than they were found on, where there are such: the
+    /// best of many on few rows is often best by chance.
+    pub(super) fn best_of(&self, choices: Vec<Choice>, goal: &Goal) -> Option<Choice> {
+        if choices.len() < 2 || !self.has_more_rows() {
+            return choices.into_iter().next();
+        }
+        let mut more = Rows::more(self);
+        let mut seen = choices.into_iter().map(|choice| {
+            let value = more.expected(&choice);
+            (choice, value)
+        });
+        let first = seen.next()?;
+        let best = seen.fold(first, |best, next| {
+            let of = |(choice, value): &(Choice, f64)| (choice.seconds, *value);
+            if goal.prefers(of(&next), of(&best)) {
+                next
+            } else {
+                best
+            }
+        });
+        Some(best.0)
+    }
+
     /// Names of the needed classes that a choice answers wrong most often, where plans are searched.
     pub(super) fn weakest(&self, choice: &Choice) -> Vec<String> {
         const SHOWN: usize = 3;
@@ -475,6 +506,17 @@ impl<'m, 'a> Rows<'m, 'a> {
             sample: Cow::Owned(cert),
             votes: |s| &s.cert,
             known: HashMap::new(),
+        }
+    }
+
+    /// Those that plans are searched on, and more like them.
+    fn more(measured: &'m Measured<'a>) -> Self {
+        let (query, plan) = (measured.query, &measured.statistics.plan);
+        let chosen = Chosen::new(plan, query.blocks, MORE_ROWS_MAX, &[]);
+        let sample = Sample::new(plan, query.blocks, query.prior, &chosen);
+        Self {
+            sample: Cow::Owned(sample),
+            ..Self::plan(measured)
         }
     }
 

@@ -43,6 +43,11 @@ impl Goal {
         }
     }
 
+    /// What serves better first.
+    pub(crate) fn order(&self, a: (f64, f64), b: (f64, f64)) -> std::cmp::Ordering {
+        self.prefers(b, a).cmp(&self.prefers(a, b))
+    }
+
     /// Whether it is affordable.
     pub(crate) fn affords(&self, seconds: f64) -> bool {
         seconds <= self.seconds_max

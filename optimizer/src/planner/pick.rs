@@ -12,6 +12,8 @@ use super::thresholds::{FLOOR_STEPS, threshold};
 /// that is so many times further above what is asked for than a plan that is as likely certified as not. Each test
 /// passed makes the next, closer one worth trying.
 const TESTED_AT: [f64; 9] = [4.0, 3.0, 2.4, 2.0, 1.7, 1.45, 1.2, 1.0, 0.7];
+/// Most plans that are looked at again on more rows, where the best is looked for.
+const SEEN_AGAIN_MAX: usize = 8;
 /// Most sets that a cascade begins with, and that it ends in.
 const CASCADE_ENDS: (usize, usize) = (4, 3);
 /// Share of the replays for branch and bound, at least.
@@ -93,7 +95,7 @@ pub(super) fn pick(
             } else {
                 measured.search_goal(&mut search, true)
             };
-            in_turn(measured, choices(&search.frontier), &goal, false)
+            in_turn(measured, choices(&search.frontier), &goal, false, vec![])
         }
         Strategy::Optimal | Strategy::MostAccurate => {
             let alone = search.singles();
@@ -105,10 +107,11 @@ pub(super) fn pick(
             // Sets that only seem better must not hide what one model does.
             search.tune();
             let singles = choices(&search.frontier);
-            let (mut plans, found) = optimal(&mut search, &goal, &alone);
+            let (mut plans, found, greedy) = optimal(&mut search, &goal, &alone);
             plans.extend(singles);
             gap = Some(found);
-            in_turn(measured, plans, &goal, best_only)
+            let others = measured.worth_a_look(&search, &goal, greedy);
+            in_turn(measured, plans, &goal, best_only, others)
         }
         Strategy::Greedy => {
             let alone = search.singles();
@@ -116,7 +119,7 @@ pub(super) fn pick(
             let mut chain = Search::new(problem, replays_max);
             chain.greedy(goal.seconds_max, true, &alone);
             search.replays += chain.replays;
-            in_turn(measured, choices(&chain.frontier), &goal, false)
+            in_turn(measured, choices(&chain.frontier), &goal, false, vec![])
         }
         fixed => {
             search.offer_tuned(&measured.fixed_set(problem, fixed));
@@ -134,9 +137,15 @@ fn choices(frontier: &Frontier) -> Vec<Choice> {
     frontier.iter().map(Choice::of).collect()
 }
 
-/// Greedy chains, refinement, branch and bound, cascades. Gives all plans that are not beaten.
-fn optimal(search: &mut Search<'_, '_>, goal: &Goal, alone: &[f64]) -> (Vec<Choice>, Gap) {
+/// Greedy chains, refinement, branch and bound, cascades. Gives all plans that are not beaten, and the best of the first
+/// chain.
+fn optimal(
+    search: &mut Search<'_, '_>,
+    goal: &Goal,
+    alone: &[f64],
+) -> (Vec<Choice>, Gap, Option<Choice>) {
     let by_rate = search.greedy(goal.seconds_max, true, alone);
+    let greedy = search.frontier.best(goal).map(Choice::of);
     let by_gain = search.greedy(goal.seconds_max, false, alone);
     let mut order = Vec::new();
     for m in by_rate
@@ -161,7 +170,7 @@ fn optimal(search: &mut Search<'_, '_>, goal: &Goal, alone: &[f64]) -> (Vec<Choi
     let mut plans = choices(&search.frontier);
     plans.extend(cascades(search.problem, &search.frontier, goal));
     search.replays += (CASCADE_ENDS.0 * CASCADE_ENDS.1) as u32;
-    (plans, gap)
+    (plans, gap, greedy)
 }
 
 /// Two stages for pairs of sets of the frontier: one that is cheaper than what serves the goal best looks at all rows,
@@ -239,12 +248,13 @@ fn cascade(
     }
 }
 
-/// Puts plans into the order in which they are to be tried.
+/// Puts plans into the order in which they are to be tried. `others` are looked at again with the best of them.
 fn in_turn(
     measured: &Measured<'_>,
     plans: Vec<Choice>,
     goal: &Goal,
     best_only: bool,
+    others: Vec<Choice>,
 ) -> Vec<Choice> {
     let limit = measured.seconds_max();
     if let Some(least) = measured.constraints.min_accuracy {
@@ -268,16 +278,19 @@ fn in_turn(
         .map(|p| p.seconds)
         .fold(f64::INFINITY, f64::min);
     let affordable = plans
-        .iter()
+        .into_iter()
         .filter(|p| p.seconds <= limit || p.seconds <= cheapest);
-    let best = affordable.reduce(|best, plan| {
-        if goal.prefers((plan.seconds, plan.value), (best.seconds, best.value)) {
-            plan
-        } else {
-            best
-        }
+    let mut best: Vec<Choice> = affordable.collect();
+    let of = |plan: &Choice| (plan.seconds, plan.value);
+    best.sort_by(|a, b| goal.order(of(a), of(b)));
+    best.dedup();
+    best.truncate(if goal.value_min.is_none() {
+        SEEN_AGAIN_MAX
+    } else {
+        1
     });
-    best.cloned().into_iter().collect()
+    best.extend(others);
+    measured.best_of(best, goal).into_iter().collect()
 }
 
 /// Plans that no other is both cheaper and worth more than, by ascending cost.
@@ -347,6 +360,31 @@ impl Measured<'_> {
             value_min: Some(best - slack),
             ..Goal::BEST
         }
+    }
+
+    /// Plans that simpler strategies would take, where the best is looked for and there are rows to look at again: the search
+    /// found better ones on its rows, perhaps by chance.
+    fn worth_a_look(
+        &self,
+        search: &Search<'_, '_>,
+        goal: &Goal,
+        greedy: Option<Choice>,
+    ) -> Vec<Choice> {
+        if goal.value_min.is_some()
+            || self.constraints.min_accuracy.is_some()
+            || !self.has_more_rows()
+        {
+            return Vec::new();
+        }
+        let problem = search.problem;
+        let mut fixed = Search::new(problem, 0);
+        let tuned = [Strategy::Cheapest, Strategy::BestPerClass].map(|strategy| {
+            fixed.frontier = Frontier::default();
+            fixed.offer_tuned(&self.fixed_set(problem, strategy));
+            choices(&fixed.frontier)
+        });
+        let all = greedy.into_iter().chain(tuned.into_iter().flatten());
+        all.filter(|choice| goal.affords(choice.seconds)).collect()
     }
 
     /// The metric that has to be seen for `least` to be certified in about half of the cases.
