@@ -73,7 +73,7 @@ pub const SESSION: &[&str] = &[
     "SELECT GROUP_CONCAT(name) FROM pets WHERE id < 5",
     "SHOW WARNINGS",
     r#"SET STATEMENT sql_mode = 'ANSI_QUOTES', max_statement_time = 10 FOR SELECT "id" FROM pets LIMIT 1"#,
-    "SET STATEMENT max_statement_time = 0.001 FOR SELECT SLEEP(5) FROM many",
+    "SET STATEMENT max_statement_time = 0.2 FOR SELECT SLEEP(5) FROM many",
     "SET PASSWORD FOR nobody@nowhere = ''",
     "SET ROLE nothing",
     "SET ROLE NONE",
