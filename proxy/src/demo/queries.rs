@@ -37,7 +37,8 @@ fn queries() -> Vec<Query> {
     vec![
         query(
             "Plain SQL goes to the store as it is",
-            "SELECT warehouse, COUNT(*) AS products, SUM(stock) AS pieces, MIN(price) AS cheapest\n\
+            "SELECT warehouse, COUNT(*) AS products, SUM(stock) AS pieces,\n\
+             \x20      MIN(price) AS cheapest\n\
              FROM products GROUP BY warehouse ORDER BY warehouse",
         ),
         query(
@@ -50,7 +51,8 @@ fn queries() -> Vec<Query> {
         ),
         query(
             "Two models and a probability side by side",
-            "SELECT id, ml.predict('apparel_nano', photo) AS cheap_model, ml.apparel(photo) AS best_model,\n\
+            "SELECT id, ml.predict('apparel_nano', photo) AS cheap_model,\n\
+             \x20      ml.apparel(photo) AS best_model,\n\
              \x20      ml.predict_proba('apparel', 'Shirt', photo) AS is_a_shirt\n\
              FROM products WHERE id BETWEEN 41 AND 50 ORDER BY id",
         ),
@@ -94,7 +96,7 @@ pub(super) fn run_all(proxy: SocketAddr, images_inferred: impl Fn() -> u64) -> i
         }
         writeln!(out)?;
         let images_before = images_inferred();
-        let answer = ask(proxy, &query.sql)?;
+        let answer = ask(proxy, query)?;
         let images = images_inferred().saturating_sub(images_before);
         match answer {
             Ok(answer) => answer.print(&mut out, images, query.scored)?,
@@ -112,19 +114,21 @@ pub(super) fn client_command(proxy: SocketAddr) -> String {
     format!("mariadb -h{} -P{} -uroot shop", proxy.ip(), proxy.port())
 }
 
-/// Puts `sql` through the client; the inner error is what the client said.
-fn ask(proxy: SocketAddr, sql: &str) -> io::Result<Result<Answer, String>> {
+/// Puts a query through the client; the inner error is what the client said. A plan is as wide as a terminal: no
+/// room for the frame of a table.
+fn ask(proxy: SocketAddr, query: &Query) -> io::Result<Result<Answer, String>> {
+    let is_plan = query.sql.starts_with("EXPLAIN");
+    let form: &[&str] = match is_plan {
+        true => &["--raw", "--skip-column-names"],
+        false => &["--table"],
+    };
     let began = Instant::now();
     let output = Command::new("mariadb")
-        .args([
-            "--no-defaults",
-            "--protocol=tcp",
-            "--table",
-            "--show-warnings",
-        ])
+        .args(["--no-defaults", "--protocol=tcp", "--show-warnings"])
+        .args(form)
         .arg(format!("--host={}", proxy.ip()))
         .arg(format!("--port={}", proxy.port()))
-        .args(["--user=root", "--database=shop", "--execute", sql])
+        .args(["--user=root", "--database=shop", "--execute", &query.sql])
         .stdin(Stdio::null())
         .output()
         .map_err(|error| io::Error::new(error.kind(), format!("cannot run `mariadb`: {error}")))?;
@@ -133,13 +137,19 @@ fn ask(proxy: SocketAddr, sql: &str) -> io::Result<Result<Answer, String>> {
         return Ok(Err(String::from_utf8_lossy(&output.stderr).into_owned()));
     }
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    Ok(Ok(Answer { text, seconds }))
+    Ok(Ok(Answer {
+        text,
+        seconds,
+        is_plan,
+    }))
 }
 
 /// What the client printed, and how long it took from its start to its end.
 struct Answer {
     text: String,
     seconds: f64,
+    /// Its lines are no rows of a table.
+    is_plan: bool,
 }
 
 impl Answer {
@@ -160,6 +170,9 @@ impl Answer {
             let right = self.rows().filter(|row| is_right(row)).count();
             let percent = 100.0 * right as f64 / rows.max(1) as f64;
             writeln!(out, "accuracy: {right} of {rows} right = {percent:.1} %")?;
+        }
+        if self.is_plan {
+            return writeln!(out, "planned in {:.3} s", self.seconds);
         }
         let rate = |count: f64| count / self.seconds.max(1e-9);
         write!(
@@ -211,9 +224,12 @@ mod tests {
         }
         text += "+---+---+\n";
         let mut out = Vec::new();
-        Answer { text, seconds: 2.0 }
-            .print(&mut out, images, scored)
-            .unwrap();
+        let answer = Answer {
+            text,
+            seconds: 2.0,
+            is_plan: false,
+        };
+        answer.print(&mut out, images, scored).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -236,6 +252,14 @@ mod tests {
             "{text}"
         );
         assert!(text.ends_with("500 rows/s, no image looked at\n"), "{text}");
+    }
+
+    #[test]
+    fn queries_are_no_wider_than_a_terminal() {
+        for query in queries() {
+            let wide = query.sql.lines().find(|line| line.len() > 76);
+            assert_eq!(wide, None, "{}", query.title);
+        }
     }
 
     #[test]
