@@ -60,7 +60,8 @@ fn queries() -> Vec<Query> {
             "Images in the table itself: shoes that are sold out",
             "SELECT b.id, ml.apparel(b.photo) AS kind, p.warehouse, p.price\n\
              FROM product_blobs b JOIN products p ON p.id = b.id\n\
-             WHERE p.stock = 0 AND ml.apparel(b.photo) IN ('Sneaker', 'Sandal', 'Ankle boot')\n\
+             WHERE p.stock = 0\n\
+             \x20 AND ml.apparel(b.photo) IN ('Sneaker', 'Sandal', 'Ankle boot')\n\
              ORDER BY p.price DESC LIMIT 10",
         ),
         query(
