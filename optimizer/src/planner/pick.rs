@@ -8,10 +8,12 @@ use super::replay::{Key, raise};
 use super::search::{Problem, Search};
 use super::thresholds::{FLOOR_STEPS, threshold};
 
-/// Plans that are tested one after the other for a promise: after the most accurate, for each of these the cheapest
-/// that is so many times further above what is asked for than a plan that is as likely certified as not. Each test
-/// passed makes the next, closer one worth trying.
+/// Plans that are tested one after the other for a promise: for each of these the cheapest that is so many times
+/// further above what is asked for than a plan that is as likely certified as not. Each test passed makes the next, closer
+/// one worth trying.
 const TESTED_AT: [f64; 9] = [4.0, 3.0, 2.4, 2.0, 1.7, 1.45, 1.2, 1.0, 0.7];
+/// The same for single models that come before them: far enough for chance not to matter.
+const SAFE_AT: [f64; 4] = [3.0, 2.4, 2.0, 1.6];
 /// Most plans that are looked at again on more rows, where the best is looked for.
 const SEEN_AGAIN_MAX: usize = 8;
 /// Most sets that a cascade begins with, and that it ends in.
@@ -48,13 +50,8 @@ impl Choice {
         }
     }
 
-    /// By how many margins of a certificate it is likely too good where plans are searched: a set or cascade is one of
-    /// hundreds that were looked at there, single models are few.
-    fn optimism(&self) -> f64 {
-        match (self.first.len(), &self.second) {
-            (1, None) => 0.0,
-            _ => 1.0,
-        }
+    fn is_single(&self) -> bool {
+        self.first.len() == 1 && self.second.is_none()
     }
 
     /// The candidates of all stages.
@@ -259,19 +256,16 @@ fn in_turn(
     let limit = measured.seconds_max();
     if let Some(least) = measured.constraints.min_accuracy {
         // The most accurate is tested first, whatever is asked for: what a refusal tells of it can be had.
-        let best = unbeaten(plans.clone(), |plan| plan.value).pop();
+        let best = unbeaten(plans.clone()).pop();
         if best_only {
             return best.into_iter().collect();
         }
-        let margin = measured.expected_to_certify(least) - least;
-        let worth = |plan: &Choice| plan.value - plan.optimism() * margin;
-        let plans = unbeaten(plans, worth);
-        let is_cheaper = |p: &&Choice| best.as_ref().is_none_or(|b| p.seconds < b.seconds);
-        // What is not expected to keep it need not be tested.
-        let expected = plans.iter().rev().filter(is_cheaper);
-        let expected: Vec<Choice> = expected.filter(|p| p.value >= least).cloned().collect();
-        let tested = nearing(&expected, worth, least, margin);
-        return best.into_iter().chain(tested).collect();
+        return nearing(
+            best,
+            plans,
+            least,
+            measured.expected_to_certify(least) - least,
+        );
     }
     let cheapest = plans
         .iter()
@@ -293,42 +287,43 @@ fn in_turn(
     measured.best_of(best, goal).into_iter().collect()
 }
 
-/// Plans that no other is both cheaper and worth more than, by ascending cost.
-fn unbeaten(mut plans: Vec<Choice>, worth: impl Fn(&Choice) -> f64) -> Vec<Choice> {
+/// Plans that no other is both cheaper and better than, by ascending cost.
+fn unbeaten(mut plans: Vec<Choice>) -> Vec<Choice> {
     plans.sort_by(|a, b| {
         a.seconds
             .total_cmp(&b.seconds)
-            .then(worth(b).total_cmp(&worth(a)))
+            .then(b.value.total_cmp(&a.value))
     });
     let mut best = f64::NEG_INFINITY;
     plans.retain(|plan| {
-        let is_better = worth(plan) > best;
-        best = best.max(worth(plan));
+        let is_better = plan.value > best;
+        best = best.max(plan.value);
         is_better
     });
     plans
 }
 
-/// The first of the plans, which come by falling worth and cost, and those of [`TESTED_AT`].
-fn nearing(
-    plans: &[Choice],
-    worth: impl Fn(&Choice) -> f64,
-    least: f64,
-    margin: f64,
-) -> Vec<Choice> {
-    let cheapest_at = |times: &f64| {
-        let enough = plans
-            .iter()
-            .rposition(|p| worth(p) >= least + times * margin);
-        enough.unwrap_or(0)
-    };
-    let mut places: Vec<usize> = TESTED_AT.iter().map(cheapest_at).collect();
-    places.insert(0, 0);
-    places.dedup();
-    places
-        .into_iter()
-        .filter_map(|place| plans.get(place).cloned())
-        .collect()
+/// The best plan, then single models that surely keep `least`, then the cheaper ones of all plans, closer and closer to
+/// it. A set or cascade is one of hundreds that were looked at where plans are searched, and likely seems better than it is: should it
+/// fail, what is cheapest so far is a single model.
+fn nearing(best: Option<Choice>, plans: Vec<Choice>, least: f64, margin: f64) -> Vec<Choice> {
+    let mut tested: Vec<Choice> = best.into_iter().collect();
+    let singles = plans.iter().filter(|p| p.is_single()).cloned().collect();
+    for (plans, levels) in [(singles, SAFE_AT.as_slice()), (plans, &TESTED_AT)] {
+        let cheapest = tested.last().map_or(f64::INFINITY, |p| p.seconds);
+        let mut plans = unbeaten(plans);
+        plans.retain(|p| p.seconds < cheapest);
+        let cheapest_at =
+            |times: &f64| plans.iter().position(|p| p.value >= least + times * margin);
+        let mut places: Vec<usize> = levels.iter().filter_map(cheapest_at).collect();
+        places.dedup();
+        tested.extend(
+            places
+                .into_iter()
+                .filter_map(|place| plans.get(place).cloned()),
+        );
+    }
+    tested
 }
 
 impl Measured<'_> {
