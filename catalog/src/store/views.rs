@@ -41,23 +41,35 @@ pub fn grant_views_procedure(schema: &SchemaName, account: &str) -> String {
     format!("GRANT EXECUTE ON PROCEDURE `{schema}`.`{PROCEDURE}` TO {account}")
 }
 
+/// Schema, name, definition, algorithm, collation.
+type DefinitionRow = (
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+);
+
+impl ViewDefinition {
+    /// `None` for a view that is being dropped: it may have NULLs.
+    fn of_row((schema, name, definition, algorithm, collation): DefinitionRow) -> Option<Self> {
+        Some(Self {
+            schema: schema?,
+            name: name?,
+            definition: definition?,
+            algorithm: algorithm?,
+            collation: collation?,
+        })
+    }
+}
+
 /// All views whose definitions the admin may see, and whether names of tables compare without case.
 pub async fn views(
     conn: &mut Conn,
     schema: &SchemaName,
 ) -> Result<(Vec<ViewDefinition>, bool), StoreError> {
     let names: Option<u8> = conn.query_first("SELECT @@lower_case_table_names").await?;
-    let views = conn
-        .query_map(
-            format!("CALL `{schema}`.{PROCEDURE}()"),
-            |(schema, name, definition, algorithm, collation)| ViewDefinition {
-                schema,
-                name,
-                definition,
-                algorithm,
-                collation,
-            },
-        )
-        .await?;
-    Ok((views, names.unwrap_or(0) != 0))
+    let rows: Vec<DefinitionRow> = conn.query(format!("CALL `{schema}`.{PROCEDURE}()")).await?;
+    let views = rows.into_iter().filter_map(ViewDefinition::of_row);
+    Ok((views.collect(), names.unwrap_or(0) != 0))
 }

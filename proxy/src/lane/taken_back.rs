@@ -74,7 +74,7 @@ impl Lane {
             tracing::debug!(%error, "the catalog cannot be read");
         }
         if let Err(error) = account.refresh_views().await {
-            tracing::debug!(%error, "views over predictions cannot be read");
+            tracing::warn!(%error, "views over predictions cannot be read");
         }
     }
 }

@@ -5,6 +5,10 @@
 if [ "${CLIENT_PREDICT:-}" = 1 ]; then
     labels=$(sql --batch --skip-column-names -e "SELECT ml.predict('apparel', photo) FROM photos ORDER BY id" | paste -s -d,)
     equal "$labels" "$CLIENT_EXPECT"
+    labels=$(sql --user="${CLIENT_USER}_view" --batch --skip-column-names -e "SELECT kind FROM seen ORDER BY id" | paste -s -d,)
+    equal "$labels" "$CLIENT_EXPECT"
+    if sql --user="${CLIENT_USER}_view" -e "SELECT photo FROM photos" >said 2>&1; then fail "the table behind the view was read"; fi
+    grep -q 'ERROR 1142' said || fail "$(cat said)"
     exit 0
 fi
 

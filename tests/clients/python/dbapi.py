@@ -75,6 +75,17 @@ def predict(driver):
         cursor.execute(sql, (EXPECT[0], 0))
         equal([row[0] for row in cursor.fetchall()], [id for id, label in enumerate(EXPECT, 1) if label == EXPECT[0]])
     connection.close()
+    predict_by_view(driver)
+
+
+def predict_by_view(driver):
+    """The same with an account that may read the view alone."""
+    connection = driver.connect(user=f"{USER}_view")
+    equal([row[0] for row in query(connection, "SELECT kind FROM seen ORDER BY id")], EXPECT)
+    of_first = query(connection, "SELECT COUNT(*) FROM seen WHERE kind = %s", (EXPECT[0],))
+    equal(of_first[0][0], EXPECT.count(EXPECT[0]))
+    refused(driver, "the table behind the view", 1142, query, connection, "SELECT photo FROM photos")
+    connection.close()
 
 
 def query(connection, sql, values=None):

@@ -81,6 +81,7 @@ impl Place {
     pub fn at_photos(&mut self) -> &Self {
         self.at(Proxy::with_zoo().address());
         self.create_photos(&mut Store::shared().root());
+        self.create_view(&mut Proxy::with_zoo().root());
         self.expected = Some(labels());
         self
     }
@@ -93,6 +94,7 @@ impl Place {
         root.run(&format!("DROP DATABASE IF EXISTS {}", self.database));
         root.run(&self.create_database());
         self.create_photos(&mut root);
+        self.create_view(&mut root);
         (self.address, self.ca, self.expected) = (store.address(), None, Some(labels()));
         self
     }
@@ -132,6 +134,21 @@ impl Place {
             .map(|id| format!("({id}, '{}')", Photos::path(id)))
             .collect();
         root.run(&format!("INSERT INTO {table} VALUES {}", values.join(", ")));
+    }
+
+    /// View `seen (id, photo, kind)` of the labels, and an account that may read nothing else.
+    fn create_view(&self, root: &mut Wire) {
+        let Self { database, user, .. } = self;
+        root.run(&format!(
+            "CREATE VIEW {database}.seen AS SELECT id, photo, ml.{TASK}(photo) AS kind FROM {database}.photos"
+        ));
+        let viewer = format!("{user}_view@'127.0.0.1'");
+        root.run(&format!(
+            "CREATE OR REPLACE USER {viewer} IDENTIFIED BY '{}'",
+            PASSWORD.replace('\'', "''")
+        ));
+        root.run(&format!("GRANT SELECT ON {database}.seen TO {viewer}"));
+        root.run(&format!("GRANT EXECUTE ON FUNCTION ml.{TASK} TO {viewer}"));
     }
 }
 
