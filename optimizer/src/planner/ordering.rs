@@ -33,6 +33,15 @@ pub struct Test {
     pub seconds: Estimate<f64>,
 }
 
+/// What is expected of a condition.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expected {
+    /// Its tests in their order, each with the share of the rows that none before it has decided.
+    pub made: Vec<(usize, f64)>,
+    /// Share of the rows that pass.
+    pub passing: f64,
+}
+
 /// Whether a test is true, false or NULL for a row; `None` while that is not known.
 pub type Known = Option<Option<bool>>;
 
@@ -102,6 +111,12 @@ impl Condition {
     /// The tests in the order in which they are best made: of an AND first those that drop most rows for
     /// their cost, of an OR those that pass most. Each test stands where it is first of use.
     pub fn order(&self, tests: &[Test]) -> Vec<usize> {
+        let expected = self.expected(tests);
+        expected.made.into_iter().map(|(test, _)| test).collect()
+    }
+
+    /// What comes of the condition where its tests are made in that order, and are independent.
+    pub fn expected(&self, tests: &[Test]) -> Expected {
         let dearest = tests
             .iter()
             .filter_map(|t| t.seconds.value())
@@ -113,13 +128,20 @@ impl Condition {
                 (share, test.seconds.value().unwrap_or(dearest))
             })
             .collect();
-        let mut order = self.part(&expected).order;
+        let Part {
+            share,
+            order: mut made,
+            ..
+        } = self.part(&expected);
         let mut seen = vec![false; tests.len()];
-        order.retain(|test| {
+        made.retain(|(test, _)| {
             seen.get_mut(*test)
                 .is_some_and(|seen| !std::mem::replace(seen, true))
         });
-        order
+        Expected {
+            made,
+            passing: share,
+        }
     }
 
     fn part(&self, tests: &[(f64, f64)]) -> Part {
@@ -129,7 +151,7 @@ impl Condition {
                 Part {
                     share,
                     seconds,
-                    order: vec![*test],
+                    order: vec![(*test, 1.0)],
                 }
             }
             Self::Not(condition) => condition.part(tests).opposite(),
@@ -187,7 +209,8 @@ struct Part {
     share: f64,
     /// Expected a row.
     seconds: f64,
-    order: Vec<usize>,
+    /// Its tests, and the share of its rows that each is made for.
+    order: Vec<(usize, f64)>,
 }
 
 impl Part {
@@ -208,9 +231,11 @@ impl Part {
             order: Vec::new(),
         };
         for part in parts {
-            all.seconds += all.share * part.seconds;
+            let reaching = all.share;
+            let reached = part.order.into_iter().map(|(t, r)| (t, r * reaching));
+            all.order.extend(reached);
+            all.seconds += reaching * part.seconds;
             all.share *= part.share;
-            all.order.extend(part.order);
         }
         all
     }
@@ -317,6 +342,47 @@ mod tests {
             for order in permutations((0..tests.len()).collect()) {
                 prop_assert!(ours <= expected(&condition, &tests, &order) + 1e-9);
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn rows_expected_at_a_test_are_those_that_no_test_before_decides(
+            tests in proptest::collection::vec((0.05..0.95, 0.1..10.0), 3..6), is_and in any::<bool>(),
+        ) {
+            let tests: Vec<Test> = tests.into_iter().map(|(s, c)| test(s, c)).collect();
+            // The last two in a part of their own: each test stands once.
+            let (first, inner) = (0..tests.len() - 2, tests.len() - 2..tests.len());
+            let leaf = |range: std::ops::Range<usize>| range.map(Condition::Test).collect::<Vec<_>>();
+            let mut outer = leaf(first);
+            let condition = if is_and {
+                outer.push(Condition::Any(leaf(inner)));
+                Condition::All(outer)
+            } else {
+                outer.push(Condition::Not(Box::new(Condition::Any(leaf(inner)))));
+                Condition::Any(outer)
+            };
+            let found = condition.expected(&tests);
+            let seconds: f64 = found.made.iter()
+                .map(|(t, reached)| reached * tests[*t].seconds.value().expect("known")).sum();
+            // Each test is made where the condition depends on it: a part of its own that is decided is skipped.
+            let naive: f64 = (0_u32..1 << tests.len()).map(|outcome| {
+                let is = |t: usize| outcome >> t & 1 == 1;
+                let chance: f64 = tests.iter().enumerate().map(|(t, of)| {
+                    let share = of.share.value().expect("known");
+                    if is(t) { share } else { 1.0 - share }
+                }).product();
+                let mut known: Vec<Known> = vec![None; tests.len()];
+                let mut seconds = 0.0;
+                for &(t, _) in &found.made {
+                    if condition.depends_on(t, &known) {
+                        seconds += tests[t].seconds.value().expect("known");
+                        known[t] = Some(Some(is(t)));
+                    }
+                }
+                seconds * chance
+            }).sum();
+            prop_assert!((seconds - naive).abs() < 1e-9, "{} {}", seconds, naive);
         }
     }
 

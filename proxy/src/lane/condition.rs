@@ -108,3 +108,23 @@ pub(super) fn deciding(
     }
     deciding
 }
+
+/// For each prediction the share of the rows that it is expected to be made for.
+pub(super) fn reached(select: &StreamSelect<'_, '_>, expected: &[ordering::Test]) -> Vec<f64> {
+    let expected = select.condition().expected(expected);
+    let of = |prediction: usize| {
+        let decides = |(test, _): &&(usize, f64)| {
+            let test = select.tests().get(*test);
+            test.and_then(RowTest::prediction) == Some(prediction)
+        };
+        let deciding = expected
+            .made
+            .iter()
+            .filter(decides)
+            .map(|(_, reach)| *reach);
+        let fills = select.cells().any(|cell| cell.prediction() == prediction);
+        let filling = if fills { expected.passing } else { 0.0 };
+        deciding.fold(filling, f64::max)
+    };
+    (0..select.predictions().len()).map(of).collect()
+}

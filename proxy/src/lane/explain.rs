@@ -61,7 +61,14 @@ impl Stream<'_, '_, '_> {
             ran,
             rows_expected: estimate,
             predictions: predictors
-                .map(|(asked, p)| (&*asked.task.name, &p.predictor, estimate))
+                .enumerate()
+                .map(|(index, (asked, p))| {
+                    (
+                        &*asked.task.name,
+                        &p.predictor,
+                        reaching(ready, index, rows),
+                    )
+                })
                 .collect(),
             costs,
         });
@@ -156,10 +163,11 @@ pub async fn stream_rows(
 }
 
 fn stream_json(ready: &Ready<'_, '_>, rows: Option<f64>, costs: &CostModel) -> Value {
-    let estimate = estimate_of(rows);
     let asked = ready.select.predictions().iter().zip(&ready.predictions);
     let predictions: Vec<Value> = asked
-        .map(|(asked, prediction)| {
+        .enumerate()
+        .map(|(index, (asked, prediction))| {
+            let estimate = reaching(ready, index, rows);
             let mut plan = plan_text::json(&prediction.predictor, &asked.task, estimate, costs);
             plan["input"] = json!(ready.select.input_text(asked.input));
             plan["needed"] = json!(prediction.needed);
@@ -202,6 +210,12 @@ fn estimate_of(rows: Option<f64>) -> Estimate<u64> {
     rows.map_or(Estimate::Absent, |rows| {
         Estimate::Inexact(rows.ceil() as u64)
     })
+}
+
+/// Rows that a prediction is expected to be made for.
+fn reaching(ready: &Ready<'_, '_>, prediction: usize, rows: Option<f64>) -> Estimate<u64> {
+    let share = ready.reached.get(prediction).copied().unwrap_or(1.0);
+    estimate_of(rows.map(|rows| rows * share))
 }
 
 fn materialise_lines(
@@ -296,12 +310,12 @@ pub async fn estimated_rows(
 }
 
 fn lines(ready: &Ready<'_, '_>, rows: Option<f64>, costs: &CostModel) -> Vec<String> {
-    let estimate = estimate_of(rows);
     let mut lines =
         vec!["Stream plan: the store filters, models answer, rows pass through".to_owned()];
     for (index, prediction) in ready.predictions.iter().enumerate() {
         let asked = (index, prediction);
-        prediction_lines(&mut lines, ready, asked, estimate, costs);
+        let reaching = reaching(ready, index, rows);
+        prediction_lines(&mut lines, ready, asked, reaching, costs);
     }
     filter_lines(&mut lines, ready);
     let pushdown = ready.select.abbreviated(&ready.pushdown.text.sql);
@@ -313,15 +327,20 @@ fn lines(ready: &Ready<'_, '_>, rows: Option<f64>, costs: &CostModel) -> Vec<Str
     };
     match rows {
         Some(rows) => {
-            let needed = || ready.predictions.iter().filter(|p| p.needed);
-            let inferring = needed().count();
-            let price = |p: &ReadyPrediction| p.predictor.planned().plan.price(estimate, costs);
-            let seconds: f64 = needed().filter_map(price).map(|p| p.seconds.expected).sum();
+            let predictions = ready.predictions.iter().enumerate();
+            let needed = predictions.filter(|(_, p)| p.needed);
+            let (mut images, mut seconds) = (0, 0.0);
+            for (index, prediction) in needed {
+                let reaching = reaching(ready, index, Some(rows));
+                let price = prediction.predictor.planned().plan.price(reaching, costs);
+                images += reaching.value().unwrap_or_default();
+                seconds += price.map_or(0.0, |p| p.seconds.expected);
+            }
             let threads = costs.threads;
             let text =
                 format!("about {rows:.0} before predictions (the store's estimate){counted}");
             wrap(&mut lines, "Rows     ", &text);
-            lines.push(format!("Images   about {:.0}", rows * inferring as f64));
+            lines.push(format!("Images   about {images}"));
             lines.push(format!(
                 "Seconds  about {} on {threads} CPU threads, images in reach",
                 short(seconds)

@@ -15,7 +15,7 @@ use predictsql_optimizer::stream::{
 };
 use predictsql_optimizer::{Fragment, RowCount};
 
-use super::condition::{deciding, expected_of, is_asked, known_tests};
+use super::condition::{deciding, expected_of, is_asked, known_tests, reached};
 use super::deciding::PredictorMaker;
 use super::explain::estimated_rows;
 use super::inputs::{InputKind, columns_key};
@@ -68,6 +68,8 @@ pub struct Ready<'s, 'a> {
     pub deciding: Vec<usize>,
     /// What is expected of each test of the condition.
     pub expected: Vec<ordering::Test>,
+    /// For each prediction the share of the store's rows that it is expected to be made for.
+    pub reached: Vec<f64>,
     /// What each test says of every row, where it says one thing.
     pub known: Vec<Known>,
     /// What it has had predicted.
@@ -232,6 +234,7 @@ pub async fn make_ready<'s, 'a>(
     Ok(Ready {
         select,
         deciding: deciding(select, &predictions, &expected),
+        reached: reached(select, &expected),
         expected,
         known,
         predictions,
