@@ -33,7 +33,7 @@ const MORE_ROWS_MAX: usize = 4 * PLAN_ROWS_MAX;
 pub fn replays_default(models: usize) -> u32 {
     u32::try_from(models.saturating_mul(4))
         .unwrap_or(u32::MAX)
-        .clamp(300, 2_400)
+        .clamp(220, 2_400)
 }
 
 /// Decides which of `models` (the task's, in any order) answer a prediction.
