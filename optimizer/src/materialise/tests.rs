@@ -87,15 +87,7 @@ fn shortened(sql: &str) -> String {
 #[test]
 fn a_limit_is_applied_after_having() {
     let cats = "SELECT ml.t(i) AS k FROM p HAVING k = 'cat' ORDER BY x";
-    let sorted = "ORDER BY x , RAND() IS NULL LIMIT 3";
-    assert!(run(&format!("{cats} LIMIT 3")).ends_with(sorted));
-    assert!(run(&format!("SELECT * FROM ({cats} LIMIT 3) q")).ends_with(&format!("{sorted}) q")));
-    for as_it_is in [
-        "GROUP BY k HAVING k = 'cat' ORDER BY k",
-        "ORDER BY k LIMIT 3",
-    ] {
-        assert!(run(&format!("SELECT ml.t(i) AS k FROM p {as_it_is}")).ends_with(as_it_is));
-    }
+    assert!(run(&format!("{cats} LIMIT 3")).ends_with("ORDER BY x , RAND() IS NULL LIMIT 3"));
     assert!(run(&format!("SELECT 1 UNION {cats} LIMIT 3")).ends_with("ORDER BY x LIMIT 3"));
 }
 
