@@ -9,6 +9,7 @@
 //!           (replay)               (search, branch; frontier)              (pick)      (certificate)
 //! ```
 
+mod answered;
 mod blocks;
 mod branch;
 pub mod calibrate;

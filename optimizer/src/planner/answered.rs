@@ -1,0 +1,124 @@
+//! How a choice answers the labelled rows of one part, whole.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use predictsql_catalog::{ModelStatistics, Vote};
+
+use super::certificate::{Counts, FAILURE_PROBABILITY};
+use super::decide::Measured;
+use super::pick::Choice;
+use super::plan::Guarantee;
+use super::replay::{Key, PLAN_ROWS_MAX, Sample, raise};
+use super::rows::Chosen;
+use super::thresholds::cascade;
+
+/// Most rows on which the last choice is made.
+const MORE_ROWS_MAX: usize = 4 * PLAN_ROWS_MAX;
+
+/// Rows on which choices are replayed whole, with the votes of the candidates that were asked for.
+pub(super) struct Rows<'m, 'a> {
+    measured: &'m Measured<'a>,
+    sample: Cow<'m, Sample>,
+    votes: fn(&ModelStatistics) -> &[Vote],
+    known: HashMap<u16, Vec<Key>>,
+}
+
+impl<'m, 'a> Rows<'m, 'a> {
+    /// Those that certify, all of them. Counts do not look at a prior.
+    pub(super) fn cert(measured: &'m Measured<'a>) -> Self {
+        let (query, cert) = (measured.query, &measured.statistics.cert);
+        let all = Chosen::all(cert, query.blocks);
+        let cert = Sample::new(cert, query.blocks, query.prior, &all);
+        Self {
+            measured,
+            sample: Cow::Owned(cert),
+            votes: |s| &s.cert,
+            known: HashMap::new(),
+        }
+    }
+
+    /// Those that plans are searched on, and more like them.
+    pub(super) fn more(measured: &'m Measured<'a>) -> Self {
+        let (query, plan) = (measured.query, &measured.statistics.plan);
+        let chosen = Chosen::new(plan, query.blocks, MORE_ROWS_MAX, &[]);
+        let sample = Sample::new(plan, query.blocks, query.prior, &chosen);
+        Self {
+            sample: Cow::Owned(sample),
+            ..Self::plan(measured)
+        }
+    }
+
+    /// Those that plans are searched on.
+    pub(super) fn plan(measured: &'m Measured<'a>) -> Self {
+        let sample = Cow::Borrowed(&measured.sample);
+        Self {
+            measured,
+            sample,
+            votes: |s| &s.plan,
+            known: HashMap::new(),
+        }
+    }
+
+    pub(super) fn counts(&mut self, choice: &Choice) -> Counts {
+        let answers = self.answers(choice);
+        self.sample.counts(&answers)
+    }
+
+    /// What rows that had no part in the choice say of it.
+    pub(super) fn interval(&mut self, choice: &Choice) -> Option<Guarantee> {
+        let (counts, metric) = (self.counts(choice), self.measured.query.metric);
+        counts.observed(metric).map(|observed| Guarantee {
+            observed,
+            at_least: counts.lower_bound(metric, FAILURE_PROBABILITY),
+            failure: FAILURE_PROBABILITY,
+            rows: counts.rows,
+            is_asked_for: false,
+        })
+    }
+
+    /// The metric to expect: on these rows, which had no part in the choice, where they tell it, since a choice is
+    /// too good on the rows that it was searched on.
+    pub(super) fn expected(&mut self, choice: &Choice) -> f64 {
+        let metric = self.measured.query.metric;
+        if !self.sample.tells(metric) {
+            return choice.value;
+        }
+        let answers = self.answers(choice);
+        let tally = self.sample.tally(&answers, &answers);
+        self.sample.value(metric, tally)
+    }
+
+    /// The answers of a choice.
+    pub(super) fn answers(&mut self, choice: &Choice) -> Vec<Key> {
+        let mut best = vec![self.sample.floor(0); self.sample.rows()];
+        self.raise(&mut best, &choice.first);
+        let mut answers = best.clone();
+        if let Some((pass_below, second)) = &choice.second {
+            self.raise(&mut best, second);
+            answers = cascade(&answers, &best, *pass_below);
+        }
+        let floor = self.sample.floor(choice.floor);
+        answers
+            .iter_mut()
+            .for_each(|answer| *answer = floor.max(*answer));
+        answers
+    }
+
+    fn raise(&mut self, best: &mut [Key], set: &[u16]) {
+        let blocks = self.measured.query.blocks;
+        for m in set {
+            let Some(candidate) = self.measured.candidates.get(usize::from(*m)) else {
+                continue;
+            };
+            let keys = self.known.entry(*m).or_insert_with(|| {
+                let mut keys = Vec::new();
+                let votes = (self.votes)(candidate.statistics);
+                self.sample
+                    .project(votes, blocks, candidate.none, &mut keys);
+                keys
+            });
+            raise(best, keys);
+        }
+    }
+}
