@@ -125,7 +125,9 @@ impl Calibration {
             return Some(top);
         }
         let probability = *probabilities.get(label)?;
-        let others: f32 = probabilities.iter().sum::<f32>() - probabilities.get(greatest)?;
+        // Added up by themselves: what a sum near 1 leaves of 1 is mostly rounding.
+        let others = probabilities.iter().enumerate();
+        let others: f32 = others.filter(|(l, _)| *l != greatest).map(|(_, p)| p).sum();
         let share = probability / others.max(f32::MIN_POSITIVE);
         Some(((1.0 - top) * share).clamp(0.0, top))
     }
@@ -265,6 +267,14 @@ mod tests {
         assert_eq!(scores[0], scores[1]);
         assert_eq!(calibration.score_of(&[1.0], 0).map(|s| s > 0.9), Some(true));
         assert_eq!(calibration.score_of(&probabilities, 3), None);
+        // What is left of 1 is shared out by what the others have, however little that is.
+        let sure = [1.0, 3e-9, 1e-9];
+        let scores = [0, 1, 2].map(|l| calibration.score_of(&sure, l).unwrap_or(-1.0));
+        assert!(
+            (scores.iter().sum::<f32>() - 1.0).abs() < 1e-5,
+            "{scores:?}"
+        );
+        assert!((scores[1] / scores[2] - 3.0).abs() < 1e-3, "{scores:?}");
     }
 
     #[test]

@@ -180,7 +180,7 @@ fn certificates_line(text: &mut String, errors: &str, asks: &str, c: &Certificat
     let (rate, low, high) = c.violation_rate();
     let _ = writeln!(
         text,
-        "* {errors} errors, {asks}: {} queries, {} promised, {} promises did not hold: {:.2} % ({:.2} to {:.2} %);\n  \
+        "* {errors} errors, {asks}: {} queries, {} promised, {} promises did not hold: {:.2} % of the queries ({:.2} to {:.2} %);\n  \
          refused {:.1} %, in {:.1} % although the most accurate plan really reaches it",
         c.queries,
         c.promised,

@@ -34,6 +34,9 @@ pub struct Counts {
     /// Rows of a needed block answered with another needed one; `None` where a single block is needed, so
     /// that there can be none.
     pub mistaken: Option<u64>,
+    /// Nothing is `other`. F1 is bounded by the share of all rows that is found, then: it is never less, and the same
+    /// where every row is needed and claimed.
+    pub all_are_needed: bool,
 }
 
 impl Counts {
@@ -50,8 +53,9 @@ impl Counts {
     /// What the metric is at least, but for `failure`; 0 where nothing was observed.
     pub fn lower_bound(&self, metric: Metric, failure: f64) -> f64 {
         match metric {
+            Metric::F1 if !self.all_are_needed => self.outcomes().lower_bound(failure),
+            Metric::F1 => lower_bound(self.found, self.rows, failure),
             Metric::Accuracy => lower_bound(self.right, self.rows, failure),
-            Metric::F1 => self.outcomes().lower_bound(failure),
         }
     }
 
@@ -68,9 +72,10 @@ impl Counts {
     /// Whether the metric can be promised to be at least `target`.
     pub fn certifies(&self, metric: Metric, target: f64, failure: f64) -> bool {
         match metric {
+            Metric::F1 if !self.all_are_needed => self.outcomes().certify(target, failure),
             // One look at the tail is enough.
+            Metric::F1 => beta::tail(self.found, self.rows, target) <= failure,
             Metric::Accuracy => beta::tail(self.right, self.rows, target) <= failure,
-            Metric::F1 => self.outcomes().certify(target, failure),
         }
     }
 
@@ -89,6 +94,7 @@ impl Counts {
                 claimed: part(self.claimed),
                 found: part(self.found),
                 mistaken: self.mistaken.map(part),
+                all_are_needed: self.all_are_needed,
             };
             grown.certifies(metric, target, failure)
         };
@@ -196,6 +202,26 @@ mod tests {
         assert!((upper_bound(0, 10, 0.05) - (1.0 - 0.05_f64.powf(0.1))).abs() < 1e-6);
         let large = lower_bound(920_000, 1_000_000, 0.05);
         assert!((large - 0.919_553).abs() < 1e-5, "{large}");
+    }
+
+    #[test]
+    fn where_nothing_is_other_f1_is_promised_as_accuracy_is() {
+        let counts = |all_are_needed| Counts {
+            rows: 1_000,
+            right: 920,
+            needed: 1_000,
+            claimed: 1_000,
+            found: 920,
+            mistaken: Some(80),
+            all_are_needed,
+        };
+        let bound = |counts: Counts, metric| counts.lower_bound(metric, FAILURE_PROBABILITY);
+        let accuracy = bound(counts(true), Metric::Accuracy);
+        assert_eq!(bound(counts(true), Metric::F1), accuracy);
+        let general = bound(counts(false), Metric::F1);
+        assert!(general < accuracy - 0.001, "{general} {accuracy}");
+        assert!(counts(true).certifies(Metric::F1, accuracy - 1e-6, FAILURE_PROBABILITY));
+        assert!(!counts(true).certifies(Metric::F1, accuracy + 1e-6, FAILURE_PROBABILITY));
     }
 
     #[test]

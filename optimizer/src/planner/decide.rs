@@ -418,7 +418,11 @@ impl<'a> Measured<'a> {
             population: self.statistics.population.clone(),
             stages: self.stages(&choice),
             gap,
-            unplanned: limits::unplanned(self.query, self.constraints, Some(choice.seconds)),
+            unplanned: limits::unplanned(
+                self.query,
+                self.constraints,
+                Some(choice.seconds).filter(|_| self.costs.are_known(&choice.all())),
+            ),
             replays,
             rejected,
             decision: Decision {

@@ -256,7 +256,10 @@ fn in_turn(
     let limit = measured.seconds_max();
     if let Some(least) = measured.constraints.min_accuracy {
         // The most accurate is tested first, whatever is asked for: what a refusal tells of it can be had.
-        let best = unbeaten(plans.clone()).pop();
+        let mut most = unbeaten(plans.clone());
+        most.reverse();
+        most.truncate(SEEN_AGAIN_MAX);
+        let best = measured.best_of(most, &Goal::BEST);
         if best_only {
             return best.into_iter().collect();
         }
@@ -384,8 +387,11 @@ impl Measured<'_> {
 
     /// The metric that has to be seen for `least` to be certified in about half of the cases.
     fn expected_to_certify(&self, least: f64) -> f64 {
+        // The truths of the rows that certify have no part in what is tested.
         let rows = self.statistics.cert.len();
-        let needed = self.query.blocks.truths_needed(&self.statistics.cert);
+        let searched = self.statistics.plan.len().max(1) as f64;
+        let share = self.query.blocks.truths_needed(&self.statistics.plan) as f64 / searched;
+        let needed = share * rows as f64;
         let deviations = |share: f64, rows: f64| {
             (share + 1.645 * (share * (1.0 - share) / rows.max(1.0)).sqrt()).min(1.0)
         };
@@ -394,7 +400,7 @@ impl Measured<'_> {
             // Of the rows that F1 counts, the share that is found; there are as many missed as claimed in vain.
             Metric::F1 => {
                 let found = least / (2.0 - least);
-                let rows = 2.0 * needed as f64 / (1.0 + found);
+                let rows = 2.0 * needed / (1.0 + found);
                 let seen = deviations(found, rows);
                 2.0 * seen / (1.0 + seen)
             }

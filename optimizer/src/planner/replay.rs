@@ -60,6 +60,8 @@ pub(crate) struct Sample {
     is_one_block: bool,
     /// Whether F1 is that of `other`. There is one other block then.
     other_passes: bool,
+    /// Whether no row can be of `other`.
+    all_are_needed: bool,
 }
 
 /// Rows that count alike.
@@ -141,6 +143,7 @@ impl Sample {
             unclaimed: if blocks.has_other() { OTHER } else { NOBODY },
             is_one_block: blocks.is_one(),
             other_passes: blocks.other_passes(),
+            all_are_needed: !blocks.has_other(),
         }
     }
 
@@ -323,6 +326,7 @@ impl Sample {
         let mut counts = Counts {
             rows: self.rows() as u64,
             needed: self.needed as u64,
+            all_are_needed: self.all_are_needed,
             ..Counts::default()
         };
         let mut mistaken = 0;

@@ -149,7 +149,9 @@ fn element(lexed: &Lexed<'_>, within: &Range<usize>, at: &Range<usize>) -> Range
         open_cases -= usize::from(is_end);
         let comma = matches!(lexed.token(i), Some(Token::Comma | Token::SemiColon));
         let function = matches!(lexed.token(i + 1), Some(Token::LParen));
-        let is_after = comma || is(i, &AFTER) || !function && is(i, &AFTER_OR_FUNCTIONS);
+        // A string right after it is an alias.
+        let alias = i == at.end && lexed.string_literal(&(i..i + 1)).is_some();
+        let is_after = comma || alias || is(i, &AFTER) || !function && is(i, &AFTER_OR_FUNCTIONS);
         if open_cases > 0 || at.contains(&i) {
             continue;
         } else if i < at.start && (comma || is(i, &BEFORE)) {

@@ -13,6 +13,8 @@ use crate::error::SqlError;
 const STATEMENT_TIMEOUT: u16 = 1969;
 /// ER_QUERY_INTERRUPTED.
 const INTERRUPTED: u16 = 1317;
+/// ER_CONNECTION_KILLED.
+const CONNECTION_KILLED: u16 = 1927;
 /// By which the store says that this session may not set `timestamp`.
 const NO_TIMESTAMP: [u16; 3] = [1227, 1238, 1290];
 
@@ -102,6 +104,11 @@ impl Bounds {
     pub fn without_timestamp(&mut self, code: u16) -> bool {
         NO_TIMESTAMP.contains(&code) && self.timestamp.take().is_some()
     }
+}
+
+/// Whether the store refused a statement since somebody or its deadline ended it, not for what it says.
+pub fn is_interruption(code: u16) -> bool {
+    matches!(code, INTERRUPTED | STATEMENT_TIMEOUT | CONNECTION_KILLED)
 }
 
 /// Does the work of a statement, and cancels it at the deadline.

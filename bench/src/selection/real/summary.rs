@@ -290,16 +290,18 @@ impl Real {
         let (promised, held) = self.promises();
         let asked = self.asked().count();
         let nobody = |(_, a): &(&Answered, &Asked)| a.optimal.is_some() && a.single.is_none();
+        let only_single = |(_, a): &(&Answered, &Asked)| a.optimal.is_none() && a.single.is_some();
         let [inference, decode, sql] = self.shares().map(|share| share * 100.0);
         let _ = writeln!(
             text,
             "\n* {asked} queries: {promised} promised, {} refused; {held} of {promised} promises hold on the test images. {} queries could be\n  \
-             promised of no single model.\n\
+             promised of no single model, {} of a single model although the planner's choice was refused.\n\
              * Inference of the most accurate plan over that of the planner's choice: {}.\n\
              * Inference measured over foretold: {} of one stage, {} of two.\n\
              * Of the CPU time of the planner's choices inference is {inference:.0} %, decoding {decode:.0} %, SQL (proxy, store, client) {sql:.0} %.",
             asked - promised,
             self.asked().filter(nobody).count(),
+            self.asked().filter(only_single).count(),
             shown(self.to_most_accurate()),
             shown(self.measured_over_predicted(false)),
             shown(self.measured_over_predicted(true)),

@@ -29,6 +29,8 @@ use super::{beta, lower_bound, upper_bound};
 const MISTAKEN_SHARE: f64 = 0.1;
 /// How often an interval is halved.
 const HALVINGS_MAX: u32 = 6;
+/// A probability below which products of it lose digits: it is computed anew.
+const EXACT_MIN: f64 = 1e-280;
 /// More than all probabilities that are left out, and that rounding may lose.
 const ROUNDING: f64 = 1e-9;
 
@@ -169,6 +171,9 @@ impl Trials {
             self.right += 1;
         }
         self.tail = self.tail.clamp(0.0, 1.0);
+        if self.exactly < EXACT_MIN {
+            *self = Self::new(self.right, self.trials, self.p);
+        }
     }
 }
 
@@ -190,7 +195,7 @@ mod tests {
             needed: 500,
             claimed: 480,
             found: 465,
-            mistaken: None,
+            ..Counts::default()
         };
         let observed = counts.observed(Metric::F1).expect("rows");
         assert!((observed - 930.0 / 980.0).abs() < 1e-12);
@@ -216,6 +221,7 @@ mod tests {
             claimed: 500,
             found: 475,
             mistaken,
+            all_are_needed: false,
         };
         let (one, none, some) = (
             bound(counts(None)),
@@ -234,6 +240,33 @@ mod tests {
             let expected = beta::tail(right, rows, 0.3);
             assert!((trials.tail - expected).abs() < 1e-12, "{right} of {rows}");
         }
+    }
+
+    #[test]
+    fn the_sum_is_right_where_its_first_terms_are_out_of_reach() {
+        let outcomes = Outcomes {
+            rows: 20_000,
+            found: 20_000 - 600 - 20,
+            mistaken: Some(600),
+        };
+        let (target, q): (f64, f64) = (0.9665, 1.0 - 0.9665);
+        let ratio = target / (2.0 - target);
+        let p = (ratio * (1.0 + q) / (1.0 - q)).min(1.0 - 1e-12);
+        let term = |d: u64| {
+            let enough = outcomes.found as f64 + ratio * (d as f64 - 600.0);
+            let enough = (enough - 1e-9).ceil().max(0.0) as u64;
+            let rest = outcomes.rows - d;
+            let tail = if enough <= rest {
+                beta::tail(enough, rest, p)
+            } else {
+                0.0
+            };
+            beta::exactly(d, outcomes.rows, q) * tail
+        };
+        let expected: f64 = (300..=1_100).map(term).sum();
+        let found = outcomes.tail(target, q, q);
+        assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+        assert!(expected < 0.02, "{expected}");
     }
 
     /// The probability that so many rows of each outcome are drawn.

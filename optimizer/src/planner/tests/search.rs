@@ -150,7 +150,7 @@ proptest! {
 
     #[test]
     fn branch_and_bound_finds_what_brute_force_finds(
-        seed in any::<u64>(), models in 1_usize..=9, needed in 1_usize..=5, metric in metrics(),
+        seed in any::<u64>(), models in 1_usize..=12, needed in 1_usize..=5, metric in metrics(),
         floor in prop_oneof![Just(0_u16), Just(20_000), Just(45_000)], budget in 0.0..0.15,
         target in prop_oneof![Just(None), proptest::strategy::Strategy::prop_map(0.3..0.95, Some)],
     ) {

@@ -8,6 +8,7 @@ use predictsql_optimizer::materialise::{KeyForm, Materialise, Shape};
 use predictsql_optimizer::planner::{Blocks, Estimate, Metric};
 use predictsql_optimizer::{ColumnsKey, Fragment};
 
+use super::super::bounds::is_interruption;
 use super::super::deciding::PredictorMaker;
 use super::super::diagnostics::Diagnostics;
 use super::super::explain::estimated_rows;
@@ -115,15 +116,23 @@ async fn predictor(
         return Ok(None);
     };
     let classes = target.task.classes.len();
-    let (blocks, metric) = match plan.class_query(number) {
-        Some(query) => {
-            let values = ask_classes(turn, &query.text, classes + 1, protocol).await?;
+    let by_class = match plan.class_query(number) {
+        Some(query) => match ask_classes(turn, &query.text, classes + 1, protocol).await {
+            Ok(values) => Some((query.filters, values)),
+            // An expression may fail for a class that no row is of.
+            Err(LinkError::Refused(error)) if !is_interruption(error.code) => None,
+            Err(error) => return Err(error),
+        },
+        None => None,
+    };
+    let (blocks, metric) = match by_class {
+        Some((filters, values)) => {
             let is_true = |cell: &Option<String>| cell.as_deref().is_some_and(|c| c != "0");
             let passes: Vec<bool> = values.iter().map(|v| v.iter().all(is_true)).collect();
             let distinctions = Distinctions::from_signatures(values);
             let blocks = Blocks::new(&distinctions, classes, false);
             let passing = |class: usize| passes.get(class + 1).copied().unwrap_or(false);
-            match query.filters {
+            match filters {
                 true => (blocks.passing(passing), Metric::F1),
                 false => (blocks, Metric::Accuracy),
             }

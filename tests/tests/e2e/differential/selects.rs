@@ -6,6 +6,8 @@ use super::{Case, case};
 /// Statements of one SELECT and more, that no stream plan answers.
 pub const SELECTS: &[&str] = &[
     // GROUP BY, aggregates, HAVING
+    "SELECT ml.apparel(photo) 'kind', COUNT(*) FROM p GROUP BY 1 ORDER BY 1",
+    "SELECT EXP(IF(ml.apparel(photo) = 'Bag', 1000, 1)), COUNT(*) FROM p WHERE ml.apparel(photo) <> 'Bag' GROUP BY 1",
     "SELECT ml.apparel(photo), COUNT(*) FROM p GROUP BY ml.apparel(photo)",
     "SELECT ml.apparel(photo) AS kind, COUNT(*), SUM(price), MIN(id) FROM p GROUP BY kind ORDER BY kind",
     "SELECT city, ml.apparel(photo), COUNT(*) FROM p GROUP BY 1, 2 ORDER BY 1, 2",
