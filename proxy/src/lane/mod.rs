@@ -214,7 +214,7 @@ impl Router for Lane {
             own_columns: None,
         };
         self.look_anew().await;
-        self.prepared.taken_over(takeover.prepared);
+        self.prepared.taken_over(command, takeover.prepared);
         let answered = self.answer(&mut turn, command, &body).await;
         turn.record.note_outcome(outcome(&answered));
         let error = match answered {
@@ -247,7 +247,7 @@ impl Router for Lane {
         let told = turn.flush().await;
         let left = match known {
             true => Ok(()),
-            false => turn.store.leave_error(&error).await,
+            false => turn.store.leave_error(command, &error).await,
         };
         match told.and(left) {
             Err(LinkError::End(end)) => Err(end),

@@ -73,9 +73,12 @@ impl PreparedStatements {
         self.last = Last::AtStore;
     }
 
-    /// The lane takes over; the store has prepared `prepared` for the client last, if it could.
-    pub fn taken_over(&mut self, prepared: Option<u32>) {
-        if self.last == Last::AtStore {
+    /// The lane takes over; the store has prepared `prepared` for the client last, if it could. A statement that
+    /// cannot be prepared leaves none.
+    pub fn taken_over(&mut self, command: u8, prepared: Option<u32>) {
+        if command == command::STMT_PREPARE {
+            self.last = Last::None;
+        } else if self.last == Last::AtStore {
             self.last = prepared.map_or(Last::None, Last::Known);
         }
     }
@@ -208,8 +211,8 @@ impl Lane {
                 let prepared = turn.store.prepare(text).await?;
                 return self.keep_prepared(turn, body, settings, prepared).await;
             }
-            self.prepared.forget_last();
             self.leave_as_found(turn).await?;
+            self.prepared.forget_last();
             let payload = command_payload(command::STMT_PREPARE, body);
             return Ok(Handled::Forward(payload));
         };
@@ -269,8 +272,11 @@ impl Lane {
     ) -> Result<Handled, LinkError> {
         let statement = catalog::parse(turn, text).await?;
         if crate::ddl::as_select(&statement, &self.context.schema).is_some() {
+            let select = self
+                .answer_catalog(turn, command::STMT_PREPARE, text)
+                .await?;
             self.prepared.forget_last();
-            return self.answer_catalog(turn, command::STMT_PREPARE, text).await;
+            return Ok(select);
         }
         catalog::check_rights(turn, &statement, &self.context.schema).await?;
         let mut columns = Vec::new();

@@ -73,7 +73,14 @@ impl StoreLink<'_> {
     }
 
     /// Leaves the session as a statement does that fails with this error before it begins.
-    pub async fn leave_error(&mut self, error: &ErrPacket) -> Result<(), LinkError> {
+    pub async fn leave_error(&mut self, command: u8, error: &ErrPacket) -> Result<(), LinkError> {
+        if command == command::STMT_PREPARE {
+            // What was prepared last is closed: the store's own last statement is none from here on, too.
+            match self.describe("DO 0").await {
+                Ok(_) | Err(LinkError::Refused(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
         if let Some(before) = self.before {
             self.set_found_rows(before.found_rows).await?;
         }

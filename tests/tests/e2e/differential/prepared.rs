@@ -160,6 +160,18 @@ fn the_last_id_means_what_the_client_has_prepared_last() {
     for session in [&mut pair.lane, &mut pair.naive] {
         assert_eq!(error(execute(session, LAST, &three)), 1243);
     }
+    // A predicting statement that cannot be prepared is no last one either, whether the store refuses it or the lane.
+    let session = &mut pair.lane;
+    for unprepared in [
+        "SELECT ml.apparel(nosuch) FROM p",
+        "SELECT ml.predict() FROM p",
+    ] {
+        prepare(session, plain).unwrap();
+        execute(session, LAST, &three).unwrap();
+        prepare(session, &in_schema(unprepared, LANE)).unwrap_err();
+        let refused = execute(session, LAST, &three);
+        assert_eq!(error(refused), 1243, "{unprepared}");
+    }
 }
 
 fn error(answered: Result<Answer, predictsql_tests::wire::SqlError>) -> u16 {
