@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sqlparser::tokenizer::Token;
 
-use super::prefilter::{ends_in_line_comment, trim_space_end};
+use super::prefilter::{ends_in_line_comment, is_space, trim_space_end, trim_space_start};
 use super::text::{LexMode, Lexed};
 
 /// Names of functions, in lower case, that mean those of the schema also without its name.
@@ -61,17 +61,8 @@ pub fn bare_calls(text: &str, mode: LexMode, is_known: impl Fn(&str) -> bool) ->
 
 /// Whether the tokens of a text hold such a call, outside strings and comments, whatever the session's sql_mode.
 pub fn has_bare_call(text: &str, is_known: impl Fn(&str) -> bool) -> bool {
-    let modes = [(false, false), (false, true), (true, false), (true, true)];
-    modes
-        .into_iter()
-        .any(|(ansi_quotes, no_backslash_escapes)| {
-            let mode = LexMode {
-                ansi_quotes,
-                no_backslash_escapes,
-                ..LexMode::default()
-            };
-            !bare_calls(text, mode, &is_known).is_empty()
-        })
+    let mut modes = LexMode::QUOTINGS.into_iter();
+    modes.any(|mode| !bare_calls(text, mode, &is_known).is_empty())
 }
 
 /// The name at `at`, if a call of a function may begin there: not what is followed by a list of columns.
@@ -109,7 +100,8 @@ fn bare_call(lexed: &Lexed<'_>, at: usize) -> Option<String> {
     if before.is_some_and(|before| matches!(lexed.token(before), Some(Token::Period))) {
         return None;
     }
-    let makes_index = || (0..at).any(|at| lexed.is_keyword(at, "INDEX"));
+    let makes_index =
+        || lexed.is_keyword(0, "CREATE") && (0..at).any(|at| lexed.is_keyword(at, "INDEX"));
     let lists_columns = |before: usize| {
         let mut words = LISTS_COLUMNS.iter();
         words.any(|word| lexed.is_keyword(before, word) && (*word != "ON" || makes_index()))
@@ -160,7 +152,7 @@ fn is_word(byte: u8) -> bool {
 
 /// Whether running or preparing a text may make `schema` the session's current database. A "no" is final.
 pub fn may_use(sql: &[u8], schema: &str) -> bool {
-    let sql = sql.trim_ascii_start();
+    let sql = trim_space_start(sql);
     let begins = |word: &str| {
         let head = sql.get(..word.len());
         head.is_some_and(|head| head.eq_ignore_ascii_case(word.as_bytes()))
@@ -179,7 +171,7 @@ fn names_after_use(sql: &[u8], schema: &[u8]) -> bool {
         let Some(([_, b'S' | b's', b'E' | b'e'], rest)) = rest.split_at_checked(3) else {
             return false;
         };
-        let space = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'\x0b' | b'`' | b'"');
+        let space = |byte: &u8| is_space(byte) || matches!(byte, b'`' | b'"');
         let from = rest.iter().position(|byte| !space(byte));
         let name = rest.get(from.unwrap_or(rest.len())..).unwrap_or_default();
         let is_named = name
@@ -220,6 +212,10 @@ mod tests {
                 "SELECT 1 FROM a JOIN b ON animals(a.x) = b.k",
                 &["animals("],
             ),
+            (
+                "SELECT 1 FROM a USE INDEX (i) JOIN b ON animals(a.x) = b.k",
+                &["animals("],
+            ),
             ("SELECT animals(x), (animals(y))", &["animals("]),
         ] {
             assert_eq!(heads(text), expected, "{text}");
@@ -247,6 +243,7 @@ mod tests {
         for text in [
             "USE ml",
             " use `ML`;",
+            "\x0bUSE\x0bml",
             "SELECT 1; USE\nml; SELECT 2",
             "/* c */ use ml",
             "USE/**/ml",

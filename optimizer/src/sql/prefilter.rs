@@ -29,10 +29,19 @@ pub fn may_call(sql: &[u8], schema: &str) -> bool {
 
 /// What the store takes for white space, which is one character more than Rust's ASCII white space.
 pub(super) fn trim_space_end(sql: &[u8]) -> &[u8] {
-    let is_space = |byte: &u8| byte.is_ascii_whitespace() || *byte == b'\x0b';
     let end = sql.iter().rposition(|byte| !is_space(byte));
     sql.get(..end.map_or(0, |last| last + 1))
         .unwrap_or_default()
+}
+
+pub(super) fn trim_space_start(sql: &[u8]) -> &[u8] {
+    let start = sql.iter().position(|byte| !is_space(byte));
+    sql.get(start.unwrap_or(sql.len())..).unwrap_or_default()
+}
+
+/// Whether the store takes a byte for white space.
+pub(super) fn is_space(byte: &u8) -> bool {
+    byte.is_ascii_whitespace() || *byte == b'\x0b'
 }
 
 /// Whether the last line may end in a comment.

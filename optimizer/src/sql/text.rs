@@ -18,6 +18,22 @@ pub struct LexMode {
 }
 
 impl LexMode {
+    /// Those that tell strings from other text, for a text of a session whose `sql_mode` is not known.
+    pub(crate) const QUOTINGS: [Self; 4] = [
+        Self::quoting(false, false),
+        Self::quoting(false, true),
+        Self::quoting(true, false),
+        Self::quoting(true, true),
+    ];
+
+    const fn quoting(ansi_quotes: bool, no_backslash_escapes: bool) -> Self {
+        Self {
+            ansi_quotes,
+            no_backslash_escapes,
+            pipes_as_concat: false,
+        }
+    }
+
     /// Reads the value of `@@sql_mode`.
     pub fn from_sql_mode(sql_mode: &str) -> Self {
         let has = |flag: &str| {
