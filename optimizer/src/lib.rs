@@ -24,6 +24,7 @@ pub use sql::LexMode;
 pub use sql::bare;
 pub use sql::clauses::{Limit, RowCount};
 pub use sql::fragment::{Fragment, quote_name, quote_string};
+pub use sql::functions::may_leave_traces;
 pub use sql::heads;
 pub use sql::key::ColumnsKey;
 pub use sql::labels::LabelCollation;

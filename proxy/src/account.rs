@@ -130,6 +130,8 @@ struct Account {
     /// When the last look at them began.
     views_refresh: tokio::sync::Mutex<Option<Instant>>,
     views_suspect: Arc<tokio::sync::Notify>,
+    /// When a look at all that was to help a statement did not.
+    looked_in_vain: ArcSwapOption<Instant>,
 }
 
 impl Drop for Account {
@@ -184,6 +186,7 @@ impl ServiceAccount {
             views: ArcSwap::default(),
             views_refresh: tokio::sync::Mutex::new(None),
             views_suspect: Arc::default(),
+            looked_in_vain: ArcSwapOption::empty(),
         }))))
     }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use sqlparser::tokenizer::Token;
 
-use super::text::Lexed;
+use super::text::{LexMode, Lexed};
 
 /// MariaDB's built-in functions (`information_schema.SQL_FUNCTIONS` and those of its grammar) that
 /// have no side effects, and the words that may stand before a parenthesis without being one.
@@ -58,6 +58,30 @@ pub(crate) fn not_harmless(
         })
 }
 
+/// Whether a query may leave more behind than its answer, whatever the session's sql_mode: it assigns, writes a
+/// file, takes of a sequence, or calls what is not known to be harmless. A "no" is final.
+pub fn may_leave_traces(text: &str) -> bool {
+    let changes = |lexed: &Lexed<'_>| {
+        let lexemes = 0..lexed.lexemes.len();
+        let writes = |at| {
+            let words = ["INTO", "NEXT"];
+            words.iter().any(|word| lexed.is_keyword(at, word))
+        };
+        lexemes.clone().any(writes) || not_harmless(lexed, lexemes, &[]).is_some()
+    };
+    let lower = text.to_ascii_lowercase();
+    let signs = [":=", "/*!", "/*m!", "nextval"];
+    if signs.iter().any(|sign| lower.contains(sign)) {
+        return true;
+    }
+    // The store has run it: it is lexically SQL in the session's own mode.
+    let mut readings = LexMode::QUOTINGS
+        .into_iter()
+        .filter_map(|mode| Lexed::new(text, mode))
+        .peekable();
+    readings.peek().is_none() || readings.any(|lexed| changes(&lexed))
+}
+
 /// Functions that may give another value at each evaluation.
 const VARYING: [&str; 8] = [
     "RAND",
@@ -77,4 +101,33 @@ pub(crate) fn varying(lexed: &Lexed<'_>, mut range: Range<usize>) -> Option<Stri
         let call = matches!(lexed.token(at + 1), Some(Token::LParen));
         (call && VARYING.contains(&word.as_str())).then(|| format!("{word}()"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_query_may_leave_behind_is_seen() {
+        for text in [
+            "SELECT k, @n := 1 FROM v",
+            "SELECT k FROM v INTO @k",
+            "SELECT k into/**/outfile '/tmp/k' FROM v",
+            "SELECT k /*!INTO @k*/ FROM v",
+            "SELECT k, NEXT VALUE FOR s FROM v",
+            "SELECT k, s.NextVal FROM v",
+            "SELECT k, GET_LOCK('a', 1) FROM v",
+            "SELECT k, logs(k) FROM v",
+            "SELECT \"'\", `logs`(k), '\"' FROM v",
+            "SELECT 'open",
+        ] {
+            assert!(may_leave_traces(text), "{text}");
+        }
+        for text in [
+            "SELECT k, COUNT(*) FROM v WHERE k LIKE 'into (%' GROUP BY k",
+            "SELECT `into`, 'it\\'s' FROM v WHERE id IN (1, 2) FOR UPDATE;",
+        ] {
+            assert!(!may_leave_traces(text), "{text}");
+        }
+    }
 }

@@ -15,6 +15,9 @@ use super::{Account, AccountError, ServiceAccount};
 /// Pause between two looks at the store's views, in seconds.
 const REFRESH_SECONDS: u64 = 10;
 
+/// Pause after a look that was asked for and did not help, in seconds.
+const VAIN_SECONDS: u64 = 1;
+
 /// Of the store's time the looks take one part in so many at most.
 const REFRESH_SHARE: u32 = 200;
 
@@ -63,6 +66,24 @@ impl ServiceAccount {
         }
     }
 
+    /// Whether a look at catalog and views may help a statement that met a stub: none has been in vain just now. A
+    /// function of a user may say what the stubs say, as often as it likes.
+    pub fn may_look_anew(&self) -> bool {
+        self.0.as_ref().is_some_and(|account| {
+            let vain = account.looked_in_vain.load();
+            let pause = Duration::from_secs(VAIN_SECONDS);
+            vain.as_ref().is_none_or(|vain| vain.elapsed() >= pause)
+        })
+    }
+
+    /// A look did not help.
+    pub fn looked_in_vain(&self) {
+        if let Some(account) = &self.0 {
+            let now = Arc::new(Instant::now());
+            account.looked_in_vain.store(Some(now));
+        }
+    }
+
     /// Keeps the views fresh until the account is closed.
     pub fn watch_views(&self) {
         let Some(account) = &self.0 else {
@@ -102,9 +123,15 @@ async fn watch(account: Weak<Account>, suspect: Arc<tokio::sync::Notify>) {
         let pause = Duration::from_secs(REFRESH_SECONDS).max(began.elapsed() * REFRESH_SHARE);
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = suspect.notified() => {}
+            () = suspected(&suspect) => {}
         }
     }
+}
+
+/// Ends when the views are suspect, but not at once after the last look.
+async fn suspected(suspect: &tokio::sync::Notify) {
+    tokio::time::sleep(Duration::from_secs(VAIN_SECONDS)).await;
+    suspect.notified().await;
 }
 
 fn source(view: store::ViewDefinition) -> ViewSource {

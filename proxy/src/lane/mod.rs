@@ -108,8 +108,8 @@ pub struct Lane {
     /// The schema may be the session's current database.
     may_be_in_schema: bool,
     last_query: LastQuery,
-    /// What is known of the catalog and of views was seen to be old.
-    is_stale: bool,
+    /// The store's answer to a query that was taken back.
+    taken_back: Option<ErrPacket>,
 }
 
 /// Both legs for the time of one command, and the answer under way.
@@ -168,8 +168,8 @@ impl Router for Lane {
         route
     }
 
-    fn take_back(&mut self) -> Option<Bytes> {
-        self.take_last_query()
+    fn take_back(&mut self, answer: &[u8]) -> Option<Bytes> {
+        self.take_last_query(answer)
     }
 
     fn passed_unseen(&mut self, command: u8, head: &[u8]) {
@@ -213,9 +213,8 @@ impl Router for Lane {
             more: false,
             own_columns: None,
         };
-        self.look_anew().await;
         self.prepared.taken_over(command, takeover.prepared);
-        let answered = self.answer(&mut turn, command, &body).await;
+        let answered = self.answer_once(&mut turn, command, &body).await;
         turn.record.note_outcome(outcome(&answered));
         let error = match answered {
             Ok(handled) => return Ok(handled),
@@ -317,7 +316,7 @@ impl Lane {
             tables: materialise::Tables::default(),
             may_be_in_schema: false,
             last_query: LastQuery::default(),
-            is_stale: false,
+            taken_back: None,
         };
         lane.note_database(command::INIT_DB, database.unwrap_or_default());
         lane

@@ -3,9 +3,12 @@
 
 use bytes::Bytes;
 
-use super::Lane;
-use super::store_link::command_payload;
-use crate::wire::command;
+use predictsql_optimizer::may_leave_traces;
+
+use super::store_link::{LinkError, command_payload};
+use super::{Lane, Turn};
+use crate::relay::Handled;
+use crate::wire::{ErrPacket, HEADER_BYTES, command};
 
 /// Longest query that is kept until it is answered, in bytes.
 const KEPT_BYTES_MAX: usize = 16 * 1024;
@@ -51,23 +54,56 @@ fn only_reads(body: &[u8]) -> bool {
     (begins(b"SELECT") || begins(b"WITH") || begins(b"(")) && memchr::memchr(b';', body).is_none()
 }
 
+/// The error that ends an answer, after the columns or as all of it.
+fn last_error(mut answer: &[u8]) -> Option<ErrPacket> {
+    loop {
+        let (&[a, b, c, _], rest) = answer.split_first_chunk::<HEADER_BYTES>()?;
+        let (payload, rest) = rest.split_at_checked(u32::from_le_bytes([a, b, c, 0]) as usize)?;
+        if rest.is_empty() {
+            return ErrPacket::parse(payload).ok();
+        }
+        answer = rest;
+    }
+}
+
 impl Lane {
-    /// The query that the store has just answered with the error of a stub.
-    pub(super) fn take_last_query(&mut self) -> Option<Bytes> {
-        let Some(text) = self.last_query.take() else {
+    /// The query that the store has just answered with the error of a stub, if it can be answered again.
+    pub(super) fn take_last_query(&mut self, answer: &[u8]) -> Option<Bytes> {
+        let account = &self.context.account;
+        let text = self.last_query.take().filter(|text| {
+            account.may_look_anew() && !may_leave_traces(&String::from_utf8_lossy(text))
+        });
+        let (Some(text), Some(error)) = (text, last_error(answer)) else {
             // Of other statements the next ones will be known.
-            self.context.account.suspect_views();
+            account.suspect_views();
             return None;
         };
-        self.is_stale = true;
+        self.taken_back = Some(error);
         Some(command_payload(command::QUERY, &text))
     }
 
-    /// Looks at the catalog and at the store's views, if a query was taken back.
-    pub(super) async fn look_anew(&mut self) {
-        if !std::mem::take(&mut self.is_stale) {
-            return;
+    /// Answers a command. One that was taken back has run at the store: it does not run there once more.
+    pub(super) async fn answer_once(
+        &mut self,
+        turn: &mut Turn<'_>,
+        command: u8,
+        body: &Bytes,
+    ) -> Result<Handled, LinkError> {
+        let Some(error) = self.taken_back.take() else {
+            return self.answer(turn, command, body).await;
+        };
+        self.look_anew().await;
+        match Box::pin(self.answer(turn, command, body)).await {
+            Ok(Handled::Forward(_)) => {
+                self.context.account.looked_in_vain();
+                Err(LinkError::Refused(error))
+            }
+            answered => answered,
         }
+    }
+
+    /// Looks at the catalog and at the store's views.
+    async fn look_anew(&self) {
         let account = &self.context.account;
         account.invalidate();
         if let Err(error) = account.snapshot().await {

@@ -48,8 +48,9 @@ pub trait Router: Send {
     fn passed_unseen(&mut self, command: u8, head: &[u8]);
 
     /// The store has answered the command that was routed last with the error of a stub, and the client was sent
-    /// nothing yet. Returns the command's payload where the lane is to answer it after all; then it is called.
-    fn take_back(&mut self) -> Option<Bytes> {
+    /// nothing yet. `answer` is what the store sent last. Returns the command's payload where the lane is to answer it
+    /// after all; then it is called.
+    fn take_back(&mut self, _answer: &[u8]) -> Option<Bytes> {
         None
     }
 

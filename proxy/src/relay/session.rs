@@ -385,8 +385,8 @@ impl<R: Router> Session<R> {
     }
 
     /// Gives a command, of whose answer the client has seen nothing, to the lane after all.
-    fn take_back(&mut self) -> bool {
-        let Some(payload) = self.router.take_back() else {
+    fn take_back(&mut self, answer: &[u8]) -> bool {
+        let Some(payload) = self.router.take_back(answer) else {
             return false;
         };
         let mut command = PacketWriter::new(0);
@@ -421,7 +421,7 @@ impl<R: Router> Session<R> {
             self.tracker
                 .store_bytes(bytes)
                 .map_err(|error| Turn::End(SessionEnd::Protocol(error.0)))?;
-            if unseen && self.tracker.stub_ran() && self.take_back() {
+            if unseen && self.tracker.stub_ran() && self.take_back(bytes) {
                 return Poll::Pending;
             }
             forward(&mut self.client, &mut self.to_client, bytes, context)
