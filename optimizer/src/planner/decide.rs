@@ -14,7 +14,7 @@ use super::decision::{Decision, Stage, Voter};
 use super::declared::{class_outcomes, declared, outcomes};
 use super::frontier::Goal;
 use super::limits;
-use super::pick::{self, Choice};
+use super::pick::{self, Choice, unbeaten};
 use super::plan::{Basis, Guarantee, Plan, Reason, Rejected, StageEstimate};
 use super::query::{Constraints, CostModel, Estimate, Query, Strategy};
 use super::replay::{Key, PLAN_ROWS_MAX, Sample};
@@ -292,6 +292,22 @@ impl<'a> Measured<'a> {
     /// Whether there are many more rows than plans are searched on.
     pub(super) fn has_more_rows(&self) -> bool {
         self.statistics.plan.len() >= 2 * PLAN_ROWS_MAX
+    }
+
+    /// Choices that no other is both cheaper and better than, with the values that more rows show, where there are such: chance
+    /// on few rows is as large as what a promise has to leave.
+    pub(super) fn seen_again(&self, choices: Vec<Choice>) -> Vec<Choice> {
+        if !self.has_more_rows() {
+            return choices;
+        }
+        let mut more = Rows::more(self);
+        let (singles, sets): (Vec<_>, Vec<_>) = choices.into_iter().partition(Choice::is_single);
+        let kept = unbeaten(sets).into_iter().chain(singles);
+        kept.map(|choice| Choice {
+            value: more.expected(&choice),
+            ..choice
+        })
+        .collect()
     }
 
     /// Which of several choices serves a goal best on more rows than they were found on, where there are such: the

@@ -18,6 +18,10 @@ const SAFE_AT: [f64; 4] = [3.0, 2.4, 2.0, 1.6];
 const SEEN_AGAIN_MAX: usize = 8;
 /// Most sets that a cascade begins with, and that it ends in.
 const CASCADE_ENDS: (usize, usize) = (4, 3);
+/// The same where there are at most [`FEW_MODELS`].
+const CASCADE_ENDS_OF_FEW: (usize, usize) = (8, 5);
+/// So few models leave time for more cascades.
+const FEW_MODELS: u16 = 24;
 /// Share of the replays for branch and bound, at least.
 const BRANCH_SHARE: u32 = 4;
 
@@ -50,7 +54,7 @@ impl Choice {
         }
     }
 
-    fn is_single(&self) -> bool {
+    pub(super) fn is_single(&self) -> bool {
         self.first.len() == 1 && self.second.is_none()
     }
 
@@ -166,7 +170,8 @@ fn optimal(
     search.tune();
     let mut plans = choices(&search.frontier);
     plans.extend(cascades(search.problem, &search.frontier, goal));
-    search.replays += (CASCADE_ENDS.0 * CASCADE_ENDS.1) as u32;
+    let ends = cascade_ends(search.problem);
+    search.replays += (ends.0 * ends.1) as u32;
     (plans, gap, greedy)
 }
 
@@ -178,13 +183,21 @@ fn cascades(problem: &Problem<'_>, frontier: &Frontier, goal: &Goal) -> Vec<Choi
     let split = found.iter().position(|f| Some(*f) == serves).unwrap_or(0);
     let (cheaper, better) = found.split_at(split);
     let mut plans = Vec::new();
-    for first in spread(cheaper, CASCADE_ENDS.0) {
+    let ends = cascade_ends(problem);
+    for first in spread(cheaper, ends.0) {
         let sure = problem.best(&first.set, 0);
-        for both in spread(better, CASCADE_ENDS.1) {
+        for both in spread(better, ends.1) {
             cascade(problem, first, &sure, both, &mut plans);
         }
     }
     plans
+}
+
+fn cascade_ends(problem: &Problem<'_>) -> (usize, usize) {
+    match problem.candidates <= FEW_MODELS {
+        true => CASCADE_ENDS_OF_FEW,
+        false => CASCADE_ENDS,
+    }
 }
 
 /// At most `count` of the sets, evenly, both ends included.
@@ -263,12 +276,9 @@ fn in_turn(
         if best_only {
             return best.into_iter().collect();
         }
-        return nearing(
-            best,
-            plans,
-            least,
-            measured.expected_to_certify(least) - least,
-        );
+        let plans = measured.seen_again(plans);
+        let margin = measured.expected_to_certify(least) - least;
+        return nearing(best, plans, least, margin);
     }
     let cheapest = plans
         .iter()
@@ -291,7 +301,7 @@ fn in_turn(
 }
 
 /// Plans that no other is both cheaper and better than, by ascending cost.
-fn unbeaten(mut plans: Vec<Choice>) -> Vec<Choice> {
+pub(super) fn unbeaten(mut plans: Vec<Choice>) -> Vec<Choice> {
     plans.sort_by(|a, b| {
         a.seconds
             .total_cmp(&b.seconds)
