@@ -14,7 +14,7 @@ use super::rows::Chosen;
 use super::thresholds::cascade;
 
 /// Most rows on which the last choice is made.
-const MORE_ROWS_MAX: usize = 4 * PLAN_ROWS_MAX;
+pub(super) const MORE_ROWS_MAX: usize = 4 * PLAN_ROWS_MAX;
 
 /// Rows on which choices are replayed whole, with the votes of the candidates that were asked for.
 pub(super) struct Rows<'m, 'a> {
@@ -94,9 +94,12 @@ impl<'m, 'a> Rows<'m, 'a> {
         let mut best = vec![self.sample.floor(0); self.sample.rows()];
         self.raise(&mut best, &choice.first);
         let mut answers = best.clone();
-        if let Some((pass_below, second)) = &choice.second {
-            self.raise(&mut best, second);
-            answers = cascade(&answers, &best, *pass_below);
+        if let Some(second) = &choice.second {
+            if second.replaces {
+                best.fill(self.sample.floor(0));
+            }
+            self.raise(&mut best, &second.set);
+            answers = cascade(&answers, &best, second.pass_below);
         }
         let floor = self.sample.floor(choice.floor);
         answers

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use predictsql_catalog::{Model, ModelStatistics, TaskStatistics, Vote};
 
-use super::answered::Rows;
+use super::answered::{MORE_ROWS_MAX, Rows};
 use super::blocks::OTHER;
 use super::branch::Gap;
 use super::certificate::{FAILURE_PROBABILITY, lower_bound, upper_bound};
@@ -14,7 +14,7 @@ use super::decision::{Decision, Stage, Voter};
 use super::declared::{class_outcomes, declared, outcomes};
 use super::frontier::Goal;
 use super::limits;
-use super::pick::{self, Choice, unbeaten};
+use super::pick::{self, Choice, Second, hardly_beaten};
 use super::plan::{Basis, Guarantee, Plan, Reason, Rejected, StageEstimate};
 use super::query::{Constraints, CostModel, Estimate, Query, Strategy};
 use super::replay::{Key, PLAN_ROWS_MAX, Sample};
@@ -289,6 +289,14 @@ impl<'a> Measured<'a> {
         Ok((choice, Some(guarantee)))
     }
 
+    /// On how many rows plans are seen that are tested for a promise.
+    pub(super) fn rows_seen(&self) -> usize {
+        match self.has_more_rows() {
+            true => self.statistics.plan.len().min(MORE_ROWS_MAX),
+            false => self.sample.rows(),
+        }
+    }
+
     /// Whether there are many more rows than plans are searched on.
     pub(super) fn has_more_rows(&self) -> bool {
         self.statistics.plan.len() >= 2 * PLAN_ROWS_MAX
@@ -302,7 +310,7 @@ impl<'a> Measured<'a> {
         }
         let mut more = Rows::more(self);
         let (singles, sets): (Vec<_>, Vec<_>) = choices.into_iter().partition(Choice::is_single);
-        let kept = unbeaten(sets).into_iter().chain(singles);
+        let kept = hardly_beaten(sets).into_iter().chain(singles);
         kept.map(|choice| Choice {
             value: more.expected(&choice),
             ..choice
@@ -386,15 +394,17 @@ impl<'a> Measured<'a> {
         replays: u32,
     ) -> Plan {
         let voters = |set: &[u16]| set.iter().filter_map(|m| self.voter(*m)).collect();
-        let pass_below = choice.second.as_ref().map(|(pass_below, _)| *pass_below);
+        let pass_below = choice.second.as_ref().map(|second| second.pass_below);
         let mut stages = vec![Stage {
             voters: voters(&choice.first),
             pass_below,
+            replaces: false,
         }];
-        if let Some((_, second)) = &choice.second {
+        if let Some(second) = &choice.second {
             stages.push(Stage {
-                voters: voters(second),
+                voters: voters(&second.set),
                 pass_below: None,
+                replaces: second.replaces,
             });
         }
         let mut rejected = self.rejected.clone();
@@ -457,8 +467,8 @@ impl<'a> Measured<'a> {
             seconds,
             inference_seconds,
         }];
-        if let Some((_, second)) = &choice.second {
-            let (seconds, inference_seconds) = stage_seconds(&self.costs, &choice.first, second);
+        if let Some(Second { set, .. }) = &choice.second {
+            let (seconds, inference_seconds) = stage_seconds(&self.costs, &choice.first, set);
             let rows = self.sample.rows() as u64;
             let passed = (choice.share * rows as f64).round() as u64;
             let failure = FAILURE_PROBABILITY / 2.0;

@@ -28,6 +28,8 @@ pub struct Stage {
     /// Rows whose best vote so far has a score below it go on to the next stage. `None` for the
     /// last stage.
     pub pass_below: Option<u16>,
+    /// Whether its votes alone count for the rows that it looks at; else those of the stages before it, too.
+    pub replaces: bool,
 }
 
 /// A model that votes.
@@ -96,6 +98,7 @@ impl Decision {
         let stage = Stage {
             voters: vec![voter],
             pass_below: None,
+            replaces: false,
         };
         Self {
             stages: vec![stage],
@@ -144,6 +147,14 @@ impl Decision {
         !stage_is_last && pass_below.is_some_and(|pass_below| leader.score < pass_below)
     }
 
+    /// The leader with which a row comes to `stage`, from its leader after the stages before.
+    pub fn before(&self, stage: usize, leader: Leader) -> Leader {
+        match self.stages.get(stage) {
+            Some(stage) if stage.replaces => Leader::default(),
+            _ => leader,
+        }
+    }
+
     /// The answer for a row with this leader after its last stage: class position plus one, or 0
     /// for NULL.
     pub fn outcome(&self, leader: Leader) -> u16 {
@@ -159,6 +170,7 @@ impl Decision {
     pub fn answer(&self, mut vote: impl FnMut(&Voter) -> Vote) -> u16 {
         let mut leader = Leader::default();
         for (number, stage) in self.stages.iter().enumerate() {
+            leader = self.before(number, leader);
             for voter in &stage.voters {
                 leader = leader.max(self.leader(voter, vote(voter)));
             }
@@ -185,7 +197,11 @@ mod tests {
     }
 
     fn stage(voters: Vec<Voter>, pass_below: Option<u16>) -> Stage {
-        Stage { voters, pass_below }
+        Stage {
+            voters,
+            pass_below,
+            replaces: false,
+        }
     }
 
     #[test]
@@ -239,6 +255,26 @@ mod tests {
             run(Vote::new(1, 0), Vote::new(9, 0)),
             (0, 2),
             "nobody claims it"
+        );
+    }
+
+    #[test]
+    fn votes_of_a_stage_that_replaces_count_alone() {
+        let mut last = stage(vec![voter(2, &[1, 2])], None);
+        last.replaces = true;
+        let decision = Decision {
+            stages: vec![stage(vec![voter(1, &[1, 2])], Some(50_000)), last],
+            floor: 20_000,
+            blocks: Blocks::any_of(&[0, 1], 3, false),
+        };
+        let votes =
+            |first, second| decision.answer(|v| if v.model.id == 1 { first } else { second });
+        assert_eq!(votes(Vote::new(50_000, 1), Vote::new(60_000, 2)), 1);
+        assert_eq!(votes(Vote::new(49_999, 1), Vote::new(30_000, 2)), 2);
+        assert_eq!(
+            votes(Vote::new(49_999, 1), Vote::new(19_999, 2)),
+            3,
+            "what the first claims is not asked for again"
         );
     }
 

@@ -1,27 +1,20 @@
 //! Strategies: from a problem to the plans that may be chosen, in the order in which they are tried.
 
 use super::branch::{self, Gap};
+use super::cascades::cascades;
 use super::decide::Measured;
 use super::frontier::{Found, Frontier, Goal};
 use super::query::{Metric, Strategy};
-use super::replay::{Key, raise};
 use super::search::{Problem, Search};
-use super::thresholds::{FLOOR_STEPS, threshold};
+use super::sequence::{Asked, sequence};
 
-/// Plans that are tested one after the other for a promise: for each of these the cheapest that is so many times
-/// further above what is asked for than a plan that is as likely certified as not. Each test passed makes the next, closer
-/// one worth trying.
-const TESTED_AT: [f64; 9] = [4.0, 3.0, 2.4, 2.0, 1.7, 1.45, 1.2, 1.0, 0.7];
-/// The same for single models that come before them: far enough for chance not to matter.
-const SAFE_AT: [f64; 4] = [3.0, 2.4, 2.0, 1.6];
+/// Standard deviations above which a twentieth of a normal distribution is: the failure probability of promises.
+const DEVIATIONS: f64 = 1.645;
+/// Most plans that are looked at again on more rows for a promise, but for single models, and by how much a plan may be beaten to be among them.
+const AGAIN_MAX: usize = 64;
+const CHANCE: f64 = 0.004;
 /// Most plans that are looked at again on more rows, where the best is looked for.
 const SEEN_AGAIN_MAX: usize = 8;
-/// Most sets that a cascade begins with, and that it ends in.
-const CASCADE_ENDS: (usize, usize) = (4, 3);
-/// The same where there are at most [`FEW_MODELS`].
-const CASCADE_ENDS_OF_FEW: (usize, usize) = (8, 5);
-/// So few models leave time for more cascades.
-const FEW_MODELS: u16 = 24;
 /// Share of the replays for branch and bound, at least.
 const BRANCH_SHARE: u32 = 4;
 
@@ -31,7 +24,7 @@ pub(super) struct Choice {
     /// Candidates that look at every row.
     pub(super) first: Vec<u16>,
     /// Candidates that look at rows whose best vote has a score below a threshold.
-    pub(super) second: Option<(u16, Vec<u16>)>,
+    pub(super) second: Option<Second>,
     /// Votes with a score below it claim nothing.
     pub(super) floor: u16,
     /// Expected seconds of work an input.
@@ -40,6 +33,17 @@ pub(super) struct Choice {
     pub(super) value: f64,
     /// Share of the rows that the second stage looks at.
     pub(super) share: f64,
+}
+
+/// The second stage of a choice.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Second {
+    /// Rows whose best vote has a score below it come to this stage.
+    pub(super) pass_below: u16,
+    /// Candidates that look at them.
+    pub(super) set: Vec<u16>,
+    /// Whether their votes alone count.
+    pub(super) replaces: bool,
 }
 
 impl Choice {
@@ -60,7 +64,7 @@ impl Choice {
 
     /// The candidates of all stages.
     pub(super) fn all(&self) -> Vec<u16> {
-        let second = self.second.iter().flat_map(|(_, set)| set);
+        let second = self.second.iter().flat_map(|second| &second.set);
         self.first.iter().chain(second).copied().collect()
     }
 }
@@ -169,93 +173,11 @@ fn optimal(
     let gap = start.map_or_else(Gap::default, |start| branch::run(search, *goal, &start));
     search.tune();
     let mut plans = choices(&search.frontier);
-    plans.extend(cascades(search.problem, &search.frontier, goal));
-    let ends = cascade_ends(search.problem);
-    search.replays += (ends.0 * ends.1) as u32;
+    let serves = search.frontier.best(goal);
+    let (cascades, replays) = cascades(search.problem, &search.frontier, serves);
+    plans.extend(cascades);
+    search.replays += replays;
     (plans, gap, greedy)
-}
-
-/// Two stages for pairs of sets of the frontier: one that is cheaper than what serves the goal best looks at all rows,
-/// and what another that is at least as good has beyond it at those below a threshold.
-fn cascades(problem: &Problem<'_>, frontier: &Frontier, goal: &Goal) -> Vec<Choice> {
-    let found: Vec<&Found> = frontier.iter().collect();
-    let serves = frontier.best(goal);
-    let split = found.iter().position(|f| Some(*f) == serves).unwrap_or(0);
-    let (cheaper, better) = found.split_at(split);
-    let mut plans = Vec::new();
-    let ends = cascade_ends(problem);
-    for first in spread(cheaper, ends.0) {
-        let sure = problem.best(&first.set, 0);
-        for both in spread(better, ends.1) {
-            cascade(problem, first, &sure, both, &mut plans);
-        }
-    }
-    plans
-}
-
-fn cascade_ends(problem: &Problem<'_>) -> (usize, usize) {
-    match problem.candidates <= FEW_MODELS {
-        true => CASCADE_ENDS_OF_FEW,
-        false => CASCADE_ENDS,
-    }
-}
-
-/// At most `count` of the sets, evenly, both ends included.
-fn spread<'f>(found: &[&'f Found], count: usize) -> Vec<&'f Found> {
-    let count = count.min(found.len());
-    let mut places: Vec<usize> = (0..count)
-        .map(|n| n * (found.len() - 1) / (count - 1).max(1))
-        .collect();
-    places.dedup();
-    places
-        .into_iter()
-        .filter_map(|place| found.get(place).copied())
-        .collect()
-}
-
-/// The cascades of a pair at all thresholds, in one pass over the rows; those that are dearer than another and no
-/// better are left out. `sure` has the greatest votes of `first`.
-fn cascade(
-    problem: &Problem<'_>,
-    first: &Found,
-    sure: &[Key],
-    both: &Found,
-    plans: &mut Vec<Choice>,
-) {
-    let second: Vec<u16> = both
-        .set
-        .iter()
-        .copied()
-        .filter(|m| !first.set.contains(m))
-        .collect();
-    if second.is_empty() {
-        return;
-    }
-    let mut union = sure.to_vec();
-    second
-        .iter()
-        .for_each(|m| raise(&mut union, problem.votes(*m)));
-    let united: Vec<u16> = first.set.iter().chain(&second).copied().collect();
-    let added = problem.costs.of(&united).seconds - first.seconds;
-    let all = problem.sample.total() as f64;
-    let mut best = first.value;
-    let steps = problem.sample.cascades(sure, &union, both.floor);
-    // The last step has no threshold above it.
-    for (number, (tally, goes_on)) in steps.iter().enumerate().take(FLOOR_STEPS - 1) {
-        let (value, share) = (problem.value(*tally), f64::from(*goes_on) / all);
-        if value <= best || *goes_on == 0 || share >= 1.0 {
-            continue;
-        }
-        best = value;
-        plans.push(Choice {
-            first: first.set.clone(),
-            second: Some((threshold(number), second.clone())),
-            floor: both.floor,
-            seconds: first.seconds + share * added,
-            value,
-            share,
-        });
-    }
 }
 
 /// Puts plans into the order in which they are to be tried. `others` are looked at again with the best of them.
@@ -268,17 +190,13 @@ fn in_turn(
 ) -> Vec<Choice> {
     let limit = measured.seconds_max();
     if let Some(least) = measured.constraints.min_accuracy {
-        // The most accurate is tested first, whatever is asked for: what a refusal tells of it can be had.
-        let mut most = unbeaten(plans.clone());
-        most.reverse();
-        most.truncate(SEEN_AGAIN_MAX);
-        let best = measured.best_of(most, &Goal::BEST);
         if best_only {
-            return best.into_iter().collect();
+            let mut most = unbeaten(plans);
+            most.reverse();
+            most.truncate(SEEN_AGAIN_MAX);
+            return measured.best_of(most, &Goal::BEST).into_iter().collect();
         }
-        let plans = measured.seen_again(plans);
-        let margin = measured.expected_to_certify(least) - least;
-        return nearing(best, plans, least, margin);
+        return sequence(measured.seen_again(plans), &measured.asked(least));
     }
     let cheapest = plans
         .iter()
@@ -301,7 +219,7 @@ fn in_turn(
 }
 
 /// Plans that no other is both cheaper and better than, by ascending cost.
-pub(super) fn unbeaten(mut plans: Vec<Choice>) -> Vec<Choice> {
+fn unbeaten(mut plans: Vec<Choice>) -> Vec<Choice> {
     plans.sort_by(|a, b| {
         a.seconds
             .total_cmp(&b.seconds)
@@ -316,27 +234,22 @@ pub(super) fn unbeaten(mut plans: Vec<Choice>) -> Vec<Choice> {
     plans
 }
 
-/// The best plan, then single models that surely keep `least`, then the cheaper ones of all plans, closer and closer to
-/// it. A set or cascade is one of hundreds that were looked at where plans are searched, and likely seems better than it is: should it
-/// fail, what is cheapest so far is a single model.
-fn nearing(best: Option<Choice>, plans: Vec<Choice>, least: f64, margin: f64) -> Vec<Choice> {
-    let mut tested: Vec<Choice> = best.into_iter().collect();
-    let singles = plans.iter().filter(|p| p.is_single()).cloned().collect();
-    for (plans, levels) in [(singles, SAFE_AT.as_slice()), (plans, &TESTED_AT)] {
-        let cheapest = tested.last().map_or(f64::INFINITY, |p| p.seconds);
-        let mut plans = unbeaten(plans);
-        plans.retain(|p| p.seconds < cheapest);
-        let cheapest_at =
-            |times: &f64| plans.iter().position(|p| p.value >= least + times * margin);
-        let mut places: Vec<usize> = levels.iter().filter_map(cheapest_at).collect();
-        places.dedup();
-        tested.extend(
-            places
-                .into_iter()
-                .filter_map(|place| plans.get(place).cloned()),
-        );
-    }
-    tested
+/// Plans that are worth a look on more rows: no cheaper one is better by as much as chance may make of it.
+pub(super) fn hardly_beaten(mut plans: Vec<Choice>) -> Vec<Choice> {
+    plans.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+    let mut best = f64::NEG_INFINITY;
+    plans.retain(|plan| {
+        best = best.max(plan.value);
+        plan.value > best - CHANCE
+    });
+    let all = plans.len();
+    let every = all.div_ceil(AGAIN_MAX).max(1);
+    let mut number = 0;
+    plans.retain(|_| {
+        number += 1;
+        (number - 1) % every == 0 || number == all
+    });
+    plans
 }
 
 impl Measured<'_> {
@@ -395,6 +308,18 @@ impl Measured<'_> {
         all.filter(|choice| goal.affords(choice.seconds)).collect()
     }
 
+    /// What tests of plans for a promise ask for.
+    fn asked(&self, least: f64) -> Asked {
+        let needed = self.expected_to_certify(least);
+        let deviation = (needed - least) / DEVIATIONS;
+        let (cert, seen) = (self.statistics.cert.len(), self.rows_seen());
+        Asked {
+            needed,
+            deviation,
+            deviation_seen: deviation * (cert as f64 / seen.max(1) as f64).sqrt(),
+        }
+    }
+
     /// The metric that has to be seen for `least` to be certified in about half of the cases.
     fn expected_to_certify(&self, least: f64) -> f64 {
         // The truths of the rows that certify have no part in what is tested.
@@ -403,7 +328,7 @@ impl Measured<'_> {
         let share = self.query.blocks.truths_needed(&self.statistics.plan) as f64 / searched;
         let needed = share * rows as f64;
         let deviations = |share: f64, rows: f64| {
-            (share + 1.645 * (share * (1.0 - share) / rows.max(1.0)).sqrt()).min(1.0)
+            (share + DEVIATIONS * (share * (1.0 - share) / rows.max(1.0)).sqrt()).min(1.0)
         };
         match self.query.metric {
             Metric::Accuracy => deviations(least, rows as f64),

@@ -265,6 +265,9 @@ impl fmt::Display for Plan {
             let names: Vec<&str> = stage.voters.iter().map(|v| v.model.name.as_str()).collect();
             write!(f, "stage {}: {}", number + 1, names.join(", "))?;
             write!(f, "; {:.1} % of rows", estimate.share * 100.0)?;
+            if stage.replaces {
+                write!(f, ", alone")?;
+            }
             match estimate.seconds.value() {
                 Some(seconds) => write!(f, ", {} each", Seconds(seconds))?,
                 None => write!(f, ", cost unknown")?,

@@ -123,6 +123,9 @@ fn stage_text(stage: &Stage, estimate: &StageEstimate, before: Option<u16>) -> S
             estimate.share * 100.0,
             share(before)
         ));
+        if stage.replaces {
+            text.push_str(", and answers them alone");
+        }
     }
     if let Some(seconds) = estimate.seconds.value() {
         text.push_str(&format!("; {} an image", duration(seconds)));
@@ -283,6 +286,7 @@ pub fn json(predictor: &Predictor, task: &Task, rows: Estimate<u64>, costs: &Cos
                 "name": v.model.name, "version": v.model.version,
             })).collect::<Vec<_>>(),
             "pass_below": stage.pass_below.map(share),
+            "replaces": stage.replaces,
             "share_of_rows": estimate.share,
             "share_between": [estimate.share_between.0, estimate.share_between.1],
             "seconds_per_image": estimate.seconds.value(),

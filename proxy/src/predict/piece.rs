@@ -62,6 +62,11 @@ impl<'p> Piece<'p> {
         let mut voter_number = 0;
         for (number, stage) in decision.stages.iter().enumerate() {
             self.shared.tally.at_stage(number, rows.len());
+            for row in &rows {
+                if let Some(row) = self.rows.get_mut(*row) {
+                    row.leader = decision.before(number, row.leader);
+                }
+            }
             for voter in &stage.voters {
                 let outcomes = self.outcomes(voter_number, voter, &rows).await?;
                 for (row, outcome) in rows.iter().zip(outcomes) {

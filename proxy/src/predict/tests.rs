@@ -202,6 +202,7 @@ async fn stages_answer_as_all_models_asked_about_all_inputs() {
             .map(|(m, bias)| voter(&task, m, *bias))
             .collect(),
         pass_below,
+        replaces: false,
     };
     let decisions = [
         (vec![stage(&[(&nano, 0.0)], None)], 0, all.clone()),
@@ -222,6 +223,17 @@ async fn stages_answer_as_all_models_asked_about_all_inputs() {
             vec![
                 stage(&[(&nano, 0.0)], Some(60_000)),
                 stage(&[(&footwear, 2.0)], None),
+            ],
+            0,
+            all.clone(),
+        ),
+        (
+            vec![
+                stage(&[(&boots, 2.0)], Some(60_000)),
+                Stage {
+                    replaces: true,
+                    ..stage(&[(&nano, -2.0)], None)
+                },
             ],
             0,
             all,

@@ -237,7 +237,13 @@ fn explained(plan: &Value, asked: (&'static str, Option<f64>)) -> Explained {
     };
     let of_stages: Vec<String> = stages().map(models).collect();
     let thresholds: Vec<String> = stages()
-        .map(|stage| format!("{:?}", number(stage, "pass_below")))
+        .map(|stage| {
+            format!(
+                "{:?} {:?}",
+                number(stage, "pass_below"),
+                stage.get("replaces")
+            )
+        })
         .collect();
     let at_least = plan.get("at_least").and_then(|a| number(a, "value"));
     Explained {

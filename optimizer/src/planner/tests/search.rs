@@ -242,12 +242,15 @@ proptest! {
         prop_assert_eq!(Some(parts.sample.best_floor(metric, &all)), best);
 
         let first = problem.best(&[0], 0);
-        let steps = parts.sample.cascades(&first, &all, 30_000);
         let floor = vec![parts.sample.floor(30_000); parts.sample.rows()];
-        for (number, (tally, _)) in steps.iter().enumerate().take(255) {
-            let threshold = crate::planner::thresholds::threshold(number);
-            let answers = crate::planner::thresholds::cascade(&first, &all, threshold);
-            prop_assert_eq!(parts.sample.tally(&answers, &floor), *tally);
+        // The votes of both stages, and those of the second alone.
+        for then in [all, problem.best(&[1, 2], 0)] {
+            let steps = parts.sample.cascades(&first, &then, 30_000);
+            for (number, (tally, _)) in steps.iter().enumerate().take(255) {
+                let threshold = crate::planner::thresholds::threshold(number);
+                let answers = crate::planner::thresholds::cascade(&first, &then, threshold);
+                prop_assert_eq!(parts.sample.tally(&answers, &floor), *tally);
+            }
         }
     }
 }

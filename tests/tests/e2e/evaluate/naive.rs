@@ -71,7 +71,7 @@ impl Votes {
 
 /// A decision, as EXPLAIN says it.
 struct Decision {
-    stages: Vec<(Vec<String>, Option<u16>)>,
+    stages: Vec<(Vec<String>, Option<u16>, bool)>,
     floor: u16,
     /// What the statement asks for; `None`: every class.
     needed: Option<Vec<u16>>,
@@ -94,7 +94,10 @@ impl Decision {
         let stages = plan["stages"].as_array().unwrap().iter();
         Self {
             stages: stages
-                .map(|s| (models(s), score(&s["pass_below"])))
+                .map(|s| {
+                    let replaces = s["replaces"].as_bool().unwrap();
+                    (models(s), score(&s["pass_below"]), replaces)
+                })
                 .collect(),
             floor: score(&plan["floor"]).unwrap(),
             needed: needed.map(|classes| classes.iter().map(|c| outcome(c)).collect()),
@@ -110,7 +113,10 @@ impl Decision {
         };
         // Of equal scores `other` wins.
         let mut leader = (0, false, 0);
-        for (number, (models, pass_below)) in self.stages.iter().enumerate() {
+        for (number, (models, pass_below, replaces)) in self.stages.iter().enumerate() {
+            if *replaces {
+                leader = (0, false, 0);
+            }
             for name in models {
                 let (score, outcome) = votes.by_model[name][row];
                 if outcome != 0 || self.knows_all(name) {

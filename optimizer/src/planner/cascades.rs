@@ -1,0 +1,117 @@
+//! Cascades: plans of two stages, made of sets that were found for one.
+
+use super::frontier::{Found, Frontier};
+use super::pick::{Choice, Second};
+use super::replay::{Key, raise};
+use super::search::Problem;
+use super::thresholds::{FLOOR_STEPS, threshold};
+
+/// Most sets that a cascade begins with, and that it ends in.
+const ENDS: (usize, usize) = (4, 3);
+/// The same where there are at most [`FEW_MODELS`].
+const ENDS_OF_FEW: (usize, usize) = (8, 6);
+/// So few models leave time for more cascades.
+const FEW_MODELS: u16 = 24;
+/// Cascades of one pair that are less than this apart in the metric count as one.
+const STEP: f64 = 0.0005;
+
+/// Two stages for pairs of sets of the frontier, where the first is the cheaper one, and how many replays that took.
+///
+/// The first set looks at all rows. Those whose best vote has a score below a threshold are looked at by what the other
+/// has beyond it; they are answered by the votes of both, or, where the sets have no model in common, by the second's
+/// alone: a better model need not be surer.
+pub(super) fn cascades(
+    problem: &Problem<'_>,
+    frontier: &Frontier,
+    serves: Option<&Found>,
+) -> (Vec<Choice>, u32) {
+    let found: Vec<&Found> = frontier.iter().collect();
+    let split = found.iter().position(|f| Some(*f) == serves).unwrap_or(0);
+    let is_few = problem.candidates <= FEW_MODELS;
+    let (first_max, both_max) = if is_few { ENDS_OF_FEW } else { ENDS };
+    // Few are all combined: what seems to serve best on these rows may not on others.
+    let (cheaper, better) = match is_few {
+        true => (found.as_slice(), found.as_slice()),
+        false => found.split_at(split),
+    };
+    let mut plans = Vec::new();
+    let mut replays = 0;
+    for first in spread(cheaper, first_max) {
+        let sure = problem.best(&first.set, 0);
+        for both in spread(better, both_max) {
+            if both.value > first.value {
+                replays += cascade(problem, first, &sure, both, &mut plans);
+            }
+        }
+    }
+    (plans, replays)
+}
+
+/// At most `count` of the sets, evenly, both ends included.
+fn spread<'f>(found: &[&'f Found], count: usize) -> Vec<&'f Found> {
+    let count = count.min(found.len());
+    let mut places: Vec<usize> = (0..count)
+        .map(|n| n * (found.len() - 1) / (count - 1).max(1))
+        .collect();
+    places.dedup();
+    places
+        .into_iter()
+        .filter_map(|place| found.get(place).copied())
+        .collect()
+}
+
+/// The cascades of a pair at all thresholds, in one pass over the rows for each way to answer; those that are dearer
+/// than another and no better are left out. `sure` has the greatest votes of `first`. Gives the number of passes.
+fn cascade(
+    problem: &Problem<'_>,
+    first: &Found,
+    sure: &[Key],
+    both: &Found,
+    plans: &mut Vec<Choice>,
+) -> u32 {
+    let set: Vec<u16> = both
+        .set
+        .iter()
+        .copied()
+        .filter(|m| !first.set.contains(m))
+        .collect();
+    if set.is_empty() {
+        return 0;
+    }
+    let mut union = sure.to_vec();
+    set.iter()
+        .for_each(|m| raise(&mut union, problem.votes(*m)));
+    let mut ways = vec![(false, union)];
+    if set.len() == both.set.len() {
+        ways.push((true, problem.best(&set, 0)));
+    }
+    let united: Vec<u16> = first.set.iter().chain(&set).copied().collect();
+    let added = problem.costs.of(&united).seconds - first.seconds;
+    let all = problem.sample.total() as f64;
+    let passes = ways.len() as u32;
+    for (replaces, then) in ways {
+        let mut best = first.value;
+        let steps = problem.sample.cascades(sure, &then, both.floor);
+        // The last step has no threshold above it.
+        for (number, (tally, goes_on)) in steps.iter().enumerate().take(FLOOR_STEPS - 1) {
+            let (value, share) = (problem.value(*tally), f64::from(*goes_on) / all);
+            if value <= best + STEP || *goes_on == 0 || share >= 1.0 {
+                continue;
+            }
+            best = value;
+            plans.push(Choice {
+                first: first.set.clone(),
+                second: Some(Second {
+                    pass_below: threshold(number),
+                    set: set.clone(),
+                    replaces,
+                }),
+                floor: both.floor,
+                seconds: first.seconds + share * added,
+                value,
+                share,
+            });
+        }
+    }
+    passes
+}
