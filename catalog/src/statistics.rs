@@ -199,9 +199,9 @@ pub struct TaskStatistics {
     /// Which rows these are, for people: the query that gave them, how many, and when.
     pub population: String,
     /// True outcomes (class position plus one) of the rows that plans are searched on.
-    pub plan: Vec<u16>,
+    pub plan: Arc<[u16]>,
     /// True outcomes of the rows that are never searched, only certify.
-    pub cert: Vec<u16>,
+    pub cert: Arc<[u16]>,
     /// By model id. A model whose votes are on other rows than the newest evaluation's is not here.
     pub models: Vec<Arc<ModelStatistics>>,
 }

@@ -13,11 +13,11 @@ use fixture::{Store, connect, value};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 use predictsql_catalog::store::{
-    MIGRATIONS, NewModel, NewTask, SchemaName, StoreError, bootstrap, bootstrap_script, check,
-    create_model, create_task, drop_model, drop_task, epoch, snapshot,
+    self, MIGRATIONS, NewModel, NewTask, SchemaName, StoreError, bootstrap, bootstrap_script, check,
+    StatisticsCache, create_model, create_task, drop_model, drop_task, epoch,
 };
 use predictsql_catalog::{
-    Column, ColumnKind, Task, TaskInput, TaskKind, model_options, task_definition,
+    Column, ColumnKind, Snapshot, Task, TaskInput, TaskKind, model_options, task_definition,
 };
 
 fn task(name: &str) -> NewTask {
@@ -66,6 +66,11 @@ async fn set_up(schema: &str) -> (Conn, SchemaName) {
     let schema = SchemaName::parse(schema).unwrap();
     bootstrap(&mut conn, &schema).await.unwrap();
     (conn, schema)
+}
+
+/// The catalog, read anew.
+async fn snapshot(conn: &mut Conn, schema: &SchemaName) -> Result<Snapshot, StoreError> {
+    store::snapshot(conn, schema, &StatisticsCache::default()).await
 }
 
 async fn stubs(conn: &mut Conn, schema: &SchemaName) -> Vec<String> {

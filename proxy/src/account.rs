@@ -19,7 +19,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, Pool, PoolConstraints, PoolOpts, SslOpts};
 use predictsql_catalog::Snapshot;
-use predictsql_catalog::store::{self, SchemaName, StoreError};
+use predictsql_catalog::store::{self, SchemaName, StatisticsCache, StoreError};
 use predictsql_optimizer::bare::is_generic;
 use predictsql_optimizer::views::Views;
 use tokio_util::sync::CancellationToken;
@@ -123,6 +123,8 @@ struct Account {
     /// is not asked again for each of them.
     refresh: tokio::sync::Mutex<Option<FailedRefresh>>,
     cached: ArcSwapOption<Cached>,
+    /// What a snapshot of the next epoch need not read again.
+    statistics: StatisticsCache,
     /// Grows with each [`ServiceAccount::invalidate`].
     generation: AtomicU64,
     /// The views that predict.
@@ -182,6 +184,7 @@ impl ServiceAccount {
             stop,
             refresh: tokio::sync::Mutex::new(None),
             cached: ArcSwapOption::empty(),
+            statistics: StatisticsCache::default(),
             generation: AtomicU64::new(0),
             views: ArcSwap::default(),
             views_refresh: tokio::sync::Mutex::new(None),
@@ -288,6 +291,7 @@ impl ServiceAccount {
             .cached
             .load_full()
             .map(|cached| Arc::clone(&cached.snapshot));
+        let statistics = account.statistics.clone();
         let snapshot = self
             .run(move |mut conn, schema| async move {
                 if let Some(known) = known
@@ -295,7 +299,8 @@ impl ServiceAccount {
                 {
                     return Ok(known);
                 }
-                Ok(Arc::new(store::snapshot(&mut conn, &schema).await?))
+                let read = store::snapshot(&mut conn, &schema, &statistics).await?;
+                Ok(Arc::new(read))
             })
             .await?;
         let cached = Cached {

@@ -74,8 +74,9 @@ impl Drawn {
     /// The same with fewer rows for planning, and calibrations that were fitted on as many as before.
     pub fn with(&self, rows: Rows) -> Self {
         let mut less = self.clone();
-        less.statistics.plan.truncate(rows.plan);
-        less.statistics.cert.truncate(rows.cert);
+        let first = |truths: &[u16], rows| truths.iter().copied().take(rows).collect();
+        less.statistics.plan = first(&self.statistics.plan, rows.plan);
+        less.statistics.cert = first(&self.statistics.cert, rows.cert);
         for measured in &mut less.statistics.models {
             let measured = Arc::make_mut(measured);
             measured.plan.truncate(rows.plan);
@@ -173,8 +174,8 @@ impl Repository {
                 task_version: task.version,
                 epoch: 1,
                 population: self.source.clone(),
-                plan: truths(plan),
-                cert: truths(cert),
+                plan: truths(plan).into(),
+                cert: truths(cert).into(),
                 models: measured,
             },
             task,

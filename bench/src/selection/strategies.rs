@@ -314,7 +314,7 @@ fn recalls(drawn: &Drawn) -> Vec<Vec<f64>> {
     truths.iter().for_each(|truth| count(&mut all, *truth));
     let of = |votes: &[predictsql_catalog::Vote]| {
         let mut right = vec![0_u32; classes + 1];
-        for (vote, truth) in votes.iter().zip(truths) {
+        for (vote, truth) in votes.iter().zip(truths.iter()) {
             if vote.outcome() == *truth {
                 count(&mut right, *truth);
             }

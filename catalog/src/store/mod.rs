@@ -27,7 +27,8 @@ pub use predictions::{
 pub use read::{epoch, snapshot};
 pub use schema::{SchemaName, quote_identifier, quote_text};
 pub use statistics::{
-    Confused, EvaluatedModel, NewEvaluation, PartTally, Population, Published, publish_evaluation,
+    Confused, EvaluatedModel, NewEvaluation, PartTally, Population, Published, StatisticsCache,
+    publish_evaluation,
 };
 pub use stub::{generic_stubs, typed_stub};
 pub use views::{ViewDefinition, grant_views_procedure, views, views_procedure};

@@ -6,7 +6,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, IsolationLevel, Row, Transaction, TxOpts};
 
 use super::statistics::read_statistics;
-use super::{SchemaName, StoreError};
+use super::{SchemaName, StatisticsCache, StoreError};
 use crate::{Model, Snapshot, Task, TaskConstraints, TaskKind};
 
 /// The counter that grows with each change of the catalog.
@@ -20,11 +20,16 @@ pub async fn epoch(conn: &mut Conn, schema: &SchemaName) -> Result<u64, StoreErr
     })
 }
 
-/// Reads all that is ready, in one transaction: the result is the catalog at its epoch.
+/// Reads all that is ready, in one transaction: the result is the catalog at its epoch. Statistics that
+/// `statistics` holds, the cache of this catalog, are not read again.
 ///
 /// A row that this program cannot read (written by hand, or by a newer version) is left out and
 /// logged, so that it breaks nothing but itself.
-pub async fn snapshot(conn: &mut Conn, schema: &SchemaName) -> Result<Snapshot, StoreError> {
+pub async fn snapshot(
+    conn: &mut Conn,
+    schema: &SchemaName,
+    statistics: &StatisticsCache,
+) -> Result<Snapshot, StoreError> {
     let mut options = TxOpts::default();
     options
         .with_consistent_snapshot(true)
@@ -39,7 +44,7 @@ pub async fn snapshot(conn: &mut Conn, schema: &SchemaName) -> Result<Snapshot, 
     })?;
     let tasks = read_tasks(&mut tx, schema).await?;
     let models = read_models(&mut tx, schema).await?;
-    let statistics = read_statistics(&mut tx, schema, &tasks, &models).await?;
+    let statistics = read_statistics(&mut tx, schema, &tasks, &models, statistics).await?;
     tx.commit().await?;
     Ok(Snapshot::new(epoch, tasks, models).with_statistics(statistics))
 }

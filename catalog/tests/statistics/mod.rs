@@ -7,13 +7,12 @@ use mysql_async::prelude::Queryable;
 use predictsql_catalog::store::{
     Confused, EvaluatedModel, NewEvaluation, NewTask, PartTally, Population, SchemaName,
     StoreError, create_model, create_task, drop_model, drop_task, epoch, publish_evaluation,
-    snapshot,
 };
 use predictsql_catalog::{Calibration, CostCurve, ModelStatistics, Part, TaskStatistics, Vote};
 
 use super::cutter::{Cut, cut_at};
 use super::fixture::{Store, connect, value};
-use super::{COMMANDS_MAX, model, set_up, task};
+use super::{COMMANDS_MAX, model, set_up, snapshot, task};
 
 /// Task `animals` with models `m1` and `m2`.
 struct Zoo {

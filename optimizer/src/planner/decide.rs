@@ -409,7 +409,8 @@ impl<'a> Measured<'a> {
         }
         let mut rejected = self.rejected.clone();
         rejected.extend(self.why_not(problem, &choice));
-        let truths = self.statistics.plan.iter().chain(&self.statistics.cert);
+        let (plan, cert) = (&self.statistics.plan, &self.statistics.cert);
+        let truths = plan.iter().chain(cert.iter());
         let mut seen = vec![false; self.query.blocks.outcomes()];
         truths.for_each(|t| {
             seen.get_mut(usize::from(*t))

@@ -4,9 +4,11 @@
 //! votes refer to the evaluation on whose rows they were given; only those on the published one can
 //! be planned with. Rows of `evaluations` that no model refers to any longer are deleted.
 
+mod cache;
 mod publish;
 mod read;
 
+pub use cache::StatisticsCache;
 pub use publish::{
     Confused, EvaluatedModel, NewEvaluation, PartTally, Population, Published, publish_evaluation,
 };

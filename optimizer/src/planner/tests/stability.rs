@@ -157,8 +157,8 @@ fn unknown_things_that_specialists_claim_are_other() {
         task_version: 1,
         epoch: 1,
         population: String::new(),
-        plan: truths.clone(),
-        cert: truths,
+        plan: truths.clone().into(),
+        cert: truths.into(),
         models: measured.to_vec(),
     };
     let models = [

@@ -88,8 +88,8 @@ async fn statistics(executor: &Executor, task: &Task, models: &[Arc<Model>]) -> 
         task_version: task.version,
         epoch: 1,
         population: "pictures".to_owned(),
-        plan: rows.truths(Part::Plan),
-        cert: rows.truths(Part::Cert),
+        plan: rows.truths(Part::Plan).into(),
+        cert: rows.truths(Part::Cert).into(),
         models: evaluated.map(|e| Arc::new(e.statistics)).collect(),
     }
 }
