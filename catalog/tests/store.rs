@@ -13,8 +13,8 @@ use fixture::{Store, connect, value};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 use predictsql_catalog::store::{
-    self, MIGRATIONS, NewModel, NewTask, SchemaName, StoreError, bootstrap, bootstrap_script, check,
-    StatisticsCache, create_model, create_task, drop_model, drop_task, epoch,
+    self, MIGRATIONS, NewModel, NewTask, SchemaName, StatisticsCache, StoreError, bootstrap,
+    bootstrap_script, check, create_model, create_task, drop_model, drop_task, epoch,
 };
 use predictsql_catalog::{
     Column, ColumnKind, Snapshot, Task, TaskInput, TaskKind, model_options, task_definition,

@@ -1,5 +1,7 @@
 //! What EVALUATE publishes: read back with the snapshot, replaced as a whole, gone with its model.
 
+mod cached;
+
 use std::sync::Arc;
 
 use mysql_async::Conn;
@@ -39,50 +41,62 @@ async fn zoo(schema: &str) -> Zoo {
     }
 }
 
+/// An evaluation of models by name and id.
+fn evaluation(
+    task: &NewTask,
+    models: &[(String, u64)],
+    whole_task: bool,
+    score: u16,
+) -> NewEvaluation {
+    let evaluated = |(name, id): &(String, u64)| EvaluatedModel {
+        name: name.clone(),
+        version: "1".to_owned(),
+        statistics: ModelStatistics {
+            model: *id,
+            calibration: Calibration {
+                bias: 0.25,
+                score_weight: 1.0,
+                margin_weight: -0.125,
+                offsets: vec![0.0, 1e-7, -3.0],
+                cap: 0.9,
+            },
+            plan: vec![Vote::new(score, 1), Vote::new(7, 0)],
+            cert: vec![Vote::new(9, 3)],
+            costs: vec![CostCurve {
+                device: "cpu".to_owned(),
+                seconds_by_batch: vec![(1, 0.01), (8, 0.04)],
+                load_seconds: 0.5,
+                memory_bytes: 1 << 20,
+            }],
+        },
+        tallies: Part::ALL.map(|part| (part, tally())).to_vec(),
+        confusion: vec![
+            confused(Part::Cal, 1, 3),
+            confused(Part::Plan, 0, 0),
+            confused(Part::Plan, 2, 2),
+        ],
+    };
+    NewEvaluation {
+        task: task.task.clone(),
+        whole_task,
+        population: Population {
+            id: [1; 16],
+            query: "SELECT photo, 'it''s' FROM t".to_owned(),
+            cal_rows: 4,
+            plan: vec![1, 0],
+            cert: vec![3],
+        },
+        models: models.iter().map(evaluated).collect(),
+        created_by: "me@here".to_owned(),
+    }
+}
+
 impl Zoo {
     /// An evaluation of those of the two models, with scores of its own.
     fn evaluation(&self, of: &[usize], whole_task: bool, score: u16) -> NewEvaluation {
-        let evaluated = |index: &usize| EvaluatedModel {
-            name: format!("m{}", index + 1),
-            version: "1".to_owned(),
-            statistics: ModelStatistics {
-                model: self.models[*index],
-                calibration: Calibration {
-                    bias: 0.25,
-                    score_weight: 1.0,
-                    margin_weight: -0.125,
-                    offsets: vec![0.0, 1e-7, -3.0],
-                    cap: 0.9,
-                },
-                plan: vec![Vote::new(score, 1), Vote::new(7, 0)],
-                cert: vec![Vote::new(9, 3)],
-                costs: vec![CostCurve {
-                    device: "cpu".to_owned(),
-                    seconds_by_batch: vec![(1, 0.01), (8, 0.04)],
-                    load_seconds: 0.5,
-                    memory_bytes: 1 << 20,
-                }],
-            },
-            tallies: Part::ALL.map(|part| (part, tally())).to_vec(),
-            confusion: vec![
-                confused(Part::Cal, 1, 3),
-                confused(Part::Plan, 0, 0),
-                confused(Part::Plan, 2, 2),
-            ],
-        };
-        NewEvaluation {
-            task: self.task.task.clone(),
-            whole_task,
-            population: Population {
-                id: [1; 16],
-                query: "SELECT photo, 'it''s' FROM t".to_owned(),
-                cal_rows: 4,
-                plan: vec![1, 0],
-                cert: vec![3],
-            },
-            models: of.iter().map(evaluated).collect(),
-            created_by: "me@here".to_owned(),
-        }
+        let named = |index: &usize| (format!("m{}", index + 1), self.models[*index]);
+        let models: Vec<_> = of.iter().map(named).collect();
+        evaluation(&self.task, &models, whole_task, score)
     }
 
     async fn publish(&mut self, new: &NewEvaluation) -> Result<bool, StoreError> {

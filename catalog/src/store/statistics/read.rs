@@ -34,7 +34,9 @@ pub(in super::super) async fn read_statistics(
 ) -> Result<Vec<Arc<TaskStatistics>>, StoreError> {
     let mut listed = list(tx, schema, tasks).await?;
     list_votes(tx, schema, models, &mut listed).await?;
-    let keys = listed.iter().flat_map(|of| of.votes.iter().chain([&of.key]));
+    let keys = listed
+        .iter()
+        .flat_map(|of| of.votes.iter().chain([&of.key]));
     cache.retain(&keys.copied().collect());
     let truths = truths(tx, schema, &listed, cache).await?;
     listed.retain(|of| truths.contains_key(&of.key)); // the others are logged
