@@ -162,10 +162,11 @@ async fn set_clock(conn: &mut Conn, seconds: u64) {
 async fn a_catalog_made_anew_under_a_running_proxy_is_not_taken_for_the_old_one() {
     let mut cache = None;
     let mut seen = Vec::new();
-    for (score, clock) in [(100, 1_700_000_000), (200, 1_700_000_060)] {
+    for (score, truth, clock) in [(100, 1, 1_700_000_000), (200, 2, 1_700_000_060)] {
         let mut zoo = zoo("kept_anew").await;
         set_clock(&mut zoo.conn, clock).await;
-        let new = zoo.evaluation(&[0, 1], true, score);
+        let mut new = zoo.evaluation(&[0, 1], true, score);
+        new.population.plan[0] = truth;
         zoo.publish(&new).await.unwrap();
         let mut reader = Reader::new(&zoo).await;
         reader.cache = cache.take().unwrap_or_default();
@@ -174,6 +175,7 @@ async fn a_catalog_made_anew_under_a_running_proxy_is_not_taken_for_the_old_one(
             read.model(zoo.models[0]),
             Some(&Arc::new(new.models[0].statistics.clone()))
         );
+        assert_eq!(read.plan[0], truth);
         seen.push((zoo.models, read.epoch));
         cache = Some(reader.cache);
         for schema in ["kept_anew", "kept_anew_session"] {
