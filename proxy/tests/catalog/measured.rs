@@ -1,5 +1,7 @@
 //! Options that change and statistics that are published: seen by SHOW, and by every proxy of the store.
 
+use std::sync::Arc;
+
 use mysql_async::Row;
 use mysql_async::prelude::Queryable;
 use predictsql_catalog::store::{
@@ -65,15 +67,21 @@ async fn publish(account: &ServiceAccount, new: NewEvaluation) {
     account.invalidate();
 }
 
+/// The account of another proxy, which looks at the store each time.
+fn another_proxy(bench: &Bench) -> ServiceAccount {
+    let store = StoreAddress::Unix(Store::shared().socket());
+    let password = Some(r"it's a \ secret".to_owned());
+    let user = format!("svc_{}", bench.schema);
+    let mut config = AccountConfig::new(store, user, password);
+    config.schema = bench.schema.clone();
+    config.catalog_refresh_ms = 0;
+    ServiceAccount::start(config).unwrap()
+}
+
 #[tokio::test]
 async fn every_proxy_of_a_store_moves_on_to_what_one_publishes() {
     let bench = Bench::new("ddl_epochs").await;
-    let store = StoreAddress::Unix(Store::shared().socket());
-    let password = Some(r"it's a \ secret".to_owned());
-    let mut config = AccountConfig::new(store, "svc_ddl_epochs", password);
-    config.schema = bench.schema.clone();
-    config.catalog_refresh_ms = 0;
-    let other = ServiceAccount::start(config).unwrap();
+    let other = another_proxy(&bench);
     bench.run(TASK).await.unwrap();
     bench.run(MODEL).await.unwrap();
     let before = other.snapshot().await.unwrap();
@@ -88,6 +96,55 @@ async fn every_proxy_of_a_store_moves_on_to_what_one_publishes() {
     assert!(after.epoch() > before.epoch());
     // Who still plans with the old epoch goes on with it.
     assert!(before.statistics("animals").is_none());
+    other.close().await;
+}
+
+#[tokio::test]
+async fn snapshots_share_what_was_measured_until_it_is_measured_again() {
+    let bench = Bench::new("ddl_shared").await;
+    let other = another_proxy(&bench);
+    bench.run(TASK).await.unwrap();
+    bench.run(MODEL).await.unwrap();
+    let seen = bench.account.snapshot().await.unwrap();
+    publish(&bench.account, evaluation(&seen, 1)).await;
+    let accounts = [&bench.account, &other];
+    for account in accounts {
+        let before = account.snapshot().await.unwrap();
+        let sql = "ALTER MODEL m SET accuracy = 0.5";
+        bench.run(sql).await.unwrap();
+        let after = account.snapshot().await.unwrap();
+        assert_eq!(after.epoch(), before.epoch() + 1);
+        let [before, after] = [&before, &after].map(|seen| seen.statistics("animals").unwrap());
+        assert!(Arc::ptr_eq(&before.plan, &after.plan));
+        assert!(Arc::ptr_eq(&before.models[0], &after.models[0]));
+    }
+
+    // Measured again, and then a model anew under the same name.
+    let mut again = evaluation(&seen, 1);
+    again.models[0].statistics.plan = vec![Vote::new(10, 2)];
+    publish(&bench.account, again).await;
+    for account in accounts {
+        let seen = account.snapshot().await.unwrap();
+        let votes = &seen.statistics("animals").unwrap().models[0].plan;
+        assert_eq!(votes[..], [Vote::new(10, 2)]);
+    }
+    bench.run("DROP MODEL m").await.unwrap();
+    bench.run(MODEL).await.unwrap();
+    for account in accounts {
+        let seen = account.snapshot().await.unwrap();
+        assert!(seen.statistics("animals").unwrap().models.is_empty());
+    }
+    let seen = other.snapshot().await.unwrap();
+    publish(&bench.account, evaluation(&seen, 1)).await;
+    for account in accounts {
+        let seen = account.snapshot().await.unwrap();
+        let statistics = seen.statistics("animals").unwrap();
+        let model = seen.model("m", None).unwrap();
+        assert_eq!(
+            statistics.model(model.id).unwrap().plan[..],
+            [Vote::new(9, 1)]
+        );
+    }
     other.close().await;
 }
 
