@@ -11,7 +11,7 @@ const ENDS: (usize, usize) = (4, 3);
 /// The same where there are at most [`FEW_MODELS`].
 const ENDS_OF_FEW: (usize, usize) = (8, 6);
 /// So few models leave time for more cascades.
-const FEW_MODELS: u16 = 24;
+pub(super) const FEW_MODELS: usize = 24;
 /// Cascades of one pair that are less than this apart in the metric count as one.
 const STEP: f64 = 0.0005;
 
@@ -27,7 +27,7 @@ pub(super) fn cascades(
 ) -> (Vec<Choice>, u32) {
     let found: Vec<&Found> = frontier.iter().collect();
     let split = found.iter().position(|f| Some(*f) == serves).unwrap_or(0);
-    let is_few = problem.candidates <= FEW_MODELS;
+    let is_few = usize::from(problem.candidates) <= FEW_MODELS;
     let (first_max, both_max) = if is_few { ENDS_OF_FEW } else { ENDS };
     // Few are all combined: what seems to serve best on these rows may not on others.
     let (cheaper, better) = match is_few {
@@ -36,9 +36,9 @@ pub(super) fn cascades(
     };
     let mut plans = Vec::new();
     let mut replays = 0;
-    for first in spread(cheaper, first_max) {
+    for first in spread(cheaper.to_vec(), first_max) {
         let sure = problem.best(&first.set, 0);
-        for both in spread(better, both_max) {
+        for both in spread(better.to_vec(), both_max) {
             if both.value > first.value {
                 replays += cascade(problem, first, &sure, both, &mut plans);
             }
@@ -47,16 +47,16 @@ pub(super) fn cascades(
     (plans, replays)
 }
 
-/// At most `count` of the sets, evenly, both ends included.
-fn spread<'f>(found: &[&'f Found], count: usize) -> Vec<&'f Found> {
-    let count = count.min(found.len());
-    let mut places: Vec<usize> = (0..count)
-        .map(|n| n * (found.len() - 1) / (count - 1).max(1))
-        .collect();
-    places.dedup();
-    places
-        .into_iter()
-        .filter_map(|place| found.get(place).copied())
+/// At most `count` of them, evenly, both ends included.
+pub(super) fn spread<T>(of: Vec<T>, count: usize) -> Vec<T> {
+    let last = of.len().saturating_sub(1);
+    if last < count {
+        return of;
+    }
+    let mut wanted = (0..count).map(|n| n * last / (count - 1).max(1)).peekable();
+    let numbered = of.into_iter().enumerate();
+    numbered
+        .filter_map(|(place, item)| wanted.next_if_eq(&place).map(|_| item))
         .collect()
 }
 
@@ -114,4 +114,19 @@ fn cascade(
         }
     }
     passes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_has_both_ends_and_no_more_than_asked_for() {
+        let of = |len: usize, count| spread((0..len).collect(), count);
+        assert!(of(0, 3).is_empty());
+        assert_eq!(of(3, 3), [0, 1, 2]);
+        assert_eq!(of(10, 4), [0, 3, 6, 9]);
+        assert_eq!(of(4, 3), [0, 1, 3]);
+        assert_eq!(of(5, 1), [0]);
+    }
 }

@@ -8,6 +8,7 @@ use predictsql_catalog::{Model, ModelStatistics, TaskStatistics, Vote};
 use super::answered::{MORE_ROWS_MAX, Rows};
 use super::blocks::OTHER;
 use super::branch::Gap;
+use super::cascades::FEW_MODELS;
 use super::certificate::{FAILURE_PROBABILITY, lower_bound, upper_bound};
 use super::cost::Costs;
 use super::decision::{Decision, Stage, Voter};
@@ -310,7 +311,9 @@ impl<'a> Measured<'a> {
         }
         let mut more = Rows::more(self);
         let (singles, sets): (Vec<_>, Vec<_>) = choices.into_iter().partition(Choice::is_single);
-        let kept = hardly_beaten(sets).into_iter().chain(singles);
+        let kept = hardly_beaten(sets, self.candidates.len() <= FEW_MODELS)
+            .into_iter()
+            .chain(singles);
         kept.map(|choice| Choice {
             value: more.expected(&choice),
             ..choice

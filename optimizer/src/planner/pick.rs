@@ -1,7 +1,7 @@
 //! Strategies: from a problem to the plans that may be chosen, in the order in which they are tried.
 
 use super::branch::{self, Gap};
-use super::cascades::cascades;
+use super::cascades::{cascades, spread};
 use super::decide::Measured;
 use super::frontier::{Found, Frontier, Goal};
 use super::query::{Metric, Strategy};
@@ -10,8 +10,10 @@ use super::sequence::{Asked, sequence};
 
 /// Standard deviations above which a twentieth of a normal distribution is: the failure probability of promises.
 const DEVIATIONS: f64 = 1.645;
-/// Most plans that are looked at again on more rows for a promise, but for single models, and by how much a plan may be beaten to be among them.
-const AGAIN_MAX: usize = 64;
+/// Most sets and cascades that are looked at again on more rows for a promise, where there are many models and where
+/// there are few.
+const AGAIN_MAX: (usize, usize) = (16, 64);
+/// By how much they may be beaten by a cheaper one.
 const CHANCE: f64 = 0.004;
 /// Most plans that are looked at again on more rows, where the best is looked for.
 const SEEN_AGAIN_MAX: usize = 8;
@@ -234,22 +236,16 @@ fn unbeaten(mut plans: Vec<Choice>) -> Vec<Choice> {
     plans
 }
 
-/// Plans that are worth a look on more rows: no cheaper one is better by as much as chance may make of it.
-pub(super) fn hardly_beaten(mut plans: Vec<Choice>) -> Vec<Choice> {
+/// Plans that are worth a look on more rows, at most some: no cheaper one is better by as much as chance may make of it.
+pub(super) fn hardly_beaten(mut plans: Vec<Choice>, has_few_models: bool) -> Vec<Choice> {
     plans.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
     let mut best = f64::NEG_INFINITY;
     plans.retain(|plan| {
         best = best.max(plan.value);
         plan.value > best - CHANCE
     });
-    let all = plans.len();
-    let every = all.div_ceil(AGAIN_MAX).max(1);
-    let mut number = 0;
-    plans.retain(|_| {
-        number += 1;
-        (number - 1) % every == 0 || number == all
-    });
-    plans
+    let (many, few) = AGAIN_MAX;
+    spread(plans, if has_few_models { few } else { many })
 }
 
 impl Measured<'_> {

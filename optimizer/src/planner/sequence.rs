@@ -5,6 +5,7 @@
 //! all that would have come after it. The sequence with the least seconds to expect is found from the cheapest plan back to
 //! the dearest, by how likely each is to pass.
 
+use super::cascades::spread;
 use super::pick::Choice;
 
 /// Most plans that are looked at for a sequence, and so most tests.
@@ -52,7 +53,7 @@ pub(super) fn sequence(plans: Vec<Choice>, asked: &Asked) -> Vec<Choice> {
         most = most.max(*surplus);
         is_likelier
     });
-    let bets: Vec<Bet> = thinned(bets)
+    let bets: Vec<Bet> = spread(bets, PLANS_MAX)
         .into_iter()
         .map(|(surplus, plan)| (normal(surplus), plan))
         .collect();
@@ -97,21 +98,6 @@ fn best_bet(bets: &[Bet], after: &[(f64, Option<usize>)], number: usize) -> (f64
 /// How likely a plan is to pass that alone would with `passes`, where another did that would with `passed`.
 fn passes_after(passed: f64, passes: f64) -> f64 {
     (1.0 - ALIKE) * passes + ALIKE * (passes / passed.max(f64::MIN_POSITIVE)).min(1.0)
-}
-
-/// At most [`PLANS_MAX`] of them, evenly, both ends included.
-fn thinned(bets: Vec<(f64, Choice)>) -> Vec<(f64, Choice)> {
-    let last = bets.len().saturating_sub(1);
-    if last < PLANS_MAX {
-        return bets;
-    }
-    let mut places: Vec<usize> = (0..PLANS_MAX).map(|n| n * last / (PLANS_MAX - 1)).collect();
-    places.dedup();
-    let mut bets: Vec<Option<_>> = bets.into_iter().map(Some).collect();
-    let taken = places.into_iter();
-    taken
-        .filter_map(|place| bets.get_mut(place).and_then(Option::take))
-        .collect()
 }
 
 /// How likely a standard normal number is below `x`, within 1e-7 (Abramowitz and Stegun 26.2.17).
