@@ -3,21 +3,22 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::options::{check_keys, value_error};
-use crate::{OptionError, OptionValue, Task};
+use crate::options::{check_keys, unknown_class, value_error};
+use crate::{ClassShares, OptionError, OptionValue, Task};
 
 /// Default of the task option `accuracy_slack_points`.
 pub const ACCURACY_SLACK_POINTS_DEFAULT: f64 = 1.0;
 
-const KEYS: [&str; 4] = [
+const KEYS: [&str; 5] = [
     "accuracy_slack_points",
     "min_accuracy",
     "max_seconds",
     "max_cost",
+    "prior",
 ];
 
 /// What plans of a task must keep.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct TaskConstraints {
     /// Least accuracy (F1 for statements that only filter), 0..=1.
     pub min_accuracy: Option<f64>,
@@ -25,10 +26,12 @@ pub struct TaskConstraints {
     pub max_seconds: Option<f64>,
     /// Most money of a statement, at least 0.
     pub max_cost: Option<f64>,
+    /// How often inputs show classes; some class is named. `None`: as often as labelled rows do.
+    pub prior: Option<ClassShares>,
 }
 
 impl TaskConstraints {
-    /// Those that are set, by the names of their options.
+    /// Those numbers that are set, by the names of their options.
     pub fn named(&self) -> impl Iterator<Item = (&'static str, f64)> {
         let all = [
             ("min_accuracy", self.min_accuracy),
@@ -45,6 +48,10 @@ impl Task {
     pub fn set(&mut self, options: &[(String, OptionValue)]) -> Result<(), OptionError> {
         check_keys(options, &KEYS)?;
         for (key, value) in options {
+            if key.eq_ignore_ascii_case(KEYS[4]) {
+                self.constraints.prior = self.prior(value)?;
+                continue;
+            }
             let constraints = &mut self.constraints;
             match key.to_ascii_lowercase().as_str() {
                 "accuracy_slack_points" => {
@@ -62,6 +69,40 @@ impl Task {
         }
         Ok(())
     }
+
+    /// Shares of classes of this task; `None` where the labelled rows' own hold.
+    fn prior(&self, value: &OptionValue) -> Result<Option<ClassShares>, OptionError> {
+        let key = KEYS[4];
+        if is_default(value) {
+            return Ok(None);
+        }
+        let OptionValue::Text(text) = value else {
+            let expected = r#"a JSON object in quotes is expected, such as '{"cat": 0.3}'"#;
+            return Err(value_error(key, expected));
+        };
+        if text.trim().is_empty() {
+            return Ok(None);
+        }
+        let shares = ClassShares::parse(text).map_err(|e| value_error(key, e.to_string()))?;
+        match shares.unknown_class(self) {
+            Some(_) if self.classes.is_empty() => {
+                let reason = format!("task '{}' is a regression and has no classes", self.name);
+                Err(value_error(key, reason))
+            }
+            Some(class) => Err(unknown_class(self, class, "option 'prior'")),
+            None => Ok(Some(shares).filter(|shares| !shares.is_empty())),
+        }
+    }
+}
+
+/// Whether an option is taken back.
+fn is_default(value: &OptionValue) -> bool {
+    let is = |word: &String| {
+        ["NULL", "DEFAULT"]
+            .iter()
+            .any(|w| w.eq_ignore_ascii_case(word))
+    };
+    matches!(value, OptionValue::Word(word) if is(word))
 }
 
 /// A number that is within the option's bounds; `None` for its default.
@@ -70,11 +111,7 @@ fn number(
     value: &OptionValue,
     expected: &str,
 ) -> Result<Option<f64>, OptionError> {
-    if let OptionValue::Word(word) = value
-        && ["NULL", "DEFAULT"]
-            .iter()
-            .any(|w| w.eq_ignore_ascii_case(word))
-    {
+    if is_default(value) {
         return Ok(None);
     }
     let within = |number: &f64| match key {
@@ -108,7 +145,7 @@ mod tests {
         };
         let mut set = |key: &str, value: OptionValue| {
             task.set(&[(key.to_owned(), value)])?;
-            Ok::<_, OptionError>((task.accuracy_slack_points, task.constraints))
+            Ok::<_, OptionError>((task.accuracy_slack_points, task.constraints.clone()))
         };
         let word = |text: &str| OptionValue::Word(text.to_owned());
         set("accuracy_slack_points", OptionValue::Number(100.0)).unwrap();
@@ -138,5 +175,41 @@ mod tests {
         set("min_accuracy", word("null")).unwrap();
         let (slack, constraints) = set("max_seconds", word("default")).unwrap();
         assert_eq!((slack, constraints), (1.0, TaskConstraints::default()));
+    }
+
+    #[test]
+    fn a_prior_names_classes_of_the_task() {
+        let mut task = Task {
+            name: "t".to_owned(),
+            kind: TaskKind::Classification,
+            input: TaskInput::Image,
+            classes: vec!["it's".to_owned(), "b".to_owned()],
+            accuracy_slack_points: ACCURACY_SLACK_POINTS_DEFAULT,
+            constraints: TaskConstraints::default(),
+            version: 1,
+        };
+        let text = |text: &str| OptionValue::Text(text.to_owned());
+        let mut set = |value: OptionValue| {
+            task.set(&[("Prior".to_owned(), value)])?;
+            Ok::<_, OptionError>(task.constraints.prior.clone())
+        };
+        let given = set(text(r#"{"it's": 0.3}"#)).unwrap().unwrap();
+        assert_eq!((given.of("it's"), given.of("b")), (Some(0.3), None));
+        for (value, says) in [
+            (text(r#"{"c": 0.3}"#), "Unknown class 'c' in option 'prior'"),
+            (text(r#"{"b": 2}"#), "'b' has 2"),
+            (text("b=1"), "not a JSON object"),
+            (OptionValue::Number(0.3), "a JSON object in quotes"),
+        ] {
+            let error = set(value).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+        for none in [OptionValue::Word("null".to_owned()), text(" "), text("{}")] {
+            set(text(r#"{"b": 1}"#)).unwrap().unwrap();
+            assert_eq!(set(none).unwrap(), None);
+        }
+        task.classes.clear();
+        let error = task.set(&[("prior".to_owned(), text(r#"{"b": 1}"#))]);
+        assert!(error.unwrap_err().to_string().contains("is a regression"));
     }
 }

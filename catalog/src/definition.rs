@@ -13,8 +13,15 @@ pub fn task_definition(task: &Task) -> String {
     };
     let constraints = task.constraints.named();
     let constraints = constraints.map(|(name, value)| format!(", {name} = {value}"));
+    let prior = task
+        .constraints
+        .prior
+        .as_ref()
+        .map_or_else(String::new, |prior| {
+            format!(", prior = {}", string(&prior.to_string()))
+        });
     format!(
-        "CREATE TASK `{}`{classes} KIND {} INPUT {} OPTIONS (accuracy_slack_points = {}{})",
+        "CREATE TASK `{}`{classes} KIND {} INPUT {} OPTIONS (accuracy_slack_points = {}{}{prior})",
         task.name,
         task.kind.as_str(),
         task.input,

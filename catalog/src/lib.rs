@@ -8,6 +8,7 @@ mod definition;
 mod model;
 mod options;
 mod output_id;
+mod shares;
 mod snapshot;
 mod statistics;
 mod task;
@@ -19,6 +20,7 @@ pub use constraints::{ACCURACY_SLACK_POINTS_DEFAULT, TaskConstraints};
 pub use definition::{model_definition, task_definition};
 pub use model::{ImageOptions, Layout, Model, ModelInput, ModelOptions, Normalisation, Output};
 pub use options::{OptionError, OptionValue, model_options, set_model_options};
+pub use shares::{ClassShares, DeclaredShares, WrongShares};
 pub use snapshot::Snapshot;
 pub use statistics::{Calibration, CostCurve, ModelStatistics, Part, TaskStatistics, Vote};
 pub use task::{

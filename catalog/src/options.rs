@@ -83,7 +83,7 @@ pub enum OptionError {
     UnknownClass {
         /// The class as written.
         class: String,
-        /// `COVERS` or `option 'labels'`.
+        /// `COVERS`, `option 'labels'` or `option 'prior'`.
         place: &'static str,
         /// Name of the task.
         task: String,
@@ -209,7 +209,7 @@ fn quoted(names: &[String]) -> String {
     text
 }
 
-fn unknown_class(task: &Task, class: &str, place: &'static str) -> OptionError {
+pub(crate) fn unknown_class(task: &Task, class: &str, place: &'static str) -> OptionError {
     OptionError::UnknownClass {
         class: class.to_owned(),
         place,

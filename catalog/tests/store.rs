@@ -17,7 +17,8 @@ use predictsql_catalog::store::{
     bootstrap_script, check, create_model, create_task, drop_model, drop_task, epoch,
 };
 use predictsql_catalog::{
-    Column, ColumnKind, Snapshot, Task, TaskInput, TaskKind, model_options, task_definition,
+    ClassShares, Column, ColumnKind, Snapshot, Task, TaskConstraints, TaskInput, TaskKind,
+    model_options, task_definition,
 };
 
 fn task(name: &str) -> NewTask {
@@ -30,9 +31,13 @@ fn task(name: &str) -> NewTask {
             .map(|c| c.to_string())
             .collect(),
         accuracy_slack_points: 1.5,
-        constraints: Default::default(),
+        constraints: TaskConstraints {
+            prior: ClassShares::parse(r#"{"dög's": 0.25, "\\owl": 0}"#).ok(),
+            ..TaskConstraints::default()
+        },
         version: 1,
     };
+    assert!(task.constraints.prior.is_some());
     NewTask {
         definition: task_definition(&task),
         task,
@@ -123,6 +128,24 @@ async fn a_second_bootstrap_changes_nothing_and_keeps_rights_on_stubs() {
         "{grants:?}"
     );
     check(&mut conn, &schema).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_older_catalog_is_refused_until_a_bootstrap_brings_it_up_to_date() {
+    let (mut conn, schema) = set_up("older").await;
+    conn.query_drop(
+        "DROP TABLE older.task_priors; DELETE FROM older.schema_migrations WHERE version > 5",
+    )
+    .await
+    .unwrap();
+    let refused = check(&mut conn, &schema).await;
+    assert!(matches!(refused, Err(StoreError::NotSetUp { .. })));
+    bootstrap(&mut conn, &schema).await.unwrap();
+    check(&mut conn, &schema).await.unwrap();
+    let new = task("animals");
+    create_task(&mut conn, &schema, &new).await.unwrap();
+    let read = snapshot(&mut conn, &schema).await.unwrap();
+    assert_eq!(read.task("animals").map(|task| &**task), Some(&new.task));
 }
 
 #[tokio::test]

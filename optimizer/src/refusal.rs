@@ -60,6 +60,15 @@ impl Refusal {
         Self::new(1644, "45000", what.to_string())
     }
 
+    /// 1231 ER_WRONG_VALUE_FOR_VAR for a declared prior that does not fit the task.
+    pub fn prior(what: impl std::fmt::Display) -> Self {
+        Self::new(
+            1231,
+            "42000",
+            format!("The declared prior cannot be meant: {what}"),
+        )
+    }
+
     /// 1318 ER_SP_WRONG_NO_OF_ARGS.
     pub fn argument_count(function: &str, expected: usize, got: usize) -> Self {
         Self::new(

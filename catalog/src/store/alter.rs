@@ -66,6 +66,8 @@ pub(super) async fn write_constraints(
 ) -> Result<(), StoreError> {
     let sql = format!("DELETE FROM `{schema}`.task_constraints WHERE task = ?");
     tx.exec_drop(sql, (&task.name,)).await?;
+    let sql = format!("DELETE FROM `{schema}`.task_priors WHERE task = ?");
+    tx.exec_drop(sql, (&task.name,)).await?;
     let set = &task.constraints;
     if set.named().next().is_some() {
         tx.exec_drop(
@@ -76,6 +78,14 @@ pub(super) async fn write_constraints(
             (&task.name, set.min_accuracy, set.max_seconds, set.max_cost),
         )
         .await?;
+    }
+    if let Some(prior) = &set.prior {
+        let rows = prior
+            .iter()
+            .map(|(class, share)| (&task.name, class, share));
+        let sql =
+            format!("INSERT INTO `{schema}`.task_priors (task, class, share) VALUES (?, ?, ?)");
+        tx.exec_batch(sql, rows).await?;
     }
     Ok(())
 }

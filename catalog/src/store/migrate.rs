@@ -176,6 +176,17 @@ pub const MIGRATIONS: &[Migration] = &[
   max_cost DOUBLE NULL,
   CONSTRAINT task_constraints_task FOREIGN KEY (task) REFERENCES tasks (name) ON DELETE CASCADE
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"],
+}, Migration {
+    version: 6,
+    description: "how often inputs of a task show its classes",
+    statements: &["CREATE TABLE IF NOT EXISTS {schema}.task_priors (
+  task VARCHAR(60) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  class VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  share DOUBLE NOT NULL COMMENT '0 to 1; classes without a row share the rest as labelled rows do',
+  PRIMARY KEY (task, class),
+  CONSTRAINT task_priors_class FOREIGN KEY (task, class) REFERENCES classes (task, class)
+    ON DELETE CASCADE
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"],
 }];
 
 /// The schema of temporary tables that predict statements make in sessions. It holds nothing else.

@@ -7,7 +7,7 @@ use mysql_async::{Conn, IsolationLevel, Row, Transaction, TxOpts};
 
 use super::statistics::read_statistics;
 use super::{SchemaName, StatisticsCache, StoreError};
-use crate::{Model, Snapshot, Task, TaskConstraints, TaskKind};
+use crate::{ClassShares, Model, Snapshot, Task, TaskConstraints, TaskKind};
 
 /// The counter that grows with each change of the catalog.
 pub async fn epoch(conn: &mut Conn, schema: &SchemaName) -> Result<u64, StoreError> {
@@ -86,6 +86,7 @@ pub(super) async fn read_tasks(
     for (task, class) in rows {
         classes.entry(task).or_default().push(class);
     }
+    let mut priors = read_priors(tx, schema).await?;
     let rows: Vec<TaskRow> = tx
         .query(format!(
             "SELECT t.name, t.kind, t.input, t.accuracy_slack_points, t.version, c.min_accuracy, \
@@ -96,10 +97,17 @@ pub(super) async fn read_tasks(
         .await?;
     let mut tasks = Vec::with_capacity(rows.len());
     for (name, kind, input, slack_points, version, min_accuracy, max_seconds, max_cost) in rows {
+        let prior = priors.remove(&name).map(ClassShares::new).transpose();
+        let Ok(prior) = prior.inspect_err(|error| {
+            tracing::warn!(task = name, %error, "task left out: its prior is not understood");
+        }) else {
+            continue;
+        };
         let constraints = TaskConstraints {
             min_accuracy,
             max_seconds,
             max_cost,
+            prior,
         };
         let classes = classes.remove(&name).unwrap_or_default();
         let read = (kind.parse(), input.parse());
@@ -126,6 +134,20 @@ pub(super) async fn read_tasks(
         });
     }
     Ok(tasks)
+}
+
+/// The classes that tasks declare shares of, with these.
+async fn read_priors(
+    tx: &mut impl Queryable,
+    schema: &SchemaName,
+) -> Result<HashMap<String, Vec<(String, f64)>>, StoreError> {
+    let mut priors: HashMap<String, Vec<(String, f64)>> = HashMap::new();
+    let sql = format!("SELECT task, class, share FROM `{schema}`.task_priors");
+    let rows: Vec<(String, String, f64)> = tx.query(sql).await?;
+    for (task, class, share) in rows {
+        priors.entry(task).or_default().push((class, share));
+    }
+    Ok(priors)
 }
 
 async fn read_models(

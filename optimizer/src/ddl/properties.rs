@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 use predictsql_catalog::{
-    ACCURACY_SLACK_POINTS_DEFAULT, Column, ColumnKind, ImageOptions, Layout, ModelInput,
-    ModelOptions, Normalisation, Output, Task, TaskConstraints, TaskInput, TaskKind, check_classes,
-    check_columns, model_definition, model_options, task_definition,
+    ACCURACY_SLACK_POINTS_DEFAULT, ClassShares, Column, ColumnKind, ImageOptions, Layout,
+    ModelInput, ModelOptions, Normalisation, Output, Task, TaskConstraints, TaskInput, TaskKind,
+    check_classes, check_columns, model_definition, model_options, task_definition,
 };
 use proptest::prelude::*;
 
@@ -42,21 +42,37 @@ fn task() -> impl Strategy<Value = Task> {
             min_accuracy,
             max_seconds,
             max_cost,
+            prior: None,
         });
-    (kind, input(), classes(), 0.0..100.0_f64, constraints).prop_map(
-        |(kind, input, classes, accuracy_slack_points, constraints)| Task {
-            name: "animals".to_owned(),
-            kind,
-            input,
-            classes: match kind {
-                TaskKind::Classification => classes,
-                TaskKind::Regression => Vec::new(),
-            },
-            accuracy_slack_points,
-            constraints,
-            version: 1,
-        },
+    let shares = prop::collection::vec(0_u32..200, 0..6);
+    (
+        kind,
+        input(),
+        classes(),
+        0.0..100.0_f64,
+        constraints,
+        shares,
     )
+        .prop_map(
+            |(kind, input, classes, accuracy_slack_points, mut constraints, shares)| {
+                let classes = match kind {
+                    TaskKind::Classification => classes,
+                    TaskKind::Regression => Vec::new(),
+                };
+                let shares = shares.iter().map(|share| f64::from(*share) / 1_000.0);
+                let shares = ClassShares::new(classes.iter().cloned().zip(shares)).unwrap();
+                constraints.prior = Some(shares).filter(|shares| !shares.is_empty());
+                Task {
+                    name: "animals".to_owned(),
+                    kind,
+                    input,
+                    classes,
+                    accuracy_slack_points,
+                    constraints,
+                    version: 1,
+                }
+            },
+        )
 }
 
 fn model_input(task: &Task) -> BoxedStrategy<ModelInput> {

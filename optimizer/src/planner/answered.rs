@@ -11,6 +11,7 @@ use super::pick::Choice;
 use super::plan::Guarantee;
 use super::replay::{Key, PLAN_ROWS_MAX, Sample, raise};
 use super::rows::Chosen;
+use super::thinning::Thinned;
 use super::thresholds::cascade;
 
 /// Most rows on which the last choice is made.
@@ -22,19 +23,24 @@ pub(super) struct Rows<'m, 'a> {
     sample: Cow<'m, Sample>,
     votes: fn(&ModelStatistics) -> &[Vote],
     known: HashMap<u16, Vec<Key>>,
+    /// Which rows count, where they are counted rather than weighed; `None`: all.
+    thinned: Option<Thinned>,
 }
 
 impl<'m, 'a> Rows<'m, 'a> {
-    /// Those that certify, all of them. Counts do not look at a prior.
+    /// Those that certify: all of them are weighed, and those count that are left as a sample of the population
+    /// that a prior declares.
     pub(super) fn cert(measured: &'m Measured<'a>) -> Self {
         let (query, cert) = (measured.query, &measured.statistics.cert);
         let all = Chosen::all(cert, query.blocks);
-        let cert = Sample::new(cert, query.blocks, query.prior, &all);
+        let sample = Sample::new(cert, query.blocks, query.prior, &all);
+        let rates = measured.rates.as_ref();
         Self {
             measured,
-            sample: Cow::Owned(cert),
+            sample: Cow::Owned(sample),
             votes: |s| &s.cert,
             known: HashMap::new(),
+            thinned: rates.map(|rates| rates.thin(cert)),
         }
     }
 
@@ -57,12 +63,16 @@ impl<'m, 'a> Rows<'m, 'a> {
             sample,
             votes: |s| &s.plan,
             known: HashMap::new(),
+            thinned: None,
         }
     }
 
     pub(super) fn counts(&mut self, choice: &Choice) -> Counts {
         let answers = self.answers(choice);
-        self.sample.counts(&answers)
+        match &self.thinned {
+            None => self.sample.counts(&answers, |_| true),
+            Some(thinned) => self.sample.counts(&answers, |row| thinned.keeps(row)),
+        }
     }
 
     /// What rows that had no part in the choice say of it.

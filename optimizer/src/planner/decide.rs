@@ -21,6 +21,7 @@ use super::query::{Constraints, CostModel, Estimate, Query, Strategy};
 use super::replay::{Key, PLAN_ROWS_MAX, Sample};
 use super::rows::Chosen;
 use super::search::Problem;
+use super::thinning::Rates;
 use super::unmeasured::unmeasured;
 use super::unreachable;
 use crate::Refusal;
@@ -136,6 +137,8 @@ pub(super) struct Measured<'a> {
     pub(super) candidates: Vec<Candidate<'a>>,
     pub(super) costs: Costs,
     pub(super) sample: Sample,
+    /// What certifying rows are thinned by, where a prior is declared.
+    pub(super) rates: Option<Rates>,
     keys: Vec<Key>,
     rejected: Vec<Rejected>,
     /// Outcome of each class by name.
@@ -192,6 +195,7 @@ impl<'a> Measured<'a> {
             .map(|c| (Arc::clone(c.model), Some(c.statistics)))
             .collect();
         Some(Self {
+            rates: query.prior.map(|prior| Rates::new(prior, statistics)),
             costs: Costs::new(&costed, cost_model),
             query,
             constraints,
@@ -445,7 +449,9 @@ impl<'a> Measured<'a> {
             accuracy: Estimate::Absent,
             searched: Estimate::Inexact(choice.value),
             guarantee: None,
-            population: self.statistics.population.clone(),
+            population: self.population(),
+            prior: self.query.prior.cloned(),
+            unshown: self.unshown(),
             stages: self.stages(&choice),
             gap,
             unplanned: limits::unplanned(
@@ -473,7 +479,10 @@ impl<'a> Measured<'a> {
         }];
         if let Some(Second { set, .. }) = &choice.second {
             let (seconds, inference_seconds) = stage_seconds(&self.costs, &choice.first, set);
-            let rows = self.sample.rows() as u64;
+            let rows = match self.query.prior {
+                None => self.sample.rows() as u64,
+                Some(_) => self.sample.rows_in_effect() as u64,
+            };
             let passed = (choice.share * rows as f64).round() as u64;
             let failure = FAILURE_PROBABILITY / 2.0;
             stages.push(StageEstimate {

@@ -1,11 +1,14 @@
 //! What a statement, its session and its task ask of a plan.
 
-use predictsql_catalog::{Task, TaskConstraints};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use predictsql_catalog::{ClassShares, DeclaredShares, Task, TaskConstraints};
 
 use super::query::{Constraints, Strategy};
 
 /// What is asked of a plan by name: in a hint, a session's variables, or a task's defaults.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Demands {
     /// Least F1 or accuracy, 0..=1.
     pub min_accuracy: Option<f64>,
@@ -15,14 +18,22 @@ pub struct Demands {
     pub max_cost: Option<f64>,
     /// How models are chosen.
     pub strategy: Option<Strategy>,
+    /// How often inputs show classes, the closest declaration first.
+    priors: Vec<Arc<DeclaredShares>>,
 }
 
 /// What a setting must be; `None`: no setting has that name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WrongDemand(pub Option<&'static str>);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrongDemand(pub Option<Cow<'static, str>>);
 
 /// Names of the settings.
-pub const DEMANDS: [&str; 4] = ["min_accuracy", "max_seconds", "max_cost", "strategy"];
+pub const DEMANDS: [&str; 5] = [
+    "min_accuracy",
+    "max_seconds",
+    "max_cost",
+    "strategy",
+    "prior",
+];
 
 impl Demands {
     /// Takes a setting from its text.
@@ -31,7 +42,7 @@ impl Demands {
     /// There is no such setting, or it cannot have that value.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), WrongDemand> {
         let number = || value.trim().parse::<f64>().ok().filter(|v| v.is_finite());
-        let wrong = |what| WrongDemand(Some(what));
+        let wrong = |what| WrongDemand(Some(Cow::Borrowed(what)));
         match name {
             "min_accuracy" => {
                 let share = number().filter(|v| (0.0..=1.0).contains(v));
@@ -51,9 +62,28 @@ impl Demands {
                     "optimal, greedy, best_per_class, most_accurate, cheapest, best_single, random or all",
                 ))?);
             }
+            // Of no text: nothing is declared here.
+            "prior" if value.trim().is_empty() => self.priors.clear(),
+            "prior" => {
+                let declared = DeclaredShares::parse(value).map_err(|error| {
+                    let expected = r#"a JSON object of classes and their shares, as {"cat": 0.3}"#;
+                    WrongDemand(Some(Cow::Owned(format!("{expected}; {error}"))))
+                })?;
+                self.priors = vec![Arc::new(declared)];
+            }
             _ => return Err(WrongDemand(None)),
         }
         Ok(())
+    }
+
+    /// How often inputs show a task's classes: the closest declaration that speaks of it.
+    pub fn shares(&self, task: &str) -> Option<&ClassShares> {
+        self.priors.iter().find_map(|declared| declared.of(task))
+    }
+
+    /// The tasks that priors name.
+    pub fn tasks(&self) -> impl Iterator<Item = &str> {
+        self.priors.iter().flat_map(|declared| declared.tasks())
     }
 
     /// These, and where they ask nothing, those of `weaker`.
@@ -64,6 +94,7 @@ impl Demands {
             max_seconds: self.max_seconds.or(weaker.max_seconds),
             max_cost: self.max_cost.or(weaker.max_cost),
             strategy: self.strategy.or(weaker.strategy),
+            priors: [self.priors, weaker.priors].concat(),
         }
     }
 
@@ -73,12 +104,15 @@ impl Demands {
             min_accuracy,
             max_seconds,
             max_cost,
-        } = task.constraints;
+            prior,
+        } = &task.constraints;
+        let prior = prior.iter().cloned().map(DeclaredShares::OfAny);
         Self {
-            min_accuracy,
-            max_seconds,
-            max_cost,
+            min_accuracy: *min_accuracy,
+            max_seconds: *max_seconds,
+            max_cost: *max_cost,
             strategy: None,
+            priors: prior.map(Arc::new).collect(),
         }
     }
 
@@ -134,5 +168,40 @@ mod tests {
         };
         assert_eq!(of(Some(0.9)).or(of(Some(0.8))), of(Some(0.9)));
         assert_eq!(of(None).or(of(Some(0.8))), of(Some(0.8)));
+    }
+
+    fn prior(text: &str) -> Demands {
+        let mut demands = Demands::default();
+        demands.set("prior", text).expect("a prior");
+        demands
+    }
+
+    #[test]
+    fn the_closest_prior_that_speaks_of_a_task_is_its_prior() {
+        let mut pets = crate::fixture::task("pets", &["cat"]);
+        pets.constraints.prior = ClassShares::parse(r#"{"cat": 0.3}"#).ok();
+        let of_task = || Demands::of_task(&pets);
+        let cat = |demands: &Demands| demands.shares("pets").map(|shares| shares.of("cat"));
+        let hint = || prior(r#"{"apparel": {"Bag": 1}}"#);
+        for (demands, expected) in [
+            (of_task(), Some(Some(0.3))),
+            (prior(r#"{"cat": 0.2}"#).or(of_task()), Some(Some(0.2))),
+            (prior("{}").or(of_task()), Some(None)),
+            (prior("").or(of_task()), Some(Some(0.3))),
+            (hint().or(of_task()), Some(Some(0.3))),
+            (
+                hint().or(prior(r#"{"cat": 0.1}"#)).or(of_task()),
+                Some(Some(0.1)),
+            ),
+            (Demands::default(), None),
+        ] {
+            assert_eq!(cat(&demands), expected);
+        }
+        assert_eq!(hint().tasks().collect::<Vec<_>>(), ["apparel"]);
+        let wrong = Demands::default()
+            .set("prior", "Bag=1")
+            .expect_err("no JSON");
+        let says = wrong.0.expect("a setting");
+        assert!(says.starts_with("a JSON object of classes"), "{says}");
     }
 }

@@ -6,7 +6,8 @@
 use predictsql_catalog::{TaskStatistics, Vote};
 
 use super::decision::Decision;
-use super::query::Estimate;
+use super::query::{Estimate, Prior};
+use super::replay::weights;
 
 /// What a test that was never measured is taken to pass.
 const SHARE_UNKNOWN: f64 = 0.5;
@@ -245,11 +246,12 @@ impl Part {
     }
 }
 
-/// The share of the labelled rows for which a decision's answer passes; `passes` is told outcomes (class
+/// The share of the labelled rows, weighted by a prior, for which a decision's answer passes; `passes` is told outcomes (class
 /// position plus one, or 0). Absent where the votes of one of its models are not known.
 pub fn share_passing(
     decision: &Decision,
     statistics: Option<&TaskStatistics>,
+    prior: Option<&Prior>,
     passes: impl Fn(u16) -> bool,
 ) -> Estimate<f64> {
     let Some(statistics) = statistics.filter(|s| !s.plan.is_empty()) else {
@@ -268,11 +270,19 @@ pub fn share_passing(
             .copied()
             .unwrap_or(Vote::default())
     };
-    let rows = statistics.plan.len();
-    let passing = (0..rows)
-        .filter(|row| passes(decision.answer(|v| vote(v.model.id, *row))))
-        .count();
-    Estimate::Inexact(passing as f64 / rows as f64)
+    let weights = weights(&statistics.plan, decision.blocks.outcomes(), prior);
+    let (mut passing, mut all) = (0.0, 0.0);
+    for (row, truth) in statistics.plan.iter().enumerate() {
+        let weight = weights.get(usize::from(*truth)).copied().unwrap_or(0.0);
+        all += weight;
+        if weight > 0.0 && passes(decision.answer(|v| vote(v.model.id, row))) {
+            passing += weight;
+        }
+    }
+    match all > 0.0 {
+        true => Estimate::Inexact(passing / all),
+        false => Estimate::Absent,
+    }
 }
 
 #[cfg(test)]

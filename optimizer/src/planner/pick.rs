@@ -319,15 +319,12 @@ impl Measured<'_> {
     /// The metric that has to be seen for `least` to be certified in about half of the cases.
     fn expected_to_certify(&self, least: f64) -> f64 {
         // The truths of the rows that certify have no part in what is tested.
-        let rows = self.statistics.cert.len();
-        let searched = self.statistics.plan.len().max(1) as f64;
-        let share = self.query.blocks.truths_needed(&self.statistics.plan) as f64 / searched;
-        let needed = share * rows as f64;
+        let (rows, needed) = self.rows_to_certify();
         let deviations = |share: f64, rows: f64| {
             (share + DEVIATIONS * (share * (1.0 - share) / rows.max(1.0)).sqrt()).min(1.0)
         };
         match self.query.metric {
-            Metric::Accuracy => deviations(least, rows as f64),
+            Metric::Accuracy => deviations(least, rows),
             // Of the rows that F1 counts, the share that is found; there are as many missed as claimed in vain.
             Metric::F1 => {
                 let found = least / (2.0 - least);

@@ -9,7 +9,7 @@ use super::branch::Gap;
 use super::decision::Decision;
 use super::declared::Declared;
 use super::limits::Unplanned;
-use super::query::{CostModel, Estimate, Metric, Strategy};
+use super::query::{CostModel, Estimate, Metric, Prior, Strategy};
 
 /// Which models answer a prediction, with what is expected of them.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,8 +28,12 @@ pub struct Plan {
     pub searched: Estimate<f64>,
     /// What the metric is at least, from rows that are never searched.
     pub guarantee: Option<Guarantee>,
-    /// Which labelled rows these are, as published; empty where there are none.
+    /// Which labelled rows these are, as published, and whether a prior weights them; empty where there are none.
     pub population: String,
+    /// By which their classes are weighted, where it is not by their own shares.
+    pub prior: Option<Prior>,
+    /// Positions of classes that have a share in the prior, but no rows that would count for it.
+    pub unshown: Vec<usize>,
     /// One a stage of the decision.
     pub stages: Vec<StageEstimate>,
     /// How far from the best plan it may be; `None` where nothing was searched for.

@@ -55,8 +55,8 @@ impl Metric {
     }
 }
 
-/// How often a query's inputs show each outcome, coarse enough that a decision does not change with each
-/// row of a table.
+/// How often a query's inputs show each outcome, in steps: plans are made of these, so that equal steps are equal
+/// decisions.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Prior(Arc<[u16]>);
 
@@ -64,7 +64,7 @@ impl Prior {
     /// From one weight an outcome (0: none of the task's classes, then one a class). `None` where no
     /// weight is a positive number.
     pub fn new(weights: &[f64]) -> Option<Self> {
-        const STEPS: f64 = 1_024.0;
+        const STEPS: f64 = 32_768.0;
         let weight = |w: &f64| if w.is_finite() && *w > 0.0 { *w } else { 0.0 };
         let total: f64 = weights.iter().map(weight).sum();
         let steps = |w: &f64| match weight(w) / total * STEPS {
@@ -77,6 +77,13 @@ impl Prior {
     /// The weight of an outcome.
     pub(crate) fn of(&self, outcome: u16) -> f64 {
         f64::from(self.0.get(usize::from(outcome)).copied().unwrap_or(0))
+    }
+
+    /// The share of a class (its position among the task's), 0..=1.
+    pub fn share(&self, class: usize) -> f64 {
+        let total: f64 = self.0.iter().map(|weight| f64::from(*weight)).sum();
+        let weight = self.0.get(class + 1).copied().unwrap_or(0);
+        f64::from(weight) / total.max(1.0)
     }
 }
 
@@ -352,10 +359,13 @@ mod tests {
     }
 
     #[test]
-    fn priors_are_coarse() {
+    fn priors_have_steps() {
         let prior = Prior::new(&[0.0, 1.0, 3.0]).expect("weights");
-        assert_eq!([0, 1, 2, 9].map(|o| prior.of(o)), [0.0, 256.0, 768.0, 0.0]);
-        assert_eq!(Prior::new(&[0.0, 1.0001, 3.0]), Some(prior));
+        assert_eq!(
+            [0, 1, 2, 9].map(|o| prior.of(o)),
+            [0.0, 8_192.0, 24_576.0, 0.0]
+        );
+        assert_eq!(Prior::new(&[0.0, 1.00001, 3.0]), Some(prior));
         assert_eq!(
             Prior::new(&[1e9, 1.0]).map(|p| p.of(1)),
             Some(1.0),

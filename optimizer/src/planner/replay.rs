@@ -157,6 +157,12 @@ impl Sample {
         self.order.len()
     }
 
+    /// How many rows that count alike tell as much as these with their weights (Kish 1965).
+    pub(crate) fn rows_in_effect(&self) -> f64 {
+        let squares: f64 = self.weight.iter().map(|w| f64::from(*w).powi(2)).sum();
+        (self.total() as f64).powi(2) / squares.max(1.0)
+    }
+
     /// Whether the metric can be told from these rows.
     pub(crate) fn tells(&self, metric: Metric) -> bool {
         match metric {
@@ -321,17 +327,19 @@ impl Sample {
         }
     }
 
-    /// Counts of rows, whatever their weight, for answers of a plan.
-    pub(crate) fn counts(&self, answers: &[Key]) -> Counts {
+    /// Counts of rows, whatever their weight, for answers of a plan. Rows that are not kept (by where they stand
+    /// among the votes as stored) do not count.
+    pub(crate) fn counts(&self, answers: &[Key], is_kept: impl Fn(u16) -> bool) -> Counts {
         let mut counts = Counts {
-            rows: self.rows() as u64,
-            needed: self.needed as u64,
             all_are_needed: self.all_are_needed,
             ..Counts::default()
         };
         let mut mistaken = 0;
-        for (number, (key, truth)) in answers.iter().zip(&self.truth).enumerate() {
+        let rows = self.order.iter().zip(answers).zip(&self.truth).enumerate();
+        for (number, ((_, key), truth)) in rows.filter(|(_, ((row, _), _))| is_kept(**row)) {
             let (answer, is_needed) = (block(*key), number < self.needed);
+            counts.rows += 1;
+            counts.needed += u64::from(is_needed);
             let is_right = answer == *truth;
             counts.right += u64::from(is_right);
             counts.claimed += u64::from(answer != OTHERS);
@@ -377,7 +385,7 @@ impl Sample {
 }
 
 /// By how much a row of each outcome counts.
-fn weights(truths: &[u16], outcomes: usize, prior: Option<&Prior>) -> Vec<f64> {
+pub(super) fn weights(truths: &[u16], outcomes: usize, prior: Option<&Prior>) -> Vec<f64> {
     let mut counts = vec![0_u32; outcomes.max(1)];
     for truth in truths {
         if let Some(count) = counts.get_mut(usize::from(*truth)) {

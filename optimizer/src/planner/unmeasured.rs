@@ -49,6 +49,8 @@ pub(super) fn unmeasured(
         searched: Estimate::Absent,
         guarantee: None,
         population: String::new(),
+        prior: None,
+        unshown: Vec::new(),
         stages: vec![StageEstimate {
             share: 1.0,
             share_between: (1.0, 1.0),

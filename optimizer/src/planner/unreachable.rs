@@ -51,10 +51,16 @@ pub(super) fn not_certified(
     };
     let bound = (counts.lower_bound(metric, FAILURE_PROBABILITY) * 1_000.0).floor() / 1_000.0;
     let sure = 100.0 * (1.0 - FAILURE_PROBABILITY);
+    let is_weighted = query.prior.is_some();
+    let weighted = if is_weighted {
+        " (of the declared prior)"
+    } else {
+        ""
+    };
     let _ = match counts.observed(metric) {
         Some(seen) => write!(
             text,
-            "the most accurate plan reaches {seen:.3} on {} labelled rows, at least {bound:.3} with {sure:.0} % confidence, which can be had",
+            "the most accurate plan reaches {seen:.3} on {} labelled rows{weighted}, at least {bound:.3} with {sure:.0} % confidence, which can be had",
             counts.rows
         ),
         None => write!(
@@ -79,9 +85,14 @@ pub(super) fn not_certified(
     match counts.rows_needed(metric, least, FAILURE_PROBABILITY) {
         Some(rows) if rows > counts.rows => {
             let more = rows - counts.rows;
+            let mix = if is_weighted {
+                ", in the prior's shares,"
+            } else {
+                ""
+            };
             let _ = write!(
                 text,
-                "; about {more} more labelled rows for certification could do"
+                "; about {more} more labelled rows for certification{mix} could do"
             );
         }
         _ if counts.rows == 0 => text.push_str("; more labelled rows are needed"),

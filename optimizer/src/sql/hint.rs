@@ -2,11 +2,11 @@
 
 use super::text::Lexed;
 
-/// Longest hint that is read, in bytes.
-const HINT_BYTES_MAX: usize = 1024;
+/// Longest hint that is read, in bytes: a prior names many classes.
+const HINT_BYTES_MAX: usize = 64 << 10;
 
-/// The settings of all `ML(...)` hints of a statement as (name, value), in order; quotes around values are
-/// taken off. Other hints are left to the store, as is anything that has another form.
+/// The settings of all `ML(...)` hints of a statement as (name, value), in order. A value may stand in quotes of either
+/// kind, which are taken off; a quote within is doubled. Other hints are left to the store, as is anything that has another form.
 pub(crate) fn settings(lexed: &Lexed<'_>) -> Vec<(String, String)> {
     let ends = lexed.lexemes.iter().map(|l| l.range.end);
     let starts = lexed.lexemes.iter().skip(1).map(|l| l.range.start);
@@ -43,20 +43,47 @@ fn of_hint(hint: &str) -> Vec<(String, String)> {
             .and_then(|before| before.chars().next_back())
             .is_none_or(|c| !c.is_alphanumeric() && c != '_');
         let arguments = hint.get(at..).map(str::trim_start).unwrap_or_default();
-        let inner = arguments.strip_prefix('(').and_then(|a| a.split_once(')'));
-        if let (true, Some((inner, _))) = (stands_alone, inner) {
-            found.extend(inner.split(',').filter_map(setting));
+        let inner = arguments.strip_prefix('(').and_then(arguments_of);
+        if let (true, Some((settings, rest))) = (stands_alone, inner) {
+            found.extend(settings.into_iter().filter_map(setting));
+            at = hint.len() - rest.len();
         }
     }
     found
 }
 
+/// What stands between commas up to the closing parenthesis, both outside quotes, and what follows it.
+fn arguments_of(text: &str) -> Option<(Vec<&str>, &str)> {
+    let (mut arguments, mut from, mut quote) = (Vec::new(), 0, None);
+    for (at, c) in text.char_indices() {
+        match (quote, c) {
+            (Some(open), c) if open == c => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"') => quote = Some(c),
+            (None, ',' | ')') => {
+                arguments.push(text.get(from..at)?);
+                from = at + 1;
+                if c == ')' {
+                    return Some((arguments, text.get(from..)?));
+                }
+            }
+            (None, _) => {}
+        }
+    }
+    None
+}
+
 fn setting(text: &str) -> Option<(String, String)> {
     let (name, value) = text.split_once('=')?;
     let value = value.trim();
-    let quoted = |q: char| value.strip_prefix(q).and_then(|v| v.strip_suffix(q));
-    let value = quoted('\'').or_else(|| quoted('"')).unwrap_or(value);
-    Some((name.trim().to_ascii_lowercase(), value.to_owned()))
+    let quoted = |q: char| {
+        let inner = value.strip_prefix(q)?.strip_suffix(q)?;
+        Some(inner.replace(&String::from_iter([q, q]), &String::from(q)))
+    };
+    let value = quoted('\'')
+        .or_else(|| quoted('"'))
+        .unwrap_or_else(|| value.to_owned());
+    Some((name.trim().to_ascii_lowercase(), value))
 }
 
 #[cfg(test)]
@@ -79,11 +106,22 @@ mod tests {
             read("SELECT /*+ BKA(t) ml (max_seconds=2) */ a /* ML(x=1) */ FROM t -- ML(y=2)"),
             [one("max_seconds", "2")]
         );
+        assert_eq!(
+            read(
+                r#"SELECT /*+ ML(prior = '{"it''s (a), \"ml(x=1)\"": 0.1, "b": 0}', max_cost=1) ML(a="b""") */ 1"#
+            ),
+            [
+                one("prior", r#"{"it's (a), \"ml(x=1)\"": 0.1, "b": 0}"#),
+                one("max_cost", "1"),
+                one("a", "b\""),
+            ]
+        );
         for none in [
             "SELECT '/*+ ML(min_accuracy=1) */'",
             "SELECT 1 /*+ XML(a=1) */",
             "SELECT 1 /*+ ML */",
             "SELECT 1 /*+ ML(a) */",
+            "SELECT 1 /*+ ML(a = ') ML( */",
         ] {
             assert_eq!(read(none), [], "{none}");
         }

@@ -62,11 +62,12 @@ pub(super) fn expected_of(
             .iter()
             .find(|(test, _)| *test == index)?;
         let statistics = maker.catalog.statistics(&task.name);
-        let decision = &ready.predictor.planned().plan.decision;
+        let plan = &ready.predictor.planned().plan;
         let passes = |outcome: u16| passes.get(usize::from(outcome)) == Some(&true);
         Some(ordering::share_passing(
-            decision,
+            &plan.decision,
             statistics.map(|s| &**s),
+            plan.prior.as_ref(),
             passes,
         ))
     };

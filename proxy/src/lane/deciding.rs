@@ -41,7 +41,7 @@ impl PredictorMaker<'_> {
 
     /// Whether plans depend on how many inputs there are.
     pub fn counts_rows(&self, task: &Task) -> bool {
-        let demands = self.demands.or(Demands::of_task(task));
+        let demands = self.demands.clone().or(Demands::of_task(task));
         demands.max_seconds.is_some() || demands.max_cost.is_some()
     }
 }
@@ -62,5 +62,5 @@ pub fn demands(
             Err(wrong) => return Err(wrong_demand(&format!("ML({name})"), wrong)),
         }
     }
-    Ok(hinted.or(settings.demands))
+    Ok(hinted.or(settings.demands.clone()))
 }

@@ -3,11 +3,12 @@
 
 use predictsql_catalog::{Task, Vote};
 use predictsql_optimizer::planner::{
-    Basis, CostModel, Declared, Estimate, Interval, Plan, Rejected, Stage, StageEstimate, Voter,
+    Basis, CostModel, Declared, Estimate, Interval, Plan, Prior, Rejected, Stage, StageEstimate,
+    Voter,
 };
 use serde_json::{Value, json};
 
-use crate::predict::{CacheMode, Planned, Predictor};
+use crate::predict::{CacheMode, Planned, Predictor, class_names};
 
 /// Reasons for which models were not chosen that are shown with these.
 const REASONS_SHOWN: usize = 24;
@@ -35,9 +36,15 @@ pub fn lines(
     if !plan.population.is_empty() {
         line("  Rows of ", plan.population.clone());
     }
+    if let Some(prior) = &plan.prior {
+        line("  Prior   ", shares(prior, task));
+    }
     line("  Price   ", price(plan, rows, costs));
     line("  Kept    ", kept(predictor));
     if let Some(text) = planned.unplanned_limits() {
+        line("  Limit   ", text);
+    }
+    if let Some(text) = planned.unshown(task) {
         line("  Limit   ", text);
     }
     let unknown = class_names(task, &plan.uncovered);
@@ -171,6 +178,28 @@ fn accuracy(plan: &Plan) -> String {
     text
 }
 
+/// The classes with the greatest shares.
+fn shares(prior: &Prior, task: &Task) -> String {
+    const SHOWN: usize = 6;
+    let mut classes: Vec<(&String, f64)> = (0..)
+        .zip(&task.classes)
+        .map(|(class, name)| (name, prior.share(class)))
+        .filter(|(_, share)| *share > 0.0)
+        .collect();
+    classes.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let one = |(name, share): &(&String, f64)| format!("'{name}' {:.1} %", share * 100.0);
+    let mut text = classes
+        .iter()
+        .take(SHOWN)
+        .map(one)
+        .collect::<Vec<_>>()
+        .join(", ");
+    if classes.len() > SHOWN {
+        text.push_str(&format!(", {} more classes", classes.len() - SHOWN));
+    }
+    text
+}
+
 fn price(plan: &Plan, rows: Estimate<u64>, costs: &CostModel) -> String {
     let Some((price, rows)) = plan.price(rows, costs).zip(rows.value()) else {
         return "not known before it runs".to_owned();
@@ -237,16 +266,6 @@ fn rejected_lines(plan: &Plan) -> Vec<(String, String)> {
     lines
 }
 
-fn class_names(task: &Task, classes: &[usize]) -> String {
-    const SHOWN: usize = 5;
-    let name = |class: &usize| Some(format!("'{}'", task.classes.get(*class)?));
-    let mut names: Vec<String> = classes.iter().take(SHOWN).filter_map(name).collect();
-    if classes.len() > SHOWN {
-        names.push(format!("{} more", classes.len() - SHOWN));
-    }
-    names.join(", ")
-}
-
 /// A score as a share of one.
 fn share(score: u16) -> f64 {
     f64::from(score) / f64::from(Vote::SCORE_MAX)
@@ -299,6 +318,10 @@ pub fn json(predictor: &Predictor, task: &Task, rows: Estimate<u64>, costs: &Cos
             "value": g.at_least, "confidence": 1.0 - g.failure, "rows": g.rows, "promised": g.is_asked_for,
         })),
         "population": plan.population,
+        "prior": plan.prior.as_ref().map(|prior| (0..).zip(&task.classes)
+            .map(|(class, name)| (name.clone(), json!(prior.share(class))))
+            .collect::<serde_json::Map<_, _>>()),
+        "prior_without_labelled_rows": names(&plan.unshown),
         "rows": rows.value(),
         "seconds": price.map(|p| interval(p.seconds)),
         "device_seconds": price.map(|p| interval(p.device_seconds)),

@@ -132,8 +132,11 @@ impl Told {
     async fn ask(store: &mut StoreLink<'_>) -> Result<Self, LinkError> {
         let mut sql = format!("SELECT {}", ASKED.join(", "));
         for demand in DEMANDS {
-            sql.push_str(", @ml_");
-            sql.push_str(demand);
+            sql.push_str(&match demand {
+                // It names classes, which may be beyond the character set of results.
+                "prior" => ", CAST(CONVERT(@ml_prior USING utf8mb4) AS BINARY)".to_owned(),
+                _ => format!(", @ml_{demand}"),
+            });
         }
         sql.push_str(" LIMIT 1"); // whatever sql_select_limit says
         Ok(Self(store.ask_text(&sql).await?))
@@ -239,7 +242,7 @@ impl SessionSettings {
 
 /// The error for a setting with a wrong value.
 pub fn wrong_demand(name: &str, wrong: WrongDemand) -> SqlError {
-    let expected = wrong.0.unwrap_or("no setting");
+    let expected = wrong.0.unwrap_or("no setting".into());
     let message = format!("Variable '{name}' can't be set to that value: it is {expected}");
     SqlError::new(1231, "42000", message)
 }

@@ -7,7 +7,8 @@ use moka::sync::Cache;
 use predictsql_catalog::{Model, Snapshot, Task};
 use predictsql_optimizer::Refusal;
 use predictsql_optimizer::planner::{
-    Blocks, CostModel, DecisionKey, Demands, Estimate, Metric, Plan, Query, decide, replays_default,
+    Blocks, CostModel, DecisionKey, Demands, Estimate, Metric, Plan, Prior, Query, decide,
+    replays_default,
 };
 
 /// Decisions that are remembered.
@@ -37,6 +38,42 @@ impl Planned {
         let why = self.plan.unplanned?;
         Some(format!("{} could not be planned for: {why}", self.limits))
     }
+
+    /// What to say of classes that the prior gives a share, and no labelled row can stand for.
+    pub fn unshown(&self, task: &Task) -> Option<String> {
+        let names = class_names(task, &self.plan.unshown);
+        (!names.is_empty()).then(|| {
+            format!(
+                "the prior gives a share to {names}, of which there are no labelled rows, or too few: figures and \
+                 promises leave this out"
+            )
+        })
+    }
+}
+
+/// How often inputs show a task's classes, where that is declared and not as the labelled rows do.
+fn prior(demands: &Demands, task: &Task, catalog: &Snapshot) -> Result<Option<Prior>, Refusal> {
+    if let Some(unknown) = demands.tasks().find(|name| catalog.task(name).is_none()) {
+        return Err(Refusal::prior(format_args!(
+            "there is no task '{}'",
+            unknown.escape_debug()
+        )));
+    }
+    let shares = demands.shares(&task.name);
+    let statistics = catalog.statistics(&task.name).map(|s| &**s);
+    let prior = shares.map(|shares| Prior::declared(shares, task, statistics));
+    Ok(prior.transpose()?.flatten())
+}
+
+/// Classes in quotes, the first few of many.
+pub fn class_names(task: &Task, classes: &[usize]) -> String {
+    const SHOWN: usize = 5;
+    let name = |class: &usize| Some(format!("'{}'", task.classes.get(*class)?));
+    let mut names: Vec<String> = classes.iter().take(SHOWN).filter_map(name).collect();
+    if classes.len() > SHOWN {
+        names.push(format!("{} more", classes.len() - SHOWN));
+    }
+    names.join(", ")
 }
 
 /// One prediction of a statement.
@@ -81,13 +118,18 @@ impl Planner {
         demands: &Demands,
         catalog: &Snapshot,
     ) -> Result<Arc<Planned>, Refusal> {
-        let demands = demands.or(Demands::of_task(asked.task));
+        let demands = demands.clone().or(Demands::of_task(asked.task));
+        // A model that is named answers whatever the inputs show.
+        let prior = match asked.model {
+            None => prior(&demands, asked.task, catalog)?,
+            Some(_) => None,
+        };
         let query = Query {
             task: asked.task,
             named: asked.model,
             blocks: &asked.blocks,
             metric: asked.metric,
-            prior: None,
+            prior: prior.as_ref(),
             rows: asked.rows,
             scores_needed: !asked.scored.is_empty(),
         };

@@ -121,8 +121,11 @@ impl Predictor {
         let limits = self.planned().unplanned_limits();
         let limits = limits.map(|text| (LIMIT_NOT_PLANNED, text));
         let uncovered = self.uncovered_classes();
+        let unshown = self.planned().unshown(&self.shared.task);
+        let unshown = unshown.map(|text| (LIMIT_NOT_PLANNED, text));
         limits
             .into_iter()
+            .chain(unshown)
             .chain(uncovered.map(|text| (CLASS_NOT_COVERED, text)))
     }
 

@@ -87,6 +87,7 @@ async fn the_printed_script_does_what_init_does() {
         "model_stats",
         "confusion",
         "task_constraints",
+        "task_priors",
     ] {
         let mut made = Vec::new();
         for schema in ["ddl_script", "ddl_boot"] {

@@ -198,15 +198,20 @@ async fn what_is_altered_is_read_shown_and_created_again() {
     for sql in [
         "ALTER TASK Animals SET min_accuracy = 0.9, max_cost = '2', accuracy_slack_points = 3",
         "ALTER TASK animals SET max_cost = NULL, max_seconds = 1e1",
+        r#"ALTER TASK animals SET prior = '{"cat": 0.5}'"#,
+        r#"ALTER TASK animals SET prior = '{"cat": 0.125, "d''og": 0.3, "o\\\\wl": 0}'"#,
         "ALTER MODEL m SET accuracy = 0.25",
     ] {
         bench.run(sql).await.unwrap();
     }
     let after = bench.account.snapshot().await.unwrap();
-    assert_eq!(after.epoch(), before.epoch() + 3);
+    assert_eq!(after.epoch(), before.epoch() + 5);
     let task = after.task("animals").unwrap();
     let constraints: Vec<_> = task.constraints.named().collect();
     assert_eq!(constraints, [("min_accuracy", 0.9), ("max_seconds", 10.0)]);
+    let prior = task.constraints.prior.as_ref().unwrap();
+    let shares: Vec<_> = prior.iter().collect();
+    assert_eq!(shares, [("cat", 0.125), ("d'og", 0.3), ("o\\wl", 0.0)]);
     assert_eq!((task.accuracy_slack_points, task.version), (3.0, 1));
     let model = after.model("m", None).unwrap();
     assert_eq!(model.options.accuracy, Some(0.25));
@@ -229,6 +234,10 @@ async fn what_is_altered_is_read_shown_and_created_again() {
     bench.run(&create).await.unwrap();
     let again = bench.account.snapshot().await.unwrap();
     assert_eq!(again.task("animals"), Some(task));
+    let take_back = "ALTER TASK animals SET prior = NULL";
+    bench.run(take_back).await.unwrap();
+    let left = "SELECT COUNT(*) FROM ddl_alter.task_priors";
+    assert_eq!(bench.root.query_first(left).await.unwrap(), Some(0));
 
     for (sql, code, sqlstate, part) in [
         (
@@ -248,6 +257,12 @@ async fn what_is_altered_is_read_shown_and_created_again() {
             1525,
             "HY000",
             "between 0 and 1",
+        ),
+        (
+            r#"ALTER TASK animals SET prior = '{"cow": 1}'"#,
+            1525,
+            "HY000",
+            "Unknown class 'cow'",
         ),
         (
             "ALTER TASK animals SET size = 1",

@@ -1,5 +1,7 @@
 //! Statements under constraints: what is promised is kept, and what cannot be kept is refused or warned of.
 
+mod priors;
+
 use std::collections::HashMap;
 
 use mysql_async::prelude::Queryable;

@@ -171,6 +171,19 @@ impl Repository {
         Blocks::new(&blocks, classes, false)
     }
 
+    /// Unseen rows that show outcomes by these weights.
+    pub(super) fn redraw_unseen(&mut self, weights: &[f64], dice: &mut Dice) {
+        let total: f64 = weights.iter().sum();
+        for truth in &mut self.unseen {
+            let mut left = dice.uniform() * total;
+            let drawn = weights.iter().position(|weight| {
+                left -= weight;
+                left < 0.0
+            });
+            *truth = drawn.unwrap_or(1) as u16;
+        }
+    }
+
     /// A model's votes on unseen rows.
     pub(super) fn unseen_votes(&self, model: u64) -> Vec<Vote> {
         let mut dice = Dice::new(self.seed ^ model << 32);

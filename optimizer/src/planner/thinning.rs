@@ -1,0 +1,185 @@
+//! Thinning: which labelled rows are left as a sample of the population that a prior declares.
+//!
+//! The bounds of certificates (`certificate`) are of counts, so rows that certify are not weighed: each row of class c
+//! stays with a probability in proportion to (prior of c) / (share of c), the largest 1, by a pseudo-random number of
+//! the row's place, which is told by a hash of its input and says nothing of it. A row that stays is of class c as
+//! often as the prior says, and within a class any row is as likely as another.
+//!
+//! What that assumes: an input of class c of the query looks like a labelled row of class c; only the mix of classes
+//! differs. The share of c is that of the rows that plans are searched on and those that certify together: which part a
+//! row is in is a hash of its input, too, so both have the same mix. That this share is estimated from the rows
+//! themselves does not weaken a promise: where chance gives the certifying rows more of a class, the estimate has more of
+//! it as well, so that the mix of what stays varies about the prior less than that of rows drawn freely (with n rows
+//! in all, m of which certify, the variance between classes is 1 - m/n of theirs to first order), and rows within a
+//! class are drawn as freely as ever. Were the share estimated from other rows alone, its error would come on top.
+
+use predictsql_catalog::TaskStatistics;
+
+use super::blocks::OTHER;
+use super::decide::Measured;
+use super::query::Prior;
+
+/// With which probability rows of each outcome stay.
+#[derive(Debug, Clone)]
+pub(super) struct Rates(Vec<f64>);
+
+/// Rows that stay, of one part.
+#[derive(Debug)]
+pub(super) struct Thinned(Vec<bool>);
+
+impl Rates {
+    /// For the rows that certify.
+    pub(super) fn new(prior: &Prior, statistics: &TaskStatistics) -> Self {
+        let (plan, cert) = (counts(&statistics.plan), counts(&statistics.cert));
+        let outcomes = plan.len().max(cert.len());
+        let of = |counts: &[u32], outcome: usize| counts.get(outcome).copied().unwrap_or(0);
+        let rate = |outcome: usize| match of(&cert, outcome) {
+            0 => 0.0,
+            certify => {
+                let all = f64::from(certify) + f64::from(of(&plan, outcome));
+                prior.of(u16::try_from(outcome).unwrap_or(u16::MAX)) / all
+            }
+        };
+        let rates: Vec<f64> = (0..outcomes).map(rate).collect();
+        let largest = rates.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+        Self(rates.iter().map(|rate| rate / largest).collect())
+    }
+
+    fn of(&self, outcome: u16) -> f64 {
+        self.0.get(usize::from(outcome)).copied().unwrap_or(0.0)
+    }
+
+    /// Of rows with these true outcomes those that stay.
+    pub(super) fn thin(&self, truths: &[u16]) -> Thinned {
+        let stays = |(row, truth): (u64, &u16)| uniform(row) < self.of(*truth);
+        Thinned((0..).zip(truths).map(stays).collect())
+    }
+}
+
+impl Thinned {
+    /// Whether the row at this place stays.
+    pub(super) fn keeps(&self, row: u16) -> bool {
+        self.0.get(usize::from(row)).copied().unwrap_or(false)
+    }
+}
+
+impl Measured<'_> {
+    /// How many rows are to be expected to certify, and how many of them F1 is to find, as the rows that plans are
+    /// searched on tell it.
+    pub(super) fn rows_to_certify(&self) -> (f64, f64) {
+        let (cert, plan) = (self.statistics.cert.len() as f64, &self.statistics.plan);
+        let (searched, blocks) = (plan.len().max(1) as f64, self.query.blocks);
+        let Some(rates) = &self.rates else {
+            return (cert, cert * blocks.truths_needed(plan) as f64 / searched);
+        };
+        let sum = |counts: &dyn Fn(u16) -> bool| -> f64 {
+            let stay = plan.iter().filter(|t| counts(**t)).map(|t| rates.of(*t));
+            cert * stay.sum::<f64>() / searched
+        };
+        let found = |truth: u16| (blocks.truth(truth) == OTHER) == blocks.other_passes();
+        (sum(&|_| true), sum(&found))
+    }
+
+    /// What labelled rows are called, and whose mix they are looked at in.
+    pub(super) fn population(&self) -> String {
+        let rows = &self.statistics.population;
+        match self.query.prior {
+            None => rows.clone(),
+            Some(_) => format!("{rows}, classes weighted by the declared prior"),
+        }
+    }
+
+    /// Positions of classes that have a share in the prior and no row in one of the parts.
+    pub(super) fn unshown(&self) -> Vec<usize> {
+        let Some(prior) = self.query.prior else {
+            return Vec::new();
+        };
+        let parts = [&self.statistics.plan, &self.statistics.cert].map(|part| counts(part));
+        let is_shown = |class: &usize| {
+            let has = |part: &Vec<u32>| part.get(class + 1).is_some_and(|count| *count > 0);
+            parts.iter().all(has)
+        };
+        (0..self.query.task.classes.len())
+            .filter(|class| prior.share(*class) > 0.0 && !is_shown(class))
+            .collect()
+    }
+}
+
+/// How many rows are of each true outcome.
+pub(super) fn counts(truths: &[u16]) -> Vec<u32> {
+    let outcomes = truths.iter().max().map_or(0, |most| usize::from(*most) + 1);
+    let mut counts = vec![0; outcomes];
+    for truth in truths {
+        if let Some(count) = counts.get_mut(usize::from(*truth)) {
+            *count += 1;
+        }
+    }
+    counts
+}
+
+/// In 0..1, the same for the same number everywhere (the finaliser of SplitMix64, Steele et al. 2014).
+fn uniform(number: u64) -> f64 {
+    let z = number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    ((z ^ z >> 31) >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows of outcomes 1, 2 and 3: half, three tenths and a fifth of them.
+    fn statistics() -> TaskStatistics {
+        let truths = |count: u16| {
+            (0..count).map(|row| [1, 1, 1, 1, 1, 2, 2, 2, 3, 3][usize::from(row) % 10])
+        };
+        TaskStatistics {
+            task: "t".to_owned(),
+            task_version: 1,
+            epoch: 1,
+            population: String::new(),
+            plan: truths(10_000).collect(),
+            cert: truths(20_000).collect(),
+            models: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_stays_is_in_the_shares_of_the_prior() {
+        let statistics = statistics();
+        let prior = Prior::new(&[0.0, 0.1, 0.3, 0.6]).expect("weights");
+        let thinned = Rates::new(&prior, &statistics).thin(&statistics.cert);
+        let rows = (0..).zip(&statistics.cert);
+        let stays: Vec<u16> = rows
+            .filter(|(row, _)| thinned.keeps(*row))
+            .map(|(_, t)| *t)
+            .collect();
+        let counts = counts(&stays);
+        // Of the class of the largest rate all rows stay, of the others as many as go with them.
+        assert_eq!(counts[3], 4_000);
+        assert!((1_900..2_100).contains(&counts[2]), "{counts:?}");
+        assert!((570..770).contains(&counts[1]), "{counts:?}");
+    }
+
+    #[test]
+    fn the_rows_own_shares_keep_all_of_them() {
+        let statistics = statistics();
+        let own = Prior::new(&[0.0, 0.5, 0.3, 0.2]).expect("weights");
+        let thinned = Rates::new(&own, &statistics).thin(&statistics.cert);
+        let kept = (0..20_000).filter(|row| thinned.keeps(*row)).count();
+        assert!(kept > 19_990, "{kept}");
+    }
+
+    #[test]
+    fn classes_without_a_share_or_a_row_have_no_part() {
+        let mut statistics = statistics();
+        statistics.cert.retain(|truth| *truth != 3);
+        let prior = Prior::new(&[0.0, 0.0, 0.5, 0.5]).expect("weights");
+        let rates = Rates::new(&prior, &statistics);
+        assert_eq!(
+            [0, 1, 2, 3, 4].map(|o| rates.of(o)),
+            [0.0, 0.0, 1.0, 0.0, 0.0]
+        );
+    }
+}
