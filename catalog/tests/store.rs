@@ -282,6 +282,7 @@ async fn a_regression_over_columns_is_read_as_it_was_written() {
     new.task.kind = TaskKind::Regression;
     new.task.input = TaskInput::Columns(columns);
     new.task.classes.clear();
+    new.task.constraints.prior = None;
     create_task(&mut conn, &schema, &new).await.unwrap();
     let (covers, options) = model_options(&new.task, None, &[]).unwrap();
     let model = NewModel {
