@@ -6,6 +6,7 @@
 mod cutter;
 mod fixture;
 mod kept;
+mod older;
 mod statistics;
 
 use cutter::{Cut, cut_at};
@@ -128,24 +129,6 @@ async fn a_second_bootstrap_changes_nothing_and_keeps_rights_on_stubs() {
         "{grants:?}"
     );
     check(&mut conn, &schema).await.unwrap();
-}
-
-#[tokio::test]
-async fn an_older_catalog_is_refused_until_a_bootstrap_brings_it_up_to_date() {
-    let (mut conn, schema) = set_up("older").await;
-    conn.query_drop(
-        "DROP TABLE older.task_priors; DELETE FROM older.schema_migrations WHERE version > 5",
-    )
-    .await
-    .unwrap();
-    let refused = check(&mut conn, &schema).await;
-    assert!(matches!(refused, Err(StoreError::NotSetUp { .. })));
-    bootstrap(&mut conn, &schema).await.unwrap();
-    check(&mut conn, &schema).await.unwrap();
-    let new = task("animals");
-    create_task(&mut conn, &schema, &new).await.unwrap();
-    let read = snapshot(&mut conn, &schema).await.unwrap();
-    assert_eq!(read.task("animals").map(|task| &**task), Some(&new.task));
 }
 
 #[tokio::test]
