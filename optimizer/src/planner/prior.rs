@@ -95,8 +95,8 @@ mod tests {
             task_version: 1,
             epoch: 1,
             population: String::new(),
-            plan: vec![0, 1, 2, 2],
-            cert: vec![3, 1, 2, 2],
+            plan: [0, 1, 2, 2].into(),
+            cert: [3, 1, 2, 2].into(),
             models: Vec::new(),
         }
     }
@@ -120,7 +120,7 @@ mod tests {
         // Nothing can have the rest, so that the named have all.
         let task = task("t", &["a", "b", "c"]);
         let mut statistics = statistics();
-        statistics.plan = vec![1, 2, 2, 3];
+        statistics.plan = [1, 2, 2, 3].into();
         let all = shares(r#"{"a": 0.1, "b": 0.1, "c": 0.2}"#);
         let prior = Prior::declared(&all, &task, Some(&statistics)).expect("meant");
         assert_eq!(prior, Prior::new(&[0.0, 1.0, 1.0, 2.0]));

@@ -121,13 +121,13 @@ fn bounds_of_thinned_rows_hold_with_shares_that_the_rows_themselves_tell() {
             task_version: 1,
             epoch: 1,
             population: String::new(),
-            plan: rows(150),
-            cert: rows(300),
+            plan: rows(150).into(),
+            cert: rows(300).into(),
             models: Vec::new(),
         };
         let thinned = Rates::new(&declared, &statistics).thin(&statistics.cert);
         let (mut rows, mut found) = (0, 0);
-        for (row, truth) in (0..).zip(&statistics.cert) {
+        for (row, truth) in (0..).zip(&*statistics.cert) {
             if thinned.keeps(row) {
                 rows += 1;
                 found += u64::from(dice.uniform() < right[usize::from(*truth) - 1]);
@@ -180,7 +180,7 @@ fn the_rows_own_shares_plan_as_no_prior_does() {
     let blocks = repository.filter(2);
     let query = repository.query(&blocks, Metric::F1);
     let statistics = &repository.statistics;
-    let all = || statistics.plan.iter().chain(&statistics.cert);
+    let all = || statistics.plan.iter().chain(&*statistics.cert);
     let share = |class: usize| {
         let rows = all()
             .filter(|truth| usize::from(**truth) == class + 1)
@@ -244,11 +244,8 @@ fn refusals_count_rows_of_the_declared_population() {
 #[test]
 fn classes_of_the_prior_that_no_row_shows_are_told() {
     let mut repository = repository(5);
-    repository
-        .statistics
-        .cert
-        .iter_mut()
-        .for_each(|t| *t = (*t).max(2));
+    let shown = repository.statistics.cert.iter().map(|t| (*t).max(2));
+    repository.statistics.cert = shown.collect();
     let blocks = repository.filter(2);
     let prior = Prior::new(&[0.0, 0.2, 0.2, 0.2, 0.2, 0.2, 0.0]);
     let query = Query {
