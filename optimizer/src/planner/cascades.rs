@@ -81,9 +81,20 @@ fn cascade(
     let mut union = sure.to_vec();
     set.iter()
         .for_each(|m| raise(&mut union, problem.votes(*m)));
+    // Models that the sets have in common vote in both stages.
+    let are_apart = set.len() == both.set.len();
+    let alone = are_apart.then(|| (true, problem.best(&set, 0)));
     let mut ways = vec![(false, union)];
-    if set.len() == both.set.len() {
-        ways.push((true, problem.best(&set, 0)));
+    ways.extend(alone);
+    if usize::from(problem.candidates) > FEW_MODELS {
+        // There is time for one: that which is better where all rows go on.
+        let floor = vec![problem.sample.floor(both.floor); problem.sample.rows()];
+        let value =
+            |(_, then): &(bool, Vec<Key>)| problem.value(problem.sample.tally(then, &floor));
+        let better = ways
+            .into_iter()
+            .reduce(|a, b| if value(&b) > value(&a) { b } else { a });
+        ways = better.into_iter().collect();
     }
     let united: Vec<u16> = first.set.iter().chain(&set).copied().collect();
     let added = problem.costs.of(&united).seconds - first.seconds;

@@ -9,7 +9,7 @@ use super::cascades::spread;
 use super::pick::Choice;
 
 /// Most plans that are looked at for a sequence, and so most tests.
-const PLANS_MAX: usize = 64;
+const PLANS_MAX: usize = 32;
 /// How far a set or a cascade, being one of many that were looked at, seems better than it is, in standard deviations
 /// of the rows that it was seen on.
 const FLATTERED: f64 = 0.5;
