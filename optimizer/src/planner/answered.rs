@@ -47,7 +47,10 @@ impl<'m, 'a> Rows<'m, 'a> {
     /// Those that plans are searched on, and more like them.
     pub(super) fn more(measured: &'m Measured<'a>) -> Self {
         let (query, plan) = (measured.query, &measured.statistics.plan);
-        let chosen = Chosen::new(plan, query.blocks, MORE_ROWS_MAX, &[]);
+        let chosen = match query.prior {
+            None => Chosen::new(plan, query.blocks, MORE_ROWS_MAX, &[]),
+            Some(prior) => Chosen::by_prior(plan, query.blocks, prior, MORE_ROWS_MAX),
+        };
         let sample = Sample::new(plan, query.blocks, query.prior, &chosen);
         Self {
             sample: Cow::Owned(sample),

@@ -176,7 +176,10 @@ impl<'a> Measured<'a> {
             .map(|c| c.statistics.plan.as_slice())
             .collect();
         let (truths, blocks) = (&statistics.plan, query.blocks);
-        let chosen = Chosen::new(truths, blocks, PLAN_ROWS_MAX, &votes);
+        let chosen = match query.prior {
+            None => Chosen::new(truths, blocks, PLAN_ROWS_MAX, &votes),
+            Some(prior) => Chosen::by_prior(truths, blocks, prior, PLAN_ROWS_MAX),
+        };
         let sample = Sample::new(truths, blocks, query.prior, &chosen);
         if !sample.tells(query.metric) {
             return None;
@@ -261,7 +264,7 @@ impl<'a> Measured<'a> {
     }
 
     /// The last choice before the first that cannot be promised to keep `least`, of those within the
-    /// limits. Choices come by falling value, which the rows that certify have no part in.
+    /// limits. Choices come by falling cost in an order that no answer to the rows that certify has a part in.
     fn certified(
         &self,
         cert: &mut Rows<'_, '_>,
@@ -479,10 +482,7 @@ impl<'a> Measured<'a> {
         }];
         if let Some(Second { set, .. }) = &choice.second {
             let (seconds, inference_seconds) = stage_seconds(&self.costs, &choice.first, set);
-            let rows = match self.query.prior {
-                None => self.sample.rows() as u64,
-                Some(_) => self.sample.rows_in_effect() as u64,
-            };
+            let rows = self.sample.rows_in_effect() as u64;
             let passed = (choice.share * rows as f64).round() as u64;
             let failure = FAILURE_PROBABILITY / 2.0;
             stages.push(StageEstimate {
@@ -501,7 +501,7 @@ impl<'a> Measured<'a> {
     /// For each candidate that is not chosen, what it would add.
     fn why_not(&self, problem: &Problem<'_>, choice: &Choice) -> Vec<Rejected> {
         let chosen = choice.all();
-        let best = problem.best(&chosen, choice.floor);
+        let best = Rows::plan(self).answers(choice);
         let value = problem.value(self.sample.tally(&best, &best));
         let work = self.costs.of(&chosen);
         let limit = self.seconds_max();

@@ -74,8 +74,8 @@ impl Choice {
 /// Plans in the order in which they are to be tried, and how they were found.
 #[derive(Debug)]
 pub(super) struct Picked {
-    /// Without `min_accuracy` the first that is affordable counts; with it they come by falling
-    /// value, and the last that is certified before any fails counts.
+    /// Without `min_accuracy` the first that is affordable counts; with it the last that is certified before any
+    /// fails.
     pub(super) choices: Vec<Choice>,
     pub(super) gap: Option<Gap>,
     pub(super) replays: u32,
@@ -245,7 +245,13 @@ pub(super) fn hardly_beaten(mut plans: Vec<Choice>, has_few_models: bool) -> Vec
         plan.value > best - CHANCE
     });
     let (many, few) = AGAIN_MAX;
-    spread(plans, if has_few_models { few } else { many })
+    let most = plans
+        .iter()
+        .max_by(|a, b| a.value.total_cmp(&b.value))
+        .cloned();
+    let mut kept = spread(plans, if has_few_models { few } else { many });
+    kept.extend(most.filter(|most| !kept.contains(most)));
+    kept
 }
 
 impl Measured<'_> {
@@ -308,17 +314,19 @@ impl Measured<'_> {
     fn asked(&self, least: f64) -> Asked {
         let needed = self.expected_to_certify(least);
         let deviation = (needed - least) / DEVIATIONS;
-        let (cert, seen) = (self.statistics.cert.len(), self.rows_seen());
+        let (certify, _) = self.rows_to_certify();
+        let seen = self.rows_seen().max(1) as f64;
         Asked {
             needed,
             deviation,
-            deviation_seen: deviation * (cert as f64 / seen.max(1) as f64).sqrt(),
+            deviation_seen: deviation * (certify / seen).sqrt(),
         }
     }
 
     /// The metric that has to be seen for `least` to be certified in about half of the cases.
     fn expected_to_certify(&self, least: f64) -> f64 {
-        // The truths of the rows that certify have no part in what is tested.
+        // Answers to the rows that certify have no part in what is tested; how often these show each class has, where a
+        // prior is declared.
         let (rows, needed) = self.rows_to_certify();
         let deviations = |share: f64, rows: f64| {
             (share + DEVIATIONS * (share * (1.0 - share) / rows.max(1.0)).sqrt()).min(1.0)

@@ -81,9 +81,13 @@ impl Prior {
 
     /// The share of a class (its position among the task's), 0..=1.
     pub fn share(&self, class: usize) -> f64 {
+        u16::try_from(class + 1).map_or(0.0, |outcome| self.share_of(outcome))
+    }
+
+    /// The share of an outcome, 0..=1.
+    pub(crate) fn share_of(&self, outcome: u16) -> f64 {
         let total: f64 = self.0.iter().map(|weight| f64::from(*weight)).sum();
-        let weight = self.0.get(class + 1).copied().unwrap_or(0);
-        f64::from(weight) / total.max(1.0)
+        self.of(outcome) / total.max(1.0)
     }
 }
 

@@ -8,6 +8,7 @@
 use predictsql_catalog::Vote;
 
 use super::blocks::{Blocks, OTHER};
+use super::query::Prior;
 
 /// Share of the rows looked at that are of needed blocks, at most, where there are enough others.
 const NEEDED_SHARE: f64 = 0.4;
@@ -63,6 +64,37 @@ impl Chosen {
         chosen
     }
 
+    /// At most about `rows_max` of the rows, of each outcome as many as its share of a prior: the first, which stand for the rest.
+    pub(crate) fn by_prior(
+        truths: &[u16],
+        blocks: &Blocks,
+        prior: &Prior,
+        rows_max: usize,
+    ) -> Self {
+        if truths.len() <= rows_max {
+            return Self::all(truths, blocks);
+        }
+        let mut by_outcome: Vec<Vec<u16>> = vec![Vec::new(); blocks.outcomes()];
+        for (row, truth) in (0..u16::MAX).zip(truths) {
+            if let Some(rows) = by_outcome.get_mut(usize::from(*truth)) {
+                rows.push(row);
+            }
+        }
+        let mut chosen = Self::default();
+        for is_needed in [true, false] {
+            for (outcome, rows) in (0..u16::MAX).zip(&by_outcome) {
+                if (blocks.truth(outcome) != OTHER) == is_needed {
+                    let share = (prior.share_of(outcome) * rows_max as f64).ceil() as usize;
+                    chosen.add(rows.get(..share).unwrap_or(rows), rows.len());
+                }
+            }
+            if is_needed {
+                chosen.needed = chosen.rows.len();
+            }
+        }
+        chosen
+    }
+
     /// Adds rows that together count for `all`.
     fn add(&mut self, rows: &[u16], all: usize) {
         let factor = all as f64 / rows.len().max(1) as f64;
@@ -114,6 +146,7 @@ fn by_claims(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::planner::replay::Sample;
 
     /// Of 5,000 rows every tenth is of class 0, which is needed.
     fn truths() -> Vec<u16> {
@@ -157,6 +190,34 @@ mod tests {
             .filter(|(row, _)| row % 50 == 7);
         let factors: Vec<f64> = claimed.map(|(_, factor)| *factor).collect();
         assert_eq!(factors, [1.0; 100]);
+    }
+
+    #[test]
+    fn rows_of_a_prior_are_of_its_classes_however_rare() {
+        // Two rows of class 0 among 5,000, the first of them far behind.
+        let mut truths = vec![2_u16; 5_000];
+        truths[3_000] = 1;
+        truths[4_000] = 1;
+        let prior = Prior::new(&[0.0, 0.9, 0.1]).expect("weights");
+        for (blocks, needed) in [
+            (Blocks::any_of(&[0], 2, false), 2),
+            (Blocks::any_of(&[1], 2, false), 103),
+        ] {
+            let chosen = Chosen::by_prior(&truths, &blocks, &prior, 1_024);
+            assert_eq!((chosen.needed, chosen.rows.len()), (needed, 105));
+            let rare: Vec<_> = chosen
+                .rows
+                .iter()
+                .filter(|(row, _)| truths[usize::from(*row)] == 1)
+                .collect();
+            assert_eq!(rare, [&(3_000, 1.0), &(4_000, 1.0)]);
+            let sum: f64 = chosen.rows.iter().map(|(_, factor)| factor).sum();
+            assert!((sum - 5_000.0).abs() < 1e-6, "{sum}");
+            // However much a rare class counts, weights add up to less than their type holds.
+            let sample = Sample::new(&truths, &blocks, Some(&prior), &chosen);
+            let total = sample.total() as f64 / f64::from(1_u32 << 30);
+            assert!((total - 1.0).abs() < 1e-3, "{total}");
+        }
     }
 
     #[test]

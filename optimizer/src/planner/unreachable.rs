@@ -33,7 +33,7 @@ pub(super) fn not_measured(
     ))
 }
 
-/// No plan that can be promised to keep `least`. `first` is the most accurate plan, with how it answers the rows
+/// No plan that can be promised to keep `least`. `first` is the plan likeliest to, with how it answers the rows
 /// that certify.
 pub(super) fn not_certified(
     measured: &Measured<'_>,
@@ -60,7 +60,7 @@ pub(super) fn not_certified(
     let _ = match counts.observed(metric) {
         Some(seen) => write!(
             text,
-            "the most accurate plan reaches {seen:.3} on {} labelled rows{weighted}, at least {bound:.3} with {sure:.0} % confidence, which can be had",
+            "the plan likeliest to keep it reaches {seen:.3} on {} labelled rows{weighted}, at least {bound:.3} with {sure:.0} % confidence, which can be had",
             counts.rows
         ),
         None => write!(

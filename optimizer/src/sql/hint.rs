@@ -2,9 +2,6 @@
 
 use super::text::Lexed;
 
-/// Longest hint that is read, in bytes: a prior names many classes.
-const HINT_BYTES_MAX: usize = 64 << 10;
-
 /// The settings of all `ML(...)` hints of a statement as (name, value), in order. A value may stand in quotes of either
 /// kind, which are taken off; a quote within is doubled. Other hints are left to the store, as is anything that has another form.
 pub(crate) fn settings(lexed: &Lexed<'_>) -> Vec<(String, String)> {
@@ -23,9 +20,7 @@ fn of_gap(mut gap: &str) -> Vec<(String, String)> {
         let Some((hint, rest)) = rest.split_once("*/") else {
             break;
         };
-        if hint.len() <= HINT_BYTES_MAX {
-            found.extend(of_hint(hint));
-        }
+        found.extend(of_hint(hint));
         gap = rest;
     }
     found
@@ -43,11 +38,16 @@ fn of_hint(hint: &str) -> Vec<(String, String)> {
             .and_then(|before| before.chars().next_back())
             .is_none_or(|c| !c.is_alphanumeric() && c != '_');
         let arguments = hint.get(at..).map(str::trim_start).unwrap_or_default();
-        let inner = arguments.strip_prefix('(').and_then(arguments_of);
-        if let (true, Some((settings, rest))) = (stands_alone, inner) {
-            found.extend(settings.into_iter().filter_map(setting));
-            at = hint.len() - rest.len();
-        }
+        let Some(inner) = arguments.strip_prefix('(').filter(|_| stands_alone) else {
+            continue;
+        };
+        let Some((settings, rest)) = arguments_of(inner) else {
+            // What does not end is one setting, whose value is wrong: it is not to be passed over in silence.
+            found.extend(setting(inner));
+            break;
+        };
+        found.extend(settings.into_iter().filter_map(setting));
+        at = hint.len() - rest.len();
     }
     found
 }
@@ -121,9 +121,14 @@ mod tests {
             "SELECT 1 /*+ XML(a=1) */",
             "SELECT 1 /*+ ML */",
             "SELECT 1 /*+ ML(a) */",
-            "SELECT 1 /*+ ML(a = ') ML( */",
+            "SELECT 1 /*+ ML(' */",
         ] {
             assert_eq!(read(none), [], "{none}");
         }
+        // No number, no share: an error, not a statement without its constraints.
+        assert_eq!(
+            read("SELECT 1 /*+ ML(min_accuracy = 0.9', strategy = greedy) */"),
+            [one("min_accuracy", "0.9', strategy = greedy)")]
+        );
     }
 }

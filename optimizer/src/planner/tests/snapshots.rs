@@ -67,7 +67,7 @@ not m06: would add -0.91 points for 18.31 ms
 
 #[test]
 fn a_refusal_says_what_can_be_had() {
-    let expected = "min_accuracy = 0.99 (F1) cannot be promised: the most accurate plan reaches 0.968 on 900 \
+    let expected = "min_accuracy = 0.99 (F1) cannot be promised: the plan likeliest to keep it reaches 0.968 on 900 \
         labelled rows, at least 0.956 with 95 % confidence, which can be had; better models are needed, \
         most of all for 'c0' (recall 0.99)";
     assert_eq!(text(Strategy::Optimal, Some(0.99)), expected);
