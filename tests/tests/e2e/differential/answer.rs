@@ -234,6 +234,14 @@ fn cells(mut row: &[u8], columns: &[ColumnDefinition], binary: bool) -> Vec<Opti
     cells
 }
 
+/// What may be a score: a number from 0 to 1 with up to six decimals.
+fn score_in_text(cell: &[u8]) -> Option<f64> {
+    const BYTES_MAX: usize = "0.123456".len();
+    let text = std::str::from_utf8(cell).ok()?;
+    let number: f64 = text.parse().ok()?;
+    (text.len() <= BYTES_MAX && (0.0..=1.0).contains(&number)).then_some(number)
+}
+
 impl Answer {
     /// Names of the columns.
     pub fn names(&self) -> Vec<String> {
@@ -251,6 +259,13 @@ impl Answer {
                     false => std::str::from_utf8(cell).unwrap().parse().unwrap(),
                 };
                 (number(a) - number(b)).abs() <= SCORE_TOLERANCE
+            }
+            (Some(a), Some(b)) if a != b => {
+                // A score in a column of text, as CREATE TABLE t (k VARCHAR(40)) SELECT makes one.
+                let apart = score_in_text(a)
+                    .zip(score_in_text(b))
+                    .map(|(a, b)| (a - b).abs());
+                apart.is_some_and(|apart| apart <= SCORE_TOLERANCE)
             }
             _ => a == b,
         }
