@@ -1,11 +1,9 @@
 //! What is promised of a population that a prior declares is kept there.
 
-use std::collections::HashMap;
-
-use predictsql_catalog::{ClassShares, TaskStatistics, Vote};
+use predictsql_catalog::{ClassShares, TaskStatistics};
 
 use super::repository::{Dice, Repository, Shape, costs};
-use super::search::naive;
+use super::search::{naive, on_unseen};
 use crate::Refusal;
 use crate::planner::certificate::{FAILURE_PROBABILITY, lower_bound};
 use crate::planner::thinning::Rates;
@@ -84,13 +82,7 @@ fn promises_of_a_declared_population_fail_no_more_often_than_they_say() {
             continue;
         };
         promised += 1;
-        let voters = plan.decision.voters().map(|v| v.model.id);
-        let unseen: HashMap<u64, Vec<Vote>> =
-            voters.map(|id| (id, repository.unseen_votes(id))).collect();
-        let truth = naive(&plan, metric, &repository.unseen, |id, row| {
-            unseen[&id][row]
-        });
-        broken += u32::from(truth < least);
+        broken += u32::from(on_unseen(&plan, metric, &repository) < least);
     }
     let rate = f64::from(broken) / f64::from(promised);
     println!("{broken} of {promised} promises broken, {refused} refused");

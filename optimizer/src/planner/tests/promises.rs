@@ -1,11 +1,7 @@
 //! What is promised is kept; what cannot be is refused with what is missing.
 
-use std::collections::HashMap;
-
-use predictsql_catalog::Vote;
-
 use super::repository::{Dice, Repository, Shape, costs};
-use super::search::naive;
+use super::search::on_unseen;
 use crate::planner::certificate::FAILURE_PROBABILITY;
 use crate::planner::{Blocks, Constraints, Metric, Strategy, decide};
 
@@ -61,13 +57,7 @@ fn promises_fail_no_more_often_than_they_say() {
             continue;
         };
         promised += 1;
-        let voters = plan.decision.voters().map(|v| v.model.id);
-        let unseen: HashMap<u64, Vec<Vote>> =
-            voters.map(|id| (id, repository.unseen_votes(id))).collect();
-        let truth = naive(&plan, metric, &repository.unseen, |id, row| {
-            unseen[&id][row]
-        });
-        broken += u32::from(truth < least);
+        broken += u32::from(on_unseen(&plan, metric, &repository) < least);
     }
     // Unseen rows are few enough (4,000) to add chance of their own; the promise leaves room for it.
     let rate = f64::from(broken) / f64::from(promised);

@@ -1,5 +1,7 @@
 //! Replay against naive evaluation; branch and bound against brute force.
 
+use std::collections::HashMap;
+
 use predictsql_catalog::{ModelStatistics, Vote};
 use proptest::prelude::*;
 
@@ -21,6 +23,14 @@ fn shape(models: usize) -> Shape {
         cert: 40,
         coverage: 0.7,
     }
+}
+
+/// The metric of a plan on the rows that nothing of planning has seen.
+pub(super) fn on_unseen(plan: &Plan, metric: Metric, repository: &Repository) -> f64 {
+    let voters = plan.decision.voters().map(|v| v.model.id);
+    let votes: HashMap<u64, Vec<Vote>> =
+        voters.map(|id| (id, repository.unseen_votes(id))).collect();
+    naive(plan, metric, &repository.unseen, |id, row| votes[&id][row])
 }
 
 /// The metric of a plan's answers to rows, evaluated one by one as it is defined.
