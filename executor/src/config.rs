@@ -5,8 +5,13 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::resident::available_bytes;
+
 /// Largest batch that warm-up considers and stages hand on, unless configured.
 const BATCH_IMAGES_MAX_DEFAULT: usize = 32;
+
+/// Memory of loaded models, unless configured, where the system does not say how much it has.
+const MODELS_BYTES_MAX_DEFAULT: u64 = 4 << 30;
 
 /// Settings of an [`Executor`](crate::Executor).
 #[derive(Debug, Clone)]
@@ -41,6 +46,14 @@ pub struct ExecutorConfig {
     pub queue_chunks_max: usize,
     /// Models kept loaded; the one used least recently goes first.
     pub models_loaded_max: usize,
+    /// Memory of all loaded models together, in bytes, each with a session for each of the threads; the one used
+    /// least recently goes first. A model that alone takes more is refused.
+    pub models_bytes_max: u64,
+    /// Outputs of one run of a model, in bytes. A run that gives more is an error.
+    pub model_output_bytes_max: u64,
+    /// Longest piece of work of one thread before it is another caller's turn, in milliseconds; an image to decode, or
+    /// the smallest run of a model, that takes longer is a piece of its own.
+    pub run_ms_max: u64,
 }
 
 impl Default for ExecutorConfig {
@@ -60,6 +73,9 @@ impl Default for ExecutorConfig {
             batch_images_max: BATCH_IMAGES_MAX_DEFAULT,
             queue_chunks_max: 4 * threads + 4,
             models_loaded_max: 32,
+            models_bytes_max: available_bytes().map_or(MODELS_BYTES_MAX_DEFAULT, |all| all / 2),
+            model_output_bytes_max: 256 << 20,
+            run_ms_max: 10,
         }
     }
 }
@@ -79,6 +95,9 @@ impl ExecutorConfig {
             ("image_pixels_max", self.image_pixels_max),
             ("model_bytes_max", self.model_bytes_max),
             ("tensor_bytes_max", self.tensor_bytes_max),
+            ("models_bytes_max", self.models_bytes_max),
+            ("model_output_bytes_max", self.model_output_bytes_max),
+            ("run_ms_max", self.run_ms_max),
         ];
         let zero_size = sizes
             .iter()

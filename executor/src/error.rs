@@ -56,6 +56,30 @@ pub enum ModelError {
         /// The limit.
         bytes_max: u64,
     },
+    /// The model takes more memory than all models together may.
+    #[error(
+        "the model takes about {bytes} bytes of memory, {sessions} sessions together, more than \
+         models_bytes_max = {bytes_max}"
+    )]
+    MemoryTooLarge {
+        /// What it takes.
+        bytes: u64,
+        /// Sessions that it takes it for: one a CPU thread.
+        sessions: usize,
+        /// The limit.
+        bytes_max: u64,
+    },
+    /// A run gave more than it may.
+    #[error(
+        "the outputs of one run of the model have {bytes} bytes, more than \
+         model_output_bytes_max = {bytes_max}"
+    )]
+    OutputTooLarge {
+        /// Size of the outputs.
+        bytes: u64,
+        /// The limit.
+        bytes_max: u64,
+    },
     /// The file is not the one that the catalog recorded.
     #[error(
         "model file '{uri}' has changed since the model was created (SHA-256 is {found}, the catalog \

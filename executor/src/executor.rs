@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use predictsql_catalog::TaskInput;
+use predictsql_catalog::{Model, TaskInput};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -57,7 +58,7 @@ impl Executor {
                 &config.model_roots,
                 config.model_bytes_max,
             )?),
-            cache: Cache::new(config.models_loaded_max),
+            cache: Cache::new(config.models_loaded_max, config.models_bytes_max),
             chunks: Arc::new(Semaphore::new(chunks_max)),
             chunks_max,
             loads: Arc::new(Loads::new(OVERDUE_AFTER)),
@@ -65,6 +66,9 @@ impl Executor {
                 sessions_max: config.threads,
                 batch_images_max: config.batch_images_max,
                 tensor_bytes_max: config.tensor_bytes_max,
+                model_memory_bytes_max: config.models_bytes_max,
+                output_bytes_max: config.model_output_bytes_max,
+                run_max: Duration::from_millis(config.run_ms_max),
             },
             threads: config.threads,
             ort_library: config.ort_library,
@@ -117,6 +121,18 @@ impl Executor {
     pub fn chunks_in_flight(&self) -> usize {
         let free = self.inner.chunks.available_permits();
         self.inner.chunks_max.saturating_sub(free)
+    }
+
+    /// Lets go of loaded models that are none of these, the catalog's, and keeps no other from now on. Statements that
+    /// run one keep it until they end. It does not wait until memory is free.
+    pub fn retain(&self, models: Vec<Arc<Model>>) {
+        self.inner.cache.retain(models);
+    }
+
+    /// How many models are kept loaded, and about how many bytes they take together, see
+    /// [`LoadedModel::memory_bytes`].
+    pub fn models_loaded(&self) -> (usize, u64) {
+        self.inner.cache.loaded()
     }
 
     /// Answers `inputs` with `model`, in order: one outcome an input. More inputs than

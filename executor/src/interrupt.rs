@@ -1,15 +1,18 @@
-//! Ends from another thread what ONNX Runtime is doing, since nobody waits for it any more.
+//! Ends from another thread what ONNX Runtime is doing, or what is waited for, since nobody waits for it any more.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ort::session::RunOptions;
 use ort::session::builder::LoadCanceler;
 
-/// What ONNX Runtime is doing, by the handle that ends it: between two nodes of the graph, or two steps
-/// of making a session.
+/// What is being done, by the handle that ends it: what ONNX Runtime does between two nodes of the graph, or two
+/// steps of making a session.
 pub(crate) enum Work {
     Run(Arc<RunOptions>),
     Load(LoadCanceler),
+    /// Waiting for something; who waits is woken by this, and looks at the interrupt. It may take locks under which
+    /// the interrupt is looked at.
+    Wait(Arc<dyn Fn() + Send + Sync>),
 }
 
 impl std::fmt::Debug for Work {
@@ -17,6 +20,7 @@ impl std::fmt::Debug for Work {
         f.write_str(match self {
             Self::Run(_) => "Run",
             Self::Load(_) => "Load",
+            Self::Wait(_) => "Wait",
         })
     }
 }
@@ -39,10 +43,21 @@ impl Interrupt {
         let mut state = self.state();
         state.set = true;
         // A failure leaves the work to end by itself.
-        match &state.work {
-            Some(Work::Run(options)) => drop(options.terminate()),
-            Some(Work::Load(canceller)) => drop(canceller.cancel()),
-            None => {}
+        let wake = match &state.work {
+            Some(Work::Run(options)) => {
+                drop(options.terminate());
+                None
+            }
+            Some(Work::Load(canceller)) => {
+                drop(canceller.cancel());
+                None
+            }
+            Some(Work::Wait(wake)) => Some(wake.clone()),
+            None => None,
+        };
+        drop(state);
+        if let Some(wake) = wake {
+            wake();
         }
     }
 

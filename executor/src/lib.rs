@@ -29,6 +29,7 @@ mod model;
 mod picture;
 mod pipeline;
 mod prepared;
+mod resident;
 mod roots;
 mod spent;
 

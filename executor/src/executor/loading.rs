@@ -166,15 +166,7 @@ impl Inner {
     fn load_file(&self, model: &Model, interrupt: &Interrupt) -> Result<Arc<Compiled>, ModelError> {
         let begin = Instant::now();
         let environment = library::environment(self.ort_library.as_deref())?;
-        let (file, found) = self.files.read(&model.uri)?;
-        if !found.eq_ignore_ascii_case(&model.sha256) {
-            let (uri, expected) = (model.uri.clone(), model.sha256.clone());
-            return Err(ModelError::Changed {
-                uri,
-                expected,
-                found,
-            });
-        }
+        let file = self.files.read_pinned(&model.uri, &model.sha256)?;
         let mut compiled = compile(
             &environment,
             file,
@@ -182,6 +174,13 @@ impl Inner {
             &self.settings,
             interrupt,
         )?;
+        let (files, model_file) = (
+            self.files.clone(),
+            (model.uri.clone(), model.sha256.clone()),
+        );
+        compiled
+            .sessions
+            .read_again_by(move || files.read_pinned(&model_file.0, &model_file.1));
         compiled.load_seconds = begin.elapsed().as_secs_f64();
         tracing::info!(
             model = model.name,

@@ -36,6 +36,20 @@ impl ModelFiles {
         })
     }
 
+    /// Content of the file that `uri` names, if it is still the one with this SHA-256.
+    pub(crate) fn read_pinned(&self, uri: &str, sha256: &str) -> Result<Bytes, ModelError> {
+        let (file, found) = self.read(uri)?;
+        if !found.eq_ignore_ascii_case(sha256) {
+            let (uri, expected) = (uri.to_string(), sha256.to_string());
+            return Err(ModelError::Changed {
+                uri,
+                expected,
+                found,
+            });
+        }
+        Ok(file)
+    }
+
     /// Content and SHA-256 of the file that `uri` names.
     pub(crate) fn read(&self, uri: &str) -> Result<(Bytes, String), ModelError> {
         let uri_error = |reason: String| ModelError::Uri {

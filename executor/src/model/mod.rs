@@ -3,12 +3,14 @@
 mod cache;
 mod contract;
 mod file;
+mod outputs;
 mod reader;
 mod sessions;
 mod slot;
 mod warmup;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use ort::ErrorCode;
@@ -19,6 +21,7 @@ use crate::ModelError;
 use crate::interrupt::Interrupt;
 use crate::message::one_line;
 use crate::picture::InputSpec;
+use crate::resident::resident_bytes;
 
 pub(crate) use cache::Cache;
 pub(crate) use contract::{Feed, axes, describe};
@@ -127,6 +130,12 @@ pub(crate) struct CompileSettings {
     pub(crate) batch_images_max: usize,
     /// Largest input tensor for one image.
     pub(crate) tensor_bytes_max: u64,
+    /// Memory of one model.
+    pub(crate) model_memory_bytes_max: u64,
+    /// Outputs of one run.
+    pub(crate) output_bytes_max: u64,
+    /// Time of one run, if smaller ones are possible.
+    pub(crate) run_max: Duration,
 }
 
 /// Builds a session from a file's bytes, holds it against the options, and runs it. Blocks for as
@@ -144,6 +153,8 @@ pub(crate) fn compile(
         });
     }
     let file_bytes = file.len() as u64;
+    // Its weights are in each session.
+    check_memory(file_bytes, settings)?;
     let resident_before = resident_bytes();
     let session = sessions::build(environment, &file, interrupt)?;
     let contract = contract::check(&session, options)?;
@@ -159,30 +170,36 @@ pub(crate) fn compile(
         file,
         session,
         contract,
-        settings.sessions_max,
+        (settings.sessions_max, settings.output_bytes_max),
     )?;
-    let warm = warmup::run(&sessions, chunk_inputs, interrupt)?;
+    let warm = warmup::run(&sessions, chunk_inputs, settings.run_max, interrupt)?;
     sessions.limit_batch(warm.batch_inputs_max);
     let grown = resident_bytes().saturating_sub(resident_before);
+    let session_bytes = grown.max(file_bytes);
+    let memory_bytes = check_memory(session_bytes, settings)?;
+    sessions.expect_memory(session_bytes);
     Ok(Compiled {
         batch_inputs: warm.batch_inputs,
         chunk_inputs,
         seconds_per_image: warm.seconds_per_input,
         load_seconds: 0.0,
-        memory_bytes: grown
-            .max(file_bytes)
-            .saturating_mul(settings.sessions_max as u64),
+        memory_bytes,
         sessions,
     })
 }
 
-/// Memory of this process, as the system counts it; 0 where it does not say.
-fn resident_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kibibytes = resident.and_then(|size| size.trim().strip_suffix(" kB"));
-    let kibibytes: u64 = kibibytes.and_then(|size| size.parse().ok()).unwrap_or(0);
-    kibibytes << 10
+/// Memory of a model whose sessions take so much each; an error where it is more than all models may have.
+fn check_memory(session_bytes: u64, settings: &CompileSettings) -> Result<u64, ModelError> {
+    let (sessions, bytes_max) = (settings.sessions_max, settings.model_memory_bytes_max);
+    let bytes = session_bytes.saturating_mul(sessions as u64);
+    if bytes > bytes_max {
+        return Err(ModelError::MemoryTooLarge {
+            bytes,
+            sessions,
+            bytes_max,
+        });
+    }
+    Ok(bytes)
 }
 
 /// A batch must fit the limit on a chunk's tensor.

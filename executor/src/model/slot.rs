@@ -84,6 +84,14 @@ impl Slot {
         }
     }
 
+    /// Memory that the model takes, where it is loaded.
+    pub(crate) fn memory_bytes(&self) -> Option<u64> {
+        match &*self.state() {
+            State::Ready(compiled) => Some(compiled.memory_bytes),
+            State::Empty | State::Loading(_) => None,
+        }
+    }
+
     /// Whether there is neither a model nor somebody who has it loaded.
     pub(crate) fn is_empty(&self) -> bool {
         matches!(*self.state(), State::Empty)

@@ -13,8 +13,6 @@ use crate::{ColumnValue, ModelError};
 /// Batch sizes that are tried. On CPU many models over images are fastest with 1, small ones with 32;
 /// those over columns spend most of a run on its overhead.
 const BATCHES: [usize; 5] = [1, 8, 32, 256, 1024];
-/// No batch may take longer than this, if a smaller one does not.
-const BATCH_MAX: Duration = Duration::from_millis(250);
 /// Timing of one batch size ends with the first of these two.
 const TIMING_MAX: Duration = Duration::from_millis(50);
 const TIMING_RUNS_MAX: u32 = 20;
@@ -43,10 +41,11 @@ pub(crate) struct Warm {
 }
 
 /// Runs the model on two inputs, alone and together, then times it with batches of up to
-/// `batch_inputs_max`.
+/// `batch_inputs_max`. No batch of several inputs is chosen that takes longer than `run_max`.
 pub(crate) fn run(
     sessions: &SessionPool,
     batch_inputs_max: usize,
+    run_max: Duration,
     interrupt: &Interrupt,
 ) -> Result<Warm, ModelError> {
     let mut lease = sessions.lease(interrupt)?;
@@ -80,7 +79,7 @@ pub(crate) fn run(
     };
     let fastest = match contract.batch_fixed {
         Some(fixed) => trial.time(&mut lease, fixed, &noise)?,
-        None => trial.fastest(&mut lease, batch_inputs_max, &noise)?,
+        None => trial.fastest(&mut lease, batch_inputs_max, run_max, &noise)?,
     };
     Ok(Warm {
         batch_inputs: fastest.batch,
@@ -97,7 +96,7 @@ pub(crate) fn measure(
     interrupt: &Interrupt,
 ) -> Result<Vec<(u32, f64)>, ModelError> {
     let sessions = &compiled.sessions;
-    let mut lease = sessions.lease(interrupt)?;
+    let mut lease = sessions.lease_beside(interrupt)?;
     let contract = sessions.contract();
     let trial = Trial {
         contract,
@@ -131,6 +130,7 @@ pub(crate) fn measure(
         match trial.time(&mut lease, batch, &noise) {
             Ok(timing) => measured.push((inputs, timing.seconds)),
             Err(ModelError::Runtime { .. }) if trial.may_refuse_samples() => break,
+            Err(ModelError::OutputTooLarge { .. }) if !measured.is_empty() => break,
             Err(error) => return Err(error),
         }
     }
@@ -262,6 +262,7 @@ impl Trial<'_> {
         &self,
         lease: &mut Lease<'_>,
         batch_inputs_max: usize,
+        run_max: Duration,
         sample: &Sample,
     ) -> Result<Timing, ModelError> {
         let mut best = self.time(lease, 1, sample)?;
@@ -269,10 +270,14 @@ impl Trial<'_> {
             .into_iter()
             .filter(|batch| (2..=batch_inputs_max).contains(batch))
         {
-            if best.seconds_per_input() * batch as f64 > BATCH_MAX.as_secs_f64() {
+            if best.seconds_per_input() * batch as f64 > run_max.as_secs_f64() {
                 break;
             }
-            let timing = self.time(lease, batch, sample)?;
+            let timing = match self.time(lease, batch, sample) {
+                // It is fine with fewer inputs.
+                Err(ModelError::OutputTooLarge { .. }) => break,
+                timing => timing?,
+            };
             if timing.seconds_per_input() * GAIN_MIN < best.seconds_per_input() {
                 best = timing;
             }
