@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use predictsql_catalog::{Model, TaskInput};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::caller::CallerId;
 use crate::loads::{Loads, OVERDUE_AFTER};
 use crate::model::{CHUNK_ROWS_MAX, Cache, CompileSettings, ModelFiles};
+use crate::permits::{Permits, Size};
 use crate::picture::InputSpec;
 use crate::pipeline::{Answered, Goal, Pipeline, Reply, Submitted, Ticket};
 use crate::{
@@ -38,8 +39,7 @@ struct Inner {
     files: Arc<ModelFiles>,
     cache: Cache,
     /// Bounds the chunks in flight.
-    chunks: Arc<Semaphore>,
-    chunks_max: usize,
+    chunks: Arc<Permits>,
     loads: Arc<Loads>,
     ort_library: Option<PathBuf>,
     settings: CompileSettings,
@@ -51,7 +51,6 @@ impl Executor {
     /// loaded with the first model.
     pub fn new(config: ExecutorConfig) -> Result<Self, StartError> {
         config.check()?;
-        let chunks_max = config.queue_chunks_max.min(Semaphore::MAX_PERMITS);
         let inner = Inner {
             pipeline: Pipeline::start(&config)?,
             files: Arc::new(ModelFiles::new(
@@ -59,8 +58,7 @@ impl Executor {
                 config.model_bytes_max,
             )?),
             cache: Cache::new(config.models_loaded_max, config.models_bytes_max),
-            chunks: Arc::new(Semaphore::new(chunks_max)),
-            chunks_max,
+            chunks: Permits::new(config.queue_chunks_max),
             loads: Arc::new(Loads::new(OVERDUE_AFTER)),
             settings: CompileSettings {
                 sessions_max: config.threads,
@@ -79,7 +77,8 @@ impl Executor {
         })
     }
 
-    /// The same executor, which tells `account` what its work takes.
+    /// The same executor, which tells `account` what its work takes. All that is on parts of one account is one
+    /// caller's work, and callers take turns. Without an account each call is a caller.
     #[must_use]
     pub fn on_account(&self, account: &Arc<Spent>) -> Self {
         Self {
@@ -117,10 +116,10 @@ impl Executor {
         self.inner.pipeline.cpu_seconds()
     }
 
-    /// Chunks between submission and answer now, over all queries; at `queue_chunks_max` callers wait.
+    /// Chunks between submission and answer now, over all queries; at `queue_chunks_max`, or as many of few inputs,
+    /// callers wait.
     pub fn chunks_in_flight(&self) -> usize {
-        let free = self.inner.chunks.available_permits();
-        self.inner.chunks_max.saturating_sub(free)
+        self.inner.chunks.held()
     }
 
     /// Lets go of loaded models that are none of these, the catalog's, and keeps no other from now on. Statements that
@@ -186,10 +185,12 @@ impl Executor {
             });
         }
         let mut answers = Vec::new();
-        for inputs in split(inputs, self.chunk_inputs_for(&[model])) {
-            let permit = unless_cancelled(cancel, acquire(&self.inner.chunks, 1)).await?;
-            let permit = permit.ok_or(PredictError::Stopped)?;
-            let (reply, answer) = Reply::new(cancel);
+        let (caller, chunk_inputs) = (self.caller(), self.chunk_inputs_for(&[model]));
+        for inputs in split(inputs, chunk_inputs) {
+            let size = Size::of(inputs.len(), chunk_inputs);
+            let permit = self.inner.chunks.acquire(caller, size, 1);
+            let permit = Arc::new(unless_cancelled(cancel, permit).await?);
+            let (reply, answer) = Reply::new(caller, cancel);
             let reply = reply.on_account(self.account.as_ref());
             let ticket = Ticket {
                 goal: Goal::Outcomes(model.clone(), reply),
@@ -227,14 +228,14 @@ impl Executor {
         let by_ref: Vec<&LoadedModel> = models.iter().collect();
         let chunk_inputs = self.chunk_inputs_for(&by_ref);
         let specs = image_specs(&by_ref);
+        let (caller, size) = (self.caller(), Size::of(inputs.len(), chunk_inputs));
         let chunks = split(inputs, chunk_inputs);
         // All at once: two callers that hold some and wait for more would wait for ever.
-        let permits = chunks.len().min(self.inner.chunks_max);
-        let permits = unless_cancelled(cancel, acquire(&self.inner.chunks, permits)).await?;
-        let permits = permits.ok_or(PredictError::Stopped)?;
+        let permits = self.inner.chunks.acquire(caller, size, chunks.len());
+        let permits = Arc::new(unless_cancelled(cancel, permits).await?);
         let mut answers = Vec::with_capacity(chunks.len());
         for inputs in chunks {
-            let (reply, answer) = Reply::new(cancel);
+            let (reply, answer) = Reply::new(caller, cancel);
             let reply = reply.on_account(self.account.as_ref());
             let ticket = Ticket {
                 goal: Goal::Tensors(specs.clone(), reply),
@@ -283,8 +284,9 @@ impl Executor {
         cancel: &CancellationToken,
     ) -> Result<Vec<Option<InputId>>, PredictError> {
         let mut answers = Vec::with_capacity(inputs.len().div_ceil(IDENTIFIED_TOGETHER));
+        let caller = self.caller();
         for inputs in inputs.chunks(IDENTIFIED_TOGETHER) {
-            let (reply, answer) = Reply::new(cancel);
+            let (reply, answer) = Reply::new(caller, cancel);
             let reply = reply.on_account(self.account.as_ref());
             self.inner.pipeline.identify(inputs.to_vec(), reply);
             answers.push(answer);
@@ -294,6 +296,12 @@ impl Executor {
             ids.extend(unless_cancelled(cancel, answer).await??);
         }
         Ok(ids)
+    }
+
+    /// Whose work a call is.
+    fn caller(&self) -> CallerId {
+        let account = self.account.as_ref();
+        account.map_or_else(CallerId::new, |account| account.caller())
     }
 
     /// Inputs per chunk for all of these models, so that its tensors together stay within
@@ -322,13 +330,6 @@ fn image_specs(models: &[&LoadedModel]) -> Vec<Arc<InputSpec>> {
         }
     }
     specs
-}
-
-/// So many permits at once; `None` if the semaphore was closed.
-async fn acquire(semaphore: &Arc<Semaphore>, permits: usize) -> Option<Arc<OwnedSemaphorePermit>> {
-    let permits = u32::try_from(permits).unwrap_or(u32::MAX);
-    let acquired = semaphore.clone().acquire_many_owned(permits).await;
-    acquired.ok().map(Arc::new)
 }
 
 async fn unless_cancelled<T>(

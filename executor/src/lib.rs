@@ -14,6 +14,7 @@
 //! What is absent: nothing here knows SQL, speaks to a store or opens a network connection, and no
 //! file is read but below the configured roots.
 
+mod caller;
 mod columns;
 mod config;
 mod error;
@@ -26,6 +27,7 @@ mod loads;
 mod location;
 mod message;
 mod model;
+mod permits;
 mod picture;
 mod pipeline;
 mod prepared;

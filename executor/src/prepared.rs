@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::caller::CallerId;
 use crate::pipeline::{Answer, Answered, Place, PreparedChunk, Reply, Run};
 use crate::{InputId, LoadedModel, Outcome, PredictError, Spent};
 
@@ -94,13 +95,14 @@ impl Prepared {
                 }
             });
         }
+        let caller = account.map_or_else(CallerId::new, |account| account.caller());
         let mut answers = Vec::with_capacity(self.chunks.len());
         for (chunk, places) in self.chunks.iter().zip(by_chunk) {
             if places.is_empty() {
                 answers.push(None);
                 continue;
             }
-            let (reply, answer) = Reply::new(cancel);
+            let (reply, answer) = Reply::new(caller, cancel);
             let reply = reply.on_account(account);
             let run = Run::of_places(reply, model, &chunk.chunk, places);
             submit(run.ok_or_else(|| PredictError::NotPrepared {

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::caller::CallerId;
+
 /// Time that the stages have spent for one caller, who hands it to [`crate::Executor::on_account`]. It is complete for
-/// all that was answered.
+/// all that was answered. All parts of one whole are one caller's, and callers take turns.
 #[derive(Debug, Default)]
 pub struct Spent {
     by_stage: [AtomicU64; 3],
     whole: Option<Arc<Spent>>,
+    caller: CallerId,
 }
 
 /// The stages, in their order.
@@ -37,6 +40,7 @@ impl Spent {
         Self {
             by_stage: Default::default(),
             whole: Some(whole.clone()),
+            caller: whole.caller,
         }
     }
 
@@ -52,6 +56,11 @@ impl Spent {
             preparing,
             inferring,
         }
+    }
+
+    /// Whose work it is.
+    pub(crate) fn caller(&self) -> CallerId {
+        self.caller
     }
 
     pub(crate) fn add(&self, stage: Stage, ns: u64) {
@@ -88,6 +97,8 @@ mod tests {
         one.add(Stage::Inferring, 2_000_000_000);
         two.add(Stage::Inferring, 3_000_000_000);
         assert_eq!(one.seconds() + two.seconds(), whole.seconds());
+        assert_eq!(one.caller(), two.caller());
+        assert_ne!(one.caller(), Spent::default().caller());
         assert_eq!(whole.seconds().inferring, 5.0);
         assert_eq!(two.seconds().fetching, 0.0);
     }

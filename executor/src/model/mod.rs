@@ -27,8 +27,8 @@ pub(crate) use cache::Cache;
 pub(crate) use contract::{Feed, axes, describe};
 pub use file::ModelFile;
 pub(crate) use file::ModelFiles;
-pub(crate) use sessions::Batch;
 use sessions::SessionPool;
+pub(crate) use sessions::{Batch, Lease};
 pub(crate) use slot::Found;
 pub(crate) use warmup::measure;
 

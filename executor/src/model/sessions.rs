@@ -553,3 +553,7 @@ impl Runner {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "sessions_tests.rs"]
+mod tests;

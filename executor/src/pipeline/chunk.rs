@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
-
 use super::fetch::Reserved;
 use super::reply::Reply;
 use super::tensor::Tensor;
+use crate::caller::CallerId;
+use crate::permits::Permit;
 use crate::picture::InputSpec;
 use crate::spent::Stage;
 use crate::{ColumnValue, Input, InputId, LoadedModel, Outcome};
+use bytes::Bytes;
+
+/// How long a model that could not be tried is taken to look at one input.
+const INPUT_NS: u64 = 1_000_000;
 
 /// Outcomes of a chunk's inputs, and their identities if they were asked for.
 #[derive(Debug)]
@@ -33,6 +36,14 @@ impl Goal {
         match self {
             Self::Outcomes(_, reply) => reply.is_abandoned(),
             Self::Tensors(_, reply) => reply.is_abandoned(),
+        }
+    }
+
+    /// Whose work it is.
+    pub(super) fn caller(&self) -> CallerId {
+        match self {
+            Self::Outcomes(_, reply) => reply.caller(),
+            Self::Tensors(_, reply) => reply.caller(),
         }
     }
 
@@ -60,7 +71,7 @@ pub(crate) struct Ticket {
     /// Whether identities are asked for.
     pub(crate) identified: bool,
     /// Shared by the chunks of one preparation.
-    pub(crate) permit: Arc<OwnedSemaphorePermit>,
+    pub(crate) permit: Arc<Permit>,
 }
 
 /// As the caller gave it.
@@ -134,7 +145,7 @@ impl From<Input> for Content {
 #[derive(Debug)]
 pub(crate) struct Chunk {
     pub(super) content: Prepared,
-    pub(super) _permit: Arc<OwnedSemaphorePermit>,
+    pub(super) _permit: Arc<Permit>,
 }
 
 /// Inputs that models can be run on.
@@ -176,6 +187,8 @@ pub(crate) struct Run {
     pub(super) outcomes: Vec<Outcome>,
     /// For each image or row to run, the index of its outcome.
     pub(super) rows: Vec<usize>,
+    /// How many of `rows` are filled in.
+    pub(super) done: usize,
     /// Passed on to the caller.
     pub(super) ids: Vec<Option<InputId>>,
 }
@@ -201,6 +214,7 @@ impl Run {
             outcomes: vec![Outcome::Null; places.len()],
             rows: (0..places.len()).collect(),
             places: Some(places),
+            done: 0,
             ids: Vec::new(),
         })
     }
@@ -236,6 +250,7 @@ impl Run {
             places: None,
             outcomes,
             rows,
+            done: 0,
             ids,
         })
     }
@@ -249,19 +264,49 @@ impl Run {
         tensor.map_or(&[], |(_, tensor)| tensor)
     }
 
-    /// The rows to run.
+    /// The rows that are still to be run.
     pub(super) fn column_rows(&self) -> impl Iterator<Item = &[ColumnValue]> {
         let rows = match &self.chunk.content {
             Prepared::Images(_) => &[][..],
             Prepared::Rows(rows) => rows,
         };
-        let count = self.places.as_ref().map_or(rows.len(), Vec::len);
-        (0..count).filter_map(move |index| {
-            let place = match &self.places {
-                Some(places) => *places.get(index)?,
-                None => index,
-            };
-            rows.get(place).map(|row| &row[..])
+        self.places_left()
+            .filter_map(move |place| rows.get(place).map(|row| &row[..]))
+    }
+
+    /// Positions in the chunk of what is still to be run.
+    pub(super) fn places_left(&self) -> impl Iterator<Item = usize> {
+        (self.done..self.rows.len()).filter_map(|index| match &self.places {
+            Some(places) => places.get(index).copied(),
+            None => Some(index),
         })
+    }
+
+    /// Inputs that are still to be run.
+    pub(super) fn left(&self) -> usize {
+        self.rows.len().saturating_sub(self.done)
+    }
+
+    /// Fills in the outcomes of as many of them as there are.
+    pub(super) fn fill(&mut self, outcomes: &mut impl Iterator<Item = Outcome>) {
+        while let Some(row) = self.rows.get(self.done)
+            && let Some(outcome) = outcomes.next()
+        {
+            if let Some(place) = self.outcomes.get_mut(*row) {
+                *place = outcome;
+            }
+            self.done += 1;
+        }
+    }
+
+    /// Whose work it is.
+    pub(super) fn caller(&self) -> CallerId {
+        self.reply.caller()
+    }
+
+    /// About how long the model looks at one input, in nanoseconds.
+    pub(super) fn input_ns(&self) -> u64 {
+        let seconds = self.model.seconds_per_image();
+        seconds.map_or(INPUT_NS, |seconds| (seconds * 1e9) as u64)
     }
 }

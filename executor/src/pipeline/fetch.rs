@@ -9,10 +9,14 @@ use bytes::Bytes;
 use super::chunk::{Content, Fetched, Submitted, Ticket};
 use super::elapsed_ns;
 use super::reply::Reply;
+use crate::caller::CallerId;
 use crate::location::{self, Location};
 use crate::roots::{ReadError, Roots};
 use crate::spent::Stage;
 use crate::{Input, InputId};
+
+/// What looking at a file, or reading it, is taken to last.
+const FILE_NS: u64 = 100_000;
 
 /// What a thread of the fetch stage does next.
 #[derive(Debug)]
@@ -20,6 +24,17 @@ pub(super) enum FetchWork {
     Read(Submitted),
     /// Only look which content the inputs have.
     Identify(Vec<Input>, Reply<Vec<Option<InputId>>>),
+}
+
+impl FetchWork {
+    /// Whose work it is, and about how long it lasts in nanoseconds.
+    pub(super) fn cost(&self) -> (CallerId, u64) {
+        let (caller, inputs) = match self {
+            Self::Read(chunk) => (chunk.ticket.goal.caller(), chunk.inputs.len()),
+            Self::Identify(inputs, reply) => (reply.caller(), inputs.len()),
+        };
+        (caller, FILE_NS.saturating_mul(inputs as u64))
+    }
 }
 
 /// Reads locations. Remote storage takes its place beside the roots here.

@@ -1,8 +1,10 @@
 //! The inference stage: runs batches and answers the callers.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use super::chunk::{Answered, Run};
 use super::reply::SharedRun;
@@ -10,17 +12,22 @@ use super::tensor::TensorPool;
 use super::thread_cpu_ns;
 use crate::columns::ColumnsSpec;
 use crate::interrupt::Interrupt;
-use crate::model::{Batch, Compiled, Feed};
+use crate::model::{Batch, Compiled, Feed, Lease};
 use crate::picture::InputSpec;
 use crate::spent::Stage;
-use crate::{ColumnValue, Outcome, PredictError};
+use crate::{ColumnValue, ModelError, Outcome, PredictError};
 
 /// Makes runs of the same sessions and answers each of their callers; adds the inputs that the model
-/// looked at to `inferred` before it answers.
-pub(super) fn infer(mut runs: Vec<Run>, tensors: &Arc<TensorPool>, inferred: &AtomicU64) {
+/// looked at to `inferred` before it answers. After `piece_max` it returns what is left of a run that has more than one
+/// batch.
+pub(super) fn infer(
+    mut runs: Vec<Run>,
+    (tensors, inferred): (&Arc<TensorPool>, &AtomicU64),
+    piece_max: Duration,
+) -> Vec<Run> {
     runs.retain(|run| !run.reply.is_abandoned());
     let Some(first) = runs.first() else {
-        return;
+        return Vec::new();
     };
     let compiled = first.model.compiled().clone();
     let begin = thread_cpu_ns();
@@ -29,6 +36,8 @@ pub(super) fn infer(mut runs: Vec<Run>, tensors: &Arc<TensorPool>, inferred: &At
         compiled: &compiled,
         runs: &runs,
         interrupt: &shared.interrupt,
+        begin: Instant::now(),
+        piece_max,
     };
     // What a panic leaves behind is not used again: the session is dropped with its lease.
     let outcomes = catch_unwind(AssertUnwindSafe(|| match compiled.feed() {
@@ -42,24 +51,25 @@ pub(super) fn infer(mut runs: Vec<Run>, tensors: &Arc<TensorPool>, inferred: &At
             let count = outcomes.iter().filter(looked_at).count();
             inferred.fetch_add(count as u64, Ordering::Relaxed);
             share_out(&runs, thread_cpu_ns().saturating_sub(begin));
-            answer(runs, outcomes);
+            answer(runs, outcomes)
         }
-        Err(Stop::Abandoned) => {}
+        Err(Stop::Abandoned) => Vec::new(),
         Err(Stop::Failed(reason)) => {
             for run in runs {
                 let model = run.model.model().name.clone();
                 let reason = reason.clone();
                 run.reply.send(Err(PredictError::Model { model, reason }));
             }
+            Vec::new()
         }
     }
 }
 
 /// Tells each caller its share of what their runs took together, by the inputs.
 fn share_out(runs: &[Run], ns: u64) {
-    let all: usize = runs.iter().map(|run| run.rows.len()).sum();
+    let all: usize = runs.iter().map(Run::left).sum();
     for run in runs {
-        let share = run.rows.len() as f64 / all.max(1) as f64;
+        let share = run.left() as f64 / all.max(1) as f64;
         run.reply
             .spent(Stage::Inferring, (ns as f64 * share) as u64);
     }
@@ -76,48 +86,79 @@ struct Batches<'b> {
     compiled: &'b Compiled,
     runs: &'b [Run],
     interrupt: &'b Interrupt,
+    begin: Instant,
+    piece_max: Duration,
 }
 
 impl Batches<'_> {
-    /// Outcomes of all images of all runs, in order.
+    /// Outcomes of images of all runs, in order, as far as the time goes.
     fn images(&self, spec: &InputSpec, tensors: &Arc<TensorPool>) -> Result<Vec<Outcome>, Stop> {
-        if let [run @ Run { places: None, .. }] = self.runs {
-            return self.tensor(spec, run.images(spec));
-        }
-        let mut tensor = tensors.take();
-        for run in self.runs {
-            gather(run, spec, &mut tensor);
-        }
-        self.tensor(spec, &tensor)
-    }
-
-    fn tensor(&self, spec: &InputSpec, tensor: &[f32]) -> Result<Vec<Outcome>, Stop> {
         let image_len = spec.image_len().max(1);
-        let batch = self.batch_inputs().saturating_mul(image_len);
-        let batches = tensor.chunks(batch).map(Batch::Images);
-        self.outcomes(batches, tensor.len() / image_len)
+        let numbers = |range: Range<usize>| {
+            range.start.saturating_mul(image_len)..range.end.saturating_mul(image_len)
+        };
+        if let [run @ Run { places: None, .. }] = self.runs {
+            let images = run.images(spec);
+            return self.outcomes(run.left(), |lease, range| {
+                let range = run.done + range.start..run.done + range.end;
+                let batch = images.get(numbers(range)).unwrap_or_default();
+                self.run(lease, Batch::Images(batch))
+            });
+        }
+        let of_run = |run| Run::places_left(run).map(move |place| (run, place));
+        let places: Vec<(&Run, usize)> = self.runs.iter().flat_map(of_run).collect();
+        let mut tensor = tensors.take();
+        self.outcomes(places.len(), |lease, range| {
+            tensor.clear();
+            tensor.reserve(range.len().saturating_mul(image_len));
+            for (run, place) in places.get(range).unwrap_or_default() {
+                let image = run
+                    .images(spec)
+                    .get(numbers(*place..place.saturating_add(1)));
+                tensor.extend_from_slice(image.unwrap_or_default());
+            }
+            self.run(lease, Batch::Images(&tensor))
+        })
     }
 
-    /// Outcomes of all rows of all runs, in order; rows that the model cannot take are left out.
+    /// Outcomes of rows of all runs, in order, as far as the time goes; the model is not run on rows that it cannot
+    /// take.
     fn rows(&self, spec: &ColumnsSpec) -> Result<Vec<Outcome>, Stop> {
-        let mut outcomes = Vec::new();
-        let mut rows: Vec<&[ColumnValue]> = Vec::new();
-        for row in self.runs.iter().flat_map(Run::column_rows) {
-            match spec.check(row) {
-                Ok(()) => {
-                    rows.push(row);
-                    outcomes.push(None);
+        let rows: Vec<&[ColumnValue]> = self.runs.iter().flat_map(Run::column_rows).collect();
+        self.outcomes(rows.len(), |lease, range| {
+            let mut taken: Vec<&[ColumnValue]> = Vec::new();
+            let mut outcomes = Vec::with_capacity(range.len());
+            for row in rows.get(range).unwrap_or_default() {
+                match spec.check(row) {
+                    Ok(()) => {
+                        taken.push(row);
+                        outcomes.push(None);
+                    }
+                    Err(reason) => outcomes.push(Some(Outcome::Unreadable(reason))),
                 }
-                Err(reason) => outcomes.push(Some(Outcome::Unreadable(reason))),
             }
-        }
-        let batches = rows.chunks(self.batch_inputs()).map(Batch::Rows);
-        let mut answers = self.outcomes(batches, rows.len())?.into_iter();
-        let filled = outcomes
-            .into_iter()
-            .map(|outcome| outcome.or_else(|| answers.next()));
-        let filled: Option<Vec<_>> = filled.collect();
-        filled.ok_or_else(|| Stop::Failed("it gave too few rows".to_string()))
+            let answers = match taken.is_empty() {
+                true => Some(Vec::new()),
+                false => self.run(lease, Batch::Rows(&taken))?,
+            };
+            Ok(answers.map(|answers| {
+                let mut answers = answers.into_iter();
+                let outcomes = outcomes.into_iter();
+                outcomes
+                    .map_while(|o| o.or_else(|| answers.next()))
+                    .collect()
+            }))
+        })
+    }
+
+    /// Runs a batch. `None`: an output is not finite.
+    fn run(
+        &self,
+        lease: &mut Lease<'_>,
+        batch: Batch<'_>,
+    ) -> Result<Option<Vec<Outcome>>, ModelError> {
+        let reader = &self.compiled.sessions.contract().reader;
+        lease.run(batch, self.interrupt, |numbers| reader.outcomes(numbers))
     }
 
     fn batch_inputs(&self) -> usize {
@@ -125,83 +166,67 @@ impl Batches<'_> {
         self.compiled.batch_inputs.min(batch_max).max(1)
     }
 
-    fn outcomes<'i>(
+    /// Has `run` look at batch after batch of `inputs`, until the time is up.
+    fn outcomes(
         &self,
-        batches: impl Iterator<Item = Batch<'i>>,
         inputs: usize,
+        mut run: impl FnMut(&mut Lease<'_>, Range<usize>) -> Result<Option<Vec<Outcome>>, ModelError>,
     ) -> Result<Vec<Outcome>, Stop> {
-        let failed = |error: crate::ModelError| match self.interrupt.is_set() {
+        let failed = |error: ModelError| match self.interrupt.is_set() {
             true => Stop::Abandoned,
             false => Stop::Failed(error.to_string()),
         };
-        let sessions = &self.compiled.sessions;
-        let reader = &sessions.contract().reader;
+        let batch = self.batch_inputs();
         let mut outcomes = Vec::with_capacity(inputs);
         let mut lease = None;
-        for batch in batches {
+        while outcomes.len() < inputs {
             if self.runs.iter().all(|run| run.reply.is_abandoned()) {
                 return Err(Stop::Abandoned);
             }
+            if !outcomes.is_empty() && self.begin.elapsed() >= self.piece_max {
+                break;
+            }
             let lease = match &mut lease {
                 Some(lease) => lease,
-                none => none.insert(sessions.lease(self.interrupt).map_err(failed)?),
+                none => {
+                    let sessions = &self.compiled.sessions;
+                    none.insert(sessions.lease(self.interrupt).map_err(failed)?)
+                }
             };
-            let read = lease.run(batch, self.interrupt, |numbers| reader.outcomes(numbers));
-            let read = read.map_err(failed)?.ok_or_else(|| {
+            let range = outcomes.len()..outcomes.len().saturating_add(batch).min(inputs);
+            let wanted = range.len();
+            let read = run(lease, range).map_err(failed)?.ok_or_else(|| {
                 Stop::Failed("its output is not finite (NaN or infinity)".to_string())
             })?;
+            if read.len() != wanted {
+                return Err(Stop::Failed("it gave too few rows".to_string()));
+            }
             outcomes.extend(read);
         }
         Ok(outcomes)
     }
 }
 
-/// Appends the images of a run to a tensor.
-fn gather(run: &Run, spec: &InputSpec, tensor: &mut Vec<f32>) {
-    let numbers = run.images(spec);
-    let Some(places) = &run.places else {
-        tensor.extend_from_slice(numbers);
-        return;
-    };
-    let image_len = spec.image_len();
-    tensor.reserve(places.len().saturating_mul(image_len));
-    for place in places {
-        let begin = place.saturating_mul(image_len);
-        if let Some(image) = numbers.get(begin..begin.saturating_add(image_len)) {
-            tensor.extend_from_slice(image);
-        }
-    }
-}
-
-fn answer(runs: Vec<Run>, inferred: Vec<Outcome>) {
+/// Answers those who wait for runs that are done, and returns the others.
+fn answer(runs: Vec<Run>, inferred: Vec<Outcome>) -> Vec<Run> {
     let mut inferred = inferred.into_iter();
-    for run in runs {
+    let mut rest = Vec::new();
+    for mut run in runs {
+        run.fill(&mut inferred);
+        if run.left() > 0 {
+            rest.push(run);
+            continue;
+        }
         let Run {
             reply,
-            model,
             chunk,
-            mut outcomes,
-            rows,
+            outcomes,
             ids,
             ..
         } = run;
         // Its memory and its permit are free before the caller goes on.
         drop(chunk);
-        let filled = rows
-            .iter()
-            .all(|row| match (outcomes.get_mut(*row), inferred.next()) {
-                (Some(place), Some(outcome)) => {
-                    *place = outcome;
-                    true
-                }
-                _ => false,
-            });
-        reply.send(if filled {
-            Ok(Answered { outcomes, ids })
-        } else {
-            let model = model.model().name.clone();
-            let reason = "it gave too few rows".to_string();
-            Err(PredictError::Model { model, reason })
-        });
+        reply.send(Ok(Answered { outcomes, ids }));
     }
+    rest
 }

@@ -7,11 +7,12 @@
 //!     \_________ rows of columns _______________________/
 //! ```
 //!
-//! Each arrow is a queue of chunks. A chunk holds a permit from before the first queue until its
+//! Each arrow is a queue of chunks, in which callers take turns (`turns.rs`): a statement of one image waits for one
+//! piece of each thread, whatever scans have under way. A thread that has worked on a chunk for `run_ms_max` hands the
+//! rest of it back. A chunk holds a permit from before the first queue until its
 //! tensors are dropped, so all queues together are bounded by `queue_chunks_max`; a run needs none of
-//! its own. One CPU pool serves both decoding and inference, inference first: work that is nearly done
-//! leaves before new work is begun, so prepared tensors do not pile up, and the cores are never
-//! oversubscribed.
+//! its own. One CPU pool serves both decoding and inference, of each caller inference first: work that is
+//! nearly done leaves before new work is begun, and the cores are never oversubscribed.
 
 mod chunk;
 mod fetch;
@@ -20,11 +21,12 @@ mod prepare;
 mod queue;
 mod reply;
 mod tensor;
+mod turns;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::picture::Limits;
 use crate::roots::Roots;
@@ -32,9 +34,11 @@ use crate::{ExecutorConfig, Input, InputId, StartError};
 
 pub(crate) use chunk::{Answered, Goal, Place, PreparedChunk, Run, Submitted, Ticket};
 use fetch::{FetchWork, Reader};
+use prepare::Step;
 use queue::{CpuQueue, CpuWork, Queue};
 pub(crate) use reply::{Answer, Reply};
 use tensor::TensorPool;
+use turns::Rank;
 
 /// Nice value of the executor's threads, so that relayed sessions come first.
 const NICENESS: i32 = 5;
@@ -73,7 +77,7 @@ impl Pipeline {
     pub(crate) fn start(config: &ExecutorConfig) -> Result<Self, StartError> {
         let shared = Arc::new(Shared {
             fetch: Queue::default(),
-            cpu: CpuQueue::default(),
+            cpu: CpuQueue::new(Duration::from_millis(config.run_ms_max)),
             reader: Reader::new(
                 Roots::open(&config.image_roots)?,
                 config.image_bytes_max,
@@ -108,9 +112,10 @@ impl Pipeline {
                 self.shared.cpu.push_run(run);
             }
         } else if chunk.has_locations() {
-            self.shared.fetch.push(FetchWork::Read(chunk));
+            self.shared.fetch(FetchWork::Read(chunk));
         } else {
-            self.shared.cpu.push_fetched(chunk.without_fetching());
+            let fetched = chunk.without_fetching();
+            self.shared.cpu.push_preparing(fetched.into());
         }
     }
 
@@ -121,7 +126,7 @@ impl Pipeline {
 
     /// Has inputs looked at for their identities.
     pub(crate) fn identify(&self, inputs: Vec<Input>, reply: Reply<Vec<Option<InputId>>>) {
-        self.shared.fetch.push(FetchWork::Identify(inputs, reply));
+        self.shared.fetch(FetchWork::Identify(inputs, reply));
     }
 
     /// Images that models have looked at since the start.
@@ -153,6 +158,13 @@ impl Pipeline {
     }
 }
 
+impl Shared {
+    fn fetch(&self, work: FetchWork) {
+        let (caller, cost_ns) = work.cost();
+        self.fetch.push(caller, Rank::Waiting, cost_ns, work);
+    }
+}
+
 impl Drop for Pipeline {
     fn drop(&mut self) {
         self.shared.fetch.stop();
@@ -175,7 +187,7 @@ fn run_fetch(shared: &Shared) {
         match work {
             FetchWork::Read(chunk) => {
                 if let Some(fetched) = shared.reader.fetch(chunk) {
-                    shared.cpu.push_fetched(fetched);
+                    shared.cpu.push_preparing(fetched.into());
                 }
             }
             FetchWork::Identify(inputs, reply) => shared.reader.identify(&inputs, reply),
@@ -185,21 +197,45 @@ fn run_fetch(shared: &Shared) {
 
 fn run_cpu(shared: &Shared) {
     let mut worker = prepare::Worker::new();
-    while let Some(work) = shared.cpu.pop() {
+    while let Some((work, said)) = shared.cpu.pop() {
         let begin = thread_cpu_ns();
-        let counted = match work {
+        let took = |counted: &AtomicU64| {
+            let took = thread_cpu_ns().saturating_sub(begin);
+            counted.fetch_add(took, Ordering::Relaxed);
+            shared.cpu.settle(&said, took);
+            took
+        };
+        match work {
             CpuWork::Prepare(chunk) => {
-                if let Some(run) = worker.prepare(chunk, shared) {
-                    shared.cpu.push_run(run);
+                let images = chunk.images_left();
+                match worker.prepare(*chunk, shared) {
+                    Step::More(chunk) => {
+                        shared.cpu.prepared(
+                            images.saturating_sub(chunk.images_left()),
+                            took(&shared.preparing_ns),
+                        );
+                        shared.cpu.push_preparing(chunk);
+                    }
+                    Step::Done(run) => {
+                        shared.cpu.prepared(images, took(&shared.preparing_ns));
+                        if let Some(run) = run {
+                            shared.cpu.push_run(run);
+                        }
+                    }
                 }
-                &shared.preparing_ns
             }
             CpuWork::Infer(runs) => {
-                infer::infer(runs, &shared.tensors, &shared.images_inferred);
-                &shared.inferring_ns
+                let rest = infer::infer(
+                    runs,
+                    (&shared.tensors, &shared.images_inferred),
+                    shared.cpu.piece_max(),
+                );
+                took(&shared.inferring_ns);
+                for run in rest {
+                    shared.cpu.push_rest(run);
+                }
             }
-        };
-        counted.fetch_add(thread_cpu_ns().saturating_sub(begin), Ordering::Relaxed);
+        }
     }
 }
 

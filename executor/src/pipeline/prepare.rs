@@ -2,18 +2,74 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::chunk::{
     Chunk, Content, Fetched, Goal, Place, Prepared, PreparedChunk, Run, Submitted, Ticket,
 };
 use super::tensor::Tensor;
 use super::{Shared, thread_cpu_ns};
+use crate::caller::CallerId;
 use crate::picture::{InputSpec, Preprocessor, decode_for};
 use crate::spent::Stage;
 use crate::{ColumnValue, Input, InputId};
 
 /// Tensors in the making.
 type Tensors = Vec<(Arc<InputSpec>, Tensor)>;
+
+/// A chunk on its way through the decoder, which may do it in several pieces.
+#[derive(Debug)]
+pub(super) struct Preparing {
+    ticket: Ticket,
+    contents: std::vec::IntoIter<Content>,
+    made: Option<Made>,
+}
+
+/// What there is of a chunk so far.
+#[derive(Debug)]
+struct Made {
+    tensors: Tensors,
+    /// Images in each of the tensors.
+    images: usize,
+    places: Vec<Place>,
+    ids: Vec<Option<InputId>>,
+}
+
+/// What came of a piece of preparation.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// The chunk is prepared and goes on to inference. `None`: nobody waits for it, or its caller has been answered.
+    Done(Option<Run>),
+    /// The piece has taken its time, and this is left.
+    More(Preparing),
+}
+
+impl From<Fetched> for Preparing {
+    fn from(Fetched { ticket, contents }: Fetched) -> Self {
+        Self {
+            ticket,
+            contents: contents.into_iter(),
+            made: None,
+        }
+    }
+}
+
+impl Preparing {
+    pub(super) fn is_begun(&self) -> bool {
+        self.made.is_some()
+    }
+
+    /// Whose work it is.
+    pub(super) fn caller(&self) -> CallerId {
+        self.ticket.goal.caller()
+    }
+
+    /// Images that are still to be decoded.
+    pub(super) fn images_left(&self) -> usize {
+        let contents = self.contents.as_slice().iter();
+        contents.filter(|content| content.may_be_image()).count()
+    }
+}
 
 /// What one thread keeps from chunk to chunk.
 #[derive(Debug)]
@@ -28,38 +84,50 @@ impl Worker {
         }
     }
 
-    /// Decodes and preprocesses a chunk. `None`: nobody waits for it, or its caller has been
-    /// answered.
-    pub(super) fn prepare(&mut self, chunk: Fetched, shared: &Shared) -> Option<Run> {
-        let begin = thread_cpu_ns();
-        let Fetched { ticket, contents } = chunk;
-        let images = contents.iter().filter(|c| c.may_be_image()).count();
-        let mut tensors = tensors_for(&ticket.goal, images, shared);
-        let mut places = Vec::with_capacity(contents.len());
-        let mut ids = Vec::new();
-        let mut image = 0;
-        for content in contents {
+    /// Decodes and preprocesses a chunk, or a piece of it.
+    pub(super) fn prepare(&mut self, mut chunk: Preparing, shared: &Shared) -> Step {
+        let (begin, begin_ns) = (Instant::now(), thread_cpu_ns());
+        let images = chunk.images_left();
+        let made = chunk.made.take();
+        let mut made = made.unwrap_or_else(|| Made {
+            tensors: tensors_for(&chunk.ticket.goal, images, shared),
+            images: 0,
+            places: Vec::with_capacity(chunk.contents.len()),
+            ids: Vec::new(),
+        });
+        let ticket = &chunk.ticket;
+        for content in chunk.contents.by_ref() {
             if ticket.goal.is_abandoned() {
-                return None;
+                return Step::Done(None);
             }
             let (place, id) = match content {
                 Content::Null => (Place::Null, None),
-                content => match self.append(content, image, &ticket, shared, &mut tensors) {
-                    Ok(id) => {
-                        image += 1;
-                        (Place::At(image - 1), id)
+                content => {
+                    match self.append(content, made.images, ticket, shared, &mut made.tensors) {
+                        Ok(id) => {
+                            made.images += 1;
+                            (Place::At(made.images - 1), id)
+                        }
+                        Err(reason) => (Place::Unreadable(reason), None),
                     }
-                    Err(reason) => (Place::Unreadable(reason), None),
-                },
+                }
             };
-            places.push(place);
+            made.places.push(place);
             if ticket.identified {
-                ids.push(id);
+                made.ids.push(id);
+            }
+            if begin.elapsed() >= shared.cpu.piece_max() {
+                break;
             }
         }
-        let took = thread_cpu_ns().saturating_sub(begin);
+        let took = thread_cpu_ns().saturating_sub(begin_ns);
         ticket.goal.spent(Stage::Preparing, took);
-        hand_on(ticket, Prepared::Images(tensors), places, ids)
+        if chunk.contents.len() > 0 {
+            chunk.made = Some(made);
+            return Step::More(chunk);
+        }
+        let content = Prepared::Images(made.tensors);
+        Step::Done(hand_on(chunk.ticket, content, made.places, made.ids))
     }
 
     /// Appends one image to every tensor, as its number `image`, or leaves all as they were.

@@ -1,11 +1,18 @@
 //! Queues between stages. They are bounded by the chunks' permits, not each for itself.
 
-use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use super::chunk::{Fetched, Run};
+use super::chunk::Run;
+use super::prepare::Preparing;
+use super::turns::{Rank, Turns};
+use crate::caller::CallerId;
 
-/// First in, first out, for any number of threads.
+/// What decoding an image is taken to last before any was decoded.
+const IMAGE_NS: u64 = 200_000;
+
+/// Work of callers, who take turns, for any number of threads.
 #[derive(Debug)]
 pub(super) struct Queue<T> {
     state: Mutex<QueueState<T>>,
@@ -14,14 +21,14 @@ pub(super) struct Queue<T> {
 
 #[derive(Debug)]
 struct QueueState<T> {
-    items: VecDeque<T>,
+    turns: Turns<T>,
     stopped: bool,
 }
 
 impl<T> Default for Queue<T> {
     fn default() -> Self {
         let state = QueueState {
-            items: VecDeque::new(),
+            turns: Turns::default(),
             stopped: false,
         };
         Self {
@@ -32,27 +39,32 @@ impl<T> Default for Queue<T> {
 }
 
 impl<T> Queue<T> {
-    /// Adds an item; a stopped queue drops it.
-    pub(super) fn push(&self, item: T) {
+    /// Adds a caller's work, which takes about so long; a stopped queue drops it, which tells its caller.
+    pub(super) fn push(&self, caller: CallerId, rank: Rank, cost_ns: u64, work: T) {
         let mut state = self.state();
         if state.stopped {
             drop(state);
             return;
         }
-        state.items.push_back(item);
+        state.turns.push(caller, rank, cost_ns, work);
         drop(state);
         self.changed.notify_one();
     }
 
-    /// Waits for an item. `None`: the queue was stopped.
+    /// Waits for work. `None`: the queue was stopped.
     pub(super) fn pop(&self) -> Option<T> {
+        self.pop_with(|_, work| work)
+    }
+
+    /// As [`Queue::pop`]; `take` may take more along.
+    fn pop_with<R>(&self, take: impl Fn(&mut Turns<T>, T) -> R) -> Option<R> {
         let mut state = self.state();
         loop {
             if state.stopped {
                 return None;
             }
-            if let Some(item) = state.items.pop_front() {
-                return Some(item);
+            if let Some(work) = state.turns.pop() {
+                return Some(take(&mut state.turns, work));
             }
             state = self
                 .changed
@@ -63,12 +75,12 @@ impl<T> Queue<T> {
 
     /// Drops what waits and lets every thread go.
     pub(super) fn stop(&self) {
-        let items = {
+        let work = {
             let mut state = self.state();
             state.stopped = true;
-            std::mem::take(&mut state.items)
+            state.turns.take_all()
         };
-        drop(items);
+        drop(work);
         self.changed.notify_all();
     }
 
@@ -81,114 +93,157 @@ impl<T> Queue<T> {
 #[derive(Debug)]
 pub(super) enum CpuWork {
     /// Decode and preprocess.
-    Prepare(Fetched),
+    Prepare(Box<Preparing>),
     /// Infer: runs of the same sessions, together at most one batch unless it is a single run.
     Infer(Vec<Run>),
 }
 
-/// The queue before decoding and the one before inference, behind one lock since one pool serves both.
-#[derive(Debug, Default)]
+/// What waits for the CPU pool: one queue for both stages, since one pool serves both. A caller's runs come before its
+/// other work, so that what is nearly done leaves; whose work is next is the callers' turn.
+#[derive(Debug)]
 pub(super) struct CpuQueue {
-    state: Mutex<CpuState>,
-    changed: Condvar,
+    queue: Queue<CpuWork>,
+    /// Longest piece, where smaller ones are possible.
+    piece_max: Duration,
+    /// What decoding an image lasts, of late.
+    image_ns: AtomicU64,
 }
 
+/// What some work was said to take: whose, nanoseconds, inputs.
 #[derive(Debug, Default)]
-struct CpuState {
-    fetched: VecDeque<Fetched>,
-    runs: VecDeque<Run>,
-    stopped: bool,
-}
+pub(super) struct Said(Vec<(CallerId, u64, usize)>);
 
 impl CpuQueue {
-    pub(super) fn push_fetched(&self, chunk: Fetched) {
-        self.push(|state| state.fetched.push_back(chunk));
+    pub(super) fn new(piece_max: Duration) -> Self {
+        Self {
+            queue: Queue::default(),
+            piece_max,
+            image_ns: AtomicU64::new(IMAGE_NS),
+        }
+    }
+
+    /// After so long a thread hands the rest of its work back.
+    pub(super) fn piece_max(&self) -> Duration {
+        self.piece_max
+    }
+
+    pub(super) fn push_preparing(&self, chunk: Preparing) {
+        let rank = match chunk.is_begun() {
+            true => Rank::Begun,
+            false => Rank::Waiting,
+        };
+        let (caller, cost_ns) = (chunk.caller(), self.preparing_ns(&chunk));
+        let work = CpuWork::Prepare(Box::new(chunk));
+        self.queue.push(caller, rank, cost_ns, work);
     }
 
     pub(super) fn push_run(&self, run: Run) {
-        self.push(|state| state.runs.push_back(run));
+        self.push_ranked(run, Rank::Last);
     }
 
-    /// A stopped queue drops the work, which tells its caller.
-    fn push(&self, add: impl FnOnce(&mut CpuState)) {
-        let mut state = self.state();
-        if state.stopped {
-            return;
-        }
-        add(&mut state);
-        drop(state);
-        self.changed.notify_one();
+    /// A run that is begun.
+    pub(super) fn push_rest(&self, run: Run) {
+        self.push_ranked(run, Rank::Ending);
     }
 
-    /// Waits for work. `None`: the queue was stopped.
-    pub(super) fn pop(&self) -> Option<CpuWork> {
-        let mut state = self.state();
-        loop {
-            if state.stopped {
-                return None;
+    fn push_ranked(&self, run: Run, rank: Rank) {
+        let (caller, cost_ns) = (run.caller(), self.run_ns(&run));
+        self.queue
+            .push(caller, rank, cost_ns, CpuWork::Infer(vec![run]));
+    }
+
+    /// Waits for work, and says what it is taken to last. `None`: the queue was stopped.
+    pub(super) fn pop(&self) -> Option<(CpuWork, Said)> {
+        let work = self.queue.pop_with(gather)?;
+        let said = match &work {
+            CpuWork::Prepare(chunk) => {
+                vec![(
+                    chunk.caller(),
+                    self.preparing_ns(chunk),
+                    chunk.images_left(),
+                )]
             }
-            if let Some(first) = state.runs.pop_front() {
-                let batch = first.model.batch_images();
-                let images = |run: &Run| run.rows.len();
-                let runs = gather(first, &mut state.runs, batch, images, same_sessions);
-                return Some(CpuWork::Infer(runs));
+            CpuWork::Infer(runs) => {
+                let said = |run: &Run| (run.caller(), self.run_ns(run), run.left());
+                runs.iter().map(said).collect()
             }
-            if let Some(chunk) = state.fetched.pop_front() {
-                return Some(CpuWork::Prepare(chunk));
-            }
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+        };
+        Some((work, Said(said)))
+    }
+
+    /// Tells what work really took.
+    pub(super) fn settle(&self, Said(said): &Said, took_ns: u64) {
+        let all: usize = said.iter().map(|(.., inputs)| inputs).sum();
+        let mut state = self.queue.state();
+        for (caller, said_ns, inputs) in said {
+            let share = *inputs as f64 / all.max(1) as f64;
+            let took_ns = (took_ns as f64 * share) as u64;
+            state.turns.settle(*caller, *said_ns, took_ns);
         }
+    }
+
+    /// Learns what decoding takes.
+    pub(super) fn prepared(&self, images: usize, took_ns: u64) {
+        let known = self.image_ns.load(Ordering::Relaxed);
+        let of_late = took_ns / (images.max(1) as u64);
+        self.image_ns
+            .store((known / 8 * 7 + of_late / 8).max(1), Ordering::Relaxed);
     }
 
     pub(super) fn stop(&self) {
-        let dropped = {
-            let mut state = self.state();
-            state.stopped = true;
-            (
-                std::mem::take(&mut state.fetched),
-                std::mem::take(&mut state.runs),
-            )
+        self.queue.stop();
+    }
+
+    fn preparing_ns(&self, chunk: &Preparing) -> u64 {
+        let image_ns = self.image_ns.load(Ordering::Relaxed);
+        self.piece_ns(
+            image_ns.saturating_mul(chunk.images_left() as u64),
+            image_ns,
+        )
+    }
+
+    fn run_ns(&self, run: &Run) -> u64 {
+        let input_ns = run.input_ns();
+        let least = input_ns.saturating_mul(run.model.batch_images() as u64);
+        self.piece_ns(input_ns.saturating_mul(run.left() as u64), least)
+    }
+
+    /// Of work that takes so long in all, and cannot be cut finer than `least`.
+    fn piece_ns(&self, all: u64, least: u64) -> u64 {
+        let piece_max = u64::try_from(self.piece_max.as_nanos()).unwrap_or(u64::MAX);
+        all.min(piece_max.max(least))
+    }
+}
+
+/// Takes along those waiting runs of the same sessions, whoever's, that fit into one batch with the first. Nothing waits
+/// for a batch to fill.
+fn gather(turns: &mut Turns<CpuWork>, work: CpuWork) -> CpuWork {
+    let CpuWork::Infer(mut runs) = work else {
+        return work;
+    };
+    if let Some(first) = runs.first() {
+        let mut room = first.model.batch_images().saturating_sub(first.left());
+        let compiled = first.model.compiled().clone();
+        let more = match room {
+            0 => Vec::new(),
+            _ => turns.take_along(|work| match work {
+                CpuWork::Infer(runs) => {
+                    let inputs: usize = runs.iter().map(Run::left).sum();
+                    let same = |run: &Run| Arc::ptr_eq(run.model.compiled(), &compiled);
+                    let fits = inputs <= room && runs.iter().all(same);
+                    room -= if fits { inputs } else { 0 };
+                    fits
+                }
+                CpuWork::Prepare(_) => false,
+            }),
         };
-        drop(dropped);
-        self.changed.notify_all();
-    }
-
-    fn state(&self) -> MutexGuard<'_, CpuState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn same_sessions(a: &Run, b: &Run) -> bool {
-    Arc::ptr_eq(a.model.compiled(), b.model.compiled())
-}
-
-/// Takes along those waiting runs of the same kind that fit into one batch with the first. Nothing
-/// waits for a batch to fill.
-fn gather<T>(
-    first: T,
-    waiting: &mut VecDeque<T>,
-    batch: usize,
-    images: impl Fn(&T) -> usize,
-    same: impl Fn(&T, &T) -> bool,
-) -> Vec<T> {
-    let mut gathered = images(&first);
-    let mut runs = vec![first];
-    let mut index = 0;
-    while gathered < batch
-        && let Some(run) = waiting.get(index)
-    {
-        let fits = gathered + images(run) <= batch;
-        if fits && runs.first().is_some_and(|first| same(first, run)) {
-            gathered += images(run);
-            runs.extend(waiting.remove(index));
-        } else {
-            index += 1;
+        for work in more {
+            if let CpuWork::Infer(others) = work {
+                runs.extend(others);
+            }
         }
     }
-    runs
+    CpuWork::Infer(runs)
 }
 
 #[cfg(test)]
@@ -199,40 +254,29 @@ mod tests {
     fn a_stopped_queue_lets_waiting_threads_go_and_drops_items() {
         let queue = Arc::new(Queue::default());
         let item = Arc::new(());
-        queue.push(item.clone());
+        let push = |item| queue.push(CallerId::new(), Rank::Waiting, 1, item);
+        push(item.clone());
         assert!(queue.pop().is_some());
+        push(item.clone());
+        queue.stop();
+        assert_eq!(Arc::strong_count(&item), 1);
+        let waiting = std::thread::spawn({
+            let queue = queue.clone();
+            move || queue.pop()
+        });
+        assert!(waiting.join().is_ok_and(|popped| popped.is_none()));
+        push(item.clone());
+        assert_eq!(Arc::strong_count(&item), 1);
+    }
+
+    #[test]
+    fn a_thread_that_waits_is_let_go() {
+        let queue: Arc<Queue<()>> = Arc::default();
         let waiting = std::thread::spawn({
             let queue = queue.clone();
             move || queue.pop()
         });
         queue.stop();
         assert!(waiting.join().is_ok_and(|popped| popped.is_none()));
-        queue.push(item.clone());
-        assert_eq!(Arc::strong_count(&item), 1);
-    }
-
-    /// Chunks of (model, images).
-    fn gathered(batch: usize, first: (char, usize), rest: &[(char, usize)]) -> (String, String) {
-        let mut waiting: VecDeque<_> = rest.iter().copied().collect();
-        let chunks = gather(first, &mut waiting, batch, |c| c.1, |a, b| a.0 == b.0);
-        let text = |chunks: Vec<(char, usize)>| {
-            chunks
-                .iter()
-                .map(|(model, images)| format!("{model}{images}"))
-                .collect::<Vec<_>>()
-                .join(" ")
-        };
-        (text(chunks), text(waiting.into()))
-    }
-
-    #[test]
-    fn batches_fill_with_chunks_of_the_same_model_only() {
-        let waiting = [('b', 1), ('a', 5), ('a', 30), ('a', 3), ('b', 2), ('a', 1)];
-        let taken = gathered(10, ('a', 2), &waiting);
-        assert_eq!(taken, ("a2 a5 a3".to_string(), "b1 a30 b2 a1".to_string()));
-        // A chunk that fills the batch, or overfills it, goes alone.
-        assert_eq!(gathered(10, ('a', 10), &waiting).0, "a10");
-        assert_eq!(gathered(1, ('a', 20), &waiting).0, "a20");
-        assert_eq!(gathered(10, ('c', 1), &waiting).0, "c1");
     }
 }

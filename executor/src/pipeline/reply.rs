@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::PredictError;
+use crate::caller::CallerId;
 use crate::interrupt::Interrupt;
 use crate::spent::{Spent, Stage};
 
@@ -18,6 +19,7 @@ pub(crate) struct Reply<T> {
     sender: oneshot::Sender<Result<T, PredictError>>,
     cancel: CancellationToken,
     caller: Arc<Caller>,
+    of: CallerId,
     account: Option<Arc<Spent>>,
 }
 
@@ -46,13 +48,15 @@ pub(super) struct SharedRun {
 }
 
 impl<T> Reply<T> {
-    pub(crate) fn new(cancel: &CancellationToken) -> (Self, Answer<T>) {
+    /// Of a caller's work.
+    pub(crate) fn new(of: CallerId, cancel: &CancellationToken) -> (Self, Answer<T>) {
         let (sender, receiver) = oneshot::channel();
         let caller = Arc::new(Caller::default());
         let reply = Self {
             sender,
             cancel: cancel.clone(),
             caller: caller.clone(),
+            of,
             account: None,
         };
         (reply, Answer { receiver, caller })
@@ -64,6 +68,11 @@ impl<T> Reply<T> {
             account: account.cloned(),
             ..self
         }
+    }
+
+    /// Whose work it is.
+    pub(super) fn caller(&self) -> CallerId {
+        self.of
     }
 
     /// Tells what a stage has spent on it.
@@ -144,8 +153,9 @@ mod tests {
     #[test]
     fn a_run_goes_on_until_its_last_caller_has_gone() {
         let cancel = CancellationToken::new();
-        let (replies, mut answers): (Vec<_>, Vec<_>) =
-            (0..3).map(|_| Reply::<()>::new(&cancel)).unzip();
+        let (replies, mut answers): (Vec<_>, Vec<_>) = (0..3)
+            .map(|_| Reply::<()>::new(CallerId::new(), &cancel))
+            .unzip();
         answers.remove(1);
         let run = SharedRun::of(replies.iter());
         assert!(!run.interrupt.is_set());

@@ -230,6 +230,51 @@ busy(
     ],
 )
 
+
+
+def grows(name, last, outputs):
+    """For a white image it makes a tensor of 40,000,000 numbers, 160 MB; for others none."""
+    save(
+        name,
+        [
+            helper.make_node("ReduceMean", ["image"], ["brightness"], keepdims=0),
+            helper.make_node("Sub", ["brightness", "nearly_white"], ["above"]),
+            helper.make_node("Mul", ["above", "many"], ["product_of_above"]),
+            helper.make_node("Max", ["product_of_above", "one"], ["positive"]),
+            helper.make_node("Cast", ["positive"], ["count"], to=TensorProto.INT64),
+            helper.make_node("Reshape", ["count", "vector"], ["shape"]),
+            helper.make_node("Expand", ["one", "shape"], ["grown"]),
+            mean("image", "means", [2, 3]),
+            *last,
+        ],
+        [info("image", [1, 3, SIDE, SIDE])],
+        outputs,
+        [
+            weights(),
+            numpy_helper.from_array(np.array(0.99, np.float32), "nearly_white"),
+            numpy_helper.from_array(np.array(4e9, np.float32), "many"),
+            numpy_helper.from_array(np.array(1.0, np.float32), "one"),
+            numpy_helper.from_array(np.array([1], np.int64), "vector"),
+        ],
+    )
+
+
+# What grows is an output that nobody asks for, or something that is needed on the way.
+grows(
+    "grows_output",
+    [helper.make_node("MatMul", ["means", "weights"], ["logits"])],
+    [info("logits", [1, 3]), info("grown", ["n"])],
+)
+grows(
+    "grows_inside",
+    [
+        helper.make_node("ReduceMean", ["grown"], ["mean_of_grown"], keepdims=0),
+        helper.make_node("MatMul", ["means", "weights"], ["scores"]),
+        helper.make_node("Mul", ["scores", "mean_of_grown"], ["logits"]),
+    ],
+    [info("logits", [1, 3])],
+)
+
 # Weights that are said to be in another file, one that is there when the tests run in `executor/`.
 external = helper.make_tensor("weights", FLOAT, [3, 3], np.zeros(9, np.float32).tobytes(), raw=True)
 external.ClearField("raw_data")
