@@ -12,7 +12,7 @@ mod views;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -132,6 +132,8 @@ struct Account {
     /// When the last look at them began.
     views_refresh: tokio::sync::Mutex<Option<Instant>>,
     views_suspect: Arc<tokio::sync::Notify>,
+    /// Whether the log tells why the views cannot be read.
+    views_told: AtomicBool,
     /// When a look at all that was to help a statement did not.
     looked_in_vain: ArcSwapOption<Instant>,
 }
@@ -189,6 +191,7 @@ impl ServiceAccount {
             views: ArcSwap::default(),
             views_refresh: tokio::sync::Mutex::new(None),
             views_suspect: Arc::default(),
+            views_told: AtomicBool::new(false),
             looked_in_vain: ArcSwapOption::empty(),
         }))))
     }

@@ -167,6 +167,16 @@ pub fn rights_probe(statement: &CatalogStatement, schema: &SchemaName) -> Option
     }
 }
 
+/// The table that [`rights_probe`] names.
+pub fn probed_table(statement: &CatalogStatement) -> &'static str {
+    match statement {
+        CatalogStatement::CreateTask(_)
+        | CatalogStatement::DropTask { .. }
+        | CatalogStatement::AlterTask { .. } => "tasks",
+        _ => "models",
+    }
+}
+
 /// Runs a statement that changes the catalog. The user's rights have been checked.
 pub async fn run<I: Inspect>(
     statement: &CatalogStatement,

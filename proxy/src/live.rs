@@ -108,6 +108,8 @@ pub struct Session {
     answered: AtomicU64,
     statement: Mutex<Option<Arc<Statement>>>,
     kill: CancellationToken,
+    /// Held for reading while the store is asked to interrupt the session.
+    kills: tokio::sync::RwLock<()>,
     leave: CancellationToken,
     idle: idle::IdleWatch,
 }
@@ -169,6 +171,7 @@ impl Live {
             answered: AtomicU64::new(0),
             statement: Mutex::default(),
             kill,
+            kills: tokio::sync::RwLock::default(),
             leave,
             idle: idle::IdleWatch::new(self.began.elapsed()),
         });
@@ -205,13 +208,19 @@ impl Live {
         any
     }
 
+    /// The sessions with the store's id `connection_id`: one, but for a store that was restarted.
+    #[must_use]
+    pub fn sessions_of(&self, connection_id: u32) -> Vec<Arc<Session>> {
+        let mut sessions = self.sessions();
+        sessions.retain(|session| session.connection_id == connection_id);
+        sessions
+    }
+
     /// Interrupts the predict statement that the session with the store's id `connection_id` runs, and unless
     /// `query_only` ends that session. Whoever runs none is left to the store.
     pub fn interrupt(&self, connection_id: u32, query_only: bool) {
-        for session in self.sessions() {
-            if session.connection_id == connection_id
-                && let Some(statement) = session.statement()
-            {
+        for session in self.sessions_of(connection_id) {
+            if let Some(statement) = session.statement() {
                 statement.cancel.cancel();
                 if !query_only {
                     session.kill.cancel();
@@ -298,6 +307,16 @@ impl Session {
     #[must_use]
     pub fn leaving(&self) -> &CancellationToken {
         &self.leave
+    }
+
+    /// To be held while the store is asked to interrupt it, until what follows from the answer is done.
+    pub async fn being_killed(&self) -> tokio::sync::RwLockReadGuard<'_, ()> {
+        self.kills.read().await
+    }
+
+    /// Ends when nobody is asking the store to interrupt it.
+    pub async fn kills_decided(&self) {
+        let _none = self.kills.write().await;
     }
 
     /// What it is doing.

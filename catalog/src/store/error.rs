@@ -40,6 +40,15 @@ pub enum StoreError {
         /// The configured schema.
         schema: String,
     },
+    /// The service account cannot have the definitions of views.
+    #[error(
+        "the service account cannot read the definitions of views by '{schema}': run `predictsql init` \
+         again"
+    )]
+    ViewsNotSetUp {
+        /// The schema of what serves the service account alone.
+        schema: String,
+    },
     /// Somebody else holds the catalog's lock.
     #[error("another change of the catalog is still running; try again")]
     Locked,

@@ -4,7 +4,7 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
 use super::{
-    SchemaName, StoreError, generic_stubs, lock, read, typed_stub, views_procedure, write,
+    SchemaName, StoreError, beside, generic_stubs, lock, read, typed_stub, views_procedure, write,
 };
 
 /// One step of the schema's history.
@@ -19,8 +19,8 @@ pub struct Migration {
     pub statements: &'static [&'static str],
 }
 
-/// Comment of the marker table, by which a schema is known as ours.
-const MARKER: &str = "PredictSQL catalog";
+/// Comment of the marker table, by which a schema is known as ours, and of what serves the service account.
+pub(super) const MARKER: &str = "PredictSQL catalog";
 
 const CREATE_MARKER: &str = "CREATE TABLE IF NOT EXISTS {schema}.schema_migrations (
   version INT UNSIGNED NOT NULL PRIMARY KEY,
@@ -187,18 +187,24 @@ pub const MIGRATIONS: &[Migration] = &[
   CONSTRAINT task_priors_class FOREIGN KEY (task, class) REFERENCES classes (task, class)
     ON DELETE CASCADE
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"],
+}, Migration {
+    version: 7,
+    // So that programs that would make it here again take the catalog for a newer one.
+    description: "what serves the service account alone is in a schema of its own",
+    statements: &["DROP PROCEDURE IF EXISTS {schema}.view_definitions"],
 }];
 
-/// The schema of temporary tables that predict statements make in sessions. It holds nothing else.
+/// See [`SchemaName::session`].
 fn create_session_schema(schema: &SchemaName) -> String {
-    format!("CREATE DATABASE IF NOT EXISTS `{schema}_session` CHARACTER SET utf8mb4")
+    let session = schema.session();
+    format!("CREATE DATABASE IF NOT EXISTS `{session}` CHARACTER SET utf8mb4")
 }
 
 /// The right to make temporary tables there, for everybody. MariaDB has PUBLIC from 10.11; before,
 /// the right is granted by user, and without it relations travel in the text of statements.
 pub fn grant_session_schema(schema: &SchemaName) -> String {
     // `_` is a wildcard in the database part of a grant.
-    let pattern = format!("{schema}_session").replace('_', "\\_");
+    let pattern = schema.session().replace('_', "\\_");
     format!("GRANT CREATE TEMPORARY TABLES ON `{pattern}`.* TO PUBLIC")
 }
 
@@ -247,7 +253,7 @@ pub fn bootstrap_script(schema: &SchemaName) -> Vec<String> {
         script.push(record(schema, migration));
     }
     script.extend(generic_stubs(schema));
-    script.push(views_procedure(schema));
+    script.extend(views_procedure(schema));
     script.extend(grant_generic_stubs(schema));
     script
 }
@@ -262,7 +268,7 @@ enum Found {
 
 /// Creates or migrates the catalog and finishes what a crashed change left behind. Running it
 /// again changes nothing. A database of that name that is not ours is refused and not touched, and
-/// so is one of a newer version.
+/// so is one of a newer version, or one beside it that is not ours ([`SchemaName::session`], [`SchemaName::service`]).
 pub async fn bootstrap(conn: &mut Conn, schema: &SchemaName) -> Result<(), StoreError> {
     lock::take(conn, schema).await?;
     let result = bootstrap_locked(conn, schema).await;
@@ -274,7 +280,9 @@ async fn bootstrap_locked(conn: &mut Conn, schema: &SchemaName) -> Result<(), St
     // silently cut to fit.
     conn.query_drop("SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'")
         .await?;
-    let version = match inspect(conn, schema).await? {
+    let found = inspect(conn, schema).await?;
+    beside::check(conn, schema).await?;
+    let version = match found {
         Found::Nothing => {
             conn.query_drop(create_schema(schema)).await?;
             conn.query_drop(render(CREATE_MARKER, schema)).await?;
@@ -296,7 +304,9 @@ async fn bootstrap_locked(conn: &mut Conn, schema: &SchemaName) -> Result<(), St
     for stub in missing_stubs(conn, schema).await? {
         conn.query_drop(stub).await?;
     }
-    conn.query_drop(views_procedure(schema)).await?;
+    for statement in views_procedure(schema) {
+        conn.query_drop(statement).await?;
+    }
     for grant in grant_generic_stubs(schema) {
         if let Err(error) = conn.query_drop(grant).await {
             tracing::info!(%error, "views that name a model need EXECUTE on the generic functions by user");

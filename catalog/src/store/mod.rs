@@ -6,6 +6,7 @@
 //! writer that died, and is finished or undone by whoever comes next.
 
 mod alter;
+mod beside;
 mod error;
 mod lock;
 mod migrate;

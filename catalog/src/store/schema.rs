@@ -4,7 +4,8 @@ use std::fmt;
 
 use super::StoreError;
 
-/// Longest schema name, in characters: it must leave room in a lock name (64) for a prefix.
+/// Longest schema name, in characters: it must leave room in a lock name (64) for a prefix, and in the names of the
+/// schemas beside it (64) for a suffix.
 const SCHEMA_CHARS_MAX: usize = 48;
 
 /// Name of the schema that holds the catalog (`ml` by default). Letters, digits and `_` only, so
@@ -29,6 +30,17 @@ impl SchemaName {
     /// The bare name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Name of the schema of temporary tables that predict statements make in sessions. It holds nothing else.
+    pub fn session(&self) -> String {
+        format!("{self}_session")
+    }
+
+    /// Name of the schema that holds what serves the service account alone: whoever has rights on the catalog's
+    /// schema as a whole has none on it.
+    pub fn service(&self) -> String {
+        format!("{self}_service")
     }
 
     /// Name of the store's lock under which the catalog is changed.

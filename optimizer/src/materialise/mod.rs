@@ -8,12 +8,14 @@
 
 mod analysis;
 mod distinctions;
+mod interruption;
 mod narrowing;
 mod relation;
 mod texts;
 
 pub use analysis::{Harvest, Materialise, Target};
 pub use distinctions::ClassQuery;
+pub use interruption::says_interrupted;
 pub use relation::{KeyForm, Lookup, RelationAnswer};
 pub use texts::{HarvestPass, Shape};
 

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::ops::Range;
 
 use super::analysis::{Harvest, Materialise};
+use super::interruption::unless_interrupted;
 use super::relation::{Lookup, NO_SCORE, NO_VALUE, score_cell, value_cell};
 use crate::sql::blocks::{Block, end_of_order_after_having, factors};
 use crate::sql::calls::{Asked, outermost_splices, stub_name};
@@ -51,6 +52,8 @@ impl Materialise<'_, '_> {
         let mut splices = self.chain_splices(&over_lookups);
         splices.extend(over_lookups(&self.statement.body));
         splices.extend(self.late_limits());
+        splices.extend(self.stored_queries(&splices));
+        splices.extend(self.last_assignment());
         self.whole(splices)
     }
 
@@ -378,7 +381,7 @@ impl Materialise<'_, '_> {
     }
 
     /// Aliases of elements of select lists within a range, which are names to what stands around.
-    fn names_within(&self, range: &Range<usize>) -> Vec<Splice> {
+    pub(super) fn names_within(&self, range: &Range<usize>) -> Vec<Splice> {
         let within = self.names.iter().filter(|(end, name)| {
             (range.start + 1..range.end).contains(end) && !Self::is_long_name(name)
         });
@@ -390,14 +393,14 @@ impl Materialise<'_, '_> {
             .collect()
     }
 
-    fn lookup_splices(&self, range: &Range<usize>, lookups: &[Lookup]) -> Vec<Splice> {
+    pub(super) fn lookup_splices(&self, range: &Range<usize>, lookups: &[Lookup]) -> Vec<Splice> {
         outermost_splices(&self.statement.calls, range, |call| {
             self.lookup(call, lookups)
         })
     }
 
     /// What stands in place of a call. A code of 0 gives NULL; a key that is not there calls the
-    /// stub, which raises its error.
+    /// stub, which raises its error. So does not one that was not looked for, since the statement is to end.
     ///
     /// RAND() keeps the store from remembering answers by the input's columns, whose collation may
     /// take different inputs for the same.
@@ -422,6 +425,7 @@ impl Materialise<'_, '_> {
             Asked::Value => (value_cell(), stub, NO_VALUE),
             Asked::Probability(class) => (score_cell(class), format!("0e0 + {stub}"), NO_SCORE),
         };
+        let missing = unless_interrupted(&missing);
         let mut found = Fragment::plain(format!(
             "IFNULL((SELECT {column} FROM {} AS `ml r` WHERE `ml r`.`ml k` = COALESCE(",
             lookup.relation

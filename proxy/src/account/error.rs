@@ -27,6 +27,16 @@ pub enum AccountError {
     Shared(Arc<AccountError>),
 }
 
+impl AccountError {
+    /// Whether it says what is to be done about a catalog of another version.
+    pub fn is_about_set_up(&self) -> bool {
+        matches!(
+            self,
+            Self::Store(StoreError::NotSetUp { .. } | StoreError::Newer { .. })
+        )
+    }
+}
+
 impl From<&AccountError> for SqlError {
     /// Code by cause: 1105 not configured, stopped or not set up; 1205 timed out or locked; 1045
     /// refused login; 1158 (08S01) store unreachable; 1304 exists; 1305 unknown; 1451 in use; 1419 binary

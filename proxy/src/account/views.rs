@@ -4,6 +4,7 @@
 //! them), at the start, after each change that goes through this proxy, when a function of the catalog
 //! was run past it, and every few seconds, since others change views too.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -53,7 +54,16 @@ impl ServiceAccount {
                 let sources: Vec<ViewSource> = definitions.into_iter().map(source).collect();
                 Ok(Views::analyse(&sources, schema.as_str(), fold_case))
             })
-            .await?;
+            .await;
+        match &views {
+            Ok(_) => account.views_told.store(false, Relaxed),
+            // Once, whoever looks how often.
+            Err(error) if !account.views_told.swap(true, Relaxed) => {
+                tracing::warn!(%error, "views over predictions cannot be read");
+            }
+            Err(error) => tracing::debug!(%error, "views over predictions cannot be read"),
+        }
+        let views = views?;
         account.views.store(Arc::new(views));
         *looked_at = Some(began);
         Ok(())
@@ -84,6 +94,13 @@ impl ServiceAccount {
         }
     }
 
+    /// Why the views cannot be read is in the log already.
+    pub fn told_of_views(&self) {
+        if let Some(account) = &self.0 {
+            account.views_told.store(true, Relaxed);
+        }
+    }
+
     /// Keeps the views fresh until the account is closed.
     pub fn watch_views(&self) {
         let Some(account) = &self.0 else {
@@ -101,7 +118,6 @@ impl ServiceAccount {
 }
 
 async fn watch(account: Weak<Account>, suspect: Arc<tokio::sync::Notify>) {
-    let mut told = false;
     while let Some(account) = account
         .upgrade()
         .map(|account| ServiceAccount(Some(account)))
@@ -111,14 +127,8 @@ async fn watch(account: Weak<Account>, suspect: Arc<tokio::sync::Notify>) {
         if let Err(error) = account.snapshot().await {
             tracing::debug!(%error, "the catalog cannot be read");
         }
-        match account.refresh_views().await {
-            Ok(()) => told = false,
-            Err(error) if !told => {
-                told = true;
-                tracing::warn!(%error, "views over predictions cannot be read: run `predictsql init` again");
-            }
-            Err(error) => tracing::debug!(%error, "views over predictions cannot be read"),
-        }
+        // What fails is in the log.
+        let _ = account.refresh_views().await;
         drop(account);
         let pause = Duration::from_secs(REFRESH_SECONDS).max(began.elapsed() * REFRESH_SHARE);
         tokio::select! {

@@ -49,6 +49,10 @@ impl Deadline {
         limits.into_iter().flatten().min_by_key(|limit| limit.at)
     }
 
+    fn is_over(self) -> bool {
+        Instant::now() >= self.at
+    }
+
     fn error(self) -> SqlError {
         match self.limit {
             Limit::Store => SqlError::new(
@@ -79,11 +83,13 @@ impl Bounds {
     /// What stands before a statement of the lane's so that the store heeds them; empty for none.
     pub fn prefix(&self) -> String {
         let left = |deadline: Deadline| {
-            let seconds = deadline.at.saturating_duration_since(Instant::now());
-            // Zero is no limit.
+            let left = deadline.at.saturating_duration_since(Instant::now());
+            // Zero is no limit. Rounded up, so that what the store ends is late here, too.
+            let millis = left.as_nanos().div_ceil(1_000_000).max(1);
             format!(
-                "max_statement_time = {:.3}",
-                seconds.as_secs_f64().max(0.001)
+                "max_statement_time = {}.{:03}",
+                millis / 1000,
+                millis % 1000
             )
         };
         let timestamp = self
@@ -98,6 +104,11 @@ impl Bounds {
             true => String::new(),
             false => format!("SET STATEMENT {} FOR ", settings.join(", ")),
         }
+    }
+
+    /// Whether the statement must have ended by now.
+    pub fn are_over(&self) -> bool {
+        self.deadline.is_some_and(Deadline::is_over)
     }
 
     /// Gives the time of the beginning up where the store refused it with this error; says whether it did.
@@ -121,16 +132,16 @@ pub async fn within<T>(
         return work.await;
     };
     let mut work = std::pin::pin!(work);
-    let (done, late) = tokio::select! {
+    let done = tokio::select! {
         biased;
-        done = &mut work => (done, false),
+        done = &mut work => done,
         () = sleep_until(deadline.at) => {
             cancel.cancel();
-            (work.await, true)
+            work.await
         }
     };
     match done {
-        Err(LinkError::Sql(error)) if late && error.code == INTERRUPTED => {
+        Err(LinkError::Sql(error)) if deadline.is_over() && error.code == INTERRUPTED => {
             Err(deadline.error().into())
         }
         Err(LinkError::Refused(error)) if error.code == STATEMENT_TIMEOUT => {

@@ -12,7 +12,7 @@ use super::store_link::{LinkError, command_payload};
 use super::stream::watch;
 use super::{Diagnostics, Lane, Turn, write_ok};
 use crate::account::AccountError;
-use crate::ddl::{DdlContext, Inspect, as_select, check_show, rights_probe, run};
+use crate::ddl::{DdlContext, Inspect, as_select, check_show, probed_table, rights_probe, run};
 use crate::error::SqlError;
 use crate::relay::{Handled, SessionEnd};
 
@@ -31,7 +31,7 @@ impl Lane {
         let statement = parse(turn, text).await?;
         let schema = self.context.schema.clone();
         if let Some(select) = as_select(&statement, &schema) {
-            self.check_known(&statement).await?;
+            self.check_known(turn, &statement, &select).await?;
             return Ok(Handled::Forward(command_payload(
                 command,
                 select.as_bytes(),
@@ -60,14 +60,23 @@ impl Lane {
         }
     }
 
-    /// Refuses a SHOW of what does not exist; what another proxy has just made is looked for again.
-    async fn check_known(&self, statement: &CatalogStatement) -> Result<(), SqlError> {
+    /// Refuses a SHOW of what does not exist; what another proxy has just made is looked for again. Who may not read the
+    /// catalog is not told what there is.
+    async fn check_known(
+        &self,
+        turn: &mut Turn<'_>,
+        statement: &CatalogStatement,
+        select: &str,
+    ) -> Result<(), LinkError> {
         let account = &self.context.account;
-        if check_show(statement, &*account.snapshot().await?).is_ok() {
+        let snapshot = account.snapshot().await.map_err(SqlError::from)?;
+        if check_show(statement, &snapshot).is_ok() {
             return Ok(());
         }
+        turn.store.describe(select).await?;
         account.invalidate();
-        check_show(statement, &*account.snapshot().await?)
+        let snapshot = account.snapshot().await.map_err(SqlError::from)?;
+        Ok(check_show(statement, &snapshot)?)
     }
 
     /// Runs a change of the catalog for the session's user, whose rights have been checked.
@@ -167,8 +176,37 @@ pub(super) async fn check_rights(
     statement: &CatalogStatement,
     schema: &SchemaName,
 ) -> Result<(), LinkError> {
-    if let Some(probe) = rights_probe(statement, schema) {
-        turn.store.describe(&probe).await?;
+    let Some(probe) = rights_probe(statement, schema) else {
+        return Ok(());
+    };
+    turn.store.describe(&probe).await?;
+    check_not_hidden(turn, schema, probed_table(statement)).await
+}
+
+/// Refuses where a temporary table of the session has the name of the catalog's: whoever makes one has all rights on it,
+/// which say nothing of those on the catalog.
+async fn check_not_hidden(
+    turn: &mut Turn<'_>,
+    schema: &SchemaName,
+    table: &str,
+) -> Result<(), LinkError> {
+    let show = format!("SHOW CREATE TABLE `{schema}`.`{table}`");
+    let shown = match turn.store.ask_text(&show).await {
+        Ok(shown) => shown.text(0, 1)?,
+        // By somebody with a right on single columns; a temporary table is shown to who made it.
+        Err(LinkError::Refused(_)) => None,
+        Err(error) => return Err(error),
+    };
+    match shown.is_some_and(|text| text.starts_with("CREATE TEMPORARY TABLE")) {
+        true => Err(SqlError::new(
+            1142,
+            "42000",
+            format!(
+                "command denied: a temporary table of the session hides table `{schema}`.`{table}`, whose rights \
+                 are asked for; drop it"
+            ),
+        )
+        .into()),
+        false => Ok(()),
     }
-    Ok(())
 }

@@ -2,11 +2,15 @@
 //!
 //! The store cannot interrupt a session that waits for the proxy's inference: to it, that session is idle.
 
+use super::bounds::Bounds;
 use super::store_link::LinkError;
 use super::{Counts, Lane, Turn};
+use crate::live::{Session, Statement};
+use crate::predict::interrupted;
 use crate::relay::Handled;
 use crate::wire::{OkPacket, command};
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// A `KILL` of one connection by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,16 +61,37 @@ impl Lane {
         // The store keeps the diagnostics.
         self.diagnostics = None;
         self.counts = Counts::default();
+        let live = Arc::clone(&self.context.live);
+        // A session may see that the store has interrupted it before the store says so here.
+        let sessions = live.sessions_of(kill.connection_id);
+        let mut being_killed = Vec::new();
+        for session in &sessions {
+            being_killed.push(session.being_killed().await);
+        }
         turn.store.send(command::QUERY, body).await?;
         let answer = turn.store.payload().await?;
         if answer.first() == Some(&OkPacket::HEADER) {
             *turn.status = OkPacket::parse(&answer)?.status;
-            let live = &self.context.live;
             live.interrupt(kill.connection_id, kill.query_only);
         }
+        drop(being_killed);
         turn.out.write(&answer);
         turn.flush().await?;
         Ok(Handled::Answered)
+    }
+}
+
+/// Refuses to acknowledge a statement that was to end, though the store has: it may have taken NULL for what it did not
+/// evaluate. For statements that change no table. What has changed is acknowledged by whoever changed it.
+pub(super) async fn check_not_interrupted(
+    session: &Session,
+    running: &Statement,
+    bounds: &Bounds,
+) -> Result<(), LinkError> {
+    session.kills_decided().await;
+    match running.cancel.is_cancelled() || bounds.are_over() {
+        true => Err(interrupted().into()),
+        false => Ok(()),
     }
 }
 

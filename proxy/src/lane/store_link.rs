@@ -9,12 +9,14 @@ use super::rows::{Codec, RowCodec};
 use super::text_encoding::TextEncoding;
 use super::truth::Before;
 use crate::error::SqlError;
+use crate::predict::interrupted;
 use crate::relay::SessionEnd;
 use crate::wire::{
     Capabilities, ColumnDefinition, ErrPacket, Malformed, OkPacket, PacketReader, PacketWriter,
     StatusFlags, Stream, command, lenenc, result_end_status,
 };
 use predictsql_optimizer::Fragment;
+use predictsql_optimizer::materialise::says_interrupted;
 use tokio::time::Instant;
 
 /// Longest payload that the lane takes from the store: a row may be as long as `max_allowed_packet`.
@@ -226,7 +228,7 @@ impl<'a> StoreLink<'a> {
         self.send(command::STMT_PREPARE, &sql).await?;
         let first = self.payload().await?;
         if ErrPacket::is_err(&first) {
-            return Err(LinkError::Refused(ErrPacket::parse(&first)?));
+            return Err(refusal(&first)?);
         }
         let mut input = &first[..];
         lenenc::get_u8(&mut input)?;
@@ -370,7 +372,7 @@ impl<'a> StoreLink<'a> {
     pub async fn next(&mut self) -> Result<Next, LinkError> {
         let payload = self.payload().await?;
         if ErrPacket::is_err(&payload) {
-            return Err(LinkError::Refused(ErrPacket::parse(&payload)?));
+            return Err(refusal(&payload)?);
         }
         match result_end_status(self.capabilities, &payload) {
             None => Ok(Next::Row(payload)),
@@ -427,7 +429,7 @@ impl<'a> StoreLink<'a> {
     pub async fn head(&mut self) -> Result<Head, LinkError> {
         let first = self.payload().await?;
         if ErrPacket::is_err(&first) {
-            return Err(LinkError::Refused(ErrPacket::parse(&first)?));
+            return Err(refusal(&first)?);
         }
         match first.first() {
             Some(&OkPacket::HEADER) => return Ok(Head::Done(first)),
@@ -461,6 +463,15 @@ impl<'a> StoreLink<'a> {
             .map(|p| ColumnDefinition::parse(p, self.capabilities))
             .collect::<Result<_, _>>()?)
     }
+}
+
+/// The store's refusal. That of an expression of the lane's own says that the statement was to end.
+fn refusal(payload: &[u8]) -> Result<LinkError, Malformed> {
+    let error = ErrPacket::parse(payload)?;
+    Ok(match says_interrupted(error.code, &error.message) {
+        true => LinkError::Sql(interrupted()),
+        false => LinkError::Refused(error),
+    })
 }
 
 /// The columns of an answer that must have rows.

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::answering::Audience;
 use super::diagnostics::{Diagnostics, UNREADABLE_INPUT};
 use super::inputs::InputKind;
+use super::kill::check_not_interrupted;
 use super::result::write_head;
 use super::rows::{CellLayout, Codec, RowCodec, put_row};
 use super::select::Ready;
@@ -136,6 +137,7 @@ pub async fn run(
         .unwrap_or(Err(LinkError::End(SessionEnd::StoreClosed)));
     let end = turn.store.finish(id, end).await?;
     drained?;
+    check_not_interrupted(turn.record, running, &turn.store.bounds).await?;
     let own = diagnostics.count() > 0;
     if end.warnings > 0 && (own || ready.filtered) {
         store_warnings(turn, &mut diagnostics, u64::from(end.warnings)).await?;

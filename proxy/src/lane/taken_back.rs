@@ -110,7 +110,7 @@ impl Lane {
             tracing::debug!(%error, "the catalog cannot be read");
         }
         if let Err(error) = account.refresh_views().await {
-            tracing::warn!(%error, "views over predictions cannot be read");
+            tracing::debug!(%error, "views over predictions cannot be read");
         }
     }
 }

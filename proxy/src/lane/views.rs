@@ -163,7 +163,7 @@ impl Lane {
         self.diagnostics = None;
         let (head, _) = turn.store.run(&stored, &Protocol::Text).await?;
         if let Err(error) = self.context.account.refresh_views().await {
-            tracing::warn!(%error, "views over predictions cannot be read");
+            tracing::debug!(%error, "views over predictions cannot be read");
         }
         match head {
             Head::Done(payload) => {

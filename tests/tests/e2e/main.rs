@@ -12,6 +12,8 @@ mod embedded;
 mod evaluate;
 mod faults;
 mod fidelity;
+mod grants;
+mod interrupted;
 mod kept;
 mod loading;
 mod operating;

@@ -45,6 +45,9 @@ fn block_here(name: &str, schema: &str) -> Vec<String> {
             .replace("'ml'", &format!("'{schema}'"))
             .replace("ml\\_session", &format!("{schema}\\_session"))
             .replace("`ml_session`", &format!("`{schema}_session`"))
+            .replace("ml\\_service", &format!("{schema}\\_service"))
+            .replace("`ml_service`", &format!("`{schema}_service`"))
+            .replace("'ml_service'", &format!("'{schema}_service'"))
     };
     block(name).into_iter().map(here).collect()
 }

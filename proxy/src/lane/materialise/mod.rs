@@ -23,6 +23,7 @@ use predictsql_optimizer::materialise::{HarvestPass, Lookup, Shape};
 
 use super::answering::Audience;
 use super::diagnostics::Diagnostics;
+use super::kill::check_not_interrupted;
 use super::store_link::{LinkError, StoreLink};
 use super::stream::{no_diagnostics, watch};
 use super::{LaneContext, Turn};
@@ -75,6 +76,7 @@ pub async fn run(
     let autocommit = turn.status.contains(StatusFlags::SERVER_STATUS_AUTOCOMMIT)
         && !turn.status.contains(StatusFlags::SERVER_STATUS_IN_TRANS);
     let no_diagnostics = no_diagnostics(turn);
+    let session = turn.record;
     let work = async {
         let schema = context.schema.as_str();
         let mut names = tables.begin(&mut turn.store, schema).await?;
@@ -92,6 +94,9 @@ pub async fn run(
         };
         let answered = passes.answer(&mut turn.store, &mut names).await;
         let finished = passes.end(&mut turn.store, answered).await?;
+        if !ready.plan.changes_tables() && !ready.plan.fails_if_interrupted() {
+            check_not_interrupted(session, running, &turn.store.bounds).await?;
+        }
         let row_count = match passes.began {
             true => Some(finished.row_count()?),
             false => None,

@@ -1,0 +1,236 @@
+//! Expressions that make a statement fail which was to end and would go on with NULL.
+//!
+//! Once a session was told to end its statement (KILL QUERY, `max_statement_time`) the store does not run a
+//! sub-query any more: its value is NULL, and there is no error. Scans look for a KILL before each row, UPDATE and
+//! DELETE at their end. SET, INSERT ... VALUES and queries without tables do not: they store that NULL and are acknowledged (10.11, measured).
+//!
+//! [`GOES_ON`] holds a sub-query that is never NULL otherwise, and adds what does not fit. DO forgets errors:
+//! nothing helps there.
+
+use std::ops::Range;
+
+use sqlparser::tokenizer::Token;
+
+use super::analysis::Materialise;
+use crate::sql::blocks::Block;
+use crate::sql::fragment::{Fragment, Splice};
+
+/// True, or error 1690 where the statement was to end. RAND() has it evaluated each time.
+const GOES_ON: &str = "~0 + IFNULL((SELECT 0 FROM DUAL WHERE RAND() IS NOT NULL), 1317)";
+
+/// The variable that SET assigns NULL to, in the end.
+const LAST_VARIABLE: &str = "@ml_last";
+
+/// Whether this error of the store says that the statement was to end: that of an expression of the lane's own.
+pub fn says_interrupted(code: u16, message: &[u8]) -> bool {
+    const OUT_OF_RANGE: u16 = 1690;
+    let message = String::from_utf8_lossy(message);
+    code == OUT_OF_RANGE && message.contains("rand() is not null),1317)")
+}
+
+/// An expression that is evaluated only where the statement goes on.
+pub(super) fn unless_interrupted(expression: &str) -> String {
+    format!("IF({GOES_ON}, {expression}, NULL)")
+}
+
+impl Materialise<'_, '_> {
+    /// Whether the statement changes tables, and what it has done stays done once the store has acknowledged it.
+    pub fn changes_tables(&self) -> bool {
+        let first = ["INSERT", "REPLACE", "UPDATE", "DELETE", "CREATE"];
+        let start = self.statement.body.start;
+        first
+            .iter()
+            .any(|word| self.statement.lexed.is_keyword(start, word))
+    }
+
+    /// Whether the store acknowledges the statement only if all that it assigns was evaluated to its end.
+    pub fn fails_if_interrupted(&self) -> bool {
+        let start = self.statement.body.start;
+        self.statement.lexed.is_keyword(start, "SET")
+    }
+
+    /// The last assignment of a SET. The store evaluates all of them before it assigns any, so one that fails
+    /// leaves all variables as they were.
+    pub(super) fn last_assignment(&self) -> Option<Splice> {
+        let end = self.statement.body.end;
+        let last = format!(", {LAST_VARIABLE} = {}", unless_interrupted("NULL"));
+        self.fails_if_interrupted()
+            .then(|| (end..end, Fragment::plain(last)))
+    }
+
+    /// The sub-queries that are values to be stored, such that a NULL of theirs is one. `splices` are those of pass 2.
+    pub(super) fn stored_queries(&self, splices: &[Splice]) -> Vec<Splice> {
+        let stored = self.stored_values();
+        let blocks = self.blocks.blocks.iter();
+        let queries = blocks.filter_map(|block| self.stored_query(block, &stored));
+        queries
+            .map(|range| {
+                let within = |mut splices: Vec<Splice>| {
+                    splices.extend(self.names_within(&range));
+                    self.spliced(&range, splices)
+                };
+                let mut value = Fragment::plain("IFNULL(");
+                value
+                    .push_fragment(&within(splices.to_vec()))
+                    .push(&format!(", IF({GOES_ON}, NULL, "));
+                // Never evaluated: it only has the type.
+                value
+                    .push_fragment(&within(self.statement.described_splices(&range)))
+                    .push("))");
+                (range.clone(), value)
+            })
+            .collect()
+    }
+
+    /// Where the values stand that a statement stores.
+    fn stored_values(&self) -> Vec<Range<usize>> {
+        let lexed = &self.statement.lexed;
+        let body = &self.statement.body;
+        let is = |at: usize, words: &[&str]| words.iter().any(|w| lexed.is_keyword(at, w));
+        let clause = |from: usize, words: &[&str]| {
+            let mut outside = lexed.outside_parentheses(from..body.end);
+            outside.find(|at| is(*at, words))
+        };
+        let until = |from: usize, words: &[&str]| from..clause(from, words).unwrap_or(body.end);
+        if is(body.start, &["UPDATE"]) {
+            let set = clause(body.start, &["SET"]);
+            let ends = ["WHERE", "ORDER", "LIMIT", "RETURNING"];
+            return set.map(|set| until(set + 1, &ends)).into_iter().collect();
+        }
+        let words: &[&str] = match () {
+            () if is(body.start, &["INSERT", "REPLACE"]) => &["VALUES", "VALUE", "SET", "SELECT"],
+            () if is(body.start, &["CREATE"]) => &["SELECT"],
+            () => return Vec::new(),
+        };
+        let ends = ["FROM", "ON", "WHERE", "UNION", "RETURNING"];
+        let values = clause(body.start, words);
+        let again = clause(body.start, &["DUPLICATE"]);
+        let again = again.map(|again| until(again, &["RETURNING"]));
+        values
+            .map(|values| until(values + 1, &ends))
+            .into_iter()
+            .chain(again)
+            .collect()
+    }
+
+    /// The range of a query of one column in parentheses that is a value, or an argument in one.
+    fn stored_query(&self, block: &Block, stored: &[Range<usize>]) -> Option<Range<usize>> {
+        let lexed = &self.statement.lexed;
+        let open = block.range.start.checked_sub(1)?;
+        let region = stored.iter().find(|region| region.contains(&open))?;
+        let outermost = block
+            .parent
+            .and_then(|parent| self.blocks.blocks.get(parent))
+            .is_none_or(|parent| !region.contains(&parent.range.start));
+        let is = |at: usize, words: &[&str]| words.iter().any(|w| lexed.is_keyword(at, w));
+        let token = |at: usize| lexed.token(at);
+        let before = open.checked_sub(1)?;
+        let is_value = matches!(
+            token(before),
+            Some(Token::Eq | Token::Comma | Token::LParen)
+        ) || is(before, &["SELECT"]);
+        let end = lexed.after_closing(open)?;
+        // `a IN ((SELECT ...))` is about all its rows.
+        let compared = (region.start..open).any(|at| {
+            matches!(token(at), Some(Token::LParen))
+                && is(
+                    at.saturating_sub(1),
+                    &["IN", "EXISTS", "ANY", "ALL", "SOME"],
+                )
+                && lexed.after_closing(at).is_some_and(|after| after >= end)
+        });
+        let one_column = lexed.split_commas(block.items.clone()).len() == 1
+            && !matches!(token(block.items.end.saturating_sub(1)), Some(Token::Mul));
+        (matches!(token(open), Some(Token::LParen)) && outermost && is_value && !compared)
+            .then_some(open..end)
+            .filter(|_| one_column)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::fixture::catalog;
+    use crate::materialise::{KeyForm, Lookup, Shape};
+    use crate::sql::key::ColumnsKey;
+    use crate::sql::text::LexMode;
+    use crate::statement::PredictStatement;
+
+    /// Pass 2 with what is checked as `GOES_ON`, and lookups as their relation.
+    fn run(text: &str) -> String {
+        let catalog = catalog();
+        let statement = PredictStatement::read(text, LexMode::default(), "ml", &catalog);
+        let statement = statement.unwrap().unwrap();
+        let plan = statement.materialise().unwrap();
+        let lookup = |_| Lookup {
+            form: KeyForm::Text,
+            relation: "r".to_owned(),
+            columns: ColumnsKey::default(),
+            shape: Shape::default(),
+        };
+        let lookups: Vec<Lookup> = (0..plan.harvests().len()).map(lookup).collect();
+        let whole = plan.run(&lookups).sql;
+        let call = plan.spliced(
+            &statement.calls[0].range,
+            plan.lookup_splices(&statement.calls[0].range, &lookups),
+        );
+        whole
+            .replace(&call.sql, "LOOKUP")
+            .replace(GOES_ON, "GOES_ON")
+    }
+
+    #[test]
+    fn a_set_fails_in_its_last_assignment() {
+        assert_eq!(
+            run("SET @a = (SELECT ml.t(i) FROM p), @b = 1;"),
+            "SET @a = (SELECT LOOKUP AS `ml.t(i)` FROM p), @b = 1, @ml_last = IF(GOES_ON, NULL, NULL)"
+        );
+        assert!(!run("DO (SELECT ml.t(i) FROM p)").contains("@ml_last"));
+    }
+
+    #[test]
+    fn queries_whose_values_are_stored_are_checked() {
+        let checked = "IFNULL((SELECT LOOKUP AS `ml.t(i)` FROM p), \
+                       IF(GOES_ON, NULL, (SELECT `ml`.`t`(i) AS `ml.t(i)` FROM p)))";
+        let query = "(SELECT ml.t(i) FROM p)";
+        for text in [
+            "INSERT INTO q (a, b) VALUES (1, QUERY), (CONCAT(QUERY, 'x'), 2)",
+            "REPLACE INTO q SET a = QUERY",
+            "INSERT INTO q SELECT QUERY",
+            "CREATE TABLE q (b INT) SELECT 1 AS b, QUERY AS a",
+            "INSERT INTO q SELECT a, QUERY FROM o WHERE b > 2",
+            "INSERT INTO q VALUES (1) ON DUPLICATE KEY UPDATE a = QUERY, b = 2",
+            "UPDATE q JOIN o USING (id) SET a = QUERY, b = QUERY WHERE b > 2",
+        ] {
+            let expected = text.replace("QUERY", checked);
+            assert_eq!(run(&text.replace("QUERY", query)), expected);
+        }
+        for text in [
+            "INSERT INTO q VALUES (1 IN (QUERY))",
+            "INSERT INTO q VALUES (1 IN QUERY)",
+            "INSERT INTO q VALUES (EXISTS QUERY)",
+            "INSERT INTO q QUERY",
+            "INSERT INTO q SELECT a FROM o WHERE a = QUERY",
+            "UPDATE q SET a = 1 WHERE a = QUERY",
+            "INSERT INTO q SELECT x.k FROM (SELECT ml.t(i) AS k FROM p) AS x",
+            "INSERT INTO q VALUES ((1, 2) = (SELECT 1, ml.t(i) FROM p))",
+        ] {
+            let pass_2 = run(&text.replace("QUERY", query));
+            assert!(!pass_2.contains("GOES_ON"), "{pass_2}");
+        }
+    }
+
+    #[test]
+    fn the_error_of_the_check_is_told_from_others() {
+        let message =
+            b"BIGINT UNSIGNED value is out of range in '~0 + ifnull((select 0 from DUAL  \
+                        where rand() is not null),1317)'";
+        assert!(says_interrupted(1690, message));
+        assert!(!says_interrupted(1644, message));
+        assert!(!says_interrupted(
+            1690,
+            b"BIGINT value is out of range in 'a + 1317'"
+        ));
+    }
+}
