@@ -11,6 +11,7 @@ mod relay;
 mod repository;
 mod selection;
 mod semantics;
+mod soak;
 mod statistics;
 
 use std::io::IsTerminal;
@@ -25,6 +26,7 @@ use predictsql_proxy::serve;
 use relay::RelayArgs;
 use selection::SelectionArgs;
 use semantics::SemanticsArgs;
+use soak::SoakArgs;
 use tracing_subscriber::EnvFilter;
 
 /// Benchmarks of PredictSQL; the last line that each prints is its result as JSON.
@@ -50,6 +52,8 @@ enum Command {
     Selection(SelectionArgs),
     /// A prediction as a column of many rows, beside a stored column
     Semantics(SemanticsArgs),
+    /// Mixed load with kills: what must hold holds, and the memory does not grow
+    Soak(SoakArgs),
     /// PredictSQL itself, as `predictsql serve`, for `relay` and `semantics`
     #[command(name = relay::SERVE, hide = true)]
     Serve(Box<ServeArgs>),
@@ -72,6 +76,7 @@ fn main() -> ExitCode {
         Command::Relay(args) => relay::run(&args).map_err(Into::into),
         Command::Selection(args) => selection::run(&args).map_err(Into::into),
         Command::Semantics(args) => semantics::run(&args).map_err(Into::into),
+        Command::Soak(args) => soak::run(&args).map_err(Into::into),
         Command::Serve(args) => serve::run(&args).map_err(Into::into),
     };
     match done {

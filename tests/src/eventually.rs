@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// How long anything in these tests may take before it counts as not happening. Far beyond what it
 /// takes on a busy machine: it bounds a failure and decides nothing else.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_secs(180);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The first value that `look` finds within [`DEADLINE`].

@@ -44,6 +44,8 @@ pub struct Settings {
     pub admin_password: Option<String>,
     /// Further environment variables; an empty value removes one.
     pub environment: Vec<(String, String)>,
+    /// Size beyond which no file of the proxy, or of an embedded store, can grow, in bytes: a write fails, as on a full disk.
+    pub file_bytes_max: Option<usize>,
 }
 
 impl Default for Settings {
@@ -59,6 +61,7 @@ impl Default for Settings {
             model_roots: vec![apparel::model_root()],
             admin_password: None,
             environment: Vec::new(),
+            file_bytes_max: None,
         }
     }
 }
@@ -141,6 +144,9 @@ impl Proxy {
             } else {
                 command.env(name, value);
             }
+        }
+        if let Some(bytes) = settings.file_bytes_max {
+            command = limited(&command, bytes);
         }
         let mut process = Process::spawn("predictsql", command, &dir.join("log")).unwrap();
         let ready = eventually("the proxy is ready", || {
@@ -286,6 +292,24 @@ fn settings_file(store: &str, service: &str, settings: &Settings) -> String {
     }
     write!(file, "{}\n[lane]\n{}\n", settings.executor, settings.lane).unwrap();
     file + &settings.tables
+}
+
+/// The same command where files cannot grow beyond `bytes`. The signal that tells so is ignored: what is left is an error
+/// of the write.
+fn limited(command: &Command, bytes: usize) -> Command {
+    let mut limited = Command::new("prlimit");
+    limited
+        .arg(format!("--fsize={bytes}"))
+        .args(["sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    limited
 }
 
 /// A command that runs the binary under test, without settings from the environment.

@@ -61,11 +61,7 @@ impl Client {
     /// # Errors
     /// The connection fails, or the statement is refused.
     pub fn query(&mut self, statement: &str) -> io::Result<u64> {
-        let length = statement.len() + 1;
-        let mut packet = packet_header(length, 0).to_vec();
-        packet.push(command::QUERY);
-        packet.extend_from_slice(statement.as_bytes());
-        self.stream.write_all(&packet)?;
+        self.stream.write_all(&query_packet(statement))?;
         if self.buffer.len() < READ_BYTES {
             self.buffer.resize(READ_BYTES, 0);
         }
@@ -81,6 +77,15 @@ impl Client {
                 return Ok(rows);
             }
         }
+    }
+
+    /// Sends a statement and leaves its answer to whoever reads from the connection, if anybody does.
+    ///
+    /// # Errors
+    /// The connection fails.
+    pub fn send(mut self, statement: &str) -> io::Result<TcpStream> {
+        self.stream.write_all(&query_packet(statement))?;
+        Ok(self.stream)
     }
 
     /// Gives the memory of answers back, for a client that is to idle.
@@ -101,6 +106,13 @@ impl Client {
         self.stream.read_exact(&mut payload)?;
         Ok(payload)
     }
+}
+
+fn query_packet(statement: &str) -> Vec<u8> {
+    let mut packet = packet_header(statement.len() + 1, 0).to_vec();
+    packet.push(command::QUERY);
+    packet.extend_from_slice(statement.as_bytes());
+    packet
 }
 
 /// Where the answer to a query stands. EOF after columns is deprecated in these sessions.

@@ -9,15 +9,15 @@
 //! Store, clients and proxy share the machine's cores, so what a proxy spends is missing elsewhere: a ratio
 //! to direct is that of a machine that has nothing to spare.
 
-mod client;
+pub mod client;
 mod contenders;
 mod error;
 mod idle;
 mod load;
-mod programs;
+pub mod programs;
 mod report;
 mod rounds;
-mod server;
+pub mod server;
 
 use std::path::PathBuf;
 use std::sync::Arc;

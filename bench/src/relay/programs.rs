@@ -71,7 +71,8 @@ impl Programs {
     }
 }
 
-fn find(program: &str) -> Option<PathBuf> {
+/// Looks for one program in PATH and in the system's folders.
+pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(SYSTEM_FOLDERS.map(PathBuf::from));
     let mut places = folders.map(|folder| folder.join(program));

@@ -15,6 +15,8 @@ use super::error::EmbeddedError;
 const LOCK_FILE: &str = "predictsql.lock";
 /// Longest path of a Unix socket in bytes (`sun_path` less its closing zero byte).
 const SOCKET_PATH_BYTES_MAX: usize = 107;
+/// InnoDB's own tables, without which it finds no others. The server locks it while it runs.
+const SYSTEM_TABLESPACE: &str = "ibdata1";
 /// How often a lock that somebody else holds is looked at.
 const LOCK_POLL: Duration = Duration::from_millis(100);
 
@@ -94,7 +96,7 @@ impl DataDirectory {
     /// Waits until no server runs on the data directory: one whose proxy was killed still needs a
     /// moment to shut down. InnoDB locks its system tablespace while it runs.
     pub(super) fn wait_until_free(&self, time_max: Duration) -> Result<(), EmbeddedError> {
-        let tablespace = self.store().join("ibdata1");
+        let tablespace = self.store().join(SYSTEM_TABLESPACE);
         let began = Instant::now();
         let mut told = false;
         while is_locked(&tablespace)? {
@@ -111,6 +113,19 @@ impl DataDirectory {
             std::thread::sleep(LOCK_POLL);
         }
         Ok(())
+    }
+
+    /// Refuses a store whose system tablespace is gone. A server that finds neither that nor its log makes both anew and
+    /// answers, and no table of InnoDB is to be found any more.
+    pub(super) fn check_tablespace(&self) -> Result<(), EmbeddedError> {
+        let file = self.store().join(SYSTEM_TABLESPACE);
+        match fs::metadata(&file) {
+            Ok(found) if found.len() > 0 => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(EmbeddedError::io("open", file)(error))
+            }
+            _ => Err(EmbeddedError::Incomplete { file }),
+        }
     }
 
     /// A file of SQL that sets `password` for root when the server starts; `None` without one.
@@ -277,6 +292,24 @@ mod tests {
         fs::create_dir(directory.store()).unwrap();
         fs::write(directory.store().join("ibdata1"), "").unwrap();
         directory.wait_until_free(Duration::ZERO).unwrap();
+    }
+
+    #[test]
+    fn a_store_without_its_tablespace_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = DataDirectory::open(dir.path()).unwrap();
+        fs::create_dir(directory.store()).unwrap();
+        let tablespace = directory.store().join(SYSTEM_TABLESPACE);
+        let refused = || directory.check_tablespace().unwrap_err().to_string();
+        assert!(
+            refused().contains("restore it from a backup"),
+            "{}",
+            refused()
+        );
+        fs::write(&tablespace, "").unwrap();
+        assert!(refused().contains("is missing or empty"), "{}", refused());
+        fs::write(&tablespace, "x").unwrap();
+        directory.check_tablespace().unwrap();
     }
 
     #[test]

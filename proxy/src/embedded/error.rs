@@ -44,6 +44,16 @@ pub enum EmbeddedError {
         /// How long was waited for it.
         seconds: u64,
     },
+    /// A file is gone that the server would replace by an empty one.
+    #[error(
+        "the store's {} is missing or empty: restore it from a backup of the whole directory; \
+         without it no table of InnoDB can be read, and nothing was changed",
+        file.display()
+    )]
+    Incomplete {
+        /// The file.
+        file: PathBuf,
+    },
     /// A file or directory could not be used.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {

@@ -85,7 +85,9 @@ impl EmbeddedStore {
     pub fn start(options: &EmbeddedOptions) -> Result<Self, EmbeddedError> {
         let mariadbd = install::find("mariadbd")?;
         let directory = DataDirectory::open(&options.data_dir)?;
-        if !directory.store().exists() {
+        if directory.store().exists() {
+            directory.check_tablespace()?;
+        } else {
             install::create_store(&directory, &mariadbd, options.root_password.as_deref())?;
         }
         directory.wait_until_free(Duration::from_secs(options.start_seconds_max))?;

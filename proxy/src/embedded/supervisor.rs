@@ -17,7 +17,6 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tokio::sync::watch;
 
 use super::error::EmbeddedError;
-use super::install::last_lines;
 
 /// How often a server that ended is started again within [`RESTART_WINDOW`] before it is given up.
 const RESTARTS_MAX: usize = 5;
@@ -31,7 +30,13 @@ const PROBE_DELAY_MAX: Duration = Duration::from_millis(200);
 /// How long one look may take.
 const PROBE_TIME_MAX: Duration = Duration::from_secs(1);
 /// How much of the error log's end is searched for its last lines.
-const LOG_TAIL_BYTES_MAX: u64 = 8 << 10;
+const LOG_TAIL_BYTES_MAX: u64 = 16 << 10;
+/// Of these how many are shown: errors, and the last ones of any kind.
+const ERRORS_SHOWN: usize = 8;
+const LAST_LINES_SHOWN: usize = 4;
+/// What the log says at each start, and of an error.
+const STARTING: &str = "Starting MariaDB";
+const ERROR: &str = "[ERROR]";
 
 /// What the server is doing.
 ///
@@ -375,7 +380,8 @@ fn answers(socket: &Path) -> bool {
     greeting().is_ok_and(|version| version == 10)
 }
 
-/// The last lines of the server's error log.
+/// What the server's error log says of its last start: errors, since the first tells most and others follow from it, and
+/// its last lines.
 fn log_tail(log: &Path) -> String {
     let read = || -> io::Result<String> {
         let mut file = File::open(log)?;
@@ -383,9 +389,18 @@ fn log_tail(log: &Path) -> String {
         file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL_BYTES_MAX)))?;
         let mut bytes = Vec::new();
         file.take(LOG_TAIL_BYTES_MAX).read_to_end(&mut bytes)?;
-        Ok(last_lines(&String::from_utf8_lossy(&bytes), 12))
+        Ok(telling(&String::from_utf8_lossy(&bytes)))
     };
     read().unwrap_or_else(|error| format!("(the log cannot be read: {error})"))
+}
+
+fn telling(log: &str) -> String {
+    let start = log.rfind(STARTING).unwrap_or_default();
+    let lines: Vec<&str> = log.get(start..).unwrap_or_default().lines().collect();
+    let (before, last) = lines.split_at(lines.len().saturating_sub(LAST_LINES_SHOWN));
+    let errors = before.iter().filter(|line| line.contains(ERROR));
+    let shown: Vec<&str> = errors.take(ERRORS_SHOWN).chain(last).copied().collect();
+    shown.join("\n")
 }
 
 /// When the server was started again, to tell a mishap from a server that cannot live.
@@ -425,6 +440,23 @@ mod tests {
         assert_eq!(delays[..5], expected);
         assert_eq!(delays[5], None);
         assert_eq!(budget.next(start + RESTART_WINDOW), Some(RESTART_DELAY));
+    }
+
+    #[test]
+    fn the_first_error_of_the_last_start_is_told() {
+        let notes = "0 [Note] fine\n".repeat(20);
+        let log = format!(
+            "0 [Note] Starting MariaDB\n0 [ERROR] old\n0 [Note] Starting MariaDB 10\n{notes}0 [ERROR] the cause\n\
+             {notes}0 [ERROR] a consequence\n0 [ERROR] Aborting\n"
+        );
+        let told = telling(&log);
+        assert!(told.starts_with("0 [ERROR] the cause\n"), "{told}");
+        assert!(
+            told.ends_with("0 [ERROR] Aborting") && !told.contains("old"),
+            "{told}"
+        );
+        assert_eq!(told.lines().count(), 1 + LAST_LINES_SHOWN, "{told}");
+        assert_eq!(telling("no such program\n"), "no such program");
     }
 
     #[test]

@@ -112,7 +112,7 @@ fn a_client_that_leaves_in_mid_result_leaves_nothing_behind() {
 #[test]
 fn an_orderly_stop_lets_statements_and_transactions_finish() {
     let store = Store::shared();
-    let proxy = Proxy::start(store, &Settings::default());
+    let proxy = Proxy::start(store, &with_top("stop_seconds_max = 1000"));
     let mut root = store.root();
     root.run("CREATE OR REPLACE DATABASE stopping");
     root.run("CREATE TABLE stopping.t (a INT)");
@@ -123,10 +123,9 @@ fn an_orderly_stop_lets_statements_and_transactions_finish() {
     changing.run("INSERT INTO stopping.t VALUES (1)");
     root.run("SELECT GET_LOCK('stopping', 0)");
     working
-        .send(&query("SELECT GET_LOCK('stopping', 60)"))
+        .send(&query("SELECT GET_LOCK('stopping', 1000)"))
         .unwrap();
-    let waits =
-        "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'SELECT GET_LOCK%60)'";
+    let waits = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'SELECT GET_LOCK%1000)'";
     eventually("the statement waits", || {
         (root.value(waits)? == "1").then_some(())
     });

@@ -30,7 +30,10 @@ fn work(mut session: Wire, number: usize) {
 fn a_thousand_idle_and_two_hundred_busy_clients_are_all_served() {
     open_files::raise_limit(IDLE + BUSY);
     let store = Store::start(&["--max-connections=1500"]);
-    let proxy = Proxy::start(&store, &plain("connections_max = 1200"));
+    let proxy = Proxy::start(
+        &store,
+        &plain("connections_max = 1200\nconnect_timeout_ms = 60_000"),
+    );
     let login = || proxy.root();
     let mut idle: Vec<Wire> = std::thread::scope(|scope| {
         let doors: Vec<_> = (0..DOORS)

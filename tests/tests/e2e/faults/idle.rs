@@ -3,21 +3,38 @@
 use super::{metric, plain, query, until_end};
 use predictsql_proxy::wire::command;
 use predictsql_tests::{Proxy, Store, eventually};
+use rustix::process::Signal;
 
 #[test]
 fn idle_sessions_are_ended_and_busy_ones_are_not() {
     let store = Store::shared();
-    let proxy = Proxy::start(store, &plain("idle_seconds_max = 1"));
+    let proxy = Proxy::start(store, &plain("idle_seconds_max = 0"));
     let mut root = store.root();
     let (mut idle, mut in_transaction, mut busy) = (proxy.root(), proxy.root(), proxy.root());
     in_transaction.run("BEGIN");
-    busy.send(&query("SELECT SLEEP(3), 'slept'")).unwrap();
+    root.run("DO GET_LOCK('idle', 1000)");
+    busy.send(&query("SELECT GET_LOCK('idle', 1000), 'waited'"))
+        .unwrap();
+    let waits = format!(
+        "SELECT COUNT(*) FROM information_schema.processlist WHERE id = {} AND state = 'User lock'",
+        busy.connection_id()
+    );
+    eventually("the statement waits", || {
+        (root.value(&waits)? == "1").then_some(())
+    });
+    // Only now: none of them is idle before it should be.
+    proxy.rewrite_settings(|settings| {
+        settings.replace("idle_seconds_max = 0", "idle_seconds_max = 1")
+    });
+    proxy.signal(Signal::HUP);
     let ids = [idle.connection_id(), in_transaction.connection_id()];
 
     assert!(until_end(&mut idle).is_empty());
     assert!(until_end(&mut in_transaction).is_empty());
+    // The busy one waits as long as they did.
+    root.run("DO RELEASE_LOCK('idle')");
     let answer = busy.read_answer(command::QUERY).unwrap();
-    let row = b"\x010\x05slept";
+    let row = b"\x011\x06waited";
     assert!(
         answer.iter().any(|packet| packet.payload == row),
         "{answer:?}"

@@ -2,6 +2,7 @@
 //! without anything left behind.
 
 mod crowd;
+mod damaged_store;
 mod ends;
 mod idle;
 mod memory;

@@ -6,7 +6,7 @@
 //! and statements, random bytes of logins, and the moments at which progress is reported.
 
 mod capabilities;
-mod encode;
+pub mod encode;
 mod scripts;
 mod statements;
 mod tape;

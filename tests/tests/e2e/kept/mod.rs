@@ -63,6 +63,17 @@ impl Place {
         Proxy::start(Store::shared(), &self.settings)
     }
 
+    /// What another proxy answers from the table alone, and that proxy. Statements wait a second for the table at most: on a
+    /// busy machine that takes more than one try.
+    pub fn from_table(&self, sql: &str) -> (Proxy, Vec<Vec<Option<String>>>) {
+        eventually("another proxy finds what is kept", || {
+            let other = self.another();
+            let mut session = in_shop(&other, &self.schema);
+            let (rows, inferred) = rows(&other, &mut session, &self.sql(sql));
+            (inferred == 0).then_some((other, rows))
+        })
+    }
+
     /// Another proxy of the same store, with these lines at the top of its settings.
     pub fn another_with(&self, top: &str) -> Proxy {
         let settings = Settings {
@@ -144,12 +155,9 @@ fn a_repeated_query_runs_no_model_on_any_proxy() {
     eventually("outputs are in the table", || {
         (written() == 40).then_some(())
     });
-    let other = place.another();
+    let (other, found) = place.from_table(GROUPED);
+    assert_eq!(found, grouped);
     let mut session = in_shop(&other, &place.schema);
-    assert_eq!(
-        rows(&other, &mut session, &place.sql(GROUPED)),
-        (grouped, 0)
-    );
     assert_eq!(rows(&other, &mut session, &place.sql(STREAM)), (plain, 0));
     assert!(
         !other.log().contains("loaded a model"),

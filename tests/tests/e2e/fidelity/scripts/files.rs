@@ -94,7 +94,7 @@ fn failing(tape: &mut Tape) {
     tape.load(LOAD, b"not a number\n1\tduplicate\n");
     tape.query("SHOW WARNINGS");
     tape.load(&LOAD.replace("INTO", "REPLACE INTO"), b"1\treplaced\n");
-    tape.query("SET sql_mode = 'STRICT_ALL_TABLES', max_statement_time = 30");
+    tape.query("SET sql_mode = 'STRICT_ALL_TABLES', max_statement_time = 3000");
     tape.load(LOAD, b"not a number\n");
     tape.query("START TRANSACTION READ ONLY");
     tape.load(LOAD, b"90008\tx\n");

@@ -1,10 +1,11 @@
 //! The ends of sessions and statements that others, or they themselves, ask for.
 
 use super::Script;
-use crate::fidelity::encode::query;
+use crate::fidelity::encode::{execute, query};
 use crate::fidelity::tape::Tape;
 use predictsql_proxy::wire::command;
-use predictsql_tests::Wire;
+use predictsql_tests::wire::Packet;
+use predictsql_tests::{Wire, eventually};
 
 pub fn scripts() -> Vec<Script<'static>> {
     vec![
@@ -113,14 +114,15 @@ fn own_statement(tape: &mut Tape) {
 fn wait_and_kill(tape: &mut Tape, kill: &str) -> Wire {
     let mut other = victim(tape);
     let id = tape.wire.connection_id();
-    other.run("DO GET_LOCK('killing', 10)");
+    let held = other.value("SELECT GET_LOCK('killing', 1000)");
+    assert_eq!(held.as_deref(), Some("1"));
     tape.wire
-        .send(&query("SELECT 1, GET_LOCK('killing', 100) FROM pets"))
+        .send(&query("SELECT 1, GET_LOCK('killing', 1000) FROM pets"))
         .unwrap();
     let waits = format!(
         "SELECT COUNT(*) FROM information_schema.processlist WHERE id = {id} AND state = 'User lock'"
     );
-    predictsql_tests::eventually("the statement waits", || {
+    eventually("the statement waits", || {
         (other.value(&waits)? == "1").then_some(())
     });
     other.run(&format!("{kill} {id}"));
@@ -144,10 +146,85 @@ pub fn waits_too_long(tape: &mut Tape) {
     tape.until_closed("nothing is said for a second");
 }
 
+/// Never ends, and sends nothing.
+const ENDLESS: &str = "SELECT COUNT(*) FROM seq_1_to_100000 a, seq_1_to_100000 b";
+/// Never ends after its fourth row.
+const FOUR_ROWS: &str =
+    "SELECT n, IF(n = 5, (SELECT COUNT(*) FROM seq_1_to_100000 a, seq_1_to_100000 b), n) FROM many";
+/// Never ends its first row.
+const SLEEPS: &str = "SELECT SLEEP(100000) FROM many";
+
+/// The time is over in the middle of the answer, at the same place on both sides.
 fn takes_too_long(tape: &mut Tape) {
-    tape.query("SET max_statement_time = 0.05");
-    tape.query("SELECT COUNT(*) FROM seq_1_to_100000 a, seq_1_to_100000 b");
-    tape.query("SELECT n, IF(n = 5, (SELECT COUNT(*) FROM seq_1_to_100000 a, seq_1_to_100000 b), n) FROM many");
-    tape.query("SET max_statement_time = 0");
+    let described: fn(&[Packet]) -> bool = |answer| answer.len() > 1;
+    let fourth_row: fn(&[Packet]) -> bool =
+        |answer| answer.iter().any(|packet| packet.payload == b"\x014\x014");
+    for (sql, came) in [
+        (ENDLESS, described),
+        (FOUR_ROWS, fourth_row),
+        (SLEEPS, described),
+    ] {
+        until_time_is_over(tape, &query(sql), came);
+        tape.query("SHOW WARNINGS");
+        let id = tape.prepare(sql);
+        let fourth_row: fn(&[Packet]) -> bool =
+            |answer| answer.iter().any(|packet| packet.payload[..] == FOURTH_ROW);
+        let came = if sql == FOUR_ROWS { fourth_row } else { came };
+        until_time_is_over(tape, &execute(id, 0, &[]), came);
+    }
+    // And with a limit of the statement's own.
+    with_more_time(tape, SLEEPS, described, |tape, seconds| {
+        let sql = format!("SET STATEMENT max_statement_time = {seconds} FOR {SLEEPS}");
+        tape.wire.command(&query(&sql)).unwrap()
+    });
     tape.query("SHOW WARNINGS");
+}
+
+/// Of the prepared [`FOUR_ROWS`]: a header, the NULL bitmap, an INT and a BIGINT.
+const FOURTH_ROW: [u8; 14] = [0, 0, 4, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0];
+
+/// Sends a command under a limit of the session.
+fn until_time_is_over(tape: &mut Tape, command: &[u8], came: fn(&[Packet]) -> bool) {
+    let limit = |tape: &mut Tape, seconds: f64| {
+        let set = query(&format!("SET max_statement_time = {seconds}"));
+        // The limit that is in force may end this one, too.
+        eventually("the limit is set", || {
+            let answer = tape.wire.command(&set).unwrap();
+            (answer[0].payload[0] == 0).then_some(())
+        });
+    };
+    with_more_time(
+        tape,
+        "a statement that takes too long",
+        came,
+        |tape, seconds| {
+            limit(tape, seconds);
+            let answer = tape.wire.command(command).unwrap();
+            limit(tape, 0.0);
+            answer
+        },
+    );
+}
+
+/// Asks with more and more time, until what precedes the error has come within it, and keeps that answer only: how much
+/// comes in a given time is chance.
+fn with_more_time(
+    tape: &mut Tape,
+    label: &str,
+    came: fn(&[Packet]) -> bool,
+    ask: impl Fn(&mut Tape, f64) -> Vec<Packet>,
+) {
+    const EXCEEDED: &[u8] = b"\xff\xb1\x07";
+    let mut seconds = 0.05;
+    let answer = loop {
+        let answer = ask(tape, seconds);
+        let last = &answer.last().unwrap().payload;
+        assert!(last.starts_with(EXCEEDED), "{label}: {last:?}");
+        if came(&answer) {
+            break answer;
+        }
+        seconds *= 2.0;
+        assert!(seconds < 100.0, "{label}: no row in {seconds} s");
+    };
+    tape.keep(command::QUERY, label, Ok(answer));
 }

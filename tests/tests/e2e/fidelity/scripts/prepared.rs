@@ -255,7 +255,7 @@ fn odd_places(tape: &mut Tape) {
         "SHOW TABLES LIKE ?",
         "CREATE TABLE by_parameter (a INT DEFAULT ?)",
         "EXPLAIN SELECT * FROM pets WHERE id = ?",
-        "SET STATEMENT max_statement_time = ? FOR SELECT 1",
+        "SET STATEMENT lock_wait_timeout = ? FOR SELECT 1",
         "VALUES (?, ?)",
         "KILL ?",
     ] {
