@@ -41,6 +41,34 @@ pub struct ExecutorConfig {
     pub queue_chunks_max: usize,
     /// Models kept loaded; the one used least recently goes first.
     pub models_loaded_max: usize,
+    /// How models that nobody has tried yet are tried. `None`: in this process, where what hangs in ONNX
+    /// Runtime cannot be ended.
+    pub trial: Option<TrialConfig>,
+}
+
+/// How a model is tried in a process of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrialConfig {
+    /// The program to run for it: one whose `main` calls [`try_model_if_asked`](crate::try_model_if_asked)
+    /// first. By default this one.
+    pub program: PathBuf,
+    /// How long a trial may take, in seconds, by the clock and of CPU time.
+    pub trial_seconds_max: u64,
+    /// How much memory it may take, in bytes.
+    pub trial_bytes_max: u64,
+    /// Trials at once.
+    pub trials_max: usize,
+}
+
+impl Default for TrialConfig {
+    fn default() -> Self {
+        Self {
+            program: PathBuf::from("/proc/self/exe"),
+            trial_seconds_max: 60,
+            trial_bytes_max: 4 << 30,
+            trials_max: 2,
+        }
+    }
 }
 
 impl Default for ExecutorConfig {
@@ -60,6 +88,7 @@ impl Default for ExecutorConfig {
             batch_images_max: BATCH_IMAGES_MAX_DEFAULT,
             queue_chunks_max: 4 * threads + 4,
             models_loaded_max: 32,
+            trial: None,
         }
     }
 }
@@ -73,12 +102,24 @@ impl ExecutorConfig {
             ("batch_images_max", self.batch_images_max),
             ("queue_chunks_max", self.queue_chunks_max),
             ("models_loaded_max", self.models_loaded_max),
+            (
+                "trials_max",
+                self.trial.as_ref().map_or(1, |t| t.trials_max),
+            ),
         ];
         let bytes = [
             ("image_bytes_max", self.image_bytes_max),
             ("image_pixels_max", self.image_pixels_max),
             ("model_bytes_max", self.model_bytes_max),
             ("tensor_bytes_max", self.tensor_bytes_max),
+            (
+                "trial_seconds_max",
+                self.trial.as_ref().map_or(1, |t| t.trial_seconds_max),
+            ),
+            (
+                "trial_bytes_max",
+                self.trial.as_ref().map_or(1, |t| t.trial_bytes_max),
+            ),
         ];
         let zero_size = sizes
             .iter()

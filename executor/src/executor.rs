@@ -11,6 +11,7 @@ use crate::loads::{Loads, OVERDUE_AFTER};
 use crate::model::{CHUNK_ROWS_MAX, Cache, CompileSettings, ModelFiles};
 use crate::picture::InputSpec;
 use crate::pipeline::{Answered, Goal, Pipeline, Reply, Submitted, Ticket};
+use crate::trial::Trials;
 use crate::{
     CpuSeconds, ExecutorConfig, Input, InputId, LoadedModel, Outcome, PredictError, Prepared,
     Spent, StartError,
@@ -40,6 +41,7 @@ struct Inner {
     chunks: Arc<Semaphore>,
     chunks_max: usize,
     loads: Arc<Loads>,
+    trials: Option<Arc<Trials>>,
     ort_library: Option<PathBuf>,
     settings: CompileSettings,
     threads: usize,
@@ -60,7 +62,8 @@ impl Executor {
             cache: Cache::new(config.models_loaded_max),
             chunks: Arc::new(Semaphore::new(chunks_max)),
             chunks_max,
-            loads: Arc::new(Loads::new(OVERDUE_AFTER)),
+            loads: Arc::new(Loads::new(1, OVERDUE_AFTER)),
+            trials: config.trial.map(|trial| Arc::new(Trials::new(trial))),
             settings: CompileSettings {
                 sessions_max: config.threads,
                 batch_images_max: config.batch_images_max,

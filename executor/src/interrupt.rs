@@ -1,15 +1,20 @@
 //! Ends from another thread what ONNX Runtime is doing, since nobody waits for it any more.
 
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ort::session::RunOptions;
 use ort::session::builder::LoadCanceler;
+use rustix::process::{Signal, pidfd_send_signal};
 
-/// What ONNX Runtime is doing, by the handle that ends it: between two nodes of the graph, or two steps
-/// of making a session.
+/// What ONNX Runtime is doing, by the handle that ends it.
 pub(crate) enum Work {
+    /// Ends between two nodes of the graph.
     Run(Arc<RunOptions>),
+    /// Ends between two steps of making a session.
     Load(LoadCanceler),
+    /// Ends whatever it does: it is a process of its own.
+    Trial(OwnedFd),
 }
 
 impl std::fmt::Debug for Work {
@@ -17,6 +22,7 @@ impl std::fmt::Debug for Work {
         f.write_str(match self {
             Self::Run(_) => "Run",
             Self::Load(_) => "Load",
+            Self::Trial(_) => "Trial",
         })
     }
 }
@@ -42,6 +48,7 @@ impl Interrupt {
         match &state.work {
             Some(Work::Run(options)) => drop(options.terminate()),
             Some(Work::Load(canceller)) => drop(canceller.cancel()),
+            Some(Work::Trial(process)) => drop(pidfd_send_signal(process, Signal::KILL)),
             None => {}
         }
     }

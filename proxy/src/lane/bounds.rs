@@ -49,6 +49,11 @@ impl Deadline {
         limits.into_iter().flatten().min_by_key(|limit| limit.at)
     }
 
+    /// The time itself.
+    pub fn at(self) -> Instant {
+        self.at
+    }
+
     fn error(self) -> SqlError {
         match self.limit {
             Limit::Store => SqlError::new(
@@ -134,6 +139,9 @@ pub async fn within<T>(
             Err(deadline.error().into())
         }
         Err(LinkError::Refused(error)) if error.code == STATEMENT_TIMEOUT => {
+            Err(deadline.error().into())
+        }
+        Err(LinkError::Sql(error)) if error.code == STATEMENT_TIMEOUT => {
             Err(deadline.error().into())
         }
         done => done,
