@@ -122,7 +122,7 @@ fn others_go_on_while_a_model_hangs_and_each_way_to_end_it_leaves_nothing() {
 
     // A crash in ONNX Runtime is an error of the statement, no more.
     for (signal, said) in [
-        (Signal::SEGV, "crashed (signal 11)"),
+        (Signal::ABORT, "crashed (signal 6)"),
         (Signal::KILL, "was killed"),
     ] {
         send(&mut session, &hanging);
