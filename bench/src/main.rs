@@ -20,6 +20,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use plan::PlanArgs;
 use predict::{PredictArgs, bare};
+use predictsql_executor::try_model_if_asked;
 use predictsql_proxy::config::ServeArgs;
 use predictsql_proxy::embedded::shim;
 use predictsql_proxy::serve;
@@ -60,8 +61,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    // Before anything else, and before any thread exists: the embedded store starts through it.
-    if let Some(code) = shim::run_if_asked() {
+    // Before anything else, and before any thread exists: the embedded store starts through it, and models are
+    // tried.
+    if let Some(code) = shim::run_if_asked().or_else(try_model_if_asked) {
         return code;
     }
     let cli = Cli::parse();

@@ -275,7 +275,7 @@ fn element_for(input: &Outlet, column: &Column) -> Result<Element, ModelError> {
             name: input.name().to_string(),
             found: describe(input.dtype()),
             column: column.name.clone(),
-            kind: column.kind.as_str(),
+            kind: column.kind.as_str().to_string(),
         })
 }
 

@@ -54,6 +54,34 @@ pub struct ExecutorConfig {
     /// Longest piece of work of one thread before it is another caller's turn, in milliseconds; an image to decode, or
     /// the smallest run of a model, that takes longer is a piece of its own.
     pub run_ms_max: u64,
+    /// How models that nobody has tried yet are tried. `None`: in this process, where what hangs in ONNX
+    /// Runtime cannot be ended.
+    pub trial: Option<TrialConfig>,
+}
+
+/// How a model is tried in a process of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrialConfig {
+    /// The program to run for it: one whose `main` calls [`try_model_if_asked`](crate::try_model_if_asked)
+    /// first. By default this one.
+    pub program: PathBuf,
+    /// How long a trial may take, in seconds, by the clock and of CPU time.
+    pub trial_seconds_max: u64,
+    /// How much memory it may take, in bytes.
+    pub trial_bytes_max: u64,
+    /// Trials at once.
+    pub trials_max: usize,
+}
+
+impl Default for TrialConfig {
+    fn default() -> Self {
+        Self {
+            program: PathBuf::from("/proc/self/exe"),
+            trial_seconds_max: 60,
+            trial_bytes_max: 4 << 30,
+            trials_max: 2,
+        }
+    }
 }
 
 impl Default for ExecutorConfig {
@@ -76,6 +104,7 @@ impl Default for ExecutorConfig {
             models_bytes_max: available_bytes().map_or(MODELS_BYTES_MAX_DEFAULT, |all| all / 2),
             model_output_bytes_max: 256 << 20,
             run_ms_max: 10,
+            trial: None,
         }
     }
 }
@@ -89,6 +118,10 @@ impl ExecutorConfig {
             ("batch_images_max", self.batch_images_max),
             ("queue_chunks_max", self.queue_chunks_max),
             ("models_loaded_max", self.models_loaded_max),
+            (
+                "trials_max",
+                self.trial.as_ref().map_or(1, |t| t.trials_max),
+            ),
         ];
         let bytes = [
             ("image_bytes_max", self.image_bytes_max),
@@ -98,6 +131,14 @@ impl ExecutorConfig {
             ("models_bytes_max", self.models_bytes_max),
             ("model_output_bytes_max", self.model_output_bytes_max),
             ("run_ms_max", self.run_ms_max),
+            (
+                "trial_seconds_max",
+                self.trial.as_ref().map_or(1, |t| t.trial_seconds_max),
+            ),
+            (
+                "trial_bytes_max",
+                self.trial.as_ref().map_or(1, |t| t.trial_bytes_max),
+            ),
         ];
         let zero_size = sizes
             .iter()

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Why a model cannot be used. Every text names the cause and, where there is one, the remedy.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ModelError {
     /// ONNX Runtime is not there or not usable.
@@ -188,7 +189,7 @@ pub enum ModelError {
         /// Name of the column.
         column: String,
         /// The column's type.
-        kind: &'static str,
+        kind: String,
     },
     /// The input's shape does not fit the columns.
     #[error("the model's input '{name}' has shape {found}, but the task's columns are {expected}")]
@@ -283,6 +284,34 @@ pub enum ModelError {
     LoadsHang {
         /// Names of their models.
         models: String,
+    },
+    /// It was still being tried at the limit.
+    #[error(
+        "the model did not load and run within {seconds_max} s (trial_seconds_max): its trial was ended"
+    )]
+    TrialSeconds {
+        /// The limit.
+        seconds_max: u64,
+    },
+    /// Trying it takes more memory than it may.
+    #[error(
+        "the model needs more than {bytes_max} bytes of memory to load and run (trial_bytes_max)"
+    )]
+    TrialMemory {
+        /// The limit.
+        bytes_max: u64,
+    },
+    /// The process that tried it did not live to tell.
+    #[error("the model could not be tried: its process {how}")]
+    TrialDied {
+        /// How it ended, as a clause.
+        how: String,
+    },
+    /// There is no process to try it in.
+    #[error("the model could not be tried: {reason}")]
+    NoTrial {
+        /// What the system said.
+        reason: String,
     },
     /// Nobody waited for it any more, or the thread that loads died.
     #[error("the model could not be loaded: {reason}")]

@@ -13,6 +13,7 @@ use crate::model::{CHUNK_ROWS_MAX, Cache, CompileSettings, ModelFiles};
 use crate::permits::{Permits, Size};
 use crate::picture::InputSpec;
 use crate::pipeline::{Answered, Goal, Pipeline, Reply, Submitted, Ticket};
+use crate::trial::Trials;
 use crate::{
     CpuSeconds, ExecutorConfig, Input, InputId, LoadedModel, Outcome, PredictError, Prepared,
     Spent, StartError,
@@ -41,6 +42,7 @@ struct Inner {
     /// Bounds the chunks in flight.
     chunks: Arc<Permits>,
     loads: Arc<Loads>,
+    trials: Option<Arc<Trials>>,
     ort_library: Option<PathBuf>,
     settings: CompileSettings,
     threads: usize,
@@ -59,7 +61,8 @@ impl Executor {
             )?),
             cache: Cache::new(config.models_loaded_max, config.models_bytes_max),
             chunks: Permits::new(config.queue_chunks_max),
-            loads: Arc::new(Loads::new(OVERDUE_AFTER)),
+            loads: Arc::new(Loads::new(1, OVERDUE_AFTER)),
+            trials: config.trial.map(|trial| Arc::new(Trials::new(trial))),
             settings: CompileSettings {
                 sessions_max: config.threads,
                 batch_images_max: config.batch_images_max,

@@ -1,18 +1,23 @@
 //! Ends from another thread what ONNX Runtime is doing, or what is waited for, since nobody waits for it any more.
 
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ort::session::RunOptions;
 use ort::session::builder::LoadCanceler;
+use rustix::process::{Signal, pidfd_send_signal};
 
-/// What is being done, by the handle that ends it: what ONNX Runtime does between two nodes of the graph, or two
-/// steps of making a session.
+/// What is being done, by the handle that ends it.
 pub(crate) enum Work {
+    /// Ends between two nodes of the graph.
     Run(Arc<RunOptions>),
+    /// Ends between two steps of making a session.
     Load(LoadCanceler),
     /// Waiting for something; who waits is woken by this, and looks at the interrupt. It may take locks under which
     /// the interrupt is looked at.
     Wait(Arc<dyn Fn() + Send + Sync>),
+    /// Ends whatever it does: it is a process of its own.
+    Trial(OwnedFd),
 }
 
 impl std::fmt::Debug for Work {
@@ -21,6 +26,7 @@ impl std::fmt::Debug for Work {
             Self::Run(_) => "Run",
             Self::Load(_) => "Load",
             Self::Wait(_) => "Wait",
+            Self::Trial(_) => "Trial",
         })
     }
 }
@@ -50,6 +56,10 @@ impl Interrupt {
             }
             Some(Work::Load(canceller)) => {
                 drop(canceller.cancel());
+                None
+            }
+            Some(Work::Trial(process)) => {
+                drop(pidfd_send_signal(process, Signal::KILL));
                 None
             }
             Some(Work::Wait(wake)) => Some(wake.clone()),

@@ -1,6 +1,7 @@
 //! Runs models over images and rows of columns, in process: fetch, decode, batch, infer.
 //!
-//! [`Executor::inspect`] reads and tries a model file once (for `CREATE MODEL`), [`Executor::load`]
+//! [`Executor::inspect`] reads and tries a model file once (for `CREATE MODEL`), in a process that can be
+//! ended, [`Executor::load`]
 //! keeps it ready, and [`Executor::predict`] answers a chunk of inputs with it. The stages are:
 //!
 //! ```text
@@ -34,8 +35,9 @@ mod prepared;
 mod resident;
 mod roots;
 mod spent;
+mod trial;
 
-pub use config::{ExecutorConfig, StartError};
+pub use config::{ExecutorConfig, StartError, TrialConfig};
 pub use error::{ModelError, PredictError};
 pub use executor::Executor;
 pub use identity::InputId;
@@ -44,3 +46,4 @@ pub use model::{LoadedModel, ModelFile};
 pub use pipeline::CpuSeconds;
 pub use prepared::Prepared;
 pub use spent::{Spent, StageSeconds};
+pub use trial::try_model_if_asked;

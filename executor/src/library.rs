@@ -31,21 +31,26 @@ pub(crate) fn environment(configured: Option<&Path>) -> Result<Environment, Mode
     Ok(environment)
 }
 
-fn load(configured: Option<&Path>) -> Result<Environment, ModelError> {
+/// The library that configuration or environment name, as an absolute path.
+pub(crate) fn named(configured: Option<&Path>) -> Result<Option<PathBuf>, ModelError> {
     let named = configured.map(Path::to_path_buf).or_else(|| {
         std::env::var_os(VARIABLE)
             .filter(|v| !v.is_empty())
             .map(PathBuf::from)
     });
+    // A relative one would be looked for beside the program.
+    let absolute = named.as_ref().map(std::path::absolute).transpose();
+    absolute.map_err(|error| ModelError::library(named.as_ref(), error))
+}
+
+fn load(configured: Option<&Path>) -> Result<Environment, ModelError> {
+    let named = named(configured)?;
     let builder = match &named {
         Some(path) => {
-            // Made absolute, since a relative one would be looked for beside the program.
-            let absolute =
-                std::path::absolute(path).map_err(|e| ModelError::library(named.as_ref(), e))?;
-            if !absolute.is_file() {
+            if !path.is_file() {
                 return Err(ModelError::library(named.as_ref(), "no such file"));
             }
-            ort::init_from(&absolute).map_err(|e| ModelError::library(None, e))?
+            ort::init_from(path).map_err(|e| ModelError::library(None, e))?
         }
         None => from_system()?,
     };

@@ -1,4 +1,4 @@
-//! Whose turn it is to load a model: one at a time, but nobody waits for ever for a load that hangs.
+//! Whose turn it is to load or try a model: few at a time, but nobody waits for ever for one that hangs.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,14 +9,15 @@ use crate::interrupt::Interrupt;
 /// A load that takes longer than this no longer keeps others waiting.
 pub(crate) const OVERDUE_AFTER: Duration = Duration::from_secs(30);
 
-/// Loads at the same time, overdue ones included; more are refused.
-const LOADS_MAX: usize = 4;
+/// Loads that hang at the same time; beyond that no more are begun.
+const OVERDUE_MAX: usize = 4;
 
 /// Loads measure the model and use memory twice, so they take turns.
 #[derive(Debug)]
 pub(crate) struct Loads {
     state: Mutex<State>,
     changed: Condvar,
+    at_once: usize,
     overdue_after: Duration,
 }
 
@@ -42,10 +43,12 @@ pub(crate) struct Turn<'l> {
 }
 
 impl Loads {
-    pub(crate) fn new(overdue_after: Duration) -> Self {
+    /// Turns of which `at_once` may be had at a time, besides those that are overdue.
+    pub(crate) fn new(at_once: usize, overdue_after: Duration) -> Self {
         Self {
             state: Mutex::default(),
             changed: Condvar::new(),
+            at_once,
             overdue_after,
         }
     }
@@ -64,12 +67,12 @@ impl Loads {
             let ages = state.running.iter().map(|load| load.begin.elapsed());
             let (overdue, timely): (Vec<_>, Vec<_>) =
                 ages.partition(|age| *age >= self.overdue_after);
-            if overdue.len() >= LOADS_MAX {
+            if overdue.len() >= OVERDUE_MAX {
                 let hanging = state.running.iter().map(|load| load.model.as_str());
                 let models = hanging.collect::<Vec<_>>().join(", ");
                 return Err(ModelError::LoadsHang { models });
             }
-            let Some(age) = timely.into_iter().max() else {
+            if timely.len() < self.at_once {
                 let number = state.next;
                 state.next += 1;
                 state.running.push(Running {
@@ -81,7 +84,8 @@ impl Loads {
                     loads: self,
                     number,
                 });
-            };
+            }
+            let age = timely.into_iter().max().unwrap_or_default();
             let patience = self.overdue_after.saturating_sub(age);
             let waited = self.changed.wait_timeout(state, patience);
             (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -120,7 +124,7 @@ mod tests {
 
     #[test]
     fn loads_take_turns() {
-        let loads = Arc::new(Loads::new(LONG));
+        let loads = Arc::new(Loads::new(1, LONG));
         let first = loads.turn("a", &Interrupt::default()).unwrap();
         let (sender, receiver) = mpsc::channel();
         let second = std::thread::spawn({
@@ -137,8 +141,27 @@ mod tests {
     }
 
     #[test]
+    fn as_many_as_may_go_on_at_once() {
+        let loads = Arc::new(Loads::new(2, LONG));
+        let first = loads.turn("a", &Interrupt::default()).unwrap();
+        let _second = loads.turn("b", &Interrupt::default()).unwrap();
+        let (sender, receiver) = mpsc::channel();
+        let third = std::thread::spawn({
+            let loads = loads.clone();
+            move || {
+                let turn = loads.turn("c", &Interrupt::default());
+                sender.send(()).unwrap();
+                turn.is_ok()
+            }
+        });
+        assert!(receiver.recv_timeout(Duration::from_millis(20)).is_err());
+        drop(first);
+        assert!(third.join().unwrap());
+    }
+
+    #[test]
     fn who_is_interrupted_waits_no_longer() {
-        let loads = Arc::new(Loads::new(LONG));
+        let loads = Arc::new(Loads::new(1, LONG));
         let _first = loads.turn("a", &Interrupt::default()).unwrap();
         let interrupt = Arc::new(Interrupt::default());
         let waiting = std::thread::spawn({
@@ -152,7 +175,7 @@ mod tests {
 
     #[test]
     fn an_overdue_load_keeps_nobody_waiting_until_there_are_too_many() {
-        let loads = Loads::new(Duration::ZERO);
+        let loads = Loads::new(1, Duration::ZERO);
         let load = |model: &str| loads.turn(model, &Interrupt::default());
         let mut hanging: Vec<_> = ["a", "b", "c", "d"].map(|m| load(m).unwrap()).into();
         let models = "a, b, c, d".to_string();

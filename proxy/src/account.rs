@@ -242,6 +242,32 @@ impl ServiceAccount {
             .unwrap_or(Err(AccountError::Stopped))
     }
 
+    /// As [`ServiceAccount::run`], for a statement that must have ended at `until`: the store itself ends what
+    /// `work` has it do by then, with error 1969, so that nothing goes on that nobody waits for.
+    pub async fn run_until<T, W, F>(
+        &self,
+        until: Option<tokio::time::Instant>,
+        work: W,
+    ) -> Result<T, AccountError>
+    where
+        T: Send + 'static,
+        W: FnOnce(Conn, SchemaName) -> F + Send + 'static,
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        let Some(until) = until else {
+            return self.run(work).await;
+        };
+        self.run(move |mut conn, schema| async move {
+            let left = until.saturating_duration_since(tokio::time::Instant::now());
+            // Zero is no limit. The pool resets the session when it gets it back.
+            let seconds = left.as_secs_f64().max(0.001);
+            let limit = format!("SET SESSION max_statement_time = {seconds:.3}");
+            conn.query_drop(limit).await?;
+            work(conn, schema).await
+        })
+        .await
+    }
+
     /// Runs `work` on the account's thread until it ends or the account is closed; nowhere without an account.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         if let Some(account) = &self.0 {

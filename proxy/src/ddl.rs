@@ -17,6 +17,7 @@ use predictsql_catalog::{
 };
 use predictsql_executor::{Executor, ModelError, ModelFile};
 use predictsql_optimizer::ddl::{CatalogStatement, CreateModel, CreateTask, DdlError};
+use tokio::time::Instant;
 
 use crate::account::{AccountError, ServiceAccount};
 use crate::error::SqlError;
@@ -58,6 +59,8 @@ pub struct DdlContext<'a, I> {
     pub inspector: &'a I,
     /// Account of the user, `user@host`, for `created_by`.
     pub user: &'a str,
+    /// When the store must have ended what it is asked to do, if ever.
+    pub until: Option<Instant>,
 }
 
 /// The answer to a statement that changed the catalog, or found it as wished.
@@ -113,24 +116,30 @@ impl From<&ModelError> for SqlError {
     /// | cause | code | SQLSTATE |
     /// |---|---|---|
     /// | ONNX Runtime missing | 1126 cannot open library | HY000 |
-    /// | outside the roots, larger than the limit | 1290 an option prevents it | HY000 |
+    /// | outside the roots, larger than the limit, beyond a limit of its trial | 1290 an option prevents it | HY000 |
     /// | not found | 1017 | HY000 |
     /// | cannot be read | 1024 | HY000 |
     /// | damaged, or not the file that was created | 1033 | HY000 |
     /// | unsupported operator | 1235 | 42000 |
     /// | nobody waited any more, or the loading thread died | 1317 interrupted | 70100 |
-    /// | ONNX Runtime failed otherwise, other loads hang | 1105 | HY000 |
+    /// | ONNX Runtime failed or crashed otherwise, other loads hang | 1105 | HY000 |
     /// | URI, shapes, types, labels, values | 1525 wrong value | HY000 |
     fn from(error: &ModelError) -> Self {
         let (code, sqlstate) = match error {
             ModelError::LibraryMissing { .. } => (1126, "HY000"),
-            ModelError::OutsideRoots { .. } | ModelError::TooLarge { .. } => (1290, "HY000"),
+            ModelError::OutsideRoots { .. }
+            | ModelError::TooLarge { .. }
+            | ModelError::TrialSeconds { .. }
+            | ModelError::TrialMemory { .. } => (1290, "HY000"),
             ModelError::NotFound { .. } => (1017, "HY000"),
             ModelError::Unreadable { .. } => (1024, "HY000"),
             ModelError::Corrupt { .. } | ModelError::Changed { .. } => (1033, "HY000"),
             ModelError::UnsupportedOperator { .. } => (1235, "42000"),
             ModelError::Interrupted { .. } => (1317, "70100"),
-            ModelError::Runtime { .. } | ModelError::LoadsHang { .. } => (1105, "HY000"),
+            ModelError::Runtime { .. }
+            | ModelError::LoadsHang { .. }
+            | ModelError::TrialDied { .. }
+            | ModelError::NoTrial { .. } => (1105, "HY000"),
             _ => (1525, "HY000"),
         };
         Self::new(code, sqlstate, error.to_string())
@@ -192,7 +201,10 @@ pub async fn run<I: Inspect>(
                     .await
                     .map(|()| 0)
             };
-            dropped(context.account.run(work).await, *if_exists)
+            dropped(
+                context.account.run_until(context.until, work).await,
+                *if_exists,
+            )
         }
         CatalogStatement::DropModel {
             name,
@@ -203,16 +215,17 @@ pub async fn run<I: Inspect>(
             let work = move |mut conn, schema| async move {
                 store::drop_model(&mut conn, &schema, &model, version.as_deref()).await
             };
-            dropped(context.account.run(work).await, *if_exists)
+            dropped(
+                context.account.run_until(context.until, work).await,
+                *if_exists,
+            )
         }
-        CatalogStatement::AlterTask { name, options } => {
-            alter::task(name, options, context.account).await
-        }
+        CatalogStatement::AlterTask { name, options } => alter::task(name, options, context).await,
         CatalogStatement::AlterModel {
             name,
             version,
             options,
-        } => alter::model(name, version.as_deref(), options, context.account).await,
+        } => alter::model(name, version.as_deref(), options, context).await,
         CatalogStatement::Evaluate(_)
         | CatalogStatement::ShowTasks { .. }
         | CatalogStatement::ShowModels { .. }
@@ -295,7 +308,7 @@ async fn create_task<I>(
     let work =
         move |mut conn, schema| async move { store::create_task(&mut conn, &schema, &new).await };
     created(
-        context.account.run(work).await,
+        context.account.run_until(context.until, work).await,
         create.if_not_exists,
         "Task",
     )
@@ -346,7 +359,7 @@ async fn create_model<I: Inspect>(
             .map(|_id| ())
     };
     created(
-        context.account.run(work).await,
+        context.account.run_until(context.until, work).await,
         create.if_not_exists,
         "Model",
     )

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use predictsql_executor::try_model_if_asked;
 use predictsql_proxy::config::ServeArgs;
 use predictsql_proxy::demo::{self, DemoArgs};
 use predictsql_proxy::embedded::shim;
@@ -31,7 +32,7 @@ enum Command {
 
 fn main() -> ExitCode {
     // Before anything else, and before any thread exists.
-    if let Some(code) = shim::run_if_asked() {
+    if let Some(code) = shim::run_if_asked().or_else(try_model_if_asked) {
         return code;
     }
     let cli = Cli::parse();

@@ -195,7 +195,10 @@ impl Server {
             limits: config.limits.clone(),
             live: Arc::clone(&live),
             schema: config.schema.clone(),
-            executor: Executor::new(config.executor.clone())?,
+            executor: Executor::new(ExecutorConfig {
+                trial: Some(config.limits.trial.clone()),
+                ..config.executor.clone()
+            })?,
             account,
             spool: spool_limits(&config),
             long_data_bytes_max: LONG_DATA_BYTES_MAX,

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use predictsql_catalog::{Model, ModelOptions};
 use tokio::sync::oneshot;
 
@@ -11,6 +12,7 @@ use super::{Executor, Inner};
 use crate::interrupt::Interrupt;
 use crate::loads::Loads;
 use crate::model::{Compiled, Found, ModelFile, compile, measure};
+use crate::trial::{Request, Tried};
 use crate::{LoadedModel, ModelError, library, pipeline};
 
 /// Ends a load when its only caller has gone.
@@ -27,8 +29,9 @@ impl Drop for GoneCaller {
 }
 
 impl Executor {
-    /// Reads, hashes, loads and runs a model once, for `CREATE MODEL`. Keeps nothing. Dropping the
-    /// future ends it.
+    /// Reads, hashes, loads and runs a model once, for `CREATE MODEL`: in a process of its own where
+    /// [`ExecutorConfig::trial`](crate::ExecutorConfig::trial) says so. Keeps nothing. Dropping the future
+    /// ends it.
     ///
     /// # Errors
     /// Everything that would keep the model from predicting, named.
@@ -38,15 +41,18 @@ impl Executor {
         options: &ModelOptions,
     ) -> Result<ModelFile, ModelError> {
         let (file, options) = (uri.to_string(), options.clone());
-        self.take_turn(uri, move |inner, interrupt| {
-            let environment = library::environment(inner.ort_library.as_deref())?;
+        let turns = match &self.inner.trials {
+            Some(trials) => trials.turns(),
+            None => &self.inner.loads,
+        };
+        self.take_turn(turns, uri, move |inner, interrupt| {
             let (file, sha256) = inner.files.read(&file)?;
             let bytes = file.len() as u64;
-            let compiled = compile(&environment, file, &options, &inner.settings, interrupt)?;
+            let tried = inner.try_file(file, &sha256, &options, interrupt)?;
             Ok(ModelFile {
                 sha256,
                 bytes,
-                seconds_per_image: compiled.seconds_per_image,
+                seconds_per_image: tried.seconds_per_image,
             })
         })
         .await
@@ -67,9 +73,8 @@ impl Executor {
                 let (model, slot, load) = (model.clone(), slot.clone(), waiter.load());
                 let filled = (slot.clone(), load.clone());
                 let started = self.on_thread(move |inner| {
-                    let loaded = inner.in_turn(&model.name, &load.interrupt, |interrupt| {
-                        inner.load_file(&model, interrupt)
-                    });
+                    let work = |interrupt: &Interrupt| inner.load_file(&model, interrupt);
+                    let loaded = in_turn(&inner.loads, &model.name, &load.interrupt, work);
                     // Whoever is told of it finds nothing left behind.
                     drop(model);
                     slot.fill(&load, loaded);
@@ -105,27 +110,31 @@ impl Executor {
         batches: &[usize],
     ) -> Result<Vec<(u32, f64)>, ModelError> {
         let (compiled, batches) = (model.compiled().clone(), batches.to_vec());
-        self.take_turn(&model.model().name, move |inner, interrupt| {
-            measure(&compiled, &batches, &inner.settings, interrupt)
-        })
+        self.take_turn(
+            &self.inner.loads,
+            &model.model().name,
+            move |inner, interrupt| measure(&compiled, &batches, &inner.settings, interrupt),
+        )
         .await
     }
 
     /// Runs blocking work on a thread of its own when it is its turn.
     async fn take_turn<T: Send + 'static>(
         &self,
+        turns: &Arc<Loads>,
         model: &str,
         work: impl FnOnce(&Inner, &Interrupt) -> Result<T, ModelError> + Send + 'static,
     ) -> Result<T, ModelError> {
         let interrupt = Arc::new(Interrupt::default());
         let _caller = GoneCaller {
             interrupt: interrupt.clone(),
-            loads: self.inner.loads.clone(),
+            loads: turns.clone(),
         };
         let (reply, answer) = oneshot::channel();
-        let model = model.to_string();
+        let (turns, model) = (turns.clone(), model.to_string());
         self.on_thread(move |inner| {
-            let done = inner.in_turn(&model, &interrupt, |interrupt| work(inner, interrupt));
+            let work = |interrupt: &Interrupt| work(inner, interrupt);
+            let done = in_turn(&turns, &model, &interrupt, work);
             let _ = reply.send(done);
         })?;
         answer
@@ -148,18 +157,23 @@ impl Executor {
 }
 
 impl Inner {
-    /// Waits for the turn and does the work; a panic in it is an error.
-    fn in_turn<T>(
+    /// Tries a file, in a process of its own where there is one for it.
+    fn try_file(
         &self,
-        model: &str,
+        file: Bytes,
+        sha256: &str,
+        options: &ModelOptions,
         interrupt: &Interrupt,
-        work: impl FnOnce(&Interrupt) -> Result<T, ModelError>,
-    ) -> Result<T, ModelError> {
-        let _turn = self.loads.turn(model, interrupt)?;
-        catch_unwind(AssertUnwindSafe(|| work(interrupt))).unwrap_or_else(|_panic| {
-            Err(ModelError::Interrupted {
-                reason: "internal error in loading".to_string(),
-            })
+    ) -> Result<Tried, ModelError> {
+        let library = self.ort_library.as_deref();
+        if let Some(trials) = &self.trials {
+            let request = Request::new(options, &self.settings);
+            return trials.run(&request, file, sha256, library, interrupt);
+        }
+        let environment = library::environment(library)?;
+        let compiled = compile(&environment, file, options, &self.settings, interrupt)?;
+        Ok(Tried {
+            seconds_per_image: compiled.seconds_per_image,
         })
     }
 
@@ -192,4 +206,19 @@ impl Inner {
         );
         Ok(Arc::new(compiled))
     }
+}
+
+/// Waits for the turn and does the work; a panic in it is an error.
+fn in_turn<T>(
+    turns: &Loads,
+    model: &str,
+    interrupt: &Interrupt,
+    work: impl FnOnce(&Interrupt) -> Result<T, ModelError>,
+) -> Result<T, ModelError> {
+    let _turn = turns.turn(model, interrupt)?;
+    catch_unwind(AssertUnwindSafe(|| work(interrupt))).unwrap_or_else(|_panic| {
+        Err(ModelError::Interrupted {
+            reason: "internal error in loading".to_string(),
+        })
+    })
 }

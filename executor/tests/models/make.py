@@ -21,10 +21,13 @@ def info(name, shape, kind=FLOAT):
     return helper.make_tensor_value_info(name, kind, shape)
 
 
-def save(name, nodes, inputs, outputs, initializers=(), opsets=(("", 17),), check=True):
+def save(
+    name, nodes, inputs, outputs, initializers=(), opsets=(("", 17),), check=True, functions=()
+):
     graph = helper.make_graph(nodes, name, inputs, outputs, list(initializers))
     model = helper.make_model(
         graph,
+        functions=list(functions),
         producer_name="predictsql-tests",
         ir_version=8,
         opset_imports=[helper.make_opsetid(*opset) for opset in opsets],
@@ -45,7 +48,7 @@ def mean(source, target, axes):
     return helper.make_node("ReduceMean", [source], [target], axes=axes, keepdims=0)
 
 
-def nchw(name, batch="batch", columns=3, extra_nodes=(), outputs=None, **kwargs):
+def nchw(name, batch="batch", columns=3, extra_nodes=(), outputs=None, more=(), **kwargs):
     nodes = [
         mean("image", "means", [2, 3]),
         helper.make_node("MatMul", ["means", "weights"], ["logits"]),
@@ -56,7 +59,7 @@ def nchw(name, batch="batch", columns=3, extra_nodes=(), outputs=None, **kwargs)
         nodes,
         [info("image", [batch, 3, SIDE, SIDE])],
         outputs or [info("logits", [batch, columns])],
-        [weights(columns)],
+        [weights(columns), *more],
         **kwargs,
     )
 
@@ -231,7 +234,6 @@ busy(
 )
 
 
-
 def grows(name, last, outputs):
     """For a white image it makes a tensor of 40,000,000 numbers, 160 MB; for others none."""
     save(
@@ -273,6 +275,42 @@ grows(
         helper.make_node("Mul", ["scores", "mean_of_grown"], ["logits"]),
     ],
     [info("logits", [1, 3])],
+)
+
+# Functions that call each other twice, thirty deep: 2^30 calls, which are expanded before the first run, and nothing
+# ends that.
+DOMAIN = "predictsql.tests"
+OPSETS = (("", 17), (DOMAIN, 1))
+
+
+def doubling(level):
+    inner = ("Identity", "") if level == 0 else (f"double_{level - 1}", DOMAIN)
+    nodes = [
+        helper.make_node(inner[0], [source], [target], domain=inner[1])
+        for source, target in (("in", "half"), ("half", "out"))
+    ]
+    imports = [helper.make_opsetid(*opset) for opset in OPSETS]
+    return helper.make_function(DOMAIN, f"double_{level}", ["in"], ["out"], nodes, imports)
+
+
+nchw(
+    "nested_functions",
+    extra_nodes=[helper.make_node("double_29", ["logits"], ["same"], domain=DOMAIN)],
+    outputs=[info("same", ["batch", 3])],
+    opsets=OPSETS,
+    functions=[doubling(level) for level in range(30)],
+)
+
+# A constant of 3 GiB, which the file only says the size of.
+nchw(
+    "large_constant",
+    extra_nodes=[
+        helper.make_node("ConstantOfShape", ["size"], ["zeros"]),
+        helper.make_node("ReduceMax", ["zeros"], ["zero"], keepdims=0),
+        helper.make_node("Add", ["logits", "zero"], ["same"]),
+    ],
+    outputs=[info("same", ["batch", 3])],
+    more=[numpy_helper.from_array(np.array([3 << 28], np.int64), "size")],
 )
 
 # Weights that are said to be in another file, one that is there when the tests run in `executor/`.

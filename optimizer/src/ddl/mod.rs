@@ -191,6 +191,23 @@ pub fn recognise(sql: &str) -> bool {
     }
 }
 
+/// Whether `sql` begins as a statement for which settings are set (`SET STATEMENT a = b FOR ...`), and may be a
+/// catalog statement. Cheap, too: where `FOR` stands in a string, what follows it may look like one.
+pub fn recognise_with_settings(sql: &str) -> bool {
+    let mut words = Words { rest: sql };
+    let mut is = |expected: &str| words.next_word().eq_ignore_ascii_case(expected);
+    if !(is("SET") && is("STATEMENT")) {
+        return false;
+    }
+    const FOR: &str = "FOR";
+    let bytes = words.rest.as_bytes();
+    let mut places = bytes.windows(FOR.len()).enumerate();
+    places.any(|(place, word)| {
+        let is_for = word.eq_ignore_ascii_case(FOR.as_bytes());
+        is_for && words.rest.get(place + FOR.len()..).is_some_and(recognise)
+    })
+}
+
 /// Reads a catalog statement of a session in the default SQL mode.
 pub fn parse(sql: &str) -> Result<CatalogStatement, DdlError> {
     parse_in(sql, LexMode::default())

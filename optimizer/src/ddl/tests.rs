@@ -315,3 +315,24 @@ fn modes_of_the_session_change_what_a_string_is() {
         1064
     );
 }
+
+#[test]
+fn settings_may_stand_before_a_statement() {
+    for sql in [
+        "SET STATEMENT max_statement_time = 1 FOR CREATE MODEL m FOR TASK t FROM 'x'",
+        "/* a */ set\nstatement a = 'x for y', b = 2 for evaluate task t on (SELECT 1)",
+        "SET STATEMENT a = 1 FOR -- \n DROP TASK t",
+    ] {
+        assert!(recognise_with_settings(sql), "{sql}");
+    }
+    for sql in [
+        "SET autocommit = 1",
+        "SET STATEMENT max_statement_time = 1 FOR SELECT 1",
+        "SELECT 'SET STATEMENT a = 1 FOR DROP TASK t'",
+        "DROP TASK t",
+        "SET STATEMENT a = '\u{e9}FOR\u{e9}'",
+        "",
+    ] {
+        assert!(!recognise_with_settings(sql), "{sql}");
+    }
+}

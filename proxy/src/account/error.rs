@@ -40,7 +40,7 @@ impl AccountError {
 impl From<&AccountError> for SqlError {
     /// Code by cause: 1105 not configured, stopped or not set up; 1205 timed out or locked; 1045
     /// refused login; 1158 (08S01) store unreachable; 1304 exists; 1305 unknown; 1451 in use; 1419 binary
-    /// log; anything else of the store's 1105, without its text.
+    /// log; 1969 its time was up; anything else of the store's 1105, without its text.
     fn from(error: &AccountError) -> Self {
         if let AccountError::Shared(error) = error {
             return Self::from(&**error);
@@ -83,6 +83,11 @@ impl SqlError {
             Some(1044 | 1045 | 1142 | 1227 | 1370 | 1698) => Self::other(
                 "the store refused the service account: check its password, and run \
                  `predictsql init` for its grants",
+            ),
+            Some(1969) => Self::new(
+                1969,
+                "70100",
+                "Query execution was interrupted (max_statement_time exceeded)",
             ),
             Some(1290 | 1792 | 1836) => Self::new(
                 1290,

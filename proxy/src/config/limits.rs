@@ -1,6 +1,7 @@
 //! The table `[limits]`: what statements may have models do.
 
 use super::set;
+use predictsql_executor::TrialConfig;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -10,15 +11,21 @@ use std::collections::BTreeMap;
 pub struct LimitsFile {
     inferences_max: Option<u64>,
     inferences_max_by_user: Option<BTreeMap<String, u64>>,
+    trial_seconds_max: Option<u64>,
+    trial_bytes_max: Option<u64>,
+    trials_max: Option<usize>,
 }
 
-/// How many inputs a statement may run through models unless its session says otherwise.
+/// How many inputs a statement may run through models unless its session says otherwise, and what trying a new
+/// model may take.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LimitsConfig {
     /// Anybody's; 0 for no limit.
     pub inferences_max: u64,
     /// Those of some users, by name; 0 for no limit.
     pub inferences_max_by_user: BTreeMap<String, u64>,
+    /// Trials of models.
+    pub trial: TrialConfig,
 }
 
 impl LimitsConfig {
@@ -29,6 +36,9 @@ impl LimitsConfig {
             &mut self.inferences_max_by_user,
             file.inferences_max_by_user,
         );
+        set(&mut self.trial.trial_seconds_max, file.trial_seconds_max);
+        set(&mut self.trial.trial_bytes_max, file.trial_bytes_max);
+        set(&mut self.trial.trials_max, file.trials_max);
     }
 
     /// Most inferences of one statement of a user; `None` for no limit.
@@ -39,7 +49,7 @@ impl LimitsConfig {
     }
 
     /// As `SHOW CONFIG` lists it.
-    pub(super) fn settings(&self) -> [(&'static str, Option<String>); 2] {
+    pub(super) fn settings(&self) -> [(&'static str, Option<String>); 5] {
         let users = self.inferences_max_by_user.iter();
         let users: Vec<String> = users.map(|(user, max)| format!("{user} = {max}")).collect();
         [
@@ -51,6 +61,15 @@ impl LimitsConfig {
                 "limits.inferences_max_by_user",
                 (!users.is_empty()).then(|| users.join(", ")),
             ),
+            (
+                "limits.trial_seconds_max",
+                Some(self.trial.trial_seconds_max.to_string()),
+            ),
+            (
+                "limits.trial_bytes_max",
+                Some(self.trial.trial_bytes_max.to_string()),
+            ),
+            ("limits.trials_max", Some(self.trial.trials_max.to_string())),
         ]
     }
 }
@@ -64,6 +83,7 @@ mod tests {
         let limits = LimitsConfig {
             inferences_max: 10,
             inferences_max_by_user: [("bi".to_owned(), 3), ("job".to_owned(), 0)].into(),
+            ..LimitsConfig::default()
         };
         assert_eq!(limits.inferences_max("ann"), Some(10));
         assert_eq!(limits.inferences_max("bi"), Some(3));

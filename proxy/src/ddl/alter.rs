@@ -2,44 +2,43 @@
 
 use predictsql_catalog::{Model, OptionValue, Task, set_model_options, store};
 
-use super::{DdlAnswer, with_version};
-use crate::account::ServiceAccount;
+use super::{DdlAnswer, DdlContext, with_version};
 use crate::error::SqlError;
 
 /// `ALTER TASK name SET options`
-pub(super) async fn task(
+pub(super) async fn task<I>(
     name: &str,
     options: &[(String, OptionValue)],
-    account: &ServiceAccount,
+    context: &DdlContext<'_, I>,
 ) -> Result<DdlAnswer, SqlError> {
     // What was created a moment ago, through another proxy too, must be seen.
-    account.invalidate();
-    let catalog = account.snapshot().await?;
+    context.account.invalidate();
+    let catalog = context.account.snapshot().await?;
     let known = catalog.task(name);
     let known = known.ok_or_else(|| SqlError::unknown("Task", name))?;
     let mut task = Task::clone(known);
     task.set(options)?;
     let work =
         move |mut conn, schema| async move { store::alter_task(&mut conn, &schema, &task).await };
-    account.run(work).await?;
+    context.account.run_until(context.until, work).await?;
     Ok(DdlAnswer::default())
 }
 
 /// `ALTER MODEL name VERSION version SET options`, of the version created last without one.
-pub(super) async fn model(
+pub(super) async fn model<I>(
     name: &str,
     version: Option<&str>,
     options: &[(String, OptionValue)],
-    account: &ServiceAccount,
+    context: &DdlContext<'_, I>,
 ) -> Result<DdlAnswer, SqlError> {
-    account.invalidate();
-    let catalog = account.snapshot().await?;
+    context.account.invalidate();
+    let catalog = context.account.snapshot().await?;
     let known = catalog.model(name, version);
     let known = known.ok_or_else(|| SqlError::unknown("Model", &with_version(name, version)))?;
     let mut model = Model::clone(known);
     set_model_options(&mut model.options, options)?;
     let work =
         move |mut conn, schema| async move { store::alter_model(&mut conn, &schema, &model).await };
-    account.run(work).await?;
+    context.account.run_until(context.until, work).await?;
     Ok(DdlAnswer::default())
 }

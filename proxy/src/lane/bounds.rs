@@ -53,6 +53,11 @@ impl Deadline {
         Instant::now() >= self.at
     }
 
+    /// The time itself.
+    pub fn at(self) -> Instant {
+        self.at
+    }
+
     fn error(self) -> SqlError {
         match self.limit {
             Limit::Store => SqlError::new(
@@ -145,6 +150,9 @@ pub async fn within<T>(
             Err(deadline.error().into())
         }
         Err(LinkError::Refused(error)) if error.code == STATEMENT_TIMEOUT => {
+            Err(deadline.error().into())
+        }
+        Err(LinkError::Sql(error)) if error.code == STATEMENT_TIMEOUT => {
             Err(deadline.error().into())
         }
         done => done,

@@ -3,11 +3,15 @@
 use predictsql_catalog::ModelOptions;
 use predictsql_catalog::store::SchemaName;
 use predictsql_executor::{Executor, ModelError, ModelFile};
-use predictsql_optimizer::LexMode;
 use predictsql_optimizer::ddl::{self, CatalogStatement};
+use predictsql_optimizer::planner::Demands;
+use predictsql_optimizer::{LexMode, heads};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::bounds::{Deadline, within};
 use super::rows::Codec;
+use super::session::wrong_demand;
 use super::store_link::{LinkError, command_payload};
 use super::stream::watch;
 use super::{Diagnostics, Lane, Turn, write_ok};
@@ -28,16 +32,27 @@ impl Lane {
         if !self.context.account.is_configured() {
             return Err(SqlError::from(AccountError::NotConfigured).into());
         }
-        let statement = parse(turn, text).await?;
+        turn.store.set_for_statements(None);
+        turn.store.began = Instant::now();
+        let mode = lex_mode(turn).await?;
+        let (head, text) = match heads::statement_settings(text, mode) {
+            Some((head, rest)) => (Some(head), rest),
+            None => (None, text),
+        };
+        let statement = ddl::parse_in(text, mode).map_err(SqlError::from)?;
         let schema = self.context.schema.clone();
         if let Some(select) = as_select(&statement, &schema) {
             self.check_known(turn, &statement, &select).await?;
-            return Ok(Handled::Forward(command_payload(
-                command,
-                select.as_bytes(),
-            )));
+            let select = match head {
+                Some(head) => format!("{head} {select}"),
+                None => select,
+            };
+            let payload = command_payload(command, select.as_bytes());
+            return Ok(Handled::Forward(payload));
         }
+        turn.store.set_for_statements(head.map(str::to_owned));
         self.run_catalog(turn, &statement, Codec::Text).await?;
+        turn.store.set_for_statements(None);
         Ok(Handled::Answered)
     }
 
@@ -86,6 +101,7 @@ impl Lane {
         statement: &CatalogStatement,
     ) -> Result<(), LinkError> {
         let user = current_user(turn).await?;
+        let deadline = deadline(turn).await?;
         // Trying a model's file may take long: as a statement that runs, it can be killed.
         let running = match statement {
             CatalogStatement::CreateModel(create) => {
@@ -103,10 +119,12 @@ impl Lane {
             account: &self.context.account,
             inspector: &inspector,
             user: &user,
+            until: deadline.map(Deadline::at),
         };
         let answer = {
             let (mut reader, _writer) = tokio::io::split(&mut *turn.client);
-            let work = run(statement, &context);
+            let work = async { Ok(run(statement, &context).await?) };
+            let work = within(deadline, &inspector.cancel, work);
             let mut work = std::pin::pin!(work);
             let end = tokio::select! {
                 biased;
@@ -158,14 +176,49 @@ pub(super) async fn current_user(turn: &mut Turn<'_>) -> Result<String, LinkErro
     Ok(answer.text(0, 0)?.unwrap_or_default())
 }
 
+/// Whether a text begins as a catalog statement, perhaps with settings of its own.
+pub(super) fn recognise(text: &str) -> bool {
+    ddl::recognise(text) || ddl::recognise_with_settings(text)
+}
+
+/// Whether a text begins with settings of a catalog statement.
+pub(super) fn is_headed(text: &[u8]) -> bool {
+    let text = text.trim_ascii_start();
+    // Nearly every statement ends here.
+    let may_be = [&b"SET"[..], b"/*", b"--", b"#"].iter().any(|begin| {
+        let head = text.get(..begin.len());
+        head.is_some_and(|head| head.eq_ignore_ascii_case(begin))
+    });
+    may_be && ddl::recognise_with_settings(&String::from_utf8_lossy(text))
+}
+
+/// When a statement must have ended that began with the turn.
+async fn deadline(turn: &mut Turn<'_>) -> Result<Option<Deadline>, LinkError> {
+    let asked = "SELECT @@max_statement_time, @ml_max_seconds LIMIT 1";
+    let answer = turn.store.ask_text(asked).await?;
+    let max_statement_time = answer.text(0, 0)?.and_then(|seconds| seconds.parse().ok());
+    let mut demands = Demands::default();
+    if let Some(seconds) = answer.text(0, 1)? {
+        let set = demands.set("max_seconds", &seconds);
+        set.map_err(|wrong| wrong_demand("@ml_max_seconds", wrong))?;
+    }
+    Ok(Deadline::of(
+        turn.store.began,
+        max_statement_time.unwrap_or_default(),
+        demands.max_seconds.unwrap_or_default(),
+    ))
+}
+
+/// How the session's statements are cut into tokens.
+async fn lex_mode(turn: &mut Turn<'_>) -> Result<LexMode, LinkError> {
+    let answer = turn.store.ask_text("SELECT @@sql_mode LIMIT 1").await?;
+    let sql_mode = answer.text(0, 0)?.unwrap_or_default();
+    Ok(LexMode::from_sql_mode(&sql_mode))
+}
+
 /// Parses a catalog statement as the session's `sql_mode` has it.
 pub(super) async fn parse(turn: &mut Turn<'_>, text: &str) -> Result<CatalogStatement, LinkError> {
-    let sql_mode = turn
-        .store
-        .ask_text("SELECT @@sql_mode LIMIT 1")
-        .await?
-        .text(0, 0)?;
-    let mode = LexMode::from_sql_mode(&sql_mode.unwrap_or_default());
+    let mode = lex_mode(turn).await?;
     Ok(ddl::parse_in(text, mode).map_err(SqlError::from)?)
 }
 

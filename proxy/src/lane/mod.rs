@@ -391,7 +391,7 @@ impl Lane {
                 if several::may_be_several(body, turn.capabilities) {
                     return self.answer_several(turn, body).await;
                 }
-                if ddl::recognise(&String::from_utf8_lossy(body)) {
+                if catalog::recognise(&String::from_utf8_lossy(body)) {
                     return self.answer_catalog(turn, command, utf8(body)?).await;
                 }
                 if let Some(handled) = self.answer_named(turn, body).await? {

@@ -7,7 +7,7 @@ use predictsql_optimizer::statement::split;
 use super::materialise::restated;
 use super::result::write_head;
 use super::store_link::{Head, LinkError, Next, Protocol};
-use super::{Lane, Turn, may_be_catalog_statement, session};
+use super::{Lane, Turn, catalog, may_be_catalog_statement, session};
 use crate::relay::Handled;
 use crate::wire::{Capabilities, OkPacket, StatusFlags, command, encode_result_end};
 use predictsql_optimizer::{Fragment, LexMode};
@@ -22,12 +22,16 @@ pub(super) fn may_be_several(text: &[u8], capabilities: Capabilities) -> bool {
     capabilities.has(Capabilities::MULTI_STATEMENTS) && memchr::memchr(b';', text).is_some()
 }
 
-/// Whether one of several statements begins as a catalog statement, but for the first.
+/// Whether one of several statements begins as a catalog statement, but for the first, which may with settings
+/// of its own.
 pub(super) fn may_hold_catalog_statement(text: &[u8]) -> bool {
-    memchr::memchr_iter(b';', text).any(|semicolon| {
-        let rest = text.get(semicolon + 1..).unwrap_or_default();
-        may_be_catalog_statement(rest) && ddl::recognise(&String::from_utf8_lossy(rest))
-    })
+    catalog::is_headed(text)
+        || memchr::memchr_iter(b';', text).any(|semicolon| {
+            let rest = text.get(semicolon + 1..).unwrap_or_default();
+            catalog::is_headed(rest)
+                || (may_be_catalog_statement(rest)
+                    && ddl::recognise(&String::from_utf8_lossy(rest)))
+        })
 }
 
 impl Lane {
@@ -40,7 +44,7 @@ impl Lane {
         let settings = session::SessionSettings::read(&mut turn.store, body).await?;
         let text = settings.encoding.decode(body);
         let Some(statements) = split(&text, settings.lex) else {
-            return match ddl::recognise(&text) {
+            return match catalog::recognise(&text) {
                 true => self.answer_catalog(turn, command::QUERY, &text).await,
                 false => self.answer_select(turn, body, Protocol::Text, None).await,
             };
@@ -60,7 +64,7 @@ impl Lane {
             if self.show_diagnostics(turn, &sql).await? {
                 continue;
             }
-            if ddl::recognise(statement) {
+            if catalog::recognise(statement) {
                 let handled = self.answer_catalog(turn, command::QUERY, statement);
                 if let Handled::Forward(select) = handled.await? {
                     let select = String::from_utf8_lossy(select.get(1..).unwrap_or_default());

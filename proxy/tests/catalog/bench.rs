@@ -75,6 +75,7 @@ impl Bench {
             account: &self.account,
             inspector: &self.inspector,
             user: "me@here",
+            until: None,
         };
         run(&statement, &context).await
     }

@@ -2,9 +2,39 @@
 
 use predictsql_proxy::wire::command;
 use predictsql_tests::process::checkout;
-use predictsql_tests::{Proxy, Settings, Store, eventually};
+use predictsql_tests::{Proxy, Settings, Store, Wire, eventually};
 
 use super::admin::{PASSWORD, admin};
+
+mod deadlines;
+mod trials;
+
+/// A proxy with a task for the executor's own models, and these tables of settings.
+fn proxy(schema: &str, tables: &str) -> Proxy {
+    let settings = Settings {
+        schema: schema.to_owned(),
+        model_roots: vec![checkout().join("executor/tests/models")],
+        tables: tables.to_owned(),
+        ..Settings::default()
+    };
+    let proxy = Proxy::start(Store::shared(), &settings);
+    let mut root = proxy.root();
+    root.run("CREATE TASK colours CLASSES ('red', 'green', 'blue')");
+    proxy
+}
+
+/// Creates the model of a file, under the file's name.
+fn create(file: &str) -> String {
+    format!("CREATE MODEL {file} FOR TASK colours FROM '{file}.onnx' OPTIONS (size = '8x8')")
+}
+
+/// What a statement that came to nothing has left as it was.
+fn catalog(session: &mut Wire, schema: &str) -> Vec<Vec<Option<String>>> {
+    session.rows(&format!(
+        "SELECT (SELECT epoch FROM {schema}.meta), (SELECT COUNT(*) FROM {schema}.models), \
+         (SELECT COUNT(*) FROM {schema}.evaluations), (SELECT COUNT(*) FROM {schema}.model_stats)"
+    ))
+}
 
 /// The first run of this model takes hours.
 const ENDLESS: &str =

@@ -20,6 +20,7 @@ use predictsql_catalog::{Model, Part, Task, TaskKind};
 use predictsql_optimizer::ddl::{Evaluate, Evaluated};
 use tokio_util::sync::CancellationToken;
 
+use super::bounds::{Bounds, Deadline, within};
 use super::rows::Codec;
 use super::session::SessionSettings;
 use super::store_link::LinkError;
@@ -78,13 +79,24 @@ impl Lane {
             user: super::catalog::current_user(turn).await?,
         };
         let running = turn.record.begin("evaluate", &text, settings.lex);
-        let outcomes = run(turn, &context, &request, &running).await?;
-        let mut diagnostics = outcomes.diagnostics;
-        let new = conclude(&request, outcomes.rows, outcomes.measured).await?;
-        if running.cancel.is_cancelled() {
-            return Err(interrupted().into());
-        }
-        let (published, new) = publish(&context, new).await?;
+        let limits = (settings.max_statement_time, settings.demands.max_seconds);
+        let deadline = Deadline::of(turn.store.began, limits.0, limits.1.unwrap_or_default());
+        turn.store.bounds = Bounds {
+            deadline,
+            timestamp: None,
+        };
+        let work = async {
+            let outcomes = run(turn, &context, &request, &running).await?;
+            let new = conclude(&request, outcomes.rows, outcomes.measured, &running).await?;
+            if running.cancel.is_cancelled() {
+                return Err(interrupted().into());
+            }
+            let published = publish(&context, new, deadline).await?;
+            Ok((outcomes.diagnostics, published))
+        };
+        let done = within(deadline, &running.cancel, work).await;
+        turn.store.bounds = Bounds::default();
+        let (mut diagnostics, (published, new)) = done?;
         report::warn_of_use(&mut diagnostics, &new, published);
         report::write(turn, &new, codec, diagnostics.count());
         self.diagnostics = Some(diagnostics);
@@ -180,11 +192,13 @@ async fn run(
     done
 }
 
-/// What is to be published. Calibrations are fitted on a thread that nobody waits for.
+/// What is to be published. Calibrations are fitted on a thread that nobody waits for once the statement is
+/// interrupted.
 async fn conclude(
     request: &Request,
     rows: Rows,
     measured: Vec<Measured>,
+    running: &Statement,
 ) -> Result<NewEvaluation, SqlError> {
     let population = Population {
         id: rows.id,
@@ -194,7 +208,12 @@ async fn conclude(
         cert: rows.truths(Part::Cert),
     };
     let task = Arc::clone(&request.task);
-    let models = tokio::task::spawn_blocking(move || evaluate(&task, &measured, &rows)).await;
+    let evaluated = tokio::task::spawn_blocking(move || evaluate(&task, &measured, &rows));
+    let models = tokio::select! {
+        biased;
+        () = running.cancel.cancelled() => return Err(interrupted()),
+        models = evaluated => models,
+    };
     Ok(NewEvaluation {
         task: Task::clone(&request.task),
         whole_task: request.whole_task,
@@ -208,12 +227,14 @@ async fn conclude(
 async fn publish(
     context: &LaneContext,
     new: NewEvaluation,
+    deadline: Option<Deadline>,
 ) -> Result<(Published, NewEvaluation), SqlError> {
     let work = move |mut conn, schema| async move {
         let published = store::publish_evaluation(&mut conn, &schema, &new).await?;
         Ok((published, new))
     };
-    let published = context.account.run(work).await;
+    let until = deadline.map(Deadline::at);
+    let published = context.account.run_until(until, work).await;
     // Also after an error: whether it was published before it failed is not known.
     context.account.invalidate();
     Ok(published?)

@@ -16,7 +16,7 @@ use super::super::diagnostics::{Diagnostics, UNREADABLE_INPUT};
 use super::super::inputs::short_name;
 use super::super::materialise::spool_all;
 use super::super::spool::Spool;
-use super::super::store_link::{LinkError, Protocol, StoreLink};
+use super::super::store_link::{LinkError, Protocol, StoreLink, rows_of};
 use super::Request;
 use super::rows::{LabelledRows, fetch};
 use crate::error::SqlError;
@@ -79,7 +79,8 @@ impl<'r> Run<'r> {
     /// Does it. The store is idle again when it returns an error of the session's own.
     pub async fn work(mut self, store: &mut StoreLink<'_>) -> Result<Outcomes, LinkError> {
         let query = fetch(&self.request.query, &self.request.form);
-        let (columns, id) = store.start(&query, &Protocol::Text).await?;
+        let head = store.run_bounded(&query, &Protocol::Text).await?;
+        let (columns, id) = rows_of(head)?;
         let spool = Spool::new(self.context.spool.clone());
         self.running.enter(Phase::Reading);
         spool_all(store, &spool, self.running, id).await?;

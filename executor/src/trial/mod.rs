@@ -1,0 +1,185 @@
+//! Tries a model that nobody has tried yet in a process of its own, which can be ended whatever it does.
+//!
+//! ONNX Runtime cannot be stopped everywhere: a file of some kilobytes can have it expand functions for
+//! hours, ask for any amount of memory, or overflow its stack. So the program runs itself again:
+//!
+//! ```text
+//! executor                                          child (`child.rs`)
+//!   request, sealed in memory --- standard input --->  limits on itself, load, contract, warm-up
+//!   reply                     <-- standard output ---  one reply, end
+//!   SIGKILL at the limit, or when nobody waits any more
+//! ```
+//!
+//! The child has none of the program's files, sockets, or environment.
+
+mod child;
+mod limits;
+mod process;
+mod request;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::interrupt::Interrupt;
+use crate::loads::{Loads, OVERDUE_AFTER};
+use crate::{ModelError, TrialConfig, library};
+use limits::Limits;
+use process::Ended;
+pub(crate) use request::Request;
+
+/// First argument of a process that is to try a model.
+const ARGUMENT: &str = "__try-model";
+
+/// What of the environment is handed on: where libraries of the system are looked for.
+const HANDED_ON: &str = "LD_LIBRARY_PATH";
+
+/// What its environment says besides: builds of ONNX Runtime with telemetry would write a database below the
+/// user's folders, which is beyond the limits, and start threads.
+const TOLD: [(&str, &str); 3] = [
+    ("ORT_DISABLE_TELEMETRY", "1"),
+    ("HOME", "/dev/null"),
+    ("XDG_CACHE_HOME", "/dev/null"),
+];
+
+/// What the text of an error that is a lack of memory says: those of C++, of ONNX Runtime's arena, and of
+/// Rust.
+const LACKS_MEMORY: [&str; 4] = [
+    "bad_alloc",
+    "bad allocation",
+    "Failed to allocate memory",
+    "memory allocation of",
+];
+
+/// Tries a model where the command line asks for it; `None` where it does not. To be called first in
+/// `main`, before any thread exists.
+#[must_use]
+pub fn try_model_if_asked() -> Option<ExitCode> {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next()? != ARGUMENT {
+        return None;
+    }
+    Some(child::run(arguments))
+}
+
+/// What a model came to that can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Tried {
+    /// Of one CPU thread for one input; `None` where it could not be measured.
+    pub(crate) seconds_per_image: Option<f64>,
+}
+
+/// The last word of the child.
+type Reply = Result<Tried, ModelError>;
+
+/// Tries models, some at a time.
+#[derive(Debug)]
+pub(crate) struct Trials {
+    config: TrialConfig,
+    turns: Arc<Loads>,
+}
+
+impl Trials {
+    pub(crate) fn new(config: TrialConfig) -> Self {
+        // A trial ends at its limit; what may hang longer is the reading of its file.
+        let limit = Duration::from_secs(config.trial_seconds_max);
+        let overdue_after = limit.saturating_add(OVERDUE_AFTER);
+        Self {
+            turns: Arc::new(Loads::new(config.trials_max, overdue_after)),
+            config,
+        }
+    }
+
+    /// Whose turn it is.
+    pub(crate) fn turns(&self) -> &Arc<Loads> {
+        &self.turns
+    }
+
+    /// Has a file tried. Blocks until that has ended, by itself, at a limit or by `interrupt`.
+    pub(crate) fn run(
+        &self,
+        request: &Request,
+        file: Bytes,
+        sha256: &str,
+        ort_library: Option<&Path>,
+        interrupt: &Interrupt,
+    ) -> Result<Tried, ModelError> {
+        let failed = |error: std::io::Error| ModelError::NoTrial {
+            reason: error.to_string(),
+        };
+        let request = request.seal(&file).map_err(failed)?;
+        drop(file);
+        let library = library::named(ort_library)?;
+        let mut command = self.command(library);
+        command.stdin(Stdio::from(request));
+        let seconds_max = self.config.trial_seconds_max;
+        let limit = Duration::from_secs(seconds_max);
+        let ended = process::run(command, limit, interrupt).map_err(failed)?;
+        let result = match ended {
+            Ended::Interrupted => Err(ModelError::abandoned()),
+            Ended::Late => Err(ModelError::TrialSeconds { seconds_max }),
+            Ended::Itself(child) => self.judge(&child),
+        };
+        if let Err(error) = &result {
+            self.tell(sha256, error);
+        }
+        result
+    }
+
+    fn command(&self, library: Option<PathBuf>) -> Command {
+        let limits = Limits {
+            seconds_max: self.config.trial_seconds_max,
+            bytes_max: self.config.trial_bytes_max,
+        };
+        let mut command = Command::new(&self.config.program);
+        command
+            .arg(ARGUMENT)
+            .arg(std::process::id().to_string())
+            .args(limits.arguments())
+            .args(library.map(OsString::from));
+        command.env_clear().envs(TOLD);
+        if let Some(value) = std::env::var_os(HANDED_ON) {
+            command.env(HANDED_ON, value);
+        }
+        command
+    }
+
+    /// What a trial that came to its end by itself means.
+    fn judge(&self, child: &process::Child) -> Result<Tried, ModelError> {
+        let (seconds_max, bytes_max) = (self.config.trial_seconds_max, self.config.trial_bytes_max);
+        match serde_json::from_slice::<Reply>(&child.reply) {
+            Ok(Err(ModelError::Runtime { reason })) if lacks_memory(&reason) => {
+                Err(ModelError::TrialMemory { bytes_max })
+            }
+            Ok(reply) => reply,
+            Err(_) if child.used_up_its_seconds() => Err(ModelError::TrialSeconds { seconds_max }),
+            Err(_) if lacks_memory(&child.said) => Err(ModelError::TrialMemory { bytes_max }),
+            Err(_) => Err(ModelError::TrialDied { how: child.how() }),
+        }
+    }
+
+    /// Logs a trial that was ended, or did not live: the file by its content, since its name is a literal
+    /// of the statement.
+    fn tell(&self, sha256: &str, error: &ModelError) {
+        let why = match error {
+            ModelError::TrialSeconds { .. } => "it took longer than trial_seconds_max",
+            ModelError::TrialMemory { .. } => "it needed more memory than trial_bytes_max",
+            ModelError::TrialDied { how } => how,
+            ModelError::Interrupted { .. } => "its statement has ended",
+            _ => return,
+        };
+        tracing::warn!(sha256, "the trial of a model came to nothing: {why}");
+    }
+}
+
+fn lacks_memory(text: &str) -> bool {
+    LACKS_MEMORY.iter().any(|said| text.contains(said))
+}
+
+#[cfg(test)]
+mod tests;
