@@ -7,6 +7,7 @@ use super::{Counts, Lane, Turn};
 use crate::relay::Handled;
 use crate::wire::{OkPacket, command};
 use bytes::Bytes;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// A `KILL` of one connection by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +66,7 @@ impl Lane {
             live.interrupt(kill.connection_id, kill.query_only);
         }
         turn.out.write(&answer);
+        turn.complete.store(true, Relaxed);
         turn.flush().await?;
         Ok(Handled::Answered)
     }

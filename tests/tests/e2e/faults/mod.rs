@@ -2,9 +2,12 @@
 //! without anything left behind.
 
 mod crowd;
+mod cut;
 mod ends;
 mod idle;
+mod login;
 mod memory;
+mod stop;
 
 use predictsql_proxy::metrics;
 use predictsql_proxy::wire::command;
