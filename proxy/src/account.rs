@@ -5,6 +5,7 @@
 //! that goes away does not interrupt it.
 
 mod address;
+mod busy;
 mod error;
 mod peer_trust;
 mod views;
@@ -24,7 +25,10 @@ use predictsql_optimizer::bare::is_generic;
 use predictsql_optimizer::views::Views;
 use tokio_util::sync::CancellationToken;
 
+use busy::is_queue_full_for_account;
+
 pub use address::{AddressError, StoreAddress};
+pub use busy::{connect_when_free, is_queue_full};
 pub use error::AccountError;
 pub use peer_trust::{PeerTrust, peer_trust};
 
@@ -227,7 +231,11 @@ impl ServiceAccount {
         let answer_ms_max = account.config.answer_ms_max;
         let bounded = async move {
             let whole = async {
-                let conn = pool.get_conn().await.map_err(StoreError::from)?;
+                let answer_time_max = Duration::from_millis(answer_ms_max);
+                let conn = connect_when_free(answer_time_max, is_queue_full_for_account, || {
+                    pool.get_conn()
+                });
+                let conn = conn.await.map_err(StoreError::from)?;
                 Ok(work(conn, schema).await?)
             };
             tokio::time::timeout(Duration::from_millis(answer_ms_max), whole)

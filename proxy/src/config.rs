@@ -2,24 +2,28 @@
 //!
 //! A flag wins over its environment variable, which wins over the file, which wins over the default.
 
+mod accounts;
 mod cache;
 mod endpoint;
 mod limits;
+mod logins;
 mod planner;
 mod settings;
 mod slow;
 mod tls;
 
+pub use accounts::{AdminConfig, ServiceLogin};
 pub use cache::CacheConfig;
 pub use endpoint::{Endpoint, EndpointError};
 pub use limits::LimitsConfig;
+pub use logins::LoginLimits;
 pub use planner::PlannerConfig;
 pub use tls::{ClientTlsArgs, ClientTlsConfig, StoreTlsArgs};
 
 use crate::account::StoreAddress;
-use crate::admin::AdminLogin;
 use crate::live::SlowLog;
 use crate::tls::StoreTlsConfig;
+use accounts::ADMIN_PASSWORD_VARIABLE;
 use predictsql_catalog::store::SchemaName;
 use predictsql_executor::ExecutorConfig;
 use serde::Deserialize;
@@ -30,18 +34,10 @@ use std::time::Duration;
 
 /// Where an embedded store lies unless a directory is given.
 const DATA_DIR_DEFAULT: &str = "./predictsql-data";
-/// Environment variable of the service account's password.
-const SERVICE_PASSWORD_VARIABLE: &str = "PREDICTSQL_SERVICE_PASSWORD";
 /// Environment variable of the embedded store's root password.
 const ROOT_PASSWORD_VARIABLE: &str = "PREDICTSQL_ROOT_PASSWORD";
-/// Environment variable of the admin endpoint's password.
-const ADMIN_PASSWORD_VARIABLE: &str = "PREDICTSQL_ADMIN_PASSWORD";
-/// User of the admin endpoint unless one is named.
-const ADMIN_USER_DEFAULT: &str = "admin";
 /// Port of metrics and health on loopback, unless an address is given.
 const HTTP_PORT_DEFAULT: u16 = 9307;
-/// Port of the admin endpoint on loopback, where a password is configured and no address is given.
-const ADMIN_PORT_DEFAULT: u16 = 6307;
 
 /// Flags of `predictsql serve`, each also an environment variable.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -163,35 +159,24 @@ struct ConfigFile {
     runtimes: Option<usize>,
     connections_max: Option<usize>,
     connect_timeout_ms: Option<u64>,
+    login_seconds_max: Option<u64>,
+    logins_max_by_address: Option<usize>,
+    command_stall_seconds_max: Option<u64>,
     idle_seconds_max: Option<u64>,
     stop_seconds_max: Option<u64>,
+    store_stop_seconds_max: Option<u64>,
     inspect_bytes_max: Option<usize>,
     slow_query_ms: Option<u64>,
     slow_query_literals: Option<bool>,
     tls: tls::ClientTlsFile,
     store_tls: tls::StoreTlsFile,
-    service: ServiceFile,
-    admin: AdminFile,
+    service: accounts::ServiceFile,
+    admin: accounts::AdminFile,
     executor: ExecutorFile,
     lane: LaneFile,
     cache: cache::CacheFile,
     limits: limits::LimitsFile,
     planner: planner::PlannerFile,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct ServiceFile {
-    user: Option<String>,
-    password_file: Option<PathBuf>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct AdminFile {
-    listen: Option<Endpoint>,
-    user: Option<String>,
-    password_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -230,34 +215,6 @@ pub enum StoreConfig {
         /// Its directory.
         data_dir: PathBuf,
     },
-}
-
-/// The service account's login at an external store.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ServiceLogin {
-    /// User name.
-    pub user: String,
-    /// Password; none for an account without one.
-    pub password: Option<String>,
-}
-
-/// The password stays out of logs.
-impl std::fmt::Debug for ServiceLogin {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("ServiceLogin")
-            .field("user", &self.user)
-            .finish_non_exhaustive()
-    }
-}
-
-/// The admin endpoint.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AdminConfig {
-    /// Where it listens.
-    pub listen: Endpoint,
-    /// Who may use it; none without a password.
-    pub login: Option<AdminLogin>,
 }
 
 /// Limits of predict statements.
@@ -304,10 +261,14 @@ pub struct Config {
     pub connections_max: usize,
     /// Longest wait for a connection to the store.
     pub connect_timeout: Duration,
+    /// How long clients are waited for.
+    pub logins: LoginLimits,
     /// How long a session may do nothing, also in a transaction; none for as long as the store lets it.
     pub idle_time_max: Option<Duration>,
-    /// How long a stop waits for statements and transactions to end.
+    /// How long a stop may take, but for the end of an embedded store.
     pub stop_time_max: Duration,
+    /// How long the embedded store may take to end before it is killed.
+    pub store_stop_time_max: Duration,
     /// TLS with clients.
     pub tls: ClientTlsConfig,
     /// TLS with the store.
@@ -336,18 +297,17 @@ impl Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 3307)),
             store,
             http: Endpoint::IfFree(SocketAddr::from(([127, 0, 0, 1], HTTP_PORT_DEFAULT))),
-            admin: AdminConfig {
-                listen: Endpoint::Off,
-                login: None,
-            },
+            admin: AdminConfig::off(),
             root_password: None,
             service: None,
             schema: SchemaName::default(),
             runtimes: std::thread::available_parallelism().map_or(1, NonZero::get),
             connections_max: 1000,
             connect_timeout: Duration::from_secs(5),
+            logins: LoginLimits::default(),
             idle_time_max: None,
             stop_time_max: Duration::from_secs(30),
+            store_stop_time_max: Duration::from_secs(30),
             tls: ClientTlsConfig::default(),
             store_tls: StoreTlsConfig::default(),
             inspect_bytes_max: 1 << 20,
@@ -385,8 +345,8 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let mut config = Self::new(store(args, &file)?);
         config.root_password = environment(ROOT_PASSWORD_VARIABLE);
-        config.service = service(args, &file.service, &environment)?;
-        config.admin = admin(args, &file.admin, &environment)?;
+        config.service = accounts::service(args, &file.service, &environment)?;
+        config.admin = accounts::admin(args, &file.admin, &environment)?;
         set(&mut config.listen, args.listen.or(file.listen));
         set(&mut config.http, args.http.or(file.http));
         if let Some(name) = args.schema.as_deref().or(file.schema.as_deref()) {
@@ -416,6 +376,15 @@ impl Config {
             file.stop_seconds_max.map(Duration::from_secs),
         );
         set(
+            &mut config.store_stop_time_max,
+            file.store_stop_seconds_max.map(Duration::from_secs),
+        );
+        config.logins.take(
+            file.login_seconds_max,
+            file.logins_max_by_address,
+            file.command_stall_seconds_max,
+        );
+        set(
             &mut config.lane.spool_memory_bytes_max,
             file.lane.spool_memory_bytes_max,
         );
@@ -438,6 +407,7 @@ impl Config {
     pub(crate) fn take_over(&mut self, other: &Self) {
         self.connections_max = other.connections_max;
         self.connect_timeout = other.connect_timeout;
+        self.logins = other.logins;
         self.idle_time_max = other.idle_time_max;
         self.stop_time_max = other.stop_time_max;
         self.inspect_bytes_max = other.inspect_bytes_max;
@@ -464,6 +434,7 @@ impl Config {
             ("runtimes", self.runtimes == 0),
             ("connections_max", self.connections_max == 0),
             ("connect_timeout_ms", self.connect_timeout.is_zero()),
+            ("login_seconds_max", self.logins.login_time_max.is_zero()),
             ("inspect_bytes_max", self.inspect_bytes_max == 0),
         ];
         if let Some((name, _)) = zero.into_iter().find(|(_, zero)| *zero) {
@@ -512,54 +483,6 @@ fn store(args: &ServeArgs, file: &ConfigFile) -> Result<StoreConfig, ConfigError
         Err(ConfigError::NoStore) => pair(in_file, file.embedded.clone()),
         decided => decided,
     }
-}
-
-fn service(
-    args: &ServeArgs,
-    file: &ServiceFile,
-    environment: impl Fn(&str) -> Option<String>,
-) -> Result<Option<ServiceLogin>, ConfigError> {
-    let Some(user) = args.service_user.clone().or_else(|| file.user.clone()) else {
-        return Ok(None);
-    };
-    let in_environment = environment(SERVICE_PASSWORD_VARIABLE);
-    let password = password(in_environment, file.password_file.as_deref())?;
-    Ok(Some(ServiceLogin { user, password }))
-}
-
-/// The password of the environment, else that of the file.
-fn password(
-    in_environment: Option<String>,
-    file: Option<&Path>,
-) -> Result<Option<String>, ConfigError> {
-    let (None, Some(path)) = (&in_environment, file) else {
-        return Ok(in_environment);
-    };
-    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Password {
-        path: path.to_owned(),
-        source,
-    })?;
-    Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
-}
-
-/// The endpoint is on by default where somebody could log in to it.
-fn admin(
-    args: &ServeArgs,
-    file: &AdminFile,
-    environment: impl Fn(&str) -> Option<String>,
-) -> Result<AdminConfig, ConfigError> {
-    let in_environment = environment(ADMIN_PASSWORD_VARIABLE);
-    let password = password(in_environment, file.password_file.as_deref())?;
-    let user = file.user.as_deref().unwrap_or(ADMIN_USER_DEFAULT);
-    let login = password
-        .filter(|password| !password.is_empty())
-        .map(|password| AdminLogin::new(user, &password));
-    let by_default = match login {
-        Some(_) => Endpoint::IfFree(SocketAddr::from(([127, 0, 0, 1], ADMIN_PORT_DEFAULT))),
-        None => Endpoint::Off,
-    };
-    let listen = args.admin.or(file.listen).unwrap_or(by_default);
-    Ok(AdminConfig { listen, login })
 }
 
 fn executor(config: &mut ExecutorConfig, args: &ServeArgs, file: ExecutorFile) {

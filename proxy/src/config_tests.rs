@@ -115,6 +115,7 @@ fn limits_of_zero_are_refused() {
         "runtimes",
         "connections_max",
         "connect_timeout_ms",
+        "login_seconds_max",
         "inspect_bytes_max",
     ] {
         assert!(error(&format!("embedded = 'x'\n{name} = 0")).contains(name));

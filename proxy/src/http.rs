@@ -4,8 +4,10 @@
 //! is not stopping, else 503 with the reason.
 
 use crate::account::{ServiceAccount, StoreAddress};
+use crate::admission::{Admission, Applicant, Source};
 use crate::lane::LaneContext;
 use crate::live::Live;
+use crate::relay::connect;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
@@ -14,12 +16,13 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-/// Clients at once; further ones wait in the kernel's queue.
+/// Clients at once. A further one takes the place of one that has not sent its request.
 const CONNECTIONS_MAX: usize = 64;
 /// Longest request head, bytes.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -133,12 +136,7 @@ async fn sign_of_life(account: &ServiceAccount, live: &Live, store: &StoreAddres
     if live.was_store_reached() {
         return true;
     }
-    let connected = match store {
-        StoreAddress::Tcp { host, port } => {
-            TcpStream::connect((host.as_str(), *port)).await.is_ok()
-        }
-        StoreAddress::Unix(path) => tokio::net::UnixStream::connect(path).await.is_ok(),
-    };
+    let connected = connect(store, READY_TIME_MAX).await.is_ok();
     if connected {
         live.store_reached(true);
     }
@@ -147,35 +145,49 @@ async fn sign_of_life(account: &ServiceAccount, live: &Live, store: &StoreAddres
 
 /// Answers on `listener` until its task is dropped.
 pub async fn serve(listener: TcpListener, telltale: Arc<Telltale>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    // A request is all that a client has to show.
+    let admission = Arc::new(Admission::default());
     loop {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else {
-            return;
-        };
-        let client = match listener.accept().await {
-            Ok((client, _)) => client,
+        let (client, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "http: cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        let telltale = Arc::clone(&telltale);
-        tokio::spawn(async move {
-            let _place = place;
-            let answering = serve_client(client, telltale);
-            if tokio::time::timeout(CONNECTION_TIME_MAX, answering)
-                .await
-                .is_err()
-            {
-                tracing::debug!("http: a connection took too long");
-            }
-        });
+        let source = Source::from(peer.ip());
+        if admission.count() >= CONNECTIONS_MAX {
+            admission.make_room_anyhow(source);
+        }
+        let applicant = admission.enter(source);
+        tokio::spawn(serve_within_limits(
+            client,
+            applicant,
+            Arc::clone(&telltale),
+        ));
     }
 }
 
-async fn serve_client(client: TcpStream, telltale: Arc<Telltale>) {
+async fn serve_within_limits(client: TcpStream, applicant: Applicant, telltale: Arc<Telltale>) {
+    let waits_for_client = Arc::clone(applicant.waits_for_client());
+    waits_for_client.store(true, Relaxed);
+    tokio::select! {
+        () = serve_client(client, telltale, waits_for_client) => {}
+        () = applicant.displaced() => tracing::debug!("http: a connection gave way to another"),
+        () = tokio::time::sleep(CONNECTION_TIME_MAX) => {
+            tracing::debug!("http: a connection took too long");
+        }
+    }
+}
+
+async fn serve_client(
+    client: TcpStream,
+    telltale: Arc<Telltale>,
+    waits_for_client: Arc<AtomicBool>,
+) {
     let service = service_fn(move |request: Request<Incoming>| {
+        waits_for_client.store(false, Relaxed);
         let telltale = Arc::clone(&telltale);
         async move {
             Ok::<_, Infallible>(answer(request.method(), request.uri().path(), &telltale).await)

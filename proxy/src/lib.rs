@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod admin;
+pub mod admission;
 pub mod config;
 pub mod ddl;
 pub mod demo;
@@ -21,5 +22,6 @@ pub mod predict;
 pub mod relay;
 pub mod reload;
 pub mod serve;
+pub mod stop;
 pub mod tls;
 pub mod wire;

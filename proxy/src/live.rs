@@ -60,6 +60,8 @@ pub enum Activity {
     Idle,
     /// Waits for the client, with a transaction open.
     InTransaction,
+    /// Waits for the rest of a command.
+    Receiving,
     /// The store works or answers.
     Forwarding,
     /// The predict lane answers.
@@ -73,16 +75,21 @@ impl Activity {
         match self {
             Self::Idle => "idle",
             Self::InTransaction => "in transaction",
+            Self::Receiving => "receiving",
             Self::Forwarding => "forwarding",
             Self::Predicting => "predicting",
         }
     }
 
     fn from_bits(bits: u8) -> Self {
-        [Self::InTransaction, Self::Forwarding, Self::Predicting]
-            .into_iter()
-            .find(|activity| *activity as u8 == bits)
-            .unwrap_or(Self::Idle)
+        let others = [
+            Self::InTransaction,
+            Self::Receiving,
+            Self::Forwarding,
+            Self::Predicting,
+        ];
+        let found = others.into_iter().find(|other| *other as u8 == bits);
+        found.unwrap_or(Self::Idle)
     }
 }
 
@@ -112,6 +119,9 @@ pub struct Session {
     kills: tokio::sync::RwLock<()>,
     leave: CancellationToken,
     idle: idle::IdleWatch,
+    /// Bytes of a command that has come in part.
+    received: AtomicU64,
+    stall: idle::IdleWatch,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -174,6 +184,8 @@ impl Live {
             kills: tokio::sync::RwLock::default(),
             leave,
             idle: idle::IdleWatch::new(self.began.elapsed()),
+            received: AtomicU64::new(0),
+            stall: idle::IdleWatch::new(self.began.elapsed()),
         });
         let key = self.next.fetch_add(1, Relaxed);
         locked(&self.sessions).insert(key, Arc::clone(&session));
@@ -289,6 +301,11 @@ impl Session {
     pub fn note(&self, activity: Activity, commands_forwarded: u64) {
         self.activity.store(activity as u8, Relaxed);
         self.forwarded.store(commands_forwarded, Relaxed);
+    }
+
+    /// Notes how much has come of a command that has come in part.
+    pub fn note_received(&self, bytes: usize) {
+        self.received.store(bytes as u64, Relaxed);
     }
 
     /// Counts a command that the lane was given.

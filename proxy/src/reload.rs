@@ -14,9 +14,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 const CERTIFICATE_LOOK: Duration = Duration::from_secs(5);
 
 /// The settings that new sessions, or the next tick of a clock, take over. All others need a restart.
-const RELOADED: [&str; 5] = [
+const RELOADED: [&str; 8] = [
     "connections_max",
     "connect_timeout_ms",
+    "login_seconds_max",
+    "logins_max_by_address",
+    "command_stall_seconds_max",
     "idle_seconds_max",
     "stop_seconds_max",
     "inspect_bytes_max",
@@ -92,6 +95,7 @@ impl Settings {
         control.set_limits(limits(&config));
         control.change_sessions(|sessions| {
             sessions.connect_timeout = config.connect_timeout;
+            sessions.login_time_max = config.logins.login_time_max;
             sessions.inspect_bytes_max = config.inspect_bytes_max;
             sessions.tls = tls.clone();
         });
@@ -162,6 +166,7 @@ pub fn limits(config: &Config) -> Limits {
     Limits {
         runtimes: config.runtimes,
         connections_max: config.connections_max,
+        logins_max_by_address: config.logins.logins_max_by_address,
         stop_time_max: config.stop_time_max,
     }
 }
@@ -219,6 +224,9 @@ mod tests {
         after.idle_time_max = Some(Duration::from_secs(7));
         after.stop_time_max += Duration::from_secs(1);
         after.connect_timeout += Duration::from_secs(1);
+        after.logins.login_time_max += Duration::from_secs(1);
+        after.logins.logins_max_by_address += 1;
+        after.logins.command_stall_time_max += Duration::from_secs(1);
         after.inspect_bytes_max += 1;
         after.tls.required = true;
         after.store_tls.ca = Some("ca.pem".into());

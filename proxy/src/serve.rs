@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! Config --start--> Server (store runs, account set up, address bound) --run--> accepting
-//!     --stop--> no new clients -> sessions drain, bounded -> account closed -> embedded store stopped
+//!     --stop--> no new clients -> sessions drain -> account closed -> embedded store stopped
 //! ```
+//! A stop has a bound as a whole, see [`crate::stop`].
 
 use crate::account::{
     AccountConfig, AccountError, PeerTrust, ServiceAccount, StoreAddress, peer_trust,
@@ -20,6 +21,7 @@ use crate::open_files;
 use crate::predict::{OutputCache, Planner};
 use crate::relay::{Acceptor, BoundListener, SessionConfig};
 use crate::reload::{self, Settings};
+use crate::stop::{self, StopTime, StopWatch};
 use crate::tls::TlsError;
 use predictsql_executor::{Executor, ExecutorConfig, StartError};
 use predictsql_optimizer::planner::CostModel;
@@ -33,14 +35,13 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// Store connections beyond those of clients: the service account, and an admin who looks for trouble.
 const STORE_CONNECTIONS_SPARE: usize = 50;
 /// Longest data sent ahead for one parameter of a predict statement, bytes.
 const LONG_DATA_BYTES_MAX: usize = 64 << 20;
-/// How long work that no session waits for any more may go on at the end.
-const LEFTOVER_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Why the proxy does not serve.
 #[derive(Debug, thiserror::Error)]
@@ -310,7 +311,11 @@ impl Server {
             embedded,
             ..
         } = self;
-        let served = runtime.block_on(async {
+        let store_stop_time_max = match embedded {
+            Some(_) => settings.config().store_stop_time_max,
+            None => Duration::ZERO,
+        };
+        let served: io::Result<(StopTime, StopWatch)> = runtime.block_on(async {
             if let Some(store) = &embedded {
                 tokio::spawn(stop_with_store(store.status(), stopping.clone()));
             }
@@ -323,13 +328,28 @@ impl Server {
             tokio::spawn(settings.clone().watch_certificate());
             tokio::spawn(sweep_idle(settings, Arc::clone(&operators.live)));
             let answering = operators.serve(Arc::new(telltale))?;
-            let served = acceptor.run(stopping).await;
+            let stop = acceptor.run(stopping).await?;
+            let watch = stop.watch(store_stop_time_max);
             drop(answering);
-            lane.cache.close().await;
-            lane.account.close().await;
-            served
+            let closing = async {
+                lane.cache.close().await;
+                lane.account.close().await;
+            };
+            if timeout(stop.left(), closing).await.is_err() {
+                tracing::warn!("the service account's connections could not be closed in time");
+            }
+            Ok((stop, watch))
         });
-        drop(lane);
+        let stop = match &served {
+            Ok((stop, _)) => *stop,
+            Err(_) => StopTime::begin(Duration::ZERO),
+        };
+        // Threads of the executor end with the last that has it, and some may be at work.
+        let leftover_time_max = stop.left() / 2;
+        let executor_ended = stop.within("leftovers", move || {
+            runtime.shutdown_timeout(leftover_time_max);
+            drop(lane);
+        });
         let mut failed = None;
         if let Some(mut store) = embedded {
             if *store.status().borrow() == StoreStatus::Failed {
@@ -338,11 +358,14 @@ impl Server {
             tracing::info!("stopping the embedded store");
             store.stop();
         }
-        runtime.shutdown_timeout(LEFTOVER_TIME_MAX);
         tracing::info!("stopped");
+        if !executor_ended {
+            tracing::warn!("a model does not end: leaving it");
+            stop::end_process();
+        }
         match failed {
             Some(log) => Err(ServeError::StoreFailed { log }),
-            None => Ok(served?),
+            None => Ok(served.map(|_| ())?),
         }
     }
 }
@@ -393,12 +416,14 @@ fn bind_endpoint(
     }
 }
 
-/// Ends sessions that are idle for longer than the settings allow.
+/// Ends sessions whose clients are waited for for longer than the settings allow.
 async fn sweep_idle(settings: Settings, live: Arc<Live>) {
     let mut ticks = tokio::time::interval(IDLE_SWEEP_PERIOD);
     loop {
         ticks.tick().await;
-        live.sweep_idle(settings.config().idle_time_max.unwrap_or_default());
+        let config = settings.config();
+        live.sweep_idle(config.idle_time_max.unwrap_or_default());
+        live.sweep_stalled(config.logins.command_stall_time_max);
     }
 }
 
@@ -416,6 +441,7 @@ fn start_embedded(config: &Config) -> Result<Option<EmbeddedStore>, ServeError> 
     };
     let mut options = EmbeddedOptions::new(data_dir);
     options.root_password = config.root_password.clone();
+    options.stop_seconds_max = config.store_stop_time_max.as_secs();
     let connections = config
         .connections_max
         .saturating_add(STORE_CONNECTIONS_SPARE);
@@ -511,6 +537,8 @@ fn start_acceptor(
         store: store.clone(),
         tls: settings.tls(),
         connect_timeout: config.connect_timeout,
+        login_time_max: config.logins.login_time_max,
+        admission: Arc::default(),
         inspect_bytes_max: config.inspect_bytes_max,
         drain: CancellationToken::new(),
         stop: CancellationToken::new(),

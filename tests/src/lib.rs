@@ -9,6 +9,7 @@
 
 pub mod apparel;
 pub mod authority;
+pub mod cut;
 pub mod eventually;
 pub mod process;
 pub mod proxy;
@@ -16,6 +17,7 @@ pub mod scripted_store;
 pub mod store;
 pub mod wire;
 
+pub use cut::Cut;
 pub use eventually::eventually;
 pub use proxy::{Proxy, Settings};
 pub use store::Store;

@@ -100,13 +100,19 @@ impl Proxy {
     /// Serves `store`.
     #[track_caller]
     pub fn start(store: &Store, settings: &Settings) -> Proxy {
+        Self::start_by_way_of(&store.url(), store, settings)
+    }
+
+    /// Serves `store`, which it finds at `url`.
+    #[track_caller]
+    pub fn start_by_way_of(url: &str, store: &Store, settings: &Settings) -> Proxy {
         let mut service = String::new();
         if settings.service_account {
             let user = format!("service_{}", settings.schema);
             store.init(&settings.schema, &user);
             service = format!("[service]\nuser = {user:?}\n");
         }
-        let store = format!("store = {:?}\n", store.url());
+        let store = format!("store = {url:?}\n");
         Self::try_start(&store, &service, settings).expect("the proxy starts")
     }
 

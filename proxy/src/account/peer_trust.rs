@@ -8,6 +8,7 @@ use std::time::Duration;
 use mysql_async::{Conn, Error, OptsBuilder};
 
 use super::StoreAddress;
+use super::busy::{connect_when_free, is_queue_full_for_account};
 
 /// Longest wait for the store's answer.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
@@ -51,7 +52,11 @@ async fn peer_trust_of(store: &StoreAddress, user: String) -> PeerTrust {
     let wrong = format!("not a password: {:?}", std::time::SystemTime::now());
     let opts: OptsBuilder = store.opts(&user, Some(&wrong));
     // A task of its own: the client panics where the store asks for a plugin that it was built without.
-    let login = tokio::spawn(Conn::new(opts));
+    let login = tokio::spawn(connect_when_free(
+        ANSWER_TIME_MAX,
+        is_queue_full_for_account,
+        move || Conn::new(opts.clone()),
+    ));
     let conn = match tokio::time::timeout(ANSWER_TIME_MAX, login).await {
         Ok(Ok(Ok(conn))) => conn,
         Ok(Ok(Err(Error::Server(error)))) if REFUSALS.contains(&error.code) => {

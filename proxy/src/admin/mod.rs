@@ -5,30 +5,32 @@
 
 mod answer;
 mod auth;
+mod cap;
 mod shim;
 pub(crate) mod statement;
 
 pub use auth::AdminLogin;
 
+use crate::admission::{Admission, Applicant, Source, WrongLogins};
 use crate::http::Telltale;
 use crate::reload::Settings;
-use crate::wire::Stream;
+use crate::wire::{ErrPacket, PacketWriter, Stream};
+use cap::Capped;
 use opensrv_mysql::AsyncMysqlIntermediary;
 use shim::AdminSession;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, BufWriter};
+use tokio::io::BufWriter;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-/// Sessions at once; further ones wait in the kernel's queue.
+/// Sessions at once; one more is refused with error 1040.
 const SESSIONS_MAX: usize = 16;
-/// All that one session may send, in bytes: statements are short, and what is read is held in memory.
-const SESSION_BYTES_MAX: u64 = 4 << 20;
-/// Longest time between a connection and the end of its login.
-const LOGIN_TIME_MAX: Duration = Duration::from_secs(10);
+/// Clients at once that have not logged in. A further one takes the place of one that is waited for.
+const LOGINS_MAX: usize = 64;
 /// Pause after an accept that failed for want of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -37,28 +39,31 @@ pub struct Admin {
     telltale: Arc<Telltale>,
     settings: Settings,
     login: AdminLogin,
+    wrong_logins: WrongLogins,
+    /// Places of sessions that have logged in.
+    places: Arc<Semaphore>,
 }
 
 impl Admin {
     /// Shows `telltale`'s parts and `settings` to who knows `login`.
     #[must_use]
     pub fn new(telltale: Arc<Telltale>, settings: Settings, login: AdminLogin) -> Self {
+        let delay_max = settings.config().admin.wrong_login_delay_max;
         Self {
             telltale,
             settings,
             login,
+            wrong_logins: WrongLogins::new(delay_max),
+            places: Arc::new(Semaphore::new(SESSIONS_MAX)),
         }
     }
 }
 
 /// Answers on `listener` until its task is dropped.
 pub async fn serve(listener: TcpListener, admin: Arc<Admin>) {
-    let room = Arc::new(Semaphore::new(SESSIONS_MAX));
+    let admission = Arc::new(Admission::default());
     let mut id: u32 = 0;
     loop {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else {
-            return;
-        };
         let (client, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -67,18 +72,43 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>) {
                 continue;
             }
         };
+        let source = Source::from(peer.ip());
+        let room = admission.count() < LOGINS_MAX || admission.make_room(source);
+        if !room || admin.places.available_permits() == 0 {
+            refuse(&client);
+            continue;
+        }
         id = id.wrapping_add(1);
-        let admin = Arc::clone(&admin);
-        tokio::spawn(async move {
-            let _place = place;
-            serve_client(client, peer, id, admin).await;
-        });
+        let applicant = admission.enter(source);
+        tokio::spawn(serve_client(
+            client,
+            peer,
+            id,
+            applicant,
+            Arc::clone(&admin),
+        ));
     }
 }
 
-async fn serve_client(client: TcpStream, peer: SocketAddr, id: u32, admin: Arc<Admin>) {
+/// Error 1040 as the first packet. A fresh socket takes it at once or not at all.
+fn refuse(client: &TcpStream) {
+    let mut writer = PacketWriter::new(0);
+    let error = ErrPacket::new(1040, b"08004", "Too many connections");
+    writer.write(&error.encode_before_handshake());
+    let _ = client.try_write(&writer.into_bytes());
+}
+
+async fn serve_client(
+    client: TcpStream,
+    peer: SocketAddr,
+    id: u32,
+    applicant: Applicant,
+    admin: Arc<Admin>,
+) {
+    applicant.waits_for_client().store(true, Relaxed);
+    let latest = applicant.since() + admin.settings.config().logins.login_time_max;
     let let_in = CancellationToken::new();
-    let session = match AdminSession::new(admin, id, peer, let_in.clone()) {
+    let session = match AdminSession::new(admin, id, peer, &applicant, latest, let_in.clone()) {
         Ok(session) => session,
         Err(error) => return tracing::warn!(%error, "admin: no random bytes for a login"),
     };
@@ -90,14 +120,20 @@ async fn serve_client(client: TcpStream, peer: SocketAddr, id: u32, admin: Arc<A
     let (reader, writer) = tokio::io::split(client);
     let talking = AsyncMysqlIntermediary::run_on(
         session,
-        reader.take(SESSION_BYTES_MAX),
+        Capped::new(reader, let_in.clone()),
         BufWriter::new(writer),
     );
     tokio::pin!(talking);
     let ended = tokio::select! {
         ended = &mut talking => ended,
-        () = let_in.cancelled() => talking.await,
-        () = tokio::time::sleep(LOGIN_TIME_MAX) => {
+        () = let_in.cancelled() => {
+            drop(applicant);
+            talking.await
+        }
+        () = applicant.displaced() => {
+            return tracing::debug!(%peer, "admin: a client gave way to another");
+        }
+        () = tokio::time::sleep_until(latest) => {
             return tracing::debug!(%peer, "admin: no login in time");
         }
     };

@@ -4,6 +4,7 @@ use super::Admin;
 use super::answer::Table;
 use super::auth::{SCRAMBLE_BYTES, challenge};
 use super::statement::{Statement, UNDERSTOOD};
+use crate::admission::{Applicant, LineLimit, Source};
 use async_trait::async_trait;
 use opensrv_mysql::{
     AsyncMysqlShim, ErrorKind, InitWriter, OkResponse, ParamParser, QueryResultWriter,
@@ -11,8 +12,11 @@ use opensrv_mysql::{
 };
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use tokio::io::AsyncWrite;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 /// The version that the greeting names. Clients read its number, so it is one that they know.
@@ -23,14 +27,20 @@ pub struct AdminSession {
     admin: Arc<Admin>,
     id: u32,
     peer: SocketAddr,
+    source: Source,
+    /// When its login is over, one way or the other.
+    latest: Instant,
+    waits_for_client: Arc<AtomicBool>,
     salt: [u8; SCRAMBLE_BYTES],
+    /// Its place among the sessions, once it has logged in.
+    place: OnceLock<OwnedSemaphorePermit>,
     /// Cancelled when the client has proven who it is. opensrv-mysql asks for no proof of a handshake without a
     /// user, so every answer looks at it.
     let_in: CancellationToken,
 }
 
 impl AdminSession {
-    /// A session that nobody has logged in to.
+    /// A session that nobody has logged in to, and that is to be by `latest`.
     ///
     /// # Errors
     /// The system has no random bytes.
@@ -38,15 +48,37 @@ impl AdminSession {
         admin: Arc<Admin>,
         id: u32,
         peer: SocketAddr,
+        applicant: &Applicant,
+        latest: Instant,
         let_in: CancellationToken,
     ) -> io::Result<Self> {
         Ok(Self {
             admin,
             id,
             peer,
+            source: applicant.source(),
+            latest,
+            waits_for_client: Arc::clone(applicant.waits_for_client()),
+            place: OnceLock::new(),
             salt: challenge()?,
             let_in,
         })
+    }
+
+    /// Looks at a proof, when it is its address's turn.
+    async fn admits(&self, user: &[u8], salt: &[u8], answer: &[u8]) -> Result<(), &'static str> {
+        let wrong_logins = &self.admin.wrong_logins;
+        let turn = wrong_logins.turn(self.source, self.latest);
+        sleep_until(turn.ok_or("too many wrong logins from its address")?).await;
+        if !self.admin.login.admits(user, salt, answer) {
+            wrong_logins.note_wrong(self.source);
+            return Err("wrong user or password");
+        }
+        wrong_logins.note_right(self.source);
+        let place = Arc::clone(&self.admin.places).try_acquire_owned();
+        let place = place.map_err(|_| "too many sessions")?;
+        self.place.get_or_init(|| place);
+        Ok(())
     }
 
     fn check_login(&self) -> io::Result<()> {
@@ -124,13 +156,18 @@ impl<W: AsyncWrite + Send + Unpin> AsyncMysqlShim<W> for AdminSession {
     }
 
     async fn authenticate(&self, _plugin: &str, user: &[u8], salt: &[u8], answer: &[u8]) -> bool {
-        let admitted = self.admin.login.admits(user, salt, answer);
-        if admitted {
-            self.let_in.cancel();
-        } else {
-            tracing::warn!(client = %self.peer, "admin: refused a login");
+        static LINES: LineLimit = LineLimit::new();
+        self.waits_for_client.store(false, Relaxed);
+        match self.admits(user, salt, answer).await {
+            Ok(()) => self.let_in.cancel(),
+            Err(reason) => {
+                if let Some(left_out) = LINES.pass() {
+                    let client = self.peer;
+                    tracing::warn!(%client, reason, left_out, "admin: refused a login");
+                }
+            }
         }
-        admitted
+        self.let_in.is_cancelled()
     }
 
     async fn on_prepare<'a>(

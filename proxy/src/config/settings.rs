@@ -43,6 +43,10 @@ impl Config {
                 "stop_seconds_max",
                 Some(self.stop_time_max.as_secs().to_string()),
             ),
+            (
+                "store_stop_seconds_max",
+                Some(self.store_stop_time_max.as_secs().to_string()),
+            ),
             ("inspect_bytes_max", number(self.inspect_bytes_max)),
             ("tls.certificate", certificate),
             ("tls.key", key),
@@ -69,6 +73,10 @@ impl Config {
                 self.admin.login.as_ref().map(|l| l.user().to_owned()),
             ),
             ("admin.password", is_set(self.admin.login.is_some())),
+            (
+                "admin.wrong_login_delay_seconds_max",
+                number(self.admin.wrong_login_delay_max.as_secs()),
+            ),
             (
                 "executor.ort_library",
                 executor
@@ -116,6 +124,7 @@ impl Config {
             ),
             ("lane.spool_dir", Some(lane.spool_dir.display().to_string())),
         ];
+        settings.extend(self.logins.settings());
         settings.extend(super::slow::settings(self.slow_log));
         settings.extend(self.cache.settings());
         settings.extend(self.limits.settings());

@@ -29,6 +29,8 @@ const PROBE_DELAY: Duration = Duration::from_millis(10);
 const PROBE_DELAY_MAX: Duration = Duration::from_millis(200);
 /// How long one look may take.
 const PROBE_TIME_MAX: Duration = Duration::from_secs(1);
+/// How long a killed server may take to be gone: longer only where the kernel cannot end it.
+const KILL_TIME_MAX: Duration = Duration::from_secs(5);
 /// How much of the error log's end is searched for its last lines.
 const LOG_TAIL_BYTES_MAX: u64 = 16 << 10;
 /// Of these how many are shown: errors, and the last ones of any kind.
@@ -148,17 +150,18 @@ impl Supervisor {
         let mut state = self.shared.lock();
         state.stop = true;
         self.shared.changed.notify_all();
-        let mut wait = self.stop_time_max;
-        for signal in [Signal::TERM, Signal::KILL] {
-            if signal == Signal::KILL {
-                tracing::warn!("the embedded store does not shut down: killing it");
-            }
-            signal_server(&state, signal);
-            state = self.shared.wait_until_ended(state, wait);
-            if state.ended {
-                break;
-            }
-            wait = Duration::MAX;
+        signal_server(&state, Signal::TERM);
+        // One that was stopped (SIGSTOP) hears nothing else before it goes on.
+        signal_server(&state, Signal::CONT);
+        state = self.shared.wait_until_ended(state, self.stop_time_max);
+        if !state.ended {
+            tracing::warn!("the embedded store does not shut down: killing it");
+            signal_server(&state, Signal::KILL);
+            state = self.shared.wait_until_ended(state, KILL_TIME_MAX);
+        }
+        if !state.ended {
+            tracing::error!("the embedded store cannot be ended");
+            self.thread = None;
         }
         drop(state);
         self.join();
@@ -477,6 +480,55 @@ mod tests {
         .to_string();
         assert!(error.contains("exit status: 3"), "{error}");
         assert!(error.contains("no space left"), "{error}");
+    }
+
+    /// A program that greets as a server does, and ends when it is told to unless `deaf`.
+    fn greeter(dir: &Path, deaf: bool) -> Launch {
+        let script = "import os, signal, socket, sys, time\n\
+             path, deaf = sys.argv[1], sys.argv[2] == 'true'\n\
+             if deaf: signal.signal(signal.SIGTERM, signal.SIG_IGN)\n\
+             s = socket.socket(socket.AF_UNIX)\n\
+             s.bind(path)\n\
+             s.listen()\n\
+             while True: s.accept()[0].send(b'\\1\\0\\0\\0\\n')\n";
+        let socket = dir.join("s");
+        Launch {
+            program: "/usr/bin/env".into(),
+            arguments: ["python3", "-c", script]
+                .map(OsString::from)
+                .into_iter()
+                .chain([socket.clone().into(), deaf.to_string().into()])
+                .collect(),
+            socket,
+            log: dir.join("log"),
+            start_time_max: Duration::from_secs(60),
+            stop_time_max: if deaf {
+                Duration::from_millis(50)
+            } else {
+                Duration::MAX
+            },
+        }
+    }
+
+    fn ends_stopped(deaf: bool) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut supervisor = Supervisor::start(greeter(dir.path(), deaf)).unwrap();
+        let pid = supervisor.shared.lock().pid.unwrap();
+        kill_process(pid, Signal::STOP).unwrap();
+        supervisor.stop();
+        assert_eq!(*supervisor.status().borrow(), StoreStatus::Stopped);
+        assert!(supervisor.shared.lock().ended);
+    }
+
+    #[test]
+    fn a_stopped_server_is_told_to_end_in_order() {
+        // With all the time in the world: it would be waited for for ever if it heard nothing.
+        ends_stopped(false);
+    }
+
+    #[test]
+    fn a_server_that_does_not_end_is_killed() {
+        ends_stopped(true);
     }
 
     #[test]

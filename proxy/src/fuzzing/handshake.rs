@@ -2,7 +2,7 @@
 
 use super::framing::payloads;
 use super::input::Input;
-use crate::relay::handshake::{Awaited, SessionFacts, handshake as relay_handshake};
+use crate::relay::handshake::{FirstPacket, SessionFacts, Waiting, handshake as relay_handshake};
 use crate::tls::{CertificateSource, ServerTls, Tls};
 use crate::wire::{Capabilities, Stream};
 use std::io::{Read, Write};
@@ -72,8 +72,9 @@ fn converse(
         runtime.block_on(async {
             let mut client = Stream::Unix(tokio::net::UnixStream::from_std(near_client)?);
             let mut store = Stream::Unix(tokio::net::UnixStream::from_std(near_store)?);
-            let mut awaited = Awaited::Greeting;
-            let outcome = relay_handshake(&mut client, &mut store, tls, &mut awaited).await;
+            let first = FirstPacket::read(&mut store).await;
+            let waiting = Waiting::default();
+            let outcome = relay_handshake(&mut client, &mut store, first, tls, &waiting).await;
             Ok::<_, std::io::Error>(outcome.ok().map(|(facts, _)| facts))
         })
     })?;

@@ -11,6 +11,7 @@ use crate::relay::Handled;
 use crate::wire::{OkPacket, command};
 use bytes::Bytes;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// A `KILL` of one connection by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +77,7 @@ impl Lane {
         }
         drop(being_killed);
         turn.out.write(&answer);
+        turn.complete.store(true, Relaxed);
         turn.flush().await?;
         Ok(Handled::Answered)
     }

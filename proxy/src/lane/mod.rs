@@ -15,6 +15,7 @@ mod deciding;
 pub(crate) mod diagnostics;
 mod evaluate;
 mod explain;
+mod failure;
 mod in_schema;
 mod inputs;
 pub(crate) mod kill;
@@ -38,6 +39,7 @@ mod verdict;
 mod views;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use bytes::{Bytes, BytesMut};
 use predictsql_catalog::store::SchemaName;
@@ -124,17 +126,22 @@ struct Turn<'a> {
     record: &'a live::Session,
     /// Another statement of the same text follows.
     more: bool,
+    /// The client's answer has its last packet, sent or not.
+    complete: AtomicBool,
     /// The columns that the client is told of, where they are not those of the statement that runs.
     own_columns: Option<Vec<ColumnDefinition>>,
 }
 
 impl Turn<'_> {
-    /// The flags that end an answer in `state`.
+    /// The flags of the packet that ends an answer in `state`, to be written next.
     fn end_status(&self, state: StatusFlags) -> StatusFlags {
-        match self.more {
-            true => state | StatusFlags::SERVER_MORE_RESULTS_EXISTS,
-            false => state,
+        if self.more {
+            return state | StatusFlags::SERVER_MORE_RESULTS_EXISTS;
         }
+        if !state.contains(StatusFlags::SERVER_MORE_RESULTS_EXISTS) {
+            self.complete.store(true, Relaxed);
+        }
+        state
     }
 
     async fn flush(&mut self) -> Result<(), LinkError> {
@@ -211,46 +218,15 @@ impl Router for Lane {
             stop: takeover.stop,
             record: takeover.record,
             more: false,
+            complete: AtomicBool::new(false),
             own_columns: None,
         };
         self.prepared.taken_over(command, takeover.prepared);
         let answered = self.answer_once(&mut turn, command, &body).await;
         turn.record.note_outcome(outcome(&answered));
-        let error = match answered {
-            Ok(handled) => return Ok(handled),
-            Err(error) => error,
-        };
-        let (error, known) = match error {
-            // The store knows of its own refusal of the statement itself.
-            LinkError::Refused(refused) => (refused, turn.store.is_answering()),
-            LinkError::Sql(error) => (error_packet(&error), false),
-            LinkError::End(end) => {
-                if matches!(end, SessionEnd::StoreClosed | SessionEnd::Store(_)) {
-                    let lost = ErrPacket::new(
-                        ErrPacket::STORE_LOST,
-                        b"08S01",
-                        "Lost connection to the store during query",
-                    );
-                    turn.out.write(&lost.encode());
-                    // The session ends either way.
-                    let _ = turn.flush().await;
-                }
-                return Err(end);
-            }
-        };
-        self.diagnostics = None;
-        if !known {
-            self.counts = Counts::default();
-        }
-        turn.out.write(&error.encode());
-        let told = turn.flush().await;
-        let left = match known {
-            true => Ok(()),
-            false => turn.store.leave_error(command, &error).await,
-        };
-        match told.and(left) {
-            Err(LinkError::End(end)) => Err(end),
-            _ => Ok(Handled::Answered),
+        match answered {
+            Ok(handled) => Ok(handled),
+            Err(error) => self.fail(&mut turn, command, error).await,
         }
     }
 }
@@ -538,7 +514,9 @@ fn outcome(answered: &Result<Handled, LinkError>) -> &'static str {
             SessionEnd::ClientClosed | SessionEnd::Client(_) => "client_lost",
             SessionEnd::StoreClosed | SessionEnd::Store(_) => "store_lost",
             SessionEnd::Protocol(_) => "protocol",
-            SessionEnd::Killed | SessionEnd::Idle | SessionEnd::Stopped => "stopped",
+            SessionEnd::Killed | SessionEnd::Idle | SessionEnd::Displaced | SessionEnd::Stopped => {
+                "stopped"
+            }
         },
     }
 }
@@ -579,16 +557,6 @@ fn may_be_catalog_statement(body: &[u8]) -> bool {
 fn utf8(body: &[u8]) -> Result<&str, LinkError> {
     std::str::from_utf8(body)
         .map_err(|_| SqlError::unsupported("catalog statements that are not UTF-8").into())
-}
-
-fn error_packet(error: &SqlError) -> ErrPacket {
-    let state = error
-        .sqlstate
-        .as_bytes()
-        .first_chunk::<5>()
-        .copied()
-        .unwrap_or(*b"HY000");
-    ErrPacket::new(error.code, &state, error.message.clone())
 }
 
 /// An OK to a statement that the lane ran.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use predictsql_optimizer::ddl::{self, CatalogStatement};
@@ -372,6 +373,7 @@ fn write_prepared(turn: &mut Turn<'_>, prepared: &Prepared) {
         turn.out.write(&column.encode());
     }
     write_definitions_end(turn, columns);
+    turn.complete.store(true, Relaxed);
 }
 
 fn write_definitions_end(turn: &mut Turn<'_>, count: usize) {

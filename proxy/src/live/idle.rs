@@ -1,4 +1,4 @@
-//! Ends sessions whose clients have asked nothing for too long.
+//! Ends sessions whose clients have asked nothing for too long, or leave a command unfinished.
 //!
 //! There is no timer for a session or a command: one task looks at all sessions every [`IDLE_SWEEP_PERIOD`] and
 //! compares what each has done with what it had done at the last look. An end is at most one period late.
@@ -13,8 +13,8 @@ pub const IDLE_SWEEP_PERIOD: Duration = Duration::from_secs(1);
 /// What a sweep keeps of a session for the next one. Only sweeps write here.
 #[derive(Debug)]
 pub(super) struct IdleWatch {
-    /// Commands of the session at the last sweep.
-    commands: AtomicU64,
+    /// What the session had done at the last sweep: commands, or bytes of one.
+    done: AtomicU64,
     /// Since when it is known to do nothing, in milliseconds of `Live`.
     since_ms: AtomicU64,
     overdue: AtomicBool,
@@ -24,7 +24,7 @@ impl IdleWatch {
     /// Of a session that begins at `now`.
     pub(super) fn new(now: Duration) -> Self {
         Self {
-            commands: AtomicU64::new(0),
+            done: AtomicU64::new(0),
             since_ms: AtomicU64::new(millis(now)),
             overdue: AtomicBool::new(false),
         }
@@ -46,10 +46,36 @@ impl Live {
             .filter(|session| session.sweep(now, idle_time_max));
         idle.count()
     }
+
+    /// Ends the sessions whose clients have sent the start of a command and nothing more for `stall_time_max` or longer;
+    /// returns how many. Zero is no limit. The store would do so by its `net_read_timeout`, but has seen nothing of
+    /// the command yet.
+    pub fn sweep_stalled(&self, stall_time_max: Duration) -> usize {
+        if stall_time_max.is_zero() {
+            return 0;
+        }
+        let now = self.began.elapsed();
+        let sessions = locked(&self.sessions);
+        let stalled = sessions
+            .values()
+            .filter(|session| session.sweep_stalled(now, stall_time_max));
+        stalled.count()
+    }
+}
+
+impl IdleWatch {
+    /// For how long nothing has been done, if `waits` says so; zero where something has.
+    fn quiet(&self, now: Duration, done: u64, waits: bool) -> Duration {
+        if self.done.swap(done, Relaxed) != done || !waits {
+            self.since_ms.store(millis(now), Relaxed);
+        }
+        let quiet_ms = millis(now).saturating_sub(self.since_ms.load(Relaxed));
+        Duration::from_millis(quiet_ms)
+    }
 }
 
 impl Session {
-    /// Whether a sweep has found that it has been idle for too long.
+    /// Whether a sweep has found that it has waited for its client for too long.
     #[must_use]
     pub fn is_overdue(&self) -> bool {
         self.idle.overdue.load(Relaxed)
@@ -57,22 +83,34 @@ impl Session {
 
     /// Looks at the session; true if that ends it.
     fn sweep(&self, now: Duration, idle_time_max: Duration) -> bool {
-        let waits = matches!(self.activity(), Activity::Idle | Activity::InTransaction);
-        let commands = self.commands();
-        if self.idle.commands.swap(commands, Relaxed) != commands || !waits {
-            self.idle.since_ms.store(millis(now), Relaxed);
-            return false;
-        }
-        let idle_ms = millis(now).saturating_sub(self.idle.since_ms.load(Relaxed));
-        if idle_ms < millis(idle_time_max) || self.idle.overdue.swap(true, Relaxed) {
+        let waits = matches!(
+            self.activity(),
+            Activity::Idle | Activity::InTransaction | Activity::Receiving
+        );
+        let idle = self.idle.quiet(now, self.commands(), waits);
+        waits && idle >= idle_time_max && self.end(idle, "ending an idle session")
+    }
+
+    fn sweep_stalled(&self, now: Duration, stall_time_max: Duration) -> bool {
+        let waits = self.activity() == Activity::Receiving;
+        let received = self.received.load(Relaxed);
+        let done = received.wrapping_add(self.commands() << u32::BITS);
+        let stalled = self.stall.quiet(now, done, waits);
+        let end = "ending a session whose client leaves a command unfinished";
+        waits && stalled >= stall_time_max && self.end(stalled, end)
+    }
+
+    /// Has it leave; false if it was to already.
+    fn end(&self, quiet: Duration, what: &str) -> bool {
+        if self.idle.overdue.swap(true, Relaxed) {
             return false;
         }
         tracing::info!(
             connection_id = self.connection_id,
             user = self.user,
             client = self.client,
-            idle_seconds = idle_ms / 1000,
-            "ending an idle session"
+            idle_seconds = quiet.as_secs(),
+            "{what}"
         );
         self.leave.cancel();
         true
@@ -136,6 +174,24 @@ mod tests {
         predicting.note(Activity::Idle, 0);
         assert_eq!(seconds(&live, 9).await, 0);
         assert_eq!(seconds(&live, 2).await, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_command_that_does_not_go_on_is_given_up() {
+        let live = Arc::new(Live::new(Arc::default()));
+        let (stalled, slow, idle) = (enter(&live, 1), enter(&live, 2), enter(&live, 3));
+        stalled.note(Activity::Receiving, 0);
+        slow.note(Activity::Receiving, 0);
+        let mut ended = 0;
+        for second in 1..30 {
+            slow.note_received(second);
+            advance(IDLE_SWEEP_PERIOD).await;
+            ended += live.sweep_stalled(LIMIT);
+        }
+        assert_eq!(ended, 1);
+        assert!(stalled.is_overdue() && stalled.leaving().is_cancelled());
+        assert!(!slow.is_overdue() && !idle.is_overdue());
+        assert_eq!(live.sweep_stalled(Duration::ZERO), 0);
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,6 +2,8 @@
 
 use super::session::{self, SessionConfig};
 use super::{Router, SessionEnd, SessionFacts};
+use crate::admission::{Admission, Applicant, LineLimit, Source};
+use crate::stop::StopTime;
 use crate::wire::{ErrPacket, PacketWriter, Stream};
 use arc_swap::ArcSwap;
 use std::io;
@@ -13,6 +15,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// Pause after an accept that failed for want of file descriptors or memory.
@@ -25,9 +28,11 @@ const BACKLOG: i32 = 1024;
 pub struct Limits {
     /// Relay threads.
     pub runtimes: usize,
-    /// Clients at once; one more gets error 1040.
+    /// Clients at once; one more gets error 1040, unless one that has not logged in gives way.
     pub connections_max: usize,
-    /// How long a stop waits for statements and transactions to end.
+    /// Clients of one address at once that have not logged in; 0 for no limit.
+    pub logins_max_by_address: usize,
+    /// How long a stop may take.
     pub stop_time_max: Duration,
 }
 
@@ -81,10 +86,13 @@ impl Control {
 }
 
 struct RelayThread {
-    clients: mpsc::UnboundedSender<(std::net::TcpStream, Slot)>,
+    clients: mpsc::UnboundedSender<Client>,
     sessions: Arc<AtomicUsize>,
     handle: JoinHandle<()>,
 }
+
+/// A client that has been accepted.
+type Client = (std::net::TcpStream, Slot, Applicant);
 
 /// Counts a session for as long as it lives.
 struct Slot(Arc<AtomicUsize>);
@@ -144,11 +152,11 @@ impl Acceptor {
     }
 
     /// Accepts until `stopping` is cancelled; then lets sessions end at their next idle point outside a transaction,
-    /// waits at most `stop_time_max`, and closes the rest.
+    /// and closes those that are busy for most of `stop_time_max`. Returns what is left of that.
     ///
     /// # Errors
     /// The listener cannot be used at all.
-    pub async fn run(self, stopping: CancellationToken) -> io::Result<()> {
+    pub async fn run(self, stopping: CancellationToken) -> io::Result<StopTime> {
         let listener = TcpListener::from_std(self.listener)?;
         // For what all versions of it share.
         let config = self.control.config.load_full();
@@ -158,9 +166,14 @@ impl Acceptor {
                 () = stopping.cancelled() => break,
             };
             match accepted {
-                Ok((client, _)) => {
-                    let connections_max = self.control.limits.load().connections_max;
-                    if !hand_over(&self.threads, connections_max, client) {
+                Ok((client, peer)) => {
+                    let limits = self.control.limits.load();
+                    let source = Source::from(peer.ip());
+                    if has_room(&self.threads, &limits, &config.admission, source) {
+                        let applicant = config.admission.enter(source);
+                        hand_over(&self.threads, client, applicant);
+                    } else {
+                        refuse(&client, source);
                         config.live.metrics().sessions_refused.inc();
                     }
                 }
@@ -172,32 +185,33 @@ impl Acceptor {
         }
         drop(listener);
         config.drain.cancel();
-        let stop_time_max = self.control.limits.load().stop_time_max;
+        let stop = StopTime::begin(self.control.limits.load().stop_time_max);
         let sessions = total(&self.threads);
         tracing::info!(sessions, "stopping: waiting for sessions to end");
-        let handles: Vec<_> = self
-            .threads
-            .into_iter()
-            .map(|thread| thread.handle)
-            .collect();
-        let ended = tokio::task::spawn_blocking(move || {
-            for handle in handles {
-                if handle.join().is_err() {
-                    tracing::error!("a relay thread panicked");
-                }
-            }
-        });
+        let ended = join_all(self.threads);
         tokio::pin!(ended);
-        if tokio::time::timeout(stop_time_max, &mut ended)
-            .await
-            .is_err()
-        {
+        if timeout(stop.left_for_sessions(), &mut ended).await.is_err() {
             tracing::warn!("closing sessions that are still busy");
             config.stop.cancel();
-            let _ = ended.await;
+            // Half of it is for what comes afterwards.
+            if timeout(stop.left() / 2, &mut ended).await.is_err() {
+                tracing::warn!("sessions do not end in time: leaving them");
+            }
         }
-        Ok(())
+        Ok(stop)
     }
+}
+
+/// Waits for relay threads. They go on by themselves where nobody waits any more.
+fn join_all(threads: Vec<RelayThread>) -> tokio::task::JoinHandle<()> {
+    let handles: Vec<_> = threads.into_iter().map(|thread| thread.handle).collect();
+    tokio::task::spawn_blocking(move || {
+        for handle in handles {
+            if handle.join().is_err() {
+                tracing::error!("a relay thread panicked");
+            }
+        }
+    })
 }
 
 fn total(threads: &[RelayThread]) -> usize {
@@ -205,26 +219,42 @@ fn total(threads: &[RelayThread]) -> usize {
     sessions.map(|count| count.load(Ordering::Relaxed)).sum()
 }
 
-/// Gives the client to the least loaded thread; false if there are too many already.
-fn hand_over(threads: &[RelayThread], connections_max: usize, client: TcpStream) -> bool {
-    if total(threads) >= connections_max {
-        tracing::warn!(connections_max, "refusing a client: too many connections");
-        refuse(&client);
+/// Whether a client may come in. Where there are too many, one that has not logged in may give way.
+fn has_room(
+    threads: &[RelayThread],
+    limits: &Limits,
+    admission: &Admission,
+    source: Source,
+) -> bool {
+    let of_address_max = limits.logins_max_by_address;
+    if of_address_max > 0
+        && admission.count_of(source) >= of_address_max
+        && !admission.make_room_of(source)
+    {
         return false;
     }
+    total(threads) < limits.connections_max || admission.make_room(source)
+}
+
+/// Gives the client to the least loaded thread.
+fn hand_over(threads: &[RelayThread], client: TcpStream, applicant: Applicant) {
     let least = threads
         .iter()
         .min_by_key(|thread| thread.sessions.load(Ordering::Relaxed));
     let (Some(thread), Ok(client)) = (least, client.into_std()) else {
-        return true;
+        return;
     };
     // A thread only goes when the proxy stops; the client then sees its connection closed.
-    let _ = thread.clients.send((client, Slot::take(&thread.sessions)));
-    true
+    let slot = Slot::take(&thread.sessions);
+    let _ = thread.clients.send((client, slot, applicant));
 }
 
 /// Error 1040 as the first packet. A fresh socket takes it at once or not at all.
-fn refuse(client: &TcpStream) {
+fn refuse(client: &TcpStream, source: Source) {
+    static LINES: LineLimit = LineLimit::new();
+    if let Some(left_out) = LINES.pass() {
+        tracing::warn!(%source, left_out, "refusing a client: too many connections");
+    }
     let mut writer = PacketWriter::new(0);
     let error = ErrPacket::new(1040, b"08004", "Too many connections");
     writer.write(&error.encode());
@@ -254,7 +284,7 @@ impl RelayThread {
 
 /// The life of a relay thread: it ends when the acceptor is gone and the last session is over.
 async fn relay<R: Router + 'static>(
-    mut accepted: mpsc::UnboundedReceiver<(std::net::TcpStream, Slot)>,
+    mut accepted: mpsc::UnboundedReceiver<Client>,
     config: Arc<ArcSwap<SessionConfig>>,
     open_lane: impl Fn(&SessionFacts) -> R + Clone + Send + 'static,
 ) {
@@ -262,10 +292,10 @@ async fn relay<R: Router + 'static>(
     loop {
         tokio::select! {
             client = accepted.recv() => {
-                let Some((client, slot)) = client else { break };
+                let Some((client, slot, applicant)) = client else { break };
                 let (config, open_lane) = (config.load_full(), open_lane.clone());
                 sessions.spawn(async move {
-                    serve_client(client, &config, open_lane).await;
+                    serve_client(client, applicant, &config, open_lane).await;
                     drop(slot);
                 });
             }
@@ -285,6 +315,7 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
 
 async fn serve_client<R: Router>(
     client: std::net::TcpStream,
+    applicant: Applicant,
     config: &SessionConfig,
     open_lane: impl Fn(&SessionFacts) -> R,
 ) {
@@ -293,14 +324,27 @@ async fn serve_client<R: Router>(
         Err(error) => return tracing::debug!(%error, "a client left at once"),
     };
     let peer = client.peer();
-    match session::serve(client, config, open_lane).await {
-        end @ SessionEnd::Store(_) => {
-            tracing::warn!(client = %peer, store = %config.store, reason = %end, "session ended");
+    let end = session::serve(client, applicant, config, open_lane).await;
+    log_end(&peer, config, &end);
+}
+
+/// Strangers can cause as many ends as they like: of each kind, one a second is logged.
+fn log_end(peer: &str, config: &SessionConfig, end: &SessionEnd) {
+    static OF_STORE: LineLimit = LineLimit::new();
+    static OF_CLIENT: LineLimit = LineLimit::new();
+    match end {
+        SessionEnd::Store(_) => {
+            if let Some(left_out) = OF_STORE.pass() {
+                let store = &config.store;
+                tracing::warn!(client = peer, %store, reason = %end, left_out, "session ended");
+            }
         }
-        end @ (SessionEnd::Client(_) | SessionEnd::Protocol(_)) => {
-            tracing::info!(client = %peer, reason = %end, "session ended");
+        SessionEnd::Client(_) | SessionEnd::Protocol(_) | SessionEnd::Displaced => {
+            if let Some(left_out) = OF_CLIENT.pass() {
+                tracing::info!(client = peer, reason = %end, left_out, "session ended");
+            }
         }
-        end => tracing::debug!(client = %peer, reason = %end, "session ended"),
+        end => tracing::debug!(client = peer, reason = %end, "session ended"),
     }
 }
 

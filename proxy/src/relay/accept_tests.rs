@@ -31,7 +31,7 @@ pub(super) struct Proxy {
     address: SocketAddr,
     store: UnixListener,
     stopping: CancellationToken,
-    running: tokio::task::JoinHandle<io::Result<()>>,
+    running: tokio::task::JoinHandle<io::Result<StopTime>>,
     directory: tempfile::TempDir,
 }
 
@@ -52,6 +52,7 @@ pub(super) fn proxy_on(
     let limits = Limits {
         runtimes,
         connections_max,
+        logins_max_by_address: 0,
         stop_time_max,
     };
     let acceptor = Acceptor::start(listener, limits, config(&path), |_| Plain).unwrap();
@@ -73,6 +74,8 @@ fn config(store: &Path) -> SessionConfig {
         store: StoreAddress::Unix(store.to_owned()),
         tls: crate::tls::Tls::default(),
         connect_timeout: Duration::from_secs(5),
+        login_time_max: Duration::from_secs(10),
+        admission: Arc::default(),
         inspect_bytes_max: 1 << 20,
         drain: CancellationToken::new(),
         stop: CancellationToken::new(),
@@ -296,4 +299,49 @@ async fn a_stop_does_not_wait_for_ever() {
     assert_eq!((seq, ErrPacket::parse(&error).unwrap().code), (1, 1053));
     assert!(busy.is_closed().await && store.is_closed().await);
     proxy.running.await.unwrap().unwrap();
+}
+
+/// A client that has been greeted and says nothing.
+async fn silent(proxy: &Proxy) -> (End<TcpStream>, End<UnixStream>) {
+    let mut client = proxy.connect().await;
+    let mut store = proxy.at_store().await;
+    store.put(0, &greeting()).await;
+    client.get().await;
+    (client, store)
+}
+
+#[tokio::test]
+async fn a_silent_client_gives_way_and_one_that_is_served_does_not() {
+    let proxy = proxy(2, Duration::from_secs(5));
+    let (mut silent, _its_store) = silent(&proxy).await;
+    let _first = proxy.session().await;
+    let _second = proxy.session().await;
+    assert!(silent.is_closed().await);
+    let mut third = proxy.connect().await;
+    assert_eq!(ErrPacket::parse(&third.get().await.1).unwrap().code, 1040);
+}
+
+#[tokio::test]
+async fn a_store_without_room_is_tried_again_when_a_silent_client_has_left() {
+    let proxy = proxy(10, Duration::from_secs(5));
+    let (mut silent, mut its_store) = silent(&proxy).await;
+    let full = b"\xff\x10\x04Too many connections";
+    let told_full = async || {
+        let mut client = proxy.connect().await;
+        let mut store = proxy.at_store().await;
+        store.put(0, full).await;
+        tokio::select! {
+            told = client.get() => { assert_eq!(&told.1[..], full); None }
+            again = proxy.at_store() => Some((client, again)),
+        }
+    };
+    // At first the silence is too short.
+    let (mut client, mut store) = loop {
+        if let Some(tried_again) = told_full().await {
+            break tried_again;
+        }
+    };
+    assert!(silent.is_closed().await && its_store.is_closed().await);
+    store.put(0, &greeting()).await;
+    assert_eq!(client.get().await.1.len(), greeting().len());
 }

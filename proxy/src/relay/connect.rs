@@ -1,6 +1,6 @@
 //! Opens the store's leg of a session.
 
-use crate::account::StoreAddress;
+use crate::account::{StoreAddress, connect_when_free, is_queue_full};
 use crate::wire::Stream;
 use std::io;
 use std::time::Duration;
@@ -11,15 +11,17 @@ use tokio::net::{TcpStream, UnixStream};
 /// # Errors
 /// What the kernel or the resolver says; `TimedOut` after `timeout`.
 pub async fn connect(store: &StoreAddress, timeout: Duration) -> io::Result<Stream> {
-    let connecting = async {
-        match store {
-            StoreAddress::Tcp { host, port } => {
-                Stream::tcp(TcpStream::connect((host.as_str(), *port)).await?)
-            }
-            StoreAddress::Unix(path) => Ok(Stream::Unix(UnixStream::connect(path).await?)),
-        }
-    };
+    let connecting = connect_when_free(timeout, is_queue_full, || connect_once(store));
     tokio::time::timeout(timeout, connecting)
         .await
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+async fn connect_once(store: &StoreAddress) -> io::Result<Stream> {
+    match store {
+        StoreAddress::Tcp { host, port } => {
+            Stream::tcp(TcpStream::connect((host.as_str(), *port)).await?)
+        }
+        StoreAddress::Unix(path) => Ok(Stream::Unix(UnixStream::connect(path).await?)),
+    }
 }

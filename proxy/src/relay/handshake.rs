@@ -7,7 +7,7 @@
 //!     LoggedIn --authentication packets both ways, until OK--> Established
 //! ```
 //! Each state consumes the one before it. An ERR of the store reaches the client and ends the session. The
-//! session bounds the time of the whole, and learns from [`Awaited`] whom it waited for.
+//! session bounds the time of the whole, and learns from [`Waiting`] whom it waits for.
 //!
 //! Each leg counts its own packets: a request for TLS, or a password that the proxy encrypts for the store, makes one
 //! leg longer than the other, and what passes afterwards is renumbered.
@@ -23,9 +23,13 @@ use crate::wire::{
 use bytes::{Bytes, BytesMut};
 use password::{Authentication, Step};
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering::Relaxed};
 
 /// Longest packet of a handshake: connection attributes and Kerberos tickets fit well.
 const HANDSHAKE_BYTES_MAX: usize = 1024 * 1024;
+/// ER_CON_COUNT_ERROR
+const TOO_MANY_CONNECTIONS: u16 = 1040;
 
 /// What a session's handshake tells about it.
 #[derive(Debug, Clone)]
@@ -60,6 +64,83 @@ pub enum Awaited {
     },
 }
 
+/// Whom a handshake waits for, to be seen while it runs.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    /// [`Awaited`], with a sequence id in the lower byte.
+    awaited: AtomicU16,
+    for_client: Arc<AtomicBool>,
+    store_full: AtomicBool,
+}
+
+impl Waiting {
+    const CLIENT: u16 = 1 << 8;
+    const STORE: u16 = 2 << 8;
+
+    /// Before the handshake. `for_client` is set whenever the client is waited for.
+    #[must_use]
+    pub fn new(for_client: Arc<AtomicBool>) -> Self {
+        Self {
+            for_client,
+            ..Self::default()
+        }
+    }
+
+    /// Whether the store has turned the login away for want of room.
+    #[must_use]
+    pub fn is_store_full(&self) -> bool {
+        self.store_full.load(Relaxed)
+    }
+
+    /// Whom it waits for now.
+    #[must_use]
+    pub fn awaited(&self) -> Awaited {
+        let awaited = self.awaited.load(Relaxed);
+        match awaited & !0xff {
+            Self::CLIENT => Awaited::Client,
+            Self::STORE => Awaited::Store { seq: awaited as u8 },
+            _ => Awaited::Greeting,
+        }
+    }
+
+    fn wait_for(&self, awaited: Awaited) {
+        let code = match awaited {
+            Awaited::Greeting => 0,
+            Awaited::Client => Self::CLIENT,
+            Awaited::Store { seq } => Self::STORE | u16::from(seq),
+        };
+        self.awaited.store(code, Relaxed);
+        let for_client = awaited == Awaited::Client;
+        self.for_client.store(for_client, Relaxed);
+    }
+}
+
+/// What a store says to a new connection.
+#[derive(Debug)]
+pub struct FirstPacket {
+    payload: io::Result<Bytes>,
+    reader: PacketReader,
+}
+
+impl FirstPacket {
+    /// Waits for it.
+    pub async fn read(store: &mut Stream) -> Self {
+        let mut reader = PacketReader::new(HANDSHAKE_BYTES_MAX);
+        let payload = reader.read(store).await;
+        Self { payload, reader }
+    }
+
+    /// Whether the store has no room for the connection.
+    #[must_use]
+    pub fn says_full(&self) -> bool {
+        self.payload.as_ref().is_ok_and(says_full)
+    }
+}
+
+fn says_full(payload: &Bytes) -> bool {
+    ErrPacket::parse(payload).is_ok_and(|error| error.code == TOO_MANY_CONNECTIONS)
+}
+
 /// Both legs, with what was read ahead of each.
 struct Legs<'a> {
     client: &'a mut Stream,
@@ -68,7 +149,7 @@ struct Legs<'a> {
     from_store: PacketReader,
     /// How many packets more the store's leg has seen than the client's, modulo 256.
     ahead: u8,
-    awaited: &'a mut Awaited,
+    waiting: &'a Waiting,
     tls: &'a Tls,
 }
 
@@ -79,26 +160,27 @@ pub struct ReadAhead {
     pub store: BytesMut,
 }
 
-/// Relays a whole handshake, and keeps in `awaited` whom it waits for.
+/// Relays a handshake from the store's first packet on, and keeps in `waiting` whom it waits for.
 ///
 /// # Errors
 /// The reason why there is no session; the client has been told.
 pub async fn handshake(
     client: &mut Stream,
     store: &mut Stream,
+    first: FirstPacket,
     tls: &Tls,
-    awaited: &mut Awaited,
+    waiting: &Waiting,
 ) -> Result<(SessionFacts, ReadAhead), SessionEnd> {
     let legs = Legs {
         client,
         store,
         from_client: PacketReader::new(HANDSHAKE_BYTES_MAX),
-        from_store: PacketReader::new(HANDSHAKE_BYTES_MAX),
+        from_store: first.reader,
         ahead: 0,
-        awaited,
+        waiting,
         tls,
     };
-    let greeted = Connected(legs).greet().await?;
+    let greeted = Connected(legs).greet(first.payload).await?;
     let asked = greeted.login().await?;
     let logged_in = asked.pass_on().await?;
     logged_in.authenticate().await
@@ -125,9 +207,9 @@ struct LoggedIn<'a> {
 }
 
 impl<'a> Connected<'a> {
-    async fn greet(self) -> Result<Greeted<'a>, SessionEnd> {
+    async fn greet(self, payload: io::Result<Bytes>) -> Result<Greeted<'a>, SessionEnd> {
         let mut legs = self.0;
-        let payload = legs.store_packet().await?;
+        let payload = legs.or_no_greeting(payload).await?;
         if ErrPacket::is_err(&payload) {
             legs.send_client(&payload).await?;
             return Err(SessionEnd::StoreClosed);
@@ -295,7 +377,11 @@ impl LoggedIn<'_> {
                 Some(&OkPacket::HEADER) => {
                     break OkPacket::parse(&payload).map_or(greeting.status, |ok| ok.status);
                 }
-                Some(&ErrPacket::HEADER) => return Err(SessionEnd::StoreClosed),
+                Some(&ErrPacket::HEADER) => {
+                    // MariaDB's last place is an administrator's, which shows only here.
+                    legs.waiting.store_full.store(says_full(&payload), Relaxed);
+                    return Err(SessionEnd::StoreClosed);
+                }
                 _ => {}
             }
         };
@@ -317,8 +403,9 @@ impl LoggedIn<'_> {
 }
 
 impl Legs<'_> {
-    async fn store_packet(&mut self) -> Result<Bytes, SessionEnd> {
-        match self.from_store.read(self.store).await {
+    /// Tells the client of a store that does not greet.
+    async fn or_no_greeting(&mut self, read: io::Result<Bytes>) -> Result<Bytes, SessionEnd> {
+        match read {
             Ok(payload) => Ok(payload),
             Err(error) => {
                 let text =
@@ -359,7 +446,7 @@ impl Legs<'_> {
 
     /// Forwards what the store sent last.
     async fn send_client(&mut self, payload: &[u8]) -> Result<(), SessionEnd> {
-        *self.awaited = Awaited::Client;
+        self.waiting.wait_for(Awaited::Client);
         let mut writer = PacketWriter::new(self.from_store.last_seq().wrapping_sub(self.ahead));
         writer.write(payload);
         writer.flush(self.client).await.map_err(SessionEnd::client)
@@ -368,9 +455,9 @@ impl Legs<'_> {
     /// Forwards what the client sent last.
     async fn send_store(&mut self, payload: &[u8]) -> Result<(), SessionEnd> {
         let seq = self.from_client.last_seq();
-        *self.awaited = Awaited::Store {
+        self.waiting.wait_for(Awaited::Store {
             seq: seq.wrapping_add(1),
-        };
+        });
         let mut writer = PacketWriter::new(seq.wrapping_add(self.ahead));
         writer.write(payload);
         writer.flush(self.store).await.map_err(SessionEnd::store)

@@ -16,6 +16,8 @@ mod packet_heads;
 mod session;
 pub(crate) mod tracker;
 
+pub(crate) use connect::connect;
+
 pub use accept::{Acceptor, BoundListener, Control, Limits};
 pub use handshake::SessionFacts;
 pub use session::SessionConfig;
@@ -116,6 +118,9 @@ pub enum SessionEnd {
     /// One side does not follow the protocol.
     #[error("{0}")]
     Protocol(&'static str),
+    /// It had not logged in, and gave way to another client.
+    #[error("the client did not log in while others waited")]
+    Displaced,
     /// An operator ended the session.
     #[error("the session was killed")]
     Killed,
@@ -129,12 +134,13 @@ pub enum SessionEnd {
 
 impl SessionEnd {
     /// All names that [`name`](Self::name) gives.
-    pub const NAMES: [&str; 8] = [
+    pub const NAMES: [&str; 9] = [
         "client_closed",
         "client_lost",
         "store_closed",
         "store_lost",
         "protocol",
+        "displaced",
         "killed",
         "idle",
         "stopped",
@@ -149,6 +155,7 @@ impl SessionEnd {
             Self::StoreClosed => "store_closed",
             Self::Store(_) => "store_lost",
             Self::Protocol(_) => "protocol",
+            Self::Displaced => "displaced",
             Self::Killed => "killed",
             Self::Idle => "idle",
             Self::Stopped => "stopped",

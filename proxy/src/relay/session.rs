@@ -12,6 +12,7 @@ use super::handshake::{ReadAhead, SessionFacts};
 use super::tracker::{ClientTurn, Tracker};
 use super::{Handled, Router, SessionEnd, Takeover};
 use crate::account::StoreAddress;
+use crate::admission::{Admission, Applicant};
 use crate::live::{Activity, Live, SessionGuard};
 use crate::tls::Tls;
 use crate::wire::{HEADER_BYTES, PacketWriter, StatusFlags, Stream};
@@ -41,6 +42,10 @@ pub struct SessionConfig {
     pub tls: Tls,
     /// Longest wait for the connection to the store.
     pub connect_timeout: Duration,
+    /// Longest time between a client's connection and the end of its login.
+    pub login_time_max: Duration,
+    /// Who has not logged in yet.
+    pub admission: Arc<Admission>,
     /// Longest command that the router is shown.
     pub inspect_bytes_max: usize,
     /// Sessions end when they are idle and in no transaction.
@@ -54,24 +59,27 @@ pub struct SessionConfig {
 /// Serves a client until its session ends.
 pub async fn serve<R: Router>(
     client: Stream,
+    applicant: Applicant,
     config: &SessionConfig,
     open_lane: impl FnOnce(&SessionFacts) -> R,
 ) -> SessionEnd {
-    let end = serve_to_end(client, config, open_lane).await;
+    let end = serve_to_end(client, applicant, config, open_lane).await;
     config.live.note_end(&end);
     end
 }
 
 async fn serve_to_end<R: Router>(
     mut client: Stream,
+    applicant: Applicant,
     config: &SessionConfig,
     open_lane: impl FnOnce(&SessionFacts) -> R,
 ) -> SessionEnd {
     // Boxed, so that the memory of these phases is not part of every idle session.
     let opened = tokio::select! {
-        opened = Box::pin(open(&mut client, config)) => opened,
+        opened = Box::pin(open(&mut client, config, &applicant)) => opened,
         () = config.drain.cancelled() => return SessionEnd::Stopped,
     };
+    drop(applicant);
     let (store, facts, ahead) = match opened {
         Ok(opened) => opened,
         Err(end) => return end,
@@ -270,6 +278,9 @@ impl<R: Router> Session<R> {
         let turn = self.poll_turn(context);
         let activity = if !self.tracker.idle() {
             Activity::Forwarding
+        } else if self.holds_part_of_a_command() {
+            self.record.note_received(self.from_client.len());
+            Activity::Receiving
         } else if self.in_transaction() {
             Activity::InTransaction
         } else {
@@ -277,6 +288,11 @@ impl<R: Router> Session<R> {
         };
         self.record.note(activity, self.tracker.commands());
         turn
+    }
+
+    /// Whether the client has sent the start of a command, of which the store knows nothing yet.
+    fn holds_part_of_a_command(&self) -> bool {
+        !self.from_client.is_empty() && !self.held && !self.lane_due
     }
 
     fn in_transaction(&self) -> bool {

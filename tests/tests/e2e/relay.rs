@@ -75,12 +75,8 @@ fn a_store_that_dies_in_mid_result_ends_the_session_and_nothing_else() {
         session.read_packet().unwrap();
     }
     store.kill();
-    let last = session.read_answer(command::FIELD_LIST);
-    // Cut off in the middle of a row, there is no place for an error packet.
-    if let Ok(packets) = last {
-        // 1158, Lost connection to the store during query.
-        assert_eq!(packets.last().unwrap().payload[..3], [0xff, 0x86, 0x04]);
-    }
+    let answer = session.read_answer(command::FIELD_LIST);
+    assert!(answer.is_err(), "an answer that was cut has no end");
     store.restart();
     assert_eq!(proxy.root().value("SELECT 1").as_deref(), Some("1"));
 }

@@ -5,6 +5,7 @@
 //! stopped listening is waited for without end.
 
 use super::{SCRATCH, Session, Turn};
+use crate::admission::LineLimit;
 use crate::relay::{Router, SessionEnd};
 use crate::wire::{ErrPacket, PacketWriter};
 use bytes::BytesMut;
@@ -106,25 +107,18 @@ impl<R: Router> Session<R> {
     }
 
     /// The last words to a client that still waits for an answer, where the protocol lets them in. A client that
-    /// does not read them is not waited for.
+    /// does not read them is not waited for. Of a store that is lost there are none but its own: drivers take the end
+    /// of the connection for what it is, and an error for one of the statement, after which they go on.
     pub(super) async fn farewell(&mut self, end: &SessionEnd) {
         let error = match end {
             SessionEnd::ClientClosed | SessionEnd::Client(_) => return,
             // Nothing is owed. It is told as MariaDB tells it, by the end of the connection: an error that answers no
             // command would be taken for the answer to the next.
-            SessionEnd::Idle => None,
-            // The store has said itself why it goes, or goes because the client does; to pipelined commands it says
-            // nothing more.
-            SessionEnd::StoreClosed | SessionEnd::Store(_)
-                if self.store_told || self.tracker.ends_with_error() =>
-            {
+            SessionEnd::Idle | SessionEnd::Displaced => None,
+            SessionEnd::StoreClosed | SessionEnd::Store(_) => {
+                self.log_loss();
                 None
             }
-            SessionEnd::StoreClosed | SessionEnd::Store(_) => Some(ErrPacket::new(
-                ErrPacket::STORE_LOST,
-                b"08S01",
-                "Lost connection to the store during query",
-            )),
             SessionEnd::Protocol(reason) => Some(ErrPacket::new(
                 ErrPacket::STORE_MISUNDERSTOOD,
                 b"08S01",
@@ -137,6 +131,21 @@ impl<R: Router> Session<R> {
         };
         // Whoever cannot be told is gone.
         let _ = timeout(FAREWELL_TIME_MAX, self.tell_client(error)).await;
+    }
+
+    /// The client cannot know why its connection ends in the middle of an answer.
+    fn log_loss(&self) {
+        static LINES: LineLimit = LineLimit::new();
+        let expected = self.store_told || self.tracker.ends_with_error() || self.tracker.idle();
+        if !expected && let Some(left_out) = LINES.pass() {
+            let (client, connection_id) = (self.client.peer(), self.record.connection_id);
+            tracing::warn!(
+                client,
+                connection_id,
+                left_out,
+                "the store was lost in the middle of a command"
+            );
+        }
     }
 
     async fn tell_client(&mut self, error: Option<ErrPacket>) -> io::Result<()> {

@@ -55,3 +55,12 @@ fn idle_sessions_are_ended_and_busy_ones_are_not() {
     // Its time has begun with the end of its statement.
     assert!(until_end(&mut busy).is_empty());
 }
+
+#[test]
+fn a_command_that_is_not_sent_to_its_end_is_given_up() {
+    let proxy = Proxy::start(Store::shared(), &plain("command_stall_seconds_max = 1"));
+    let (mut halted, mut other) = (proxy.root(), proxy.root());
+    halted.send_raw(b"\x20\0\0\0\x03SELECT").unwrap();
+    assert_eq!(until_end(&mut halted), []);
+    assert_eq!(other.value("SELECT 1").as_deref(), Some("1"));
+}

@@ -2,10 +2,13 @@
 //! without anything left behind.
 
 mod crowd;
+mod cut;
 mod damaged_store;
 mod ends;
 mod idle;
+mod login;
 mod memory;
+mod stop;
 
 use predictsql_proxy::metrics;
 use predictsql_proxy::wire::command;

@@ -184,8 +184,9 @@ async fn a_store_that_neither_reads_nor_speaks_is_given_up() {
         .write_all(&packets(0, &[b"\x03select"]))
         .await
         .unwrap();
-    let told = ends.from_store.read(&mut ends.client).await.unwrap();
-    assert_eq!(ErrPacket::parse(&told).unwrap().code, ErrPacket::STORE_LOST);
+    let mut told = Vec::new();
+    ends.client.read_to_end(&mut told).await.unwrap();
+    assert!(told.is_empty(), "{told:?}");
     assert!(matches!(
         end_of(ends.session).await,
         SessionEnd::StoreClosed
@@ -271,4 +272,34 @@ async fn a_command_at_the_last_moment_is_answered() {
     ends.answer(2, &error).await;
     assert_eq!(all_at_client(&mut ends).await, packets(2, &[&error]));
     assert!(matches!(end_of(ends.session).await, SessionEnd::Idle));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn a_store_that_is_lost_anywhere_leaves_what_it_said_and_no_more(
+        infos in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 1..6),
+        lost_at in any::<prop::sample::Index>(),
+        chunk_bytes in 1_usize..300,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut ends = start(CAPABILITIES);
+            let mut answers = Vec::new();
+            for info in &infos {
+                ends.send(&[b"\x03select"]).await;
+                ends.at_store().await;
+                answers.extend(packets(1, &[&ok_with(info)]));
+            }
+            answers.truncate(lost_at.index(answers.len() + 1));
+            for chunk in answers.chunks(chunk_bytes) {
+                ends.store.write_all(chunk).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+            drop(ends.store);
+            let mut told = Vec::new();
+            ends.client.read_to_end(&mut told).await.unwrap();
+            assert!(told == answers);
+        });
+    }
 }

@@ -1,0 +1,129 @@
+//! The tables `[service]` and `[admin]`: the proxy's own account at the store, and the admin endpoint's.
+
+use super::{ConfigError, Endpoint, ServeArgs};
+use crate::admin::AdminLogin;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Environment variable of the service account's password.
+const SERVICE_PASSWORD_VARIABLE: &str = "PREDICTSQL_SERVICE_PASSWORD";
+/// Environment variable of the admin endpoint's password.
+pub(super) const ADMIN_PASSWORD_VARIABLE: &str = "PREDICTSQL_ADMIN_PASSWORD";
+/// User of the admin endpoint unless one is named.
+const ADMIN_USER_DEFAULT: &str = "admin";
+/// Port of the admin endpoint on loopback, where a password is configured and no address is given.
+const ADMIN_PORT_DEFAULT: u16 = 6307;
+/// Longest delay of a login to the admin endpoint after wrong ones, unless another is given.
+const WRONG_LOGIN_DELAY_MAX_DEFAULT: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ServiceFile {
+    user: Option<String>,
+    password_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AdminFile {
+    listen: Option<Endpoint>,
+    user: Option<String>,
+    password_file: Option<PathBuf>,
+    wrong_login_delay_seconds_max: Option<u64>,
+}
+
+/// The service account's login at an external store.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ServiceLogin {
+    /// User name.
+    pub user: String,
+    /// Password; none for an account without one.
+    pub password: Option<String>,
+}
+
+/// The password stays out of logs.
+impl std::fmt::Debug for ServiceLogin {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("ServiceLogin")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The admin endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminConfig {
+    /// Where it listens.
+    pub listen: Endpoint,
+    /// Who may use it; none without a password.
+    pub login: Option<AdminLogin>,
+    /// Longest delay of a login after wrong ones from the same address.
+    pub wrong_login_delay_max: Duration,
+}
+
+impl AdminConfig {
+    /// No endpoint.
+    pub(super) fn off() -> Self {
+        Self {
+            listen: Endpoint::Off,
+            login: None,
+            wrong_login_delay_max: WRONG_LOGIN_DELAY_MAX_DEFAULT,
+        }
+    }
+}
+
+pub(super) fn service(
+    args: &ServeArgs,
+    file: &ServiceFile,
+    environment: impl Fn(&str) -> Option<String>,
+) -> Result<Option<ServiceLogin>, ConfigError> {
+    let Some(user) = args.service_user.clone().or_else(|| file.user.clone()) else {
+        return Ok(None);
+    };
+    let in_environment = environment(SERVICE_PASSWORD_VARIABLE);
+    let password = password(in_environment, file.password_file.as_deref())?;
+    Ok(Some(ServiceLogin { user, password }))
+}
+
+/// The password of the environment, else that of the file.
+fn password(
+    in_environment: Option<String>,
+    file: Option<&Path>,
+) -> Result<Option<String>, ConfigError> {
+    let (None, Some(path)) = (&in_environment, file) else {
+        return Ok(in_environment);
+    };
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Password {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+/// The endpoint is on by default where somebody could log in to it.
+pub(super) fn admin(
+    args: &ServeArgs,
+    file: &AdminFile,
+    environment: impl Fn(&str) -> Option<String>,
+) -> Result<AdminConfig, ConfigError> {
+    let in_environment = environment(ADMIN_PASSWORD_VARIABLE);
+    let password = password(in_environment, file.password_file.as_deref())?;
+    let user = file.user.as_deref().unwrap_or(ADMIN_USER_DEFAULT);
+    let login = password
+        .filter(|password| !password.is_empty())
+        .map(|password| AdminLogin::new(user, &password));
+    let by_default = match login {
+        Some(_) => Endpoint::IfFree(SocketAddr::from(([127, 0, 0, 1], ADMIN_PORT_DEFAULT))),
+        None => Endpoint::Off,
+    };
+    let listen = args.admin.or(file.listen).unwrap_or(by_default);
+    let delay_max = file.wrong_login_delay_seconds_max.map(Duration::from_secs);
+    Ok(AdminConfig {
+        listen,
+        login,
+        wrong_login_delay_max: delay_max.unwrap_or(WRONG_LOGIN_DELAY_MAX_DEFAULT),
+    })
+}
