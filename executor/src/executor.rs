@@ -43,6 +43,7 @@ struct Inner {
     ort_library: Option<PathBuf>,
     settings: CompileSettings,
     threads: usize,
+    image_bytes_max: u64,
 }
 
 impl Executor {
@@ -67,6 +68,7 @@ impl Executor {
                 tensor_bytes_max: config.tensor_bytes_max,
             },
             threads: config.threads,
+            image_bytes_max: config.image_bytes_max,
             ort_library: config.ort_library,
         };
         Ok(Self {
@@ -87,6 +89,11 @@ impl Executor {
     /// CPU threads that decode and infer: how many images are worked on at once.
     pub fn threads(&self) -> usize {
         self.inner.threads
+    }
+
+    /// Size of an encoded image above which it is not read, bytes.
+    pub fn image_bytes_max(&self) -> u64 {
+        self.inner.image_bytes_max
     }
 
     /// Images per chunk that [`Executor::predict`] works on as a whole. Callers with many inputs

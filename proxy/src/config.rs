@@ -4,6 +4,7 @@
 
 mod cache;
 mod endpoint;
+mod lane;
 mod limits;
 mod planner;
 mod settings;
@@ -12,6 +13,7 @@ mod tls;
 
 pub use cache::CacheConfig;
 pub use endpoint::{Endpoint, EndpointError};
+pub use lane::LaneConfig;
 pub use limits::LimitsConfig;
 pub use planner::PlannerConfig;
 pub use tls::{ClientTlsArgs, ClientTlsConfig, StoreTlsArgs};
@@ -173,7 +175,7 @@ struct ConfigFile {
     service: ServiceFile,
     admin: AdminFile,
     executor: ExecutorFile,
-    lane: LaneFile,
+    lane: lane::LaneFile,
     cache: cache::CacheFile,
     limits: limits::LimitsFile,
     planner: planner::PlannerFile,
@@ -210,14 +212,6 @@ struct ExecutorFile {
     batch_images_max: Option<usize>,
     queue_chunks_max: Option<usize>,
     models_loaded_max: Option<usize>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct LaneFile {
-    spool_memory_bytes_max: Option<u64>,
-    spool_disk_bytes_max: Option<u64>,
-    spool_dir: Option<PathBuf>,
 }
 
 /// Where the data is.
@@ -258,27 +252,6 @@ pub struct AdminConfig {
     pub listen: Endpoint,
     /// Who may use it; none without a password.
     pub login: Option<AdminLogin>,
-}
-
-/// Limits of predict statements.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LaneConfig {
-    /// Rows waiting to be predicted, in memory, per statement, bytes.
-    pub spool_memory_bytes_max: u64,
-    /// Rows waiting to be predicted, on disk, per statement, bytes.
-    pub spool_disk_bytes_max: u64,
-    /// Where the latter lie.
-    pub spool_dir: PathBuf,
-}
-
-impl Default for LaneConfig {
-    fn default() -> Self {
-        Self {
-            spool_memory_bytes_max: 8 << 20,
-            spool_disk_bytes_max: 4 << 30,
-            spool_dir: std::env::temp_dir(),
-        }
-    }
 }
 
 /// Settings as meant, checked.
@@ -415,15 +388,7 @@ impl Config {
             &mut config.stop_time_max,
             file.stop_seconds_max.map(Duration::from_secs),
         );
-        set(
-            &mut config.lane.spool_memory_bytes_max,
-            file.lane.spool_memory_bytes_max,
-        );
-        set(
-            &mut config.lane.spool_disk_bytes_max,
-            file.lane.spool_disk_bytes_max,
-        );
-        set(&mut config.lane.spool_dir, file.lane.spool_dir);
+        config.lane.take(file.lane);
         config.cache.take(&file.cache);
         config.limits.take(file.limits);
         config
