@@ -46,6 +46,7 @@ struct Inner {
     ort_library: Option<PathBuf>,
     settings: CompileSettings,
     threads: usize,
+    image_bytes_max: u64,
 }
 
 impl Executor {
@@ -72,6 +73,7 @@ impl Executor {
                 run_max: Duration::from_millis(config.run_ms_max),
             },
             threads: config.threads,
+            image_bytes_max: config.image_bytes_max,
             ort_library: config.ort_library,
         };
         Ok(Self {
@@ -93,6 +95,11 @@ impl Executor {
     /// CPU threads that decode and infer: how many images are worked on at once.
     pub fn threads(&self) -> usize {
         self.inner.threads
+    }
+
+    /// Size of an encoded image above which it is not read, bytes.
+    pub fn image_bytes_max(&self) -> u64 {
+        self.inner.image_bytes_max
     }
 
     /// Images per chunk that [`Executor::predict`] works on as a whole. Callers with many inputs

@@ -13,6 +13,14 @@ pub enum Input {
     Location(Bytes),
     /// An encoded image.
     Image(Bytes),
+    /// An encoded image, or a location, of more bytes than may be: only its length is here. Its outcome is
+    /// [`Outcome::Unreadable`].
+    TooLarge {
+        /// Its length, bytes.
+        bytes: u64,
+        /// Most bytes that it might have.
+        bytes_max: u64,
+    },
     /// One value for each column of the task's input, in its order. One NULL among them makes the
     /// outcome [`Outcome::Null`].
     Columns(Arc<[ColumnValue]>),

@@ -26,7 +26,7 @@ pub use sql::clauses::{Limit, RowCount};
 pub use sql::fragment::{Fragment, quote_name, quote_string};
 pub use sql::functions::may_leave_traces;
 pub use sql::heads;
-pub use sql::key::ColumnsKey;
+pub use sql::key::{ColumnsKey, TOO_LONG_MARK};
 pub use sql::labels::LabelCollation;
 pub use sql::mask::mask_literals;
 pub use sql::prefilter;

@@ -5,6 +5,7 @@
 mod accounts;
 mod cache;
 mod endpoint;
+mod lane;
 mod limits;
 mod logins;
 mod planner;
@@ -15,6 +16,7 @@ mod tls;
 pub use accounts::{AdminConfig, ServiceLogin};
 pub use cache::CacheConfig;
 pub use endpoint::{Endpoint, EndpointError};
+pub use lane::LaneConfig;
 pub use limits::LimitsConfig;
 pub use logins::LoginLimits;
 pub use planner::PlannerConfig;
@@ -173,7 +175,7 @@ struct ConfigFile {
     service: accounts::ServiceFile,
     admin: accounts::AdminFile,
     executor: ExecutorFile,
-    lane: LaneFile,
+    lane: lane::LaneFile,
     cache: cache::CacheFile,
     limits: limits::LimitsFile,
     planner: planner::PlannerFile,
@@ -197,14 +199,6 @@ struct ExecutorFile {
     models_loaded_max: Option<usize>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct LaneFile {
-    spool_memory_bytes_max: Option<u64>,
-    spool_disk_bytes_max: Option<u64>,
-    spool_dir: Option<PathBuf>,
-}
-
 /// Where the data is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreConfig {
@@ -215,27 +209,6 @@ pub enum StoreConfig {
         /// Its directory.
         data_dir: PathBuf,
     },
-}
-
-/// Limits of predict statements.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LaneConfig {
-    /// Rows waiting to be predicted, in memory, per statement, bytes.
-    pub spool_memory_bytes_max: u64,
-    /// Rows waiting to be predicted, on disk, per statement, bytes.
-    pub spool_disk_bytes_max: u64,
-    /// Where the latter lie.
-    pub spool_dir: PathBuf,
-}
-
-impl Default for LaneConfig {
-    fn default() -> Self {
-        Self {
-            spool_memory_bytes_max: 8 << 20,
-            spool_disk_bytes_max: 4 << 30,
-            spool_dir: std::env::temp_dir(),
-        }
-    }
 }
 
 /// Settings as meant, checked.
@@ -384,15 +357,7 @@ impl Config {
             file.logins_max_by_address,
             file.command_stall_seconds_max,
         );
-        set(
-            &mut config.lane.spool_memory_bytes_max,
-            file.lane.spool_memory_bytes_max,
-        );
-        set(
-            &mut config.lane.spool_disk_bytes_max,
-            file.lane.spool_disk_bytes_max,
-        );
-        set(&mut config.lane.spool_dir, file.lane.spool_dir);
+        config.lane.take(file.lane);
         config.cache.take(&file.cache);
         config.limits.take(file.limits);
         config

@@ -83,6 +83,13 @@ impl Telltale {
         metrics
             .cache_memory_bytes
             .set(i64::try_from(kept).unwrap_or(i64::MAX));
+        let held = &self.lane.spool.account;
+        for (gauge, bytes) in [
+            (&metrics.spool_memory_bytes, held.memory_bytes()),
+            (&metrics.spool_disk_bytes, held.disk_bytes()),
+        ] {
+            gauge.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        }
         let chunks = self.lane.executor.chunks_in_flight();
         metrics
             .executor_chunks

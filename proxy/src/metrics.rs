@@ -56,6 +56,10 @@ pub struct Metrics {
     pub cache_evictions: IntCounter,
     /// Bytes of outputs in memory.
     pub cache_memory_bytes: IntGauge,
+    /// Bytes of rows and inputs that predict statements hold in memory.
+    pub spool_memory_bytes: IntGauge,
+    /// Bytes of rows that predict statements hold on disk.
+    pub spool_disk_bytes: IntGauge,
     /// Chunks that the executor works on.
     pub executor_chunks: IntGauge,
     /// Epoch of the catalog as last read.
@@ -168,6 +172,11 @@ impl Metrics {
                 "Kept outputs deleted for lack of room in the table.",
             ),
             cache_memory_bytes: gauge("cache_memory_bytes", "Size of the kept outputs in memory."),
+            spool_memory_bytes: gauge(
+                "spool_memory_bytes",
+                "Rows and inputs of predict statements in memory.",
+            ),
+            spool_disk_bytes: gauge("spool_disk_bytes", "Rows of predict statements on disk."),
             executor_chunks: gauge(
                 "executor_chunks_in_flight",
                 "Chunks of images between submission and answer.",

@@ -14,7 +14,7 @@ use crate::config::{Config, ConfigError, Endpoint, ServeArgs, StoreConfig};
 use crate::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedStore, StoreStatus};
 use crate::http::{self, Telltale};
 use crate::init::{InitError, init_embedded};
-use crate::lane::{Lane, LaneContext, SpoolLimits};
+use crate::lane::{Lane, LaneContext, SpoolAccount, SpoolLimits};
 use crate::live::{IDLE_SWEEP_PERIOD, Live};
 use crate::metrics::Metrics;
 use crate::open_files;
@@ -25,6 +25,7 @@ use crate::stop::{self, StopTime, StopWatch};
 use crate::tls::TlsError;
 use predictsql_executor::{Executor, ExecutorConfig, StartError};
 use predictsql_optimizer::planner::CostModel;
+use rustix::process::Signal;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -259,6 +260,8 @@ impl Server {
             .build()?;
         let (mut terminate, mut interrupt) = {
             let _inside = runtime.enter();
+            // Once it is listened to, a file that grows beyond the process's limit (ulimit -f) is an error of the write.
+            drop(signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?);
             (
                 signal(SignalKind::terminate())?,
                 signal(SignalKind::interrupt())?,
@@ -522,6 +525,10 @@ fn spool_limits(config: &Config) -> SpoolLimits {
         memory_bytes_max: config.lane.spool_memory_bytes_max,
         disk_bytes_max: config.lane.spool_disk_bytes_max,
         directory: config.lane.spool_dir.clone(),
+        account: SpoolAccount::new(
+            config.lane.statements_memory_bytes_max,
+            config.lane.statements_disk_bytes_max,
+        ),
     }
 }
 

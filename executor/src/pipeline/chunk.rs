@@ -130,12 +130,18 @@ impl Content {
     }
 }
 
+/// The clause for an image of too many bytes.
+pub(super) fn too_large(bytes: u64, bytes_max: u64) -> String {
+    format!("is too large ({bytes} bytes, limit {bytes_max})")
+}
+
 impl From<Input> for Content {
     fn from(input: Input) -> Self {
         match input {
             Input::Null => Self::Null,
             Input::Image(encoded) => Self::Given(encoded),
             Input::Location(location) => Self::Later(location),
+            Input::TooLarge { bytes, bytes_max } => Self::Unreadable(too_large(bytes, bytes_max)),
             Input::Columns(_) => Self::Unreadable("is no image, but a row of columns".to_string()),
         }
     }

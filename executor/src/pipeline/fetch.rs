@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::chunk::{Content, Fetched, Submitted, Ticket};
+use super::chunk::{Content, Fetched, Submitted, Ticket, too_large};
 use super::elapsed_ns;
 use super::reply::Reply;
 use crate::caller::CallerId;
@@ -132,12 +132,7 @@ impl Reader {
         read.map_err(|error| match error {
             ReadError::Outside => "is outside the allowed image roots".to_string(),
             ReadError::NotFound => "does not exist".to_string(),
-            ReadError::TooLarge { bytes } => {
-                format!(
-                    "is too large ({bytes} bytes, limit {})",
-                    self.image_bytes_max
-                )
-            }
+            ReadError::TooLarge { bytes } => too_large(bytes, self.image_bytes_max),
             ReadError::Other(reason) => reason,
         })
     }
@@ -151,7 +146,7 @@ impl Reader {
                 return;
             }
             ids.push(match input {
-                Input::Null | Input::Columns(_) => None,
+                Input::Null | Input::Columns(_) | Input::TooLarge { .. } => None,
                 Input::Image(encoded) => Some(InputId::of_image(encoded)),
                 Input::Location(location) => match location::parse(location) {
                     Ok(Location::File(path)) => self.roots.identify(&path).ok().flatten(),
@@ -170,10 +165,7 @@ impl Reader {
         }
         let bytes = encoded.len() as u64;
         if bytes > self.image_bytes_max {
-            return Err(format!(
-                "is too large ({bytes} bytes, limit {})",
-                self.image_bytes_max
-            ));
+            return Err(too_large(bytes, self.image_bytes_max));
         }
         Ok(())
     }

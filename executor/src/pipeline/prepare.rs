@@ -207,7 +207,7 @@ pub(super) fn rows(chunk: Submitted) -> Option<Run> {
                 Place::At(rows.len() - 1)
             }
             Input::Null => Place::Null,
-            Input::Location(_) | Input::Image(_) => {
+            Input::Location(_) | Input::Image(_) | Input::TooLarge { .. } => {
                 Place::Unreadable("is an image, not a row of columns".to_string())
             }
         });

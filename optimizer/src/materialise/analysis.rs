@@ -207,6 +207,12 @@ impl Materialise<'_, '_> {
         }
     }
 
+    /// Whether a harvest's input holds a parameter.
+    pub fn input_holds_parameter(&self, harvest: usize) -> bool {
+        let input = self.harvests.get(harvest).map(|h| &h.input);
+        input.is_some_and(|input| self.statement.lexed.holds_parameter(input))
+    }
+
     /// Number of choices of tables that a harvest may read.
     pub fn source_count(&self, harvest: usize) -> usize {
         self.harvests.get(harvest).map_or(0, |h| h.sources.len())

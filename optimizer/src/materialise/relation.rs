@@ -5,7 +5,7 @@ use predictsql_catalog::TaskKind;
 use super::analysis::Target;
 use super::texts::Shape;
 use crate::sql::fragment::Fragment;
-use crate::sql::key::{ColumnsKey, utf8_bytes, wrapped};
+use crate::sql::key::{ColumnsKey, utf8_bytes, within, wrapped};
 
 /// The score of an input that has none.
 pub(super) const NO_SCORE: &str = "-1e0";
@@ -48,12 +48,14 @@ impl KeyForm {
         }
     }
 
-    /// What is predicted, where the key does not say it.
-    pub(super) fn value(self, input: &Fragment) -> Option<Fragment> {
+    /// What is predicted, where the key does not say it; of an image longer than `bytes_max` its length alone.
+    pub(super) fn value(self, input: &Fragment, bytes_max: Option<u64>) -> Option<Fragment> {
+        let bounded = || bytes_max.map_or_else(|| input.clone(), |max| within(input, max));
         match self {
             Self::Text | Self::Columns => None,
-            Self::LongText | Self::LongColumns => Some(utf8_bytes(input)),
-            Self::Bytes => Some(input.clone()),
+            Self::LongText => Some(utf8_bytes(&bounded())),
+            Self::LongColumns => Some(utf8_bytes(input)),
+            Self::Bytes => Some(bounded()),
         }
     }
 

@@ -37,6 +37,8 @@ pub struct HarvestPass {
     pub new_only: bool,
     /// Rows as they are now, as a change of the tables would read them.
     pub locking: bool,
+    /// An image of more bytes is not asked for, but its length: [`TOO_LONG_MARK`](crate::TOO_LONG_MARK).
+    pub input_bytes_max: Option<u64>,
 }
 
 impl Materialise<'_, '_> {
@@ -169,7 +171,7 @@ impl Materialise<'_, '_> {
         select
             .push_fragment(&lookup.form.key(&input))
             .push(" AS `ml k`");
-        if let Some(value) = lookup.form.value(&input) {
+        if let Some(value) = lookup.form.value(&input, pass.input_bytes_max) {
             select.push(", ").push_fragment(&value).push(" AS `ml v`");
         }
         let mut query = self.query(number, shape, &select, &over_lookups);

@@ -8,7 +8,7 @@
 use predictsql_catalog::{Column, ColumnKind, Task};
 
 use super::calls::stub_name;
-use super::fragment::Fragment;
+use super::fragment::{Fragment, quote_string};
 
 /// What the store takes for a number and nothing else, as a regular expression without backslashes,
 /// whose meaning depends on the session.
@@ -61,6 +61,27 @@ impl ColumnsKey {
     }
 }
 
+/// The start of what the store sends in place of a value that is too long ([`within`]); the value's length in bytes
+/// follows. It is a URI whose scheme nobody serves, and no image: a value that says the same cannot be read either.
+pub const TOO_LONG_MARK: &str = "ml-too-long://";
+
+/// A string of up to `bytes_max` bytes as it is, a longer one as [`TOO_LONG_MARK`] and its length. It is evaluated
+/// twice.
+pub(crate) fn within(value: &Fragment, bytes_max: u64) -> Fragment {
+    let mut out = wrapped(
+        "IF(OCTET_LENGTH(",
+        value,
+        &format!(") > {bytes_max}, CONCAT("),
+    );
+    out.push(&quote_string(TOO_LONG_MARK))
+        .push(", OCTET_LENGTH(")
+        .push_fragment(value)
+        .push(")), ")
+        .push_fragment(value)
+        .push(")");
+    out
+}
+
 /// A text's bytes in UTF-8.
 pub(crate) fn utf8_bytes(text: &Fragment) -> Fragment {
     wrapped("CAST(CONVERT((", text, ") USING utf8mb4) AS BINARY)")
@@ -111,6 +132,17 @@ fn stub_call(task: &Task, schema: &str, place: usize, argument: &Fragment) -> Fr
 mod tests {
     use super::*;
     use crate::fixture::columns_task;
+
+    #[test]
+    fn of_a_long_value_its_length_is_asked() {
+        let mark = "_utf8mb4 X'6D6C2D746F6F2D6C6F6E673A2F2F'";
+        assert_eq!(
+            within(&Fragment::plain("p.photo"), 99).sql,
+            format!(
+                "IF(OCTET_LENGTH(p.photo) > 99, CONCAT({mark}, OCTET_LENGTH(p.photo)), p.photo)"
+            )
+        );
+    }
 
     #[test]
     fn a_key_says_each_argument_once() {

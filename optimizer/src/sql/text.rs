@@ -267,6 +267,12 @@ impl<'a> Lexed<'a> {
         self.lexemes.get(at).map(|l| &l.token)
     }
 
+    /// Whether a range holds a `?`.
+    pub(crate) fn holds_parameter(&self, range: &Range<usize>) -> bool {
+        let mut range = range.clone();
+        range.any(|at| matches!(self.token(at), Some(Token::Placeholder(_))))
+    }
+
     /// The index after the parenthesis that closes the one at `open`.
     pub(crate) fn after_closing(&self, open: usize) -> Option<usize> {
         let mut depth = 0_usize;

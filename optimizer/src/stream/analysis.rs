@@ -284,6 +284,19 @@ impl StreamSelect<'_, '_> {
         is_parameter(range.start).then(|| (0..range.start).filter(|&at| is_parameter(at)).count())
     }
 
+    /// Whether an input may be evaluated twice: it has one value a row, leaves nothing behind, and holds no parameter,
+    /// which would be sent twice.
+    pub fn is_repeatable(&self, input: usize) -> bool {
+        let lexed = &self.statement.lexed;
+        self.inputs.get(input).is_some_and(|input| {
+            let range = || input.range.clone();
+            let varies = functions::varying(lexed, range());
+            !lexed.holds_parameter(&input.range)
+                && varies.is_none()
+                && functions::not_harmless(lexed, range(), &[]).is_none()
+        })
+    }
+
     /// LIMIT and OFFSET of the statement.
     pub fn limit(&self) -> Option<Limit> {
         self.limit

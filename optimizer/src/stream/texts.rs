@@ -7,7 +7,7 @@ use super::condition::{Decider, RowTest};
 use crate::planner::ordering::Condition;
 use crate::sql::calls::Call;
 use crate::sql::fragment::{Fragment, Splice, splice};
-use crate::sql::key::{ColumnsKey, utf8_bytes};
+use crate::sql::key::{ColumnsKey, utf8_bytes, within};
 use crate::statement::PredictStatement;
 
 /// Column names of predicted cells in the described statement start with this.
@@ -20,6 +20,14 @@ pub enum InputText {
     AsIs,
     /// Converted to UTF-8, as text of a session with another result character set.
     Utf8,
+    /// As the one that is named, unless it has more than so many bytes: then
+    /// [`TOO_LONG_MARK`](crate::TOO_LONG_MARK) and its length.
+    Within {
+        /// Converted to UTF-8.
+        utf8: bool,
+        /// Most bytes.
+        bytes_max: u64,
+    },
     /// The key of a task's columns, which says their values.
     Columns(ColumnsKey),
 }
@@ -211,6 +219,10 @@ impl StreamSelect<'_, '_> {
         match how {
             InputText::AsIs => self.copy(&input.range),
             InputText::Utf8 => utf8_bytes(&self.copy(&input.range)),
+            InputText::Within { utf8, bytes_max } => {
+                let value = within(&self.copy(&input.range), *bytes_max);
+                if *utf8 { utf8_bytes(&value) } else { value }
+            }
             InputText::Columns(key) => {
                 let arguments: Vec<_> = input.arguments.iter().map(|a| self.copy(a)).collect();
                 utf8_bytes(&key.text(&input.task, &arguments, self.statement.schema))

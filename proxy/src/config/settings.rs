@@ -21,7 +21,7 @@ impl Config {
             Some(CertificateSource::SelfSigned) => (None, None, true),
             None => (None, None, false),
         };
-        let (executor, lane) = (&self.executor, &self.lane);
+        let executor = &self.executor;
         let is_set = |set: bool| set.then(|| "(set)".to_owned());
         let mut settings = vec![
             ("listen", Some(self.listen.to_string())),
@@ -114,17 +114,9 @@ impl Config {
                 "executor.models_loaded_max",
                 number(executor.models_loaded_max),
             ),
-            (
-                "lane.spool_memory_bytes_max",
-                number(lane.spool_memory_bytes_max),
-            ),
-            (
-                "lane.spool_disk_bytes_max",
-                number(lane.spool_disk_bytes_max),
-            ),
-            ("lane.spool_dir", Some(lane.spool_dir.display().to_string())),
         ];
         settings.extend(self.logins.settings());
+        settings.extend(self.lane.settings());
         settings.extend(super::slow::settings(self.slow_log));
         settings.extend(self.cache.settings());
         settings.extend(self.limits.settings());

@@ -64,6 +64,10 @@ impl RowKey {
                 hash.update(b"image");
                 hash.update(bytes);
             }
+            Input::TooLarge { bytes, .. } => {
+                hash.update(b"too large");
+                hash.update(bytes.to_le_bytes());
+            }
             Input::Columns(columns) => {
                 hash.update(b"columns");
                 for column in columns.iter() {

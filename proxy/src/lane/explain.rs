@@ -255,7 +255,11 @@ fn materialise_lines(
         })
         .collect();
     for (number, harvest) in ready.harvests.iter().enumerate() {
-        let query = plan.harvest(number, &harvest.shape, &lookups, HarvestPass::default());
+        let pass = HarvestPass {
+            input_bytes_max: harvest.input_bytes_max,
+            ..HarvestPass::default()
+        };
+        let query = plan.harvest(number, &harvest.shape, &lookups, pass);
         wrap(&mut lines, "Harvest  ", &plan.abbreviated(&query.sql));
     }
     let run = plan.run(&lookups);

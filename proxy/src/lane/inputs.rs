@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use predictsql_catalog::{Column, ColumnKind};
 use predictsql_executor::{ColumnValue, Input};
-use predictsql_optimizer::ColumnsKey;
+use predictsql_optimizer::{ColumnsKey, TOO_LONG_MARK};
 
 use super::rows::is_string;
 use crate::error::SqlError;
@@ -50,11 +50,20 @@ impl InputKind {
         }
     }
 
-    /// Reads an input from a cell's string; `columns` are the task's.
-    pub fn read(&self, columns: &[Column], value: Option<Bytes>) -> Result<Input, Malformed> {
+    /// Reads an input from a cell's string; `columns` are the task's. An image has at most `bytes_max` bytes.
+    pub fn read(
+        &self,
+        columns: &[Column],
+        value: Option<Bytes>,
+        bytes_max: u64,
+    ) -> Result<Input, Malformed> {
         let Some(value) = value else {
             return Ok(Input::Null);
         };
+        let is_image = !matches!(self, Self::Columns(_));
+        if let (true, Some(bytes)) = (is_image, marked_length(&value)) {
+            return Ok(Input::TooLarge { bytes, bytes_max });
+        }
         Ok(match self {
             Self::Columns(_) => Input::Columns(values(&value, columns)?.into()),
             // Drivers bind bytes as text, so that only their content tells them from a location.
@@ -62,6 +71,20 @@ impl InputKind {
             _ => Input::Image(value),
         })
     }
+}
+
+/// The most bytes of an image that the store is asked for, where the expression `described` so may have more.
+/// What the store says of a variable's length is not to be believed; it describes it as MEDIUMTEXT at most.
+pub fn bytes_asked(described: &ColumnDefinition, growth: u64, bytes_max: u64) -> Option<u64> {
+    const BELIEVED_BELOW: u64 = (1 << 24) - 1;
+    let length = u64::from(described.length).saturating_mul(growth);
+    (length > bytes_max || length >= BELIEVED_BELOW).then_some(bytes_max)
+}
+
+/// The length of a value that the store did not send.
+fn marked_length(value: &[u8]) -> Option<u64> {
+    let digits = value.strip_prefix(TOO_LONG_MARK.as_bytes())?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 /// How the key of a task's columns is made of arguments that are `described` so. A text for a number
@@ -122,6 +145,7 @@ pub fn short_name(input: &Input) -> String {
             format!("'{name}'")
         }
         Input::Image(bytes) => format!("of {} bytes", bytes.len()),
+        Input::TooLarge { bytes, .. } => format!("of {bytes} bytes"),
         Input::Null | Input::Columns(_) => "of an earlier row".to_owned(),
     }
 }
@@ -146,6 +170,25 @@ mod tests {
             column("b", ColumnKind::Varchar),
             column("c", ColumnKind::Double),
         ]
+    }
+
+    #[test]
+    fn a_value_that_was_not_sent_says_its_length() {
+        let read = |kind: &InputKind, value: &[u8]| {
+            let value = Some(Bytes::copy_from_slice(value));
+            kind.read(&[], value, 100).unwrap()
+        };
+        let marked = format!("{TOO_LONG_MARK}209715200");
+        for kind in [InputKind::Location, InputKind::Bytes, InputKind::Bound] {
+            let expected = Input::TooLarge {
+                bytes: 209_715_200,
+                bytes_max: 100,
+            };
+            assert_eq!(read(&kind, marked.as_bytes()), expected);
+            assert_eq!(short_name(&expected), "of 209715200 bytes");
+            let unmarked = read(&kind, format!("{marked}x").as_bytes());
+            assert!(!matches!(unmarked, Input::TooLarge { .. }), "{kind:?}");
+        }
     }
 
     #[test]

@@ -49,7 +49,7 @@ use predictsql_optimizer::{Refusal, ddl, heads, prefilter};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-pub use spool::SpoolLimits;
+pub use spool::{SpoolAccount, SpoolLimits};
 
 use crate::account::ServiceAccount;
 use crate::config::LimitsConfig;
@@ -381,8 +381,11 @@ impl Lane {
             command::STMT_PREPARE => self.answer_prepare(turn, body).await,
             command::STMT_EXECUTE => self.answer_execute(turn, body).await,
             command::STMT_SEND_LONG_DATA => {
-                self.prepared
-                    .long_data(body, self.context.long_data_bytes_max);
+                let (max, held) = (
+                    self.context.long_data_bytes_max,
+                    &self.context.spool.account,
+                );
+                self.prepared.long_data(body, max, held);
                 Ok(Handled::Answered) // the protocol has no answer to it
             }
             _ => Err(SqlError::unsupported("bulk execution of statements with predictions").into()),

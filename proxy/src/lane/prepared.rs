@@ -15,6 +15,7 @@ use super::parameters::Parameters;
 use super::result::{name_cells, text_column, with_negotiated_metadata};
 use super::rows::Codec;
 use super::session::Meaning;
+use super::spool::{SentAhead, SpoolAccount};
 use super::store_link::{LinkError, Prepared, Protocol, command_payload};
 use super::truth::Counts;
 use super::{Lane, Turn, catalog, evaluate, explain, select, session, views};
@@ -40,8 +41,51 @@ struct KeptSelect {
     parameter_count: usize,
     /// Types of the last execution's parameters.
     kinds: Vec<u16>,
-    /// Data sent ahead, by parameter; `Err` once it was too long.
-    long_data: Result<BTreeMap<u16, BytesMut>, ()>,
+    /// Data sent ahead; an error once it was too long.
+    long_data: Result<LongData, SqlError>,
+}
+
+/// Data sent ahead.
+#[derive(Debug, Default)]
+struct LongData {
+    by_parameter: BTreeMap<u16, BytesMut>,
+    bytes: usize,
+    held: Option<SentAhead>,
+}
+
+impl LongData {
+    fn push(
+        &mut self,
+        parameter: u16,
+        data: &[u8],
+        bytes_max: usize,
+        account: &Arc<SpoolAccount>,
+    ) -> Result<(), SqlError> {
+        if self.bytes + data.len() > bytes_max {
+            return Err(too_long());
+        }
+        let held = self.held.get_or_insert_with(|| SentAhead::new(account));
+        if !held.grow(data.len() as u64) {
+            return Err(SqlError::new(
+                1041,
+                "HY000",
+                "Out of memory: data sent ahead for parameters in all sessions reaches a quarter of \
+                 statements_memory_bytes_max",
+            ));
+        }
+        self.bytes += data.len();
+        let of_parameter = self.by_parameter.entry(parameter).or_default();
+        of_parameter.extend_from_slice(data);
+        Ok(())
+    }
+}
+
+fn too_long() -> SqlError {
+    SqlError::new(
+        1153,
+        "08S01",
+        "Data sent ahead for a parameter exceeds long_data_bytes_max",
+    )
 }
 
 /// The prepared statements of one session that are the lane's.
@@ -114,7 +158,7 @@ impl PreparedStatements {
     /// COM_STMT_RESET: drops data sent ahead.
     pub fn reset(&mut self, body: &[u8]) {
         if let Some(Kept::Select(kept)) = self.id(body).and_then(|id| self.by_id.get_mut(&id)) {
-            kept.long_data = Ok(BTreeMap::new());
+            kept.long_data = Ok(LongData::default());
         }
     }
 
@@ -127,7 +171,7 @@ impl PreparedStatements {
     }
 
     /// COM_STMT_SEND_LONG_DATA; what goes wrong is told at the execution, as the store does.
-    pub fn long_data(&mut self, body: &[u8], bytes_max: usize) {
+    pub fn long_data(&mut self, body: &[u8], bytes_max: usize, account: &Arc<SpoolAccount>) {
         let Some(Kept::Select(kept)) = self.id(body).and_then(|id| self.by_id.get_mut(&id)) else {
             return;
         };
@@ -135,23 +179,17 @@ impl PreparedStatements {
         let Ok(parameter) = lenenc::get_u16(&mut input) else {
             return;
         };
-        if let Ok(long_data) = &mut kept.long_data {
-            let held: usize = long_data.values().map(BytesMut::len).sum();
-            if held + input.len() > bytes_max {
-                kept.long_data = Err(());
-            } else {
-                long_data
-                    .entry(parameter)
-                    .or_default()
-                    .extend_from_slice(input);
-            }
+        if let Ok(long_data) = &mut kept.long_data
+            && let Err(error) = long_data.push(parameter, input, bytes_max, account)
+        {
+            kept.long_data = Err(error);
         }
     }
 
     /// A COM_STMT_SEND_LONG_DATA that was too long to be looked at went to the store: as [`Self::long_data`] of too much.
     pub fn long_data_lost(&mut self, head: &[u8]) {
         if let Some(Kept::Select(kept)) = self.id(head).and_then(|id| self.by_id.get_mut(&id)) {
-            kept.long_data = Err(());
+            kept.long_data = Err(too_long());
         }
     }
 
@@ -171,18 +209,12 @@ impl PreparedStatements {
 
 impl KeptSelect {
     /// The parameters of an execution; data sent ahead is used up.
-    fn parameters(&mut self, body: &Bytes) -> Result<Parameters, LinkError> {
-        let Ok(long_data) = std::mem::replace(&mut self.long_data, Ok(BTreeMap::new())) else {
-            return Err(SqlError::new(
-                1153,
-                "08S01",
-                "Data sent ahead for a parameter exceeds long_data_bytes_max",
-            )
-            .into());
-        };
-        Parameters::read(body, self.parameter_count, &mut self.kinds, &long_data).map_err(
-            |Malformed(_)| SqlError::new(1210, "HY000", "Incorrect arguments to EXECUTE").into(),
-        )
+    fn parameters(&mut self, body: &Bytes) -> Result<(Parameters, Option<SentAhead>), LinkError> {
+        let long_data = std::mem::replace(&mut self.long_data, Ok(LongData::default()))?;
+        let sent = &long_data.by_parameter;
+        let parameters = Parameters::read(body, self.parameter_count, &mut self.kinds, sent);
+        let wrong = |Malformed(_)| SqlError::new(1210, "HY000", "Incorrect arguments to EXECUTE");
+        Ok((parameters.map_err(wrong)?, long_data.held))
     }
 }
 
@@ -257,7 +289,7 @@ impl Lane {
             meaning: settings.meaning,
             parameter_count: prepared.parameters.len(),
             kinds: Vec::new(),
-            long_data: Ok(BTreeMap::new()),
+            long_data: Ok(LongData::default()),
         };
         self.prepared
             .keep(prepared.id, Kept::Select(Box::new(kept)));
@@ -336,7 +368,8 @@ impl Lane {
         let id = self.prepared.id(body).ok_or_else(unknown)?;
         match self.prepared.by_id.get_mut(&id).ok_or_else(unknown)? {
             Kept::Select(kept) => {
-                let parameters = kept.parameters(body)?;
+                // Data sent ahead counts until the statement has ended.
+                let (parameters, _held) = kept.parameters(body)?;
                 let (statement, meaning) = (kept.statement.clone(), kept.meaning.clone());
                 self.answer_select(
                     turn,
@@ -398,12 +431,13 @@ mod tests {
             meaning: Meaning::default(),
             parameter_count: 0,
             kinds: Vec::new(),
-            long_data: Ok(BTreeMap::new()),
+            long_data: Ok(LongData::default()),
         };
         statements.keep(7, Kept::Select(Box::new(kept)));
         statements.long_data_lost(b"\x08\0\0\0\0\0");
         statements.long_data_lost(b"\x07\0\0\0\0\0");
-        statements.long_data(b"\x07\0\0\0\0\0more", 100);
+        let account = SpoolAccount::new(1000, 0);
+        statements.long_data(b"\x07\0\0\0\0\0more", 100, &account);
         let Some(Kept::Select(kept)) = statements.by_id.get_mut(&7) else {
             panic!("the statement is gone");
         };

@@ -54,6 +54,20 @@ impl CellLayout {
         }
     }
 
+    /// Bytes of an encoded cell by how it begins: nine bytes, or fewer where the row ends.
+    fn length(self, mut start: &[u8]) -> Result<u64, Malformed> {
+        let before = start.len();
+        Ok(match self {
+            Self::Fixed(bytes) => bytes as u64,
+            Self::Short => 1 + u64::from(lenenc::get_u8(&mut start)?),
+            Self::String => {
+                let value = lenenc::get_int(&mut start)?;
+                value.saturating_add((before - start.len()) as u64)
+            }
+            Self::Null => 0,
+        })
+    }
+
     /// Takes one encoded cell off the front of `input`.
     pub fn take(self, input: &mut &[u8]) -> Result<usize, Malformed> {
         let before = input.len();
@@ -144,10 +158,7 @@ impl RowCodec {
         lenenc::get_u8(&mut rest)?;
         let bitmap = lenenc::get_bytes(&mut rest, bitmap_bytes(self.layouts.len()))?;
         for (i, layout) in self.layouts.iter().enumerate() {
-            if bitmap
-                .get((i + BITMAP_OFFSET) / 8)
-                .is_some_and(|b| b >> ((i + BITMAP_OFFSET) % 8) & 1 == 1)
-            {
+            if is_null(bitmap, i) {
                 cells.push(None);
                 continue;
             }
@@ -159,11 +170,81 @@ impl RowCodec {
     }
 }
 
+/// Where the encoded cells of a long row stand in its payload; `None` for NULL.
+pub type LongCells = Vec<Option<Range<u64>>>;
+
+impl RowCodec {
+    /// Finds the encoded cells of a row of `bytes` bytes that is read in parts.
+    pub fn split_long(
+        &self,
+        bytes: u64,
+        read: &dyn Fn(Range<u64>) -> std::io::Result<Vec<u8>>,
+    ) -> std::io::Result<Result<LongCells, Malformed>> {
+        const START_BYTES: u64 = 9;
+        let (mut at, mut nulls) = (0, Vec::new());
+        if self.codec == Codec::Binary {
+            at = 1 + bitmap_bytes(self.layouts.len()) as u64;
+            nulls = read(1..at)?;
+        }
+        let mut cells = LongCells::new();
+        for (i, layout) in self.layouts.iter().enumerate() {
+            let start = read(at..at + START_BYTES)?;
+            let is_null = match self.codec {
+                Codec::Text => start.first() == Some(&lenenc::NULL),
+                Codec::Binary => is_null(&nulls, i),
+            };
+            if is_null {
+                at += u64::from(self.codec == Codec::Text);
+                cells.push(None);
+                continue;
+            }
+            let layout = match self.codec {
+                Codec::Text => CellLayout::String,
+                Codec::Binary => *layout,
+            };
+            let end = layout.length(&start).map(|length| at.checked_add(length));
+            match end {
+                Ok(Some(end)) if end <= bytes => cells.push(Some(at..end)),
+                Ok(_) => return Ok(Err(Malformed("a field is longer than its packet"))),
+                Err(error) => return Ok(Err(error)),
+            }
+            at = cells.last().cloned().flatten().map_or(at, |cell| cell.end);
+        }
+        Ok(Ok(cells))
+    }
+}
+
 /// In binary rows the NULL bitmap's first two bits are unused.
 const BITMAP_OFFSET: usize = 2;
 
+fn is_null(bitmap: &[u8], column: usize) -> bool {
+    let bit = column + BITMAP_OFFSET;
+    bitmap.get(bit / 8).is_some_and(|b| b >> (bit % 8) & 1 == 1)
+}
+
 fn bitmap_bytes(columns: usize) -> usize {
     (columns + BITMAP_OFFSET).div_ceil(8)
+}
+
+/// The payload of a row up to its cells, of which one is NULL where `nulls` says so, and how a NULL among them is
+/// written.
+pub fn row_start(
+    codec: Codec,
+    nulls: impl ExactSizeIterator<Item = bool>,
+) -> (Vec<u8>, &'static [u8]) {
+    match codec {
+        Codec::Text => (Vec::new(), &[lenenc::NULL]),
+        Codec::Binary => {
+            let mut start = vec![0; 1 + bitmap_bytes(nulls.len())];
+            for (i, _) in nulls.enumerate().filter(|(_, null)| *null) {
+                let bit = i + BITMAP_OFFSET;
+                if let Some(byte) = start.get_mut(1 + bit / 8) {
+                    *byte |= 1 << (bit % 8);
+                }
+            }
+            (start, &[])
+        }
+    }
 }
 
 /// Appends a row's payload made of encoded cells.
@@ -319,7 +400,21 @@ mod tests {
             let mut row = BytesMut::new();
             put_row(&mut row, codec, whole.iter().map(Option::as_deref));
             let mut found = Vec::new();
-            RowCodec::new(codec, &columns(&types)).split(&row, &mut found).unwrap();
+            let row_codec = RowCodec::new(codec, &columns(&types));
+            row_codec.split(&row, &mut found).unwrap();
+            let part = |range: Range<u64>| {
+                let end = row.len().min(range.end as usize);
+                Ok(row.get(range.start as usize..end).unwrap_or_default().to_vec())
+            };
+            let long = row_codec.split_long(row.len() as u64, &part).unwrap().unwrap();
+            let same = |c: Option<Range<u64>>| c.map(|r| r.start as usize..r.end as usize);
+            prop_assert_eq!(long.into_iter().map(same).collect::<Cells>(), found.clone());
+            let nulls: Vec<bool> = whole.iter().map(Option::is_none).collect();
+            let (mut again, null) = row_start(codec, nulls.into_iter());
+            for cell in &whole {
+                again.extend_from_slice(cell.as_deref().unwrap_or(null));
+            }
+            prop_assert_eq!(&again[..], &row[..]);
             let found: Vec<_> = found.into_iter().map(|c| c.map(|r| row[r].to_vec())).collect();
             prop_assert_eq!(found, whole);
         }

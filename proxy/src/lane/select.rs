@@ -1,6 +1,8 @@
 //! Makes a statement with predictions ready to run: the store checks and describes it, models are
 //! decided and loaded, and the store is asked which classes the statement tells apart.
 
+mod fetching;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -11,7 +13,7 @@ use predictsql_optimizer::planner::ordering::{self, Known};
 use predictsql_optimizer::planner::{Blocks, Estimate, Metric};
 use predictsql_optimizer::statement::PredictStatement;
 use predictsql_optimizer::stream::{
-    Cell, Decider, InputText, Pushdown, PushdownChoices, RowTest, StreamSelect,
+    Cell, Decider, Pushdown, PushdownChoices, RowTest, StreamSelect,
 };
 use predictsql_optimizer::{Fragment, RowCount};
 
@@ -27,6 +29,7 @@ use super::{LaneContext, Turn};
 use crate::error::SqlError;
 use crate::predict::{Asked, Predictor, Work};
 use crate::wire::ColumnDefinition;
+use fetching::{image_columns, wanted_inputs};
 
 /// ER_UNSUPPORTED_PS: the store cannot prepare such a statement (CREATE PROCEDURE, say).
 pub(super) const UNPREPARABLE: u16 = 1295;
@@ -217,7 +220,13 @@ pub async fn make_ready<'s, 'a>(
     }
     tell_bound_inputs(select, settings, &protocol, &mut described);
     let mut pushdown = select.pushdown(&PushdownChoices {
-        inputs: &wanted_inputs(select, settings, &described, &predictions, impossible),
+        inputs: &wanted_inputs(
+            (select, maker.context.executor.image_bytes_max()),
+            settings,
+            &described,
+            &predictions,
+            impossible,
+        ),
         impossible,
         rows_filtered: filtered,
     });
@@ -279,6 +288,8 @@ struct Described {
     columns: Vec<ColumnDefinition>,
     cell_of_column: Vec<Option<usize>>,
     inputs: Vec<InputKind>,
+    /// For each input that is one expression its description.
+    images: Vec<Option<ColumnDefinition>>,
 }
 
 async fn describe(
@@ -294,11 +305,13 @@ async fn describe(
     if cell_of_column.iter().flatten().count() != names.len() {
         return Err(SqlError::other("the store did not describe every predicted column").into());
     }
+    let images = image_columns(select, &inputs);
     let inputs = input_kinds(select, settings, &inputs)?;
     Ok(Described {
         columns,
         cell_of_column,
         inputs,
+        images,
     })
 }
 
@@ -382,28 +395,6 @@ fn tell_bound_inputs(
             };
         }
     }
-}
-
-/// The inputs that some prediction needs, and how each is fetched.
-fn wanted_inputs(
-    select: &StreamSelect<'_, '_>,
-    settings: &SessionSettings,
-    described: &Described,
-    predictions: &[ReadyPrediction],
-    impossible: bool,
-) -> Vec<Option<InputText>> {
-    let is_needed = |input: usize| {
-        let mut asked = select.predictions().iter().zip(predictions);
-        !impossible && asked.any(|(p, ready)| p.input == input && ready.needed)
-    };
-    let how = |input: usize| match described.inputs.get(input) {
-        Some(InputKind::Columns(key)) => InputText::Columns(key.clone()),
-        Some(InputKind::Location) if !settings.results_utf8 => InputText::Utf8,
-        _ => InputText::AsIs,
-    };
-    (0..select.input_count())
-        .map(|input| is_needed(input).then(|| how(input)))
-        .collect()
 }
 
 /// What each input is, by the descriptions of all their expressions in order. A parameter's type is

@@ -160,6 +160,13 @@ impl Lane {
                         turn.flush().await?;
                     }
                 }
+                Next::Part { bytes, packet, .. } => {
+                    if let Some(length) = packet {
+                        turn.out.put_header(length);
+                    }
+                    turn.out.put_bytes(&bytes);
+                    turn.flush().await?;
+                }
                 Next::End(end) => {
                     let status = turn.end_status(end.status);
                     let end_packet = encode_result_end(turn.capabilities, status, end.warnings);

@@ -13,7 +13,7 @@ use crate::predict::interrupted;
 use crate::relay::SessionEnd;
 use crate::wire::{
     Capabilities, ColumnDefinition, ErrPacket, Malformed, OkPacket, PacketReader, PacketWriter,
-    StatusFlags, Stream, command, lenenc, result_end_status,
+    Piece, StatusFlags, Stream, command, lenenc, result_end_status,
 };
 use predictsql_optimizer::Fragment;
 use predictsql_optimizer::materialise::says_interrupted;
@@ -22,8 +22,13 @@ use tokio::time::Instant;
 /// Longest payload that the lane takes from the store: a row may be as long as `max_allowed_packet`.
 const PAYLOAD_BYTES_MAX: usize = 1 << 30;
 
+/// Longest row that is gathered in memory; longer ones come in pieces.
+pub const GATHERED_BYTES_MAX: usize = 1 << 20;
+
 /// Rows that an own statement with a small answer may have.
 const SMALL_ROWS_MAX: usize = 100_000;
+/// Their bytes.
+const SMALL_BYTES_MAX: usize = 64 << 20;
 
 /// Why a statement of the lane did not go through.
 #[derive(Debug)]
@@ -75,6 +80,15 @@ pub struct ResultEnd {
 pub enum Next {
     /// A row's payload.
     Row(Bytes),
+    /// Some of a row that is too long to be gathered, in order.
+    Part {
+        /// The bytes; may be none.
+        bytes: Bytes,
+        /// They are the first of a packet of so many bytes.
+        packet: Option<usize>,
+        /// The row ends.
+        last: bool,
+    },
     /// No more rows.
     End(ResultEnd),
 }
@@ -368,9 +382,26 @@ impl<'a> StoreLink<'a> {
         answered
     }
 
-    /// The next row, or the end of the rows.
+    /// The next row, or some of it where it is long, or the end of the rows.
     pub async fn next(&mut self) -> Result<Next, LinkError> {
-        let payload = self.payload().await?;
+        let piece = self.reader.read_piece(self.stream, GATHERED_BYTES_MAX);
+        let payload = match piece
+            .await
+            .map_err(|e| LinkError::End(SessionEnd::store(e)))?
+        {
+            Piece::Whole(payload) => payload,
+            Piece::Part {
+                bytes,
+                packet,
+                last,
+            } => {
+                return Ok(Next::Part {
+                    bytes,
+                    packet,
+                    last,
+                });
+            }
+        };
         if ErrPacket::is_err(&payload) {
             return Err(refusal(&payload)?);
         }
@@ -407,13 +438,20 @@ impl<'a> StoreLink<'a> {
     }
 
     async fn small_rows(&mut self) -> Result<Vec<Bytes>, LinkError> {
-        let mut rows = Vec::new();
-        while let Next::Row(row) = self.next().await? {
-            if rows.len() < SMALL_ROWS_MAX {
-                rows.push(row);
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        loop {
+            match self.next().await? {
+                Next::Row(row) => {
+                    bytes += row.len();
+                    if bytes <= SMALL_BYTES_MAX && rows.len() < SMALL_ROWS_MAX {
+                        rows.push(row);
+                    }
+                }
+                Next::Part { bytes: part, .. } => bytes += part.len(),
+                Next::End(_) if bytes > SMALL_BYTES_MAX => return Err(too_long_answer().into()),
+                Next::End(_) => return Ok(rows),
             }
         }
-        Ok(rows)
     }
 
     /// Runs a statement of the lane's own, in text.
@@ -472,6 +510,17 @@ fn refusal(payload: &[u8]) -> Result<LinkError, Malformed> {
         true => LinkError::Sql(interrupted()),
         false => LinkError::Refused(error),
     })
+}
+
+/// ER_OUT_OF_RESOURCES
+fn too_long_answer() -> SqlError {
+    SqlError::new(
+        1041,
+        "HY000",
+        format!(
+            "Out of memory: an expression over a prediction has values of more than {SMALL_BYTES_MAX} bytes together"
+        ),
+    )
 }
 
 /// The columns of an answer that must have rows.

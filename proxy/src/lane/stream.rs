@@ -5,7 +5,10 @@
 //! model's speed; the *drainer* predicts and writes; the *watcher* notices that the client has
 //! gone. The store is always read to the end of its answer, so that the session stays usable.
 
-use std::borrow::Cow;
+mod cut_row;
+mod long_cells;
+mod pieces;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
@@ -22,9 +25,9 @@ use super::diagnostics::{Diagnostics, UNREADABLE_INPUT};
 use super::inputs::InputKind;
 use super::kill::check_not_interrupted;
 use super::result::write_head;
-use super::rows::{CellLayout, Codec, RowCodec, put_row};
+use super::rows::{CellLayout, Codec, RowCodec};
 use super::select::Ready;
-use super::spool::{OpenBlock, Rows, Spool};
+use super::spool::{OpenBlock, Spool};
 use super::store_link::{LinkError, Next, Protocol, StoreLink, rows_of};
 use super::verdict::{Judge, PendingRow};
 use super::{LaneContext, Turn};
@@ -33,10 +36,17 @@ use crate::live::{Phase, Statement};
 use crate::predict::{Answer, Forecast, Predictor, admit};
 use crate::relay::SessionEnd;
 use crate::wire::{ColumnDefinition, PacketWriter, StatusFlags, Stream, encode_result_end};
+pub use cut_row::{CellBytes, CutRow, RowInput, StringValue};
+pub use long_cells::copy_row;
+pub use pieces::answer_inputs;
+use pieces::{Pieces, predict};
 
 /// Bytes of pipelined commands that are kept while a statement runs; a client that sends more is
 /// no longer watched.
 const READ_AHEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of an answer that are sent before more is written.
+const UNSENT_BYTES_MAX: usize = 256 * 1024;
 
 /// What a statement has left.
 #[derive(Debug)]
@@ -82,7 +92,9 @@ pub async fn run(
     if audience == Audience::Client {
         write_head(&mut turn.out, turn.capabilities, &shape, *turn.status);
     }
-    let judge = Judge::new(ready, codec, visible, input_kinds(ready, &columns));
+    let inputs = input_kinds(ready, &columns);
+    let image_bytes_max = context.executor.image_bytes_max();
+    let judge = Judge::new(ready, codec, visible, (inputs, image_bytes_max));
     let spool = Spool::new(context.spool.clone());
     let cancel = running.cancel.child_token();
     let no_diagnostics = no_diagnostics(turn);
@@ -247,7 +259,15 @@ pub(super) async fn fill(store: &mut StoreLink<'_>, spool: &Spool, running: &Sta
                     block = OpenBlock::default();
                 }
             }
-            Ok(Next::Row(_)) => {} // read on, so that the session stays usable
+            Ok(Next::Part { bytes, last, .. }) if failed.is_none() => {
+                running.rows_read.fetch_add(u64::from(last), Relaxed);
+                let written = async {
+                    spool.write(&mut block).await?;
+                    spool.write_part(bytes, last).await
+                };
+                failed = written.await.err();
+            }
+            Ok(Next::Row(_) | Next::Part { .. }) => {} // read on, so that the session stays usable
             Ok(Next::End(end)) => break Ok(end),
             Err(error) => break Err(error),
         }
@@ -311,43 +331,6 @@ pub(super) async fn store_warnings(
     Ok(())
 }
 
-/// Takes rows off the spool in pieces.
-struct Pieces<'p> {
-    spool: &'p Spool,
-    codec: &'p RowCodec,
-    block: Option<Rows>,
-}
-
-impl<'p> Pieces<'p> {
-    /// Up to `rows` rows that are here, at least one; `None` at the end. By value, so that a
-    /// caller can wait for it beside other things and lose nothing.
-    async fn next(
-        mut self,
-        rows: usize,
-    ) -> Result<(Pieces<'p>, Option<Vec<PendingRow>>), LinkError> {
-        let mut piece = Vec::with_capacity(rows);
-        loop {
-            if self.block.is_none() {
-                self.block = self.spool.read().await?;
-            }
-            let Some(block) = &mut self.block else {
-                return Ok((self, None));
-            };
-            while piece.len() < rows
-                && let Some(row) = block.next()?
-            {
-                piece.push(PendingRow::new(row, self.codec)?);
-            }
-            if piece.len() < rows {
-                self.block = None;
-            }
-            if !piece.is_empty() {
-                return Ok((self, Some(piece)));
-            }
-        }
-    }
-}
-
 struct Drainer<'d, 's, 'a> {
     context: &'d LaneContext,
     ready: &'d Ready<'s, 'a>,
@@ -383,31 +366,31 @@ impl<'d> Drainer<'d, '_, '_> {
             self.forecast(&order).await?;
         }
         let codec = self.codec.clone();
-        let pieces = Pieces {
-            spool: self.spool,
-            codec: &codec,
-            block: None,
-        };
+        let pieces = Pieces::new(self.spool, &codec);
         let mut piece_number = 0;
         let mut under_way = FuturesOrdered::new();
         let mut coming = Some(Box::pin(pieces.next(schedule.chunk_rows(0))));
         loop {
-            let room = under_way.len() < schedule.chunks_in_flight;
+            let room = under_way.is_empty()
+                || under_way.len() < schedule.chunks_in_flight && self.spool.may_take();
             tokio::select! {
                 biased;
                 Some(done) = under_way.next(), if !under_way.is_empty() => {
                     let piece: Vec<PendingRow> = done?;
                     self.running.predicted.fetch_add(piece.len() as u64, Relaxed);
-                    if self.send(piece, out)? {
-                        return flush(out, client).await;
-                    }
+                    let is_enough = self.send(piece, out, client).await?;
                     flush(out, client).await?;
+                    if is_enough {
+                        return Ok(());
+                    }
                 }
                 taken = wait(&mut coming), if room && coming.is_some() => {
                     let (pieces, piece) = taken?;
                     coming = None;
                     if let Some(piece) = piece {
-                        under_way.push_back(predict(self.ready, self.judge, &order, piece, self.cancel));
+                        let account = self.spool.account();
+                        let judged = (self.ready, self.judge, &order[..]);
+                        under_way.push_back(predict(judged, piece, account, self.cancel));
                         piece_number += 1;
                         coming = Some(Box::pin(pieces.next(schedule.chunk_rows(piece_number))));
                     }
@@ -447,25 +430,49 @@ impl<'d> Drainer<'d, '_, '_> {
                 break;
             };
             let mut inputs: Vec<Vec<Input>> = vec![Vec::new(); asked.len()];
+            // Of a long row, which is a block of its own.
+            let mut room = None;
             while let Some(row) = block.next()? {
-                let mut row = PendingRow::new(row, &self.codec)?;
+                let mut row = PendingRow::new(row, &self.codec).await?;
                 self.judge.begin(&mut row)?;
-                for ((prediction, _), inputs) in asked.iter().zip(&mut inputs) {
-                    inputs.extend(self.judge.input(&row, *prediction)?);
+                let mut of_row = Vec::new();
+                for (place, (prediction, _)) in asked.iter().enumerate() {
+                    let input = self.judge.input(&row, *prediction)?;
+                    of_row.extend(input.map(|input| (place, input)));
+                }
+                let far = of_row.iter().map(|(_, input)| input.far_bytes()).sum();
+                if far > 0 {
+                    room = Some(self.spool.account().long_input(far).await);
+                }
+                for (place, input) in of_row {
+                    let input = input.read().await?;
+                    inputs
+                        .get_mut(place)
+                        .into_iter()
+                        .for_each(|i| i.push(input.clone()));
                 }
             }
             for (((_, predictor), inputs), forecast) in asked.iter().zip(inputs).zip(&mut forecasts)
             {
                 predictor.forecast(inputs, forecast, self.cancel).await?;
             }
+            drop(room);
         }
         let predictors = asked.iter().map(|(_, predictor)| *predictor);
         Ok(admit(&self.ready.work, predictors.zip(&forecasts))?)
     }
 
     /// Writes the rows of a piece that pass; true once LIMIT is reached.
-    fn send(&mut self, piece: Vec<PendingRow>, out: &mut PacketWriter) -> Result<bool, LinkError> {
+    async fn send(
+        &mut self,
+        piece: Vec<PendingRow>,
+        out: &mut PacketWriter,
+        client: &mut WriteHalf<&mut Stream>,
+    ) -> Result<bool, LinkError> {
         for row in &piece {
+            if out.buffered_bytes() > UNSENT_BYTES_MAX {
+                flush(out, client).await?;
+            }
             if self.sent >= self.ready.rows_max {
                 return Ok(true); // what comes after is nobody's business, its warnings included
             }
@@ -479,23 +486,27 @@ impl<'d> Drainer<'d, '_, '_> {
             }
             self.sent += 1;
             if self.audience == Audience::Client {
-                self.write(row, out);
+                self.write(row, out, client).await?;
                 self.running.rows_sent.store(self.sent, Relaxed);
             }
         }
         Ok(self.sent >= self.ready.rows_max)
     }
 
-    fn write(&self, row: &PendingRow, out: &mut PacketWriter) {
+    async fn write(
+        &self,
+        row: &PendingRow,
+        out: &mut PacketWriter,
+        client: &mut WriteHalf<&mut Stream>,
+    ) -> Result<(), LinkError> {
         let cells = self.ready.cell_of_column.iter().enumerate();
-        let cells: Vec<Option<Cow<'_, [u8]>>> = cells
+        let cells: Vec<Option<CellBytes<'_>>> = cells
             .map(|(column, cell)| match cell {
                 Some(cell) => self.judge.cell(row, *cell),
-                None => row.cell(column).map(Cow::Borrowed),
+                None => row.row.encoded(column),
             })
             .collect();
-        let encoded = cells.iter().map(Option::as_deref);
-        out.write_with(|buffer| put_row(buffer, self.codec.codec(), encoded));
+        long_cells::write_row(self.codec.codec(), &cells, out, client).await
     }
 
     fn warn(&mut self, row: &PendingRow) -> Result<(), LinkError> {
@@ -531,38 +542,4 @@ async fn wait<F: Future + Unpin>(coming: &mut Option<F>) -> F::Output {
         Some(future) => future.await,
         None => std::future::pending().await,
     }
-}
-
-/// Makes the predictions that the rows of a piece need, one after the other: each only for rows that the
-/// ones before have not decided.
-async fn predict(
-    ready: &Ready<'_, '_>,
-    judge: &Judge<'_, '_, '_>,
-    order: &[usize],
-    mut rows: Vec<PendingRow>,
-    cancel: &CancellationToken,
-) -> Result<Vec<PendingRow>, LinkError> {
-    for row in &mut rows {
-        judge.begin(row)?;
-    }
-    for &prediction in order {
-        let Some(asked) = ready.predictions.get(prediction) else {
-            continue;
-        };
-        let mut places = Vec::new();
-        let mut inputs: Vec<Input> = Vec::new();
-        for (place, row) in rows.iter().enumerate() {
-            if let Some(input) = judge.input(row, prediction)? {
-                places.push(place);
-                inputs.push(input);
-            }
-        }
-        let answers = asked.predictor.answer(inputs, cancel).await?;
-        for (place, answer) in places.into_iter().zip(answers) {
-            if let Some(row) = rows.get_mut(place) {
-                judge.answer(row, prediction, answer)?;
-            }
-        }
-    }
-    Ok(rows)
 }

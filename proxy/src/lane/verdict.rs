@@ -2,24 +2,23 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
-use predictsql_executor::Input;
 use predictsql_optimizer::planner::ordering::Known;
 use predictsql_optimizer::stream::{Cell, Decider, RowTest};
 
-use super::inputs::{InputKind, short_name};
-use super::rows::{Cells, Codec, RowCodec, double_cell};
+use super::inputs::InputKind;
+use super::rows::{Codec, RowCodec, double_cell};
 use super::select::Ready;
+use super::spool::Row;
+use super::store_link::LinkError;
+use super::stream::{CellBytes, CutRow, RowInput};
 use crate::predict::Answer;
 use crate::wire::{Malformed, lenenc};
 
 /// A row of the store on its way to the client.
 #[derive(Debug)]
 pub struct PendingRow {
-    /// The payload.
-    pub payload: Bytes,
-    /// Its encoded cells.
-    pub cells: Cells,
+    /// The row.
+    pub row: CutRow,
     /// One a prediction; `None`: it is not made.
     pub answers: Vec<Option<Answer>>,
     /// Whether it passes the condition, once that is decided.
@@ -30,12 +29,9 @@ pub struct PendingRow {
 
 impl PendingRow {
     /// Cuts a row.
-    pub fn new(payload: Bytes, codec: &RowCodec) -> Result<Self, Malformed> {
-        let mut cells = Cells::new();
-        codec.split(&payload, &mut cells)?;
+    pub async fn new(row: Row, codec: &RowCodec) -> Result<Self, LinkError> {
         Ok(Self {
-            payload,
-            cells,
+            row: CutRow::cut(row, codec).await?,
             answers: Vec::new(),
             passes: None,
             known: Vec::new(),
@@ -50,22 +46,6 @@ impl PendingRow {
     fn code(&self, prediction: usize) -> usize {
         self.answer(prediction).map_or(0, Answer::code)
     }
-
-    /// An encoded cell.
-    pub fn cell(&self, column: usize) -> Option<&[u8]> {
-        self.cells
-            .get(column)?
-            .clone()
-            .and_then(|range| self.payload.get(range))
-    }
-
-    /// The value of a string cell.
-    fn string(&self, column: usize) -> Result<Option<Bytes>, Malformed> {
-        let Some(mut cell) = self.cell(column) else {
-            return Ok(None);
-        };
-        Ok(Some(self.payload.slice_ref(lenenc::get_str(&mut cell)?)))
-    }
 }
 
 /// Decides rows of one statement.
@@ -77,6 +57,8 @@ pub struct Judge<'r, 's, 'a> {
     visible: usize,
     /// What each input is.
     inputs: Vec<InputKind>,
+    /// Most bytes of an image.
+    image_bytes_max: u64,
     cells: Vec<Cell>,
 }
 
@@ -86,13 +68,14 @@ impl<'r, 's, 'a> Judge<'r, 's, 'a> {
         ready: &'r Ready<'s, 'a>,
         codec: Codec,
         visible: usize,
-        inputs: Vec<InputKind>,
+        (inputs, image_bytes_max): (Vec<InputKind>, u64),
     ) -> Self {
         Self {
             ready,
             codec,
             visible,
             inputs,
+            image_bytes_max,
             cells: ready.select.cells().collect(),
         }
     }
@@ -142,7 +125,11 @@ impl<'r, 's, 'a> Judge<'r, 's, 'a> {
 
     /// The input of a prediction for a row, or `None` where the row's answer does not depend on it, as far
     /// as is known by now.
-    pub fn input(&self, row: &PendingRow, prediction: usize) -> Result<Option<Input>, Malformed> {
+    pub fn input(
+        &self,
+        row: &PendingRow,
+        prediction: usize,
+    ) -> Result<Option<RowInput>, Malformed> {
         let depends = match row.passes {
             _ if row.answer(prediction).is_some() => false,
             Some(false) => false,
@@ -164,7 +151,7 @@ impl<'r, 's, 'a> Judge<'r, 's, 'a> {
     }
 
     /// The input of a prediction for a row as the store sent it, if it was fetched.
-    fn fetched(&self, row: &PendingRow, prediction: usize) -> Result<Option<Input>, Malformed> {
+    fn fetched(&self, row: &PendingRow, prediction: usize) -> Result<Option<RowInput>, Malformed> {
         let Some(column) = self.ready.predictions.get(prediction).and_then(|p| p.input) else {
             return Ok(None);
         };
@@ -174,10 +161,10 @@ impl<'r, 's, 'a> Judge<'r, 's, 'a> {
             .predictions()
             .get(prediction)
             .map_or(0, |p| p.input);
-        let value = row.string(self.visible + column)?;
-        let kind = self.inputs.get(of_input);
-        let read = |kind: &InputKind| kind.read(self.ready.select.input_columns(of_input), value);
-        kind.map(read).transpose()
+        let value = row.row.string(self.visible + column)?;
+        let columns = self.ready.select.input_columns(of_input);
+        let read = |kind| RowInput::of(kind, columns, value, self.image_bytes_max);
+        self.inputs.get(of_input).map(read).transpose()
     }
 
     /// Takes the answer of a prediction for a row, and what its tests say of it.
@@ -230,7 +217,7 @@ impl<'r, 's, 'a> Judge<'r, 's, 'a> {
             .copied()
             .flatten()
             .ok_or(wrong)?;
-        let Some(mut cell) = row.cell(self.visible + column) else {
+        let Some(mut cell) = row.row.short(self.visible + column)? else {
             return Ok(0);
         };
         match self.codec {
@@ -253,33 +240,33 @@ impl<'r, 's, 'a> Judge<'r, 's, 'a> {
     }
 
     /// The encoded cell of a predicted column; `None` for NULL.
-    pub fn cell<'c>(&'c self, row: &'c PendingRow, cell: usize) -> Option<Cow<'c, [u8]>> {
-        match *self.cells.get(cell)? {
+    pub fn cell<'c>(&'c self, row: &'c PendingRow, cell: usize) -> Option<CellBytes<'c>> {
+        let here = match *self.cells.get(cell)? {
             Cell::PerClass(p) => {
                 let ready = self.ready.predictions.get(p)?;
                 let (_, values) = ready.by_class.cells.iter().find(|(of, _)| *of == cell)?;
-                values.get(row.code(p))?.as_deref().map(Cow::Borrowed)
+                values.get(row.code(p))?.as_deref().map(Cow::Borrowed)?
             }
             Cell::PerRow(p) => {
                 let first = self.ready.pushdown.cells.get(cell).copied().flatten()?;
-                row.cell(self.visible + first + row.code(p))
-                    .map(Cow::Borrowed)
+                return row.row.encoded(self.visible + first + row.code(p));
             }
             Cell::Score(p, class) => {
                 let score = self.score(row, p, class)?;
-                Some(Cow::Owned(double_cell(self.codec, score)))
+                Cow::Owned(double_cell(self.codec, score))
             }
             Cell::Value(p) => {
                 let value = row.answer(p)?.value()?;
-                Some(Cow::Owned(double_cell(self.codec, value)))
+                Cow::Owned(double_cell(self.codec, value))
             }
-        }
+        };
+        Some(CellBytes::Here(here))
     }
 
     /// The text by which a warning names the input of a prediction.
     pub fn input_name(&self, row: &PendingRow, prediction: usize) -> String {
         match self.fetched(row, prediction) {
-            Ok(Some(input)) => short_name(&input),
+            Ok(Some(input)) => input.short_name(),
             _ => "of an earlier row".to_owned(),
         }
     }

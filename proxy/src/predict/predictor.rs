@@ -20,7 +20,7 @@ const CLASS_NOT_COVERED: u16 = 1366;
 const LIMIT_NOT_PLANNED: u16 = 1644;
 
 /// Answers a prediction as its decision says.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Predictor {
     shared: Arc<Shared>,
 }

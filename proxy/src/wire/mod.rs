@@ -23,7 +23,9 @@ pub use greeting::Greeting;
 pub use login::{Login, LoginError, TLS_REQUEST_BYTES};
 pub use mysql_common::constants::StatusFlags;
 pub use ok::{EofPacket, OkPacket, encode_eof, encode_ok, encode_result_end, result_end_status};
-pub use packet::{HEADER_BYTES, PACKET_BYTES_MAX, PacketReader, PacketWriter, packet_header};
+pub use packet::{
+    HEADER_BYTES, PACKET_BYTES_MAX, PacketReader, PacketWriter, Parts, Piece, packet_header,
+};
 pub use stream::Stream;
 
 /// Bytes that do not follow the protocol; the text names the field.

@@ -11,6 +11,8 @@ pub const HEADER_BYTES: usize = 4;
 pub const PACKET_BYTES_MAX: usize = 0xff_ffff;
 /// What one read from a socket asks for.
 const READ_BYTES: usize = 16 * 1024;
+/// The same within a payload that is given out in pieces.
+const PIECE_READ_BYTES: usize = 256 * 1024;
 /// A write buffer that grew beyond this is given back after a flush.
 const KEPT_BYTES_MAX: usize = 256 * 1024;
 
@@ -22,6 +24,35 @@ pub fn packet_header(length: usize, seq: u8) -> [u8; HEADER_BYTES] {
     [a, b, c, seq]
 }
 
+/// A payload, or a piece of one that is too long to be gathered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// All of it.
+    Whole(Bytes),
+    /// Some of its bytes, in order.
+    Part {
+        /// The bytes; may be none.
+        bytes: Bytes,
+        /// They are the first of a packet whose payload is so long.
+        packet: Option<usize>,
+        /// No more follow.
+        last: bool,
+    },
+}
+
+/// A payload of which pieces are given out.
+#[derive(Debug, Clone, Copy)]
+struct InPieces {
+    /// Bytes of the current packet that are still to be given out.
+    rest: usize,
+    /// Length of the current packet, until its first bytes are given out.
+    packet: Option<usize>,
+    /// Another packet follows.
+    continues: bool,
+    /// Given out, and under way in the current packet.
+    bytes: usize,
+}
+
 /// Reads whole payloads, joining packets of 16 MiB. Cancel-safe: a dropped `read` loses nothing.
 #[derive(Debug)]
 pub struct PacketReader {
@@ -29,6 +60,7 @@ pub struct PacketReader {
     buffer: BytesMut,
     /// The earlier packets of a payload that is not complete.
     joined: BytesMut,
+    in_pieces: Option<InPieces>,
     payload_bytes_max: usize,
     last_seq: u8,
 }
@@ -46,6 +78,7 @@ impl PacketReader {
         Self {
             buffer,
             joined: BytesMut::new(),
+            in_pieces: None,
             payload_bytes_max,
             last_seq: 0,
         }
@@ -84,6 +117,98 @@ impl PacketReader {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
+    }
+
+    /// The next payload as far as its first packet is at most `gathered_bytes_max` long, else its next piece. Ends
+    /// and errors of results are gathered however long they are. Cancel-safe.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub async fn read_piece(
+        &mut self,
+        stream: &mut (impl AsyncRead + Unpin),
+        gathered_bytes_max: usize,
+    ) -> io::Result<Piece> {
+        loop {
+            let piece = match self.in_pieces {
+                Some(payload) => self.buffered_part(payload)?,
+                None => self.buffered_start(gathered_bytes_max)?,
+            };
+            if let Some(piece) = piece {
+                return Ok(piece);
+            }
+            self.buffer.reserve(match self.in_pieces {
+                Some(_) => PIECE_READ_BYTES,
+                None => READ_BYTES.max(self.missing_bytes()),
+            });
+            if stream.read_buf(&mut self.buffer).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+
+    /// A payload that is here, or what is here of one in pieces.
+    fn buffered_start(&mut self, gathered_bytes_max: usize) -> io::Result<Option<Piece>> {
+        if self.joined.is_empty()
+            && let Some(&[a, b, c, seq, first]) = self.buffer.first_chunk::<{ HEADER_BYTES + 1 }>()
+        {
+            let length = u32::from_le_bytes([a, b, c, 0]) as usize;
+            // An OK, EOF or ERR, which only a row of 16 MiB may look like.
+            let is_end = first >= 0xfe && length < PACKET_BYTES_MAX;
+            if length > gathered_bytes_max && !is_end {
+                self.buffer.advance(HEADER_BYTES);
+                self.begin_packet(length, seq, 0)?;
+                return match self.in_pieces {
+                    Some(payload) => self.buffered_part(payload),
+                    None => Ok(None),
+                };
+            }
+        }
+        Ok(self.buffered_payload()?.map(Piece::Whole))
+    }
+
+    fn begin_packet(&mut self, length: usize, seq: u8, before: usize) -> io::Result<()> {
+        if before + length > self.payload_bytes_max {
+            return Err(Malformed("a payload is longer than the limit").into());
+        }
+        self.last_seq = seq;
+        self.in_pieces = Some(InPieces {
+            rest: length,
+            packet: Some(length),
+            continues: length == PACKET_BYTES_MAX,
+            bytes: before + length,
+        });
+        Ok(())
+    }
+
+    /// The next piece of a payload in pieces, if any of it is here.
+    fn buffered_part(&mut self, mut payload: InPieces) -> io::Result<Option<Piece>> {
+        if payload.rest == 0 && payload.packet.is_none() {
+            let Some(&[a, b, c, seq]) = self.buffer.first_chunk::<HEADER_BYTES>() else {
+                return Ok(None);
+            };
+            self.buffer.advance(HEADER_BYTES);
+            let length = u32::from_le_bytes([a, b, c, 0]) as usize;
+            self.begin_packet(length, seq, payload.bytes)?;
+            let Some(begun) = self.in_pieces else {
+                return Ok(None);
+            };
+            payload = begun;
+        }
+        let here = self.buffer.len().min(payload.rest);
+        if here == 0 && payload.rest > 0 {
+            return Ok(None);
+        }
+        let bytes = self.buffer.split_to(here).freeze();
+        payload.rest -= here;
+        let packet = payload.packet.take();
+        let last = payload.rest == 0 && !payload.continues;
+        self.in_pieces = (!last).then_some(payload);
+        Ok(Some(Piece::Part {
+            bytes,
+            packet,
+            last,
+        }))
     }
 
     /// The next payload of one packet, without reading a byte beyond it: what follows may be of another protocol.
@@ -145,7 +270,8 @@ impl PacketReader {
             Some(&[a, b, c, _]) => {
                 let whole = HEADER_BYTES + u32::from_le_bytes([a, b, c, 0]) as usize;
                 // Not all at once for a claim of 16 MiB: memory follows what really comes.
-                whole.saturating_sub(self.buffer.len()).min(1 << 20)
+                let here = self.buffer.len();
+                whole.saturating_sub(here).min(here.max(READ_BYTES))
             }
             None => 0,
         }
@@ -218,6 +344,56 @@ impl PacketWriter {
         }
     }
 
+    /// Begins a payload of `bytes` bytes, which [`put_part`](Self::put_part) appends.
+    pub fn begin_parts(&mut self, bytes: u64) -> Parts {
+        let mut parts = Parts {
+            rest: bytes,
+            packet_rest: 0,
+            is_complete: false,
+        };
+        self.begin_packet_of(&mut parts);
+        parts
+    }
+
+    /// Appends the next bytes of a payload, in as many packets as it needs.
+    pub fn put_part(&mut self, parts: &mut Parts, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let (part, after) = bytes.split_at(bytes.len().min(parts.packet_rest));
+            self.buffer.put_slice(part);
+            bytes = after;
+            parts.rest = parts.rest.saturating_sub(part.len() as u64);
+            parts.packet_rest -= part.len();
+            if parts.packet_rest == 0 && !self.begin_packet_of(parts) {
+                return;
+            }
+        }
+    }
+
+    /// Begins a packet of a payload that goes on after a full one, or that has not begun; an empty one is due after
+    /// full ones. False where the payload is complete.
+    fn begin_packet_of(&mut self, parts: &mut Parts) -> bool {
+        let length = usize::try_from(parts.rest).unwrap_or(usize::MAX);
+        let length = length.min(PACKET_BYTES_MAX);
+        if parts.is_complete {
+            return false;
+        }
+        parts.is_complete = length < PACKET_BYTES_MAX;
+        parts.packet_rest = length;
+        self.put_header(length);
+        true
+    }
+
+    /// Begins a packet of the caller's own making, whose bytes [`put_bytes`](Self::put_bytes) appends.
+    pub fn put_header(&mut self, length: usize) {
+        self.buffer.put_slice(&packet_header(length, self.seq));
+        self.seq = self.seq.wrapping_add(1);
+    }
+
+    /// Appends bytes of the packet that was begun last.
+    pub fn put_bytes(&mut self, bytes: &[u8]) {
+        self.buffer.put_slice(bytes);
+    }
+
     /// Sends all that was written. Cancel-safe: what was not sent stays buffered.
     ///
     /// # Errors
@@ -241,10 +417,20 @@ impl PacketWriter {
     }
 
     fn put_packet(&mut self, part: &[u8]) {
-        self.buffer.put_slice(&packet_header(part.len(), self.seq));
+        self.put_header(part.len());
         self.buffer.put_slice(part);
-        self.seq = self.seq.wrapping_add(1);
     }
+}
+
+/// A payload that is written in parts.
+#[derive(Debug)]
+pub struct Parts {
+    /// Bytes of it that are still to come.
+    rest: u64,
+    /// Those of the current packet.
+    packet_rest: usize,
+    /// The current packet is the last.
+    is_complete: bool,
 }
 
 #[cfg(test)]
@@ -300,6 +486,84 @@ mod tests {
         let mut stream: &[u8] = b"\x05\x00\x00\x00abc";
         let error = reader.read(&mut stream).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    /// Payloads as [`PacketReader::read_piece`] gives them, those in pieces joined; and which came in pieces.
+    async fn read_pieces(bytes: &[u8], gathered: usize) -> Vec<(Vec<u8>, bool)> {
+        let mut reader = PacketReader::new(3 * PACKET_BYTES_MAX);
+        let (mut stream, mut payloads) = (bytes, Vec::new());
+        let mut parts: Vec<u8> = Vec::new();
+        let mut packet_rest = 0;
+        loop {
+            match reader.read_piece(&mut stream, gathered).await {
+                Ok(Piece::Whole(payload)) => payloads.push((payload.to_vec(), false)),
+                Ok(Piece::Part {
+                    bytes,
+                    packet,
+                    last,
+                }) => {
+                    if let Some(length) = packet {
+                        assert_eq!(packet_rest, 0);
+                        packet_rest = length;
+                    }
+                    packet_rest -= bytes.len();
+                    parts.extend_from_slice(&bytes);
+                    if last {
+                        assert_eq!(packet_rest, 0);
+                        payloads.push((std::mem::take(&mut parts), true));
+                    }
+                }
+                Err(error) => {
+                    assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+                    assert!(parts.is_empty());
+                    return payloads;
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn long_payloads_come_and_go_in_pieces() {
+        for length in [
+            101,
+            PACKET_BYTES_MAX - 1,
+            PACKET_BYTES_MAX,
+            PACKET_BYTES_MAX + 1,
+            2 * PACKET_BYTES_MAX,
+        ] {
+            let long: Vec<u8> = (0..length).map(|index| (index / 253) as u8).collect();
+            let end = [&[0xfe][..], &[7; 200]].concat();
+            let mut whole = PacketWriter::new(0);
+            let mut pieces = PacketWriter::new(0);
+            for payload in [&b"ab"[..], &long, &end, b""] {
+                whole.write(payload);
+                let mut parts = pieces.begin_parts(payload.len() as u64);
+                for part in payload.chunks(99_999) {
+                    pieces.put_part(&mut parts, part);
+                }
+            }
+            assert!(whole.buffer == pieces.buffer, "{length}");
+            let read = read_pieces(&whole.into_bytes(), 100).await;
+            let expected = [
+                (b"ab".to_vec(), false),
+                (long, true),
+                (end, false),
+                (Vec::new(), false),
+            ];
+            assert!(read == expected, "{length}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_announced_packet_costs_nothing_before_it_comes() {
+        let mut reader = PacketReader::new(PACKET_BYTES_MAX);
+        let mut stream: &[u8] = b"\xff\xff\xff\x00abc";
+        assert!(reader.read(&mut stream).await.is_err());
+        assert!(
+            reader.buffer.capacity() <= 4 * READ_BYTES,
+            "{}",
+            reader.buffer.capacity()
+        );
     }
 
     proptest! {

@@ -9,11 +9,12 @@ use predictsql_optimizer::{Fragment, prefilter};
 
 use super::super::Turn;
 use super::super::inputs::InputKind;
-use super::super::rows::{Cells, Codec, RowCodec, is_string};
+use super::super::rows::{Codec, RowCodec, is_string};
 use super::super::spool::{self, Spool};
 use super::super::store_link::LinkError;
+use super::super::stream::{CutRow, RowInput, StringValue};
 use crate::error::SqlError;
-use crate::wire::{ColumnDefinition, Malformed, lenenc};
+use crate::wire::{ColumnDefinition, Malformed};
 
 /// Collation id of bytes: a column of it holds the image itself.
 const BINARY: u16 = 63;
@@ -112,19 +113,23 @@ pub struct LabelledRows<'s> {
     spool: &'s Spool,
     codec: RowCodec,
     block: Option<spool::Rows>,
-    cells: Cells,
     form: &'s Form,
+    image_bytes_max: u64,
 }
 
 impl<'s> LabelledRows<'s> {
     /// Rows of [`fetch`].
-    pub fn new(spool: &'s Spool, columns: &[ColumnDefinition], form: &'s Form) -> Self {
+    pub fn new(
+        spool: &'s Spool,
+        columns: &[ColumnDefinition],
+        (form, image_bytes_max): (&'s Form, u64),
+    ) -> Self {
         Self {
             spool,
             codec: RowCodec::new(Codec::Text, columns),
             block: None,
-            cells: Cells::new(),
             form,
+            image_bytes_max,
         }
     }
 
@@ -142,13 +147,17 @@ impl<'s> LabelledRows<'s> {
                 self.block = None;
                 continue;
             };
-            self.codec.split(&row, &mut self.cells)?;
-            let label = self.cells.len().saturating_sub(1);
-            return Ok(Some((self.input(&row)?, self.string(&row, label)?)));
+            let row = CutRow::cut(row, &self.codec).await?;
+            let label = match self.form {
+                Form::Columns(kinds) => kinds.len(),
+                Form::Location | Form::Bytes => 1,
+            };
+            let label = text(&row, label).await?;
+            return Ok(Some((self.input(&row).await?, label)));
         }
     }
 
-    fn input(&self, row: &Bytes) -> Result<Input, Malformed> {
+    async fn input(&self, row: &CutRow) -> Result<Input, LinkError> {
         let kinds = match self.form {
             Form::Columns(kinds) => kinds,
             form => {
@@ -156,12 +165,13 @@ impl<'s> LabelledRows<'s> {
                     Form::Bytes => InputKind::Bytes,
                     _ => InputKind::Location,
                 };
-                return kind.read(&[], self.string(row, 0)?);
+                let input = RowInput::of(&kind, &[], row.string(0)?, self.image_bytes_max);
+                return input?.read().await;
             }
         };
         let mut values = Vec::with_capacity(kinds.len());
         for (column, kind) in kinds.iter().enumerate() {
-            let text = self.string(row, column)?;
+            let text = text(row, column).await?;
             values.push(match (text, kind) {
                 (None, _) => ColumnValue::Null,
                 (Some(text), ColumnKind::Varchar) => ColumnValue::Text(text),
@@ -170,14 +180,15 @@ impl<'s> LabelledRows<'s> {
         }
         Ok(Input::Columns(values.into()))
     }
+}
 
-    fn string(&self, row: &Bytes, column: usize) -> Result<Option<Bytes>, Malformed> {
-        let cell = self.cells.get(column).cloned().flatten();
-        let Some(mut cell) = cell.and_then(|range| row.get(range)) else {
-            return Ok(None);
-        };
-        Ok(Some(row.slice_ref(lenenc::get_str(&mut cell)?)))
-    }
+/// The value of a column; `None` for NULL.
+async fn text(row: &CutRow, column: usize) -> Result<Option<Bytes>, LinkError> {
+    Ok(match row.string(column)? {
+        None => None,
+        Some(StringValue::Here(text)) => Some(text),
+        Some(StringValue::Far(text)) => Some(text.read(0, text.bytes()).await?.into()),
+    })
 }
 
 /// A DOUBLE as the store writes it.

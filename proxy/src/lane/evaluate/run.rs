@@ -93,7 +93,8 @@ impl<'r> Run<'r> {
             models.push(loaded);
             measured.push(Measured::new(model, &self.request.task, cost));
         }
-        let rows = LabelledRows::new(&spool, &columns, &self.request.form);
+        let form = (&self.request.form, self.context.executor.image_bytes_max());
+        let rows = LabelledRows::new(&spool, &columns, form);
         let rows = self.answer(rows, &models).await?;
         if rows.is_empty() {
             return Err(SqlError::wrong_value(

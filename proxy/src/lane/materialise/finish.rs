@@ -9,9 +9,9 @@ use predictsql_optimizer::Fragment;
 use super::super::answering::Audience;
 use super::super::diagnostics::Diagnostics;
 use super::super::result::{name_cells, write_head};
-use super::super::spool::Spool;
+use super::super::spool::{Row, Spool};
 use super::super::store_link::{Head, LinkError, ResultEnd, StoreLink};
-use super::super::stream::fill;
+use super::super::stream::{copy_row, fill};
 use super::super::{LaneContext, Turn};
 use super::Materialised;
 use super::ready::ReadyPlan;
@@ -175,7 +175,10 @@ pub async fn write(
                 while let Some(row) = block.next()? {
                     count += 1;
                     if sends {
-                        turn.out.write(&row);
+                        match row {
+                            Row::Held(row) => turn.out.write(&row),
+                            Row::Long(row) => copy_row(&row, &mut turn.out, turn.client).await?,
+                        }
                         running.rows_sent.store(count, Relaxed);
                     }
                 }

@@ -1,6 +1,7 @@
 //! Pass 1: asks the store for the inputs of each harvest, and has them predicted.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
@@ -8,17 +9,17 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use predictsql_catalog::Column;
-use predictsql_executor::Input;
 use predictsql_optimizer::materialise::{HarvestPass, Lookup, Shape};
 use predictsql_optimizer::schedule::Schedule;
 use tokio_util::sync::CancellationToken;
 
 use super::super::LaneContext;
 use super::super::diagnostics::{Diagnostics, UNREADABLE_INPUT};
-use super::super::inputs::{InputKind, short_name};
-use super::super::rows::{Cells, Codec, RowCodec};
+use super::super::inputs::InputKind;
+use super::super::rows::{Codec, RowCodec};
 use super::super::spool::{Rows, Spool};
 use super::super::store_link::{LinkError, Protocol, StoreLink, rows_of};
+use super::super::stream::{CutRow, RowInput, StringValue, answer_inputs};
 use super::finish::{is_missing_key, spool_all};
 use super::lookups;
 use super::ready::{ReadyHarvest, ReadyPlan};
@@ -26,10 +27,13 @@ use super::relation::{Relation, TableNames};
 use crate::error::SqlError;
 use crate::live::{Phase, Statement};
 use crate::predict::{Answer, Forecast, admit};
-use crate::wire::{Malformed, lenenc};
+use crate::wire::Malformed;
 
 /// Inputs that are looked up together before any model runs.
 const FORECAST_INPUTS: usize = 512;
+
+/// A piece of inputs ends when its rows have so many bytes.
+const PIECE_BYTES: usize = 512 * 1024;
 
 /// Runs the harvests of one statement.
 pub struct Harvester<'h, 'p, 's, 'a> {
@@ -43,7 +47,9 @@ pub struct Harvester<'h, 'p, 's, 'a> {
 /// Inputs with their keys, and what became of them.
 struct Piece {
     keys: Vec<Bytes>,
-    inputs: Vec<Input>,
+    inputs: Vec<RowInput>,
+    /// Of its rows, in memory.
+    bytes: usize,
 }
 
 impl Harvester<'_, '_, '_, '_> {
@@ -116,12 +122,17 @@ impl Harvester<'_, '_, '_, '_> {
         ) else {
             return Ok(());
         };
-        let mut pieces = harvested.pieces(self.ready);
+        let image_bytes_max = self.context.executor.image_bytes_max();
+        let mut pieces = harvested.pieces(self.ready, image_bytes_max);
         pieces.looked = Some(0);
         while let Some(piece) = pieces.next(FORECAST_INPUTS, relation).await? {
-            predictor
-                .forecast(piece.inputs, forecast, self.cancel)
-                .await?;
+            let far: u64 = piece.inputs.iter().map(RowInput::far_bytes).sum();
+            let _room = harvested.spool.account().long_input(far).await;
+            let mut inputs = Vec::with_capacity(piece.inputs.len());
+            for input in piece.inputs {
+                inputs.push(input.read().await?);
+            }
+            predictor.forecast(inputs, forecast, self.cancel).await?;
         }
         Ok(())
     }
@@ -158,6 +169,7 @@ impl Harvester<'_, '_, '_, '_> {
         };
         let pass = HarvestPass {
             new_only: relation.is_table() && relation.keys() > 0,
+            input_bytes_max: harvest.input_bytes_max,
             ..pass
         };
         let lookups = lookups(ready, relations);
@@ -216,7 +228,8 @@ impl Harvester<'_, '_, '_, '_> {
         let Some(relation) = relations.get_mut(harvested.relation) else {
             return Ok(());
         };
-        let mut pieces = harvested.pieces(self.ready);
+        let image_bytes_max = self.context.executor.image_bytes_max();
+        let mut pieces = harvested.pieces(self.ready, image_bytes_max);
         self.predict(store, relation, names, harvested.target, &mut pieces)
             .await?;
         if relation.is_due(true) {
@@ -236,6 +249,7 @@ impl Harvester<'_, '_, '_, '_> {
         pieces: &mut Pieces<'_>,
     ) -> Result<(), LinkError> {
         let executor = &self.context.executor;
+        let account = Arc::clone(pieces.spool.account());
         let asked = self.ready.plan.targets().get(target);
         let chunk_inputs = asked.map_or(1, |t| executor.chunk_inputs_of(&t.task.input));
         let schedule = Schedule::new(chunk_inputs, executor.threads(), None);
@@ -247,7 +261,7 @@ impl Harvester<'_, '_, '_, '_> {
         let mut under_way = FuturesOrdered::new();
         let mut more = true;
         loop {
-            while more && under_way.len() < schedule.chunks_in_flight {
+            while more && has_room(under_way.len(), &schedule, pieces.spool) {
                 let next = pieces.next(schedule.chunk_rows, relation).await?;
                 let passed_over = std::mem::take(&mut pieces.passed_over);
                 self.running.predicted.fetch_add(passed_over, Relaxed);
@@ -255,9 +269,10 @@ impl Harvester<'_, '_, '_, '_> {
                     more = false;
                     break;
                 };
-                let cancel = self.cancel;
+                let (cancel, account) = (self.cancel, &account);
                 under_way.push_back(async move {
-                    let answers = predictor.answer(piece.inputs.clone(), cancel).await;
+                    let inputs = piece.inputs.clone();
+                    let answers = answer_inputs(predictor, inputs, account, cancel).await;
                     (piece, answers)
                 });
             }
@@ -281,7 +296,7 @@ impl Harvester<'_, '_, '_, '_> {
         &mut self,
         relation: &mut Relation<'_>,
         key: &[u8],
-        input: &Input,
+        input: &RowInput,
         answer: &Answer,
     ) -> Result<(), LinkError> {
         if let Some(reason) = answer.unreadable() {
@@ -291,9 +306,9 @@ impl Harvester<'_, '_, '_, '_> {
         Ok(())
     }
 
-    fn warn(&mut self, input: &Input, reason: &str) -> Result<(), LinkError> {
+    fn warn(&mut self, input: &RowInput, reason: &str) -> Result<(), LinkError> {
         self.running.images_unreadable.fetch_add(1, Relaxed);
-        let message = || format!("Image {} {reason}", short_name(input));
+        let message = || format!("Image {} {reason}", input.short_name());
         if self.ready.fail_on_error {
             return Err(SqlError::new(UNREADABLE_INPUT, "HY000", message()).into());
         }
@@ -315,12 +330,14 @@ struct Harvested {
 }
 
 impl Harvested {
-    fn pieces<'p>(&'p self, ready: &'p ReadyPlan<'_, '_, '_>) -> Pieces<'p> {
+    /// Its inputs, of which an image has at most `image_bytes_max` bytes.
+    fn pieces<'p>(&'p self, ready: &'p ReadyPlan<'_, '_, '_>, image_bytes_max: u64) -> Pieces<'p> {
         Pieces {
             spool: &self.spool,
             codec: &self.codec,
             kind: self.kind.clone(),
             columns: ready.plan.input_columns(self.number),
+            image_bytes_max,
             looked: None,
             block: None,
             passed_over: 0,
@@ -351,6 +368,7 @@ struct Pieces<'p> {
     kind: InputKind,
     /// Of the task.
     columns: &'p [Column],
+    image_bytes_max: u64,
     /// Blocks that were looked at and left there.
     looked: Option<usize>,
     block: Option<Rows>,
@@ -361,7 +379,7 @@ struct Pieces<'p> {
 }
 
 impl Pieces<'_> {
-    /// Up to `inputs` inputs that the relation does not know; `None` at the end.
+    /// Up to `inputs` inputs that the relation does not know; `None` at the end. One that lies on disk ends a piece.
     async fn next(
         &mut self,
         inputs: usize,
@@ -370,9 +388,9 @@ impl Pieces<'_> {
         let mut piece = Piece {
             keys: Vec::with_capacity(inputs),
             inputs: Vec::with_capacity(inputs),
+            bytes: 0,
         };
-        let mut cells = Cells::new();
-        while piece.keys.len() < inputs {
+        while piece.keys.len() < inputs && piece.bytes < PIECE_BYTES {
             let Some(block) = &mut self.block else {
                 self.block = match &mut self.looked {
                     None => self.spool.read().await?,
@@ -390,8 +408,8 @@ impl Pieces<'_> {
                 self.block = None;
                 continue;
             };
-            self.codec.split(&row, &mut cells)?;
-            let Some(key) = string(&row, &cells, 0)? else {
+            let row = CutRow::cut(row, self.codec).await?;
+            let Some(key) = key(&row)? else {
                 self.passed_over += 1;
                 continue; // NULL has no prediction
             };
@@ -401,12 +419,16 @@ impl Pieces<'_> {
                 continue;
             }
             let value = match form.says_input() {
-                true => key.clone(),
-                false => string(&row, &cells, 1)?.unwrap_or_default(),
+                true => StringValue::Here(key.clone()),
+                false => row.string(1)?.unwrap_or(StringValue::Here(Bytes::new())),
             };
-            piece
-                .inputs
-                .push(self.kind.read(self.columns, Some(value))?);
+            let bytes_max = self.image_bytes_max;
+            let input = RowInput::of(&self.kind, self.columns, Some(value), bytes_max)?;
+            piece.bytes += match input.far_bytes() {
+                0 => row.held_bytes(),
+                _ => PIECE_BYTES,
+            };
+            piece.inputs.push(input);
             piece.keys.push(key);
         }
         Ok((!piece.keys.is_empty()).then_some(piece))
@@ -418,10 +440,16 @@ impl Pieces<'_> {
     }
 }
 
-fn string(row: &Bytes, cells: &Cells, column: usize) -> Result<Option<Bytes>, Malformed> {
-    let cell = cells.get(column).cloned().flatten();
-    let Some(mut cell) = cell.and_then(|range| row.get(range)) else {
-        return Ok(None);
-    };
-    Ok(Some(row.slice_ref(lenenc::get_str(&mut cell)?)))
+/// A row's key, which is short.
+fn key(row: &CutRow) -> Result<Option<Bytes>, Malformed> {
+    match row.string(0)? {
+        None => Ok(None),
+        Some(StringValue::Here(key)) => Ok(Some(key)),
+        Some(StringValue::Far(_)) => Err(Malformed("a key of an input is too long")),
+    }
+}
+
+/// Whether another piece may be worked on beside so many: at least one is.
+fn has_room(under_way: usize, schedule: &Schedule, spool: &Spool) -> bool {
+    under_way == 0 || under_way < schedule.chunks_in_flight && spool.may_take()
 }

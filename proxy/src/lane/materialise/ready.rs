@@ -12,7 +12,7 @@ use super::super::bounds::is_interruption;
 use super::super::deciding::PredictorMaker;
 use super::super::diagnostics::Diagnostics;
 use super::super::explain::estimated_rows;
-use super::super::inputs::{InputKind, columns_key};
+use super::super::inputs::{InputKind, bytes_asked, columns_key};
 use super::super::session::SessionSettings;
 use super::super::store_link::{LinkError, Protocol, StoreLink};
 use super::super::{Forced, Turn};
@@ -59,6 +59,8 @@ pub struct ReadyHarvest {
     pub columns: ColumnsKey,
     /// Which relation its answers go to.
     pub relation: usize,
+    /// Most bytes of an image that the store is asked for, where it might send more.
+    pub input_bytes_max: Option<u64>,
 }
 
 impl ReadyHarvest {
@@ -95,6 +97,12 @@ pub async fn make_ready<'p, 's, 'a>(
         let columns = columns_key(plan.input_columns(number), &input, settings.is_strict());
         let key = ready.form(settings, number, &input)?;
         ready.add(number, shape, columns, key);
+        let bytes_max = maker.context.executor.image_bytes_max();
+        let growth = if settings.results_utf8 { 1 } else { 4 };
+        if let (Some(harvest), [image]) = (ready.harvests.last_mut(), &input[..]) {
+            harvest.input_bytes_max = bytes_asked(image, growth, bytes_max)
+                .filter(|_| !plan.input_holds_parameter(number));
+        }
     }
     for number in 0..plan.targets().len() {
         let rows = ready.rows_to_predict(turn, maker, number).await?;
@@ -397,6 +405,7 @@ impl<'p> ReadyPlan<'p, '_, '_> {
             form,
             columns,
             relation,
+            input_bytes_max: None,
         });
     }
 

@@ -1,5 +1,7 @@
 //! What is not read piles up nowhere: neither a result nor what a client sends.
 
+mod predictions;
+
 use super::{plain, query};
 use predictsql_proxy::wire::command;
 use predictsql_tests::wire::packets;
@@ -12,13 +14,22 @@ const MEMORY_BYTES_MAX: u64 = 64 << 20;
 /// How many looks in a row find the same where nothing moves any more.
 const SAME_LOOKS: usize = 10;
 
-#[track_caller]
-fn memory_stays_small(proxy: &Proxy) {
+/// A size of the proxy's, as `/proc/PID/status` names it.
+fn status_bytes(proxy: &Proxy, name: &str) -> u64 {
     let path = format!("/proc/{}/status", proxy.pid().as_raw_nonzero());
     let status = std::fs::read_to_string(path).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     let kibibytes = line.unwrap().trim().strip_suffix("kB").unwrap().trim();
-    let bytes = kibibytes.parse::<u64>().unwrap() * 1024;
+    kibibytes.parse::<u64>().unwrap() * 1024
+}
+
+fn resident_bytes(proxy: &Proxy) -> u64 {
+    status_bytes(proxy, "VmRSS:")
+}
+
+#[track_caller]
+fn memory_stays_small(proxy: &Proxy) {
+    let bytes = status_bytes(proxy, "VmHWM:");
     assert!(bytes < MEMORY_BYTES_MAX, "{bytes} bytes");
 }
 
