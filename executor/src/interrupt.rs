@@ -59,7 +59,7 @@ impl Interrupt {
                 None
             }
             Some(Work::Trial(process)) => {
-                drop(pidfd_send_signal(process, Signal::KILL));
+                let _ = pidfd_send_signal(process, Signal::KILL);
                 None
             }
             Some(Work::Wait(wake)) => Some(wake.clone()),

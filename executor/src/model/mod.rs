@@ -122,7 +122,7 @@ impl Compiled {
 }
 
 /// What [`compile`] needs besides the file.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct CompileSettings {
     /// Sessions at most: as many as may run at once.
     pub(crate) sessions_max: usize,

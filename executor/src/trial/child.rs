@@ -65,14 +65,9 @@ fn tried(library: Option<&Path>) -> Reply {
             ModelError::NoTrial { reason }
         })?;
         let environment = library::environment(library.as_deref())?;
-        let (settings, options) = (request.settings(), &request.options);
-        let compiled = compile(
-            &environment,
-            file,
-            options,
-            &settings,
-            &Interrupt::default(),
-        )?;
+        let Request { options, settings } = request;
+        let interrupt = Interrupt::default();
+        let compiled = compile(&environment, file, &options, &settings, &interrupt)?;
         Ok(Tried {
             seconds_per_image: compiled.seconds_per_image,
         })

@@ -15,25 +15,15 @@ use crate::model::CompileSettings;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Request {
     pub(super) options: ModelOptions,
-    batch_images_max: usize,
-    tensor_bytes_max: u64,
+    /// As the model is made ready in the proxy itself, so that what passes here passes there.
+    pub(super) settings: CompileSettings,
 }
 
 impl Request {
     pub(crate) fn new(options: &ModelOptions, settings: &CompileSettings) -> Self {
         Self {
             options: options.clone(),
-            batch_images_max: settings.batch_images_max,
-            tensor_bytes_max: settings.tensor_bytes_max,
-        }
-    }
-
-    /// How the child makes the model ready: for itself alone.
-    pub(super) fn settings(&self) -> CompileSettings {
-        CompileSettings {
-            sessions_max: 1,
-            batch_images_max: self.batch_images_max,
-            tensor_bytes_max: self.tensor_bytes_max,
+            settings: settings.clone(),
         }
     }
 

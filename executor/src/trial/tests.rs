@@ -111,6 +111,9 @@ fn a_request_arrives_as_it_was_sealed() {
         sessions_max: 8,
         batch_images_max: 32,
         tensor_bytes_max: 1 << 20,
+        model_memory_bytes_max: 1 << 30,
+        output_bytes_max: 1 << 20,
+        run_max: std::time::Duration::from_millis(10),
     };
     let request = Request::new(&options, &settings);
     let mut sealed = std::fs::File::from(request.seal(b"a model").unwrap());

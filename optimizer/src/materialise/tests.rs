@@ -253,6 +253,7 @@ fn parameters_follow_their_places() {
         let pass = HarvestPass {
             new_only: true,
             locking: true,
+            input_bytes_max: None,
         };
         let harvest = plan.harvest(0, &own(plan, 0), &lookups, pass);
         assert_eq!(harvest.parameters, [2, 1]);
