@@ -8,6 +8,7 @@ pub mod demo;
 pub mod embedded;
 pub mod error;
 pub mod evaluate;
+pub mod freed_memory;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;

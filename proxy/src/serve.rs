@@ -11,6 +11,7 @@ use crate::account::{
 use crate::admin::{self, Admin};
 use crate::config::{Config, ConfigError, Endpoint, ServeArgs, StoreConfig};
 use crate::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedStore, StoreStatus};
+use crate::freed_memory;
 use crate::http::{self, Telltale};
 use crate::init::{InitError, init_embedded};
 use crate::lane::{Lane, LaneContext, SpoolLimits};
@@ -138,6 +139,7 @@ struct Operators {
 /// # Errors
 /// See [`ServeError`].
 pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
+    freed_memory::give_back();
     let server = Server::start(Config::load(args)?)?;
     let stopping = CancellationToken::new();
     server.stop_on_signals(stopping.clone())?;
@@ -199,6 +201,11 @@ impl Server {
             account,
             spool: spool_limits(&config),
             long_data_bytes_max: LONG_DATA_BYTES_MAX,
+        });
+        let executor = lane.executor.clone();
+        // Models that are dropped, here or through another proxy, go with the snapshot that lists them no more.
+        lane.account.tell_snapshots(move |snapshot| {
+            executor.retain(snapshot.models().cloned().collect());
         });
         let settings = Settings::start(config, store.clone())?;
         let operators = Operators {

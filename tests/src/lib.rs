@@ -10,6 +10,7 @@
 pub mod apparel;
 pub mod authority;
 pub mod eventually;
+pub mod onnx;
 pub mod process;
 pub mod proxy;
 pub mod scripted_store;

@@ -107,6 +107,15 @@ impl Config {
                 number(executor.models_loaded_max),
             ),
             (
+                "executor.models_bytes_max",
+                number(executor.models_bytes_max),
+            ),
+            (
+                "executor.model_output_bytes_max",
+                number(executor.model_output_bytes_max),
+            ),
+            ("executor.run_ms_max", number(executor.run_ms_max)),
+            (
                 "lane.spool_memory_bytes_max",
                 number(lane.spool_memory_bytes_max),
             ),

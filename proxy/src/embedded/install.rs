@@ -10,6 +10,7 @@ use std::process::{Command, Output, Stdio};
 
 use super::directory::{DataDirectory, set_root_password};
 use super::error::EmbeddedError;
+use crate::freed_memory;
 
 /// Where distributions put MariaDB's programs outside of PATH.
 const PROGRAM_DIRS: [&str; 5] = [
@@ -82,7 +83,7 @@ pub(super) fn create_store(
 }
 
 fn install(installer: &Path, arguments: &[OsString]) -> Result<(), EmbeddedError> {
-    let output = Command::new(installer)
+    let output = freed_memory::leave_out(&mut Command::new(installer))
         .args(arguments)
         .args([
             "--auth-root-authentication-method=normal",
@@ -101,7 +102,7 @@ fn set_accounts(
     arguments: &[OsString],
     root_password: &str,
 ) -> Result<(), EmbeddedError> {
-    let mut child = Command::new(mariadbd)
+    let mut child = freed_memory::leave_out(&mut Command::new(mariadbd))
         .args(arguments)
         .arg("--bootstrap")
         .stdin(Stdio::piped())

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use super::error::EmbeddedError;
 use super::install::last_lines;
+use crate::freed_memory;
 
 /// How often a server that ended is started again within [`RESTART_WINDOW`] before it is given up.
 const RESTARTS_MAX: usize = 5;
@@ -352,7 +353,7 @@ fn spawn(launch: &Launch) -> Result<Child, EmbeddedError> {
         .mode(0o600)
         .open(&launch.log)
         .map_err(EmbeddedError::io("open", &launch.log))?;
-    Command::new(&launch.program)
+    freed_memory::leave_out(&mut Command::new(&launch.program))
         .args(&launch.arguments)
         // A Ctrl-C at the terminal is for the proxy, which then stops the server in order.
         .process_group(0)

@@ -14,6 +14,7 @@ mod faults;
 mod fidelity;
 mod kept;
 mod loading;
+mod model_memory;
 mod operating;
 mod planned;
 mod relay;
