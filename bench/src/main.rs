@@ -4,6 +4,7 @@
 //! figures do not travel from one machine to another. The last line on stdout is one JSON object.
 
 mod cpu;
+mod fairness;
 mod history;
 mod plan;
 mod predict;
@@ -18,6 +19,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use fairness::FairnessArgs;
 use plan::PlanArgs;
 use predict::{PredictArgs, bare};
 use predictsql_executor::try_model_if_asked;
@@ -45,6 +47,8 @@ enum Command {
     /// The bare loop, on orders from `predict`
     #[command(name = bare::COMMAND, hide = true)]
     BareLoop(bare::BareArgs),
+    /// A statement of one image, alone and beside statements of many
+    Fairness(FairnessArgs),
     /// Time to plan model choice, and how far plans are from the best known
     Plan(PlanArgs),
     /// Plain SQL through PredictSQL, beside HAProxy and no proxy
@@ -73,6 +77,7 @@ fn main() -> ExitCode {
     });
     let done: Result<(), Box<dyn std::error::Error>> = match cli.command {
         Command::Predict(args) => predict::run(&args).map_err(Into::into),
+        Command::Fairness(args) => fairness::run(&args).map_err(Into::into),
         Command::BareLoop(args) => bare::run(&args).map_err(Into::into),
         Command::Plan(args) => plan::run(&args).map_err(Into::into),
         Command::Relay(args) => relay::run(&args).map_err(Into::into),

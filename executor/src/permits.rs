@@ -218,7 +218,7 @@ mod tests {
         let mut first = now(others[0].as_mut());
         assert!(first.is_some());
         // The second has gone meanwhile.
-        others.remove(1);
+        drop(others.remove(1));
         first.take();
         assert!(now(others[1].as_mut()).is_some());
         assert!(now(others[2].as_mut()).is_some());

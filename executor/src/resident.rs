@@ -17,24 +17,39 @@ pub(crate) fn resident_bytes() -> u64 {
     let pages = fields
         .next()
         .and_then(|pages| std::str::from_utf8(pages).ok()?.parse().ok());
-    pages.unwrap_or(0_u64).saturating_mul(page_bytes())
+    pages
+        .unwrap_or(0_u64)
+        .saturating_mul(rustix::param::page_size() as u64)
 }
 
-/// Size of a page, as the kernel told the process at its start.
-fn page_bytes() -> u64 {
-    /// Type of the entry of the auxiliary vector that holds it.
-    const AT_PAGESZ: u64 = 6;
-    static PAGE_BYTES: OnceLock<u64> = OnceLock::new();
-    *PAGE_BYTES.get_or_init(|| {
-        let vector = std::fs::read("/proc/self/auxv").unwrap_or_default();
-        let word = |bytes: &[u8]| bytes.try_into().map(usize::from_ne_bytes).unwrap_or(0) as u64;
-        let mut entries = vector.chunks_exact(2 * size_of::<usize>());
-        let size = entries.find_map(|entry| {
-            let (kind, value) = entry.split_at(size_of::<usize>());
-            (word(kind) == AT_PAGESZ).then(|| word(value))
-        });
-        size.unwrap_or(4096)
-    })
+/// Has the C library give what is free in its heaps back to the system. glibc keeps freed blocks below a size that it raises
+/// up to 32 MiB by itself. It takes some milliseconds, during which other threads may wait for memory.
+#[cfg(target_env = "gnu")]
+#[allow(
+    unsafe_code,
+    reason = "malloc_trim(3) has no precondition and is safe in any thread; no safe binding of it exists"
+)]
+pub(crate) fn give_free_memory_back() {
+    // SAFETY: it takes no pointer, and touches nothing but free memory of the C library's heaps, under their locks.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// Other C libraries give it back by themselves, or have no such call.
+#[cfg(not(target_env = "gnu"))]
+pub(crate) fn give_free_memory_back() {}
+
+/// Gives free memory back when it is dropped, on a thread of its own: the last field of what takes much memory.
+#[derive(Debug)]
+pub(crate) struct GivesMemoryBack;
+
+impl Drop for GivesMemoryBack {
+    fn drop(&mut self) {
+        let thread = std::thread::Builder::new().name("predict-free".to_string());
+        // Without a thread the memory waits for the next time.
+        let _ = thread.spawn(give_free_memory_back);
+    }
 }
 
 /// Memory that the system has for this process, in bytes: the machine's, or what the control group allows.

@@ -35,8 +35,9 @@ async fn colour(
     colour: [u8; 3],
 ) -> Result<usize, PredictError> {
     let inputs = vec![Input::Image(bmp(8, 8, colour).into())];
-    let outcomes = executor.predict(model, inputs, &CancellationToken::new());
-    match &outcomes.await?[..] {
+    let cancel = CancellationToken::new();
+    let outcomes = executor.predict(model, inputs, &cancel).await?;
+    match &outcomes[..] {
         [Outcome::Scores(scores)] => Ok(scores.best()),
         other => panic!("{other:?}"),
     }

@@ -12,8 +12,8 @@ mod views;
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -112,6 +112,9 @@ struct Cached {
     generation: u64,
 }
 
+/// Who is told of a snapshot.
+type Told = Box<dyn Fn(&Snapshot) + Send>;
+
 /// How the last refresh ended that failed.
 struct FailedRefresh {
     at: Instant,
@@ -129,6 +132,8 @@ struct Account {
     cached: ArcSwapOption<Cached>,
     /// What a snapshot of the next epoch need not read again.
     statistics: StatisticsCache,
+    /// Told of each new snapshot, until the account is closed.
+    told: Mutex<Option<Told>>,
     /// Grows with each [`ServiceAccount::invalidate`].
     generation: AtomicU64,
     /// The views that predict.
@@ -191,6 +196,7 @@ impl ServiceAccount {
             refresh: tokio::sync::Mutex::new(None),
             cached: ArcSwapOption::empty(),
             statistics: StatisticsCache::default(),
+            told: Mutex::new(None),
             generation: AtomicU64::new(0),
             views: ArcSwap::default(),
             views_refresh: tokio::sync::Mutex::new(None),
@@ -340,6 +346,11 @@ impl ServiceAccount {
                 Ok(Arc::new(read))
             })
             .await?;
+        let before = account.cached.load_full();
+        if !before.is_some_and(|before| Arc::ptr_eq(&before.snapshot, &snapshot)) {
+            // Before anybody uses it.
+            account.tell(&snapshot);
+        }
         let cached = Cached {
             snapshot: Arc::clone(&snapshot),
             looked_at,
@@ -383,6 +394,27 @@ impl ServiceAccount {
         }
     }
 
+    /// Looks at the store soon, also where no statement needs the catalog: after an own change that frees something.
+    pub fn look_soon(&self) {
+        let account = self.clone();
+        self.spawn(async move {
+            if let Err(error) = account.snapshot().await {
+                tracing::debug!(%error, "the catalog cannot be read");
+            }
+        });
+    }
+
+    /// Has each snapshot told, before anybody uses it, and the present one at once.
+    pub fn tell_snapshots(&self, told: impl Fn(&Snapshot) + Send + 'static) {
+        let Some(account) = &self.0 else {
+            return;
+        };
+        if let Some(cached) = account.cached.load_full() {
+            told(&cached.snapshot);
+        }
+        *account.told() = Some(Box::new(told));
+    }
+
     /// Checks at start-up that the account can log in and finds a catalog of this version.
     pub async fn check(&self) -> Result<(), AccountError> {
         self.run(|mut conn, schema| async move { store::check(&mut conn, &schema).await })
@@ -402,11 +434,22 @@ impl ServiceAccount {
                 tracing::debug!(%error, "closing the service account's connections");
             }
             account.stop.cancel();
+            account.told().take();
         }
     }
 }
 
 impl Account {
+    fn told(&self) -> MutexGuard<'_, Option<Told>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, snapshot: &Snapshot) {
+        if let Some(told) = &*self.told() {
+            told(snapshot);
+        }
+    }
+
     fn fresh(&self) -> Option<Arc<Snapshot>> {
         let cached = self.cached.load();
         let cached = cached.as_ref()?;

@@ -5,6 +5,7 @@
 mod accounts;
 mod cache;
 mod endpoint;
+mod executor;
 mod lane;
 mod limits;
 mod logins;
@@ -174,29 +175,11 @@ struct ConfigFile {
     store_tls: tls::StoreTlsFile,
     service: accounts::ServiceFile,
     admin: accounts::AdminFile,
-    executor: ExecutorFile,
+    executor: executor::ExecutorFile,
     lane: lane::LaneFile,
     cache: cache::CacheFile,
     limits: limits::LimitsFile,
     planner: planner::PlannerFile,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct ExecutorFile {
-    ort_library: Option<PathBuf>,
-    image_roots: Option<Vec<PathBuf>>,
-    model_roots: Option<Vec<PathBuf>>,
-    threads: Option<usize>,
-    fetch_threads: Option<usize>,
-    image_bytes_max: Option<u64>,
-    image_pixels_max: Option<u64>,
-    fetched_bytes_max: Option<u64>,
-    model_bytes_max: Option<u64>,
-    tensor_bytes_max: Option<u64>,
-    batch_images_max: Option<usize>,
-    queue_chunks_max: Option<usize>,
-    models_loaded_max: Option<usize>,
 }
 
 /// Where the data is.
@@ -363,7 +346,8 @@ impl Config {
         config
             .planner
             .take(args.price_per_device_hour, &file.planner);
-        executor(&mut config.executor, args, file.executor);
+        let roots = (&args.image_roots[..], &args.model_roots[..]);
+        executor::take(&mut config.executor, roots, file.executor);
         config.check()?;
         Ok(config)
     }
@@ -450,33 +434,6 @@ fn store(args: &ServeArgs, file: &ConfigFile) -> Result<StoreConfig, ConfigError
     }
 }
 
-fn executor(config: &mut ExecutorConfig, args: &ServeArgs, file: ExecutorFile) {
-    let roots = |flags: &[PathBuf], file| (!flags.is_empty()).then(|| flags.to_vec()).or(file);
-    set(
-        &mut config.image_roots,
-        roots(&args.image_roots, file.image_roots),
-    );
-    set(
-        &mut config.model_roots,
-        roots(&args.model_roots, file.model_roots),
-    );
-    if file.ort_library.is_some() {
-        config.ort_library = file.ort_library;
-    }
-    if let Some(threads) = file.threads {
-        config.threads = threads;
-        // As the default does, in proportion to the threads.
-        config.queue_chunks_max = threads.saturating_mul(4).saturating_add(4);
-    }
-    set(&mut config.fetch_threads, file.fetch_threads);
-    set(&mut config.image_bytes_max, file.image_bytes_max);
-    set(&mut config.image_pixels_max, file.image_pixels_max);
-    set(&mut config.fetched_bytes_max, file.fetched_bytes_max);
-    set(&mut config.model_bytes_max, file.model_bytes_max);
-    set(&mut config.tensor_bytes_max, file.tensor_bytes_max);
-    set(&mut config.batch_images_max, file.batch_images_max);
-    set(&mut config.queue_chunks_max, file.queue_chunks_max);
-    set(&mut config.models_loaded_max, file.models_loaded_max);
 }
 
 #[cfg(test)]

@@ -236,6 +236,7 @@ pub async fn run<I: Inspect>(
     };
     // Also after an error: how far a change came before it failed is not known.
     context.account.invalidate();
+    context.account.look_soon();
     result
 }
 

@@ -94,6 +94,13 @@ impl Telltale {
         metrics
             .executor_chunks
             .set(i64::try_from(chunks).unwrap_or(i64::MAX));
+        let (loaded, bytes) = self.lane.executor.models_loaded();
+        metrics
+            .models_loaded
+            .set(i64::try_from(loaded).unwrap_or(i64::MAX));
+        metrics
+            .models_bytes
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
         let (counted, inferred) = (
             metrics.images_inferred.get(),
             self.lane.executor.images_inferred(),

@@ -62,6 +62,10 @@ pub struct Metrics {
     pub spool_disk_bytes: IntGauge,
     /// Chunks that the executor works on.
     pub executor_chunks: IntGauge,
+    /// Models that are kept loaded.
+    pub models_loaded: IntGauge,
+    /// Memory that they take.
+    pub models_bytes: IntGauge,
     /// Epoch of the catalog as last read.
     pub catalog_epoch: IntGauge,
 }
@@ -180,6 +184,11 @@ impl Metrics {
             executor_chunks: gauge(
                 "executor_chunks_in_flight",
                 "Chunks of images between submission and answer.",
+            ),
+            models_loaded: gauge("models_loaded", "Models that are kept loaded."),
+            models_bytes: gauge(
+                "models_bytes",
+                "About how much memory they take, a session for each thread.",
             ),
             catalog_epoch: gauge("catalog_epoch", "Epoch of the catalog as last read."),
             registry,

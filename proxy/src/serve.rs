@@ -205,6 +205,11 @@ impl Server {
             spool: spool_limits(&config),
             long_data_bytes_max: LONG_DATA_BYTES_MAX,
         });
+        let executor = lane.executor.clone();
+        // Models that are dropped, here or through another proxy, go with the snapshot that lists them no more.
+        lane.account.tell_snapshots(move |snapshot| {
+            executor.retain(snapshot.models().cloned().collect());
+        });
         let settings = Settings::start(config, store.clone())?;
         let operators = Operators {
             live,

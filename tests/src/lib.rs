@@ -11,6 +11,7 @@ pub mod apparel;
 pub mod authority;
 pub mod cut;
 pub mod eventually;
+pub mod onnx;
 pub mod process;
 pub mod proxy;
 pub mod scripted_store;

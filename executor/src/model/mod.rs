@@ -21,7 +21,7 @@ use crate::ModelError;
 use crate::interrupt::Interrupt;
 use crate::message::one_line;
 use crate::picture::InputSpec;
-use crate::resident::resident_bytes;
+use crate::resident::{GivesMemoryBack, resident_bytes};
 
 pub(crate) use cache::Cache;
 pub(crate) use contract::{Feed, axes, describe};
@@ -104,6 +104,8 @@ pub(crate) struct Compiled {
     pub(crate) memory_bytes: u64,
     /// Sessions to run it with.
     pub(crate) sessions: SessionPool,
+    /// After the sessions.
+    _gives_memory_back: GivesMemoryBack,
 }
 
 impl Compiled {
@@ -185,6 +187,7 @@ pub(crate) fn compile(
         load_seconds: 0.0,
         memory_bytes,
         sessions,
+        _gives_memory_back: GivesMemoryBack,
     })
 }
 

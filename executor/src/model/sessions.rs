@@ -15,6 +15,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ort::environment::Environment;
@@ -26,12 +27,19 @@ use super::outputs::output_bytes;
 use super::reader::Numbers;
 use super::{classify, runtime};
 use crate::interrupt::{Interrupt, Work};
-use crate::resident::resident_bytes;
+use crate::resident::{give_free_memory_back, resident_bytes};
 use crate::{ColumnValue, ModelError};
 
 /// Memory that a run may leave in use without its session being thrown away, in bytes: as much as this, or twice
 /// what the model took at warm-up.
 const LEFT_BYTES_MIN: u64 = 64 << 20;
+
+/// Sessions that may be thrown away on suspicion before it counts how long making one takes.
+const SUSPECTED_MAX: u32 = 8;
+/// Making sessions anew on suspicion takes one part in so many of the time.
+const MAKING_SHARE: u32 = 20;
+/// Making a session takes at least so long, for this.
+const MAKING_MIN: Duration = Duration::from_millis(10);
 
 /// Sessions of one model.
 pub(crate) struct SessionPool {
@@ -47,6 +55,7 @@ pub(crate) struct SessionPool {
     left_bytes_max: AtomicU64,
     /// Reads the model's file again.
     again: Option<Box<ReadAgain>>,
+    since: Instant,
 }
 
 /// Gives the bytes of a model's file again: the same, or an error.
@@ -79,6 +88,10 @@ struct State {
     /// Numbers of those who wait, in their order.
     waiting: VecDeque<u64>,
     next: u64,
+    /// Sessions thrown away since other work may have made the process grow.
+    suspected: u32,
+    /// What making a session took last.
+    making: Duration,
 }
 
 /// A session with what a run of it needs.
@@ -188,6 +201,7 @@ impl SessionPool {
             output_bytes_max,
             left_bytes_max: AtomicU64::new(u64::MAX),
             again: None,
+            since: Instant::now(),
         })
     }
 
@@ -324,10 +338,12 @@ impl SessionPool {
     fn make(&self, interrupt: &Interrupt) -> Result<Runner, ModelError> {
         let counted = Counted(self);
         let file = self.file()?;
+        let begin = Instant::now();
         let session = build(&self.environment, &file, interrupt)?;
         let runner = Runner::new(session)?;
         std::mem::forget(counted);
         let mut state = self.shared.state();
+        state.making = begin.elapsed();
         if state.made >= self.sessions_max && self.again.is_some() {
             state.file = None;
         }
@@ -401,9 +417,10 @@ impl Drop for Lease<'_> {
 }
 
 impl SessionPool {
-    /// Drops a session: another may be made.
+    /// Drops a session with its memory: another may be made.
     fn throw_away(&self, runner: Runner) {
         drop(runner);
+        give_free_memory_back();
         drop(Counted(self));
     }
 }
@@ -423,10 +440,21 @@ impl Lease<'_> {
     }
 
     /// Whether the process has grown meanwhile by more than runs of the model are to leave. Other work makes it grow as
-    /// well: then a session is made once more than need be.
+    /// well: so beyond the first [`SUSPECTED_MAX`] times no more than a share of the time goes into making sessions anew.
     fn leaves_much(&self) -> bool {
+        let pool = self.pool;
         let grown = resident_bytes().saturating_sub(self.resident_before);
-        grown > self.pool.left_bytes_max.load(Ordering::Relaxed)
+        if grown <= pool.left_bytes_max.load(Ordering::Relaxed) {
+            return false;
+        }
+        let mut state = pool.shared.state();
+        let price = state.making.max(MAKING_MIN) * MAKING_SHARE;
+        let allowed = pool.since.elapsed().as_nanos() / price.as_nanos().max(1);
+        let may = u128::from(state.suspected) < allowed + u128::from(SUSPECTED_MAX);
+        if may {
+            state.suspected += 1;
+        }
+        may
     }
 }
 

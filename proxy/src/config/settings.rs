@@ -114,6 +114,15 @@ impl Config {
                 "executor.models_loaded_max",
                 number(executor.models_loaded_max),
             ),
+            (
+                "executor.models_bytes_max",
+                number(executor.models_bytes_max),
+            ),
+            (
+                "executor.model_output_bytes_max",
+                number(executor.model_output_bytes_max),
+            ),
+            ("executor.run_ms_max", number(executor.run_ms_max)),
         ];
         settings.extend(self.logins.settings());
         settings.extend(self.lane.settings());

@@ -16,6 +16,7 @@ mod grants;
 mod interrupted;
 mod kept;
 mod loading;
+mod model_memory;
 mod operating;
 mod planned;
 mod relay;

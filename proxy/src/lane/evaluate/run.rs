@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use predictsql_catalog::{Calibration, CostCurve, Model};
-use predictsql_executor::{Input, LoadedModel, ModelError, Outcome, PredictError};
+use predictsql_executor::{Input, LoadedModel, ModelError, Outcome, PredictError, Spent};
 use predictsql_optimizer::schedule::Schedule;
 use tokio_util::sync::CancellationToken;
 
@@ -154,7 +154,8 @@ impl<'r> Run<'r> {
                     .await?;
                 more = piece.keys.len() == schedule.chunk_rows;
                 if !piece.keys.is_empty() {
-                    under_way.push_back(ask(self.context, models, piece, self.cancel));
+                    let asked = (self.context, &self.running.spent);
+                    under_way.push_back(ask(asked, models, piece, self.cancel));
                 }
             }
             let Some(answered) = under_way.next().await else {
@@ -244,12 +245,13 @@ impl<'r> Run<'r> {
 
 /// Has a piece decoded once, and looked at by all models.
 async fn ask(
-    context: &LaneContext,
+    (context, spent): (&LaneContext, &Arc<Spent>),
     models: &[LoadedModel],
     piece: Piece,
     cancel: &CancellationToken,
 ) -> Result<(Piece, Vec<Answers>), PredictError> {
-    let executor = &context.executor;
+    // All of them are one caller's, for the executor.
+    let executor = context.executor.on_account(spent);
     let inputs = piece.inputs.clone();
     let prepared = executor.prepare(models, inputs, cancel).await?;
     let all: Vec<usize> = (0..piece.keys.len()).collect();

@@ -1,6 +1,7 @@
 //! EVALUATE through the proxy: what it measures, on whose rows, by whose right, and what it leaves behind
 //! when it does not come to its end.
 
+mod beside;
 mod naive;
 mod rows;
 mod stability;

@@ -1,0 +1,68 @@
+//! The table `[executor]`: images, models, threads.
+
+use super::set;
+use predictsql_executor::ExecutorConfig;
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// As typed.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ExecutorFile {
+    ort_library: Option<PathBuf>,
+    image_roots: Option<Vec<PathBuf>>,
+    model_roots: Option<Vec<PathBuf>>,
+    threads: Option<usize>,
+    fetch_threads: Option<usize>,
+    image_bytes_max: Option<u64>,
+    image_pixels_max: Option<u64>,
+    fetched_bytes_max: Option<u64>,
+    model_bytes_max: Option<u64>,
+    tensor_bytes_max: Option<u64>,
+    batch_images_max: Option<usize>,
+    queue_chunks_max: Option<usize>,
+    models_loaded_max: Option<usize>,
+    models_bytes_max: Option<u64>,
+    model_output_bytes_max: Option<u64>,
+    run_ms_max: Option<u64>,
+}
+
+/// Puts what is typed over `config`; the roots of the flags over both.
+pub(super) fn take(
+    config: &mut ExecutorConfig,
+    (image_roots, model_roots): (&[PathBuf], &[PathBuf]),
+    file: ExecutorFile,
+) {
+    let roots = |flags: &[PathBuf], file| (!flags.is_empty()).then(|| flags.to_vec()).or(file);
+    set(
+        &mut config.image_roots,
+        roots(image_roots, file.image_roots),
+    );
+    set(
+        &mut config.model_roots,
+        roots(model_roots, file.model_roots),
+    );
+    if file.ort_library.is_some() {
+        config.ort_library = file.ort_library;
+    }
+    if let Some(threads) = file.threads {
+        config.threads = threads;
+        // As the default does, in proportion to the threads.
+        config.queue_chunks_max = threads.saturating_mul(4).saturating_add(4);
+    }
+    set(&mut config.fetch_threads, file.fetch_threads);
+    set(&mut config.image_bytes_max, file.image_bytes_max);
+    set(&mut config.image_pixels_max, file.image_pixels_max);
+    set(&mut config.fetched_bytes_max, file.fetched_bytes_max);
+    set(&mut config.model_bytes_max, file.model_bytes_max);
+    set(&mut config.tensor_bytes_max, file.tensor_bytes_max);
+    set(&mut config.batch_images_max, file.batch_images_max);
+    set(&mut config.queue_chunks_max, file.queue_chunks_max);
+    set(&mut config.models_loaded_max, file.models_loaded_max);
+    set(&mut config.models_bytes_max, file.models_bytes_max);
+    set(
+        &mut config.model_output_bytes_max,
+        file.model_output_bytes_max,
+    );
+    set(&mut config.run_ms_max, file.run_ms_max);
+}
