@@ -434,8 +434,6 @@ fn store(args: &ServeArgs, file: &ConfigFile) -> Result<StoreConfig, ConfigError
     }
 }
 
-}
-
 #[cfg(test)]
 #[path = "config_tests.rs"]
 mod tests;
