@@ -4,8 +4,7 @@
 use proptest::prelude::*;
 use sqlparser::tokenizer::Token;
 
-use super::interruption::unless_interrupted;
-use super::*;
+use super::{interruption::unless_interrupted, *};
 use crate::ColumnsKey;
 use crate::fixture::catalog;
 use crate::sql::text::{LexMode, Lexed, Lexeme};
@@ -75,6 +74,7 @@ fn run(text: &str) -> String {
 /// Takes away what is the same everywhere.
 fn shortened(sql: &str) -> String {
     let pad = format!("_utf8mb4'{}'", " ".repeat(255));
+    let missing = unless_interrupted("CAST(`ml`.`t`(NULL) AS SIGNED)");
     sql.replace(&pad, "...")
         .replace(LABELS, "")
         .replace("CAST(CONVERT((", "KEY(")
@@ -82,10 +82,7 @@ fn shortened(sql: &str) -> String {
         .replace(" AS `ml r` WHERE `ml r`.`ml k` = COALESCE(", " FOR ")
         .replace(", X'') AND RAND() IS NOT NULL)", "")
         .replace("ELT(IFNULL((SELECT `ml r`.`ml c` FROM ", "LOOKUP(")
-        .replace(
-            &unless_interrupted("CAST(`ml`.`t`(NULL) AS SIGNED)"),
-            "MISSING",
-        )
+        .replace(&missing, "MISSING")
 }
 
 #[test]
