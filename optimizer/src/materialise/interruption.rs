@@ -178,6 +178,7 @@ mod tests {
         whole
             .replace(&call.sql, "LOOKUP")
             .replace(GOES_ON, "GOES_ON")
+            .replace("  AS", " AS")
     }
 
     #[test]

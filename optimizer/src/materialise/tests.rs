@@ -4,8 +4,7 @@
 use proptest::prelude::*;
 use sqlparser::tokenizer::Token;
 
-use super::interruption::unless_interrupted;
-use super::*;
+use super::{interruption::unless_interrupted, *};
 use crate::ColumnsKey;
 use crate::fixture::catalog;
 use crate::sql::text::{LexMode, Lexed, Lexeme};
@@ -75,6 +74,7 @@ fn run(text: &str) -> String {
 /// Takes away what is the same everywhere.
 fn shortened(sql: &str) -> String {
     let pad = format!("_utf8mb4'{}'", " ".repeat(255));
+    let missing = unless_interrupted("CAST(`ml`.`t`(NULL) AS SIGNED)");
     sql.replace(&pad, "...")
         .replace(LABELS, "")
         .replace("CAST(CONVERT((", "KEY(")
@@ -82,10 +82,7 @@ fn shortened(sql: &str) -> String {
         .replace(" AS `ml r` WHERE `ml r`.`ml k` = COALESCE(", " FOR ")
         .replace(", X'') AND RAND() IS NOT NULL)", "")
         .replace("ELT(IFNULL((SELECT `ml r`.`ml c` FROM ", "LOOKUP(")
-        .replace(
-            &unless_interrupted("CAST(`ml`.`t`(NULL) AS SIGNED)"),
-            "MISSING",
-        )
+        .replace(&missing, "MISSING")
 }
 
 #[test]
@@ -311,9 +308,10 @@ fn columns_are_one_key_and_numbers_are_values() {
         let harvest = plan.harvest(0, &own(plan, 0), &lookups, HarvestPass::default());
         let expected = format!("SELECT DISTINCT {key} AS `ml k` FROM p LIMIT");
         assert!(harvest.sql.starts_with(&expected), "{}", harvest.sql);
+        let missing = unless_interrupted("`ml`.`price`(NULL, NULL)");
         let lookup = format!(
             "NULLIF(IFNULL((SELECT CAST(`ml r`.`ml v` AS DOUBLE) FROM r0 AS `ml r` WHERE `ml r`.`ml k` = \
-             COALESCE({key}, X'') AND RAND() IS NOT NULL), `ml`.`price`(NULL, NULL)), \
+             COALESCE({key}, X'') AND RAND() IS NOT NULL), {missing}), \
              -1.7976931348623157e308)"
         );
         let run = plan.run(&lookups).sql;
