@@ -5,7 +5,9 @@ mod crowd;
 mod damaged_store;
 mod ends;
 mod idle;
+mod kills;
 mod memory;
+mod two_proxies;
 
 use predictsql_proxy::metrics;
 use predictsql_proxy::wire::command;
