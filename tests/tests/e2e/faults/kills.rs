@@ -16,6 +16,8 @@ const READ_ONLY_CURSOR: u8 = 1;
 const INTERRUPTED: u16 = 1317;
 /// Answers that are to be interrupted for each statement and way, of so many at most: how many others there are is chance.
 const INTERRUPTIONS: usize = 12;
+/// Where a KILL has to meet one of many questions.
+const MANY_INTERRUPTIONS: usize = 100;
 const ASKED_MAX: usize = 100_000;
 
 /// A proxy that keeps no outputs, so that each statement takes its time.
@@ -112,7 +114,12 @@ const STATEMENTS: [&str; 4] = [
 
 /// Sends a command again and again while it is killed.
 #[track_caller]
-fn assert_whole_or_interrupted(session: &mut Wire, ask: &[u8], by_proxy: bool) {
+fn assert_whole_or_interrupted(
+    session: &mut Wire,
+    ask: &[u8],
+    by_proxy: bool,
+    interruptions: usize,
+) {
     let sql = ask.escape_ascii();
     // What is right is known from an undisturbed run.
     let right = session.command(ask).unwrap();
@@ -121,7 +128,7 @@ fn assert_whole_or_interrupted(session: &mut Wire, ask: &[u8], by_proxy: bool) {
     with_killer(connection, by_proxy, |_| {
         let mut interrupted = 0;
         for asked in 0.. {
-            if interrupted == INTERRUPTIONS {
+            if interrupted == interruptions {
                 break;
             }
             assert!(asked < ASKED_MAX, "no KILL interrupts {sql}");
@@ -147,7 +154,7 @@ fn prepared_selects_are_answered_whole_or_interrupted() {
             session.run("USE bk_shop");
             let id = answer::prepare(&mut session, sql).unwrap();
             let ask = execute(id, flags, &[Parameter::Int(600)]);
-            assert_whole_or_interrupted(&mut session, &ask, by_proxy);
+            assert_whole_or_interrupted(&mut session, &ask, by_proxy, INTERRUPTIONS);
             session.send(&close(id)).unwrap();
         }
     }
@@ -174,7 +181,7 @@ fn selects_of_other_routes_are_answered_whole_or_interrupted() {
             let mut session = proxy().root();
             session.run(&format!("USE {database}"));
             session.run("SET @ml_plan = 'temporary'");
-            assert_whole_or_interrupted(&mut session, &query(sql), by_proxy);
+            assert_whole_or_interrupted(&mut session, &query(sql), by_proxy, MANY_INTERRUPTIONS);
         }
     }
 }
