@@ -64,3 +64,4 @@ bench: setup-bench
 	target/release/predictsql-bench semantics
 	target/release/predictsql-bench plan
 	target/release/predictsql-bench selection
+	target/release/predictsql-bench soak

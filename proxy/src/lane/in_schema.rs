@@ -2,6 +2,7 @@
 
 use predictsql_optimizer::bare::{bare_calls, has_bare_call, is_generic, may_call_bare, may_use};
 
+use super::bounds::is_interruption;
 use super::session::SessionSettings;
 use super::store_link::LinkError;
 use super::{Lane, Turn};
@@ -63,7 +64,8 @@ impl Lane {
                 Err(LinkError::Refused(error)) if error.code == IS_STORED_FUNCTION => {
                     settings.bare.0.insert(call.name);
                 }
-                Err(LinkError::Refused(_)) | Ok(_) => {}
+                Err(LinkError::Refused(error)) if !is_interruption(error.code) => {}
+                Ok(_) => {}
                 Err(error) => return Err(error),
             }
         }

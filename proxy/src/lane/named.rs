@@ -11,6 +11,7 @@ use predictsql_optimizer::heads::{
 use predictsql_optimizer::views::changes_views;
 use predictsql_optimizer::{Fragment, LexMode};
 
+use super::bounds::is_interruption;
 use super::session::{Meaning, SessionSettings};
 use super::store_link::{LinkError, Protocol, command_payload};
 use super::{Lane, Turn, select, views};
@@ -134,7 +135,8 @@ impl Lane {
         let asked = format!("SELECT HEX(CONVERT({expression} USING utf8mb4)) LIMIT 1");
         let answer = match turn.store.ask_text(&asked).await {
             Ok(answer) => answer,
-            Err(LinkError::Refused(_)) => return Ok(None), // the store says it of its own statement
+            // The store says it of its own statement.
+            Err(LinkError::Refused(error)) if !is_interruption(error.code) => return Ok(None),
             Err(error) => return Err(error),
         };
         let hex = answer.text(0, 0)?.unwrap_or_default();

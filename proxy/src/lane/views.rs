@@ -4,6 +4,7 @@ use predictsql_optimizer::statement::explained_statement;
 use predictsql_optimizer::views::{Expansion, Reading, changes_views, stored_view};
 use predictsql_optimizer::{Fragment, quote_name};
 
+use super::bounds::is_interruption;
 use super::materialise::restated;
 use super::result::write_head;
 use super::select::{self, UNPREPARABLE};
@@ -62,7 +63,8 @@ async fn shadowed(store: &mut StoreLink<'_>, expansion: &Expansion) -> Result<bo
         let probe = format!("SELECT {} FROM {table}", quote_name(column));
         match store.describe(&probe).await {
             Ok(columns) if columns.iter().any(|c| !c.schema.is_empty()) => return Ok(true),
-            Ok(_) | Err(LinkError::Refused(_)) => {}
+            Err(LinkError::Refused(error)) if !is_interruption(error.code) => {}
+            Ok(_) => {}
             Err(error) => return Err(error),
         }
     }
@@ -90,7 +92,7 @@ async fn accepted(
         match described {
             Ok(_) => return Ok(text),
             Err(LinkError::Refused(error)) if error.code == UNPREPARABLE => return Ok(text),
-            Err(LinkError::Refused(error)) => {
+            Err(LinkError::Refused(error)) if !is_interruption(error.code) => {
                 refused.get_or_insert(error);
             }
             Err(error) => return Err(error),

@@ -252,7 +252,8 @@ async fn described(
 ) -> Result<Option<Vec<ColumnDefinition>>, LinkError> {
     match store.describe(&plan.probe(number, shape).sql).await {
         Ok(columns) => Ok(Some(columns)),
-        Err(LinkError::Refused(error)) => {
+        // A statement that is ended says nothing of the shape.
+        Err(LinkError::Refused(error)) if !is_interruption(error.code) => {
             refused.get_or_insert_with(|| String::from_utf8_lossy(&error.message).into_owned());
             Ok(None)
         }

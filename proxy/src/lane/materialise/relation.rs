@@ -8,6 +8,7 @@ use predictsql_optimizer::materialise::{KeyForm, RelationAnswer, Target};
 use predictsql_optimizer::{Fragment, quote_name};
 
 use super::super::Forced;
+use super::super::bounds::is_interruption;
 use super::super::store_link::{LinkError, Protocol, StoreLink};
 use crate::error::SqlError;
 use crate::predict::Answer;
@@ -60,7 +61,8 @@ impl Tables {
             let drop = format!("DROP TEMPORARY TABLE IF EXISTS {}", self.left.join(", "));
             match store.command(&drop).await {
                 Ok(()) => self.left.clear(),
-                Err(LinkError::Refused(_)) => {} // a READ ONLY transaction: later, then
+                // A READ ONLY transaction: later, then.
+                Err(LinkError::Refused(error)) if !is_interruption(error.code) => {}
                 Err(error) => return Err(error),
             }
         }

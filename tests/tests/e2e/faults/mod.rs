@@ -6,9 +6,11 @@ mod cut;
 mod damaged_store;
 mod ends;
 mod idle;
+mod kills;
 mod login;
 mod memory;
 mod stop;
+mod two_proxies;
 
 use predictsql_proxy::metrics;
 use predictsql_proxy::wire::command;
