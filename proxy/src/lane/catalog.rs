@@ -36,8 +36,14 @@ impl Lane {
         turn.store.began = Instant::now();
         let mode = lex_mode(turn).await?;
         let (head, text) = match heads::statement_settings(text, mode) {
-            Some((head, rest)) => (Some(head), rest),
-            None => (None, text),
+            Some((head, rest)) if ddl::recognise(rest) => (Some(head), rest),
+            _ if ddl::recognise(text) => (None, text),
+            // What looked like one stands in a string.
+            _ => {
+                self.leave_as_found(turn).await?;
+                let payload = command_payload(command, text.as_bytes());
+                return Ok(Handled::Forward(payload));
+            }
         };
         let statement = ddl::parse_in(text, mode).map_err(SqlError::from)?;
         let schema = self.context.schema.clone();

@@ -53,6 +53,10 @@ fn create_model_ends_in_time() {
     let unknown = session.error(&headed("no_such_variable = 1", "DROP MODEL colour"));
     assert_eq!(unknown.code, 1193, "{unknown:?}");
     session.run(&headed("max_statement_time = 3600", &create("colour_nchw")));
+    // What only looks like a catalog statement is the store's.
+    let looks = headed("max_statement_time = 3600", "SELECT 'FOR CREATE MODEL x'");
+    let text = Some("FOR CREATE MODEL x".to_owned());
+    assert_eq!(session.value(&looks), text);
     let shown = session.rows(&headed("max_statement_time = 3600", "SHOW MODELS"));
     assert_eq!(shown.len(), 1);
     session.run(&headed(
