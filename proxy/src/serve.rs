@@ -343,7 +343,8 @@ impl Server {
                 lane.cache.close().await;
                 lane.account.close().await;
             };
-            if timeout(stop.left(), closing).await.is_err() {
+            // Half of it is for what comes afterwards.
+            if timeout(stop.left() / 2, closing).await.is_err() {
                 tracing::warn!("the service account's connections could not be closed in time");
             }
             Ok((stop, watch))

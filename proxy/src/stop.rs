@@ -50,7 +50,8 @@ impl StopTime {
         whole.saturating_sub(self.began.elapsed())
     }
 
-    /// Does `work` on a thread of its own, which may go on alone when the time is over. Says whether it has ended.
+    /// Does `work` on a thread of its own, which may go on alone when the time is over, or a second where it is over
+    /// already. Says whether it has ended.
     pub fn within(&self, name: &str, work: impl FnOnce() + Send + 'static) -> bool {
         let (done, ended) = mpsc::channel();
         let thread = std::thread::Builder::new().name(name.to_owned());
@@ -58,7 +59,8 @@ impl StopTime {
             work();
             let _ = done.send(());
         });
-        started.is_ok() && ended.recv_timeout(self.left()).is_ok()
+        let patience = self.left().max(CLOSING_TIME_MIN);
+        started.is_ok() && ended.recv_timeout(patience).is_ok()
     }
 
     /// Ends the process some seconds after its time, and `more` for what comes afterwards, unless what is returned has

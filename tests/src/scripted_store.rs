@@ -143,6 +143,10 @@ impl ScriptedStore {
         address: Address,
         mut next: impl FnMut() -> io::Result<Leg> + Send + 'static,
     ) -> Self {
+        if script.rsa {
+            // Not within somebody's login, whose time is limited.
+            authentication::private_key();
+        }
         let state = Arc::new(State {
             tls: script.tls.as_ref().map(leg::server_config),
             script,

@@ -64,13 +64,14 @@ impl Live {
 }
 
 impl IdleWatch {
-    /// For how long nothing has been done, if `waits` says so; zero where something has.
-    fn quiet(&self, now: Duration, done: u64, waits: bool) -> Duration {
+    /// For how long nothing has been done; none where something has, or the client is not waited for.
+    fn quiet(&self, now: Duration, done: u64, waits: bool) -> Option<Duration> {
         if self.done.swap(done, Relaxed) != done || !waits {
             self.since_ms.store(millis(now), Relaxed);
+            return None;
         }
         let quiet_ms = millis(now).saturating_sub(self.since_ms.load(Relaxed));
-        Duration::from_millis(quiet_ms)
+        Some(Duration::from_millis(quiet_ms))
     }
 }
 
@@ -88,7 +89,7 @@ impl Session {
             Activity::Idle | Activity::InTransaction | Activity::Receiving
         );
         let idle = self.idle.quiet(now, self.commands(), waits);
-        waits && idle >= idle_time_max && self.end(idle, "ending an idle session")
+        self.end(idle, idle_time_max, "ending an idle session")
     }
 
     fn sweep_stalled(&self, now: Duration, stall_time_max: Duration) -> bool {
@@ -97,11 +98,14 @@ impl Session {
         let done = received.wrapping_add(self.commands() << u32::BITS);
         let stalled = self.stall.quiet(now, done, waits);
         let end = "ending a session whose client leaves a command unfinished";
-        waits && stalled >= stall_time_max && self.end(stalled, end)
+        self.end(stalled, stall_time_max, end)
     }
 
-    /// Has it leave; false if it was to already.
-    fn end(&self, quiet: Duration, what: &str) -> bool {
+    /// Has it leave where it has been quiet for too long; false if it was to already.
+    fn end(&self, quiet: Option<Duration>, quiet_max: Duration, what: &str) -> bool {
+        let Some(quiet) = quiet.filter(|quiet| millis(*quiet) >= millis(quiet_max)) else {
+            return false;
+        };
         if self.idle.overdue.swap(true, Relaxed) {
             return false;
         }

@@ -171,7 +171,7 @@ fn broken(text: &'static str) -> io::Error {
 }
 
 /// One for the whole process: making it takes long.
-fn private_key() -> &'static RsaPrivateKey {
+pub(super) fn private_key() -> &'static RsaPrivateKey {
     static KEY: OnceLock<RsaPrivateKey> = OnceLock::new();
     KEY.get_or_init(|| RsaPrivateKey::new(&mut rsa::rand_core::OsRng, RSA_KEY_BITS).unwrap())
 }
