@@ -381,11 +381,7 @@ impl Lane {
             command::STMT_PREPARE => self.answer_prepare(turn, body).await,
             command::STMT_EXECUTE => self.answer_execute(turn, body).await,
             command::STMT_SEND_LONG_DATA => {
-                let (max, held) = (
-                    self.context.long_data_bytes_max,
-                    &self.context.spool.account,
-                );
-                self.prepared.long_data(body, max, held);
+                self.keep_long_data(body);
                 Ok(Handled::Answered) // the protocol has no answer to it
             }
             _ => Err(SqlError::unsupported("bulk execution of statements with predictions").into()),

@@ -352,6 +352,15 @@ impl Lane {
         Ok(Handled::Forward(command_payload(command, body)))
     }
 
+    /// COM_STMT_SEND_LONG_DATA of a statement prepared here.
+    pub(super) fn keep_long_data(&mut self, body: &[u8]) {
+        let (bytes_max, account) = (
+            self.context.long_data_bytes_max,
+            &self.context.spool.account,
+        );
+        self.prepared.long_data(body, bytes_max, account);
+    }
+
     /// COM_STMT_EXECUTE of a statement prepared here.
     pub(super) async fn answer_execute(
         &mut self,

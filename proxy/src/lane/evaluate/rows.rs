@@ -5,7 +5,7 @@ use std::fmt::Write;
 use bytes::Bytes;
 use predictsql_catalog::{ColumnKind, Task, TaskInput};
 use predictsql_executor::{ColumnValue, Input};
-use predictsql_optimizer::{Fragment, prefilter};
+use predictsql_optimizer::{Fragment, TOO_LONG_MARK, may_leave_traces, prefilter, quote_string};
 
 use super::super::Turn;
 use super::super::inputs::InputKind;
@@ -75,8 +75,16 @@ fn form(columns: &[ColumnDefinition], task: &Task) -> Result<Form, SqlError> {
 }
 
 /// The query with its texts in UTF-8, whatever the session's character set, and all rows, whatever
-/// its `sql_select_limit`.
-pub fn fetch(query: &str, form: &Form) -> Fragment {
+/// its `sql_select_limit`. Of an image of more than `bytes_max` bytes the length is asked for, unless the query is not
+/// to be evaluated twice.
+pub fn fetch(query: &str, form: &Form, bytes_max: u64) -> Fragment {
+    let image = match may_leave_traces(query) {
+        true => "ml_input".to_owned(),
+        false => format!(
+            "IF(OCTET_LENGTH(ml_input) > {bytes_max}, CONCAT({}, OCTET_LENGTH(ml_input)), ml_input)",
+            quote_string(TOO_LONG_MARK)
+        ),
+    };
     let utf8 = |name: &str| format!("CAST(CONVERT({name} USING utf8mb4) AS BINARY)");
     let mut names = String::new();
     let mut columns = String::new();
@@ -86,8 +94,8 @@ pub fn fetch(query: &str, form: &Form) -> Fragment {
         let _ = write!(columns, "{column}, ");
     };
     match form {
-        Form::Location => add("ml_input", utf8("ml_input")),
-        Form::Bytes => add("ml_input", "ml_input".to_owned()),
+        Form::Location => add("ml_input", utf8(&image)),
+        Form::Bytes => add("ml_input", image),
         Form::Columns(kinds) => {
             for (number, kind) in kinds.iter().enumerate() {
                 let name = format!("ml_{number}");
@@ -206,14 +214,18 @@ mod tests {
     fn each_column_travels_so_that_it_is_read_exactly() {
         let form = Form::Columns(vec![ColumnKind::Double, ColumnKind::Varchar]);
         assert_eq!(
-            fetch("SELECT a, b, c FROM t -- all", &form).sql,
+            fetch("SELECT a, b, c FROM t -- all", &form, 9).sql,
             "WITH ml_rows (ml_0, ml_1, ml_label) AS (\nSELECT a, b, c FROM t -- all\n) \
              SELECT CAST(ml_0 AS DOUBLE), CAST(CONVERT(ml_1 USING utf8mb4) AS BINARY), \
              CAST(CONVERT(ml_label USING utf8mb4) AS BINARY) FROM ml_rows \
              LIMIT 18446744073709551615"
         );
-        let bytes = fetch("SELECT 1, 2", &Form::Bytes).sql;
-        assert!(bytes.contains("SELECT ml_input, CAST("), "{bytes}");
+        let bytes = fetch("SELECT 1, 2", &Form::Bytes, 9).sql;
+        let bounded = "SELECT IF(OCTET_LENGTH(ml_input) > 9, CONCAT(_utf8mb4 X'6D6C2D746F6F2D6C6F6E673A2F2F', \
+                       OCTET_LENGTH(ml_input)), ml_input), CAST(";
+        assert!(bytes.contains(bounded), "{bytes}");
+        let once = fetch("SELECT stored(1), 2", &Form::Bytes, 9).sql;
+        assert!(once.contains("SELECT ml_input, CAST("), "{once}");
         assert_eq!(number(b"1.5e-300"), Ok(ColumnValue::Number(1.5e-300)));
         assert!(number(b"one").is_err());
     }

@@ -78,7 +78,8 @@ impl<'r> Run<'r> {
 
     /// Does it. The store is idle again when it returns an error of the session's own.
     pub async fn work(mut self, store: &mut StoreLink<'_>) -> Result<Outcomes, LinkError> {
-        let query = fetch(&self.request.query, &self.request.form);
+        let image_bytes_max = self.context.executor.image_bytes_max();
+        let query = fetch(&self.request.query, &self.request.form, image_bytes_max);
         let head = store.run_bounded(&query, &Protocol::Text).await?;
         let (columns, id) = rows_of(head)?;
         let spool = Spool::new(self.context.spool.clone());
@@ -93,7 +94,7 @@ impl<'r> Run<'r> {
             models.push(loaded);
             measured.push(Measured::new(model, &self.request.task, cost));
         }
-        let form = (&self.request.form, self.context.executor.image_bytes_max());
+        let form = (&self.request.form, image_bytes_max);
         let rows = LabelledRows::new(&spool, &columns, form);
         let rows = self.answer(rows, &models).await?;
         if rows.is_empty() {
