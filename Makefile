@@ -49,7 +49,7 @@ test: setup lint
 	$(CARGO) build --locked -p predictsql-proxy
 	$(CARGO) test --locked --workspace --exclude predictsql-tests --lib --bins --tests
 	$(CARGO) test --locked -p predictsql-tests --lib --test e2e
-	@cat target/differential-summary
+	@cat target/differential-summary target/differential-summary-views
 	$(MAKE) test-clients
 
 # The suites of tests/clients/, each directly and through the proxy. They are the last part of `make test`.

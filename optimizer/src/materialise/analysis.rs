@@ -45,7 +45,7 @@ pub struct Harvest {
     /// The input is an aggregate: the block's rows and groups must be found exactly.
     pub(super) aggregates: bool,
     /// Calls whose answers its queries need.
-    needs: BTreeSet<usize>,
+    pub(super) needs: BTreeSet<usize>,
 }
 
 /// A statement that a materialise plan can answer.
@@ -88,6 +88,7 @@ impl<'a> PredictStatement<'a> {
         for (index, call) in self.calls.iter().enumerate() {
             plan.add_call(index, call)?;
         }
+        plan.check_nesting()?;
         plan.add_narrowing();
         plan.order_harvests()?;
         plan.find_names()?;

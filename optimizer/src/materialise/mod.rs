@@ -9,13 +9,17 @@
 mod analysis;
 mod distinctions;
 mod interruption;
+mod members;
 mod narrowing;
+mod nesting;
 mod relation;
 mod texts;
 
 pub use analysis::{Harvest, Materialise, Target};
 pub use distinctions::ClassQuery;
 pub use interruption::says_interrupted;
+pub use members::{MemberRows, Members};
+pub use nesting::NESTED_PREDICTIONS_MAX;
 pub use relation::{KeyForm, Lookup, RelationAnswer};
 pub use texts::{HarvestPass, Shape};
 

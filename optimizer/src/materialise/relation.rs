@@ -3,6 +3,7 @@
 use predictsql_catalog::TaskKind;
 
 use super::analysis::Target;
+use super::members::Members;
 use super::texts::Shape;
 use crate::sql::fragment::Fragment;
 use crate::sql::key::{ColumnsKey, utf8_bytes, within, wrapped};
@@ -77,6 +78,8 @@ pub struct Lookup {
     pub columns: ColumnsKey,
     /// By which conditions its keys were harvested.
     pub shape: Shape,
+    /// The rows whose keys it must know; `None`: those of all rows that the store asks about.
+    pub members: Option<Members>,
 }
 
 /// What a relation says of an input.

@@ -49,6 +49,7 @@ fn lookups(plan: &Materialise<'_, '_>) -> Vec<Lookup> {
         relation: format!("r{harvest}"),
         columns: ColumnsKey::default(),
         shape: own(plan, harvest),
+        members: None,
     };
     (0..plan.harvests().len()).map(lookup).collect()
 }

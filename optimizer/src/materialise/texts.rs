@@ -134,14 +134,20 @@ impl Materialise<'_, '_> {
         self.statement.lexed.split_commas(input.clone())
     }
 
-    /// An input over the lookups of calls within it, as one expression: that itself, or the text of a
-    /// task's columns.
-    fn input(&self, range: &Range<usize>, harvest: usize, lookups: &[Lookup]) -> Fragment {
-        let over_lookups = |range| self.spliced(range, self.lookup_splices(range, lookups));
+    /// An input over what `replace` makes of calls within it, as one expression: that itself, or the text of a task's
+    /// columns.
+    pub(super) fn input(
+        &self,
+        range: &Range<usize>,
+        harvest: usize,
+        lookup: &Lookup,
+        replace: &dyn Fn(&Range<usize>) -> Vec<Splice>,
+    ) -> Fragment {
+        let over_lookups = |range| self.spliced(range, replace(range));
         let asked = self.harvests.get(harvest).map(|h| h.target);
         let target = asked.and_then(|target| self.targets.get(target));
-        match (target, lookups.get(harvest)) {
-            (Some(target), Some(lookup)) if !target.task.columns().is_empty() => {
+        match target {
+            Some(target) if !target.task.columns().is_empty() => {
                 let arguments = self.arguments(range);
                 let arguments: Vec<_> = arguments.iter().map(over_lookups).collect();
                 let schema = self.statement.schema;
@@ -163,7 +169,7 @@ impl Materialise<'_, '_> {
             return Fragment::default();
         };
         let over_lookups = |range: &Range<usize>| self.lookup_splices(range, lookups);
-        let input = self.input(&harvest.input, number, lookups);
+        let input = self.input(&harvest.input, number, lookup, &over_lookups);
         let mut select = Fragment::plain(match lookup.form.is_distinct() {
             true => "SELECT DISTINCT ",
             false => "SELECT ",
@@ -204,17 +210,43 @@ impl Materialise<'_, '_> {
         let Some(harvest) = self.harvests.get(number) else {
             return Fragment::default();
         };
-        let blocks: Vec<&Block> = self.source_blocks(harvest, shape.source);
-        let factor = shape
-            .factor
-            .and_then(|f| self.factors(harvest, shape.source).get(f).cloned());
-        let stripped = |range: &Range<usize>| {
+        let stripped = self.stripped(shape, replace);
+        let mut query = self.with(&self.source_blocks(harvest, shape.source), &stripped);
+        query.push_fragment(&self.query_in_scope(number, shape, select, replace));
+        query
+    }
+
+    /// Splices that also take the conditions of derived tables away, where a shape says so.
+    fn stripped<'r>(
+        &'r self,
+        shape: &'r Shape,
+        replace: &'r dyn Fn(&Range<usize>) -> Vec<Splice>,
+    ) -> impl Fn(&Range<usize>) -> Vec<Splice> + 'r {
+        move |range: &Range<usize>| {
             let mut splices = replace(range);
             if shape.stripped {
                 splices.extend(self.conditions_within(range));
             }
             splices
+        }
+    }
+
+    /// The same where the names of WITH clauses are known.
+    pub(super) fn query_in_scope(
+        &self,
+        number: usize,
+        shape: &Shape,
+        select: &Fragment,
+        replace: &dyn Fn(&Range<usize>) -> Vec<Splice>,
+    ) -> Fragment {
+        let Some(harvest) = self.harvests.get(number) else {
+            return Fragment::default();
         };
+        let blocks: Vec<&Block> = self.source_blocks(harvest, shape.source);
+        let factor = shape
+            .factor
+            .and_then(|f| self.factors(harvest, shape.source).get(f).cloned());
+        let stripped = self.stripped(shape, replace);
         let tables: Vec<Fragment> = match factor {
             Some(factor) => {
                 let mut splices = stripped(&factor);
@@ -228,8 +260,7 @@ impl Materialise<'_, '_> {
                 .map(|b| self.tables(b, harvest.aggregates, &stripped))
                 .collect(),
         };
-        let mut query = self.with(&blocks, &stripped);
-        query.push_fragment(select);
+        let mut query = select.clone();
         match &tables[..] {
             [] => {
                 query.push(" FROM DUAL");
@@ -297,7 +328,7 @@ impl Materialise<'_, '_> {
     }
 
     /// The conditions that may narrow a harvest over a choice of tables.
-    fn conditions(&self, number: usize, source: usize) -> Vec<Range<usize>> {
+    pub(super) fn conditions(&self, number: usize, source: usize) -> Vec<Range<usize>> {
         let harvest = self.harvests.get(number).filter(|h| !h.aggregates);
         let Some(harvest) = harvest else {
             return Vec::new();
@@ -402,60 +433,135 @@ impl Materialise<'_, '_> {
     }
 
     /// What stands in place of a call. A code of 0 gives NULL; a key that is not there calls the
-    /// stub, which raises its error. So does not one that was not looked for, since the statement is to end.
+    /// stub, which raises its error. So does not one that was not looked for, since the statement is to end. Keys of calls
+    /// within the input are looked for first.
+    fn lookup(&self, index: usize, lookups: &[Lookup]) -> Fragment {
+        let Some(mut found) = self.found(index, lookups) else {
+            return Fragment::default();
+        };
+        let mut first = Fragment::plain("IF(");
+        let inner = self.quiet_calls(index);
+        for (i, inner) in inner.iter().enumerate() {
+            first
+                .push(if i == 0 { "" } else { " OR " })
+                .push_fragment(&self.found(*inner, lookups).unwrap_or_default())
+                .push(" IS NULL");
+        }
+        if !inner.is_empty() {
+            first.push(", NULL, ").push_fragment(&found).push(")");
+            found = first;
+        }
+        if self.is_of_aggregate(index) {
+            // Else the store calls the stub before it has the aggregate.
+            found = wrapped("(SELECT ", &found, ")");
+        }
+        self.answer(index, &found)
+    }
+
+    /// The cell that a call's key finds in its relation; NULL where it has none.
+    ///
+    /// In it calls within the input do not call stubs: what calls a function that may vary is compared with each key of
+    /// the relation, where else the store goes by its index.
     ///
     /// RAND() keeps the store from remembering answers by the input's columns, whose collation may
     /// take different inputs for the same.
-    fn lookup(&self, index: usize, lookups: &[Lookup]) -> Fragment {
-        let found = self.statement.calls.get(index);
-        let harvest = self.of_call.get(index).copied().unwrap_or_default();
-        let (Some(call), Some(lookup)) = (found, lookups.get(harvest)) else {
-            return Fragment::default();
+    fn cell(&self, index: usize, lookups: &[Lookup]) -> Option<Fragment> {
+        let call = self.statement.calls.get(index)?;
+        let harvest = *self.of_call.get(index)?;
+        let lookup = lookups.get(harvest)?;
+        let quiet = self.quiet_calls(index);
+        let replace = |range: &Range<usize>| {
+            outermost_splices(&self.statement.calls, range, |inner| {
+                match quiet.contains(&inner) {
+                    true => self.answer(inner, &self.cell(inner, lookups).unwrap_or_default()),
+                    false => self.lookup(inner, lookups),
+                }
+            })
         };
-        let input = self.input(&call.input, harvest, lookups);
+        let input = self.input(&call.input, harvest, lookup, &replace);
+        let column = match call.asked {
+            Asked::Label => "`ml r`.`ml c`".to_owned(),
+            Asked::Value => value_cell(),
+            Asked::Probability(class) => score_cell(class),
+        };
+        let mut cell = Fragment::plain(format!(
+            "(SELECT {column} FROM {} AS `ml r` WHERE `ml r`.`ml k` = COALESCE(",
+            lookup.relation
+        ));
+        cell.push_fragment(&lookup.form.key(&input))
+            .push(", X'') AND RAND() IS NOT NULL)");
+        Some(cell)
+    }
+
+    /// The same where a missing key calls the stub.
+    fn found(&self, index: usize, lookups: &[Lookup]) -> Option<Fragment> {
+        let call = self.statement.calls.get(index)?;
+        let harvest = *self.of_call.get(index)?;
+        let lookup = lookups.get(harvest)?;
         let nothing = vec!["NULL"; call.task.input_arguments()].join(", ");
         let stub = format!(
             "{}({nothing})",
             stub_name(self.statement.schema, &call.task)
         );
-        let (column, missing, none) = match call.asked {
-            Asked::Label => (
-                "`ml r`.`ml c`".to_owned(),
-                format!("CAST({stub} AS SIGNED)"),
-                "0",
-            ),
-            Asked::Value => (value_cell(), stub, NO_VALUE),
-            Asked::Probability(class) => (score_cell(class), format!("0e0 + {stub}"), NO_SCORE),
+        let (missing, none) = match call.asked {
+            Asked::Label => (format!("CAST({stub} AS SIGNED)"), "0"),
+            Asked::Value => (stub, NO_VALUE),
+            Asked::Probability(_) => (format!("0e0 + {stub}"), NO_SCORE),
         };
         let missing = unless_interrupted(&missing);
-        let mut found = Fragment::plain(format!(
-            "IFNULL((SELECT {column} FROM {} AS `ml r` WHERE `ml r`.`ml k` = COALESCE(",
-            lookup.relation
-        ));
-        found
-            .push_fragment(&lookup.form.key(&input))
-            .push(", X'') AND RAND() IS NOT NULL), ");
-        match self.guard(index, lookup) {
-            Some(guard) => found
-                .push("IF(")
-                .push_fragment(&guard)
-                .push(&format!(", {missing}, {none}))")),
-            None => found.push(&missing).push(")"),
-        };
-        let aggregates = self.of_call.get(index).and_then(|&h| self.harvests.get(h));
-        if aggregates.is_some_and(|h| h.aggregates) {
-            // Else the store calls the stub before it has the aggregate.
-            found = wrapped("(SELECT ", &found, ")");
+        let mut found = wrapped("IFNULL(", &self.cell(index, lookups)?, ", ");
+        let guard = self.guard(index, lookup);
+        let member = self.is_member(harvest, lookup);
+        if guard.is_none() && member.is_none() {
+            found.push(&missing).push(")");
+            return Some(found);
         }
-        match call.asked {
+        found.push("IF(");
+        for (i, condition) in guard.iter().chain(&member).enumerate() {
+            found
+                .push(if i == 0 { "" } else { " AND " })
+                .push_fragment(condition);
+        }
+        found.push(&format!(", {missing}, {none}))"));
+        Some(found)
+    }
+
+    /// The answer that a cell tells.
+    fn answer(&self, index: usize, cell: &Fragment) -> Fragment {
+        let Some(call) = self.statement.calls.get(index) else {
+            return Fragment::default();
+        };
+        let none = match call.asked {
             Asked::Label => {
                 let labels = self.statement.labels.wide_list(&call.task);
-                wrapped("ELT(", &found, &format!(", {labels})"))
+                return wrapped("ELT(", cell, &format!(", {labels})"));
             }
-            Asked::Probability(_) | Asked::Value => {
-                wrapped("NULLIF(", &found, &format!(", {none})"))
-            }
+            Asked::Probability(_) => NO_SCORE,
+            Asked::Value => NO_VALUE,
+        };
+        wrapped("NULLIF(", cell, &format!(", {none})"))
+    }
+
+    fn is_of_aggregate(&self, index: usize) -> bool {
+        let of = self.of_call.get(index).and_then(|&h| self.harvests.get(h));
+        of.is_some_and(|h| h.aggregates)
+    }
+
+    /// The calls within a call's input that can be looked up beside it: not below an aggregate, nor in a sub-query.
+    fn quiet_calls(&self, index: usize) -> Vec<usize> {
+        let Some(call) = self.statement.calls.get(index) else {
+            return Vec::new();
+        };
+        if self.is_of_aggregate(index) {
+            return Vec::new();
         }
+        let block = self.blocks.around(call.range.start);
+        let mut inner = self.calls_in(&call.input);
+        inner.retain(|&inner| {
+            let inner = self.statement.calls.get(inner);
+            inner.is_some_and(|inner| self.blocks.around(inner.range.start) == block)
+        });
+        inner
     }
 
     /// The conditions by which a call's inputs were harvested, where it may be asked about rows that

@@ -7,7 +7,10 @@ use sqlparser::tokenizer::Token;
 
 use super::expand::Reading;
 use super::pieces::Pieces;
-use super::{Column, Prediction, Shape, View, ViewSession, ViewSource, Views};
+use super::{
+    Column, DEFINITIONS_BYTES_MAX, Prediction, Shape, View, ViewSession, ViewSource, Views,
+};
+use crate::refusal::Refusal;
 use crate::sql::blocks::Blocks;
 use crate::sql::fragment::quote_name;
 use crate::sql::text::{LexMode, Lexed};
@@ -28,16 +31,29 @@ const UNMERGED: [&str; 9] = [
 
 /// Analyses a view, all that it reads being in `views`. `None`: it does not predict, or is not
 /// understood; then its functions say what is wrong.
-pub(super) fn analyse(source: &ViewSource, schema: &str, views: &Views) -> Option<View> {
+/// What it takes of `bytes_left` is kept.
+pub(super) fn analyse(
+    source: &ViewSource,
+    schema: &str,
+    views: &Views,
+    bytes_left: &mut usize,
+) -> Option<View> {
+    let view = |shape| View {
+        schema: source.schema.clone(),
+        name: source.name.clone(),
+        collation: source.collation.clone(),
+        shape,
+    };
     let session = ViewSession {
         mode: LexMode::default(),
         database: "",
         collation: &source.collation,
         utf8: true,
     };
-    let expanded = views
-        .expand(&source.definition, &session, Reading::Definition)
-        .ok()?;
+    let expanded = match views.expand(&source.definition, &session, Reading::Definition) {
+        Ok(expanded) => expanded,
+        Err(refusal) => return Some(view(Shape::Refused(refusal))),
+    };
     let text = match expanded {
         Some(expansion) => expansion.candidates.into_iter().next()?.sql,
         None => source.definition.clone(),
@@ -51,16 +67,22 @@ pub(super) fn analyse(source: &ViewSource, schema: &str, views: &Views) -> Optio
     if reader.calls.is_empty() {
         return None;
     }
+    // A column that predicts is kept once over the view and once over what it reads.
+    match bytes_left.checked_sub(text.len().saturating_mul(2)) {
+        Some(left) => *bytes_left = left,
+        None => {
+            let refusal = Refusal::unsupported(format_args!(
+                "views over predictions of more than {DEFINITIONS_BYTES_MAX} bytes together, each with the \
+                 predicting views that it reads"
+            ));
+            return Some(view(Shape::Refused(refusal)));
+        }
+    }
     let shape = reader.merged(source.kept_apart).unwrap_or_else(|| {
         let all = 0..lexed.lexemes.len();
         Shape::Whole(Pieces::of(&lexed, all, schema, &BTreeMap::new()))
     });
-    Some(View {
-        schema: source.schema.clone(),
-        name: source.name.clone(),
-        collation: source.collation.clone(),
-        shape,
-    })
+    Some(view(shape))
 }
 
 /// Calls of functions of `schema`: those in it predict.

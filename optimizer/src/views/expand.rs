@@ -5,6 +5,7 @@
 //! and *derived*, where each view becomes a derived table, which is right wherever names cannot be told
 //! for sure by tokens. The store says which it accepts.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use sqlparser::tokenizer::Token;
@@ -17,8 +18,11 @@ use crate::sql::blocks::{Block, Blocks};
 use crate::sql::fragment::{Fragment, Splice, quote_name, splice};
 use crate::sql::text::{LexMode, Lexed};
 
-/// Longest rewritten statement, in bytes: views of views may grow without bound.
+/// By how many bytes a statement may grow: views of views may do so without bound.
 const EXPANDED_BYTES_MAX: usize = 1 << 20;
+
+/// Forms that are made of a statement.
+const FORMS: usize = 2;
 
 /// Name of a view within the derived table that stands for it.
 const INNER: &str = "ml view";
@@ -56,6 +60,8 @@ pub(super) struct Expander<'e> {
     pub(super) lexed: Lexed<'e>,
     pub(super) blocks: Blocks,
     pub(super) session: &'e ViewSession<'e>,
+    /// Bytes of views' text that may still be put in.
+    bytes_left: Cell<usize>,
 }
 
 impl Views {
@@ -80,6 +86,7 @@ impl Views {
             blocks: Blocks::cut(&lexed, all),
             lexed,
             session,
+            bytes_left: Cell::new(EXPANDED_BYTES_MAX * FORMS),
         };
         expander.expand(self, reading)
     }
@@ -175,11 +182,16 @@ impl Expander<'_> {
         splices.sort_by_key(|(range, _)| (range.start, range.end));
         let all = 0..self.lexed.lexemes.len();
         let text = splice(&self.lexed, all, &splices);
-        if text.sql.len() > EXPANDED_BYTES_MAX {
-            return Err(Refusal::unsupported(format_args!(
-                "a statement over views of predictions whose text is longer than {EXPANDED_BYTES_MAX} bytes with them"
-            )));
+        match text.sql.len() > self.lexed.text.len() + EXPANDED_BYTES_MAX {
+            true => Err(too_long()),
+            false => Ok(text),
         }
+    }
+
+    /// Counts text of a view that is put in, before more of it is made: a column may be named often.
+    pub(super) fn counted(&self, text: String) -> Result<String, Refusal> {
+        let left = self.bytes_left.get().checked_sub(text.len());
+        self.bytes_left.set(left.ok_or_else(too_long)?);
         Ok(text)
     }
 
@@ -264,6 +276,7 @@ impl Expander<'_> {
         let mut splices = Vec::new();
         for found in found {
             let text = found.derived(&self.table_text(&found.reference), self.session)?;
+            let text = self.counted(text)?;
             splices.push((found.reference.range.clone(), Fragment::plain(text)));
             splices.extend(self.unqualified(block, found, &[]));
         }
@@ -322,6 +335,12 @@ impl Expander<'_> {
     }
 }
 
+fn too_long() -> Refusal {
+    Refusal::unsupported(format_args!(
+        "a statement over views of predictions that grows by more than {EXPANDED_BYTES_MAX} bytes with them"
+    ))
+}
+
 /// (start, schema, table) before a star.
 fn star_qualifier(lexed: &Lexed<'_>, star: usize) -> Option<(usize, String, String)> {
     let start = star.checked_sub(4)?;
@@ -337,7 +356,7 @@ impl Found<'_> {
     pub(super) fn columns(&self) -> &[Column] {
         match &self.view.shape {
             Shape::Merged { columns, .. } => columns,
-            Shape::Whole(_) => &[],
+            Shape::Whole(_) | Shape::Refused(_) => &[],
         }
     }
 
@@ -349,7 +368,7 @@ impl Found<'_> {
     fn is_rewritten(&self) -> bool {
         match &self.view.shape {
             Shape::Merged { lazy, .. } => !lazy || !self.needed.is_empty(),
-            Shape::Whole(_) => true,
+            Shape::Whole(_) | Shape::Refused(_) => true,
         }
     }
 
@@ -391,6 +410,14 @@ impl Found<'_> {
         let pieces = match &self.view.shape {
             Shape::Merged { body, .. } => body,
             Shape::Whole(whole) => whole,
+            Shape::Refused(refusal) => {
+                let View { schema, name, .. } = self.view;
+                let message = format!("{} (view `{schema}`.`{name}`)", refusal.message);
+                return Err(Refusal {
+                    message,
+                    ..refusal.clone()
+                });
+            }
         };
         let text = pieces.render("", &self.view.collation, session)?;
         Ok(format!("({text})"))
@@ -398,7 +425,7 @@ impl Found<'_> {
 
     fn derived(&self, table: &str, session: &ViewSession<'_>) -> Result<String, Refusal> {
         let alias = quote_name(self.reference.qualifier());
-        if matches!(self.view.shape, Shape::Whole(_)) {
+        if matches!(self.view.shape, Shape::Whole(_) | Shape::Refused(_)) {
             return Ok(format!("{} AS {alias}", self.body(session)?));
         }
         let mut columns = Vec::new();

@@ -55,7 +55,8 @@ impl Expander<'_> {
         let replaced: Vec<Range<usize>> = splices.iter().map(|(range, _)| range.clone()).collect();
         for found in found.iter().filter(|f| !f.over_view()) {
             let alias = quote_name(found.reference.qualifier());
-            let body = format!("{} AS {alias}", found.body(self.session)?);
+            let body = self.counted(found.body(self.session)?)?;
+            let body = format!("{body} AS {alias}");
             splices.push((found.reference.range.clone(), Fragment::plain(body)));
             splices.extend(self.unqualified(block, found, &replaced));
         }
@@ -314,6 +315,7 @@ impl Expander<'_> {
             return Ok(String::new());
         };
         let text = view.expression(of.1, view.reference.qualifier(), self.session)?;
+        let text = self.counted(text)?;
         // A call alone binds as a name does.
         let alone = matches!(view.columns().get(of.1), Some(c) if c.is_call());
         Ok(if alone { text } else { format!("({text})") })

@@ -19,11 +19,16 @@ use std::collections::BTreeMap;
 
 use aho_corasick::AhoCorasick;
 
+use crate::refusal::Refusal;
 use crate::sql::LexMode;
 use crate::sql::fragment::quote_name;
 pub use expand::{Expansion, Reading};
 use pieces::Pieces;
 pub use stored::{changes_views, stored_view};
+
+/// Most bytes of the definitions of all views that predict, each with those of the views that it reads in their place:
+/// what is kept of them.
+const DEFINITIONS_BYTES_MAX: usize = 64 << 20;
 
 /// A view as the store has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +79,8 @@ enum Shape {
     },
     /// Anything else: its whole query.
     Whole(Pieces),
+    /// Its query cannot be put into statements.
+    Refused(Refusal),
 }
 
 #[derive(Debug, Clone)]
@@ -118,13 +125,14 @@ impl Views {
             ..Self::default()
         };
         let mut left = candidates(sources, schema);
+        let mut bytes_left = DEFINITIONS_BYTES_MAX;
         // A view is analysed once all that it reads are.
         while let Some(place) = left
             .iter()
             .position(|s| !left.iter().any(|other| s.is_over(other)))
         {
             let source = left.swap_remove(place);
-            if let Some(view) = definition::analyse(source, schema, &views) {
+            if let Some(view) = definition::analyse(source, schema, &views, &mut bytes_left) {
                 let key = views.key(&source.schema, &source.name);
                 views.by_name.insert(key, view);
                 views.find_names();

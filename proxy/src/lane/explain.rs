@@ -252,6 +252,7 @@ fn materialise_lines(
             relation: format!("`{schema}_session`.`r{}`", h.relation),
             columns: h.columns.clone(),
             shape: h.shape.clone(),
+            members: None,
         })
         .collect();
     for (number, harvest) in ready.harvests.iter().enumerate() {

@@ -103,12 +103,13 @@ impl SessionSettings {
 }
 
 /// What the store is asked for besides the constraints.
-const ASKED: [&str; 19] = [
+const ASKED: [&str; 20] = [
     "ROW_COUNT()",
     "FOUND_ROWS()",
     "@@warning_count",
     "@@error_count",
     "@@max_error_count",
+    "@@max_allowed_packet",
     "@@timestamp",
     "@@max_statement_time",
     "@@sql_mode",
@@ -197,6 +198,10 @@ impl SessionSettings {
         let told = Told::ask(store).await?;
         store.before.get_or_insert(told.before()?);
         store.warnings_kept = told.number("@@max_error_count")?;
+        store.packet_bytes_max = match told.number("@@max_allowed_packet")? {
+            0 => usize::MAX,
+            bytes => bytes,
+        };
         let results = told.text("CAST(@@character_set_results AS BINARY)")?;
         // In these the lane cannot read numbers and paths, or text cannot be told from bytes.
         if matches!(&*results, "ucs2" | "utf16" | "utf16le" | "utf32" | "binary") {

@@ -160,6 +160,9 @@ pub struct StoreLink<'a> {
     pub began: Instant,
     /// Warnings that the session keeps of a statement (`max_error_count`).
     pub warnings_kept: usize,
+    /// Longest command that the store takes from the session, in bytes (`max_allowed_packet`): it ends a session that
+    /// sends a longer one.
+    pub packet_bytes_max: usize,
     answering: bool,
     /// `SET STATEMENT ... FOR` of the client's statement, under which all that is made of it runs.
     settings: Option<String>,
@@ -177,6 +180,7 @@ impl<'a> StoreLink<'a> {
             bounds: Bounds::default(),
             began: Instant::now(),
             warnings_kept: WARNINGS_KEPT,
+            packet_bytes_max: usize::MAX,
             answering: false,
             settings: None,
         }
@@ -210,8 +214,16 @@ impl<'a> StoreLink<'a> {
         self.encoding
     }
 
-    /// Sends a command.
+    /// Sends a command. One that the store would not take is refused before any of it is sent.
     pub async fn send(&mut self, command: u8, body: &[u8]) -> Result<(), LinkError> {
+        if body.len() >= self.packet_bytes_max {
+            return Err(SqlError::unsupported(format_args!(
+                "a statement of which one of {} bytes is made for the store: its max_allowed_packet is {} bytes",
+                body.len(),
+                self.packet_bytes_max
+            ))
+            .into());
+        }
         let mut writer = PacketWriter::new(0);
         writer.write_with(|out| {
             out.put_u8(command);

@@ -341,6 +341,101 @@ fn a_view_made_past_the_proxy_is_answered_at_once() {
     }
 }
 
+/// The store merges a view, and may look at predictions before the view's own condition.
+#[test]
+fn conditions_of_views_cost_no_inference_and_no_right() {
+    let proxy = made("vw", "vwd");
+    let mut store = Store::shared().root();
+    store.run("CREATE VIEW vwd.chosen AS SELECT id, photo, vw.apparel(photo) AS kind FROM vwd.photos WHERE price LIKE '3%'");
+    store.run("CREATE USER vw_user@'%' IDENTIFIED BY 'x'");
+    for grant in [
+        "SELECT, UPDATE ON vwd.chosen",
+        "EXECUTE ON FUNCTION vw.apparel",
+    ] {
+        store.run(&format!("GRANT {grant} TO vw_user@'%'"));
+    }
+    let mut user = Wire::login(proxy.address(), "vw_user", "x", Some("vwd")).unwrap();
+    user.run("SET @ml_cache = 'off'");
+    eventually("the view is known", || {
+        user.query("SELECT kind FROM chosen LIMIT 0").ok()
+    });
+    let bags = "SELECT COUNT(*) FROM chosen WHERE kind IN ('Bag', 'Coat')";
+    for sql in [
+        bags,
+        "SELECT COUNT(*) FROM chosen AS s WHERE s.kind LIKE '%a%' AND s.id < 100",
+        "SELECT kind, COUNT(*) FROM chosen WHERE kind > 'A' GROUP BY kind",
+        "UPDATE chosen SET photo = photo WHERE kind <> 'Bag'",
+    ] {
+        let before = proxy.images_inferred();
+        user.run(sql);
+        assert_eq!(proxy.images_inferred() - before, 9, "{sql}");
+    }
+    let expected = "SELECT COUNT(*) FROM (SELECT vw.apparel(photo) AS kind FROM vwd.photos WHERE price = 3) AS d WHERE kind IN ('Bag', 'Coat')";
+    assert_eq!(user.value(bags), proxy.root().value(expected));
+    let mut root = proxy.root();
+    root.run("USE vwd");
+    root.run("LOCK TABLES chosen READ");
+    // No table may be named once more there, so that nothing tells which rows count.
+    let answer = root.query(bags);
+    assert!(
+        answer.is_ok() || answer.as_ref().unwrap_err().code == 1235,
+        "{answer:?}"
+    );
+}
+
+#[test]
+fn views_that_grow_too_long_are_refused_by_name() {
+    let _made = proxy();
+    let mut session = session();
+    session.run("CREATE VIEW grown0 AS SELECT photo, vp.apparel(photo) AS kind FROM photos");
+    for n in 1..18 {
+        session.run(&format!(
+            "CREATE VIEW grown{n} AS SELECT photo, LEFT(CONCAT(kind, kind), 5) AS kind FROM grown{}",
+            n - 1
+        ));
+    }
+    assert_eq!(
+        session
+            .rows("SELECT kind FROM grown3 WHERE photo < 'photos/00005'")
+            .len(),
+        4
+    );
+    let error = session.error("SELECT kind FROM grown17");
+    assert_eq!(error.code, 1235);
+    assert!(error.message.contains("bytes"), "{error:?}");
+    // What names no prediction needs none of that.
+    let deep = "SELECT COUNT(*) FROM shown WHERE kind = 'Bag'";
+    assert!(session.value(deep).is_some());
+}
+
+#[test]
+fn predictions_nested_too_deep_are_refused_at_once() {
+    let _made = proxy();
+    let mut session = session();
+    let nested = |depth: usize| {
+        let call = (0..depth).fold("photo".to_owned(), |inner, _| {
+            format!("vp.apparel({inner})")
+        });
+        format!("SELECT COUNT({call}) FROM photos")
+    };
+    assert_eq!(session.value(&nested(3)).as_deref(), Some("0"));
+    for depth in [4, 12, 100] {
+        let error = session.error(&nested(depth));
+        assert_eq!(error.code, 1235, "{error:?}");
+        assert!(
+            error.message.contains("nested deeper than 3 levels"),
+            "{error:?}"
+        );
+    }
+    // The session goes on, also where the store would not take what is made of a statement.
+    let long = format!(
+        "SELECT COUNT(*) FROM photos WHERE vp.apparel(photo) IN ('{}')",
+        "x".repeat(900_000)
+    );
+    assert_eq!(session.value(&long).as_deref(), Some("0"));
+    assert_eq!(session.rows("SELECT kind FROM shown").len(), 60);
+}
+
 #[test]
 fn routines_and_triggers_get_the_functions_own_error() {
     let mut session = session();

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use predictsql_catalog::Column;
-use predictsql_optimizer::materialise::{HarvestPass, Lookup, Shape};
+use predictsql_optimizer::materialise::{HarvestPass, Members, Shape};
 use predictsql_optimizer::schedule::Schedule;
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +22,7 @@ use super::super::store_link::{LinkError, Protocol, StoreLink, rows_of};
 use super::super::stream::{CutRow, RowInput, StringValue, answer_inputs};
 use super::finish::{is_missing_key, spool_all};
 use super::lookups;
-use super::ready::{ReadyHarvest, ReadyPlan};
+use super::ready::{RELATION_MARK, ReadyPlan};
 use super::relation::{Relation, TableNames};
 use crate::error::SqlError;
 use crate::live::{Phase, Statement};
@@ -42,6 +42,8 @@ pub struct Harvester<'h, 'p, 's, 'a> {
     pub running: &'h Statement,
     pub cancel: &'h CancellationToken,
     pub diagnostics: Diagnostics,
+    /// Of each harvest; of none in the beginning.
+    pub members: Vec<Option<Members>>,
 }
 
 /// Inputs with their keys, and what became of them.
@@ -139,17 +141,10 @@ impl Harvester<'_, '_, '_, '_> {
 
     /// Whether a harvest looks at answers to others.
     fn looks_up(&self, number: usize, shape: &Shape) -> bool {
-        const MARK: &str = "<relation>";
-        let lookup = |h: &ReadyHarvest| Lookup {
-            form: h.form,
-            relation: MARK.to_owned(),
-            columns: h.columns.clone(),
-            shape: h.shape.clone(),
-        };
-        let lookups: Vec<Lookup> = self.ready.harvests.iter().map(lookup).collect();
+        let lookups = self.ready.marked_lookups();
         let plan = self.ready.plan;
         let query = plan.harvest(number, shape, &lookups, HarvestPass::default());
-        query.sql.contains(MARK)
+        query.sql.contains(RELATION_MARK)
     }
 
     /// Reads what a harvest finds.
@@ -172,7 +167,7 @@ impl Harvester<'_, '_, '_, '_> {
             input_bytes_max: harvest.input_bytes_max,
             ..pass
         };
-        let lookups = lookups(ready, relations);
+        let lookups = lookups(ready, relations, &self.members);
         let query = ready.plan.harvest(number, shape, &lookups, pass);
         let protocol = match query.parameters.is_empty() {
             true => Protocol::Text,

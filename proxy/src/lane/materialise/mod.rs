@@ -19,11 +19,12 @@ mod relation;
 
 use std::sync::Arc;
 
-use predictsql_optimizer::materialise::{HarvestPass, Lookup, Shape};
+use predictsql_optimizer::materialise::{HarvestPass, Lookup, Members, Shape};
 
 use super::answering::Audience;
 use super::diagnostics::Diagnostics;
 use super::kill::check_not_interrupted;
+use super::select::UNPREPARABLE;
 use super::store_link::{LinkError, StoreLink};
 use super::stream::{no_diagnostics, watch};
 use super::{LaneContext, Turn};
@@ -87,6 +88,7 @@ pub async fn run(
                 running,
                 cancel: &cancel,
                 diagnostics: ready.forewarned(no_diagnostics),
+                members: Vec::new(),
             },
             relations: ready.relations(names.wanted),
             may_begin: autocommit,
@@ -137,8 +139,11 @@ impl Passes<'_, '_, '_, '_> {
         let mut breadth = Breadth::Block;
         let mut shapes: Vec<Shape> = ready.harvests.iter().map(|h| h.shape.clone()).collect();
         if ready.plan.writes_file() {
-            shapes = ready::widened(store, ready, Breadth::Everything).await?;
+            breadth = Breadth::Everything;
+            shapes = self.widen(store, breadth).await?;
         }
+        // A key was missing after all that these shapes find was there.
+        let mut missed = false;
         for attempt in 0..ATTEMPTS_MAX {
             let before = self.keys();
             if attempt >= SHARED_STATE_ATTEMPT && self.may_begin && !self.began {
@@ -152,19 +157,23 @@ impl Passes<'_, '_, '_, '_> {
                     .harvest(store, relations, names, &shapes, pass)
                     .await?;
             }
-            if attempt > 0 && self.keys() == before {
-                breadth = match breadth {
-                    Breadth::Block => Breadth::Unjoined,
-                    Breadth::Unjoined => Breadth::Everything,
-                    Breadth::Everything => return Err(unfound().into()),
-                };
-                shapes = ready::widened(store, ready, breadth).await?;
-                continue;
+            if missed && self.keys() == before {
+                missed = false;
+                breadth = breadth.next().ok_or_else(unfound)?;
+                let wider = self.widen(store, breadth).await?;
+                // The same rows, but others need not be known any more: there is nothing to look for.
+                let same = found && wider == shapes && breadth == Breadth::Members;
+                shapes = wider;
+                if !same {
+                    continue;
+                }
             }
             if !found {
+                missed = true;
                 continue;
             }
-            let statement = ready.plan.run(&lookups(ready, &self.relations));
+            let members = &self.harvester.members;
+            let statement = ready.plan.run(&lookups(ready, &self.relations, members));
             let Harvester {
                 context, running, ..
             } = self.harvester;
@@ -177,6 +186,7 @@ impl Passes<'_, '_, '_, '_> {
                 None if ready.plan.writes_file() => return Err(begun_file().into()),
                 None => pass.locking = ready.plan.reads_current_rows(),
             }
+            missed = true;
         }
         Err(SqlError::new(
             1205,
@@ -188,6 +198,32 @@ impl Passes<'_, '_, '_, '_> {
 
     fn keys(&self) -> usize {
         self.relations.iter().map(Relation::keys).sum()
+    }
+
+    /// The shapes of harvests that look at more; from now on a missing key is no error where the members of its
+    /// harvest are known, and the store takes the statement that asks for them.
+    async fn widen(
+        &mut self,
+        store: &mut StoreLink<'_>,
+        breadth: Breadth,
+    ) -> Result<Vec<Shape>, LinkError> {
+        let ready = self.harvester.ready;
+        let (shapes, members) = ready::widened(store, ready, breadth).await?;
+        self.harvester.members.clear();
+        if members.iter().all(Option::is_none) {
+            return Ok(shapes);
+        }
+        let run = ready.plan.run(&lookups(ready, &self.relations, &members));
+        match store.describe(&run.sql).await {
+            Err(LinkError::End(end)) => return Err(LinkError::End(end)),
+            Err(LinkError::Refused(error))
+                if error.code == UNPREPARABLE || finish::is_missing_key(&error) => {}
+            // Under LOCK TABLES, say, no table may be named once more.
+            Err(_) => return ready::widened_without_members(store, ready, breadth).await,
+            Ok(_) => {}
+        }
+        self.harvester.members = members;
+        Ok(shapes)
     }
 
     /// A snapshot for reads; for changes, locks that keep others from adding rows.
@@ -227,8 +263,12 @@ impl Passes<'_, '_, '_, '_> {
 }
 
 /// Where each harvest's calls find their answers.
-fn lookups(ready: &ReadyPlan<'_, '_, '_>, relations: &[Relation<'_>]) -> Vec<Lookup> {
-    let lookup = |h: &ready::ReadyHarvest| Lookup {
+fn lookups(
+    ready: &ReadyPlan<'_, '_, '_>,
+    relations: &[Relation<'_>],
+    members: &[Option<Members>],
+) -> Vec<Lookup> {
+    let lookup = |(number, h): (usize, &ready::ReadyHarvest)| Lookup {
         form: h.form,
         relation: relations
             .get(h.relation)
@@ -236,8 +276,9 @@ fn lookups(ready: &ReadyPlan<'_, '_, '_>, relations: &[Relation<'_>]) -> Vec<Loo
             .unwrap_or_default(),
         columns: h.columns.clone(),
         shape: h.shape.clone(),
+        members: members.get(number).cloned().flatten(),
     };
-    ready.harvests.iter().map(lookup).collect()
+    ready.harvests.iter().enumerate().map(lookup).collect()
 }
 
 fn begun_file() -> SqlError {
@@ -252,6 +293,7 @@ fn begun_file() -> SqlError {
 fn unfound() -> SqlError {
     SqlError::unsupported(
         "predictions whose inputs cannot be found before the statement runs: they depend on what it \
-         computes, or come from a view over predictions",
+         computes, or a view drops rows by conditions of its own where it may not be named once more (under LOCK \
+         TABLES)",
     )
 }

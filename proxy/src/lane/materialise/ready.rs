@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use predictsql_optimizer::distinctions::Distinctions;
-use predictsql_optimizer::materialise::{KeyForm, Materialise, Shape};
+use predictsql_optimizer::materialise::{KeyForm, Lookup, Materialise, MemberRows, Members, Shape};
 use predictsql_optimizer::planner::{Blocks, Estimate, Metric};
 use predictsql_optimizer::{ColumnsKey, Fragment};
 
@@ -26,6 +26,9 @@ const TEXT_KEY_BYTES_MAX: usize = 3072;
 
 /// Bytes of a hash.
 const HASH_BYTES: usize = 32;
+
+/// Stands for a relation where only it matters whether, or how often, one is looked at.
+pub const RELATION_MARK: &str = "<relation>";
 
 /// A plan that is ready to run.
 #[derive(Debug)]
@@ -261,45 +264,126 @@ async fn described(
     }
 }
 
-/// The shapes of all harvests by which rows are found that the store asks about before it joins
-/// tables ([`Breadth::Unjoined`]), or before it applies any condition.
+/// The shapes of all harvests at a breadth, and the members of those of which they are known.
 pub async fn widened(
+    store: &mut StoreLink<'_>,
+    ready: &ReadyPlan<'_, '_, '_>,
+    breadth: Breadth,
+) -> Result<(Vec<Shape>, Vec<Option<Members>>), LinkError> {
+    let (mut shapes, mut all_members) = (Vec::new(), Vec::new());
+    for number in 0..ready.harvests.len() {
+        let members = member_shape(store, ready, number).await?;
+        let shape = match (&members, ready.harvests.get(number)) {
+            (Some(_), Some(own)) if breadth == Breadth::Members => own.shape.clone(),
+            (Some(members), _) => members.clone(),
+            (None, _) => unjoined(store, ready, number, breadth).await?,
+        };
+        shapes.push(shape);
+        let locking = ready.plan.reads_current_rows();
+        all_members.push(members.map(|shape| Members { shape, locking }));
+    }
+    Ok((shapes, all_members))
+}
+
+/// The same where the store cannot be asked for members.
+pub async fn widened_without_members(
     store: &mut StoreLink<'_>,
     ready: &ReadyPlan<'_, '_, '_>,
     breadth: Breadth,
 ) -> Result<Vec<Shape>, LinkError> {
     let mut shapes = Vec::new();
-    for (number, harvest) in ready.harvests.iter().enumerate() {
-        let mut wide = harvest.shape.clone();
-        for factor in 0..ready.plan.factor_count(number, wide.source) {
-            let mut shape = Shape {
-                factor: Some(factor),
-                ..wide.clone()
-            };
-            let fits = fit(store, ready.plan, number, &mut shape, &mut None).await?;
-            if fits.is_some() {
-                wide = shape;
-                break;
-            }
-        }
-        if breadth == Breadth::Everything {
-            wide.conditions.clear();
-            wide.stripped = true;
-        }
-        shapes.push(wide);
+    for number in 0..ready.harvests.len() {
+        shapes.push(unjoined(store, ready, number, breadth).await?);
     }
     Ok(shapes)
 }
 
-/// How much a harvest looks at.
+/// By which tables and conditions the members of a harvest are found, if that can be told.
+async fn member_shape(
+    store: &mut StoreLink<'_>,
+    ready: &ReadyPlan<'_, '_, '_>,
+    number: usize,
+) -> Result<Option<Shape>, LinkError> {
+    let Some(own) = ready.harvests.get(number).map(|h| &h.shape) else {
+        return Ok(None);
+    };
+    let mut shape = match ready.plan.member_rows(number, own.source) {
+        MemberRows::Unknown => return Ok(None),
+        MemberRows::OfBlock => return Ok(Some(ready.plan.native_shape(number, own))),
+        MemberRows::OfTable { conditions } => {
+            let Some(mut shape) = of_one_table(store, ready, number).await? else {
+                return Ok(None);
+            };
+            if !conditions {
+                shape.conditions.clear();
+            }
+            shape
+        }
+    };
+    shape = ready.plan.native_shape(number, &shape);
+    Ok(Some(shape))
+}
+
+/// The shape of the input's own table, with the conditions that it takes; `None`: no single table has it.
+async fn of_one_table(
+    store: &mut StoreLink<'_>,
+    ready: &ReadyPlan<'_, '_, '_>,
+    number: usize,
+) -> Result<Option<Shape>, LinkError> {
+    let own = ready.harvests.get(number).map(|h| h.shape.clone());
+    let own = own.unwrap_or_default();
+    for factor in 0..ready.plan.factor_count(number, own.source) {
+        let mut shape = Shape {
+            factor: Some(factor),
+            ..own.clone()
+        };
+        let fits = fit(store, ready.plan, number, &mut shape, &mut None).await?;
+        if fits.is_some() {
+            return Ok(Some(shape));
+        }
+    }
+    Ok(None)
+}
+
+/// The shape by which rows are found that the store asks about before it joins tables, or before it applies
+/// any condition.
+async fn unjoined(
+    store: &mut StoreLink<'_>,
+    ready: &ReadyPlan<'_, '_, '_>,
+    number: usize,
+    breadth: Breadth,
+) -> Result<Shape, LinkError> {
+    let own = ready.harvests.get(number).map(|h| h.shape.clone());
+    let shape = of_one_table(store, ready, number).await?;
+    let mut wide = shape.or(own).unwrap_or_default();
+    if breadth == Breadth::Everything {
+        wide.conditions.clear();
+        wide.stripped = true;
+    }
+    Ok(wide)
+}
+
+/// How much a harvest looks at, and which keys may be missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Breadth {
-    /// The rows that reach the call.
+    /// The rows that reach the call; no key may be missing.
     Block,
-    /// The rows of the input's own table that pass the conditions on it.
-    Unjoined,
-    /// All rows of the input's own table.
+    /// The same, where its members are known: keys of other rows may be missing. Else the rows of the input's own table
+    /// that pass the conditions on it.
+    Members,
+    /// All members, whatever other predictions say of them; else all rows of the input's own table.
     Everything,
+}
+
+impl Breadth {
+    /// The next; `None` after the last.
+    pub fn next(self) -> Option<Self> {
+        match self {
+            Self::Block => Some(Self::Members),
+            Self::Members => Some(Self::Everything),
+            Self::Everything => None,
+        }
+    }
 }
 
 impl<'p> ReadyPlan<'p, '_, '_> {
@@ -417,14 +501,27 @@ impl<'p> ReadyPlan<'p, '_, '_> {
 
     /// The relations, empty. `wanted` is the kind that is forced.
     pub fn relations(&self, wanted: Option<Forced>) -> Vec<Relation<'p>> {
+        let run = self.plan.run(&self.marked_lookups());
+        let copies = run.sql.matches(RELATION_MARK).count().max(1);
         let relations = self.relations.iter();
         relations
             .filter_map(|(target, form, key_bytes)| {
                 let of = self.plan.targets().get(*target)?;
-                let calls = self.plan.call_count();
-                Some(Relation::new(of, (*form, *key_bytes), calls, wanted))
+                Some(Relation::new(of, (*form, *key_bytes), copies, wanted))
             })
             .collect()
+    }
+
+    /// Lookups in relations that are but a mark.
+    pub fn marked_lookups(&self) -> Vec<Lookup> {
+        let lookup = |h: &ReadyHarvest| Lookup {
+            form: h.form,
+            relation: RELATION_MARK.to_owned(),
+            columns: h.columns.clone(),
+            shape: h.shape.clone(),
+            members: None,
+        };
+        self.harvests.iter().map(lookup).collect()
     }
 
     /// What is to be warned of before any input is seen.

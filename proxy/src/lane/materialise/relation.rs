@@ -86,7 +86,7 @@ pub struct Relation<'p> {
     form: KeyForm,
     key_bytes: usize,
     /// How often it would stand in the text.
-    calls: usize,
+    copies: usize,
     forced: Option<Forced>,
     /// Rows that are in no table.
     rows: Vec<String>,
@@ -100,18 +100,18 @@ pub struct Relation<'p> {
 }
 
 impl<'p> Relation<'p> {
-    /// An empty relation; inline it would stand `calls` times in the statement's text.
+    /// An empty relation; inline it would stand `copies` times in the statement's text.
     pub fn new(
         target: &'p Target,
         (form, key_bytes): (KeyForm, usize),
-        calls: usize,
+        copies: usize,
         forced: Option<Forced>,
     ) -> Self {
         Self {
             target,
             form,
             key_bytes,
-            calls,
+            copies,
             forced,
             rows: Vec::new(),
             rows_bytes: 0,
@@ -188,7 +188,7 @@ impl<'p> Relation<'p> {
     }
 
     fn text_bytes(&self) -> usize {
-        self.rows_bytes.saturating_mul(self.calls)
+        self.rows_bytes.saturating_mul(self.copies)
     }
 
     fn outgrown_text(&self) -> bool {

@@ -16,6 +16,7 @@ mod naive;
 mod plans;
 mod prepared;
 mod random;
+mod random_views;
 mod selects;
 mod sessions;
 pub mod shop;

@@ -5,6 +5,7 @@ mod changes;
 pub mod choices;
 mod expressions;
 mod queries;
+pub mod views;
 
 use super::answer::Param;
 use super::{Case, case};
