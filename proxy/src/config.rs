@@ -4,6 +4,7 @@
 
 mod cache;
 mod endpoint;
+mod images;
 mod limits;
 mod planner;
 mod settings;
@@ -204,6 +205,9 @@ struct ExecutorFile {
     fetch_threads: Option<usize>,
     image_bytes_max: Option<u64>,
     image_pixels_max: Option<u64>,
+    image_side_pixels_max: Option<u64>,
+    image_decode_bytes_max: Option<u64>,
+    decoding_bytes_max: Option<u64>,
     fetched_bytes_max: Option<u64>,
     model_bytes_max: Option<u64>,
     tensor_bytes_max: Option<u64>,
@@ -581,8 +585,7 @@ fn executor(config: &mut ExecutorConfig, args: &ServeArgs, file: ExecutorFile) {
         config.queue_chunks_max = threads.saturating_mul(4).saturating_add(4);
     }
     set(&mut config.fetch_threads, file.fetch_threads);
-    set(&mut config.image_bytes_max, file.image_bytes_max);
-    set(&mut config.image_pixels_max, file.image_pixels_max);
+    images::take(config, &file);
     set(&mut config.fetched_bytes_max, file.fetched_bytes_max);
     set(&mut config.model_bytes_max, file.model_bytes_max);
     set(&mut config.tensor_bytes_max, file.tensor_bytes_max);

@@ -80,11 +80,6 @@ impl Config {
             ("executor.model_roots", paths(&executor.model_roots)),
             ("executor.threads", number(executor.threads)),
             ("executor.fetch_threads", number(executor.fetch_threads)),
-            ("executor.image_bytes_max", number(executor.image_bytes_max)),
-            (
-                "executor.image_pixels_max",
-                number(executor.image_pixels_max),
-            ),
             (
                 "executor.fetched_bytes_max",
                 number(executor.fetched_bytes_max),
@@ -116,6 +111,7 @@ impl Config {
             ),
             ("lane.spool_dir", Some(lane.spool_dir.display().to_string())),
         ];
+        settings.extend(super::images::settings(executor));
         settings.extend(super::slow::settings(self.slow_log));
         settings.extend(self.cache.settings());
         settings.extend(self.limits.settings());
