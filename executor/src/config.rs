@@ -33,6 +33,13 @@ pub struct ExecutorConfig {
     pub image_bytes_max: u64,
     /// Width times height of an image, in pixels, by its header.
     pub image_pixels_max: u64,
+    /// Width and height of an image, each, in pixels, by its header.
+    pub image_side_pixels_max: u64,
+    /// Memory that decoding, converting and resizing one image may take at its peak, in bytes, by its
+    /// header.
+    pub image_decode_bytes_max: u64,
+    /// The same of all images under way together. One that takes more waits until it is alone.
+    pub decoding_bytes_max: u64,
     /// Encoded images read ahead of decoding, in bytes, over all queries. Images beyond it are
     /// read one at a time by the thread that decodes them.
     pub fetched_bytes_max: u64,
@@ -95,6 +102,9 @@ impl Default for ExecutorConfig {
             fetch_threads: 2,
             image_bytes_max: 32 << 20,
             image_pixels_max: 64 << 20,
+            image_side_pixels_max: 65_535,
+            image_decode_bytes_max: 512 << 20,
+            decoding_bytes_max: 1 << 30,
             fetched_bytes_max: 256 << 20,
             model_bytes_max: 2 << 30,
             tensor_bytes_max: 64 << 20,
@@ -126,6 +136,9 @@ impl ExecutorConfig {
         let bytes = [
             ("image_bytes_max", self.image_bytes_max),
             ("image_pixels_max", self.image_pixels_max),
+            ("image_side_pixels_max", self.image_side_pixels_max),
+            ("image_decode_bytes_max", self.image_decode_bytes_max),
+            ("decoding_bytes_max", self.decoding_bytes_max),
             ("model_bytes_max", self.model_bytes_max),
             ("tensor_bytes_max", self.tensor_bytes_max),
             ("models_bytes_max", self.models_bytes_max),

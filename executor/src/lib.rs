@@ -20,6 +20,9 @@ mod columns;
 mod config;
 mod error;
 mod executor;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod identity;
 mod input;
 mod interrupt;

@@ -6,6 +6,7 @@ mod accounts;
 mod cache;
 mod endpoint;
 mod executor;
+mod images;
 mod lane;
 mod limits;
 mod logins;

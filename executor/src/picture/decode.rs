@@ -1,13 +1,7 @@
 //! Recognises an image by its first bytes, never by its name, and decodes it within limits.
 
-use super::{Channels, Pixels, jpeg, raster};
-
-/// What a header may claim before anything is allocated for it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    /// Width times height.
-    pub(crate) image_pixels_max: u64,
-}
+use super::header::{Header, Limits};
+use super::{Channels, InputSpec, Pixels, bmp, gif, jpeg, png, raster, webp};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
@@ -18,17 +12,98 @@ enum Format {
     Bmp,
 }
 
-/// Decodes the first frame of an image. `wanted` is what the caller will convert to: a decoder
-/// that can do so cheaply gives it, else what the file has. The error is a clause for a warning.
-pub(crate) fn decode(encoded: &[u8], wanted: Channels, limits: Limits) -> Result<Pixels, String> {
-    let format = recognise(encoded)
-        .ok_or("is not an image in a known format (PNG, JPEG, WebP, BMP, GIF)")?;
-    match format {
-        Format::Jpeg => jpeg::decode(encoded, wanted, limits),
-        Format::Png => raster::decode_png(encoded, limits),
-        Format::Gif => raster::decode_gif(encoded, limits),
-        Format::WebP => raster::decode_webp(encoded, limits),
-        Format::Bmp => raster::decode_bmp(encoded, limits),
+impl Format {
+    /// Reads the header, and holds dimensions against limits before anything more costly.
+    fn header(self, encoded: &[u8], limits: Limits) -> Result<Header, String> {
+        let header = match self {
+            Self::Jpeg => jpeg::header(encoded),
+            Self::Png => png::header(encoded),
+            Self::Gif => gif::header(encoded),
+            Self::WebP => webp::header(encoded, limits),
+            Self::Bmp => bmp::header(encoded),
+        }?;
+        limits.check(header.width, header.height)?;
+        Ok(header)
+    }
+
+    /// Decodes the first frame. `wanted` is what the caller will convert to: a decoder that can do so
+    /// cheaply gives it, else what the file has.
+    fn decode(self, encoded: &[u8], header: &Header, wanted: Channels) -> Result<Pixels, String> {
+        match self {
+            Self::Jpeg => jpeg::decode(encoded, wanted),
+            Self::Png => png::decode(encoded, header),
+            Self::Gif => raster::decode_gif(encoded, header),
+            Self::WebP => raster::decode_webp(encoded, header),
+            Self::Bmp => raster::decode_bmp(encoded, header),
+        }
+    }
+}
+
+/// An image whose header was read, and what is to be made of it: within limits, with nothing
+/// allocated yet.
+#[derive(Debug)]
+pub(crate) struct DecodePlan<'a> {
+    encoded: &'a [u8],
+    format: Format,
+    header: Header,
+    wanted: Channels,
+    /// The other number of channels, where somebody wants it and it takes another decoding.
+    other: Option<Channels>,
+    bytes: u64,
+}
+
+impl<'a> DecodePlan<'a> {
+    /// Plans decoding for several users, each of whom gets the same pixels as if it were alone. The
+    /// error is a clause for a warning.
+    pub(crate) fn new<'s>(
+        encoded: &'a [u8],
+        users: impl IntoIterator<Item = &'s InputSpec>,
+        limits: Limits,
+    ) -> Result<Self, String> {
+        let format = recognise(encoded)
+            .ok_or("is not an image in a known format (PNG, JPEG, WebP, BMP, GIF)")?;
+        let header = format.header(encoded, limits)?;
+        let mut users = users.into_iter().peekable();
+        let wanted = users.peek().map_or(Channels::Rgb, |spec| spec.channels());
+        let (mut other, mut work) = (None, 0);
+        for spec in users {
+            if format == Format::Jpeg && spec.channels() != wanted {
+                other = Some(spec.channels());
+            }
+            work = spec.work_bytes(header.width, header.height).max(work);
+        }
+        let (decode, kept) = (header.decode_bytes, header.kept_bytes);
+        let bytes = match other {
+            None => decode.max(kept.saturating_add(work)),
+            Some(_) => kept.saturating_add(decode.max(kept.saturating_add(work))),
+        };
+        limits.check_bytes(bytes)?;
+        Ok(Self {
+            encoded,
+            format,
+            header,
+            wanted,
+            other,
+            bytes,
+        })
+    }
+
+    /// Memory at the peak of decoding, and of what [`Preprocessor`](super::Preprocessor) does for any
+    /// of the users then, at most.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Decodes once, or twice where users want what cannot be had from one decoding.
+    pub(crate) fn decode(&self) -> Result<Decoded, String> {
+        let decode = |wanted| self.format.decode(self.encoded, &self.header, wanted);
+        let pixels = decode(self.wanted)?;
+        let other = self.other.map(decode);
+        Ok(Decoded {
+            pixels,
+            wanted: self.wanted,
+            other: other.transpose()?,
+        })
     }
 }
 
@@ -43,36 +118,13 @@ pub(crate) struct Decoded {
 }
 
 impl Decoded {
-    /// What [`decode`] gives for a user who wants those channels.
+    /// What decoding for a user who wants those channels gives.
     pub(crate) fn of(&self, wanted: Channels) -> &Pixels {
         match &self.other {
             Some(other) if wanted != self.wanted => other,
             _ => &self.pixels,
         }
     }
-}
-
-/// Decodes an image for several users, each of whom gets the same pixels as if it were alone: once,
-/// or twice if that cannot be had from one decoding.
-pub(crate) fn decode_for(
-    encoded: &[u8],
-    users: impl IntoIterator<Item = Channels>,
-    limits: Limits,
-) -> Result<Decoded, String> {
-    let mut users = users.into_iter();
-    let wanted = users.next().unwrap_or(Channels::Rgb);
-    let pixels = decode(encoded, wanted, limits)?;
-    let other = match users.find(|channels| *channels != wanted) {
-        Some(channels) if recognise(encoded) == Some(Format::Jpeg) => {
-            Some(decode(encoded, channels, limits)?)
-        }
-        _ => None,
-    };
-    Ok(Decoded {
-        pixels,
-        wanted,
-        other,
-    })
 }
 
 /// Signatures of the formats' own specifications.
@@ -102,23 +154,6 @@ fn recognise(encoded: &[u8]) -> Option<Format> {
     }
 }
 
-impl Limits {
-    /// Checks a header's dimensions.
-    pub(super) fn check(self, width: u64, height: u64) -> Result<(), String> {
-        let pixels = width.saturating_mul(height);
-        if pixels == 0 {
-            return Err("is an image without pixels".to_string());
-        }
-        if pixels > self.image_pixels_max {
-            return Err(format!(
-                "is too large an image ({width} x {height} pixels, limit {} pixels)",
-                self.image_pixels_max
-            ));
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,15 +165,5 @@ mod tests {
         assert_eq!(recognise(b""), None);
         assert_eq!(recognise(b"\xff\xd8"), None);
         assert_eq!(recognise(b"RIFF1234WAVE"), None);
-    }
-
-    #[test]
-    fn limits_do_not_overflow() {
-        let limits = Limits {
-            image_pixels_max: 100,
-        };
-        assert!(limits.check(10, 10).is_ok());
-        assert!(limits.check(u64::MAX, u64::MAX).is_err());
-        assert!(limits.check(0, 10).is_err());
     }
 }

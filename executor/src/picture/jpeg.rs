@@ -1,35 +1,98 @@
 //! JPEG, baseline and progressive, through zune-jpeg.
 
+mod entropy;
+mod scans;
+mod segments;
+mod standard;
+#[cfg(test)]
+mod tests;
+
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
-use super::decode::Limits;
-use super::{Channels, Pixels};
+use super::header::{Header, SMALL_BUFFERS_BYTES};
+use super::{Channels, Pixels, zeroed};
+use segments::Frame;
 
-/// Marker of the start of a scan: after its header come entropy-coded data.
-const SOS: u8 = 0xda;
-/// Marker of the end of the image.
-const EOI: u8 = 0xd9;
+/// Reads the header.
+pub(super) fn header(encoded: &[u8]) -> Result<Header, String> {
+    let header = segments::Header::read(encoded)?;
+    let frame = &header.frame;
+    let channels = if frame.components.len() == 1 {
+        Channels::Grey
+    } else {
+        // Also where grey is wanted: some colour spaces give it by way of RGB only.
+        Channels::Rgb
+    };
+    let pixels = frame.width as u64 * frame.height as u64;
+    let kept = pixels * channels.count() as u64;
+    let whole = frame.progressive || header.first_scan_components < frame.components.len();
+    let coefficients = if whole { coefficient_bytes(frame) } else { 0 };
+    // Application segments are copied, extended XMP twice.
+    let metadata = 2 * encoded.len() as u64;
+    Ok(Header {
+        width: frame.width as u64,
+        height: frame.height as u64,
+        decode_bytes: kept + coefficients + line_bytes(frame) + metadata + SMALL_BUFFERS_BYTES,
+        kept_bytes: kept,
+    })
+}
+
+/// Coefficients of all blocks, of 16 bits each, as the decoder holds them where it needs several scans.
+fn coefficient_bytes(frame: &Frame) -> u64 {
+    let (columns, rows) = frame.units();
+    let blocks: usize = frame
+        .components
+        .iter()
+        .map(|c| c.horizontal * c.vertical)
+        .sum();
+    // Grey out of colour that is sampled vertically only takes twice the rows.
+    let rows = match (frame.horizontal_max(), frame.vertical_max()) {
+        (1, 2) => 2 * rows,
+        _ => rows,
+    };
+    128 * columns as u64 * rows as u64 * blocks as u64
+}
+
+/// Buffers of a few rows of each component: samples, and those that sampling up needs.
+fn line_bytes(frame: &Frame) -> u64 {
+    let (horizontal_max, vertical_max) = (frame.horizontal_max(), frame.vertical_max());
+    // The decoder takes the greatest sampling factor of the components so far.
+    let mut so_far = 1;
+    let mut bytes = 0;
+    let mut stride_max = 0;
+    for component in &frame.components {
+        so_far = so_far.max(component.horizontal);
+        let stride = component.horizontal * 8 * frame.width.div_ceil(8 * so_far);
+        let ratio = (horizontal_max / component.horizontal) * (vertical_max / component.vertical);
+        let vertical = component.vertical;
+        let samples = 8 * vertical + 2 * vertical + vertical * ratio + 2 * 8 * ratio;
+        bytes += 2 * stride as u64 * samples as u64;
+        stride_max = stride_max.max(stride);
+    }
+    bytes + 2 * 8 * stride_max as u64
+}
 
 /// Decodes a JPEG to what is wanted: a grey one is always left grey, since repeating its only
 /// channel is cheaper later.
-pub(super) fn decode(encoded: &[u8], wanted: Channels, limits: Limits) -> Result<Pixels, String> {
+pub(super) fn decode(encoded: &[u8], wanted: Channels) -> Result<Pixels, String> {
+    let frame = segments::Header::read(encoded)?.frame;
     let side_max = usize::from(u16::MAX);
     let options = DecoderOptions::default()
         .set_max_width(side_max)
         .set_max_height(side_max);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(encoded), options);
     decoder.decode_headers().map_err(|error| broken(&error))?;
-    let (width, height) = decoder
-        .dimensions()
-        .ok_or("is a damaged JPEG (no dimensions)")?;
-    limits.check(width as u64, height as u64)?;
-    // The decoder fills what is missing with grey; a label for half an image would be a wrong answer.
-    if !is_complete(encoded) {
-        return Err("is a JPEG that is cut off".to_string());
+    // What was said of its memory holds for this frame only.
+    let components = decoder.info().map(|info| usize::from(info.components));
+    if decoder.dimensions() != Some((frame.width, frame.height))
+        || components != Some(frame.components.len())
+    {
+        return Err("is a damaged JPEG (its frame header)".to_string());
     }
+    scans::check(encoded, &frame)?;
     let channels = match decoder.input_colorspace() {
         Some(ColorSpace::Luma) => Channels::Grey,
         // From YCbCr, luma is there without conversion.
@@ -40,15 +103,20 @@ pub(super) fn decode(encoded: &[u8], wanted: Channels, limits: Limits) -> Result
         Channels::Grey => ColorSpace::Luma,
         Channels::Rgb => ColorSpace::RGB,
     };
+    // Strictly: else the decoder makes grey of what it cannot read, and says nothing.
+    let options = options.set_strict_mode(true);
     decoder.set_options(options.jpeg_set_out_colorspace(colorspace));
-    let samples = decoder.decode().map_err(|error| broken(&error))?;
-    if samples.len() != width * height * channels.count() {
+    let size = frame.width * frame.height * channels.count();
+    if decoder.output_buffer_size() != Some(size) {
         return Err("is a JPEG with an unsupported colour space".to_string());
     }
+    let mut samples = zeroed(size)?;
+    let decoded = decoder.decode_into(&mut samples);
+    decoded.map_err(|error| broken(&error))?;
     let side = |pixels: usize| u32::try_from(pixels).map_err(|_| "is too large a JPEG".to_string());
     Ok(Pixels {
-        width: side(width)?,
-        height: side(height)?,
+        width: side(frame.width)?,
+        height: side(frame.height)?,
         channels,
         samples,
     })
@@ -59,56 +127,4 @@ fn broken(error: &zune_jpeg::errors::DecodeErrors) -> String {
         "is a damaged or unsupported JPEG ({})",
         crate::message::one_line(&format!("{error:?}"), super::raster::MESSAGE_CHARS_MAX)
     )
-}
-
-/// Whether the end marker comes after the first scan's start. It cannot occur inside entropy-coded
-/// data, where 0xff is followed by a zero or a restart marker; thumbnails with end markers of their
-/// own lie in segments before the scan, which are stepped over. Bytes after the end do no harm.
-fn is_complete(encoded: &[u8]) -> bool {
-    let Some(scan) = first_scan(encoded) else {
-        return false;
-    };
-    encoded
-        .get(scan..)
-        .is_some_and(|data| data.windows(2).rev().any(|pair| pair == [0xff, EOI]))
-}
-
-/// Offset of the first scan's marker, found by stepping over the segments before it.
-fn first_scan(encoded: &[u8]) -> Option<usize> {
-    let mut at = 2;
-    loop {
-        let [first, marker] = *encoded.get(at..at + 2)? else {
-            return None;
-        };
-        match (first, marker) {
-            (0xff, SOS) => return Some(at),
-            // Fill bytes before a marker, and the markers without a segment.
-            (0xff, 0xff) => at += 1,
-            (0xff, 0x01 | 0xd0..=0xd7) => at += 2,
-            (0xff, _) => {
-                let [high, low] = *encoded.get(at + 2..at + 4)? else {
-                    return None;
-                };
-                at += 2 + usize::from(u16::from_be_bytes([high, low])).max(2);
-            }
-            // Stray bytes between segments, which decoders skip too.
-            _ => at += 1,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_end_marker_inside_a_thumbnail_does_not_count() {
-        let app1 = [0xff, 0xd8, 0xff, 0xe1, 0, 6, 0xff, 0xd9, 1, 2];
-        let scan = [0xff, SOS, 0, 2, 1, 2, 3];
-        let cut = [&app1[..], &scan].concat();
-        assert!(!is_complete(&cut));
-        assert!(is_complete(&[&cut[..], &[0xff, EOI, 7, 7]].concat()));
-        assert!(!is_complete(&[0xff, 0xd8, 0xff]));
-        assert!(!is_complete(&[0xff, 0xd8, 0xff, 0xe1, 0xff, 0xff]));
-    }
 }

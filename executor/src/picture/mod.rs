@@ -7,17 +7,56 @@
 //! the input size; orientation tags are ignored. An image that has the input size already is not
 //! resampled.
 
+mod bmp;
 mod decode;
+mod gif;
+mod header;
 mod jpeg;
+mod memory;
+mod png;
 mod preprocess;
 mod raster;
+mod resize;
 #[cfg(test)]
 mod tests;
+mod webp;
 
-#[cfg(test)]
-pub(crate) use decode::decode;
-pub(crate) use decode::{Limits, decode_for};
+pub(crate) use decode::DecodePlan;
+pub(crate) use header::Limits;
+pub(crate) use memory::DecodeMemory;
 pub(crate) use preprocess::{InputSpec, Preprocessor};
+#[cfg(any(test, fuzzing))]
+pub(crate) use resize::bytes as resize_bytes;
+
+/// Clause of a warning for an image that there is no memory for.
+const OUT_OF_MEMORY: &str = "needs more memory than the server has";
+/// A buffer of a thread that is larger is not kept from image to image, in bytes.
+const KEPT_BUFFER_BYTES_MAX: usize = 4 << 20;
+
+/// A buffer of zeros, or a clause for a warning.
+fn zeroed(size: usize) -> Result<Vec<u8>, String> {
+    let mut buffer = Vec::new();
+    grow(&mut buffer, size)?;
+    Ok(buffer)
+}
+
+/// Makes a buffer as long as `size` at least.
+fn grow(buffer: &mut Vec<u8>, size: usize) -> Result<(), String> {
+    if buffer.len() < size {
+        let missing = size - buffer.len();
+        let got = buffer.try_reserve_exact(missing);
+        got.map_err(|_| OUT_OF_MEMORY.to_string())?;
+        buffer.resize(size, 0);
+    }
+    Ok(())
+}
+
+/// Gives a large buffer's memory back.
+fn shrink(buffer: &mut Vec<u8>) {
+    if buffer.capacity() > KEPT_BUFFER_BYTES_MAX {
+        *buffer = Vec::new();
+    }
+}
 
 /// Number of samples per pixel of a [`Pixels`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,11 +2,10 @@
 
 use std::borrow::Cow;
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use predictsql_catalog::{ImageOptions, Layout, Normalisation};
 
-use super::{Channels, Pixels};
+use super::resize::{self, Resizer};
+use super::{Channels, OUT_OF_MEMORY, Pixels};
 
 /// Sides of a model's input, in pixels.
 const INPUT_SIDE_MAX: u32 = 8192;
@@ -88,6 +87,17 @@ impl InputSpec {
         self.height as usize * self.width as usize * self.channels.count()
     }
 
+    /// Memory that [`Preprocessor::append`] takes besides image and tensor, in bytes, for an image of
+    /// that size: a copy in grey, and what resizing needs.
+    pub(super) fn work_bytes(&self, width: u64, height: u64) -> u64 {
+        let target = (u64::from(self.width), u64::from(self.height));
+        let grey = match self.channels {
+            Channels::Grey => width * height,
+            Channels::Rgb => 0,
+        };
+        grey + resize::bytes((width, height), target, self.channels)
+    }
+
     /// Shape of the input tensor for a batch: NCHW or NHWC.
     pub(crate) fn shape(&self, batch: usize) -> [usize; 4] {
         let (height, width) = (self.height as usize, self.width as usize);
@@ -98,24 +108,17 @@ impl InputSpec {
     }
 }
 
-/// Does the work of one thread; keeps its buffers from image to image.
+/// Does the work of one thread; keeps small buffers from image to image.
 #[derive(Debug)]
 pub(crate) struct Preprocessor {
     resizer: Resizer,
-    options: ResizeOptions,
-    resized: Vec<u8>,
 }
 
 impl Preprocessor {
     /// Starts without buffers.
     pub(crate) fn new() -> Self {
-        // Bilinear over the area that shrinks into one pixel, as Pillow does.
-        let algorithm = ResizeAlg::Convolution(FilterType::Bilinear);
-        let options = ResizeOptions::new().resize_alg(algorithm).use_alpha(false);
         Self {
             resizer: Resizer::new(),
-            options,
-            resized: Vec::new(),
         }
     }
 
@@ -128,14 +131,14 @@ impl Preprocessor {
         tensor: &mut Vec<f32>,
     ) -> Result<(), String> {
         let pixels = match spec.channels {
-            Channels::Grey => to_grey(pixels),
+            Channels::Grey => to_grey(pixels)?,
             Channels::Rgb => Cow::Borrowed(pixels),
         };
         let fits = (pixels.width, pixels.height) == (spec.width, spec.height);
         let samples = if fits {
-            &pixels.samples
+            pixels.samples.as_slice()
         } else {
-            self.resize(&pixels, spec)?
+            self.resizer.resize(&pixels, (spec.width, spec.height))?
         };
         let source_channels = pixels.channels;
         let pixel_count = spec.height as usize * spec.width as usize;
@@ -143,32 +146,21 @@ impl Preprocessor {
             return Err("could not be resized".to_string());
         }
         normalise(samples, source_channels, spec, tensor);
+        self.resizer.shrink();
         Ok(())
     }
 
-    fn resize(&mut self, pixels: &Pixels, spec: &InputSpec) -> Result<&Vec<u8>, String> {
-        let failed = |error: &dyn std::fmt::Display| format!("could not be resized ({error})");
-        let kind = match pixels.channels {
-            Channels::Grey => PixelType::U8,
-            Channels::Rgb => PixelType::U8x3,
-        };
-        let source = ImageRef::new(pixels.width, pixels.height, &pixels.samples, kind)
-            .map_err(|error| failed(&error))?;
-        let size = spec.height as usize * spec.width as usize * pixels.channels.count();
-        self.resized.resize(size, 0);
-        let mut target = Image::from_slice_u8(spec.width, spec.height, &mut self.resized, kind)
-            .map_err(|error| failed(&error))?;
-        self.resizer
-            .resize(&source, &mut target, &self.options)
-            .map_err(|error| failed(&error))?;
-        Ok(&self.resized)
+    /// The samples of an image in another size.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn resized(&mut self, pixels: &Pixels, size: (u32, u32)) -> Result<Vec<u8>, String> {
+        self.resizer.resize(pixels, size).map(<[u8]>::to_vec)
     }
 }
 
 /// Luma of ITU-R BT.601 in Pillow's 16-bit fixed point.
-fn to_grey(pixels: &Pixels) -> Cow<'_, Pixels> {
+fn to_grey(pixels: &Pixels) -> Result<Cow<'_, Pixels>, String> {
     if pixels.channels == Channels::Grey {
-        return Cow::Borrowed(pixels);
+        return Ok(Cow::Borrowed(pixels));
     }
     let luma = |rgb: &[u8]| match rgb {
         &[r, g, b] => {
@@ -177,12 +169,15 @@ fn to_grey(pixels: &Pixels) -> Cow<'_, Pixels> {
         }
         _ => 0,
     };
-    let samples = pixels.samples.chunks_exact(3).map(luma).collect();
-    Cow::Owned(Pixels {
+    let mut samples = Vec::new();
+    let got = samples.try_reserve_exact(pixels.samples.len() / 3);
+    got.map_err(|_| OUT_OF_MEMORY.to_string())?;
+    samples.extend(pixels.samples.chunks_exact(3).map(luma));
+    Ok(Cow::Owned(Pixels {
         channels: Channels::Grey,
         samples,
         ..*pixels
-    })
+    }))
 }
 
 /// Looks each sample up, in the order of the layout. Grey samples serve every channel.

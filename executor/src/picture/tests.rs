@@ -7,11 +7,34 @@ use std::time::Instant;
 
 use predictsql_catalog::{ImageOptions, Layout, Normalisation};
 
-use super::{Channels, InputSpec, Limits, Pixels, Preprocessor, decode};
+use super::{Channels, DecodePlan, InputSpec, Limits, Pixels, Preprocessor};
 
 const LIMITS: Limits = Limits {
     image_pixels_max: 64 << 20,
+    image_side_pixels_max: 65_535,
+    image_decode_bytes_max: 512 << 20,
 };
+
+/// An input of that size whose numbers are the samples, in NHWC order.
+fn spec_of(width: u32, height: u32, channels: Channels) -> InputSpec {
+    let count = channels.count();
+    InputSpec::new(&ImageOptions {
+        layout: Layout::Nhwc,
+        height,
+        width,
+        channels: u8::try_from(count).unwrap(),
+        normalisation: Normalisation {
+            mean: vec![0.0; count],
+            std: vec![1.0 / 255.0; count],
+        },
+    })
+    .unwrap()
+}
+
+fn decode(encoded: &[u8], wanted: Channels, limits: Limits) -> Result<Pixels, String> {
+    let decoded = DecodePlan::new(encoded, [&spec_of(28, 28, wanted)], limits)?.decode()?;
+    Ok(decoded.of(wanted).clone())
+}
 
 fn read(name: &str) -> Vec<u8> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -22,18 +45,7 @@ fn read(name: &str) -> Vec<u8> {
 
 /// A file's pixels at the given size, as 0..=255, in NHWC order.
 fn load(name: &str, width: u32, height: u32, channels: Channels) -> Vec<f32> {
-    let count = channels.count();
-    let spec = InputSpec::new(&ImageOptions {
-        layout: Layout::Nhwc,
-        height,
-        width,
-        channels: u8::try_from(count).unwrap(),
-        normalisation: Normalisation {
-            mean: vec![0.0; count],
-            std: vec![1.0 / 255.0; count],
-        },
-    })
-    .unwrap();
+    let spec = spec_of(width, height, channels);
     let mut tensor = Vec::new();
     let pixels = decode(&read(name), channels, LIMITS).unwrap_or_else(|e| panic!("{name} {e}"));
     Preprocessor::new()
@@ -168,6 +180,7 @@ fn a_huge_header_is_refused_before_anything_is_allocated_for_it() {
 fn damaged_files_never_panic_or_break_the_promise() {
     let limits = Limits {
         image_pixels_max: 1 << 16,
+        ..LIMITS
     };
     let start = Instant::now();
     for name in [
@@ -218,7 +231,9 @@ fn users_of_both_kinds_get_what_each_would_get_alone() {
             [Channels::Grey, Channels::Rgb],
             [Channels::Rgb, Channels::Grey],
         ] {
-            let decoded = super::decode_for(&encoded, users, LIMITS).unwrap();
+            let specs = users.map(|channels| spec_of(28, 28, channels));
+            let plan = DecodePlan::new(&encoded, &specs, LIMITS).unwrap();
+            let decoded = plan.decode().unwrap();
             for wanted in users {
                 let alone = decode(&encoded, wanted, LIMITS).unwrap();
                 assert_eq!(decoded.of(wanted), &alone, "{name} as {wanted:?}");

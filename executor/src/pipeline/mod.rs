@@ -28,7 +28,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::picture::Limits;
+use crate::picture::{DecodeMemory, Limits};
 use crate::roots::Roots;
 use crate::{ExecutorConfig, Input, InputId, StartError};
 
@@ -66,6 +66,7 @@ struct Shared {
     cpu: CpuQueue,
     reader: Reader,
     limits: Limits,
+    decode_memory: DecodeMemory,
     tensors: Arc<TensorPool>,
     images_inferred: AtomicU64,
     preparing_ns: AtomicU64,
@@ -85,7 +86,10 @@ impl Pipeline {
             ),
             limits: Limits {
                 image_pixels_max: config.image_pixels_max,
+                image_side_pixels_max: config.image_side_pixels_max,
+                image_decode_bytes_max: config.image_decode_bytes_max,
             },
+            decode_memory: DecodeMemory::new(config.decoding_bytes_max),
             tensors: TensorPool::new(config.threads + 1),
             images_inferred: AtomicU64::new(0),
             preparing_ns: AtomicU64::new(0),

@@ -10,7 +10,7 @@ use super::chunk::{
 use super::tensor::Tensor;
 use super::{Shared, thread_cpu_ns};
 use crate::caller::CallerId;
-use crate::picture::{InputSpec, Preprocessor, decode_for};
+use crate::picture::{DecodePlan, InputSpec, Preprocessor};
 use crate::spent::Stage;
 use crate::{ColumnValue, Input, InputId};
 
@@ -156,8 +156,10 @@ impl Worker {
         let preprocessor = &mut self.preprocessor;
         // An image that makes a decoder panic is a bad image, and no reason to fail the query.
         let appended = catch_unwind(AssertUnwindSafe(|| {
-            let specs = tensors.iter().map(|(spec, _)| spec.channels());
-            let pixels = decode_for(&encoded, specs, shared.limits)?;
+            let specs = tensors.iter().map(|(spec, _)| &**spec);
+            let plan = DecodePlan::new(&encoded, specs, shared.limits)?;
+            let _held = shared.decode_memory.hold(plan.bytes())?;
+            let pixels = plan.decode()?;
             tensors.iter_mut().try_for_each(|(spec, tensor)| {
                 preprocessor.append(pixels.of(spec.channels()), spec, tensor)
             })

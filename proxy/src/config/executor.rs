@@ -1,6 +1,6 @@
 //! The table `[executor]`: images, models, threads.
 
-use super::set;
+use super::{images, set};
 use predictsql_executor::ExecutorConfig;
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -14,8 +14,11 @@ pub struct ExecutorFile {
     model_roots: Option<Vec<PathBuf>>,
     threads: Option<usize>,
     fetch_threads: Option<usize>,
-    image_bytes_max: Option<u64>,
-    image_pixels_max: Option<u64>,
+    pub(super) image_bytes_max: Option<u64>,
+    pub(super) image_pixels_max: Option<u64>,
+    pub(super) image_side_pixels_max: Option<u64>,
+    pub(super) image_decode_bytes_max: Option<u64>,
+    pub(super) decoding_bytes_max: Option<u64>,
     fetched_bytes_max: Option<u64>,
     model_bytes_max: Option<u64>,
     tensor_bytes_max: Option<u64>,
@@ -51,8 +54,7 @@ pub(super) fn take(
         config.queue_chunks_max = threads.saturating_mul(4).saturating_add(4);
     }
     set(&mut config.fetch_threads, file.fetch_threads);
-    set(&mut config.image_bytes_max, file.image_bytes_max);
-    set(&mut config.image_pixels_max, file.image_pixels_max);
+    images::take(config, &file);
     set(&mut config.fetched_bytes_max, file.fetched_bytes_max);
     set(&mut config.model_bytes_max, file.model_bytes_max);
     set(&mut config.tensor_bytes_max, file.tensor_bytes_max);

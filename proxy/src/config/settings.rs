@@ -88,11 +88,6 @@ impl Config {
             ("executor.model_roots", paths(&executor.model_roots)),
             ("executor.threads", number(executor.threads)),
             ("executor.fetch_threads", number(executor.fetch_threads)),
-            ("executor.image_bytes_max", number(executor.image_bytes_max)),
-            (
-                "executor.image_pixels_max",
-                number(executor.image_pixels_max),
-            ),
             (
                 "executor.fetched_bytes_max",
                 number(executor.fetched_bytes_max),
@@ -124,6 +119,7 @@ impl Config {
             ),
             ("executor.run_ms_max", number(executor.run_ms_max)),
         ];
+        settings.extend(super::images::settings(executor));
         settings.extend(self.logins.settings());
         settings.extend(self.lane.settings());
         settings.extend(super::slow::settings(self.slow_log));

@@ -1,4 +1,5 @@
-//! Mutations of a corpus on stable Rust: far fewer and blinder than libFuzzer's, and the same for the same seed.
+//! Mutations of a corpus on stable Rust: far fewer and blinder than libFuzzer's, and the same for the same seed. The
+//! executor's fuzz targets take this file, too.
 
 /// Longest input that is made.
 const INPUT_BYTES_MAX: usize = 4096;
@@ -16,7 +17,7 @@ impl Random {
         Self(seed | 1)
     }
 
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -24,11 +25,11 @@ impl Random {
     }
 
     /// A number below `end`, or 0.
-    fn below(&mut self, end: usize) -> usize {
+    pub(super) fn below(&mut self, end: usize) -> usize {
         (self.next() >> 33) as usize % end.max(1)
     }
 
-    fn byte(&mut self) -> u8 {
+    pub(super) fn byte(&mut self) -> u8 {
         match self.below(3) {
             0 => TURNING_POINTS[self.below(TURNING_POINTS.len())],
             _ => (self.next() >> 40) as u8,

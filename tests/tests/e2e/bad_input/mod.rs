@@ -2,6 +2,7 @@
 //! nothing is left behind.
 
 mod broken;
+mod images;
 mod statements;
 
 use std::fs;

@@ -1,0 +1,166 @@
+//! Any bytes as an image, and images of any size into inputs of any size.
+
+use crate::picture::{Channels, DecodePlan, InputSpec, Limits, Pixels, Preprocessor, resize_bytes};
+use predictsql_catalog::{ImageOptions, Layout, Normalisation};
+
+use super::peak;
+
+/// What headers may claim here: small enough for many a run.
+const LIMITS: Limits = Limits {
+    image_pixels_max: 1 << 18,
+    image_side_pixels_max: 65_535,
+    image_decode_bytes_max: 32 << 20,
+};
+/// Memory that reading a header takes, in bytes, besides as much as the file has.
+const HEADER_BYTES_MAX: u64 = 256 << 10;
+/// Sides of inputs.
+const SIDES: [u32; 8] = [1, 2, 7, 28, 64, 97, 224, 300];
+/// Pixels of source and target of a resize.
+const RESIZED_PIXELS_MAX: u32 = 1 << 19;
+
+/// A hash of the data, which chooses what they are made into: the same for the same data.
+struct Choices(u64);
+
+impl Choices {
+    fn new(data: &[u8]) -> Self {
+        // FNV-1a.
+        let hash = data.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        Self(hash)
+    }
+
+    /// A number below `end`.
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (self.0 >> 33) as usize % end
+    }
+
+    fn side(&mut self) -> u32 {
+        SIDES[self.below(SIDES.len())]
+    }
+
+    fn spec(&mut self) -> InputSpec {
+        let channels = [1u8, 3][self.below(2)];
+        let options = ImageOptions {
+            layout: [Layout::Nchw, Layout::Nhwc][self.below(2)],
+            height: self.side(),
+            width: self.side(),
+            channels,
+            normalisation: Normalisation {
+                mean: vec![0.5; channels.into()],
+                std: vec![0.25; channels.into()],
+            },
+        };
+        InputSpec::new(&options).unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+/// What an image becomes.
+type Tensors = Vec<Vec<f32>>;
+
+/// Any bytes as an image for one or two models: within the memory that their header told, to numbers of
+/// the promised count, the same each time; and what is left of them when their end is cut off is
+/// refused, or the same image.
+pub fn images(data: &[u8]) {
+    let mut choices = Choices::new(data);
+    let specs: Vec<InputSpec> = (0..=choices.below(2)).map(|_| choices.spec()).collect();
+    let Ok(tensors) = tensors(data, &specs) else {
+        return;
+    };
+    for (tensor, spec) in tensors.iter().zip(&specs) {
+        assert_eq!(tensor.len(), spec.image_len());
+    }
+    if choices.below(4) == 0 {
+        let again = self::tensors(data, &specs);
+        assert!(
+            again.as_ref() == Ok(&tensors),
+            "another image the second time"
+        );
+    }
+    let mut cut = data[..choices.below(data.len())].to_vec();
+    if data.starts_with(&[0xff, 0xd8]) {
+        cut.extend([0xff, 0xd9]);
+    }
+    if let Ok(of_cut) = self::tensors(&cut, &specs) {
+        assert!(
+            of_cut == tensors,
+            "{} of {} bytes are another image",
+            cut.len(),
+            data.len()
+        );
+    }
+}
+
+fn tensors(data: &[u8], specs: &[InputSpec]) -> Result<Tensors, String> {
+    let (plan, header) = peak(|| DecodePlan::new(data, specs, LIMITS));
+    let most = HEADER_BYTES_MAX + data.len() as u64;
+    assert!(header <= most, "the header took {header} bytes, not {most}");
+    let plan = plan?;
+    let mut tensors: Tensors = specs
+        .iter()
+        .map(|spec| Vec::with_capacity(spec.image_len()))
+        .collect();
+    let (done, took) = peak(|| {
+        let decoded = plan.decode()?;
+        let mut preprocessor = Preprocessor::new();
+        let mut all = specs.iter().zip(&mut tensors);
+        all.try_for_each(|(spec, tensor)| {
+            preprocessor.append(decoded.of(spec.channels()), spec, tensor)
+        })
+    });
+    assert!(
+        took <= plan.bytes(),
+        "decoding took {took} bytes, not {}",
+        plan.bytes()
+    );
+    done.map(|()| tensors)
+}
+
+/// An image of any size into an input of any size, both by the first bytes.
+pub fn resizes(data: &[u8]) {
+    let side = |at: usize| {
+        let bytes = data.get(at..).and_then(<[u8]>::first_chunk::<2>);
+        u32::from(bytes.map_or(7, |bytes| u16::from_le_bytes(*bytes))).max(1)
+    };
+    let (width, height) = (side(0), side(2));
+    let height = height.min((RESIZED_PIXELS_MAX / width).max(1));
+    let mut choices = Choices::new(data);
+    let channels = [Channels::Grey, Channels::Rgb][choices.below(2)];
+    let target_width = side(4) % 1024 + 1;
+    let target = (
+        target_width,
+        (side(6) % 1024 + 1).min((RESIZED_PIXELS_MAX / target_width).max(1)),
+    );
+    let size = width as usize * height as usize * channels.count();
+    let pixels = Pixels {
+        width,
+        height,
+        channels,
+        samples: data.iter().copied().chain([0]).cycle().take(size).collect(),
+    };
+    let (result, took) = peak(|| Preprocessor::new().resized(&pixels, target));
+    let resized = result.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(
+        resized.len(),
+        target.0 as usize * target.1 as usize * channels.count()
+    );
+    let wide = |(width, height): (u32, u32)| (u64::from(width), u64::from(height));
+    let most = resize_bytes(wide((width, height)), wide(target), channels) + resized.len() as u64;
+    assert!(took <= most, "resizing took {took} bytes, not {most}");
+    // The filter is a mean: it gives nothing that is not between what it was given.
+    let range = |samples: &[u8]| (samples.iter().min().copied(), samples.iter().max().copied());
+    let ((low, high), (least, most)) = (range(&pixels.samples), range(&resized));
+    assert!(
+        least
+            .zip(low)
+            .is_none_or(|(least, low)| least.saturating_add(1) >= low)
+    );
+    assert!(
+        most.zip(high)
+            .is_none_or(|(most, high)| most <= high.saturating_add(1))
+    );
+}

@@ -1,0 +1,172 @@
+//! Segments and the frame header of a JPEG, found as the decoder finds them.
+
+/// Marker of the start of a scan: after its header come entropy-coded data.
+pub(super) const SOS: u8 = 0xda;
+/// Marker of the end of the image.
+pub(super) const EOI: u8 = 0xd9;
+/// Marker of Huffman tables.
+pub(super) const DHT: u8 = 0xc4;
+/// Marker of the restart interval.
+pub(super) const DRI: u8 = 0xdd;
+/// Marker of application data that names a frame of a video, which may have no Huffman tables of its own.
+pub(super) const APP0: u8 = 0xe0;
+/// Components of a frame.
+const COMPONENTS_MAX: usize = 4;
+
+/// A marker and what belongs to it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Segment<'a> {
+    /// The marker's second byte.
+    pub(super) marker: u8,
+    /// What follows its length; nothing behind the end of the image.
+    pub(super) payload: &'a [u8],
+    /// Offset of what follows the segment.
+    pub(super) end: usize,
+}
+
+/// The next segment from an offset. As in the decoder, bytes between segments are stepped over, and
+/// every marker but the end of the image has a length: what is told of a header here is then what the
+/// decoder finds.
+pub(super) fn next_segment(encoded: &[u8], at: usize) -> Option<Segment<'_>> {
+    let mut bytes = encoded.iter().copied().enumerate().skip(at);
+    let mut last = 0;
+    loop {
+        let (mut place, mut byte) = bytes.next()?;
+        if matches!(byte, 0 | 0xff) && last == 0xff {
+            while matches!(byte, 0 | 0xff) {
+                last = byte;
+                (place, byte) = bytes.next()?;
+            }
+        }
+        if last != 0xff {
+            last = byte;
+            continue;
+        }
+        if byte == EOI {
+            return Some(Segment {
+                marker: EOI,
+                payload: &[],
+                end: place + 1,
+            });
+        }
+        let length = encoded.get(place + 1..place + 3)?;
+        let length = usize::from(u16::from_be_bytes([*length.first()?, *length.get(1)?]));
+        let end = (place + 1).checked_add(length)?;
+        return Some(Segment {
+            marker: byte,
+            payload: encoded.get(place + 3..end)?,
+            end,
+        });
+    }
+}
+
+/// One colour of a frame.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Component {
+    pub(super) id: u8,
+    /// Samples of it side by side where the component with most has `Frame::horizontal_max`.
+    pub(super) horizontal: usize,
+    /// The same from top to bottom.
+    pub(super) vertical: usize,
+}
+
+/// What the frame header says.
+#[derive(Debug, Clone)]
+pub(super) struct Frame {
+    pub(super) progressive: bool,
+    pub(super) width: usize,
+    pub(super) height: usize,
+    pub(super) components: Vec<Component>,
+}
+
+impl Frame {
+    /// Reads the payload of a start of frame with that marker. `None`: of a kind that is not decoded.
+    fn read(marker: u8, payload: &[u8]) -> Option<Self> {
+        let (head, rest) = payload.split_at_checked(6)?;
+        let &[_, h1, h0, w1, w0, count] = head else {
+            return None;
+        };
+        if usize::from(count) > COMPONENTS_MAX || rest.len() != 3 * usize::from(count) {
+            return None;
+        }
+        let components = rest.chunks_exact(3).map(|bytes| match *bytes {
+            [id, sampling, _] => Component {
+                id,
+                horizontal: usize::from(sampling >> 4).clamp(1, 4),
+                vertical: usize::from(sampling & 15).clamp(1, 4),
+            },
+            _ => Component {
+                id: 0,
+                horizontal: 1,
+                vertical: 1,
+            },
+        });
+        Some(Self {
+            progressive: marker == 0xc2,
+            width: usize::from(u16::from_be_bytes([w1, w0])),
+            height: usize::from(u16::from_be_bytes([h1, h0])),
+            components: components.collect(),
+        })
+    }
+
+    pub(super) fn horizontal_max(&self) -> usize {
+        let sides = self.components.iter().map(|c| c.horizontal);
+        sides.max().unwrap_or(1)
+    }
+
+    pub(super) fn vertical_max(&self) -> usize {
+        let sides = self.components.iter().map(|c| c.vertical);
+        sides.max().unwrap_or(1)
+    }
+
+    /// Columns and rows of minimum coded units of all components together.
+    pub(super) fn units(&self) -> (usize, usize) {
+        (
+            self.width.div_ceil(8 * self.horizontal_max()),
+            self.height.div_ceil(8 * self.vertical_max()),
+        )
+    }
+}
+
+/// What comes before the first scan's data.
+#[derive(Debug)]
+pub(super) struct Header {
+    pub(super) frame: Frame,
+    /// Components in the first scan.
+    pub(super) first_scan_components: usize,
+}
+
+impl Header {
+    /// Reads segments up to the first scan. The error is a clause for a warning.
+    pub(super) fn read(encoded: &[u8]) -> Result<Self, String> {
+        let mut at = 2;
+        let mut frame = None;
+        while let Some(segment) = next_segment(encoded, at) {
+            at = segment.end;
+            match segment.marker {
+                marker @ 0xc0..=0xc2 if frame.is_none() => {
+                    let read = Frame::read(marker, segment.payload);
+                    frame =
+                        Some(read.ok_or("is a damaged or unsupported JPEG (its frame header)")?);
+                }
+                0xc0..=0xc2 => return Err("is a damaged JPEG (two frame headers)".to_string()),
+                0xc3 | 0xc5..=0xcb | 0xcd..=0xcf => {
+                    return Err(
+                        "is a JPEG of an unsupported kind (lossless or arithmetic)".to_string()
+                    );
+                }
+                SOS => {
+                    let frame = frame.ok_or("is a damaged JPEG (no frame header)")?;
+                    let count = segment.payload.first().copied().unwrap_or(0);
+                    return Ok(Self {
+                        frame,
+                        first_scan_components: count.into(),
+                    });
+                }
+                EOI => return Err("is a JPEG without an image".to_string()),
+                _ => {}
+            }
+        }
+        Err("is a JPEG that is cut off".to_string())
+    }
+}

@@ -1,0 +1,220 @@
+//! What a WebP's chunks say of its first frame.
+
+mod lossless;
+
+use std::ops::Range;
+
+use super::header::{Header, Limits, SMALL_BUFFERS_BYTES};
+
+/// Bytes that the lossy decoder keeps of each macroblock, in a buffer that doubles.
+const MACROBLOCK_BYTES: u64 = 3 * 40;
+
+/// A partition's length has 24 bits, and its buffer is made before its data are looked for.
+const PARTITION_BYTES: u64 = 1 << 24;
+
+const CUT: &str = "is a WebP that is cut off";
+const DAMAGED: &str = "is a damaged WebP (its chunks)";
+
+/// A chunk's kind and where its data are; they may end behind the file.
+#[derive(Debug, Clone)]
+struct Chunk {
+    kind: [u8; 4],
+    data: Range<usize>,
+}
+
+impl Chunk {
+    fn read(encoded: &[u8], at: usize) -> Option<Self> {
+        let &[a, b, c, d, e, f, g, h] = encoded.get(at..)?.first_chunk()?;
+        let length = u32::from_le_bytes([e, f, g, h]) as usize;
+        Some(Self {
+            kind: [a, b, c, d],
+            data: at + 8..at + 8 + length,
+        })
+    }
+
+    /// Where the next one begins: lengths are made even.
+    fn next(&self) -> usize {
+        self.data.end + self.data.len() % 2
+    }
+
+    fn bytes<'a>(&self, encoded: &'a [u8]) -> Result<&'a [u8], String> {
+        encoded
+            .get(self.data.clone())
+            .ok_or_else(|| CUT.to_string())
+    }
+}
+
+/// The chunks of one picture, and its size.
+#[derive(Debug, Default)]
+struct Picture {
+    width: u64,
+    height: u64,
+    lossy: Option<Chunk>,
+    lossless: Option<Chunk>,
+    alpha: Option<Chunk>,
+}
+
+impl Picture {
+    /// Takes a chunk, unless there is one of that kind.
+    fn take(&mut self, chunk: Chunk) {
+        let place = match &chunk.kind {
+            b"VP8 " => &mut self.lossy,
+            b"VP8L" => &mut self.lossless,
+            b"ALPH" => &mut self.alpha,
+            _ => return,
+        };
+        if place.is_none() {
+            *place = Some(chunk);
+        }
+    }
+
+    /// Memory that its decoding takes besides the pixels of the picture.
+    fn bytes(&self, encoded: &[u8]) -> Result<u64, String> {
+        let mut bytes = 0;
+        if let Some(chunk) = &self.lossless {
+            let data = chunk.bytes(encoded)?;
+            bytes += lossless::bytes(data, self.width, self.height, false).ok_or(DAMAGED)?;
+        } else if let Some(chunk) = &self.lossy {
+            let data = chunk.bytes(encoded)?;
+            let (width, height) = lossy_size(data).ok_or(DAMAGED)?;
+            let blocks = width.div_ceil(16) * height.div_ceil(16);
+            // Luma and two halves of chroma; the file's bytes are copied, in a buffer that doubles.
+            bytes += blocks * (384 + MACROBLOCK_BYTES) + 4 * width;
+            bytes += 4 * data.len() as u64 + PARTITION_BYTES;
+        } else {
+            return Err(DAMAGED.to_string());
+        }
+        if let Some(chunk) = &self.alpha {
+            let data = chunk.bytes(encoded)?;
+            bytes += 5 * self.width * self.height;
+            if let Some((head, data)) = data.split_first()
+                && head & 3 == 1
+            {
+                bytes += lossless::bytes(data, self.width, self.height, true).ok_or(DAMAGED)?;
+            }
+        }
+        Ok(bytes)
+    }
+}
+
+fn lossy_size(data: &[u8]) -> Option<(u64, u64)> {
+    let &[a, b, c, d] = data.get(6..)?.first_chunk()?;
+    let side = |low, high| u64::from(u16::from_le_bytes([low, high]) & 0x3fff);
+    Some((side(a, b), side(c, d)))
+}
+
+/// Sides of a lossless picture and whether it has an alpha channel.
+fn lossless_size(data: &[u8]) -> Option<(u64, u64, bool)> {
+    let bits = u32::from_le_bytes(*data.get(1..)?.first_chunk()?);
+    // As the decoder has it: the longest side becomes 0.
+    let side = |bits: u32| u64::from(bits.wrapping_add(1) & 0x3fff);
+    Some((side(bits), side(bits >> 14), bits >> 28 & 1 == 1))
+}
+
+/// Three bytes, least first.
+fn triple(bytes: &[u8], at: usize) -> Option<u64> {
+    let &[a, b, c] = bytes.get(at..)?.first_chunk()?;
+    Some(u32::from_le_bytes([a, b, c, 0]).into())
+}
+
+/// Reads the chunks up to those of the first frame. Sizes beyond limits are refused before the bits of
+/// a lossless picture are read.
+pub(super) fn header(encoded: &[u8], limits: Limits) -> Result<Header, String> {
+    let first = Chunk::read(encoded, 12).ok_or(CUT)?;
+    let head = encoded.get(first.data.start..).unwrap_or_default();
+    match &first.kind {
+        b"VP8 " => {
+            let (width, height) = lossy_size(head).ok_or(CUT)?;
+            limits.check(width, height)?;
+            let mut picture = Picture {
+                width,
+                height,
+                ..Picture::default()
+            };
+            picture.take(first);
+            still(encoded, &picture, width * height * 3, width * height * 3)
+        }
+        b"VP8L" => {
+            let (width, height, alpha) = lossless_size(head).ok_or(CUT)?;
+            limits.check(width, height)?;
+            let mut picture = Picture {
+                width,
+                height,
+                ..Picture::default()
+            };
+            picture.take(first);
+            let pixels = width * height;
+            let kept = if alpha { 4 * pixels } else { 3 * pixels };
+            still(encoded, &picture, kept, kept + 4 * pixels)
+        }
+        b"VP8X" => extended(encoded, &first, head, limits),
+        _ => Err(DAMAGED.to_string()),
+    }
+}
+
+fn still(encoded: &[u8], picture: &Picture, kept: u64, pixels: u64) -> Result<Header, String> {
+    Ok(Header {
+        width: picture.width,
+        height: picture.height,
+        decode_bytes: pixels + picture.bytes(encoded)? + SMALL_BUFFERS_BYTES,
+        kept_bytes: kept,
+    })
+}
+
+/// A picture of several chunks, or an animation.
+fn extended(encoded: &[u8], first: &Chunk, head: &[u8], limits: Limits) -> Result<Header, String> {
+    let flags = *head.first().ok_or(CUT)?;
+    let (width, height) = triple(head, 4).zip(triple(head, 7)).ok_or(CUT)?;
+    let (width, height) = (width + 1, height + 1);
+    limits.check(width, height)?;
+    let pixels = width * height;
+    let kept = if flags & 0x10 != 0 {
+        4 * pixels
+    } else {
+        3 * pixels
+    };
+    let is_animated = flags & 2 != 0;
+    let mut picture = Picture {
+        width,
+        height,
+        ..Picture::default()
+    };
+    let mut frame = None;
+    let mut at = first.next();
+    while let Some(chunk) = Chunk::read(encoded, at) {
+        at = chunk.next();
+        if &chunk.kind == b"ANMF" {
+            frame = frame.or(Some(chunk));
+        } else if !is_animated {
+            picture.take(chunk);
+        }
+    }
+    if let Some(frame) = frame {
+        let data = frame.bytes(encoded)?;
+        if is_animated {
+            let (width, height) = triple(data, 6).zip(triple(data, 9)).ok_or(CUT)?;
+            (picture.width, picture.height) = (width + 1, height + 1);
+        }
+        let mut at = frame.data.start + 16;
+        for _ in 0..2 {
+            let Some(chunk) = Chunk::read(encoded, at) else {
+                break;
+            };
+            at = chunk.next();
+            picture.take(chunk);
+            if at + 8 > frame.data.end {
+                break;
+            }
+        }
+    }
+    // A frame of an animation is decoded by itself and drawn on a canvas.
+    let own = 4 * picture.width * picture.height;
+    let canvas = if is_animated { 4 * pixels } else { 0 };
+    let bytes = picture.bytes(encoded)?;
+    Ok(Header {
+        width,
+        height,
+        decode_bytes: kept + own + canvas + bytes + SMALL_BUFFERS_BYTES,
+        kept_bytes: kept,
+    })
+}
