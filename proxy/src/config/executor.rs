@@ -36,6 +36,7 @@ pub(super) fn take(
     (image_roots, model_roots): (&[PathBuf], &[PathBuf]),
     file: ExecutorFile,
 ) {
+    images::take(config, &file);
     let roots = |flags: &[PathBuf], file| (!flags.is_empty()).then(|| flags.to_vec()).or(file);
     set(
         &mut config.image_roots,
@@ -54,7 +55,6 @@ pub(super) fn take(
         config.queue_chunks_max = threads.saturating_mul(4).saturating_add(4);
     }
     set(&mut config.fetch_threads, file.fetch_threads);
-    images::take(config, &file);
     set(&mut config.fetched_bytes_max, file.fetched_bytes_max);
     set(&mut config.model_bytes_max, file.model_bytes_max);
     set(&mut config.tensor_bytes_max, file.tensor_bytes_max);
