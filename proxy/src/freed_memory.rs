@@ -5,7 +5,6 @@
 //! 63 MB that were dropped 1.3 GB were left. The thresholds can be fixed by the environment alone, before the process
 //! starts, or by a call that needs unsafe code. So the program starts itself again.
 
-use std::convert::Infallible;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -37,9 +36,8 @@ pub fn give_back() {
     {
         return;
     }
-    if let Err(error) = start_again() {
-        tracing::debug!(%error, "memory that is freed may stay with this process");
-    }
+    let error = start_again();
+    tracing::debug!(%error, "memory that is freed may stay with this process");
 }
 
 /// Takes the thresholds that this program has set out of the environment of a child, which may want its own.
@@ -54,11 +52,15 @@ pub fn leave_out(child: &mut Command) -> &mut Command {
 }
 
 /// Returns only when it failed.
-fn start_again() -> io::Result<Infallible> {
+fn start_again() -> io::Error {
+    let program = match std::env::current_exe() {
+        Ok(program) => program,
+        Err(error) => return error,
+    };
     let mut arguments = std::env::args_os();
-    let mut again = Command::new(std::env::current_exe()?);
+    let mut again = Command::new(program);
     if let Some(name) = arguments.next() {
         again.arg0(name);
     }
-    Err(again.args(arguments).envs(VARIABLES).env(DONE, "1").exec())
+    again.args(arguments).envs(VARIABLES).env(DONE, "1").exec()
 }

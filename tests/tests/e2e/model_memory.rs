@@ -4,7 +4,7 @@ use predictsql_tests::process::{checkout, new_dir};
 use predictsql_tests::{Proxy, Settings, Store, Wire, eventually, onnx};
 
 const MODELS: u64 = 10;
-/// Of one model's weights: 16 layers of 1000 x 1000.
+/// Of the large ones of one model's weights.
 const WEIGHT_BYTES: u64 = 14 * 1000 * 1000 * 4;
 
 fn resident_bytes(proxy: &Proxy) -> u64 {
