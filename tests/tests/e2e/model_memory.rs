@@ -111,5 +111,9 @@ fn a_model_that_alone_takes_too_much_is_refused() {
         error.message.contains("models_bytes_max = 50000000"),
         "{error:?}"
     );
-    session.run("CREATE MODEL c FOR TASK colours FROM 'colour_nchw.onnx' OPTIONS (size = '8x8')");
+    let small = checkout().join("executor/tests/models/colour_nchw.onnx");
+    session.run(&format!(
+        "CREATE MODEL c FOR TASK colours FROM '{}' OPTIONS (size = '8x8')",
+        small.display()
+    ));
 }
