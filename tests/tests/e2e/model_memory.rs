@@ -4,7 +4,7 @@ use predictsql_tests::process::{checkout, new_dir};
 use predictsql_tests::{Proxy, Settings, Store, Wire, eventually, onnx};
 
 const MODELS: u64 = 10;
-/// Of one model's weights: 16 layers of 1000 x 1000.
+/// Of the large ones of one model's weights.
 const WEIGHT_BYTES: u64 = 14 * 1000 * 1000 * 4;
 
 fn resident_bytes(proxy: &Proxy) -> u64 {
@@ -111,5 +111,9 @@ fn a_model_that_alone_takes_too_much_is_refused() {
         error.message.contains("models_bytes_max = 50000000"),
         "{error:?}"
     );
-    session.run("CREATE MODEL c FOR TASK colours FROM 'colour_nchw.onnx' OPTIONS (size = '8x8')");
+    let small = checkout().join("executor/tests/models/colour_nchw.onnx");
+    session.run(&format!(
+        "CREATE MODEL c FOR TASK colours FROM '{}' OPTIONS (size = '8x8')",
+        small.display()
+    ));
 }
