@@ -16,7 +16,7 @@ const HEADER_BYTES_MAX: u64 = 256 << 10;
 /// Sides of inputs.
 const SIDES: [u32; 8] = [1, 2, 7, 28, 64, 97, 224, 300];
 /// Pixels of source and target of a resize.
-const RESIZED_PIXELS_MAX: u32 = 1 << 19;
+const RESIZED_PIXELS_MAX: u32 = 1 << 14;
 
 /// A hash of the data, which chooses what they are made into: the same for the same data.
 struct Choices(u64);
@@ -130,10 +130,10 @@ pub fn resizes(data: &[u8]) {
     let height = height.min((RESIZED_PIXELS_MAX / width).max(1));
     let mut choices = Choices::new(data);
     let channels = [Channels::Grey, Channels::Rgb][choices.below(2)];
-    let target_width = side(4) % 1024 + 1;
+    let target_width = side(4) % 256 + 1;
     let target = (
         target_width,
-        (side(6) % 1024 + 1).min((RESIZED_PIXELS_MAX / target_width).max(1)),
+        (side(6) % 256 + 1).min((RESIZED_PIXELS_MAX / target_width).max(1)),
     );
     let size = width as usize * height as usize * channels.count();
     let pixels = Pixels {

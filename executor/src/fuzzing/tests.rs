@@ -20,8 +20,9 @@ use std::time::Instant;
 type Target = fn(&[u8]);
 type Made = fn(&[Vec<u8>], &mut Random) -> Vec<u8>;
 
-/// Mutations for each target where nothing else is said: some seconds without optimisation.
+/// Mutations of images, and sizes, where nothing else is said: some seconds without optimisation.
 const RUNS: u64 = 20_000;
+const SIZES_RUNS: u64 = 200;
 
 thread_local! {
     /// Whether the last panic of this thread began in a library.
@@ -74,7 +75,7 @@ fn run(name: &str, target: Target, input: &[u8]) -> bool {
 }
 
 /// Runs the corpus and mutations of it on some threads.
-fn bounded(name: &str, target: Target, make: Made) {
+fn bounded(name: &str, target: Target, make: Made, usual: u64) {
     tell_panics();
     let corpus = corpus();
     for input in &corpus {
@@ -82,7 +83,7 @@ fn bounded(name: &str, target: Target, make: Made) {
     }
     let seed = number("PREDICTSQL_FUZZ_SEED").unwrap_or_else(|| RandomState::new().hash_one(0));
     println!("PREDICTSQL_FUZZ_SEED={seed}");
-    let runs = number("PREDICTSQL_FUZZ_RUNS").unwrap_or(RUNS);
+    let runs = number("PREDICTSQL_FUZZ_RUNS").unwrap_or(usual);
     let seconds = number("PREDICTSQL_FUZZ_CPU_SECONDS").unwrap_or(u64::MAX);
     let threads = number("PREDICTSQL_FUZZ_THREADS").unwrap_or(1).max(1);
     let (done, panics, peak) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
@@ -122,13 +123,14 @@ fn cpu_seconds() -> u64 {
 
 #[test]
 fn image_files() {
-    bounded("images", images, structure::image);
+    bounded("images", images, structure::image, RUNS);
 }
 
 #[test]
 fn sizes() {
-    bounded("resizes", resizes, |_, random| {
+    let make: Made = |_, random| {
         let sides = (0..8).map(|_| random.byte());
         sides.chain([0, 255]).collect()
-    });
+    };
+    bounded("resizes", resizes, make, SIZES_RUNS);
 }
