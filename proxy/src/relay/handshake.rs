@@ -446,7 +446,11 @@ impl Legs<'_> {
 
     /// Forwards what the store sent last.
     async fn send_client(&mut self, payload: &[u8]) -> Result<(), SessionEnd> {
-        self.waiting.wait_for(Awaited::Client);
+        // Who is let in is not waited for any more, and gives way to nobody.
+        self.waiting.wait_for(match payload.first() {
+            Some(&OkPacket::HEADER) => Awaited::Store { seq: 0 },
+            _ => Awaited::Client,
+        });
         let mut writer = PacketWriter::new(self.from_store.last_seq().wrapping_sub(self.ahead));
         writer.write(payload);
         writer.flush(self.client).await.map_err(SessionEnd::client)
