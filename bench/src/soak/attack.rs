@@ -82,7 +82,7 @@ fn misbehave(mut stream: TcpStream, dice: &mut Dice) {
         1 => drop(stream.read_exact(&mut some)),
         // Does not read, and then goes.
         2 => {
-            let _ = stream.read(&mut some);
+            let _ = stream.read_exact(&mut [0]);
             std::thread::sleep(SILENCE);
         }
         // Says that it will ask nothing more, and reads what it is told.

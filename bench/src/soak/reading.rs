@@ -23,10 +23,10 @@ impl Session<'_> {
             2 => self.labels_of_a_warehouse().await,
             3 => self.ids_of_a_class().await,
             4 => self.counts_of_a_warehouse().await,
-            5 => self.from_the_view().await,
+            5 => self.count_in_the_view().await,
             6 => self.a_few().await,
             7 => self.within_a_deadline().await,
-            8 => self.into_a_variable().await,
+            8 => self.label_in_a_variable().await,
             _ => self.one_that_cannot_be_read().await,
         }
     }
@@ -90,7 +90,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    async fn from_the_view(&mut self) -> Result<(), Trouble> {
+    async fn count_in_the_view(&mut self) -> Result<(), Trouble> {
         let (warehouse, class) = (self.below(WAREHOUSES), self.class());
         let sql = "SELECT COUNT(*) FROM kinds WHERE kind = ? AND warehouse = ?";
         let parameters: [Value; 2] = [class.into(), warehouse.into()];
@@ -148,7 +148,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    async fn into_a_variable(&mut self) -> Result<(), Trouble> {
+    async fn label_in_a_variable(&mut self) -> Result<(), Trouble> {
         let id = 1 + self.below(PRODUCTS);
         let sql = format!("SET @k = (SELECT ml.kind(photo) FROM products WHERE id = {id})");
         self.text_rows(&sql).await?;

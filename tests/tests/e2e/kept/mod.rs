@@ -65,7 +65,7 @@ impl Place {
 
     /// What another proxy answers from the table alone, and that proxy. Statements wait a second for the table at most: on a
     /// busy machine that takes more than one try.
-    pub fn from_table(&self, sql: &str) -> (Proxy, Vec<Vec<Option<String>>>) {
+    pub fn found_in_table(&self, sql: &str) -> (Proxy, Vec<Vec<Option<String>>>) {
         eventually("another proxy finds what is kept", || {
             let other = self.another();
             let mut session = in_shop(&other, &self.schema);
@@ -155,7 +155,7 @@ fn a_repeated_query_runs_no_model_on_any_proxy() {
     eventually("outputs are in the table", || {
         (written() == 40).then_some(())
     });
-    let (other, found) = place.from_table(GROUPED);
+    let (other, found) = place.found_in_table(GROUPED);
     assert_eq!(found, grouped);
     let mut session = in_shop(&other, &place.schema);
     assert_eq!(rows(&other, &mut session, &place.sql(STREAM)), (plain, 0));
