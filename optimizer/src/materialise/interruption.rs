@@ -198,9 +198,9 @@ mod tests {
         for text in [
             "INSERT INTO q (a, b) VALUES (1, QUERY), (CONCAT(QUERY, 'x'), 2)",
             "REPLACE INTO q SET a = QUERY",
-            "INSERT INTO q SELECT QUERY",
+            "INSERT INTO q SELECT QUERY AS x",
             "CREATE TABLE q (b INT) SELECT 1 AS b, QUERY AS a",
-            "INSERT INTO q SELECT a, QUERY FROM o WHERE b > 2",
+            "INSERT INTO q SELECT a, QUERY AS x FROM o WHERE b > 2",
             "INSERT INTO q VALUES (1) ON DUPLICATE KEY UPDATE a = QUERY, b = 2",
             "UPDATE q JOIN o USING (id) SET a = QUERY, b = QUERY WHERE b > 2",
         ] {
