@@ -168,6 +168,7 @@ mod tests {
             relation: "r".to_owned(),
             columns: ColumnsKey::default(),
             shape: Shape::default(),
+            members: None,
         };
         let lookups: Vec<Lookup> = (0..plan.harvests().len()).map(lookup).collect();
         let whole = plan.run(&lookups).sql;

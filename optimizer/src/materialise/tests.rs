@@ -18,11 +18,8 @@ fn with<T>(text: &str, check: impl FnOnce(&Materialise<'_, '_>) -> T) -> T {
     let statement = PredictStatement::read(text, LexMode::default(), "ml", &catalog)
         .expect("reads")
         .expect("has a call");
-    check(
-        &statement
-            .materialise()
-            .unwrap_or_else(|r| panic!("{text}: {r}")),
-    )
+    let plan = statement.materialise();
+    check(&plan.unwrap_or_else(|r| panic!("{text}: {r}")))
 }
 
 fn refusal(text: &str) -> String {

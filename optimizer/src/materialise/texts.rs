@@ -432,9 +432,8 @@ impl Materialise<'_, '_> {
         })
     }
 
-    /// What stands in place of a call. A code of 0 gives NULL; a key that is not there calls the
-    /// stub, which raises its error. So does not one that was not looked for, since the statement is to end. Keys of calls
-    /// within the input are looked for first.
+    /// What stands in place of a call. A code of 0 gives NULL; a key that is not there calls the stub, which raises its
+    /// error, unless the statement was interrupted. Keys of calls within the input are looked for first.
     fn lookup(&self, index: usize, lookups: &[Lookup]) -> Fragment {
         let Some(mut found) = self.found(index, lookups) else {
             return Fragment::default();
