@@ -37,7 +37,7 @@ impl SpoolAccount {
     #[must_use]
     pub fn new(memory_bytes_max: u64, disk_bytes_max: u64) -> Arc<Self> {
         let quarter = memory_bytes_max / 4;
-        let permits_max = u32::MAX.min(Semaphore::MAX_PERMITS as u32);
+        let permits_max = u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX);
         let permits = u32::try_from(quarter / PERMIT_BYTES).unwrap_or(permits_max);
         let long_inputs_max = permits.clamp(1, permits_max);
         Arc::new(Self {
