@@ -7,6 +7,8 @@ DEMO_DIR ?= predictsql-data
 # What scripts/setup.sh put into this checkout. Your own library or Python win.
 export PREDICTSQL_ORT_LIB ?= $(CURDIR)/.cache/onnxruntime/libonnxruntime.so
 export PREDICTSQL_TEST_PYTHON ?= $(CURDIR)/.cache/venv/bin/python
+# The program sets it for itself; tests and benchmarks load the library, too.
+export ORT_DISABLE_TELEMETRY ?= 1
 
 .PHONY: help demo test test-clients lint bench setup setup-demo setup-clients setup-bench
 

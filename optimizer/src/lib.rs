@@ -22,6 +22,7 @@ pub mod views;
 pub use refusal::Refusal;
 pub use sql::LexMode;
 pub use sql::bare;
+pub use sql::calls::may_call_newer_task;
 pub use sql::clauses::{Limit, RowCount};
 pub use sql::fragment::{Fragment, quote_name, quote_string};
 pub use sql::functions::may_leave_traces;

@@ -32,6 +32,7 @@ enum Command {
 
 fn main() -> ExitCode {
     // Before anything else, and before any thread exists.
+    forbid_telemetry();
     if let Some(code) = shim::run_if_asked().or_else(try_model_if_asked) {
         return code;
     }
@@ -55,6 +56,17 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Has ONNX Runtime report to nobody. Builds with telemetry start with its library, write what they would send below the
+/// user's folders, and heed this variable alone: what the program asks of the library comes too late.
+#[allow(
+    unsafe_code,
+    reason = "the environment can be set in no other way, and only before there are threads"
+)]
+fn forbid_telemetry() {
+    // SAFETY: `main` calls it first, when no other thread exists that could read the environment.
+    unsafe { std::env::set_var("ORT_DISABLE_TELEMETRY", "1") }
 }
 
 fn run_init(args: &InitArgs) -> Result<(), Box<dyn std::error::Error>> {

@@ -9,7 +9,7 @@ use sqlparser::tokenizer::Token;
 use super::bare::BareNames;
 use super::fragment::{Fragment, Splice, quote_name, splice};
 use super::labels::LabelCollation;
-use super::text::Lexed;
+use super::text::{LexMode, Lexed};
 use crate::refusal::Refusal;
 
 /// Most predict calls of a statement: analysis compares them with each other.
@@ -69,6 +69,19 @@ pub(crate) fn find(
         }
     }
     Ok(calls)
+}
+
+/// Whether a text calls a function of the schema that is neither generic nor that of a task of this catalog: it may be that
+/// of a task which is newer.
+pub fn may_call_newer_task(text: &str, mode: LexMode, schema: &str, catalog: &Snapshot) -> bool {
+    let is_known = |name: &str| {
+        let generic = ["predict", "predict_proba"];
+        generic.iter().any(|known| name.eq_ignore_ascii_case(known)) || catalog.task(name).is_some()
+    };
+    Lexed::new(text, mode).is_some_and(|lexed| {
+        let mut calls = (0..lexed.lexemes.len()).filter_map(|at| schema_call(&lexed, schema, at));
+        calls.any(|(name, _)| !is_known(&name))
+    })
 }
 
 /// Splices for the outermost calls within `range`, each replaced by what `replace` makes of its

@@ -15,7 +15,7 @@ use predictsql_optimizer::statement::PredictStatement;
 use predictsql_optimizer::stream::{
     Cell, Decider, Pushdown, PushdownChoices, RowTest, StreamSelect,
 };
-use predictsql_optimizer::{Fragment, RowCount};
+use predictsql_optimizer::{Fragment, RowCount, may_call_newer_task};
 
 use super::condition::{deciding, expected_of, is_asked, known_tests, reached};
 use super::deciding::PredictorMaker;
@@ -33,6 +33,9 @@ use fetching::{image_columns, wanted_inputs};
 
 /// ER_UNSUPPORTED_PS: the store cannot prepare such a statement (CREATE PROCEDURE, say).
 pub(super) const UNPREPARABLE: u16 = 1295;
+
+/// ER_SP_DOES_NOT_EXIST, of a task or model.
+const UNKNOWN_TARGET: u16 = 1305;
 
 /// A prediction with what answers it.
 #[derive(Debug)]
@@ -107,17 +110,32 @@ impl Ready<'_, '_> {
     }
 }
 
-/// Reads a statement against the catalog; `None`: it holds no predict call.
+/// Reads a statement against the catalog; `None`: it holds no predict call. What the catalog does not know may be what another
+/// proxy has just made: then it is looked at again.
 pub async fn read<'a>(
     context: &'a LaneContext,
     settings: &SessionSettings,
     text: &'a str,
 ) -> Result<Option<(PredictStatement<'a>, Arc<Snapshot>)>, LinkError> {
-    let catalog = context.account.snapshot().await.map_err(SqlError::from)?;
+    let account = &context.account;
+    let mut catalog = account.snapshot().await.map_err(SqlError::from)?;
     let schema = context.schema.as_str();
     let (mode, bare) = (settings.lex, &settings.bare);
-    let statement = PredictStatement::read_with_bare(text, mode, schema, bare, &catalog)?;
-    Ok(statement.map(|statement| (statement.with_labels(settings.labels), catalog)))
+    let read = |catalog: &Arc<Snapshot>| {
+        PredictStatement::read_with_bare(text, mode, schema, bare, catalog)
+    };
+    let mut statement = read(&catalog);
+    let may_be_newer = match &statement {
+        Ok(_) => may_call_newer_task(text, mode, schema, &catalog),
+        Err(refusal) => refusal.code == UNKNOWN_TARGET,
+    };
+    if may_be_newer {
+        account.invalidate();
+        catalog = account.snapshot().await.map_err(SqlError::from)?;
+        statement = read(&catalog);
+    }
+    let labelled = |statement: PredictStatement<'a>| statement.with_labels(settings.labels);
+    Ok(statement?.map(|statement| (labelled(statement), catalog)))
 }
 
 /// A statement with its physical plan.

@@ -7,6 +7,7 @@ use predictsql_tests::{Proxy, Settings, Store, Wire, eventually};
 use super::admin::{PASSWORD, admin};
 
 mod deadlines;
+mod telemetry;
 mod trials;
 
 /// A proxy with a task for the executor's own models, and these tables of settings.
