@@ -1,6 +1,7 @@
 //! Decides predictions by the optimizer's planner, and remembers what was decided.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use moka::sync::Cache;
@@ -19,6 +20,8 @@ const DECISIONS_MAX: u64 = 4096;
 pub struct Planner {
     costs: CostModel,
     decided: Cache<DecisionKey, Result<Arc<Planned>, Refusal>>,
+    /// The newest epoch that a decision was asked for with.
+    epoch: AtomicU64,
 }
 
 /// A plan, and what it took to find it.
@@ -99,6 +102,7 @@ impl Planner {
         Self {
             costs,
             decided: Cache::new(DECISIONS_MAX),
+            epoch: AtomicU64::new(0),
         }
     }
 
@@ -136,6 +140,10 @@ impl Planner {
         let constraints = demands.constraints(asked.task);
         let strategy = demands.strategy.unwrap_or_default();
         let epoch = catalog.epoch();
+        // What was decided at an older epoch is asked for no more, and holds the models of its time.
+        if self.epoch.fetch_max(epoch, Ordering::Relaxed) < epoch {
+            self.decided.invalidate_all();
+        }
         let key = DecisionKey::new(&query, &constraints, strategy, &self.costs, epoch);
         self.decided.get_with(key, || {
             let begin = Instant::now();
