@@ -1,6 +1,6 @@
 //! Any bytes as an image, and images of any size into inputs of any size.
 
-use crate::picture::{Channels, DecodePlan, InputSpec, Limits, Pixels, Preprocessor, resize_bytes};
+use crate::picture::{Channels, DecodePlan, InputSpec, Limits, Pixels, Preprocessor, ResizeBytes};
 use predictsql_catalog::{ImageOptions, Layout, Normalisation};
 
 use super::peak;
@@ -149,7 +149,8 @@ pub fn resizes(data: &[u8]) {
         target.0 as usize * target.1 as usize * channels.count()
     );
     let wide = |(width, height): (u32, u32)| (u64::from(width), u64::from(height));
-    let most = resize_bytes(wide((width, height)), wide(target), channels) + resized.len() as u64;
+    let resizing = ResizeBytes::new(wide((width, height)), wide(target), channels);
+    let most = resizing.total() + resized.len() as u64;
     assert!(took <= most, "resizing took {took} bytes, not {most}");
     // The filter is a mean: it gives nothing that is not between what it was given.
     let range = |samples: &[u8]| (samples.iter().min().copied(), samples.iter().max().copied());

@@ -1,7 +1,7 @@
 //! Recognises an image by its first bytes, never by its name, and decodes it within limits.
 
 use super::header::{Header, Limits};
-use super::{Channels, InputSpec, Pixels, bmp, gif, jpeg, png, raster, webp};
+use super::{Channels, InputSpec, Pixels, bmp, gif, jpeg, png, raster, resize, webp};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
@@ -65,13 +65,16 @@ impl<'a> DecodePlan<'a> {
         let header = format.header(encoded, limits)?;
         let mut users = users.into_iter().peekable();
         let wanted = users.peek().map_or(Channels::Rgb, |spec| spec.channels());
-        let (mut other, mut work) = (None, 0);
+        let mut other = None;
+        let (mut grey, mut resizing) = (0, resize::Bytes::default());
         for spec in users {
             if format == Format::Jpeg && spec.channels() != wanted {
                 other = Some(spec.channels());
             }
-            work = spec.work_bytes(header.width, header.height).max(work);
+            let work = spec.work(header.width, header.height);
+            (grey, resizing) = (work.0.max(grey), resizing.with(work.1));
         }
+        let work = grey + resizing.total();
         let (decode, kept) = (header.decode_bytes, header.kept_bytes);
         let bytes = match other {
             None => decode.max(kept.saturating_add(work)),

@@ -26,7 +26,7 @@ pub(crate) use header::Limits;
 pub(crate) use memory::DecodeMemory;
 pub(crate) use preprocess::{InputSpec, Preprocessor};
 #[cfg(any(test, fuzzing))]
-pub(crate) use resize::bytes as resize_bytes;
+pub(crate) use resize::Bytes as ResizeBytes;
 
 /// Clause of a warning for an image that there is no memory for.
 const OUT_OF_MEMORY: &str = "needs more memory than the server has";
@@ -40,11 +40,14 @@ fn zeroed(size: usize) -> Result<Vec<u8>, String> {
     Ok(buffer)
 }
 
-/// Makes a buffer as long as `size` at least.
+/// Makes a buffer as long as `size` at least, of any content.
 fn grow(buffer: &mut Vec<u8>, size: usize) -> Result<(), String> {
     if buffer.len() < size {
-        let missing = size - buffer.len();
-        let got = buffer.try_reserve_exact(missing);
+        if buffer.capacity() < size {
+            // Growing would hold the old and the new for a moment.
+            *buffer = Vec::new();
+        }
+        let got = buffer.try_reserve_exact(size - buffer.len());
         got.map_err(|_| OUT_OF_MEMORY.to_string())?;
         buffer.resize(size, 0);
     }

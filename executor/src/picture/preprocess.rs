@@ -87,15 +87,16 @@ impl InputSpec {
         self.height as usize * self.width as usize * self.channels.count()
     }
 
-    /// Memory that [`Preprocessor::append`] takes besides image and tensor, in bytes, for an image of
-    /// that size: a copy in grey, and what resizing needs.
-    pub(super) fn work_bytes(&self, width: u64, height: u64) -> u64 {
+    /// Memory that [`Preprocessor::append`] takes besides image and tensor for an image of that size: a
+    /// copy in grey, in bytes, and what resizing needs.
+    pub(super) fn work(&self, width: u64, height: u64) -> (u64, resize::Bytes) {
         let target = (u64::from(self.width), u64::from(self.height));
         let grey = match self.channels {
             Channels::Grey => width * height,
             Channels::Rgb => 0,
         };
-        grey + resize::bytes((width, height), target, self.channels)
+        let resizing = resize::Bytes::new((width, height), target, self.channels);
+        (grey, resizing)
     }
 
     /// Shape of the input tensor for a batch: NCHW or NHWC.

@@ -32,20 +32,51 @@ fn between(source: (u64, u64), target: (u64, u64), channels: u64) -> (bool, u64)
     }
 }
 
-/// Memory that resizing takes besides the source, in bytes: the result, what lies between the passes,
-/// and tables of coefficients as long as the sides.
-///
-/// What lies between is 32 MiB, or the smaller of `source width * target height` and `target width *
-/// source height` pixels. That is `sqrt(source pixels * target pixels)` at most, since the product of
-/// the two is what is under the root.
-pub(crate) fn bytes(source: (u64, u64), target: (u64, u64), channels: Channels) -> u64 {
-    let channels = channels.count() as u64;
-    let (_, between) = between(source, target, channels);
-    // A coefficient is a float first, then a number of 16 bits; there are two for each pixel of the
-    // longer side, and some more for each of the target.
-    let table = |source: u64, target: u64| 2 * 10 * source.max(target) + 128 * target;
-    let tables = table(source.0, target.0).max(table(source.1, target.1));
-    target.0 * target.1 * channels + between + 2 * tables
+/// Memory that resizing takes besides the source, in bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Bytes {
+    /// The result.
+    resized: u64,
+    /// What lies between the passes.
+    between: u64,
+    /// Tables of coefficients, as long as the sides.
+    tables: u64,
+}
+
+impl Bytes {
+    /// What one image takes that is resized once.
+    ///
+    /// What lies between is 32 MiB, or the smaller of `source width * target height` and `target width *
+    /// source height` pixels. That is `sqrt(source pixels * target pixels)` at most, since the product
+    /// of the two is what is under the root.
+    pub(crate) fn new(source: (u64, u64), target: (u64, u64), channels: Channels) -> Self {
+        let channels = channels.count() as u64;
+        let (_, between) = between(source, target, channels);
+        // A coefficient is a float first, then a number of 16 bits; there are two for each pixel of the
+        // longer side, and some more for each of the target.
+        let table = |source: u64, target: u64| 2 * 10 * source.max(target) + 128 * target;
+        let tables = table(source.0, target.0).max(table(source.1, target.1));
+        Self {
+            resized: target.0 * target.1 * channels,
+            between,
+            tables: 2 * tables,
+        }
+    }
+
+    /// What it takes to do both, one after the other: a buffer stays as large as the larger of the two
+    /// left it.
+    pub(super) fn with(self, other: Self) -> Self {
+        Self {
+            resized: self.resized.max(other.resized),
+            between: self.between.max(other.between),
+            tables: self.tables.max(other.tables),
+        }
+    }
+
+    /// All together.
+    pub(crate) fn total(self) -> u64 {
+        self.resized + self.between + self.tables
+    }
 }
 
 impl Resizer {
@@ -186,7 +217,7 @@ mod tests {
     #[test]
     fn a_wide_and_low_image_takes_the_pass_with_less_between() {
         let (wide, square) = ((65_535, 3), (224, 224));
-        assert!(bytes(wide, square, Channels::Rgb) < 8 << 20);
+        assert!(Bytes::new(wide, square, Channels::Rgb).total() < 8 << 20);
         let (vertical_first, size) = between(wide, square, 3);
         assert!(!vertical_first);
         assert_eq!(size, 224 * 3 * 3);
