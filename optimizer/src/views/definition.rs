@@ -189,6 +189,8 @@ impl Reader<'_, '_> {
         }
         let mut columns = BTreeMap::new();
         let mut shown = true;
+        let is_call = self.calls.contains(&item.expression);
+        let mut is_null_of_null = false;
         for reference in self.column_references(range.clone())? {
             let text = self.lexed.text_of(&reference);
             let same = |i: &&Item| !i.predicts && self.lexed.text_of(&i.expression) == text;
@@ -204,14 +206,26 @@ impl Reader<'_, '_> {
                     hidden_name(place)
                 }
             };
+            is_null_of_null |= is_call && self.is_last_argument(&reference, &range);
             columns.insert(reference.start, (reference.end, name));
         }
         let over_body = Pieces::of(self.lexed, range, self.schema, &columns);
         Some(Prediction {
             over_view: shown.then(|| over_body.clone()),
             over_body,
-            is_call: self.calls.contains(&item.expression),
+            is_call,
+            is_null_of_null,
         })
+    }
+
+    /// Whether a column alone is the last argument of a call: the input.
+    fn is_last_argument(&self, column: &Range<usize>, call: &Range<usize>) -> bool {
+        let before = column.start.checked_sub(1);
+        let opens = matches!(
+            before.and_then(|at| self.lexed.token(at)),
+            Some(Token::LParen | Token::Comma)
+        );
+        opens && column.end + 1 == call.end
     }
 
     /// The columns that an expression reads, all of which the store prints with their tables. `None`:

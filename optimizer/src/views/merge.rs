@@ -31,7 +31,7 @@ impl Expander<'_> {
         found: &[Found<'_>],
     ) -> Result<Option<Vec<Splice>>, Refusal> {
         let whole = found.iter().any(|f| f.columns().is_empty());
-        if whole || !self.names_stay_here(block, found) {
+        if whole || self.may_hide_null(block, found) || !self.names_stay_here(block, found) {
             return Ok(None);
         }
         let Some(occurrences) = self.occurrences(block, found) else {
@@ -61,6 +61,18 @@ impl Expander<'_> {
             splices.extend(self.unqualified(block, found, &replaced));
         }
         Ok(Some(splices))
+    }
+
+    /// Whether an outer join may find no row of a view, and an expression of it might still have a value
+    /// then: every column of the view is NULL there.
+    fn may_hide_null(&self, block: &Block, found: &[Found<'_>]) -> bool {
+        const OUTER: [&str; 2] = ["LEFT", "RIGHT"];
+        let opens = |at: usize| OUTER.iter().any(|word| self.lexed.is_keyword(at, word));
+        let hides = |f: &Found<'_>| {
+            let needed = f.needed.iter().filter_map(|place| f.columns().get(*place));
+            needed.clone().any(|column| !column.is_null_of_null())
+        };
+        block.from.clone().any(opens) && found.iter().any(hides)
     }
 
     /// Whether what stands in the block's sub-queries, and after it, names none of the columns.

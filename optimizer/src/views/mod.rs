@@ -98,11 +98,19 @@ struct Prediction {
     over_body: Pieces,
     /// It is a call and nothing else.
     is_call: bool,
+    /// It is a call whose input is a column: NULL where an outer join finds no row of the view. Of other
+    /// expressions (`IFNULL(...)`) that cannot be told.
+    is_null_of_null: bool,
 }
 
 impl Column {
     fn is_call(&self) -> bool {
         self.prediction.as_ref().is_some_and(|p| p.is_call)
+    }
+
+    fn is_null_of_null(&self) -> bool {
+        let prediction = self.prediction.as_ref();
+        prediction.is_some_and(|p| p.is_null_of_null)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Statements over views that predict, and statements that change views.
 
+use mysql_common::constants::ColumnFlags;
 use predictsql_optimizer::statement::explained_statement;
 use predictsql_optimizer::views::{Expansion, Reading, changes_views, stored_view};
 use predictsql_optimizer::{Fragment, quote_name};
@@ -109,9 +110,26 @@ async fn accepted(
             );
             Err(SqlError::new(error.code, sqlstate, message).into())
         }
+        // The store accepts what the client wrote, so what it says against the rewritten text is no
+        // fault of the client's: through a query nothing is changed, for example.
+        Some(error) if !is_about_rights(&error) && !expansion.bodies.is_empty() => {
+            Err(SqlError::unsupported(format!(
+                "this statement over view {}, which predicts of what it does not show, or in its conditions, \
+                 so that its query takes its place ({})",
+                expansion.bodies.join(", "),
+                String::from_utf8_lossy(&error.message)
+            ))
+            .into())
+        }
         Some(error) => Err(LinkError::Refused(error)),
         None => Err(SqlError::unsupported("this statement over a view of predictions").into()),
     }
+}
+
+/// Also ER_DBACCESS_DENIED_ERROR, ER_ACCESS_DENIED_ERROR, ER_SPECIFIC_ACCESS_DENIED_ERROR,
+/// ER_PROCACCESS_DENIED_ERROR.
+fn is_about_rights(error: &ErrPacket) -> bool {
+    is_missing_right(error) || matches!(error.code, 1044 | 1045 | 1227 | 1370)
 }
 
 /// ER_TABLEACCESS_DENIED_ERROR, ER_COLUMNACCESS_DENIED_ERROR
@@ -130,7 +148,11 @@ impl Turn<'_> {
                     .column_type
                     == column.column_type
                 {
-                    true => own.clone(),
+                    // While it runs, the store may find that an outer join leaves a column without a value.
+                    true => ColumnDefinition {
+                        flags: own.flags & (column.flags | !ColumnFlags::NOT_NULL_FLAG.bits()),
+                        ..own.clone()
+                    },
                     false => ColumnDefinition {
                         name: own.name.clone(),
                         ..column

@@ -21,7 +21,8 @@ const TYPE_STRING: u8 = 254;
 /// A label of 255 characters. Text of more than 512 becomes a BLOB in a temporary table.
 const LONG_TEXT_BYTES: u32 = 1020;
 /// NOT NULL and UNSIGNED. Keys and binary depend on how the store sorts.
-const FLAGS: u16 = 1 | 32;
+const FLAGS: u16 = NOT_NULL | 32;
+const NOT_NULL: u16 = 1;
 
 /// A parameter of a prepared statement.
 #[derive(Debug, Clone, PartialEq)]
@@ -287,6 +288,13 @@ impl Answer {
             }
         }
         self
+    }
+
+    /// Lets those columns be NULL that `found` lets be NULL.
+    pub fn allow_null_as(&mut self, found: &Self) {
+        for (column, found) in self.columns.iter_mut().zip(&found.columns) {
+            column.flags &= found.flags | !NOT_NULL;
+        }
     }
 
     /// What is different from `expected`; rows in any order unless `ordered`.
