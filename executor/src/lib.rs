@@ -48,5 +48,6 @@ pub use input::{ColumnValue, Input, Outcome, Scores};
 pub use model::{LoadedModel, ModelFile};
 pub use pipeline::CpuSeconds;
 pub use prepared::Prepared;
+pub use resident::limit_heaps;
 pub use spent::{Spent, StageSeconds};
 pub use trial::try_model_if_asked;

@@ -36,6 +36,26 @@ pub(crate) fn give_free_memory_back() {
     }
 }
 
+/// Limits the heaps of glibc to one for each CPU, two at least; it makes eight for each by itself, threads come and go
+/// over all of them, and each keeps pages of which a little is in use. Call it before there are threads.
+#[cfg(target_env = "gnu")]
+#[allow(
+    unsafe_code,
+    reason = "mallopt(3) takes two numbers; no safe binding of it exists"
+)]
+pub fn limit_heaps() {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let heaps = libc::c_int::try_from(cpus.max(2)).unwrap_or(libc::c_int::MAX);
+    // SAFETY: it takes no pointer, and sets a number that only making a heap looks at.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, heaps);
+    }
+}
+
+/// Other C libraries share one heap.
+#[cfg(not(target_env = "gnu"))]
+pub fn limit_heaps() {}
+
 /// Other C libraries give it back by themselves, or have no such call.
 #[cfg(not(target_env = "gnu"))]
 pub(crate) fn give_free_memory_back() {}

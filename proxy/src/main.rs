@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use predictsql_executor::try_model_if_asked;
+use predictsql_executor::{limit_heaps, try_model_if_asked};
 use predictsql_proxy::config::ServeArgs;
 use predictsql_proxy::demo::{self, DemoArgs};
 use predictsql_proxy::embedded::shim;
@@ -33,6 +33,7 @@ enum Command {
 fn main() -> ExitCode {
     // Before anything else, and before any thread exists.
     forbid_telemetry();
+    limit_heaps();
     if let Some(code) = shim::run_if_asked().or_else(try_model_if_asked) {
         return code;
     }

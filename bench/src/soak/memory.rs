@@ -8,8 +8,9 @@ use crate::statistics::Summary;
 
 /// Of the whole time what counts as warming up.
 const WARM_SHARE: f64 = 1.0 / 6.0;
-/// Of the whole time what a window is: its median stands for it.
-const WINDOW_SHARE: f64 = 1.0 / 30.0;
+/// Of the whole time what a window is: its median stands for it. Five minutes of half an hour: within one, large images and
+/// answers come and go.
+const WINDOW_SHARE: f64 = 1.0 / 6.0;
 
 /// Samples of a process.
 #[derive(Debug)]
@@ -115,9 +116,9 @@ mod tests {
             .map(|s| (Duration::from_secs(s), s as f64))
             .collect();
         let growth = growth(&samples, whole).unwrap();
-        // Windows of two seconds from the tenth on.
-        assert_eq!((growth.warm_mib, growth.last_mib), (10.5, 58.5));
-        assert_eq!(growth.ratio(), 58.5 / 10.5);
+        // Windows of ten seconds from the tenth on.
+        assert_eq!((growth.warm_mib, growth.last_mib), (14.5, 54.5));
+        assert_eq!(growth.ratio(), 54.5 / 14.5);
         assert_eq!(super::growth(&samples[..9], whole), None);
         assert!(resident_mib("VmHWM:\t9 kB\nVmRSS:\t  2048 kB\n") == Some(2.0));
     }

@@ -95,6 +95,7 @@ impl Report<'_> {
             "seed": self.seed,
             "errors": self.ledger.errors(),
             "rss_warm_mib": self.growth.map(|growth| growth.warm_mib.round()),
+            "rss_last_mib": self.growth.map(|growth| growth.last_mib.round()),
             "rss_ratio_after_warm": self.growth.map(|g| (g.ratio() * 1000.0).round() / 1000.0),
         });
         let faults = FAULTS.map(|(fault, name)| (name, self.ledger.faults(fault)));
