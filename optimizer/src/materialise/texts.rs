@@ -249,15 +249,15 @@ impl Materialise<'_, '_> {
         let stripped = self.stripped(shape, replace);
         let tables: Vec<Fragment> = match factor {
             Some(factor) => {
-                let mut splices = stripped(&factor);
-                splices.extend(self.names_within(&factor));
-                vec![self.spliced(&factor, splices)]
+                let own = blocks.iter().find(|b| b.from.contains(&factor.start));
+                let tables = own.map(|b| self.tables(b, &factor, false, &stripped));
+                tables.into_iter().collect()
             }
             None => blocks
                 .iter()
                 .rev()
                 .filter(|b| !b.from.is_empty())
-                .map(|b| self.tables(b, harvest.aggregates, &stripped))
+                .map(|b| self.tables(b, &b.from, harvest.aggregates, &stripped))
                 .collect(),
         };
         let mut query = select.clone();
@@ -375,19 +375,20 @@ impl Materialise<'_, '_> {
         with
     }
 
-    /// The table references of a block. Conditions of joins that hold predictions are left out,
-    /// which only finds more rows; not so below an aggregate.
+    /// Table references of a block, or one of those that it joins. Conditions of joins that hold
+    /// predictions are left out, which only finds more rows; not so below an aggregate.
     fn tables(
         &self,
         block: &Block,
+        range: &Range<usize>,
         exact: bool,
         replace: &dyn Fn(&Range<usize>) -> Vec<Splice>,
     ) -> Fragment {
-        let mut splices = replace(&block.from);
-        splices.extend(self.names_within(&block.from));
+        let mut splices = replace(range);
+        splices.extend(self.names_within(range));
         if !exact {
             for on in self.blocks.on_conditions(&self.statement.lexed, block) {
-                if self.calls_in(&on).is_empty() {
+                if !range.contains(&on.start) || self.calls_in(&on).is_empty() {
                     continue;
                 }
                 let mut condition = Fragment::plain("1");
@@ -400,17 +401,16 @@ impl Materialise<'_, '_> {
                 splices.push((on, condition));
             }
         }
-        self.spliced(&block.from, splices)
+        self.spliced(range, splices)
     }
 
     /// Conditions of the queries within a range, each replaced by one that all rows pass.
     fn conditions_within(&self, range: &Range<usize>) -> Vec<Splice> {
-        let within = self.blocks.blocks.iter().filter(|b| {
-            range.contains(&b.range.start) && b.range.end <= range.end && !b.condition.is_empty()
-        });
-        within
-            .map(|b| (b.condition.clone(), Fragment::plain("1")))
-            .collect()
+        let is_within = |b: &&Block| range.contains(&b.range.start) && b.range.end <= range.end;
+        let within = self.blocks.blocks.iter().filter(is_within);
+        let conditions = within.filter(|b| !b.condition.is_empty());
+        let all = |b: &Block| (b.condition.clone(), Fragment::plain("1"));
+        conditions.map(all).collect()
     }
 
     /// Aliases of elements of select lists within a range, which are names to what stands around.

@@ -30,6 +30,14 @@ impl Fragment {
         self
     }
 
+    /// Puts a space between the text and what comes next, where they would become one word.
+    fn keep_apart(&mut self, next: &str) {
+        let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+        if self.sql.ends_with(is_word) && next.starts_with(is_word) {
+            self.sql.push(' ');
+        }
+    }
+
     pub(crate) fn push_fragment(&mut self, other: &Fragment) -> &mut Self {
         self.sql.push_str(&other.sql);
         self.parameters.extend_from_slice(&other.parameters);
@@ -41,7 +49,8 @@ impl Fragment {
 pub(crate) type Splice = (Range<usize>, Fragment);
 
 /// Copies the text of `range` (lexemes), white space and comments included, with each splice
-/// (in order, not overlapping) put in place of its range.
+/// (in order, not overlapping) put in place of its range. Words stay apart that parentheses kept apart:
+/// `ON(a = b)` with `1` in place of its condition is `ON 1`.
 pub(crate) fn splice(source: &Lexed<'_>, range: Range<usize>, splices: &[Splice]) -> Fragment {
     let mut out = Fragment::default();
     let mut at = range.start;
@@ -53,9 +62,13 @@ pub(crate) fn splice(source: &Lexed<'_>, range: Range<usize>, splices: &[Splice]
         if replaced.start > at {
             out.push(gap(source, replaced.start - 1, replaced.start));
         }
+        if !with.sql.is_empty() {
+            out.keep_apart(&with.sql);
+        }
         out.push_fragment(with);
         if replaced.end < range.end {
             out.push(gap(source, replaced.end - 1, replaced.end));
+            out.keep_apart(source.text_of(&(replaced.end..replaced.end + 1)));
         }
         at = replaced.end;
     }
@@ -136,6 +149,24 @@ mod tests {
         assert_eq!(all.parameters, [0, 2]);
         let none = splice(&lexed, 0..lexed.lexemes.len(), &[]);
         assert_eq!((none.sql.as_str(), none.parameters), (text, vec![0, 1, 2]));
+    }
+
+    #[test]
+    fn words_stay_apart_that_parentheses_kept_apart() {
+        let text = "a join b on(a.x)where(y)and z";
+        let lexed = Lexed::new(text, LexMode::default()).expect("lexes");
+        let at = |wanted: &str| {
+            let mut texts = lexed.lexemes.iter().map(|l| &text[l.range.clone()]);
+            texts.position(|t| t == wanted).expect("there")
+        };
+        let (on, condition) = (at("on"), at("where"));
+        let one = || Fragment::plain("1");
+        let splices = [
+            (on + 1..condition, one()),
+            (condition + 1..condition + 4, one()),
+        ];
+        let all = splice(&lexed, 0..lexed.lexemes.len(), &splices);
+        assert_eq!(all.sql, "a join b on 1 where 1 and z");
     }
 
     #[test]

@@ -54,6 +54,8 @@ pub(super) fn analyse(
         Ok(expanded) => expanded,
         Err(refusal) => return Some(view(Shape::Refused(refusal))),
     };
+    // A view that names no prediction may read one that always predicts.
+    let eager = expanded.as_ref().is_some_and(|expansion| expansion.eager);
     let text = match expanded {
         Some(expansion) => expansion.candidates.into_iter().next()?.sql,
         None => source.definition.clone(),
@@ -64,7 +66,7 @@ pub(super) fn analyse(
         lexed: &lexed,
         schema,
     };
-    if reader.calls.is_empty() {
+    if reader.calls.is_empty() && !eager {
         return None;
     }
     // A column that predicts is kept once over the view and once over what it reads.
@@ -78,10 +80,12 @@ pub(super) fn analyse(
             return Some(view(Shape::Refused(refusal)));
         }
     }
-    let shape = reader.merged(source.kept_apart).unwrap_or_else(|| {
-        let all = 0..lexed.lexemes.len();
-        Shape::Whole(Pieces::of(&lexed, all, schema, &BTreeMap::new()))
-    });
+    let shape = reader
+        .merged(source.kept_apart || eager)
+        .unwrap_or_else(|| {
+            let all = 0..lexed.lexemes.len();
+            Shape::Whole(Pieces::of(&lexed, all, schema, &BTreeMap::new()))
+        });
     Some(view(shape))
 }
 

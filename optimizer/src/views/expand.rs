@@ -46,6 +46,8 @@ pub struct Expansion {
     /// Each view as the statement names it, and a column of it that predicts: of a temporary table
     /// of the same name it would be a column like any other.
     pub named: Vec<(String, String)>,
+    /// The store evaluates a prediction wherever one of the views is read, whatever is asked of it.
+    pub(super) eager: bool,
 }
 
 /// A view that a block names.
@@ -139,12 +141,14 @@ impl Expander<'_> {
     fn expand(&self, views: &Views, reading: Reading) -> Result<Option<Expansion>, Refusal> {
         let (mut merged, mut derived) = (Vec::new(), Vec::new());
         let (mut bodies, mut named) = (Vec::new(), Vec::new());
+        let mut eager = false;
         for block in &self.blocks.blocks {
             let found = self.found(views, block);
             if found.is_empty() {
                 continue;
             }
             for found in &found {
+                eager |= !found.is_lazy();
                 if !found.over_view() {
                     bodies.push(format!("`{}`.`{}`", found.view.schema, found.view.name));
                 }
@@ -175,6 +179,7 @@ impl Expander<'_> {
             candidates,
             bodies,
             named,
+            eager,
         }))
     }
 
@@ -364,12 +369,14 @@ impl Found<'_> {
         self.columns().iter().find(|c| c.prediction.is_some())
     }
 
+    /// Whether the store evaluates a prediction only if a column that predicts is named.
+    fn is_lazy(&self) -> bool {
+        matches!(self.view.shape, Shape::Merged { lazy: true, .. })
+    }
+
     /// Whether the store would evaluate a prediction.
     fn is_rewritten(&self) -> bool {
-        match &self.view.shape {
-            Shape::Merged { lazy, .. } => !lazy || !self.needed.is_empty(),
-            Shape::Whole(_) | Shape::Refused(_) => true,
-        }
+        !self.is_lazy() || !self.needed.is_empty()
     }
 
     /// Whether the store's own view answers for all columns that do not predict.

@@ -113,11 +113,15 @@ async fn accepted(
         // The store accepts what the client wrote, so what it says against the rewritten text is no
         // fault of the client's: through a query nothing is changed, for example.
         Some(error) if !is_about_rights(&error) && !expansion.bodies.is_empty() => {
+            // A syntax error is of text that the client does not see.
+            let reason = match error.code {
+                SYNTAX_ERROR => String::new(),
+                _ => format!(" ({})", String::from_utf8_lossy(&error.message)),
+            };
             Err(SqlError::unsupported(format!(
                 "this statement over view {}, which predicts of what it does not show, or in its conditions, \
-                 so that its query takes its place ({})",
+                 so that its query takes its place{reason}",
                 expansion.bodies.join(", "),
-                String::from_utf8_lossy(&error.message)
             ))
             .into())
         }
@@ -125,6 +129,9 @@ async fn accepted(
         None => Err(SqlError::unsupported("this statement over a view of predictions").into()),
     }
 }
+
+/// ER_PARSE_ERROR
+const SYNTAX_ERROR: u16 = 1064;
 
 /// Also ER_DBACCESS_DENIED_ERROR, ER_ACCESS_DENIED_ERROR, ER_SPECIFIC_ACCESS_DENIED_ERROR,
 /// ER_PROCACCESS_DENIED_ERROR.

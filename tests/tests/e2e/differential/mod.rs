@@ -232,6 +232,12 @@ type Answered = Result<Answer, SqlError>;
 
 fn verdict(found: Answered, expected: Answered, ordered: bool) -> Verdict {
     match (found, expected) {
+        // The lane has asked the store something that is no SQL.
+        (Err(error), _)
+            if error.code == UNSUPPORTED && error.message.contains("error in your SQL syntax") =>
+        {
+            Verdict::Different(error.message)
+        }
         (Err(error), _) if error.code == UNSUPPORTED => Verdict::Refused(error.message),
         (Ok(found), Ok(expected)) => {
             let plain = |answer: &Answer| -> Vec<String> {

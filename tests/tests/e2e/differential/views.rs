@@ -32,6 +32,11 @@ const VIEWS: &[&str] = &[
     "CREATE VIEW vw.filled AS SELECT id, photo, IFNULL(ml.apparel(photo), 'none') AS kind, ml.apparel('photos/00001.png') AS one, \
      ml.apparel(IFNULL(photo, 'photos/00001.png')) AS any_kind FROM df.p WHERE id > 20",
     "CREATE VIEW vw.over_filled AS SELECT q.k AS id, f.kind, f.one FROM df.q LEFT JOIN vw.filled AS f ON f.id = q.k",
+    "CREATE VIEW vw.over_apart AS SELECT a.id FROM vw.apart AS a WHERE a.id < 30",
+    "CREATE VIEW vw.shoes_apart AS SELECT a.id, a.photo, ml.footwear(a.photo) AS shoe FROM vw.apart AS a",
+    "CREATE VIEW vw.over_counts AS SELECT DISTINCT c.n FROM vw.counts AS c",
+    "CREATE VIEW vw.twice_apart AS SELECT o.id + 1 AS next FROM vw.over_apart AS o",
+    "CREATE VIEW vw.joined_on AS SELECT s.id, s.photo, s.kind, q.town FROM vw.shown AS s LEFT JOIN df.q ON q.k = s.id AND q.kind <> s.kind",
     "CREATE VIEW vw.ranked AS SELECT id, kind, ROW_NUMBER() OVER (PARTITION BY kind ORDER BY id) AS r FROM vw.shown",
 ];
 
@@ -52,6 +57,14 @@ const STATEMENTS: &[&str] = &[
     "SELECT COUNT(*), COUNT(kind), COUNT(DISTINCT kind), MIN(kind) FROM shown",
     "SELECT id FROM shown WHERE kind = label",
     "SELECT id, kind = label AS ok FROM shown",
+    "SELECT id FROM over_apart ORDER BY id",
+    "SELECT COUNT(*), MIN(v.kind) FROM joined_on AS v",
+    "SELECT town, kind, COUNT(*) FROM joined_on GROUP BY town, kind",
+    "SELECT COUNT(*), MIN(ml.apparel(s.photo)) FROM (df.p s LEFT JOIN df.q ON (q.k = s.id AND q.kind <> ml.apparel(s.photo)))",
+    "SELECT id FROM shoes_apart WHERE id < 9 ORDER BY id",
+    "SELECT id, shoe FROM shoes_apart WHERE shoe = 'Sneaker' AND id < 60 ORDER BY id",
+    "SELECT COUNT(*) FROM over_counts WHERE n > 1",
+    "SELECT q.k, t.next FROM df.q LEFT JOIN twice_apart t ON t.next = q.k ORDER BY q.k",
     "SELECT id FROM shown ORDER BY kind, id LIMIT 12",
     "SELECT id, kind FROM shown ORDER BY shown.kind, id LIMIT 12",
     "SELECT id FROM shown WHERE kind IN ('Bag', 'Coat') OR price < 10",
