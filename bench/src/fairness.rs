@@ -159,6 +159,7 @@ async fn measure(
     );
     for sql in [
         "CREATE DATABASE bench".to_owned(),
+        "USE bench".to_owned(),
         "CREATE TABLE bench.items (id INT PRIMARY KEY, photo VARCHAR(100) NOT NULL)".to_owned(),
         format!(
             "INSERT INTO bench.items SELECT seq, {path} FROM seq_1_to_{}",

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::device::Device;
+
 /// The use that a labelled row is put to; each row has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Part {
@@ -151,8 +153,8 @@ impl Calibration {
 /// What a model costs on one device.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CostCurve {
-    /// `cpu`, or the device's name.
-    pub device: String,
+    /// What was measured.
+    pub device: Device,
     /// Inputs per run, and seconds of one run; by ascending inputs.
     pub seconds_by_batch: Vec<(u32, f64)>,
     /// Seconds to read the file and make it ready.
@@ -280,7 +282,7 @@ mod tests {
     #[test]
     fn the_best_batch_counts() {
         let curve = CostCurve {
-            device: "cpu".to_owned(),
+            device: Device::Cpu,
             seconds_by_batch: vec![(1, 0.01), (8, 0.04), (32, 0.2)],
             load_seconds: 0.1,
             memory_bytes: 1,

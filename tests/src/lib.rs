@@ -15,6 +15,8 @@ pub mod onnx;
 pub mod process;
 pub mod proxy;
 pub mod scripted_store;
+#[path = "../../proxy/src/fuzzing/seed.rs"]
+pub mod seed;
 pub mod store;
 pub mod wire;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use predictsql_catalog::{
-    CostCurve, ImageOptions, Layout, Model, ModelInput, ModelOptions, ModelStatistics,
+    CostCurve, Device, ImageOptions, Layout, Model, ModelInput, ModelOptions, ModelStatistics,
     Normalisation, Output, Task, TaskConstraints, TaskInput, TaskKind, TaskStatistics, Vote,
 };
 use predictsql_optimizer::planner::calibrate::{self, Answer};
@@ -154,7 +154,7 @@ impl Repository {
             let (plan, cert) = (votes(plan), votes(cert));
             held_out_votes.push(votes(held_out));
             let costs = vec![CostCurve {
-                device: "cpu".to_owned(),
+                device: Device::Cpu,
                 seconds_by_batch: vec![(1, described.latency_ms / 1e3)],
                 load_seconds: 0.0,
                 memory_bytes: 0,

@@ -10,7 +10,9 @@ use predictsql_catalog::store::{
     Confused, EvaluatedModel, NewEvaluation, NewTask, PartTally, Population, SchemaName,
     StoreError, create_model, create_task, drop_model, drop_task, epoch, publish_evaluation,
 };
-use predictsql_catalog::{Calibration, CostCurve, ModelStatistics, Part, TaskStatistics, Vote};
+use predictsql_catalog::{
+    Calibration, CostCurve, Device, ModelStatistics, Part, TaskStatistics, Vote,
+};
 
 use super::cutter::{Cut, cut_at};
 use super::fixture::{Store, connect, value};
@@ -63,7 +65,7 @@ fn evaluation(
             plan: vec![Vote::new(score, 1), Vote::new(7, 0)],
             cert: vec![Vote::new(9, 3)],
             costs: vec![CostCurve {
-                device: "cpu".to_owned(),
+                device: Device::Cpu,
                 seconds_by_batch: vec![(1, 0.01), (8, 0.04)],
                 load_seconds: 0.5,
                 memory_bytes: 1 << 20,

@@ -10,6 +10,9 @@ mod images;
 #[path = "../../../proxy/src/fuzzing/mutation.rs"]
 mod mutation;
 #[cfg(test)]
+#[path = "../../../proxy/src/fuzzing/seed.rs"]
+mod seed;
+#[cfg(test)]
 mod structure;
 #[cfg(test)]
 mod tests;

@@ -6,10 +6,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use super::mutation::Random;
-use super::{images, resizes, structure};
+use super::{images, resizes, seed, structure};
 use std::cell::Cell;
 use std::fs;
-use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::Once;
@@ -81,7 +80,8 @@ fn bounded(name: &str, target: Target, make: Made, usual: u64) {
     for input in &corpus {
         run(name, target, input);
     }
-    let seed = number("PREDICTSQL_FUZZ_SEED").unwrap_or_else(|| RandomState::new().hash_one(0));
+    let seed = number("PREDICTSQL_FUZZ_SEED")
+        .unwrap_or_else(|| seed::of_sources(Path::new(env!("CARGO_MANIFEST_DIR")), &["src"]));
     println!("PREDICTSQL_FUZZ_SEED={seed}");
     let runs = number("PREDICTSQL_FUZZ_RUNS").unwrap_or(usual);
     let seconds = number("PREDICTSQL_FUZZ_CPU_SECONDS").unwrap_or(u64::MAX);

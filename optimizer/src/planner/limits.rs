@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use predictsql_catalog::Device;
+
 use super::query::{Constraints, CostModel, Query, rows_that_count};
 use crate::Refusal;
 
@@ -102,9 +104,9 @@ pub(super) fn too_dear(
 
 /// Threads that share the work of an input.
 fn parallel(costs: &CostModel) -> f64 {
-    match costs.device.as_str() {
-        "cpu" => f64::from(costs.threads.max(1)),
-        _ => 1.0,
+    match costs.device {
+        Device::Cpu => f64::from(costs.threads.max(1)),
+        Device::Accelerator(_) => 1.0,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use predictsql_catalog::Model;
+use predictsql_catalog::{Device, Model};
 
 use super::branch::Gap;
 use super::decision::Decision;
@@ -186,16 +186,18 @@ impl Plan {
             inference.add(inputs, stage.inference_seconds.value()?);
         }
         let threads = f64::from(costs.threads.max(1));
-        let (seconds, device_seconds) = if costs.device == "cpu" {
-            (work.map(|w| w / threads), work)
-        } else {
-            let elapsed = |work: f64, inference: f64| ((work - inference) / threads).max(inference);
-            let seconds = Interval {
-                low: elapsed(work.low, inference.low),
-                expected: elapsed(work.expected, inference.expected),
-                high: elapsed(work.high, inference.high),
-            };
-            (seconds, inference)
+        let (seconds, device_seconds) = match costs.device {
+            Device::Cpu => (work.map(|w| w / threads), work),
+            Device::Accelerator(_) => {
+                let elapsed =
+                    |work: f64, inference: f64| ((work - inference) / threads).max(inference);
+                let seconds = Interval {
+                    low: elapsed(work.low, inference.low),
+                    expected: elapsed(work.expected, inference.expected),
+                    high: elapsed(work.high, inference.high),
+                };
+                (seconds, inference)
+            }
         };
         Some(Price {
             seconds,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use predictsql_catalog::{Model, Task};
+use predictsql_catalog::{Device, Model, Task};
 
 use super::blocks::Blocks;
 
@@ -151,7 +151,7 @@ impl Constraints {
 #[derive(Debug, Clone, PartialEq)]
 pub struct CostModel {
     /// The device whose cost curves count; a model without one there counts with its first.
-    pub device: String,
+    pub device: Device,
     /// Threads that decode and infer.
     pub threads: u32,
     /// Seconds of one thread to fetch and decode an image.
@@ -171,7 +171,7 @@ const PREPROCESS_SECONDS_PER_VALUE: f64 = 2e-9;
 impl Default for CostModel {
     fn default() -> Self {
         Self {
-            device: "cpu".to_owned(),
+            device: Device::Cpu,
             threads: 1,
             decode_seconds: DECODE_SECONDS,
             preprocess_seconds_per_value: PREPROCESS_SECONDS_PER_VALUE,
@@ -257,7 +257,7 @@ pub struct DecisionKey {
     strategy: Strategy,
     /// Bits of the constraints' and the cost model's numbers.
     numbers: [Option<u64>; 8],
-    device: String,
+    device: Device,
 }
 
 impl DecisionKey {

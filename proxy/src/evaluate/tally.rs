@@ -143,6 +143,7 @@ fn confusion<'r>(
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use predictsql_catalog::Device;
 
     fn feature(label: u16) -> Feature {
         Feature {
@@ -172,7 +173,7 @@ mod tests {
             seconds_per_image: None,
         };
         let cost = CostCurve {
-            device: "cpu".to_owned(),
+            device: Device::Cpu,
             seconds_by_batch: vec![(1, 0.5)],
             load_seconds: 1.0,
             memory_bytes: 1,

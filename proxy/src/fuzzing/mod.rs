@@ -17,6 +17,8 @@ mod packets;
 mod parameters;
 mod passwords;
 mod rows;
+#[cfg(test)]
+mod seed;
 mod statements;
 #[cfg(test)]
 mod tests;

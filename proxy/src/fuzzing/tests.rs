@@ -4,9 +4,8 @@
 
 use super::commands::ends_idle;
 use super::mutation::{Random, mutated};
-use super::{TARGETS, Target};
+use super::{TARGETS, Target, seed};
 use std::fs;
-use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 
@@ -47,7 +46,12 @@ fn bounded(target: &str) {
     for input in &corpus {
         run(target, *function, input);
     }
-    let seed = number("PREDICTSQL_FUZZ_SEED").unwrap_or_else(|| RandomState::new().hash_one(0));
+    let seed = number("PREDICTSQL_FUZZ_SEED").unwrap_or_else(|| {
+        seed::of_sources(
+            Path::new(env!("CARGO_MANIFEST_DIR")),
+            &["src", "../optimizer/src"],
+        )
+    });
     println!("PREDICTSQL_FUZZ_SEED={seed}");
     let mut random = Random::new(seed);
     for _ in 0..number("PREDICTSQL_FUZZ_RUNS").unwrap_or(RUNS) {

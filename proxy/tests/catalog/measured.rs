@@ -7,7 +7,7 @@ use mysql_async::prelude::Queryable;
 use predictsql_catalog::store::{
     EvaluatedModel, NewEvaluation, PartTally, Population, publish_evaluation,
 };
-use predictsql_catalog::{Calibration, CostCurve, ModelStatistics, Part, Snapshot, Vote};
+use predictsql_catalog::{Calibration, CostCurve, Device, ModelStatistics, Part, Snapshot, Vote};
 use predictsql_proxy::account::{AccountConfig, ServiceAccount, StoreAddress};
 
 use crate::bench::{Bench, MODEL, TASK};
@@ -47,7 +47,7 @@ fn evaluation(catalog: &Snapshot, population: u8) -> NewEvaluation {
                 plan: vec![Vote::new(9, 1)],
                 cert: Vec::new(),
                 costs: vec![CostCurve {
-                    device: "cpu".to_owned(),
+                    device: Device::Cpu,
                     seconds_by_batch: vec![(4, 0.5)],
                     load_seconds: 2.0,
                     memory_bytes: 77,

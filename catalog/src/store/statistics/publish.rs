@@ -292,7 +292,7 @@ fn figures(
     };
     vec![
         model.statistics.model.into(),
-        (&cost.device).into(),
+        cost.device.name().into(),
         part.into(),
         (&model.name).into(),
         (&model.version).into(),

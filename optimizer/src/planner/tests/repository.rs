@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use predictsql_catalog::{
-    Calibration, CostCurve, Model, ModelStatistics, Task, TaskStatistics, Vote,
+    Calibration, CostCurve, Device, Model, ModelStatistics, Task, TaskStatistics, Vote,
 };
 
 use crate::distinctions::Distinctions;
@@ -221,7 +221,7 @@ pub(super) fn statistics(
         plan,
         cert,
         costs: vec![CostCurve {
-            device: "cpu".to_owned(),
+            device: Device::Cpu,
             seconds_by_batch: vec![(1, seconds)],
             load_seconds: 0.1,
             memory_bytes: 1,

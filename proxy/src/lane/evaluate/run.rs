@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
-use predictsql_catalog::{Calibration, CostCurve, Model};
+use predictsql_catalog::{Calibration, CostCurve, Device, Model};
 use predictsql_executor::{Input, LoadedModel, ModelError, Outcome, PredictError, Spent};
 use predictsql_optimizer::schedule::Schedule;
 use tokio_util::sync::CancellationToken;
@@ -126,7 +126,7 @@ impl<'r> Run<'r> {
         let (loaded, seconds_by_batch) =
             done.map_err(|error: ModelError| SqlError::from(&error))?;
         let cost = CostCurve {
-            device: "cpu".to_owned(),
+            device: Device::Cpu,
             seconds_by_batch,
             load_seconds: loaded.load_seconds(),
             memory_bytes: loaded.memory_bytes(),

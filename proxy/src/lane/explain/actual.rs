@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use predictsql_catalog::Device;
 use predictsql_executor::StageSeconds;
 use predictsql_optimizer::planner::{CostModel, Estimate};
 use serde_json::{Map, Value, json};
@@ -193,9 +194,9 @@ impl Actual<'_> {
 
     /// Seconds of the device that plans are priced by: of a CPU all that its threads do.
     fn device_seconds(&self, spent: StageSeconds) -> f64 {
-        match &*self.costs.device {
-            "cpu" => spent.preparing + spent.inferring,
-            _ => spent.inferring,
+        match self.costs.device {
+            Device::Cpu => spent.preparing + spent.inferring,
+            Device::Accelerator(_) => spent.inferring,
         }
     }
 

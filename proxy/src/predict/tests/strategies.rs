@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use predictsql_catalog::{Calibration, CostCurve, Model, Part, Task, TaskStatistics};
+use predictsql_catalog::{Calibration, CostCurve, Device, Model, Part, Task, TaskStatistics};
 use predictsql_executor::{Executor, Input, Outcome};
 use predictsql_optimizer::planner::{
     Blocks, Constraints, CostModel, Estimate, Metric, Query, Strategy, decide, replays_default,
@@ -67,7 +67,7 @@ async fn statistics(executor: &Executor, task: &Task, models: &[Arc<Model>]) -> 
             });
         }
         let cost = CostCurve {
-            device: "cpu".to_owned(),
+            device: Device::Cpu,
             seconds_by_batch: vec![(32, 32.0 * micros * 1e-6)],
             load_seconds: 0.01,
             memory_bytes: 1 << 20,

@@ -10,12 +10,11 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::SystemTime;
 
 use predictsql_tests::process::checkout;
 use predictsql_tests::{Store, Wire};
 
-use super::generator::choices::{Choices, seed_of, shrink};
+use super::generator::choices::{Choices, seed_of, shrink, usual_seed};
 use super::generator::{Generator, Kind, Statement};
 use super::{Case, LANE, NAIVE, Pair, Tally, Verdict, changes, in_schema, made, shop};
 
@@ -348,8 +347,7 @@ fn setting<T: std::str::FromStr>(name: &str) -> Option<T> {
 
 #[test]
 fn random_statements_answer_as_the_naive_evaluation_does_or_are_refused() {
-    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let seed = setting("SEED").unwrap_or_else(|| since_1970.unwrap().as_secs());
+    let seed = setting("SEED").unwrap_or_else(usual_seed);
     let statements = setting("STATEMENTS").unwrap_or(STATEMENTS);
     let only: Option<usize> = setting("ONLY");
     println!("random statements: PREDICTSQL_TEST_SEED={seed} repeats them");

@@ -4,12 +4,11 @@
 //! `PREDICTSQL_TEST_SEED` repeats a run, `PREDICTSQL_TEST_VIEW_ROUNDS` makes it longer or shorter.
 
 use std::fmt::Write as _;
-use std::time::SystemTime;
 
 use predictsql_tests::Store;
 use predictsql_tests::process::checkout;
 
-use super::generator::choices::{Choices, seed_of};
+use super::generator::choices::{Choices, seed_of, usual_seed};
 use super::generator::views::{OverViews, View, ViewGenerator};
 use super::{Case, LANE, NAIVE, Pair, Tally, Verdict, changes, in_schema, made, shop};
 
@@ -99,8 +98,7 @@ fn random_views_answer_as_the_naive_evaluation_does_or_are_refused() {
         let value = std::env::var(format!("PREDICTSQL_TEST_{name}")).ok()?;
         value.parse::<u64>().ok()
     };
-    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let seed = setting("SEED").unwrap_or_else(|| since_1970.unwrap().as_secs());
+    let seed = setting("SEED").unwrap_or_else(usual_seed);
     let rounds = setting("VIEW_ROUNDS").map_or(ROUNDS, |rounds| rounds as usize);
     println!("random views: PREDICTSQL_TEST_SEED={seed} repeats them");
     let mut store = Store::shared().root();

@@ -1,11 +1,22 @@
 //! The choices from which a random statement is made. They can be recorded, and made again with some
 //! of them left out or smaller: which is how a statement that fails is made shorter.
 
+use predictsql_tests::process::checkout;
+use predictsql_tests::seed;
+
 /// Where choices come from.
 pub struct Choices {
     state: u64,
     given: Option<Vec<usize>>,
     made: Vec<usize>,
+}
+
+/// The seed of a run where none is given: another one for each change of the sources.
+pub fn usual_seed() -> u64 {
+    let crates = ["catalog", "optimizer", "executor", "proxy"].map(|name| format!("{name}/src"));
+    let mut folders: Vec<&str> = crates.iter().map(String::as_str).collect();
+    folders.push("tests/tests/e2e/differential");
+    seed::of_sources(&checkout(), &folders)
 }
 
 impl Choices {
