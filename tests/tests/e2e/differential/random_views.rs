@@ -119,7 +119,10 @@ fn random_views_answer_as_the_naive_evaluation_does_or_are_refused() {
             statements += 1;
             for binary in [false, true] {
                 let verdict = compare(&mut pair, &statement, binary);
-                if statement.may_be_refused && matches!(verdict, Verdict::Refused(_)) {
+                if let Verdict::Refused(reason) = &verdict
+                    && statement.may_be_refused
+                    && reason.contains("its query takes its place")
+                {
                     not_changed += 1;
                     continue;
                 }
