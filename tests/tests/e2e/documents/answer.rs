@@ -9,7 +9,10 @@ pub fn compare(step: &Step, answer: &Result<Answer, SqlError>) -> Result<(), Str
     let error = step.answer.iter().find(|line| line.starts_with("ERROR "));
     match (answer, error) {
         (Err(error), Some(documented)) => {
-            let found = format!("ERROR {} ({}): {}", error.code, error.sqlstate, error.message);
+            let found = format!(
+                "ERROR {} ({}): {}",
+                error.code, error.sqlstate, error.message
+            );
             same(&[documented.clone()], &[found], step.figures_vary)
         }
         (Err(error), None) => Err(format!("fails with {error:?}")),
@@ -27,8 +30,13 @@ pub fn compare(step: &Step, answer: &Result<Answer, SqlError>) -> Result<(), Str
 fn table(answer: &Answer) -> Vec<String> {
     let line = |cells: Vec<String>| bare(&format!("|{}|", cells.join("|")));
     let cell = |cell: &Option<String>| cell.clone().unwrap_or_else(|| "NULL".to_owned());
-    let rows = answer.rows.iter().map(|row| line(row.iter().map(cell).collect()));
-    std::iter::once(line(answer.columns.clone())).chain(rows).collect()
+    let rows = answer
+        .rows
+        .iter()
+        .map(|row| line(row.iter().map(cell).collect()));
+    std::iter::once(line(answer.columns.clone()))
+        .chain(rows)
+        .collect()
 }
 
 /// A row without the blanks around its cells.
@@ -51,16 +59,26 @@ fn same(documented: &[String], found: &[String], figures_vary: bool) -> Result<(
             continue;
         }
         let line = key(line);
-        let fits = if any { rest.any(|next| next == line) } else { rest.next().as_ref() == Some(&line) };
+        let fits = if any {
+            rest.any(|next| next == line)
+        } else {
+            rest.next().as_ref() == Some(&line)
+        };
         any = false;
         if !fits {
-            return Err(format!("lacks {line:?}; the answer is\n{}", found.join("\n")));
+            return Err(format!(
+                "lacks {line:?}; the answer is\n{}",
+                found.join("\n")
+            ));
         }
     }
     if any || rest.next().is_none() {
         Ok(())
     } else {
-        Err(format!("is longer than the document shows:\n{}", found.join("\n")))
+        Err(format!(
+            "is longer than the document shows:\n{}",
+            found.join("\n")
+        ))
     }
 }
 
@@ -82,15 +100,28 @@ fn without_figures(line: &str) -> String {
 /// depends on what was measured.
 pub fn compare_plan(documented: &[String], found: &[String]) -> Option<String> {
     let word = |line: &String| {
-        let word = line.split_whitespace().next().unwrap_or_default().to_owned();
-        if word.contains('@') { "@".to_owned() } else { word }
+        let word = line
+            .split_whitespace()
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        if word.contains('@') {
+            "@".to_owned()
+        } else {
+            word
+        }
     };
     let mut rest = found.iter().map(word);
-    let shown = documented.iter().filter(|line| line.trim() != "..." && !line.trim().is_empty());
+    let shown = documented
+        .iter()
+        .filter(|line| line.trim() != "..." && !line.trim().is_empty());
     for line in shown.filter(|line| !line.starts_with("          ")) {
         let wanted = word(line);
         if !rest.any(|next| next == wanted) {
-            return Some(format!("the plan lacks {line:?} there:\n{}", found.join("\n")));
+            return Some(format!(
+                "the plan lacks {line:?} there:\n{}",
+                found.join("\n")
+            ));
         }
     }
     None
@@ -107,7 +138,11 @@ fn answers_are_compared_line_by_line() {
         ("|a|\n...\n|3|", true),
         ("|a|\n|2|\n...", false),
     ] {
-        assert_eq!(same(&lines(documented), &found, false).is_ok(), fits, "{documented}");
+        assert_eq!(
+            same(&lines(documented), &found, false).is_ok(),
+            fits,
+            "{documented}"
+        );
     }
     assert!(same(&lines("|a 0.125|"), &lines("|a 7|"), true).is_ok());
     assert!(same(&lines("|a 0.125|"), &lines("|b 7|"), true).is_err());

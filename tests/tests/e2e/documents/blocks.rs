@@ -38,9 +38,12 @@ pub fn blocks(document: &str) -> Vec<Block> {
         if is_sql {
             blocks.push(Block::Sql(steps(&inside, above == "<!-- figures vary -->")));
         } else if kind == "text" && may_be_plan {
-            blocks.push(Block::Plan(inside.iter().map(|line| (*line).to_owned()).collect()));
+            blocks.push(Block::Plan(
+                inside.iter().map(|line| (*line).to_owned()).collect(),
+            ));
         }
-        may_be_plan = is_sql && matches!(blocks.last(), Some(Block::Sql(steps)) if ends_in_plan(steps));
+        may_be_plan =
+            is_sql && matches!(blocks.last(), Some(Block::Sql(steps)) if ends_in_plan(steps));
         above = "";
     }
     blocks
@@ -56,9 +59,12 @@ fn steps(lines: &[&str], figures_vary: bool) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let mut sql = String::new();
     for line in lines {
-        let is_answer = line.starts_with(['+', '|']) || line.starts_with("ERROR ") || *line == "...";
+        let is_answer =
+            line.starts_with(['+', '|']) || line.starts_with("ERROR ") || *line == "...";
         if is_answer && sql.trim().is_empty() {
-            let step = steps.last_mut().expect("an answer stands below a statement");
+            let step = steps
+                .last_mut()
+                .expect("an answer stands below a statement");
             step.answer.push((*line).to_owned());
             continue;
         }

@@ -47,7 +47,7 @@ fn statements_of_documents_give_the_answers_that_stand_there() {
                 }
                 Block::Plan(lines) => {
                     answers += 1;
-                    compare_plan(&lines, &last)
+                    compare_plan(&lines, &last).into_iter().collect()
                 }
             };
             let differences = differences.into_iter();

@@ -57,7 +57,10 @@ fn copy_models(folder: &Path) {
         std::fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
     }
     let columns = checkout().join("executor/tests/columns");
-    for (file, name) in [("iris_tensor.onnx", "iris.onnx"), ("width_tree.onnx", "width.onnx")] {
+    for (file, name) in [
+        ("iris_tensor.onnx", "iris.onnx"),
+        ("width_tree.onnx", "width.onnx"),
+    ] {
         std::fs::copy(columns.join(file), folder.join(name)).unwrap();
     }
     onnx::write_classifier(&folder.join("resnet.onnx"), 224, 4);
