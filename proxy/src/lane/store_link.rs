@@ -8,7 +8,7 @@ use super::parameters::Parameters;
 use super::rows::{Codec, RowCodec};
 use super::text_encoding::TextEncoding;
 use super::truth::Before;
-use crate::error::SqlError;
+use crate::error::{ErrorKind, SqlError};
 use crate::predict::interrupted;
 use crate::relay::SessionEnd;
 use crate::wire::{
@@ -527,8 +527,7 @@ fn refusal(payload: &[u8]) -> Result<LinkError, Malformed> {
 /// ER_OUT_OF_RESOURCES
 fn too_long_answer() -> SqlError {
     SqlError::new(
-        1041,
-        "HY000",
+        ErrorKind::OutOfMemory,
         format!(
             "Out of memory: an expression over a prediction has values of more than {SMALL_BYTES_MAX} bytes together"
         ),

@@ -21,7 +21,7 @@ use tokio::io::{AsyncReadExt, ReadHalf, WriteHalf};
 use tokio_util::sync::CancellationToken;
 
 use super::answering::Audience;
-use super::diagnostics::{Diagnostics, UNREADABLE_INPUT};
+use super::diagnostics::Diagnostics;
 use super::inputs::InputKind;
 use super::kill::check_not_interrupted;
 use super::result::write_head;
@@ -31,7 +31,7 @@ use super::spool::{OpenBlock, Spool};
 use super::store_link::{LinkError, Next, Protocol, StoreLink, rows_of};
 use super::verdict::{Judge, PendingRow};
 use super::{LaneContext, Turn};
-use crate::error::SqlError;
+use crate::error::{ErrorKind, SqlError};
 use crate::live::{Phase, Statement};
 use crate::predict::{Answer, Forecast, Predictor, admit};
 use crate::relay::SessionEnd;
@@ -236,8 +236,8 @@ fn input_kinds(ready: &Ready<'_, '_>, columns: &[ColumnDefinition]) -> Vec<Input
 /// What is to be warned of before any row is seen.
 fn forewarned(ready: &Ready<'_, '_>, mut diagnostics: Diagnostics) -> Diagnostics {
     let predictors = ready.predictions.iter().map(|p| &p.predictor);
-    for (code, message) in predictors.flat_map(Predictor::warnings) {
-        diagnostics.warn(code, || message);
+    for (kind, message) in predictors.flat_map(Predictor::warnings) {
+        diagnostics.warn(kind, || message);
     }
     diagnostics
 }
@@ -517,9 +517,9 @@ impl<'d> Drainer<'d, '_, '_> {
             self.running.images_unreadable.fetch_add(1, Relaxed);
             let message = || format!("Image {} {reason}", self.judge.input_name(row, prediction));
             if self.ready.fail_on_error {
-                return Err(SqlError::new(UNREADABLE_INPUT, "HY000", message()).into());
+                return Err(SqlError::new(ErrorKind::UnreadableInput, message()).into());
             }
-            self.diagnostics.warn(UNREADABLE_INPUT, || {
+            self.diagnostics.warn(ErrorKind::UnreadableInput, || {
                 format!("{}: its prediction is NULL", message())
             });
         }

@@ -13,7 +13,7 @@ use super::super::rows::{Codec, RowCodec, is_string};
 use super::super::spool::{self, Spool};
 use super::super::store_link::LinkError;
 use super::super::stream::{CutRow, RowInput, StringValue};
-use crate::error::SqlError;
+use crate::error::{ErrorKind, SqlError};
 use crate::wire::{ColumnDefinition, Malformed};
 
 /// Collation id of bytes: a column of it holds the image itself.
@@ -53,7 +53,7 @@ fn form(columns: &[ColumnDefinition], task: &Task) -> Result<Form, SqlError> {
     if columns.len() != wanted {
         // ER_OPERAND_COLUMNS
         let message = format!("Operand should contain {wanted} column(s): an input and its label");
-        return Err(SqlError::new(1241, "21000", message));
+        return Err(SqlError::new(ErrorKind::ColumnCount, message));
     }
     match (&task.input, columns.first()) {
         (TaskInput::Columns(columns), _) => {
@@ -66,8 +66,7 @@ fn form(columns: &[ColumnDefinition], task: &Task) -> Result<Form, SqlError> {
             })
         }
         (TaskInput::Image, _) => Err(SqlError::new(
-            1210,
-            "HY000",
+            ErrorKind::WrongArguments,
             "Incorrect arguments to EVALUATE: the first column, the input, is neither text (a path or \
              URI) nor bytes (an image)",
         )),

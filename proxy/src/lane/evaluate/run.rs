@@ -12,14 +12,14 @@ use predictsql_optimizer::schedule::Schedule;
 use tokio_util::sync::CancellationToken;
 
 use super::super::LaneContext;
-use super::super::diagnostics::{Diagnostics, UNREADABLE_INPUT};
+use super::super::diagnostics::Diagnostics;
 use super::super::inputs::short_name;
 use super::super::materialise::spool_all;
 use super::super::spool::Spool;
 use super::super::store_link::{LinkError, Protocol, StoreLink, rows_of};
 use super::Request;
 use super::rows::{LabelledRows, fetch};
-use crate::error::SqlError;
+use crate::error::{ErrorKind, SqlError};
 use crate::evaluate::{Feature, Measured, RowKey, Rows, RowsMax, Sample};
 use crate::live::{Phase, Statement};
 use crate::predict::{failure, interrupted};
@@ -219,9 +219,9 @@ impl<'r> Run<'r> {
         self.running.images_unreadable.fetch_add(1, Relaxed);
         let message = || format!("Image {} {reason}", short_name(input));
         if self.request.fail_on_error {
-            return Err(SqlError::new(UNREADABLE_INPUT, "HY000", message()).into());
+            return Err(SqlError::new(ErrorKind::UnreadableInput, message()).into());
         }
-        self.diagnostics.warn(UNREADABLE_INPUT, || {
+        self.diagnostics.warn(ErrorKind::UnreadableInput, || {
             format!("{}: it is left out", message())
         });
         Ok(())
@@ -238,7 +238,7 @@ impl<'r> Run<'r> {
         ] {
             if rows > 0 {
                 self.diagnostics
-                    .warn(UNREADABLE_INPUT, || format!("{rows} rows {what}"));
+                    .warn(ErrorKind::UnreadableInput, || format!("{rows} rows {what}"));
             }
         }
     }

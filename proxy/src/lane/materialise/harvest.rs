@@ -14,7 +14,7 @@ use predictsql_optimizer::schedule::Schedule;
 use tokio_util::sync::CancellationToken;
 
 use super::super::LaneContext;
-use super::super::diagnostics::{Diagnostics, UNREADABLE_INPUT};
+use super::super::diagnostics::Diagnostics;
 use super::super::inputs::InputKind;
 use super::super::rows::{Codec, RowCodec};
 use super::super::spool::{Rows, Spool};
@@ -24,7 +24,7 @@ use super::finish::{is_missing_key, spool_all};
 use super::lookups;
 use super::ready::{RELATION_MARK, ReadyPlan};
 use super::relation::{Relation, TableNames};
-use crate::error::SqlError;
+use crate::error::{ErrorKind, SqlError};
 use crate::live::{Phase, Statement};
 use crate::predict::{Answer, Forecast, admit};
 use crate::wire::Malformed;
@@ -305,9 +305,9 @@ impl Harvester<'_, '_, '_, '_> {
         self.running.images_unreadable.fetch_add(1, Relaxed);
         let message = || format!("Image {} {reason}", input.short_name());
         if self.ready.fail_on_error {
-            return Err(SqlError::new(UNREADABLE_INPUT, "HY000", message()).into());
+            return Err(SqlError::new(ErrorKind::UnreadableInput, message()).into());
         }
-        self.diagnostics.warn(UNREADABLE_INPUT, || {
+        self.diagnostics.warn(ErrorKind::UnreadableInput, || {
             format!("{}: its prediction is NULL", message())
         });
         Ok(())

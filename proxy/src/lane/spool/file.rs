@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use bytes::Bytes;
 
 use super::account::SpoolAccount;
-use crate::error::SqlError;
+use crate::error::{ErrorKind, SqlError};
 
 /// The file, which counts on the account until it is dropped.
 #[derive(Debug)]
@@ -119,8 +119,7 @@ async fn blocking<T: Send + 'static>(
     let failed = |error: std::io::Error| {
         tracing::error!(%error, "the spool file failed");
         SqlError::new(
-            1021,
-            "HY000",
+            ErrorKind::DiskFull,
             "Disk full or unusable: the spool of a predict statement could not be kept",
         )
     };
