@@ -43,7 +43,7 @@ use session::settings;
 use statements::kill::Kill;
 use statements::named::NamedStatements;
 use statements::prepared::PreparedStatements;
-use statements::{catalog, several, views};
+use statements::{catalog, failure, several, views};
 use store::bounds::{self, Bounds, Deadline};
 use store::link::{self, LinkError, Protocol, StoreLink};
 use store::rows::Codec;
@@ -128,12 +128,6 @@ impl Turn<'_> {
     }
 }
 
-impl From<Refusal> for SqlError {
-    fn from(refusal: Refusal) -> Self {
-        Self::new(refusal.code, refusal.sqlstate, refusal.message)
-    }
-}
-
 impl From<Refusal> for LinkError {
     fn from(refusal: Refusal) -> Self {
         Self::Sql(refusal.into())
@@ -199,7 +193,7 @@ impl Router for Lane {
         };
         self.prepared.taken_over(command, takeover.prepared);
         let answered = self.answer_once(&mut turn, command, &body).await;
-        turn.record.note_outcome(outcome(&answered));
+        turn.record.note_outcome(failure::outcome(&answered));
         match answered {
             Ok(handled) => Ok(handled),
             Err(error) => self.fail(&mut turn, command, error).await,
@@ -467,32 +461,6 @@ fn route(statement: &PredictStatement<'_>) -> &'static str {
         None => "predict",
         Some(explain) if explain.analyze => "analyze",
         Some(_) => "explain",
-    }
-}
-
-/// How a command ended, as a label of few values.
-fn outcome(answered: &Result<Handled, LinkError>) -> &'static str {
-    match answered {
-        Ok(Handled::Answered) => "ok",
-        Ok(Handled::Forward(_)) => "forwarded",
-        Err(LinkError::Refused(_)) => "refused_by_store",
-        Err(LinkError::Sql(error)) => match error.code {
-            1064 | 1149 => "syntax",
-            1104 => "over_limit",
-            1235 => "unsupported",
-            1305 => "unknown_name",
-            1317 => "interrupted",
-            1525 => "wrong_value",
-            _ => "error",
-        },
-        Err(LinkError::End(end)) => match end {
-            SessionEnd::ClientClosed | SessionEnd::Client(_) => "client_lost",
-            SessionEnd::StoreClosed | SessionEnd::Store(_) => "store_lost",
-            SessionEnd::Protocol(_) => "protocol",
-            SessionEnd::Killed | SessionEnd::Idle | SessionEnd::Displaced | SessionEnd::Stopped => {
-                "stopped"
-            }
-        },
     }
 }
 

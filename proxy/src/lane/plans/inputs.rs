@@ -6,7 +6,7 @@ use predictsql_catalog::{Column, ColumnKind};
 use predictsql_executor::{ColumnValue, Input};
 use predictsql_optimizer::{ColumnsKey, TOO_LONG_MARK};
 
-use crate::error::SqlError;
+use crate::error::{ErrorKind, SqlError};
 use crate::lane::store::rows::is_string;
 use crate::wire::{ColumnDefinition, Malformed};
 
@@ -32,8 +32,7 @@ impl InputKind {
     pub fn of_image(described: &ColumnDefinition, text: &str) -> Result<Self, SqlError> {
         if !is_string(described.column_type) {
             return Err(SqlError::new(
-                1210,
-                "HY000",
+                ErrorKind::WrongArguments,
                 format!(
                     "Incorrect arguments to the predict call: the input {text} is neither text (a path or URI) nor bytes (an image)"
                 ),

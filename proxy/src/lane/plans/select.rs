@@ -15,9 +15,9 @@ use predictsql_optimizer::statement::PredictStatement;
 use predictsql_optimizer::stream::{
     Cell, Decider, Pushdown, PushdownChoices, RowTest, StreamSelect,
 };
-use predictsql_optimizer::{Fragment, RowCount, may_call_newer_task};
+use predictsql_optimizer::{Fragment, RefusalKind, RowCount, may_call_newer_task};
 
-use crate::error::SqlError;
+use crate::error::{ErrorKind, SqlError};
 use crate::lane::plans::condition::{deciding, expected_of, is_asked, known_tests, reached};
 use crate::lane::plans::deciding::PredictorMaker;
 use crate::lane::plans::explain::estimated_rows;
@@ -33,9 +33,6 @@ use fetching::{image_columns, wanted_inputs};
 
 /// ER_UNSUPPORTED_PS: the store cannot prepare such a statement (CREATE PROCEDURE, say).
 pub(in crate::lane) const UNPREPARABLE: u16 = 1295;
-
-/// ER_SP_DOES_NOT_EXIST, of a task or model.
-const UNKNOWN_TARGET: u16 = 1305;
 
 /// A prediction with what answers it.
 #[derive(Debug)]
@@ -127,7 +124,7 @@ pub async fn read<'a>(
     let mut statement = read(&catalog);
     let may_be_newer = match &statement {
         Ok(_) => may_call_newer_task(text, mode, schema, &catalog),
-        Err(refusal) => refusal.code == UNKNOWN_TARGET,
+        Err(refusal) => refusal.kind == RefusalKind::UnknownTarget,
     };
     if may_be_newer {
         account.invalidate();
@@ -580,14 +577,13 @@ fn limits(
         (RowCount::Parameter(n), Protocol::Binary(parameters)) => {
             parameters.integer(n).ok_or_else(|| {
                 SqlError::new(
-                    1210,
-                    "HY000",
+                    ErrorKind::WrongArguments,
                     "Incorrect arguments to LIMIT: a parameter is not a row count",
                 )
             })
         }
         (RowCount::Parameter(_), Protocol::Text) => {
-            Err(SqlError::new(1064, "42000", "A parameter in a query"))
+            Err(SqlError::new(ErrorKind::Syntax, "A parameter in a query"))
         }
     };
     Ok((count(limit.offset)?, count(limit.rows)?))

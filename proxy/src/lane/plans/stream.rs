@@ -20,12 +20,12 @@ use predictsql_optimizer::schedule::Schedule;
 use tokio::io::{AsyncReadExt, ReadHalf, WriteHalf};
 use tokio_util::sync::CancellationToken;
 
-use crate::error::SqlError;
+use crate::error::{ErrorKind, SqlError};
 use crate::lane::plans::answering::Audience;
 use crate::lane::plans::inputs::InputKind;
 use crate::lane::plans::select::Ready;
 use crate::lane::plans::verdict::{Judge, PendingRow};
-use crate::lane::session::diagnostics::{Diagnostics, UNREADABLE_INPUT};
+use crate::lane::session::diagnostics::Diagnostics;
 use crate::lane::statements::kill::check_not_interrupted;
 use crate::lane::store::link::{LinkError, Next, Protocol, StoreLink, rows_of};
 use crate::lane::store::result::write_head;
@@ -236,8 +236,8 @@ fn input_kinds(ready: &Ready<'_, '_>, columns: &[ColumnDefinition]) -> Vec<Input
 /// What is to be warned of before any row is seen.
 fn forewarned(ready: &Ready<'_, '_>, mut diagnostics: Diagnostics) -> Diagnostics {
     let predictors = ready.predictions.iter().map(|p| &p.predictor);
-    for (code, message) in predictors.flat_map(Predictor::warnings) {
-        diagnostics.warn(code, || message);
+    for (kind, message) in predictors.flat_map(Predictor::warnings) {
+        diagnostics.warn(kind, || message);
     }
     diagnostics
 }
@@ -517,9 +517,9 @@ impl<'d> Drainer<'d, '_, '_> {
             self.running.images_unreadable.fetch_add(1, Relaxed);
             let message = || format!("Image {} {reason}", self.judge.input_name(row, prediction));
             if self.ready.fail_on_error {
-                return Err(SqlError::new(UNREADABLE_INPUT, "HY000", message()).into());
+                return Err(SqlError::new(ErrorKind::UnreadableInput, message()).into());
             }
-            self.diagnostics.warn(UNREADABLE_INPUT, || {
+            self.diagnostics.warn(ErrorKind::UnreadableInput, || {
                 format!("{}: its prediction is NULL", message())
             });
         }

@@ -2,15 +2,12 @@
 
 use bytes::Bytes;
 
+use crate::error::ErrorKind;
 use crate::lane::store::result::{TextResult, count_column, not_null, text_column};
 use mysql_common::constants::ColumnType;
 
 /// Warnings kept of a statement, as `max_error_count` has it by default; all are counted.
 pub const WARNINGS_KEPT: usize = 64;
-
-/// Code of a warning about an input that could not be read: ER_WARN_DATA_OUT_OF_RANGE's
-/// neighbour 1366, ER_TRUNCATED_WRONG_VALUE_FOR_FIELD.
-pub const UNREADABLE_INPUT: u16 = 1366;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Entry {
@@ -98,12 +95,12 @@ impl Diagnostics {
     }
 
     /// Adds a warning.
-    pub fn warn(&mut self, code: u16, message: impl FnOnce() -> String) {
+    pub fn warn(&mut self, kind: ErrorKind, message: impl FnOnce() -> String) {
         self.count += 1;
         if self.entries.len() < self.kept_max {
             self.entries.push(Entry {
                 level: "Warning",
-                code,
+                code: kind.code(),
                 message: message(),
             });
         }
@@ -221,7 +218,7 @@ mod tests {
     fn all_are_counted_and_some_kept() {
         let mut diagnostics = Diagnostics::default();
         for n in 0..100 {
-            diagnostics.warn(UNREADABLE_INPUT, || format!("input {n}"));
+            diagnostics.warn(ErrorKind::UnreadableInput, || format!("input {n}"));
         }
         assert_eq!(diagnostics.count(), 100);
         assert_eq!(

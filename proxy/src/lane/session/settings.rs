@@ -7,7 +7,7 @@ use predictsql_optimizer::views::ViewSession;
 use predictsql_optimizer::{LabelCollation, LexMode};
 
 use crate::config::LimitsConfig;
-use crate::error::SqlError;
+use crate::error::{ErrorKind, SqlError};
 use crate::lane::session::effects::Before;
 use crate::lane::store::link::{Answer, LinkError, StoreLink};
 use crate::lane::store::text_encoding::TextEncoding;
@@ -249,7 +249,7 @@ impl SessionSettings {
 pub fn wrong_demand(name: &str, wrong: WrongDemand) -> SqlError {
     let expected = wrong.0.unwrap_or("no setting".into());
     let message = format!("Variable '{name}' can't be set to that value: it is {expected}");
-    SqlError::new(1231, "42000", message)
+    SqlError::new(ErrorKind::WrongVariableValue, message)
 }
 
 impl SessionSettings {
@@ -278,8 +278,7 @@ fn inferences_max(value: &str) -> Result<Option<u64>, SqlError> {
     }
     value.parse().map(Some).map_err(|_| {
         SqlError::new(
-            1231,
-            "42000",
+            ErrorKind::WrongVariableValue,
             "Variable '@ml_max_inferences' can't be set to that value: it is a number of images, 0 for no limit",
         )
     })
@@ -290,8 +289,7 @@ fn on_error(value: &str) -> Result<bool, SqlError> {
         "" | "null" => Ok(false),
         "fail" => Ok(true),
         _ => Err(SqlError::new(
-            1231,
-            "42000",
+            ErrorKind::WrongVariableValue,
             "Variable '@ml_on_error' can't be set to that value: it is 'null' or 'fail'",
         )),
     }
@@ -304,8 +302,7 @@ fn forced_plan(value: &str) -> Result<Option<Forced>, SqlError> {
         "temporary" => Ok(Some(Forced::Temporary)),
         "inline" => Ok(Some(Forced::Inline)),
         _ => Err(SqlError::new(
-            1231,
-            "42000",
+            ErrorKind::WrongVariableValue,
             "Variable '@ml_plan' can't be set to that value: it is 'stream', 'temporary' or 'inline'",
         )),
     }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::account::AccountError;
 use crate::ddl::{DdlContext, Inspect, as_select, check_show, probed_table, rights_probe, run};
-use crate::error::SqlError;
+use crate::error::{ErrorKind, SqlError};
 use crate::lane::plans::stream::watch;
 use crate::lane::session::settings::wrong_demand;
 use crate::lane::store::bounds::{Deadline, within};
@@ -150,7 +150,7 @@ impl Lane {
         };
         let mut diagnostics = Diagnostics::default();
         for note in answer.notes {
-            diagnostics.add("Note", note.code, note.message);
+            diagnostics.add("Note", note.code(), note.message);
         }
         write_ok(turn, answer.affected_rows, diagnostics.count());
         self.diagnostics = Some(diagnostics);
@@ -261,8 +261,7 @@ async fn check_not_hidden(
     };
     match shown.is_some_and(|text| text.starts_with("CREATE TEMPORARY TABLE")) {
         true => Err(SqlError::new(
-            1142,
-            "42000",
+            ErrorKind::TableAccessDenied,
             format!(
                 "command denied: a temporary table of the session hides table `{schema}`.`{table}`, whose rights \
                  are asked for; drop it"

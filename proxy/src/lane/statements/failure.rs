@@ -1,10 +1,10 @@
 //! What is done about a command that failed: whether the client is told, and how the session goes on.
 
-use crate::error::SqlError;
+use crate::error::Outcome;
 use crate::lane::store::link::LinkError;
 use crate::lane::{Counts, Lane, Turn};
 use crate::relay::{Handled, SessionEnd};
-use crate::wire::{ErrPacket, command};
+use crate::wire::command;
 use std::sync::atomic::Ordering::Relaxed;
 
 impl Turn<'_> {
@@ -33,7 +33,7 @@ impl Lane {
         let (error, known) = match error {
             // The store knows of its own refusal of the statement itself.
             LinkError::Refused(refused) => (refused, turn.store.is_answering()),
-            LinkError::Sql(error) => (error_packet(&error), false),
+            LinkError::Sql(error) => (error.packet(), false),
             // A store that is lost is told by the end of the connection.
             LinkError::End(end) => return Err(end),
         };
@@ -69,12 +69,20 @@ async fn fail_after_answer(turn: &mut Turn<'_>, error: LinkError) -> Result<Hand
     }
 }
 
-fn error_packet(error: &SqlError) -> ErrPacket {
-    let state = error
-        .sqlstate
-        .as_bytes()
-        .first_chunk::<5>()
-        .copied()
-        .unwrap_or(*b"HY000");
-    ErrPacket::new(error.code, &state, error.message.clone())
+/// How a command ended, for metrics.
+pub(in crate::lane) fn outcome(answered: &Result<Handled, LinkError>) -> Outcome {
+    match answered {
+        Ok(Handled::Answered) => Outcome::Ok,
+        Ok(Handled::Forward(_)) => Outcome::Forwarded,
+        Err(LinkError::Refused(_)) => Outcome::RefusedByStore,
+        Err(LinkError::Sql(error)) => error.kind.outcome(),
+        Err(LinkError::End(end)) => match end {
+            SessionEnd::ClientClosed | SessionEnd::Client(_) => Outcome::ClientLost,
+            SessionEnd::StoreClosed | SessionEnd::Store(_) => Outcome::StoreLost,
+            SessionEnd::Protocol(_) => Outcome::Protocol,
+            SessionEnd::Killed | SessionEnd::Idle | SessionEnd::Displaced | SessionEnd::Stopped => {
+                Outcome::Stopped
+            }
+        },
+    }
 }

@@ -11,7 +11,7 @@ use predictsql_optimizer::planner::check_has_model;
 use predictsql_optimizer::statement::explained_statement;
 use predictsql_optimizer::views::changes_views;
 
-use crate::error::SqlError;
+use crate::error::{ErrorKind, SqlError};
 use crate::lane::plans::{explain, select};
 use crate::lane::session::effects::Counts;
 use crate::lane::session::settings;
@@ -70,8 +70,7 @@ impl LongData {
         let held = self.held.get_or_insert_with(|| SentAhead::new(account));
         if !held.grow(data.len() as u64) {
             return Err(SqlError::new(
-                1041,
-                "HY000",
+                ErrorKind::OutOfMemory,
                 "Out of memory: data sent ahead for parameters in all sessions reaches a quarter of \
                  statements_memory_bytes_max",
             ));
@@ -85,8 +84,7 @@ impl LongData {
 
 fn too_long() -> SqlError {
     SqlError::new(
-        1153,
-        "08S01",
+        ErrorKind::PacketTooLarge,
         "Data sent ahead for a parameter exceeds long_data_bytes_max",
     )
 }
@@ -216,7 +214,9 @@ impl KeptSelect {
         let long_data = std::mem::replace(&mut self.long_data, Ok(LongData::default()))?;
         let sent = &long_data.by_parameter;
         let parameters = Parameters::read(body, self.parameter_count, &mut self.kinds, sent);
-        let wrong = |Malformed(_)| SqlError::new(1210, "HY000", "Incorrect arguments to EXECUTE");
+        let wrong = |Malformed(_)| {
+            SqlError::new(ErrorKind::WrongArguments, "Incorrect arguments to EXECUTE")
+        };
         Ok((parameters.map_err(wrong)?, long_data.held))
     }
 }
@@ -372,8 +372,7 @@ impl Lane {
     ) -> Result<Handled, LinkError> {
         let unknown = || {
             SqlError::new(
-                1243,
-                "HY000",
+                ErrorKind::UnknownPreparedStatement,
                 "Unknown prepared statement handler given to EXECUTE",
             )
         };
@@ -457,7 +456,7 @@ mod tests {
         let Err(LinkError::Sql(error)) = kept.parameters(&execution) else {
             panic!("executed without its data");
         };
-        assert_eq!(error.code, 1153);
+        assert_eq!(error.kind, ErrorKind::PacketTooLarge);
         assert!(kept.parameters(&execution).is_ok());
     }
 }

@@ -5,7 +5,7 @@ use predictsql_optimizer::statement::explained_statement;
 use predictsql_optimizer::views::{Expansion, Reading, changes_views, stored_view};
 use predictsql_optimizer::{Fragment, quote_name};
 
-use crate::error::SqlError;
+use crate::error::{ErrorKind, SqlError};
 use crate::lane::plans::materialise::restated;
 use crate::lane::plans::select;
 use crate::lane::plans::select::UNPREPARABLE;
@@ -101,22 +101,24 @@ async fn accepted(
         }
     }
     match refused {
-        Some(error) if is_missing_right(&error) && !expansion.bodies.is_empty() => {
-            let sqlstate = "42000";
+        Some(error)
+            if let Some(kind) = missing_right(&error)
+                && !expansion.bodies.is_empty() =>
+        {
             let view = expansion.bodies.join(", ");
             let message = format!(
                 "View {view} predicts of what it does not show, so its query is run with your own rights: \
                  {}. Let it show the columns that it predicts of, or make it with SQL SECURITY INVOKER",
                 String::from_utf8_lossy(&error.message)
             );
-            Err(SqlError::new(error.code, sqlstate, message).into())
+            Err(SqlError::new(kind, message).into())
         }
         // The store accepts what the client wrote, so what it says against the rewritten text is no
         // fault of the client's: through a query nothing is changed, for example.
         Some(error) if !is_about_rights(&error) && !expansion.bodies.is_empty() => {
             // A syntax error is of text that the client does not see.
             let reason = match error.code {
-                SYNTAX_ERROR => String::new(),
+                code if code == ErrorKind::Syntax.code() => String::new(),
                 _ => format!(" ({})", String::from_utf8_lossy(&error.message)),
             };
             Err(SqlError::unsupported(format!(
@@ -131,18 +133,16 @@ async fn accepted(
     }
 }
 
-/// ER_PARSE_ERROR
-const SYNTAX_ERROR: u16 = 1064;
-
 /// Also ER_DBACCESS_DENIED_ERROR, ER_ACCESS_DENIED_ERROR, ER_SPECIFIC_ACCESS_DENIED_ERROR,
 /// ER_PROCACCESS_DENIED_ERROR.
 fn is_about_rights(error: &ErrPacket) -> bool {
-    is_missing_right(error) || matches!(error.code, 1044 | 1045 | 1227 | 1370)
+    missing_right(error).is_some() || matches!(error.code, 1044 | 1045 | 1227 | 1370)
 }
 
-/// ER_TABLEACCESS_DENIED_ERROR, ER_COLUMNACCESS_DENIED_ERROR
-fn is_missing_right(error: &ErrPacket) -> bool {
-    matches!(error.code, 1142 | 1143)
+/// The right that the store says the user lacks, as the kind of an error.
+fn missing_right(error: &ErrPacket) -> Option<ErrorKind> {
+    let kinds = [ErrorKind::TableAccessDenied, ErrorKind::ColumnAccessDenied];
+    kinds.into_iter().find(|kind| kind.code() == error.code)
 }
 
 impl Turn<'_> {

@@ -6,15 +6,15 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::error::SqlError;
+use crate::error::{ErrorKind, SqlError};
 use crate::lane::store::link::LinkError;
 
 /// ER_STATEMENT_TIMEOUT of MariaDB.
-const STATEMENT_TIMEOUT: u16 = 1969;
+const STATEMENT_TIMEOUT: u16 = ErrorKind::StatementTimeout.code();
 /// ER_QUERY_INTERRUPTED.
-const INTERRUPTED: u16 = 1317;
+const INTERRUPTED: u16 = ErrorKind::Interrupted.code();
 /// ER_CONNECTION_KILLED.
-const CONNECTION_KILLED: u16 = 1927;
+const CONNECTION_KILLED: u16 = ErrorKind::ConnectionKilled.code();
 /// By which the store says that this session may not set `timestamp`.
 const NO_TIMESTAMP: [u16; 3] = [1227, 1238, 1290];
 
@@ -61,13 +61,11 @@ impl Deadline {
     fn error(self) -> SqlError {
         match self.limit {
             Limit::Store => SqlError::new(
-                STATEMENT_TIMEOUT,
-                "70100",
+                ErrorKind::StatementTimeout,
                 "Query execution was interrupted (max_statement_time exceeded)",
             ),
             Limit::Lane => SqlError::new(
-                3024,
-                "HY000",
+                ErrorKind::ExecutionTimeExceeded,
                 "Query execution was interrupted, maximum statement execution time exceeded \
                  (@ml_max_seconds)",
             ),
@@ -146,13 +144,15 @@ pub async fn within<T>(
         }
     };
     match done {
-        Err(LinkError::Sql(error)) if deadline.is_over() && error.code == INTERRUPTED => {
+        Err(LinkError::Sql(error))
+            if deadline.is_over() && error.kind == ErrorKind::Interrupted =>
+        {
             Err(deadline.error().into())
         }
         Err(LinkError::Refused(error)) if error.code == STATEMENT_TIMEOUT => {
             Err(deadline.error().into())
         }
-        Err(LinkError::Sql(error)) if error.code == STATEMENT_TIMEOUT => {
+        Err(LinkError::Sql(error)) if error.kind == ErrorKind::StatementTimeout => {
             Err(deadline.error().into())
         }
         done => done,
@@ -204,10 +204,10 @@ mod tests {
         let deadline = Deadline::of(Instant::now(), 0.0, 1.0);
         let work = async {
             cancel.cancelled().await;
-            Err::<(), _>(SqlError::new(INTERRUPTED, "70100", "interrupted").into())
+            Err::<(), _>(SqlError::new(ErrorKind::Interrupted, "interrupted").into())
         };
         match within(deadline, &cancel, work).await {
-            Err(LinkError::Sql(error)) => assert_eq!(error.code, 3024),
+            Err(LinkError::Sql(error)) => assert_eq!(error.kind, ErrorKind::ExecutionTimeExceeded),
             other => panic!("{other:?}"),
         }
     }

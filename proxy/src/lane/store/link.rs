@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::error::SqlError;
+use crate::error::{ErrorKind, SqlError};
 use crate::lane::session::diagnostics::WARNINGS_KEPT;
 use crate::lane::session::effects::Before;
 use crate::lane::store::bounds::Bounds;
@@ -527,8 +527,7 @@ fn refusal(payload: &[u8]) -> Result<LinkError, Malformed> {
 /// ER_OUT_OF_RESOURCES
 fn too_long_answer() -> SqlError {
     SqlError::new(
-        1041,
-        "HY000",
+        ErrorKind::OutOfMemory,
         format!(
             "Out of memory: an expression over a prediction has values of more than {SMALL_BYTES_MAX} bytes together"
         ),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use bytes::{BufMut, Bytes, BytesMut};
 use mysql_common::constants::ColumnType;
 
-use crate::error::SqlError;
+use crate::error::{ErrorKind, SqlError};
 use crate::lane::store::rows::CellLayout;
 use crate::wire::{Malformed, lenenc};
 
@@ -97,16 +97,15 @@ impl Parameters {
         let bound: Vec<&Parameter> = wanted
             .iter()
             .map(|&n| {
-                self.bound
-                    .get(n)
-                    .ok_or_else(|| SqlError::new(1210, "HY000", "Incorrect arguments to EXECUTE"))
+                self.bound.get(n).ok_or_else(|| {
+                    SqlError::new(ErrorKind::WrongArguments, "Incorrect arguments to EXECUTE")
+                })
             })
             .collect::<Result<_, _>>()?;
         let value_bytes = |p: &&Parameter| p.value.as_ref().map_or(0, Bytes::len);
         if bound.iter().map(value_bytes).sum::<usize>() > REBOUND_BYTES_MAX {
             return Err(SqlError::new(
-                1153,
-                "08S01",
+                ErrorKind::PacketTooLarge,
                 "Parameters of an expression over a prediction and columns are sent once a class: these are too long",
             ));
         }

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::{Bytes, BytesMut};
 use tokio::sync::Notify;
 
-use crate::error::SqlError;
+use crate::error::{ErrorKind, SqlError};
 use crate::lane::store::link::{LinkError, ResultEnd};
 use crate::wire::{Malformed, lenenc};
 use account::Share;
@@ -344,8 +344,7 @@ impl Rows {
 
 fn full(disk_bytes_max: u64) -> SqlError {
     SqlError::new(
-        1021,
-        "HY000",
+        ErrorKind::DiskFull,
         format!(
             "Rows waiting to be predicted exceed spool_disk_bytes_max ({disk_bytes_max} bytes); \
              narrow the statement or raise the limit"

@@ -13,7 +13,7 @@ use predictsql_optimizer::materialise::{HarvestPass, Members, Shape};
 use predictsql_optimizer::schedule::Schedule;
 use tokio_util::sync::CancellationToken;
 
-use crate::error::SqlError;
+use crate::error::{ErrorKind, SqlError};
 use crate::lane::LaneContext;
 use crate::lane::plans::inputs::InputKind;
 use crate::lane::plans::materialise::finish::{is_missing_key, spool_all};
@@ -21,7 +21,7 @@ use crate::lane::plans::materialise::lookups;
 use crate::lane::plans::materialise::ready::{RELATION_MARK, ReadyPlan};
 use crate::lane::plans::materialise::relation::{Relation, TableNames};
 use crate::lane::plans::stream::{CutRow, RowInput, StringValue, answer_inputs};
-use crate::lane::session::diagnostics::{Diagnostics, UNREADABLE_INPUT};
+use crate::lane::session::diagnostics::Diagnostics;
 use crate::lane::store::link::{LinkError, Protocol, StoreLink, rows_of};
 use crate::lane::store::rows::{Codec, RowCodec};
 use crate::lane::store::spool::{Rows, Spool};
@@ -305,9 +305,9 @@ impl Harvester<'_, '_, '_, '_> {
         self.running.images_unreadable.fetch_add(1, Relaxed);
         let message = || format!("Image {} {reason}", input.short_name());
         if self.ready.fail_on_error {
-            return Err(SqlError::new(UNREADABLE_INPUT, "HY000", message()).into());
+            return Err(SqlError::new(ErrorKind::UnreadableInput, message()).into());
         }
-        self.diagnostics.warn(UNREADABLE_INPUT, || {
+        self.diagnostics.warn(ErrorKind::UnreadableInput, || {
             format!("{}: its prediction is NULL", message())
         });
         Ok(())

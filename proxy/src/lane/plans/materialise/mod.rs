@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use predictsql_optimizer::materialise::{HarvestPass, Lookup, Members, Shape};
 
-use crate::error::SqlError;
+use crate::error::{ErrorKind, SqlError};
 use crate::lane::plans::answering::Audience;
 use crate::lane::plans::select::UNPREPARABLE;
 use crate::lane::plans::stream::{no_diagnostics, watch};
@@ -189,8 +189,7 @@ impl Passes<'_, '_, '_, '_> {
             missed = true;
         }
         Err(SqlError::new(
-            1205,
-            "HY000",
+            ErrorKind::LockWaitTimeout,
             "Rows changed faster than they could be predicted; try restarting the statement",
         )
         .into())
@@ -283,8 +282,7 @@ fn lookups(
 
 fn begun_file() -> SqlError {
     SqlError::new(
-        1205,
-        "HY000",
+        ErrorKind::LockWaitTimeout,
         "An input appeared that was not there when inputs were predicted; remove the file that the \
          statement has begun, and try again",
     )

@@ -527,8 +527,8 @@ impl<'p> ReadyPlan<'p, '_, '_> {
 
     /// What is to be warned of before any input is seen.
     pub fn forewarned(&self, mut diagnostics: Diagnostics) -> Diagnostics {
-        for (code, message) in self.predictors.iter().flat_map(Predictor::warnings) {
-            diagnostics.warn(code, || message);
+        for (kind, message) in self.predictors.iter().flat_map(Predictor::warnings) {
+            diagnostics.warn(kind, || message);
         }
         diagnostics
     }

@@ -3,14 +3,12 @@
 use mysql_common::constants::ColumnType;
 use predictsql_catalog::store::{EvaluatedModel, NewEvaluation, Published};
 
+use crate::error::ErrorKind;
 use crate::lane::Turn;
 use crate::lane::session::diagnostics::Diagnostics;
 use crate::lane::store::result::{number_column, text_column, write_head};
 use crate::lane::store::rows::{Codec, double_cell, put_row, string_cell};
 use crate::wire::{ColumnDefinition, encode_result_end};
-
-/// Code of a warning that is about no row in particular.
-const GENERAL: u16 = 1105;
 
 /// The columns of the answer.
 pub fn columns() -> Vec<ColumnDefinition> {
@@ -29,7 +27,7 @@ pub fn columns() -> Vec<ColumnDefinition> {
 /// Says what keeps the statistics from being used.
 pub fn warn_of_use(diagnostics: &mut Diagnostics, new: &NewEvaluation, published: Published) {
     if !published.planned_with {
-        diagnostics.warn(GENERAL, || {
+        diagnostics.warn(ErrorKind::Other, || {
             let task = &new.task.name;
             let models = new.models.iter().map(|m| format!("'{}'", m.name));
             format!(
@@ -46,7 +44,7 @@ pub fn warn_of_use(diagnostics: &mut Diagnostics, new: &NewEvaluation, published
         ("certify by", population.cert.len()),
     ] {
         if rows == 0 {
-            diagnostics.warn(GENERAL, || {
+            diagnostics.warn(ErrorKind::Other, || {
                 format!("There are too few labelled rows: none is left to {part}")
             });
         }

@@ -7,7 +7,7 @@ use predictsql_catalog::{ColumnKind, Task, TaskInput};
 use predictsql_executor::{ColumnValue, Input};
 use predictsql_optimizer::{Fragment, TOO_LONG_MARK, may_leave_traces, prefilter, quote_string};
 
-use crate::error::SqlError;
+use crate::error::{ErrorKind, SqlError};
 use crate::lane::Turn;
 use crate::lane::plans::inputs::InputKind;
 use crate::lane::plans::stream::{CutRow, RowInput, StringValue};
@@ -54,7 +54,7 @@ fn form(columns: &[ColumnDefinition], task: &Task) -> Result<Form, SqlError> {
     if columns.len() != wanted {
         // ER_OPERAND_COLUMNS
         let message = format!("Operand should contain {wanted} column(s): an input and its label");
-        return Err(SqlError::new(1241, "21000", message));
+        return Err(SqlError::new(ErrorKind::ColumnCount, message));
     }
     match (&task.input, columns.first()) {
         (TaskInput::Columns(columns), _) => {
@@ -67,8 +67,7 @@ fn form(columns: &[ColumnDefinition], task: &Task) -> Result<Form, SqlError> {
             })
         }
         (TaskInput::Image, _) => Err(SqlError::new(
-            1210,
-            "HY000",
+            ErrorKind::WrongArguments,
             "Incorrect arguments to EVALUATE: the first column, the input, is neither text (a path or \
              URI) nor bytes (an image)",
         )),

@@ -11,12 +11,12 @@ use predictsql_executor::{Input, LoadedModel, ModelError, Outcome, PredictError,
 use predictsql_optimizer::schedule::Schedule;
 use tokio_util::sync::CancellationToken;
 
-use crate::error::SqlError;
+use crate::error::{ErrorKind, SqlError};
 use crate::evaluate::{Feature, Measured, RowKey, Rows, RowsMax, Sample};
 use crate::lane::LaneContext;
 use crate::lane::plans::inputs::short_name;
 use crate::lane::plans::materialise::spool_all;
-use crate::lane::session::diagnostics::{Diagnostics, UNREADABLE_INPUT};
+use crate::lane::session::diagnostics::Diagnostics;
 use crate::lane::statements::evaluate::Request;
 use crate::lane::statements::evaluate::rows::{LabelledRows, fetch};
 use crate::lane::store::link::{LinkError, Protocol, StoreLink, rows_of};
@@ -219,9 +219,9 @@ impl<'r> Run<'r> {
         self.running.images_unreadable.fetch_add(1, Relaxed);
         let message = || format!("Image {} {reason}", short_name(input));
         if self.request.fail_on_error {
-            return Err(SqlError::new(UNREADABLE_INPUT, "HY000", message()).into());
+            return Err(SqlError::new(ErrorKind::UnreadableInput, message()).into());
         }
-        self.diagnostics.warn(UNREADABLE_INPUT, || {
+        self.diagnostics.warn(ErrorKind::UnreadableInput, || {
             format!("{}: it is left out", message())
         });
         Ok(())
@@ -238,7 +238,7 @@ impl<'r> Run<'r> {
         ] {
             if rows > 0 {
                 self.diagnostics
-                    .warn(UNREADABLE_INPUT, || format!("{rows} rows {what}"));
+                    .warn(ErrorKind::UnreadableInput, || format!("{rows} rows {what}"));
             }
         }
     }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::error::SqlError;
+use crate::error::{ErrorKind, SqlError};
 
 /// Long inputs are counted in units of so many bytes.
 const PERMIT_BYTES: u64 = 1024;
@@ -85,8 +85,7 @@ impl SpoolAccount {
         let taken = self.disk_bytes.fetch_update(Relaxed, Relaxed, sum);
         taken.map(drop).map_err(|_| {
             SqlError::new(
-                1021,
-                "HY000",
+                ErrorKind::DiskFull,
                 format!(
                     "Disk full: rows of all predict statements waiting on disk reach statements_disk_bytes_max \
                      ({} bytes); try again when others have ended",
@@ -263,7 +262,7 @@ mod tests {
         let account = SpoolAccount::new(0, 100);
         account.take_disk(60).unwrap();
         let error = account.take_disk(41).unwrap_err();
-        assert_eq!((error.code, error.sqlstate), (1021, "HY000"));
+        assert_eq!(error.kind, ErrorKind::DiskFull);
         assert!(error.message.contains("statements_disk_bytes_max"));
         account.take_disk(40).unwrap();
         account.give_disk(100);

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use bytes::Bytes;
 
-use crate::error::SqlError;
+use crate::error::{ErrorKind, SqlError};
 use crate::lane::store::spool::account::SpoolAccount;
 
 /// The file, which counts on the account until it is dropped.
@@ -119,8 +119,7 @@ async fn blocking<T: Send + 'static>(
     let failed = |error: std::io::Error| {
         tracing::error!(%error, "the spool file failed");
         SqlError::new(
-            1021,
-            "HY000",
+            ErrorKind::DiskFull,
             "Disk full or unusable: the spool of a predict statement could not be kept",
         )
     };
