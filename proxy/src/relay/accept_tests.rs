@@ -6,7 +6,7 @@ use crate::account::StoreAddress;
 use crate::error::ErrorKind;
 use crate::live::Live;
 use crate::relay::{Handled, Route, Takeover};
-use crate::wire::{Capabilities, PacketReader, StatusFlags, encode_ok};
+use crate::wire::{Capabilities, ErrPacket, PacketReader, StatusFlags, encode_ok};
 use bytes::Bytes;
 use std::path::Path;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
