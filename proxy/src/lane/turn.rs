@@ -6,14 +6,16 @@ use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, ReadHalf, WriteHalf};
 use tokio_util::sync::CancellationToken;
 
-use crate::lane::store::link::{LinkError, StoreLink};
-use crate::live;
+use crate::lane::store::bounds::Bounds;
+use crate::lane::store::error::LinkError;
+use crate::lane::store::link::StoreLink;
+use crate::live::{self, Session, Statement};
+use crate::predict::interrupted;
 use crate::relay::{SessionEnd, Takeover};
-use crate::wire::{
-    Capabilities, ColumnDefinition, PacketWriter, StatusFlags, Stream, encode_ok,
-};
+use crate::wire::{Capabilities, ColumnDefinition, PacketWriter, StatusFlags, Stream, encode_ok};
 
-/// Most bytes that are read of the client while a statement runs: then the client waits.
+/// Bytes of pipelined commands that are kept while a statement runs; a client that sends more is
+/// no longer watched.
 const READ_AHEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// Both legs for the time of one command, and the answer under way.
@@ -182,5 +184,19 @@ async fn read_ahead(reader: &mut ReadHalf<&mut Stream>, read_ahead: &mut BytesMu
             Ok(_) => {}
             Err(error) => return SessionEnd::client(error),
         }
+    }
+}
+
+/// Refuses to acknowledge a statement that was to end, though the store has: it may have taken NULL for what it did not
+/// evaluate. For statements that change no table. What has changed is acknowledged by whoever changed it.
+pub async fn check_not_interrupted(
+    session: &Session,
+    running: &Statement,
+    bounds: &Bounds,
+) -> Result<(), LinkError> {
+    session.kills_decided().await;
+    match running.cancel.is_cancelled() || bounds.are_over() {
+        true => Err(interrupted().into()),
+        false => Ok(()),
     }
 }

@@ -12,10 +12,12 @@ use crate::lane::plans::explain::Ran;
 use crate::lane::plans::select;
 use crate::lane::plans::select::Planned;
 use crate::lane::plans::{materialise, stream};
-use crate::lane::session::effects::Counts;
+use crate::lane::session::lane::Lane;
+use crate::lane::session::left::Counts;
 use crate::lane::session::settings::SessionSettings;
-use crate::lane::store::link::{LinkError, Protocol};
-use crate::lane::{Lane, Turn};
+use crate::lane::store::error::LinkError;
+use crate::lane::store::link::Protocol;
+use crate::lane::turn::Turn;
 use crate::live::Statement;
 
 /// Who gets the rows of an answer.

@@ -12,13 +12,16 @@ use tokio_util::sync::CancellationToken;
 use crate::account::AccountError;
 use crate::ddl::{DdlContext, Inspect, as_select, check_show, probed_table, rights_probe, run};
 use crate::error::{ErrorKind, SqlError};
-use crate::lane::plans::stream::watch;
+use crate::lane::session::diagnostics::Diagnostics;
+use crate::lane::session::lane::Lane;
 use crate::lane::session::settings::wrong_demand;
 use crate::lane::store::bounds::{Deadline, within};
-use crate::lane::store::link::{LinkError, command_payload};
+use crate::lane::store::error::LinkError;
+use crate::lane::store::link::command_payload;
 use crate::lane::store::rows::Codec;
-use crate::lane::{Diagnostics, Lane, Turn, write_ok};
-use crate::relay::{Handled, SessionEnd};
+use crate::lane::turn::{MustFinish, Turn};
+
+use crate::relay::Handled;
 
 impl Lane {
     /// Answers a catalog statement. A SHOW becomes a SELECT of the user's own session, sent as
@@ -128,31 +131,17 @@ impl Lane {
             until: deadline.map(Deadline::at),
         };
         let answer = {
-            let (mut reader, _writer) = tokio::io::split(&mut *turn.client);
             let work = async { Ok(run(statement, &context).await?) };
             let work = within(deadline, &inspector.cancel, work);
-            let mut work = std::pin::pin!(work);
-            let end = tokio::select! {
-                biased;
-                answer = &mut work => Ok(answer),
-                end = watch(&mut reader, turn.read_ahead) => Err(end),
-                () = turn.stop.cancelled() => Err(SessionEnd::Stopped),
-            };
-            match end {
-                Ok(answer) => answer?,
-                Err(end) => {
-                    // What is being written is written to its end.
-                    inspector.cancel.cancel();
-                    let _ = work.await;
-                    return Err(LinkError::End(end));
-                }
-            }
+            let (guard, _legs) = turn.guarded();
+            let cancel = &inspector.cancel;
+            guard.until_finished(MustFinish { work, cancel }).await?
         };
         let mut diagnostics = Diagnostics::default();
         for note in answer.notes {
             diagnostics.add("Note", note.code(), note.message);
         }
-        write_ok(turn, answer.affected_rows, diagnostics.count());
+        turn.write_ok(answer.affected_rows, diagnostics.count());
         self.diagnostics = Some(diagnostics);
         Ok(())
     }
@@ -185,17 +174,6 @@ pub(in crate::lane) async fn current_user(turn: &mut Turn<'_>) -> Result<String,
 /// Whether a text begins as a catalog statement, perhaps with settings of its own.
 pub(in crate::lane) fn recognise(text: &str) -> bool {
     ddl::recognise(text) || ddl::recognise_with_settings(text)
-}
-
-/// Whether a text begins with settings of a catalog statement.
-pub(in crate::lane) fn is_headed(text: &[u8]) -> bool {
-    let text = text.trim_ascii_start();
-    // Nearly every statement ends here.
-    let may_be = [&b"SET"[..], b"/*", b"--", b"#"].iter().any(|begin| {
-        let head = text.get(..begin.len());
-        head.is_some_and(|head| head.eq_ignore_ascii_case(begin))
-    });
-    may_be && ddl::recognise_with_settings(&String::from_utf8_lossy(text))
 }
 
 /// When a statement must have ended that began with the turn.

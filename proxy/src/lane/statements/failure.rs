@@ -1,8 +1,10 @@
 //! What is done about a command that failed: whether the client is told, and how the session goes on.
 
 use crate::error::Outcome;
-use crate::lane::store::link::LinkError;
-use crate::lane::{Counts, Lane, Turn};
+use crate::lane::session::lane::Lane;
+use crate::lane::session::left::Counts;
+use crate::lane::store::error::LinkError;
+use crate::lane::turn::Turn;
 use crate::relay::{Handled, SessionEnd};
 use crate::wire::command;
 use std::sync::atomic::Ordering::Relaxed;

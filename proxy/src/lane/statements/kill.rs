@@ -2,11 +2,10 @@
 //!
 //! The store cannot interrupt a session that waits for the proxy's inference: to it, that session is idle.
 
-use crate::lane::store::bounds::Bounds;
-use crate::lane::store::link::LinkError;
-use crate::lane::{Counts, Lane, Turn};
-use crate::live::{Session, Statement};
-use crate::predict::interrupted;
+use crate::lane::session::lane::Lane;
+use crate::lane::session::left::Counts;
+use crate::lane::store::error::LinkError;
+use crate::lane::turn::Turn;
 use crate::relay::Handled;
 use crate::wire::{OkPacket, command};
 use bytes::Bytes;
@@ -80,20 +79,6 @@ impl Lane {
         turn.complete.store(true, Relaxed);
         turn.flush().await?;
         Ok(Handled::Answered)
-    }
-}
-
-/// Refuses to acknowledge a statement that was to end, though the store has: it may have taken NULL for what it did not
-/// evaluate. For statements that change no table. What has changed is acknowledged by whoever changed it.
-pub(in crate::lane) async fn check_not_interrupted(
-    session: &Session,
-    running: &Statement,
-    bounds: &Bounds,
-) -> Result<(), LinkError> {
-    session.kills_decided().await;
-    match running.cancel.is_cancelled() || bounds.are_over() {
-        true => Err(interrupted().into()),
-        false => Ok(()),
     }
 }
 

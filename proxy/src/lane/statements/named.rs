@@ -3,8 +3,6 @@
 //! The store prepares them too, over stubs: names, limits and `DEALLOCATE` stay its own. An execution of
 //! one that predicts is answered here, with the values of its parameters written into its text.
 
-use std::collections::BTreeMap;
-
 use predictsql_optimizer::heads::{
     NamedStatement, parameter_count, statement_settings, with_values,
 };
@@ -12,26 +10,19 @@ use predictsql_optimizer::views::changes_views;
 use predictsql_optimizer::{Fragment, LexMode};
 
 use crate::lane::plans::select;
-use crate::lane::session::settings::{Meaning, SessionSettings};
+use crate::lane::session::lane::Lane;
+use crate::lane::session::named::Named;
+use crate::lane::session::settings::SessionSettings;
 use crate::lane::statements::views;
 use crate::lane::store::bounds::is_interruption;
-use crate::lane::store::link::{LinkError, Protocol, command_payload};
-use crate::lane::{Lane, Turn};
+use crate::lane::store::error::LinkError;
+use crate::lane::store::link::{Protocol, command_payload};
+use crate::lane::turn::Turn;
 use crate::relay::Handled;
 use crate::wire::{Malformed, command};
 
 /// Collation id of bytes.
 const BINARY: u16 = 63;
-
-/// The session's statements that predict, by name in lower case.
-#[derive(Debug, Default)]
-pub struct NamedStatements(BTreeMap<String, Named>);
-
-#[derive(Debug, Clone)]
-struct Named {
-    text: String,
-    meaning: Meaning,
-}
 
 /// Whether a text begins as a statement about statements.
 fn begins(body: &[u8], words: &[&[u8]]) -> bool {

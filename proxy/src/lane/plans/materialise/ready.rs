@@ -9,7 +9,6 @@ use predictsql_optimizer::planner::{Blocks, Estimate, Metric};
 use predictsql_optimizer::{ColumnsKey, Fragment};
 
 use crate::error::SqlError;
-use crate::lane::Turn;
 use crate::lane::plans::deciding::PredictorMaker;
 use crate::lane::plans::explain::estimated_rows;
 use crate::lane::plans::inputs::{InputKind, bytes_asked, columns_key};
@@ -18,7 +17,9 @@ use crate::lane::session::diagnostics::Diagnostics;
 use crate::lane::session::settings::Forced;
 use crate::lane::session::settings::SessionSettings;
 use crate::lane::store::bounds::is_interruption;
-use crate::lane::store::link::{LinkError, Protocol, StoreLink};
+use crate::lane::store::error::LinkError;
+use crate::lane::store::link::{Protocol, StoreLink};
+use crate::lane::turn::Turn;
 use crate::predict::{Asked, Predictor, Work};
 use crate::wire::ColumnDefinition;
 

@@ -1,0 +1,49 @@
+//! One session's lane: what it keeps between commands.
+
+use std::sync::Arc;
+
+use crate::lane::context::LaneContext;
+use crate::lane::session::diagnostics::Diagnostics;
+use crate::lane::session::last_query::LastQuery;
+use crate::lane::session::left::Counts;
+use crate::lane::session::named::NamedStatements;
+use crate::lane::session::prepared::PreparedStatements;
+use crate::lane::session::temporary_tables::Tables;
+use crate::wire::{ErrPacket, command};
+
+/// One session's lane.
+pub struct Lane {
+    pub(in crate::lane) context: Arc<LaneContext>,
+    pub(in crate::lane) prepared: PreparedStatements,
+    pub(in crate::lane) named: NamedStatements,
+    /// Of the last statement, where the store does not know them.
+    pub(in crate::lane) diagnostics: Option<Diagnostics>,
+    /// Counts that the last statement has left, where the store says others.
+    pub(in crate::lane) counts: Counts,
+    /// Temporary tables that the lane has made in the session.
+    pub(in crate::lane) tables: Tables,
+    /// The schema may be the session's current database.
+    pub(in crate::lane) may_be_in_schema: bool,
+    pub(in crate::lane) last_query: LastQuery,
+    /// The store's answer to a query that was taken back.
+    pub(in crate::lane) taken_back: Option<ErrPacket>,
+}
+
+impl Lane {
+    /// The lane of a new session that has named `database` at its login.
+    pub fn new(context: Arc<LaneContext>, database: Option<&[u8]>) -> Self {
+        let mut lane = Self {
+            context,
+            prepared: PreparedStatements::default(),
+            named: NamedStatements::default(),
+            diagnostics: None,
+            counts: Counts::default(),
+            tables: Tables::default(),
+            may_be_in_schema: false,
+            last_query: LastQuery::default(),
+            taken_back: None,
+        };
+        lane.note_database(command::INIT_DB, database.unwrap_or_default());
+        lane
+    }
+}

@@ -1,0 +1,33 @@
+//! SHOW WARNINGS and SHOW ERRORS of a statement whose diagnostics the lane keeps.
+
+use crate::lane::session::diagnostics::ShowDiagnostics;
+use crate::lane::session::lane::Lane;
+use crate::lane::store::error::LinkError;
+use crate::lane::store::rows::Codec;
+use crate::lane::turn::Turn;
+
+impl Lane {
+    /// Answers a statement that reads the diagnostics, where the lane keeps them.
+    pub(in crate::lane) async fn show_diagnostics(
+        &mut self,
+        turn: &mut Turn<'_>,
+        statement: &[u8],
+    ) -> Result<bool, LinkError> {
+        let (Some(what), Some(diagnostics)) =
+            (ShowDiagnostics::recognise(statement), &mut self.diagnostics)
+        else {
+            return Ok(false);
+        };
+        let at_store = diagnostics.take_at_store();
+        if at_store > 0 {
+            diagnostics
+                .add_from_store(&mut turn.store, at_store)
+                .await?;
+        }
+        self.counts.row_count = Some(-1);
+        let (status, shown) = (turn.end_status(*turn.status), diagnostics.show(what));
+        shown.write(&mut turn.out, turn.capabilities, Codec::Text, status, 0);
+        turn.flush().await?;
+        Ok(true)
+    }
+}
