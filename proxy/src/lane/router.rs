@@ -6,7 +6,7 @@ use crate::error::SqlError;
 use crate::lane::session::diagnostics::ShowDiagnostics;
 use crate::lane::session::lane::Lane;
 use crate::lane::session::last_query::last_error;
-use crate::lane::session::left::Counts;
+use crate::lane::session::left::{Done, Remembered};
 use crate::lane::session::named::NamedStatements;
 use crate::lane::session::prepared::PreparedStatements;
 use crate::lane::statements::kill::Kill;
@@ -56,8 +56,7 @@ impl Router for Lane {
             }
             _ => {}
         }
-        self.diagnostics = None;
-        self.counts = Counts::default();
+        self.remembered = Remembered::default();
     }
 
     async fn handle(&mut self, takeover: Takeover<'_>) -> Result<Handled, SessionEnd> {
@@ -66,9 +65,20 @@ impl Router for Lane {
         let prepared = takeover.prepared;
         let mut turn = Turn::new(takeover);
         self.prepared.taken_over(command, prepared);
-        let answered = self.answer_once(&mut turn, command, &body).await;
-        turn.record.note_outcome(failure::outcome(&answered));
-        match answered {
+        let done = self.answer_once(&mut turn, command, &body).await;
+        let handled = match done {
+            Ok(Done::Answered(left)) => self
+                .leave(&mut turn, left)
+                .await
+                .map(|()| Handled::Answered),
+            Ok(Done::Forward(payload)) => {
+                self.remembered.forwarded(&payload);
+                Ok(Handled::Forward(payload))
+            }
+            Err(error) => Err(error),
+        };
+        turn.record.note_outcome(failure::outcome(&handled));
+        match handled {
             Ok(handled) => Ok(handled),
             Err(error) => self.fail(&mut turn, command, error).await,
         }
@@ -83,7 +93,8 @@ impl Lane {
                 self.is_ours(body)
                     || self.may_be_named(body)
                     || Kill::parse(body).is_some()
-                    || (self.diagnostics.is_some() && ShowDiagnostics::recognise(body).is_some())
+                    || (self.remembered.diagnostics.is_some()
+                        && ShowDiagnostics::recognise(body).is_some())
                     || self.may_read_remembered(body)
             }
             command::STMT_PREPARE => {
@@ -120,8 +131,7 @@ impl Lane {
         if ours {
             return Route::Lane;
         }
-        self.diagnostics = None;
-        self.counts = Counts::default();
+        self.remembered = Remembered::default();
         Route::Forward
     }
 
@@ -130,14 +140,14 @@ impl Lane {
         turn: &mut Turn<'_>,
         command: u8,
         body: &Bytes,
-    ) -> Result<Handled, LinkError> {
+    ) -> Result<Done, LinkError> {
         if let Some(body) = self.prepared.with_id(command, body) {
             return self.answer_last(turn, command, &body).await;
         }
         match command {
             command::QUERY => {
-                if self.show_diagnostics(turn, body).await? {
-                    return Ok(Handled::Answered);
+                if let Some(left) = self.show_diagnostics(turn, body).await? {
+                    return Ok(Done::Answered(left));
                 }
                 if let Some(kill) = Kill::parse(body) {
                     return self.answer_kill(turn, body, kill).await;
@@ -151,11 +161,11 @@ impl Lane {
                 if catalog::recognise(&String::from_utf8_lossy(body)) {
                     return self.answer_catalog(turn, command, utf8(body)?).await;
                 }
-                if let Some(handled) = self.answer_named(turn, body).await? {
-                    if matches!(handled, Handled::Forward(_)) {
+                if let Some(done) = self.answer_named(turn, body).await? {
+                    if matches!(done, Done::Forward(_)) {
                         self.leave_as_found(turn).await?;
                     }
-                    return Ok(handled);
+                    return Ok(done);
                 }
                 self.answer_select(turn, body, Protocol::Text, None).await
             }
@@ -163,7 +173,7 @@ impl Lane {
             command::STMT_EXECUTE => self.answer_execute(turn, body).await,
             command::STMT_SEND_LONG_DATA => {
                 self.keep_long_data(body);
-                Ok(Handled::Answered) // the protocol has no answer to it
+                Ok(Done::Answered(self.remembered.unchanged())) // the protocol has no answer to it
             }
             _ => Err(SqlError::unsupported("bulk execution of statements with predictions").into()),
         }
@@ -177,7 +187,7 @@ impl Lane {
         turn: &mut Turn<'_>,
         command: u8,
         body: &Bytes,
-    ) -> Result<Handled, LinkError> {
+    ) -> Result<Done, LinkError> {
         let is_close = command == command::STMT_CLOSE;
         match command {
             command::STMT_CLOSE => self.prepared.close(body),
@@ -189,10 +199,9 @@ impl Lane {
             _ => {}
         }
         if !is_close {
-            self.diagnostics = None;
-            self.counts = Counts::default();
+            self.remembered = Remembered::default();
         }
-        Ok(Handled::Forward(command_payload(command, body)))
+        Ok(Done::Forward(command_payload(command, body)))
     }
 }
 
@@ -218,13 +227,13 @@ impl Lane {
         turn: &mut Turn<'_>,
         command: u8,
         body: &Bytes,
-    ) -> Result<Handled, LinkError> {
+    ) -> Result<Done, LinkError> {
         let Some(error) = self.taken_back.take() else {
             return self.answer(turn, command, body).await;
         };
         self.look_anew().await;
         match Box::pin(self.answer(turn, command, body)).await {
-            Ok(Handled::Forward(_)) => {
+            Ok(Done::Forward(_)) => {
                 self.context.account.looked_in_vain();
                 Err(LinkError::Refused(error))
             }

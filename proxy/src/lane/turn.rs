@@ -38,6 +38,8 @@ pub struct Turn<'a> {
     pub more: bool,
     /// The client's answer has its last packet, sent or not.
     pub complete: AtomicBool,
+    /// FOUND_ROWS() after a refusal of the statement itself by the store, where the store says another number.
+    pub found_rows_if_refused: Option<u64>,
     /// Columns of the client's answer, where they are not those of the statement that runs.
     pub own_columns: Option<Vec<ColumnDefinition>>,
 }
@@ -56,6 +58,7 @@ impl<'a> Turn<'a> {
             record: takeover.record,
             more: false,
             complete: AtomicBool::new(false),
+            found_rows_if_refused: None,
             own_columns: None,
         }
     }

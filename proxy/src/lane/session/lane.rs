@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use crate::lane::context::LaneContext;
-use crate::lane::session::diagnostics::Diagnostics;
 use crate::lane::session::last_query::LastQuery;
-use crate::lane::session::left::Counts;
+use crate::lane::session::left::Remembered;
 use crate::lane::session::named::NamedStatements;
 use crate::lane::session::prepared::PreparedStatements;
 use crate::lane::session::temporary_tables::Tables;
@@ -16,10 +15,8 @@ pub struct Lane {
     pub(in crate::lane) context: Arc<LaneContext>,
     pub(in crate::lane) prepared: PreparedStatements,
     pub(in crate::lane) named: NamedStatements,
-    /// Of the last statement, where the store does not know them.
-    pub(in crate::lane) diagnostics: Option<Diagnostics>,
-    /// Counts that the last statement has left, where the store says others.
-    pub(in crate::lane) counts: Counts,
+    /// Of the last statement.
+    pub(in crate::lane) remembered: Remembered,
     /// Temporary tables that the lane has made in the session.
     pub(in crate::lane) tables: Tables,
     /// The schema may be the session's current database.
@@ -36,8 +33,7 @@ impl Lane {
             context,
             prepared: PreparedStatements::default(),
             named: NamedStatements::default(),
-            diagnostics: None,
-            counts: Counts::default(),
+            remembered: Remembered::default(),
             tables: Tables::default(),
             may_be_in_schema: false,
             last_query: LastQuery::default(),

@@ -14,14 +14,13 @@ use crate::ddl::{DdlContext, Inspect, as_select, check_show, probed_table, right
 use crate::error::{ErrorKind, SqlError};
 use crate::lane::session::diagnostics::Diagnostics;
 use crate::lane::session::lane::Lane;
+use crate::lane::session::left::{Done, Left};
 use crate::lane::session::settings::wrong_demand;
 use crate::lane::store::bounds::{Deadline, within};
 use crate::lane::store::error::LinkError;
 use crate::lane::store::link::command_payload;
 use crate::lane::store::rows::Codec;
 use crate::lane::turn::{MustFinish, Turn};
-
-use crate::relay::Handled;
 
 impl Lane {
     /// Answers a catalog statement. A SHOW becomes a SELECT of the user's own session, sent as
@@ -31,7 +30,7 @@ impl Lane {
         turn: &mut Turn<'_>,
         command: u8,
         text: &str,
-    ) -> Result<Handled, LinkError> {
+    ) -> Result<Done, LinkError> {
         if !self.context.account.is_configured() {
             return Err(SqlError::from(AccountError::NotConfigured).into());
         }
@@ -45,7 +44,7 @@ impl Lane {
             _ => {
                 self.leave_as_found(turn).await?;
                 let payload = command_payload(command, text.as_bytes());
-                return Ok(Handled::Forward(payload));
+                return Ok(Done::Forward(payload));
             }
         };
         let statement = ddl::parse_in(text, mode).map_err(SqlError::from)?;
@@ -57,12 +56,12 @@ impl Lane {
                 None => select,
             };
             let payload = command_payload(command, select.as_bytes());
-            return Ok(Handled::Forward(payload));
+            return Ok(Done::Forward(payload));
         }
         turn.store.set_for_statements(head.map(str::to_owned));
-        self.run_catalog(turn, &statement, Codec::Text).await?;
+        let left = self.run_catalog(turn, &statement, Codec::Text).await?;
         turn.store.set_for_statements(None);
-        Ok(Handled::Answered)
+        Ok(Done::Answered(left))
     }
 
     /// Runs a statement that is no SHOW, if the session's user may, and writes its answer.
@@ -71,15 +70,16 @@ impl Lane {
         turn: &mut Turn<'_>,
         statement: &CatalogStatement,
         codec: Codec,
-    ) -> Result<(), LinkError> {
+    ) -> Result<Left, LinkError> {
         check_rights(turn, statement, &self.context.schema).await?;
         match statement {
             CatalogStatement::Evaluate(evaluate) => {
                 self.answer_evaluate(turn, evaluate, codec).await
             }
             statement => {
-                self.change_catalog(turn, statement).await?;
-                turn.flush().await
+                let left = self.change_catalog(turn, statement).await?;
+                turn.flush().await?;
+                Ok(left)
             }
         }
     }
@@ -108,7 +108,7 @@ impl Lane {
         &mut self,
         turn: &mut Turn<'_>,
         statement: &CatalogStatement,
-    ) -> Result<(), LinkError> {
+    ) -> Result<Left, LinkError> {
         let user = current_user(turn).await?;
         let deadline = deadline(turn).await?;
         // Trying a model's file may take long: as a statement that runs, it can be killed.
@@ -142,8 +142,10 @@ impl Lane {
             diagnostics.add("Note", note.code(), note.message);
         }
         turn.write_ok(answer.affected_rows, diagnostics.count());
-        self.diagnostics = Some(diagnostics);
-        Ok(())
+        Ok(Left {
+            diagnostics: Some(diagnostics),
+            ..Left::default()
+        })
     }
 }
 

@@ -3,10 +3,9 @@
 //! The store cannot interrupt a session that waits for the proxy's inference: to it, that session is idle.
 
 use crate::lane::session::lane::Lane;
-use crate::lane::session::left::Counts;
+use crate::lane::session::left::{Done, Left};
 use crate::lane::store::error::LinkError;
 use crate::lane::turn::Turn;
-use crate::relay::Handled;
 use crate::wire::{OkPacket, command};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -57,10 +56,7 @@ impl Lane {
         turn: &mut Turn<'_>,
         body: &Bytes,
         kill: Kill,
-    ) -> Result<Handled, LinkError> {
-        // The store keeps the diagnostics.
-        self.diagnostics = None;
-        self.counts = Counts::default();
+    ) -> Result<Done, LinkError> {
         let live = Arc::clone(&self.context.live);
         // A session may see that the store has interrupted it before the store says so here.
         let sessions = live.sessions_of(kill.connection_id);
@@ -78,7 +74,7 @@ impl Lane {
         turn.out.write(&answer);
         turn.complete.store(true, Relaxed);
         turn.flush().await?;
-        Ok(Handled::Answered)
+        Ok(Done::Answered(Left::default()))
     }
 }
 

@@ -11,6 +11,7 @@ use predictsql_optimizer::{Fragment, LexMode};
 
 use crate::lane::plans::select;
 use crate::lane::session::lane::Lane;
+use crate::lane::session::left::{Done, Left};
 use crate::lane::session::named::Named;
 use crate::lane::session::settings::SessionSettings;
 use crate::lane::statements::views;
@@ -18,7 +19,6 @@ use crate::lane::store::bounds::is_interruption;
 use crate::lane::store::error::LinkError;
 use crate::lane::store::link::{Protocol, command_payload};
 use crate::lane::turn::Turn;
-use crate::relay::Handled;
 use crate::wire::{Malformed, command};
 
 /// Collation id of bytes.
@@ -49,7 +49,7 @@ impl Lane {
         &mut self,
         turn: &mut Turn<'_>,
         body: &[u8],
-    ) -> Result<Option<Handled>, LinkError> {
+    ) -> Result<Option<Done>, LinkError> {
         if !begins(body, &[b"PREPARE", b"EXECUTE", b"DEALLOCATE", b"DROP"]) {
             return Ok(None);
         }
@@ -58,7 +58,7 @@ impl Lane {
         let Some(statement) = NamedStatement::read(&text, settings.lex) else {
             return Ok(None);
         };
-        let as_sent = Handled::Forward(command_payload(command::QUERY, body));
+        let as_sent = Done::Forward(command_payload(command::QUERY, body));
         match statement {
             NamedStatement::Prepare { name, text } => {
                 self.named.0.remove(&name);
@@ -71,11 +71,10 @@ impl Lane {
                     sql: settings.encoding.decode(body).into_owned(),
                     parameters: Vec::new(),
                 };
-                self.diagnostics = None;
-                self.answer_plain(turn, &whole, &Protocol::Text).await?;
+                self.pass_through(turn, &whole, &Protocol::Text).await?;
                 let meaning = settings.meaning;
                 self.named.0.insert(name, Named { text, meaning });
-                Ok(Some(Handled::Answered))
+                Ok(Some(Done::Answered(Left::default())))
             }
             NamedStatement::Execute { name, values } => match self.named.0.get(&name).cloned() {
                 Some(named) => {
@@ -146,8 +145,8 @@ impl Lane {
         settings: &SessionSettings,
         named: Named,
         values: &[String],
-        as_sent: Handled,
-    ) -> Result<Option<Handled>, LinkError> {
+        as_sent: Done,
+    ) -> Result<Option<Done>, LinkError> {
         if parameter_count(&named.text, settings.lex) != Some(values.len()) {
             return Ok(Some(as_sent)); // the store counts them too
         }

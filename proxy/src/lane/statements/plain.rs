@@ -3,6 +3,7 @@
 use predictsql_optimizer::{Fragment, LexMode};
 
 use crate::lane::session::lane::Lane;
+use crate::lane::session::left::Left;
 use crate::lane::store::error::LinkError;
 use crate::lane::store::link::{Head, Next, Protocol};
 use crate::lane::store::ok::restated;
@@ -15,7 +16,7 @@ const FLUSH_BYTES: usize = 64 * 1024;
 
 impl Lane {
     /// A statement for the store, with what it reads of the one before.
-    pub(in crate::lane) fn plain(&mut self, statement: &str, mode: LexMode) -> Fragment {
+    fn plain(&mut self, statement: &str, mode: LexMode) -> Fragment {
         let written = self.with_remembered(statement, mode);
         Fragment {
             sql: written.unwrap_or_else(|| statement.to_owned()),
@@ -23,8 +24,20 @@ impl Lane {
         }
     }
 
-    /// Runs a statement on the store and passes its results on.
+    /// Answers a statement that the store answers, with what it reads of the one before.
     pub(in crate::lane) async fn answer_plain(
+        &mut self,
+        turn: &mut Turn<'_>,
+        statement: &str,
+        mode: LexMode,
+    ) -> Result<Left, LinkError> {
+        let plain = self.plain(statement, mode);
+        self.pass_through(turn, &plain, &Protocol::Text).await?;
+        Ok(self.remembered.unchanged())
+    }
+
+    /// Runs a statement on the store and passes its results on.
+    pub(in crate::lane) async fn pass_through(
         &mut self,
         turn: &mut Turn<'_>,
         statement: &Fragment,

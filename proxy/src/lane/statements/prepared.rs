@@ -12,6 +12,7 @@ use predictsql_optimizer::views::changes_views;
 use crate::error::{ErrorKind, SqlError};
 use crate::lane::plans::{explain, select};
 use crate::lane::session::lane::Lane;
+use crate::lane::session::left::Done;
 use crate::lane::session::prepared::{Kept, KeptSelect, LongData};
 use crate::lane::session::settings;
 use crate::lane::statements::recognition::utf8;
@@ -21,7 +22,6 @@ use crate::lane::store::link::{Prepared, Protocol, command_payload};
 use crate::lane::store::result::{name_cells, text_column, with_negotiated_metadata};
 use crate::lane::store::rows::Codec;
 use crate::lane::turn::Turn;
-use crate::relay::Handled;
 use crate::wire::{Capabilities, StatusFlags, command, encode_eof};
 
 impl Lane {
@@ -31,7 +31,7 @@ impl Lane {
         &mut self,
         turn: &mut Turn<'_>,
         body: &Bytes,
-    ) -> Result<Handled, LinkError> {
+    ) -> Result<Done, LinkError> {
         if ddl::recognise(&String::from_utf8_lossy(body)) {
             return self.prepare_catalog(turn, utf8(body)?).await;
         }
@@ -53,7 +53,7 @@ impl Lane {
             self.leave_as_found(turn).await?;
             self.prepared.forget_last();
             let payload = command_payload(command::STMT_PREPARE, body);
-            return Ok(Handled::Forward(payload));
+            return Ok(Done::Forward(payload));
         };
         let planned = select::plan(turn, &statement, settings.forced_plan).await?;
         for (task, model) in planned.asked() {
@@ -88,7 +88,7 @@ impl Lane {
         body: &Bytes,
         settings: settings::SessionSettings,
         prepared: Prepared,
-    ) -> Result<Handled, LinkError> {
+    ) -> Result<Done, LinkError> {
         write_prepared(turn, &prepared);
         let kept = KeptSelect {
             statement: body.clone(),
@@ -100,15 +100,14 @@ impl Lane {
         self.prepared
             .keep(prepared.id, Kept::Select(Box::new(kept)));
         turn.flush().await?;
-        self.leave_as_found(turn).await?;
-        Ok(Handled::Answered)
+        Ok(Done::Answered(self.as_found(turn).await?))
     }
 
     async fn prepare_catalog(
         &mut self,
         turn: &mut Turn<'_>,
         text: &str,
-    ) -> Result<Handled, LinkError> {
+    ) -> Result<Done, LinkError> {
         let statement = catalog::parse(turn, text).await?;
         if crate::ddl::as_select(&statement, &self.context.schema).is_some() {
             let select = self
@@ -131,7 +130,7 @@ impl Lane {
         self.prepared
             .keep(prepared.id, Kept::Catalog(Box::new(statement)));
         turn.flush().await?;
-        Ok(Handled::Answered)
+        Ok(Done::Answered(self.remembered.unchanged()))
     }
 
     /// COM_STMT_SEND_LONG_DATA of a statement prepared here.
@@ -148,7 +147,7 @@ impl Lane {
         &mut self,
         turn: &mut Turn<'_>,
         body: &Bytes,
-    ) -> Result<Handled, LinkError> {
+    ) -> Result<Done, LinkError> {
         let unknown = || {
             SqlError::new(
                 ErrorKind::UnknownPreparedStatement,
@@ -171,8 +170,8 @@ impl Lane {
             }
             Kept::Catalog(statement) => {
                 let statement = statement.clone();
-                self.run_catalog(turn, &statement, Codec::Binary).await?;
-                Ok(Handled::Answered)
+                let left = self.run_catalog(turn, &statement, Codec::Binary).await?;
+                Ok(Done::Answered(left))
             }
         }
     }

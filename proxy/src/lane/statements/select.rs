@@ -9,6 +9,7 @@ use tracing::Instrument;
 use crate::error::SqlError;
 use crate::lane::plans::{deciding, select};
 use crate::lane::session::lane::Lane;
+use crate::lane::session::left::{Done, Left};
 use crate::lane::session::settings;
 use crate::lane::statements::views;
 use crate::lane::store::bounds::{self, Bounds, Deadline};
@@ -16,7 +17,6 @@ use crate::lane::store::error::LinkError;
 use crate::lane::store::link::{self, Protocol};
 use crate::lane::turn::Turn;
 use crate::predict::Work;
-use crate::relay::Handled;
 use crate::wire::command;
 
 impl Lane {
@@ -48,7 +48,7 @@ impl Lane {
         sent: &[u8],
         protocol: Protocol,
         prepared_under: Option<settings::Meaning>,
-    ) -> Result<Handled, LinkError> {
+    ) -> Result<Done, LinkError> {
         let context = Arc::clone(&self.context);
         let (settings, text) = self.settings_of(turn, sent).await?;
         if prepared_under.is_some_and(|meaning| meaning != settings.meaning) {
@@ -58,8 +58,8 @@ impl Lane {
             )
             .into());
         }
-        if let Some(handled) = self.change_views(turn, &settings, &text).await? {
-            return Ok(handled);
+        if let Some(left) = self.change_views(turn, &settings, &text).await? {
+            return Ok(Done::Answered(left));
         }
         self.tell_remembered(turn);
         let last = turn.store.before.unwrap_or_default().as_read_by(&text);
@@ -75,9 +75,8 @@ impl Lane {
                 self.leave_as_found(turn).await?;
                 return Ok(forward(&protocol, sent));
             };
-            self.diagnostics = None;
-            self.answer_plain(turn, &expanded.text, &protocol).await?;
-            return Ok(Handled::Answered);
+            self.pass_through(turn, &expanded.text, &protocol).await?;
+            return Ok(Done::Answered(Left::default()));
         };
         if matches!(protocol, Protocol::Text) && statement.parameter_count() > 0 {
             self.leave_as_found(turn).await?;
@@ -106,13 +105,9 @@ impl Lane {
         };
         let work = self.answer_planned(turn, &settings, &statement, &maker, &running, protocol);
         let work = work.instrument(running.span().clone());
-        let found_rows = bounds::within(deadline, &running.cancel, work).await?;
+        let left = bounds::within(deadline, &running.cancel, work).await?;
         turn.flush().await?;
-        if let Some(rows) = found_rows {
-            turn.store.set_for_statements(None);
-            turn.store.set_found_rows(rows).await?;
-        }
-        Ok(Handled::Answered)
+        Ok(Done::Answered(left))
     }
 }
 
@@ -126,11 +121,11 @@ fn label(statement: &PredictStatement<'_>) -> &'static str {
 }
 
 /// The command as the client sent it, for the store.
-fn forward(protocol: &Protocol, statement: &[u8]) -> Handled {
+fn forward(protocol: &Protocol, statement: &[u8]) -> Done {
     match protocol {
-        Protocol::Text => Handled::Forward(link::command_payload(command::QUERY, statement)),
+        Protocol::Text => Done::Forward(link::command_payload(command::QUERY, statement)),
         // The statement was prepared over stubs: its own id answers with the store's error.
-        Protocol::Binary(parameters) => Handled::Forward(link::command_payload(
+        Protocol::Binary(parameters) => Done::Forward(link::command_payload(
             command::STMT_EXECUTE,
             &parameters.as_sent(),
         )),

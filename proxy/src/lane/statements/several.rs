@@ -4,12 +4,12 @@
 use predictsql_optimizer::statement::split;
 
 use crate::lane::session::lane::Lane;
-use crate::lane::session::settings;
+use crate::lane::session::left::{Done, Left};
+use crate::lane::session::settings::SessionSettings;
 use crate::lane::statements::catalog;
 use crate::lane::store::error::LinkError;
 use crate::lane::store::link::Protocol;
 use crate::lane::turn::Turn;
-use crate::relay::Handled;
 use crate::wire::{Capabilities, command};
 
 /// Whether a text may hold several statements of a client that may send them.
@@ -25,8 +25,8 @@ impl Lane {
         &mut self,
         turn: &mut Turn<'_>,
         body: &[u8],
-    ) -> Result<Handled, LinkError> {
-        let settings = settings::SessionSettings::read(&mut turn.store, body).await?;
+    ) -> Result<Done, LinkError> {
+        let settings = SessionSettings::read(&mut turn.store, body).await?;
         let text = settings.encoding.decode(body);
         let Some(statements) = split(&text, settings.lex) else {
             return match catalog::recognise(&text) {
@@ -41,49 +41,52 @@ impl Lane {
             self.leave_as_found(turn).await?;
         }
         let last = statements.len() - 1;
+        let mut left = Left::default();
         for (number, statement) in statements.into_iter().enumerate() {
+            if number > 0 {
+                self.leave(turn, left).await?;
+            }
             turn.more = number < last;
             turn.own_columns = None;
             turn.store.set_for_statements(None);
-            let sql = settings.encoding.encode(statement);
-            if self.show_diagnostics(turn, &sql).await? {
-                continue;
-            }
-            if catalog::recognise(statement) {
-                let handled = self.answer_catalog(turn, command::QUERY, statement);
-                if let Handled::Forward(select) = handled.await? {
-                    let select = String::from_utf8_lossy(select.get(1..).unwrap_or_default());
-                    let plain = self.plain(&select, settings.lex);
-                    self.answer_plain(turn, &plain, &Protocol::Text).await?;
-                }
-                continue;
-            }
-            match self.answer_named(turn, &sql).await? {
-                Some(Handled::Answered) => {
-                    turn.store.end_statement();
-                    continue;
-                }
-                Some(Handled::Forward(_)) => {
-                    let plain = self.plain(statement, settings.lex);
-                    self.answer_plain(turn, &plain, &Protocol::Text).await?;
-                    turn.store.end_statement();
-                    continue;
-                }
-                None => {}
-            }
-            if !self.is_ours(statement.as_bytes()) {
-                let plain = self.plain(statement, settings.lex);
-                self.answer_plain(turn, &plain, &Protocol::Text).await?;
-                continue;
-            }
-            if let Handled::Forward(_) =
-                self.answer_select(turn, &sql, Protocol::Text, None).await?
-            {
-                let plain = self.plain(statement, settings.lex);
-                self.answer_plain(turn, &plain, &Protocol::Text).await?;
-            }
-            turn.store.end_statement();
+            left = self
+                .answer_one_of_several(turn, statement, &settings)
+                .await?;
         }
-        Ok(Handled::Answered)
+        Ok(Done::Answered(left))
+    }
+
+    async fn answer_one_of_several(
+        &mut self,
+        turn: &mut Turn<'_>,
+        statement: &str,
+        settings: &SessionSettings,
+    ) -> Result<Left, LinkError> {
+        let sql = settings.encoding.encode(statement);
+        if let Some(left) = self.show_diagnostics(turn, &sql).await? {
+            return Ok(left);
+        }
+        if catalog::recognise(statement) {
+            return match self.answer_catalog(turn, command::QUERY, statement).await? {
+                Done::Answered(left) => Ok(left),
+                Done::Forward(select) => {
+                    let select = String::from_utf8_lossy(select.get(1..).unwrap_or_default());
+                    self.answer_plain(turn, &select, settings.lex).await
+                }
+            };
+        }
+        let done = match self.answer_named(turn, &sql).await? {
+            None if !self.is_ours(statement.as_bytes()) => {
+                return self.answer_plain(turn, statement, settings.lex).await;
+            }
+            None => self.answer_select(turn, &sql, Protocol::Text, None).await?,
+            Some(done) => done,
+        };
+        let left = match done {
+            Done::Answered(left) => left,
+            Done::Forward(_) => self.answer_plain(turn, statement, settings.lex).await?,
+        };
+        turn.store.end_statement();
+        Ok(left)
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::lane::session::diagnostics::ShowDiagnostics;
 use crate::lane::session::lane::Lane;
+use crate::lane::session::left::Left;
 use crate::lane::store::error::LinkError;
 use crate::lane::store::rows::Codec;
 use crate::lane::turn::Turn;
@@ -12,11 +13,12 @@ impl Lane {
         &mut self,
         turn: &mut Turn<'_>,
         statement: &[u8],
-    ) -> Result<bool, LinkError> {
-        let (Some(what), Some(diagnostics)) =
-            (ShowDiagnostics::recognise(statement), &mut self.diagnostics)
-        else {
-            return Ok(false);
+    ) -> Result<Option<Left>, LinkError> {
+        let (Some(show), Some(diagnostics)) = (
+            ShowDiagnostics::recognise(statement),
+            &mut self.remembered.diagnostics,
+        ) else {
+            return Ok(None);
         };
         let at_store = diagnostics.take_at_store();
         if at_store > 0 {
@@ -24,10 +26,12 @@ impl Lane {
                 .add_from_store(&mut turn.store, at_store)
                 .await?;
         }
-        self.counts.row_count = Some(-1);
-        let (status, shown) = (turn.end_status(*turn.status), diagnostics.show(what));
+        let (status, shown) = (turn.end_status(*turn.status), diagnostics.show(show));
         shown.write(&mut turn.out, turn.capabilities, Codec::Text, status, 0);
         turn.flush().await?;
-        Ok(true)
+        Ok(Some(Left {
+            row_count: Some(-1),
+            ..self.remembered.unchanged()
+        }))
     }
 }

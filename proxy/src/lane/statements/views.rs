@@ -9,6 +9,7 @@ use crate::error::{ErrorKind, SqlError};
 use crate::lane::context::LaneContext;
 use crate::lane::plans::select;
 use crate::lane::session::lane::Lane;
+use crate::lane::session::left::Left;
 use crate::lane::session::settings::SessionSettings;
 use crate::lane::store::bounds::is_interruption;
 use crate::lane::store::error::LinkError;
@@ -17,7 +18,6 @@ use crate::lane::store::link::{Head, Protocol, ResultEnd, StoreLink};
 use crate::lane::store::ok::restated;
 use crate::lane::store::result::write_head;
 use crate::lane::turn::Turn;
-use crate::relay::Handled;
 use crate::wire::{ColumnDefinition, ErrPacket, OkPacket, encode_result_end};
 
 /// A statement rewritten so that what its views predict stands in its own text.
@@ -187,12 +187,11 @@ impl Lane {
         turn: &mut Turn<'_>,
         settings: &SessionSettings,
         text: &str,
-    ) -> Result<Option<Handled>, LinkError> {
+    ) -> Result<Option<Left>, LinkError> {
         if !changes_views(text, settings.lex) {
             return Ok(None);
         }
         let stored = self.stored(settings, text).await?;
-        self.diagnostics = None;
         let (head, _) = turn.store.run(&stored, &Protocol::Text).await?;
         if let Err(error) = self.context.account.refresh_views().await {
             tracing::debug!(%error, "views over predictions cannot be read");
@@ -215,7 +214,7 @@ impl Lane {
             }
         }
         turn.flush().await?;
-        Ok(Some(Handled::Answered))
+        Ok(Some(Left::default()))
     }
 
     /// The text of a statement that changes views as the store gets it.

@@ -18,11 +18,7 @@ pub struct Before {
 impl Before {
     /// What a predict statement reads of it. Where it reads tables, the store has forgotten the warnings by then.
     pub fn as_read_by(&self, statement: &str) -> LastStatement {
-        let words = || statement.split_ascii_whitespace();
-        let reads_tables = words().any(|word| word.eq_ignore_ascii_case("FROM"))
-            || !words()
-                .next()
-                .is_some_and(|word| word.eq_ignore_ascii_case("SELECT"));
+        let reads_tables = reads_tables(statement);
         let kept = |count: u64| Some(if reads_tables { 0 } else { count });
         LastStatement {
             row_count: Some(self.row_count),
@@ -31,6 +27,13 @@ impl Before {
             errors: kept(self.errors),
         }
     }
+}
+
+/// Whether a statement reads tables, or is no query: then the store forgets the warnings of the statement before.
+pub fn reads_tables(statement: &str) -> bool {
+    let words = || statement.split_ascii_whitespace();
+    let is_query = |word: &str| word.eq_ignore_ascii_case("SELECT");
+    words().any(|word| word.eq_ignore_ascii_case("FROM")) || !words().next().is_some_and(is_query)
 }
 
 #[cfg(test)]

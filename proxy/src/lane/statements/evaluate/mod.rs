@@ -25,6 +25,7 @@ use crate::error::SqlError;
 use crate::evaluate::{Measured, Rows, evaluate};
 use crate::lane::context::LaneContext;
 use crate::lane::session::lane::Lane;
+use crate::lane::session::left::Left;
 use crate::lane::session::settings::SessionSettings;
 use crate::lane::store::bounds::{Bounds, Deadline, within};
 use crate::lane::store::error::LinkError;
@@ -50,7 +51,7 @@ impl Lane {
         turn: &mut Turn<'_>,
         statement: &Evaluate,
         codec: Codec,
-    ) -> Result<(), LinkError> {
+    ) -> Result<Left, LinkError> {
         let context = Arc::clone(&self.context);
         let text = text_of(statement);
         let settings = SessionSettings::read(&mut turn.store, text.as_bytes()).await?;
@@ -85,8 +86,11 @@ impl Lane {
         let (mut diagnostics, (published, new)) = done?;
         report::warn_of_use(&mut diagnostics, &new, published);
         report::write(turn, &new, codec, diagnostics.count());
-        self.diagnostics = Some(diagnostics);
-        turn.flush().await
+        turn.flush().await?;
+        Ok(Left {
+            diagnostics: Some(diagnostics),
+            ..Left::default()
+        })
     }
 }
 
