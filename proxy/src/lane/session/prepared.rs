@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use predictsql_optimizer::ddl::CatalogStatement;
+use predictsql_optimizer::ddl::{Change, Work};
 
 use crate::error::{ErrorKind, SqlError};
 use crate::lane::session::settings::Meaning;
@@ -21,7 +21,8 @@ const LAST: u32 = u32::MAX;
 #[derive(Debug)]
 pub enum Kept {
     Select(Box<KeptSelect>),
-    Catalog(Box<CatalogStatement>),
+    Change(Box<Change>),
+    Work(Box<Work>),
 }
 
 /// A statement with predict calls, or one over a view that predicts.

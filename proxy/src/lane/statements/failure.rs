@@ -78,13 +78,6 @@ pub(in crate::lane) fn outcome(answered: &Result<Handled, LinkError>) -> Outcome
         Ok(Handled::Forward(_)) => Outcome::Forwarded,
         Err(LinkError::Refused(_)) => Outcome::RefusedByStore,
         Err(LinkError::Sql(error)) => error.kind.outcome(),
-        Err(LinkError::End(end)) => match end {
-            SessionEnd::ClientClosed | SessionEnd::Client(_) => Outcome::ClientLost,
-            SessionEnd::StoreClosed | SessionEnd::Store(_) => Outcome::StoreLost,
-            SessionEnd::Protocol(_) => Outcome::Protocol,
-            SessionEnd::Killed | SessionEnd::Idle | SessionEnd::Displaced | SessionEnd::Stopped => {
-                Outcome::Stopped
-            }
-        },
+        Err(LinkError::End(end)) => end.outcome(),
     }
 }

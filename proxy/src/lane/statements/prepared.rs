@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::{BufMut, Bytes};
-use predictsql_optimizer::ddl::{self, CatalogStatement};
+use predictsql_optimizer::ddl::{self, CatalogStatement, Work};
 use predictsql_optimizer::planner::check_has_model;
 use predictsql_optimizer::statement::explained_statement;
 use predictsql_optimizer::views::changes_views;
 
+use crate::ddl::Right;
 use crate::error::{ErrorKind, SqlError};
 use crate::lane::plans::{explain, select};
 use crate::lane::session::lane::Lane;
@@ -108,27 +109,36 @@ impl Lane {
         turn: &mut Turn<'_>,
         text: &str,
     ) -> Result<Done, LinkError> {
-        let statement = catalog::parse(turn, text).await?;
-        if crate::ddl::as_select(&statement, &self.context.schema).is_some() {
-            let select = self
-                .answer_catalog(turn, command::STMT_PREPARE, text)
-                .await?;
-            self.prepared.forget_last();
-            return Ok(select);
-        }
-        catalog::check_rights(turn, &statement, &self.context.schema).await?;
-        let mut columns = Vec::new();
-        if let CatalogStatement::Evaluate(statement) = &statement {
-            evaluate::check(turn, &self.context, statement).await?;
-            columns = evaluate::columns();
-        }
+        let schema = self.context.schema.clone();
+        let (kept, columns) = match catalog::parse(turn, text).await? {
+            CatalogStatement::Show(_) => {
+                let select = self
+                    .answer_catalog(turn, command::STMT_PREPARE, text)
+                    .await?;
+                self.prepared.forget_last();
+                return Ok(select);
+            }
+            CatalogStatement::Change(change) => {
+                catalog::check_right(turn, Right::of_change(&change), &schema).await?;
+                (Kept::Change(Box::new(change)), Vec::new())
+            }
+            CatalogStatement::Work(work) => {
+                catalog::check_right(turn, Right::of_work(&work), &schema).await?;
+                let columns = match &work {
+                    Work::Evaluate(statement) => {
+                        evaluate::check(turn, &self.context, statement).await?;
+                        evaluate::columns()
+                    }
+                };
+                (Kept::Work(Box::new(work)), columns)
+            }
+        };
         // A statement of the store that does nothing lends its id.
         let mut prepared = turn.store.prepare("DO 0").await?;
         let negotiated = |c| with_negotiated_metadata(c, turn.capabilities);
         prepared.columns = columns.iter().map(negotiated).collect();
         write_prepared(turn, &prepared);
-        self.prepared
-            .keep(prepared.id, Kept::Catalog(Box::new(statement)));
+        self.prepared.keep(prepared.id, kept);
         turn.flush().await?;
         Ok(Done::Answered(self.remembered.unchanged()))
     }
@@ -168,9 +178,14 @@ impl Lane {
                 )
                 .await
             }
-            Kept::Catalog(statement) => {
-                let statement = statement.clone();
-                let left = self.run_catalog(turn, &statement, Codec::Binary).await?;
+            Kept::Change(change) => {
+                let change = change.clone();
+                let left = self.run_change(turn, &change).await?;
+                Ok(Done::Answered(left))
+            }
+            Kept::Work(work) => {
+                let work = work.clone();
+                let left = self.run_work(turn, &work, Codec::Binary).await?;
                 Ok(Done::Answered(left))
             }
         }
