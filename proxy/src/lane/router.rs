@@ -3,35 +3,48 @@
 use bytes::Bytes;
 
 use crate::error::SqlError;
-use crate::lane::session::diagnostics::ShowDiagnostics;
 use crate::lane::session::lane::Lane;
 use crate::lane::session::last_query::last_error;
 use crate::lane::session::left::{Done, Remembered};
 use crate::lane::session::named::NamedStatements;
 use crate::lane::session::prepared::PreparedStatements;
-use crate::lane::statements::kill::Kill;
-use crate::lane::statements::recognition::utf8;
-use crate::lane::statements::{catalog, failure, several};
+use crate::lane::statements::failure;
+use crate::lane::statements::route::{PreparedKind, Routed, StatementKind, utf8};
 use crate::lane::store::error::LinkError;
 use crate::lane::store::link::{Protocol, command_payload};
 use crate::lane::turn::Turn;
-use crate::relay::{Handled, Route, Router, SessionEnd, Takeover};
+use crate::relay::{Handled, Route, Router, Takeover};
+use crate::session_end::SessionEnd;
 use crate::wire::command;
 use predictsql_optimizer::may_leave_traces;
 
 impl Router for Lane {
-    fn route(&mut self, command: u8, body: &[u8]) -> Route {
+    type Routed = Routed;
+
+    fn route(&mut self, command: u8, body: &[u8]) -> Route<Routed> {
         self.note_database(command, body);
-        let route = self.route_noted(command, body);
-        match route {
-            Route::Forward => self.last_query.keep(command, body),
-            Route::Lane => self.last_query.forget(),
+        if let Some(routed) = self.routed(command, body) {
+            self.last_query.forget();
+            return Route::Lane(routed);
         }
-        route
+        self.last_query.keep(command, body);
+        self.note_forwarded(command, body);
+        Route::Forward
     }
 
-    fn take_back(&mut self, answer: &[u8]) -> Option<Bytes> {
-        self.take_last_query(answer)
+    /// The query that the store has just answered with the error of a stub, if it can be answered again.
+    fn take_back(&mut self, answer: &[u8]) -> Option<(Bytes, Routed)> {
+        let account = &self.context.account;
+        let text = self.last_query.take().filter(|text| {
+            account.may_look_anew() && !may_leave_traces(&String::from_utf8_lossy(text))
+        });
+        let (Some(text), Some(error)) = (text, last_error(answer)) else {
+            // Of other statements the next ones will be known.
+            account.suspect_views();
+            return None;
+        };
+        let routed = Routed::TakenBack(Box::new(error));
+        Some((command_payload(command::QUERY, &text), routed))
     }
 
     fn passed_unseen(&mut self, command: u8, head: &[u8]) {
@@ -59,13 +72,12 @@ impl Router for Lane {
         self.remembered = Remembered::default();
     }
 
-    async fn handle(&mut self, takeover: Takeover<'_>) -> Result<Handled, SessionEnd> {
+    async fn handle(&mut self, mut takeover: Takeover<'_, Routed>) -> Result<Handled, SessionEnd> {
         let command = takeover.command.first().copied().unwrap_or_default();
-        let body = takeover.command.slice(1.min(takeover.command.len())..);
-        let prepared = takeover.prepared;
-        let mut turn = Turn::new(takeover);
-        self.prepared.taken_over(command, prepared);
-        let done = self.answer_once(&mut turn, command, &body).await;
+        let body = takeover.command.split_off(1.min(takeover.command.len()));
+        self.prepared.taken_over(command, takeover.prepared);
+        let (mut turn, routed) = Turn::new(takeover);
+        let done = self.answer(&mut turn, routed, command, &body).await;
         let handled = match done {
             Ok(Done::Answered(left)) => self
                 .leave(&mut turn, left)
@@ -86,101 +98,84 @@ impl Router for Lane {
 }
 
 impl Lane {
-    /// Who answers a command whose choice of a database is noted.
-    fn route_noted(&mut self, command: u8, body: &[u8]) -> Route {
-        let ours = match command {
-            command::QUERY => {
-                self.is_ours(body)
-                    || self.may_be_named(body)
-                    || Kill::parse(body).is_some()
-                    || (self.remembered.diagnostics.is_some()
-                        && ShowDiagnostics::recognise(body).is_some())
-                    || self.may_read_remembered(body)
-            }
-            command::STMT_PREPARE => {
-                let ours = self.is_ours(body);
-                if !ours {
-                    self.prepared.forget_last();
-                }
-                ours
-            }
-            command::STMT_EXECUTE | command::STMT_BULK_EXECUTE | command::STMT_SEND_LONG_DATA => {
-                self.prepared.owns(body) || self.prepared.names_last(body)
-            }
-            command::STMT_CLOSE | command::STMT_RESET | command::STMT_FETCH
-                if self.prepared.names_last(body) =>
-            {
-                true
-            }
+    /// A command goes to the store, which answers it: what it changes for the lane.
+    fn note_forwarded(&mut self, command: u8, body: &[u8]) {
+        match command {
+            command::STMT_PREPARE => self.prepared.forget_last(),
             command::STMT_CLOSE => {
                 self.prepared.close(body);
-                return Route::Forward; // changes no diagnostics
+                return; // changes no diagnostics
             }
-            command::STMT_RESET => {
-                self.prepared.reset(body);
-                false
-            }
+            command::STMT_RESET => self.prepared.reset(body),
             command::CHANGE_USER | command::RESET_CONNECTION => {
                 self.prepared = PreparedStatements::default();
                 self.named = NamedStatements::default();
                 self.tables.forget();
-                false
             }
-            _ => false,
-        };
-        if ours {
-            return Route::Lane;
+            _ => {}
         }
         self.remembered = Remembered::default();
-        Route::Forward
     }
 
     async fn answer(
         &mut self,
         turn: &mut Turn<'_>,
+        routed: Routed,
         command: u8,
         body: &Bytes,
     ) -> Result<Done, LinkError> {
-        if let Some(body) = self.prepared.with_id(command, body) {
-            return self.answer_last(turn, command, &body).await;
-        }
-        match command {
-            command::QUERY => {
-                if let Some(left) = self.show_diagnostics(turn, body).await? {
-                    return Ok(Done::Answered(left));
-                }
-                if let Some(kill) = Kill::parse(body) {
-                    return self.answer_kill(turn, body, kill).await;
-                }
-                if !self.is_ours(body) && !self.may_be_named(body) {
-                    return Ok(self.forward_with_remembered(body));
-                }
-                if several::may_be_several(body, turn.capabilities) {
-                    return self.answer_several(turn, body).await;
-                }
-                if catalog::recognise(&String::from_utf8_lossy(body)) {
-                    return self.answer_catalog(turn, command, utf8(body)?).await;
-                }
-                if let Some(done) = self.answer_named(turn, body).await? {
-                    if matches!(done, Done::Forward(_)) {
-                        self.leave_as_found(turn).await?;
+        match routed {
+            Routed::Query(kind) => self.answer_query(turn, kind, body).await,
+            Routed::TakenBack(error) => {
+                // It has run at the store, and does not run there once more.
+                self.look_anew().await;
+                let done = match self.statement_kind(body) {
+                    Some(kind) => Some(Box::pin(self.answer_query(turn, kind, body)).await?),
+                    None => None,
+                };
+                match done {
+                    Some(done @ Done::Answered(_)) => Ok(done),
+                    Some(Done::Forward(_)) | None => {
+                        self.context.account.looked_in_vain();
+                        Err(LinkError::Refused(*error))
                     }
-                    return Ok(done);
                 }
-                self.answer_select(turn, body, Protocol::Text, None).await
             }
-            command::STMT_PREPARE => self.answer_prepare(turn, body).await,
-            command::STMT_EXECUTE => self.answer_execute(turn, body).await,
-            command::STMT_SEND_LONG_DATA => {
-                self.keep_long_data(body);
-                Ok(Done::Answered(self.remembered.unchanged())) // the protocol has no answer to it
-            }
-            _ => Err(SqlError::unsupported("bulk execution of statements with predictions").into()),
+            Routed::Prepare(PreparedKind::Catalog) => self.prepare_catalog(turn, utf8(body)?).await,
+            Routed::Prepare(PreparedKind::Predict) => self.answer_prepare(turn, body).await,
+            Routed::Execute => self.answer_execute(turn, body).await,
+            Routed::LongData => Ok(self.keep_long_data(body)),
+            Routed::BulkExecute => Err(bulk_execution()),
+            Routed::OfLast => match self.prepared.with_id(command, body) {
+                Some(body) => self.answer_last(turn, command, &body).await,
+                None => Ok(Done::Forward(command_payload(command, body))),
+            },
         }
     }
-}
 
-impl Lane {
+    async fn answer_query(
+        &mut self,
+        turn: &mut Turn<'_>,
+        kind: StatementKind,
+        body: &Bytes,
+    ) -> Result<Done, LinkError> {
+        match kind {
+            StatementKind::Diagnostics(show) => self.show_diagnostics(turn, show).await,
+            StatementKind::Kill(kill) => self.answer_kill(turn, body, kill).await,
+            StatementKind::Several => self.answer_several(turn, body).await,
+            StatementKind::Catalog => self.answer_catalog(turn, command::QUERY, utf8(body)?).await,
+            StatementKind::Named => {
+                let (done, named) = self.answer_named_or_select(turn, body).await?;
+                if named && matches!(done, Done::Forward(_)) {
+                    self.leave_as_found(turn).await?;
+                }
+                Ok(done)
+            }
+            StatementKind::Predict => self.answer_select(turn, body, Protocol::Text, None).await,
+            StatementKind::Remembered => Ok(self.forward_with_remembered(body)),
+        }
+    }
+
     /// A command of the statement prepared last, by its id.
     async fn answer_last(
         &mut self,
@@ -188,57 +183,19 @@ impl Lane {
         command: u8,
         body: &Bytes,
     ) -> Result<Done, LinkError> {
-        let is_close = command == command::STMT_CLOSE;
+        let owned = self.prepared.owns(body);
         match command {
             command::STMT_CLOSE => self.prepared.close(body),
             command::STMT_RESET => self.prepared.reset(body),
-            command::STMT_FETCH => {}
-            _ if self.prepared.owns(body) => {
-                return Box::pin(self.answer(turn, command, body)).await;
-            }
+            command::STMT_EXECUTE if owned => return self.answer_execute(turn, body).await,
+            command::STMT_SEND_LONG_DATA if owned => return Ok(self.keep_long_data(body)),
+            command::STMT_BULK_EXECUTE if owned => return Err(bulk_execution()),
             _ => {}
         }
-        if !is_close {
+        if command != command::STMT_CLOSE {
             self.remembered = Remembered::default();
         }
         Ok(Done::Forward(command_payload(command, body)))
-    }
-}
-
-impl Lane {
-    /// The query that the store has just answered with the error of a stub, if it can be answered again.
-    pub(in crate::lane) fn take_last_query(&mut self, answer: &[u8]) -> Option<Bytes> {
-        let account = &self.context.account;
-        let text = self.last_query.take().filter(|text| {
-            account.may_look_anew() && !may_leave_traces(&String::from_utf8_lossy(text))
-        });
-        let (Some(text), Some(error)) = (text, last_error(answer)) else {
-            // Of other statements the next ones will be known.
-            account.suspect_views();
-            return None;
-        };
-        self.taken_back = Some(error);
-        Some(command_payload(command::QUERY, &text))
-    }
-
-    /// Answers a command. One that was taken back has run at the store: it does not run there once more.
-    pub(in crate::lane) async fn answer_once(
-        &mut self,
-        turn: &mut Turn<'_>,
-        command: u8,
-        body: &Bytes,
-    ) -> Result<Done, LinkError> {
-        let Some(error) = self.taken_back.take() else {
-            return self.answer(turn, command, body).await;
-        };
-        self.look_anew().await;
-        match Box::pin(self.answer(turn, command, body)).await {
-            Ok(Done::Forward(_)) => {
-                self.context.account.looked_in_vain();
-                Err(LinkError::Refused(error))
-            }
-            answered => answered,
-        }
     }
 
     /// Looks at the catalog and at the store's views.
@@ -252,4 +209,8 @@ impl Lane {
             tracing::debug!(%error, "views over predictions cannot be read");
         }
     }
+}
+
+fn bulk_execution() -> LinkError {
+    SqlError::unsupported("bulk execution of statements with predictions").into()
 }

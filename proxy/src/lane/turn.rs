@@ -45,9 +45,9 @@ pub struct Turn<'a> {
 }
 
 impl<'a> Turn<'a> {
-    /// The turn of a command that the relay has handed over.
-    pub fn new(takeover: Takeover<'a>) -> Self {
-        Self {
+    /// The turn of a command that the relay has handed over, and what the command was found to be.
+    pub fn new<R>(takeover: Takeover<'a, R>) -> (Self, R) {
+        let turn = Self {
             client: takeover.client,
             store: StoreLink::new(takeover.store, takeover.capabilities),
             capabilities: takeover.capabilities,
@@ -60,7 +60,8 @@ impl<'a> Turn<'a> {
             complete: AtomicBool::new(false),
             found_rows_if_refused: None,
             own_columns: None,
-        }
+        };
+        (turn, takeover.routed)
     }
 
     /// The flags of the packet that ends an answer in `state`, to be written next.

@@ -8,11 +8,13 @@ use crate::lane::session::left::Remembered;
 use crate::lane::session::named::NamedStatements;
 use crate::lane::session::prepared::PreparedStatements;
 use crate::lane::session::temporary_tables::Tables;
-use crate::wire::{ErrPacket, command};
+use crate::wire::{Capabilities, command};
 
 /// One session's lane.
 pub struct Lane {
     pub(in crate::lane) context: Arc<LaneContext>,
+    /// What the session has negotiated.
+    pub(in crate::lane) capabilities: Capabilities,
     pub(in crate::lane) prepared: PreparedStatements,
     pub(in crate::lane) named: NamedStatements,
     /// Of the last statement.
@@ -22,22 +24,24 @@ pub struct Lane {
     /// The schema may be the session's current database.
     pub(in crate::lane) may_be_in_schema: bool,
     pub(in crate::lane) last_query: LastQuery,
-    /// The store's answer to a query that was taken back.
-    pub(in crate::lane) taken_back: Option<ErrPacket>,
 }
 
 impl Lane {
     /// The lane of a new session that has named `database` at its login.
-    pub fn new(context: Arc<LaneContext>, database: Option<&[u8]>) -> Self {
+    pub fn new(
+        context: Arc<LaneContext>,
+        capabilities: Capabilities,
+        database: Option<&[u8]>,
+    ) -> Self {
         let mut lane = Self {
             context,
+            capabilities,
             prepared: PreparedStatements::default(),
             named: NamedStatements::default(),
             remembered: Remembered::default(),
             tables: Tables::default(),
             may_be_in_schema: false,
             last_query: LastQuery::default(),
-            taken_back: None,
         };
         lane.note_database(command::INIT_DB, database.unwrap_or_default());
         lane

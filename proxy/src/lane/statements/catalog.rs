@@ -191,11 +191,6 @@ pub(in crate::lane) async fn current_user(turn: &mut Turn<'_>) -> Result<String,
     Ok(answer.text(0, 0)?.unwrap_or_default())
 }
 
-/// Whether a text begins as a catalog statement, perhaps with settings of its own.
-pub(in crate::lane) fn recognise(text: &str) -> bool {
-    ddl::recognise(text) || ddl::recognise_with_settings(text)
-}
-
 /// When a statement must have ended that began with the turn.
 async fn deadline(turn: &mut Turn<'_>) -> Result<Option<Deadline>, LinkError> {
     let asked = "SELECT @@max_statement_time, @ml_max_seconds LIMIT 1";

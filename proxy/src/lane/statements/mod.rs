@@ -7,7 +7,7 @@ pub mod kill;
 pub mod named;
 pub mod plain;
 pub mod prepared;
-pub mod recognition;
+pub mod route;
 pub mod select;
 pub mod several;
 pub mod show_diagnostics;

@@ -33,6 +33,11 @@ fn begins(body: &[u8], words: &[&[u8]]) -> bool {
     })
 }
 
+/// Whether a text begins as one of these statements.
+pub fn begins_so(body: &[u8]) -> bool {
+    begins(body, &[b"PREPARE", b"EXECUTE", b"DEALLOCATE", b"DROP"])
+}
+
 impl Lane {
     /// Whether a text may prepare or execute a statement that predicts.
     pub(in crate::lane) fn may_be_named(&self, body: &[u8]) -> bool {
@@ -44,15 +49,25 @@ impl Lane {
         known && begins(body, &[b"DEALLOCATE", b"DROP"])
     }
 
+    /// Answers a statement that begins as one about statements; says whether it is one.
+    pub(in crate::lane) async fn answer_named_or_select(
+        &mut self,
+        turn: &mut Turn<'_>,
+        body: &[u8],
+    ) -> Result<(Done, bool), LinkError> {
+        if let Some(done) = self.answer_named(turn, body).await? {
+            return Ok((done, true));
+        }
+        let done = self.answer_select(turn, body, Protocol::Text, None).await?;
+        Ok((done, false))
+    }
+
     /// Answers a statement about statements. `None`: it is another one.
-    pub(in crate::lane) async fn answer_named(
+    async fn answer_named(
         &mut self,
         turn: &mut Turn<'_>,
         body: &[u8],
     ) -> Result<Option<Done>, LinkError> {
-        if !begins(body, &[b"PREPARE", b"EXECUTE", b"DEALLOCATE", b"DROP"]) {
-            return Ok(None);
-        }
         let mut settings = SessionSettings::read(&mut turn.store, body).await?;
         let text = settings.encoding.decode(body);
         let Some(statement) = NamedStatement::read(&text, settings.lex) else {

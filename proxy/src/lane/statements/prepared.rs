@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::{BufMut, Bytes};
-use predictsql_optimizer::ddl::{self, CatalogStatement, Work};
+use predictsql_optimizer::ddl::{CatalogStatement, Work};
 use predictsql_optimizer::planner::check_has_model;
 use predictsql_optimizer::statement::explained_statement;
 use predictsql_optimizer::views::changes_views;
@@ -16,7 +16,6 @@ use crate::lane::session::lane::Lane;
 use crate::lane::session::left::Done;
 use crate::lane::session::prepared::{Kept, KeptSelect, LongData};
 use crate::lane::session::settings;
-use crate::lane::statements::recognition::utf8;
 use crate::lane::statements::{catalog, evaluate, views};
 use crate::lane::store::error::LinkError;
 use crate::lane::store::link::{Prepared, Protocol, command_payload};
@@ -33,9 +32,6 @@ impl Lane {
         turn: &mut Turn<'_>,
         body: &Bytes,
     ) -> Result<Done, LinkError> {
-        if ddl::recognise(&String::from_utf8_lossy(body)) {
-            return self.prepare_catalog(turn, utf8(body)?).await;
-        }
         let (settings, text) = self.settings_of(turn, body).await?;
         if changes_views(&text, settings.lex) {
             let stored = self.stored(&settings, &text).await?;
@@ -104,7 +100,8 @@ impl Lane {
         Ok(Done::Answered(self.as_found(turn).await?))
     }
 
-    async fn prepare_catalog(
+    /// COM_STMT_PREPARE of a catalog statement.
+    pub(in crate::lane) async fn prepare_catalog(
         &mut self,
         turn: &mut Turn<'_>,
         text: &str,
@@ -144,12 +141,13 @@ impl Lane {
     }
 
     /// COM_STMT_SEND_LONG_DATA of a statement prepared here.
-    pub(in crate::lane) fn keep_long_data(&mut self, body: &[u8]) {
+    pub(in crate::lane) fn keep_long_data(&mut self, body: &[u8]) -> Done {
         let (bytes_max, account) = (
             self.context.long_data_bytes_max,
             &self.context.spool.account,
         );
         self.prepared.long_data(body, bytes_max, account);
+        Done::Answered(self.remembered.unchanged()) // the protocol has no answer to it
     }
 
     /// COM_STMT_EXECUTE of a statement prepared here.

@@ -6,18 +6,11 @@ use predictsql_optimizer::statement::split;
 use crate::lane::session::lane::Lane;
 use crate::lane::session::left::{Done, Left};
 use crate::lane::session::settings::SessionSettings;
-use crate::lane::statements::catalog;
+use crate::lane::statements::route::{StatementKind, is_catalog};
 use crate::lane::store::error::LinkError;
 use crate::lane::store::link::Protocol;
 use crate::lane::turn::Turn;
-use crate::wire::{Capabilities, command};
-
-/// Whether a text may hold several statements of a client that may send them.
-pub(in crate::lane) fn may_be_several(text: &[u8], capabilities: Capabilities) -> bool {
-    let text = text.trim_ascii_end();
-    let text = text.strip_suffix(b";").unwrap_or(text);
-    capabilities.has(Capabilities::MULTI_STATEMENTS) && memchr::memchr(b';', text).is_some()
-}
+use crate::wire::command;
 
 impl Lane {
     /// Answers a text of several statements; of one, where its semicolons turn out to be in strings.
@@ -29,7 +22,7 @@ impl Lane {
         let settings = SessionSettings::read(&mut turn.store, body).await?;
         let text = settings.encoding.decode(body);
         let Some(statements) = split(&text, settings.lex) else {
-            return match catalog::recognise(&text) {
+            return match is_catalog(body) {
                 true => self.answer_catalog(turn, command::QUERY, &text).await,
                 false => self.answer_select(turn, body, Protocol::Text, None).await,
             };
@@ -63,24 +56,25 @@ impl Lane {
         settings: &SessionSettings,
     ) -> Result<Left, LinkError> {
         let sql = settings.encoding.encode(statement);
-        if let Some(left) = self.show_diagnostics(turn, &sql).await? {
-            return Ok(left);
-        }
-        if catalog::recognise(statement) {
-            return match self.answer_catalog(turn, command::QUERY, statement).await? {
-                Done::Answered(left) => Ok(left),
-                Done::Forward(select) => {
-                    let select = String::from_utf8_lossy(select.get(1..).unwrap_or_default());
-                    self.answer_plain(turn, &select, settings.lex).await
-                }
-            };
-        }
-        let done = match self.answer_named(turn, &sql).await? {
-            None if !self.is_ours(statement.as_bytes()) => {
+        let done = match self.statement_kind(&sql) {
+            Some(StatementKind::Diagnostics(show)) => self.show_diagnostics(turn, show).await?,
+            Some(StatementKind::Catalog) => {
+                return match self.answer_catalog(turn, command::QUERY, statement).await? {
+                    Done::Answered(left) => Ok(left),
+                    Done::Forward(select) => {
+                        let select = String::from_utf8_lossy(select.get(1..).unwrap_or_default());
+                        self.answer_plain(turn, &select, settings.lex).await
+                    }
+                };
+            }
+            Some(StatementKind::Named) => self.answer_named_or_select(turn, &sql).await?.0,
+            // A semicolon in a string.
+            Some(StatementKind::Predict | StatementKind::Several) => {
+                self.answer_select(turn, &sql, Protocol::Text, None).await?
+            }
+            Some(StatementKind::Kill(_) | StatementKind::Remembered) | None => {
                 return self.answer_plain(turn, statement, settings.lex).await;
             }
-            None => self.answer_select(turn, &sql, Protocol::Text, None).await?,
-            Some(done) => done,
         };
         let left = match done {
             Done::Answered(left) => left,

@@ -2,7 +2,7 @@
 
 use crate::lane::session::diagnostics::ShowDiagnostics;
 use crate::lane::session::lane::Lane;
-use crate::lane::session::left::Left;
+use crate::lane::session::left::{Done, Left};
 use crate::lane::store::error::LinkError;
 use crate::lane::store::rows::Codec;
 use crate::lane::turn::Turn;
@@ -12,14 +12,9 @@ impl Lane {
     pub(in crate::lane) async fn show_diagnostics(
         &mut self,
         turn: &mut Turn<'_>,
-        statement: &[u8],
-    ) -> Result<Option<Left>, LinkError> {
-        let (Some(show), Some(diagnostics)) = (
-            ShowDiagnostics::recognise(statement),
-            &mut self.remembered.diagnostics,
-        ) else {
-            return Ok(None);
-        };
+        show: ShowDiagnostics,
+    ) -> Result<Done, LinkError> {
+        let diagnostics = self.remembered.diagnostics.get_or_insert_default();
         let at_store = diagnostics.take_at_store();
         if at_store > 0 {
             diagnostics
@@ -29,7 +24,7 @@ impl Lane {
         let (status, shown) = (turn.end_status(*turn.status), diagnostics.show(show));
         shown.write(&mut turn.out, turn.capabilities, Codec::Text, status, 0);
         turn.flush().await?;
-        Ok(Some(Left {
+        Ok(Done::Answered(Left {
             row_count: Some(-1),
             ..self.remembered.unchanged()
         }))
