@@ -36,7 +36,7 @@ use crate::lane::store::spool::Spool;
 use crate::lane::turn::Turn;
 use crate::lane::turn::check_not_interrupted;
 use crate::live::{Phase, Statement};
-use crate::predict::{Answer, Forecast, Predictor, admit};
+use crate::predict::{Answer, Forecast, Predictor, admit, warnings};
 use crate::relay::SessionEnd;
 use crate::wire::{ColumnDefinition, PacketWriter, StatusFlags, Stream, encode_result_end};
 pub use cut_row::{CellBytes, CutRow, RowInput, StringValue};
@@ -232,7 +232,7 @@ fn input_kinds(ready: &Ready<'_, '_>, columns: &[ColumnDefinition]) -> Vec<Input
 /// What is to be warned of before any row is seen.
 fn forewarned(ready: &Ready<'_, '_>, mut diagnostics: Diagnostics) -> Diagnostics {
     let predictors = ready.predictions.iter().map(|p| &p.predictor);
-    for (kind, message) in predictors.flat_map(Predictor::warnings) {
+    for (kind, message) in predictors.flat_map(warnings) {
         diagnostics.warn(kind, || message);
     }
     diagnostics

@@ -20,7 +20,7 @@ use crate::lane::store::bounds::is_interruption;
 use crate::lane::store::error::LinkError;
 use crate::lane::store::link::{Protocol, StoreLink};
 use crate::lane::turn::Turn;
-use crate::predict::{Asked, Predictor, Work};
+use crate::predict::{Asked, Predictor, Work, warnings};
 use crate::wire::ColumnDefinition;
 
 /// Longest key that is kept as it is, in bytes: InnoDB's limit on indexed columns.
@@ -528,7 +528,7 @@ impl<'p> ReadyPlan<'p, '_, '_> {
 
     /// What is to be warned of before any input is seen.
     pub fn forewarned(&self, mut diagnostics: Diagnostics) -> Diagnostics {
-        for (kind, message) in self.predictors.iter().flat_map(Predictor::warnings) {
+        for (kind, message) in self.predictors.iter().flat_map(warnings) {
             diagnostics.warn(kind, || message);
         }
         diagnostics
