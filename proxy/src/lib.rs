@@ -2,13 +2,13 @@
 
 pub mod account;
 pub mod admin;
+pub mod admin_login;
 pub mod admission;
 pub mod config;
 pub mod ddl;
 pub mod demo;
 pub mod embedded;
 pub mod error;
-pub mod evaluate;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -22,6 +22,7 @@ pub mod predict;
 pub mod relay;
 pub mod reload;
 pub mod serve;
+pub mod session_end;
 pub mod stop;
 pub mod tls;
 pub mod wire;

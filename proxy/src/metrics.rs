@@ -3,7 +3,8 @@
 //! One registry, made by [`crate::serve`] and handed down. The relay's hot path does not come here: what sessions
 //! count is added when somebody asks, see [`crate::live::Live::metrics_text`].
 
-use crate::relay::SessionEnd;
+use crate::error::Outcome;
+use crate::session_end::SessionEnd;
 use prometheus::core::Collector;
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -99,7 +100,7 @@ impl Metrics {
         );
         let sessions_ended: IntCounterVec =
             registered(&registry, IntCounterVec::new(sessions_ended, &["reason"]));
-        for reason in SessionEnd::NAMES {
+        for reason in SessionEnd::LABELS {
             let _ = sessions_ended.with_label_values(&[reason]);
         }
         let seconds = HistogramOpts::new(
@@ -121,7 +122,7 @@ impl Metrics {
         let lane_commands: IntCounterVec =
             registered(&registry, IntCounterVec::new(lane_commands, &["outcome"]));
         // There from the start, so that a first failure can be seen as a ratio.
-        let _ = lane_commands.with_label_values(&["ok"]);
+        let _ = lane_commands.with_label_values(&[Outcome::Ok.label()]);
         Self {
             sessions: gauge("sessions", "Sessions that are logged in."),
             sessions_opened: counter("sessions_opened_total", "Sessions that have logged in."),

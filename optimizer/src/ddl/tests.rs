@@ -2,7 +2,25 @@
 
 #![allow(clippy::unwrap_used)]
 
+use predictsql_catalog::{OptionValue, TaskInput, TaskKind};
+
 use super::*;
+use crate::LexMode;
+use crate::RefusalKind::{self, Syntax, Unsupported};
+
+fn change(sql: &str) -> Change {
+    match parse(sql).unwrap() {
+        CatalogStatement::Change(change) => change,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn show(sql: &str) -> Show {
+    match parse(sql).unwrap() {
+        CatalogStatement::Show(show) => show,
+        other => panic!("{other:?}"),
+    }
+}
 
 fn strings(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|t| t.to_string()).collect()
@@ -45,8 +63,8 @@ fn create_task_in_full() {
     let sql = "CREATE TASK IF NOT EXISTS `Animals`\n CLASSES ('cat', \"it's\", 'd\\'og', 'ß')
         KIND classification INPUT image OPTIONS (accuracy_slack_points = 2.5);";
     assert_eq!(
-        parse(sql).unwrap(),
-        CatalogStatement::CreateTask(CreateTask {
+        change(sql),
+        Change::CreateTask(CreateTask {
             name: "Animals".to_owned(),
             if_not_exists: true,
             kind: TaskKind::Classification,
@@ -60,7 +78,7 @@ fn create_task_in_full() {
 #[test]
 fn create_task_over_columns() {
     let sql = "CREATE TASK t KIND regression INPUT (sepal_length double, `count` VARCHAR)";
-    let CatalogStatement::CreateTask(task) = parse(sql).unwrap() else {
+    let Change::CreateTask(task) = change(sql) else {
         panic!("not a task")
     };
     assert_eq!(task.kind, TaskKind::Regression);
@@ -69,7 +87,7 @@ fn create_task_over_columns() {
         task.input.to_string(),
         "(`sepal_length` DOUBLE, `count` VARCHAR)"
     );
-    let near = |sql: &str, expected: &str, near: &str| refused(sql, 1064, &[expected, near]);
+    let near = |sql: &str, expected: &str, near: &str| refused(sql, Syntax, &[expected, near]);
     near(
         "CREATE TASK t KIND REGRESSION INPUT ()",
         "a column's name",
@@ -98,7 +116,7 @@ fn create_model_in_full() {
     let sql = "create model m for task t from 'models/m.onnx' version '2' covers ('a','b')
         options (layout=NHWC, size='28x32', channels = 1, mean=(0.1, -0.2), std = '0.5',
                  labels ('a','b','rest'), other='rest', accuracy=1e-1)";
-    let CatalogStatement::CreateModel(model) = parse(sql).unwrap() else {
+    let Change::CreateModel(model) = change(sql) else {
         panic!("not a model")
     };
     assert_eq!(model.version.as_deref(), Some("2"));
@@ -125,16 +143,16 @@ fn create_model_in_full() {
 #[test]
 fn drops_and_shows() {
     assert_eq!(
-        parse("DROP MODEL IF EXISTS m VERSION '1'").unwrap(),
-        CatalogStatement::DropModel {
+        change("DROP MODEL IF EXISTS m VERSION '1'"),
+        Change::DropModel {
             name: "m".to_owned(),
             version: Some("1".to_owned()),
             if_exists: true
         }
     );
     assert_eq!(
-        parse("SHOW MODELS FOR TASK t WHERE Accuracy > (1/2) AND Model <> 'a;b' ;").unwrap(),
-        CatalogStatement::ShowModels {
+        show("SHOW MODELS FOR TASK t WHERE Accuracy > (1/2) AND Model <> 'a;b' ;"),
+        Show::Models {
             task: Some("t".to_owned()),
             filter: Some(ShowFilter::Where(
                 "Accuracy > (1/2) AND Model <> 'a;b'".to_owned()
@@ -142,8 +160,8 @@ fn drops_and_shows() {
         }
     );
     assert_eq!(
-        parse("SHOW TASKS LIKE 'a\\_%'").unwrap(),
-        CatalogStatement::ShowTasks {
+        show("SHOW TASKS LIKE 'a\\_%'"),
+        Show::Tasks {
             filter: Some(ShowFilter::Like("a\\_%".to_owned()))
         }
     );
@@ -153,8 +171,8 @@ fn drops_and_shows() {
 fn alterations_of_tasks_and_models() {
     let option = |key: &str, value| (key.to_owned(), value);
     assert_eq!(
-        parse("ALTER TASK t SET min_accuracy = 0.9, max_seconds = NULL;").unwrap(),
-        CatalogStatement::AlterTask {
+        change("ALTER TASK t SET min_accuracy = 0.9, max_seconds = NULL;"),
+        Change::AlterTask {
             name: "t".to_owned(),
             options: vec![
                 option("min_accuracy", OptionValue::Number(0.9)),
@@ -163,8 +181,8 @@ fn alterations_of_tasks_and_models() {
         }
     );
     assert_eq!(
-        parse("alter model m version '2' set accuracy 0.5").unwrap(),
-        CatalogStatement::AlterModel {
+        change("alter model m version '2' set accuracy 0.5"),
+        Change::AlterModel {
             name: "m".to_owned(),
             version: Some("2".to_owned()),
             options: vec![option("accuracy", OptionValue::Number(0.5))],
@@ -175,7 +193,7 @@ fn alterations_of_tasks_and_models() {
 #[test]
 fn evaluations_of_tasks_and_models() {
     let evaluate = |sql: &str| match parse(sql).unwrap() {
-        CatalogStatement::Evaluate(evaluate) => evaluate,
+        CatalogStatement::Work(Work::Evaluate(evaluate)) => evaluate,
         other => panic!("{other:?}"),
     };
     let query = "SELECT photo, CONCAT(')', label) FROM t -- all\n WHERE (1)";
@@ -199,9 +217,9 @@ fn evaluations_of_tasks_and_models() {
 }
 
 #[track_caller]
-fn refused(sql: &str, code: u16, parts: &[&str]) {
+fn refused(sql: &str, kind: RefusalKind, parts: &[&str]) {
     let error = parse(sql).unwrap_err();
-    assert_eq!((error.code, error.sqlstate), (code, "42000"), "{error}");
+    assert_eq!(error.kind, kind, "{error}");
     for part in parts {
         assert!(error.message.contains(part), "{error} lacks {part}");
     }
@@ -209,86 +227,110 @@ fn refused(sql: &str, code: u16, parts: &[&str]) {
 
 #[test]
 fn syntax_errors_say_where_and_what_was_expected() {
-    refused("CREATE TASK", 1064, &["a task's name", "near ''", "line 1"]);
+    refused(
+        "CREATE TASK",
+        Syntax,
+        &["a task's name", "near ''", "line 1"],
+    );
     refused(
         "CREATE TASK t\nCLASES ('a')",
-        1064,
+        Syntax,
         &["CLASSES", "near 'CLASES ('a')' at line 2"],
     );
     refused(
         "CREATE TASK t CLASSES ()",
-        1064,
+        Syntax,
         &["a class in quotes", "near ')'"],
     );
-    refused("CREATE TASK t CLASSES ('a',)", 1064, &["near ')'"]);
-    refused("CREATE TASK t CLASSES ('a' 'b')", 1064, &["',' or ')'"]);
+    refused("CREATE TASK t CLASSES ('a',)", Syntax, &["near ')'"]);
+    refused("CREATE TASK t CLASSES ('a' 'b')", Syntax, &["',' or ')'"]);
     refused(
         "CREATE TASK t CLASSES ('a') CLASSES ('b')",
-        1064,
+        Syntax,
         &["the end of the statement"],
     );
     refused(
         "CREATE TASK t CLASSES ('a'); SELECT 1",
-        1064,
+        Syntax,
         &["near 'SELECT 1'"],
     );
-    refused("CREATE TASK t CLASSES ('a", 1064, &["near ''a'"]);
-    refused("CREATE MODEL m FROM 'x'", 1064, &["FOR TASK was expected"]);
+    refused("CREATE TASK t CLASSES ('a", Syntax, &["near ''a'"]);
+    refused(
+        "CREATE MODEL m FROM 'x'",
+        Syntax,
+        &["FOR TASK was expected"],
+    );
     refused(
         "CREATE MODEL m FOR TASK t FROM x",
-        1064,
+        Syntax,
         &["in quotes was expected near 'x'"],
     );
     refused(
         "CREATE MODEL m FOR TASK t FROM 'x' OPTIONS (a=1, A=2)",
-        1064,
+        Syntax,
         &["near 'A=2)'"],
     );
     refused(
         "CREATE MODEL m FOR TASK t FROM 'x' OPTIONS (a=-'1')",
-        1064,
+        Syntax,
         &["near '-'1')'"],
     );
-    refused("SHOW TASKS WHERE a) OR (1", 1064, &["an expression"]);
-    refused("SHOW TASKS WHERE", 1064, &["an expression"]);
-    refused("DROP TASK ml.t", 1064, &["near '.t'"]);
-    refused("ALTER TASK t min_accuracy = 1", 1064, &["SET was expected"]);
-    refused("ALTER TASK t SET a = 1, A = 2", 1064, &["near 'A = 2'"]);
-    refused("ALTER MODEL m SET", 1064, &["an option's name"]);
-    refused("ALTER t SET a = 1", 1064, &["MODEL was expected"]);
+    refused("SHOW TASKS WHERE a) OR (1", Syntax, &["an expression"]);
+    refused("SHOW TASKS WHERE", Syntax, &["an expression"]);
+    refused("DROP TASK ml.t", Syntax, &["near '.t'"]);
+    refused(
+        "ALTER TASK t min_accuracy = 1",
+        Syntax,
+        &["SET was expected"],
+    );
+    refused("ALTER TASK t SET a = 1, A = 2", Syntax, &["near 'A = 2'"]);
+    refused("ALTER MODEL m SET", Syntax, &["an option's name"]);
+    refused("ALTER t SET a = 1", Syntax, &["MODEL was expected"]);
     let rows = "(SELECT input, label FROM ...) was expected";
-    refused("EVALUATE t ON (SELECT 1, 2)", 1064, &["TASK or MODEL"]);
-    refused("EVALUATE TASK t (SELECT 1, 2)", 1064, &["ON was expected"]);
-    refused("EVALUATE TASK t ON SELECT 1, 2", 1064, &[rows]);
-    refused("EVALUATE TASK t ON (DELETE FROM t)", 1064, &[rows]);
-    refused("EVALUATE TASK t ON (SELECT 1; DROP TABLE t)", 1064, &[rows]);
+    refused("EVALUATE t ON (SELECT 1, 2)", Syntax, &["TASK or MODEL"]);
+    refused(
+        "EVALUATE TASK t (SELECT 1, 2)",
+        Syntax,
+        &["ON was expected"],
+    );
+    refused("EVALUATE TASK t ON SELECT 1, 2", Syntax, &[rows]);
+    refused("EVALUATE TASK t ON (DELETE FROM t)", Syntax, &[rows]);
+    refused(
+        "EVALUATE TASK t ON (SELECT 1; DROP TABLE t)",
+        Syntax,
+        &[rows],
+    );
     refused(
         "EVALUATE TASK t ON (SELECT 1, (2)",
-        1064,
+        Syntax,
         &["a closing ')'"],
     );
-    refused("EVALUATE TASK t ON (SELECT 1, 2))", 1064, &["near ')'"]);
+    refused("EVALUATE TASK t ON (SELECT 1, 2))", Syntax, &["near ')'"]);
     refused(
         "EVALUATE MODEL m@ ON (SELECT 1, 2)",
-        1064,
+        Syntax,
         &["model@version"],
     );
 }
 
 #[test]
 fn what_comes_later_is_named() {
-    refused("CREATE TASK t KIND DETECTION", 1235, &["KIND DETECTION"]);
+    refused(
+        "CREATE TASK t KIND DETECTION",
+        Unsupported,
+        &["KIND DETECTION"],
+    );
     refused(
         "CREATE TASK t CLASSES ('a') KIND MULTILABEL",
-        1235,
+        Unsupported,
         &["MULTILABEL"],
     );
     refused(
         "CREATE OR REPLACE TASK t CLASSES ('a')",
-        1235,
+        Unsupported,
         &["OR REPLACE"],
     );
-    refused("DROP /*!50000 TASK */ TASK t", 1235, &["comment"]);
+    refused("DROP /*!50000 TASK */ TASK t", Unsupported, &["comment"]);
 }
 
 #[test]
@@ -300,9 +342,9 @@ fn modes_of_the_session_change_what_a_string_is() {
     let statement = parse_in(r"SHOW TASKS LIKE 'a\'", mode).unwrap();
     assert_eq!(
         statement,
-        CatalogStatement::ShowTasks {
+        CatalogStatement::Show(Show::Tasks {
             filter: Some(ShowFilter::Like("a\\".to_owned()))
-        }
+        })
     );
     let mode = LexMode {
         ansi_quotes: true,
@@ -311,8 +353,8 @@ fn modes_of_the_session_change_what_a_string_is() {
     assert_eq!(
         parse_in("CREATE TASK t CLASSES (\"a\")", mode)
             .unwrap_err()
-            .code,
-        1064
+            .kind,
+        Syntax
     );
 }
 
@@ -334,5 +376,22 @@ fn settings_may_stand_before_a_statement() {
         "",
     ] {
         assert!(!recognise_with_settings(sql), "{sql}");
+    }
+}
+
+#[test]
+fn lists_that_are_not_the_catalogs_have_the_same_grammar() {
+    let lists = [("SESSIONS", 0), ("CONFIG", 1)];
+    let read = |sql: &str| parse_listing(sql, &lists);
+    assert_eq!(read("show /* all */ sessions ; -- now"), Ok((0, None)));
+    let like = Some(ShowFilter::Like("a%".to_owned()));
+    assert_eq!(read("SHOW CONFIG LIKE 'a%'"), Ok((1, like)));
+    for sql in [
+        "SHOW TASKS",
+        "SHOW CONFIG CONFIG",
+        "SHOW CONFIG; SHOW CONFIG",
+        "CONFIG",
+    ] {
+        assert_eq!(read(sql).unwrap_err().kind, Syntax, "{sql}");
     }
 }

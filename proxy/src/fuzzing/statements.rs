@@ -2,9 +2,9 @@
 
 use super::input::Input;
 use crate::admin::statement::Statement;
-use crate::lane::diagnostics::ShowDiagnostics;
-use crate::lane::kill::Kill;
-use crate::lane::text_encoding::TextEncoding;
+use crate::lane::session::diagnostics::ShowDiagnostics;
+use crate::lane::statements::kill::Kill;
+use crate::lane::store::text_encoding::TextEncoding;
 use predictsql_optimizer::{LexMode, ddl, mask_literals};
 
 /// Any bytes as a statement: recognised or not, and only by its first word; read as text and sent as it came.
@@ -29,9 +29,14 @@ pub fn statements(data: &[u8]) {
             Statement::KillSession(_) => "KILL",
             Statement::Variable(_) => "SELECT",
             Statement::Set => "SET",
-            _ => "SHOW",
+            Statement::ShowSessions
+            | Statement::ShowQueries
+            | Statement::ShowMetrics
+            | Statement::ShowConfig => "SHOW",
         };
-        assert!(text.trim().to_ascii_uppercase().starts_with(word));
+        let begin = text.trim_start().to_ascii_uppercase();
+        let comment = ["/*", "--", "#"].iter().any(|c| begin.starts_with(c));
+        assert!(begin.starts_with(word) || (word == "SHOW" && comment && begin.contains(word)));
     }
     if let Ok(parsed) = ddl::parse_in(&text, mode) {
         assert!(ddl::recognise(&text), "{parsed:?}");

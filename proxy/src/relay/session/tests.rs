@@ -5,6 +5,7 @@ mod faults;
 
 use super::*;
 use crate::admission::Source;
+use crate::error::ErrorKind;
 use crate::relay::{Handled, Route};
 use crate::wire::{Capabilities, ErrPacket, PacketReader, encode_ok};
 use proptest::prelude::*;
@@ -17,9 +18,11 @@ use tokio::task::JoinHandle;
 struct TestLane;
 
 impl Router for TestLane {
-    fn route(&mut self, _command: u8, body: &[u8]) -> Route {
+    type Routed = ();
+
+    fn route(&mut self, _command: u8, body: &[u8]) -> Route<()> {
         if body.contains(&b'!') {
-            Route::Lane
+            Route::Lane(())
         } else {
             Route::Forward
         }
@@ -27,7 +30,7 @@ impl Router for TestLane {
 
     fn passed_unseen(&mut self, _command: u8, _head: &[u8]) {}
 
-    async fn handle(&mut self, takeover: Takeover<'_>) -> Result<Handled, SessionEnd> {
+    async fn handle(&mut self, takeover: Takeover<'_, ()>) -> Result<Handled, SessionEnd> {
         if takeover.command.ends_with(b"forward!") {
             return Ok(Handled::Forward(Bytes::from_static(b"\x03in its place")));
         }
@@ -190,7 +193,7 @@ async fn a_store_that_does_not_greet_is_given_up() {
     let (end, told) = opened_by_silence(b"").await;
     assert!(matches!(end, SessionEnd::Store(_)), "{end:?}");
     let error = ErrPacket::parse(told.get(HEADER_BYTES..).unwrap()).unwrap();
-    assert_eq!(error.code, ErrPacket::STORE_UNREACHABLE);
+    assert_eq!(error.code, ErrorKind::StoreUnreachable.code());
 }
 
 const CAPABILITIES: Capabilities = Capabilities::DEPRECATE_EOF;
@@ -277,7 +280,7 @@ async fn a_file_that_the_client_did_not_offer_is_not_asked_for() {
     let error = ends.at_client().await;
     assert_eq!(
         ErrPacket::parse(&error).unwrap().code,
-        ErrPacket::STORE_MISUNDERSTOOD
+        ErrorKind::StoreMisunderstood.code()
     );
     assert!(matches!(
         ends.session.await.unwrap(),

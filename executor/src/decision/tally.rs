@@ -1,0 +1,133 @@
+//! What one prediction has had done, stage by stage and model by model: the figures of ANALYZE.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use predictsql_optimizer::planner::Decision;
+
+use super::answer::Answer;
+use crate::spent::{Spent, StageSeconds};
+
+/// Counts of one prediction, while it runs and after.
+#[derive(Debug)]
+pub struct Tally {
+    inputs: AtomicU64,
+    repeated: AtomicU64,
+    unreadable: AtomicU64,
+    /// Inputs that each stage of the decision looked at.
+    stages: Vec<AtomicU64>,
+    /// One a voter, in the order of the stages.
+    voters: Vec<VoterTally>,
+    /// What was prepared for several models.
+    pub(super) prepared: Arc<Spent>,
+}
+
+/// Counts of one model.
+#[derive(Debug)]
+pub struct VoterTally {
+    inferred: AtomicU64,
+    kept: AtomicU64,
+    pub(super) spent: Arc<Spent>,
+}
+
+impl Tally {
+    /// Nothing yet, as a part of what the statement takes.
+    pub(super) fn new(decision: &Decision, whole: &Arc<Spent>) -> Self {
+        let spent = || Arc::new(Spent::within(whole));
+        let voter = |_| VoterTally {
+            inferred: AtomicU64::new(0),
+            kept: AtomicU64::new(0),
+            spent: spent(),
+        };
+        Self {
+            inputs: AtomicU64::new(0),
+            repeated: AtomicU64::new(0),
+            unreadable: AtomicU64::new(0),
+            stages: decision.stages.iter().map(|_| AtomicU64::new(0)).collect(),
+            voters: decision.voters().map(voter).collect(),
+            prepared: spent(),
+        }
+    }
+
+    /// Inputs that were to be answered, NULL not among them.
+    pub fn inputs(&self) -> u64 {
+        self.inputs.load(Relaxed)
+    }
+
+    /// Inputs among them whose content was another's.
+    pub fn repeated(&self) -> u64 {
+        self.repeated.load(Relaxed)
+    }
+
+    /// Inputs among them that could not be read.
+    pub fn unreadable(&self) -> u64 {
+        self.unreadable.load(Relaxed)
+    }
+
+    /// Inputs of different content that each stage looked at.
+    pub fn stages(&self) -> Vec<u64> {
+        self.stages.iter().map(|n| n.load(Relaxed)).collect()
+    }
+
+    /// One a voter, in the order of the stages.
+    pub fn voters(&self) -> &[VoterTally] {
+        &self.voters
+    }
+
+    /// What it took of the executor.
+    pub fn seconds(&self) -> StageSeconds {
+        let voters = self.voters.iter().map(VoterTally::seconds);
+        voters.fold(self.prepared.seconds(), |sum, voter| sum + voter)
+    }
+
+    pub(super) fn answered(&self, answers: &[Answer], repeated: usize) {
+        let (mut inputs, mut unreadable) = (0, 0);
+        for answer in answers {
+            inputs += u64::from(!matches!(answer, Answer::Null));
+            unreadable += u64::from(answer.unreadable().is_some());
+        }
+        self.inputs.fetch_add(inputs, Relaxed);
+        self.unreadable.fetch_add(unreadable, Relaxed);
+        self.repeated.fetch_add(repeated as u64, Relaxed);
+    }
+
+    pub(super) fn at_stage(&self, stage: usize, inputs: usize) {
+        if let Some(counted) = self.stages.get(stage) {
+            counted.fetch_add(inputs as u64, Relaxed);
+        }
+    }
+
+    pub(super) fn inferred(&self, voter: usize, inputs: usize) {
+        if let Some(voter) = self.voters.get(voter) {
+            voter.inferred.fetch_add(inputs as u64, Relaxed);
+        }
+    }
+
+    pub(super) fn kept(&self, voter: usize, outputs: usize) {
+        if let Some(voter) = self.voters.get(voter) {
+            voter.kept.fetch_add(outputs as u64, Relaxed);
+        }
+    }
+
+    /// Where what a voter's model takes is counted.
+    pub(super) fn account(&self, voter: usize) -> &Arc<Spent> {
+        self.voters.get(voter).map_or(&self.prepared, |v| &v.spent)
+    }
+}
+
+impl VoterTally {
+    /// Inputs that the model has looked at.
+    pub fn inferred(&self) -> u64 {
+        self.inferred.load(Relaxed)
+    }
+
+    /// Outputs of it that were found kept.
+    pub fn kept(&self) -> u64 {
+        self.kept.load(Relaxed)
+    }
+
+    /// What it took of the executor.
+    pub fn seconds(&self) -> StageSeconds {
+        self.spent.seconds()
+    }
+}

@@ -1,0 +1,194 @@
+//! The kept outputs in memory, in front of where they are stored.
+
+use std::fmt;
+use std::sync::Arc;
+
+use moka::sync::Cache;
+use serde::{Deserialize, Serialize};
+
+use super::looked_up::LookedUp;
+use super::numbers::Numbers;
+use super::store::OutputStore;
+use crate::identity::InputId;
+use crate::input::Scores;
+
+/// What an entry in memory takes besides its numbers, in bytes.
+const ENTRY_BYTES: usize = 160;
+
+/// What a caller does with kept outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CacheMode {
+    /// Neither finds nor keeps any.
+    Off,
+    /// Finds them, and keeps no new ones.
+    Read,
+    /// Finds and keeps them.
+    #[default]
+    On,
+}
+
+impl CacheMode {
+    /// As settings spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Read => "read",
+            Self::On => "on",
+        }
+    }
+
+    /// The mode of that name, in upper or lower case.
+    pub fn named(name: &str) -> Option<Self> {
+        let modes = [Self::Off, Self::Read, Self::On];
+        modes
+            .into_iter()
+            .find(|m| m.name().eq_ignore_ascii_case(name))
+    }
+}
+
+/// Whose output: identity of the model's file and options, and of the input's content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    output: [u8; 16],
+    input: InputId,
+}
+
+/// The kept outputs. Clones share them.
+#[derive(Clone)]
+pub struct OutputCache(Option<Arc<Inner>>);
+
+struct Inner {
+    hot: Cache<Key, Numbers>,
+    looked_up: LookedUp,
+    store: Arc<dyn OutputStore>,
+}
+
+impl fmt::Debug for OutputCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kept = self.0.as_ref().map(|inner| inner.hot.entry_count());
+        f.debug_tuple("OutputCache").field(&kept).finish()
+    }
+}
+
+impl OutputCache {
+    /// Nothing is kept.
+    pub fn none() -> Self {
+        Self(None)
+    }
+
+    /// Keeps up to `memory_bytes_max` bytes of outputs in memory, and all of them in `store`.
+    pub fn new(memory_bytes_max: u64, store: Arc<dyn OutputStore>) -> Self {
+        let hot = Cache::builder()
+            .max_capacity(memory_bytes_max)
+            .weigher(|_: &Key, numbers: &Numbers| {
+                u32::try_from(ENTRY_BYTES + numbers.bytes()).unwrap_or(u32::MAX)
+            })
+            .build();
+        Self(Some(Arc::new(Inner {
+            hot,
+            looked_up: LookedUp::default(),
+            store,
+        })))
+    }
+
+    /// Whether anything is ever kept.
+    pub fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Bytes in memory now.
+    pub fn memory_bytes(&self) -> u64 {
+        let Some(inner) = &self.0 else {
+            return 0;
+        };
+        inner.hot.run_pending_tasks();
+        inner.hot.weighted_size()
+    }
+
+    /// The kept outputs of `output` (see [`predictsql_catalog::Model::output_id`]), of `labels` numbers
+    /// each, for inputs of those identities.
+    pub async fn find(
+        &self,
+        output: [u8; 16],
+        labels: usize,
+        inputs: &[Option<InputId>],
+    ) -> Vec<Option<Scores>> {
+        let Some(inner) = &self.0 else {
+            return vec![None; inputs.len()];
+        };
+        let hot = |input: &Option<InputId>| {
+            let input = (*input)?;
+            inner.hot.get(&Key { output, input })
+        };
+        let mut found: Vec<Option<Numbers>> = inputs.iter().map(hot).collect();
+        let cold = inputs.iter().zip(&found);
+        let mut cold: Vec<InputId> = cold
+            .filter_map(|(input, found)| input.filter(|_| found.is_none()))
+            .collect();
+        if !cold.is_empty() {
+            cold.sort_unstable();
+            cold.dedup();
+            let mut read = inner.store.read(output, labels, cold).await;
+            for (input, numbers) in &read {
+                let input = *input;
+                inner.hot.insert(Key { output, input }, numbers.clone());
+            }
+            read.sort_unstable_by_key(|(input, _)| *input);
+            let of = |wanted: &InputId| {
+                let at = read.binary_search_by_key(wanted, |(input, _)| *input);
+                Some(read.get(at.ok()?)?.1.clone())
+            };
+            for (place, input) in found.iter_mut().zip(inputs) {
+                if place.is_none() {
+                    *place = input.as_ref().and_then(of);
+                }
+            }
+        }
+        let asked = inputs.iter().flatten().count();
+        let kept = found.iter().flatten().count();
+        inner.looked_up.add(output, asked as u64, kept as u64);
+        found
+            .into_iter()
+            .map(|numbers| Some(numbers?.scores()))
+            .collect()
+    }
+
+    /// Share of the outputs of `output` that were found kept, of all that were looked up since the start;
+    /// `None`: none was.
+    pub fn hit_rate(&self, output: [u8; 16]) -> Option<f64> {
+        self.0.as_ref()?.looked_up.rate(output)
+    }
+
+    /// What memory holds now.
+    pub fn peek(&self, output: [u8; 16], input: InputId) -> Option<Scores> {
+        let numbers = self.0.as_ref()?.hot.get(&Key { output, input })?;
+        Some(numbers.scores())
+    }
+
+    /// Keeps what a model has said of inputs; those without identity are not kept.
+    pub fn keep<'k>(
+        &self,
+        output: [u8; 16],
+        said: impl Iterator<Item = (Option<InputId>, &'k Scores)>,
+    ) {
+        let Some(inner) = &self.0 else {
+            return;
+        };
+        for (input, scores) in said {
+            let Some(input) = input else {
+                continue;
+            };
+            let numbers = Numbers::of(scores);
+            inner.store.keep(output, input, numbers.clone());
+            inner.hot.insert(Key { output, input }, numbers);
+        }
+    }
+
+    /// Waits, not for long, until what was kept is stored.
+    pub async fn close(&self) {
+        if let Some(inner) = &self.0 {
+            inner.store.close().await;
+        }
+    }
+}

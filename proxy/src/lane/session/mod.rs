@@ -1,0 +1,12 @@
+//! The client's session as a statement finds it and as it leaves it.
+
+pub mod current_database;
+pub mod diagnostics;
+pub mod effects;
+pub mod lane;
+pub mod last_query;
+pub mod left;
+pub mod named;
+pub mod prepared;
+pub mod settings;
+pub mod temporary_tables;

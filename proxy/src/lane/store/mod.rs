@@ -1,0 +1,14 @@
+//! The client's store connection while the lane has it: own statements, rows and values of both protocols, kept rows.
+
+pub mod before;
+pub mod bounds;
+pub mod error;
+pub mod filling;
+pub mod link;
+pub mod ok;
+pub mod parameters;
+pub mod restoring;
+pub mod result;
+pub mod rows;
+pub mod spool;
+pub mod text_encoding;
