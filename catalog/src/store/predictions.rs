@@ -213,9 +213,6 @@ fn put_inputs(sql: &mut String, inputs: &[[u8; 16]]) {
 /// Bytes as a literal that no `sql_mode` reads otherwise.
 fn put_bytes(sql: &mut String, bytes: &[u8]) {
     sql.push_str("x'");
-    for byte in bytes {
-        // Writing to a string cannot fail.
-        let _ = write!(sql, "{byte:02x}");
-    }
+    sql.push_str(&hex::encode(bytes));
     sql.push('\'');
 }

@@ -113,6 +113,24 @@ impl Costs {
         set.iter()
             .all(|m| self.known.get(usize::from(*m)).copied().unwrap_or(false))
     }
+
+    /// Seconds of work and of inference an input that a stage adds to those before it.
+    pub(crate) fn stage(&self, before: &[u16], stage: &[u16]) -> (Estimate<f64>, Estimate<f64>) {
+        if !self.are_known(stage) {
+            return (Estimate::Absent, Estimate::Absent);
+        }
+        let start = if before.is_empty() {
+            0.0
+        } else {
+            self.of(before).seconds
+        };
+        let all: Vec<u16> = before.iter().chain(stage).copied().collect();
+        let inference = stage.iter().map(|m| self.infer(usize::from(*m))).sum();
+        (
+            Estimate::Inexact(self.of(&all).seconds - start),
+            Estimate::Inexact(inference),
+        )
+    }
 }
 
 /// Seconds of inference an input: as measured on the device, else on any, else when it was created.
