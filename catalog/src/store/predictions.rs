@@ -3,8 +3,6 @@
 //! Only the service account reads and writes it. What it holds may be lost at any time; a row is never
 //! changed, but for when it was last used.
 
-use std::fmt::Write as _;
-
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 

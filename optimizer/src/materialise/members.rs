@@ -7,7 +7,7 @@
 
 use super::analysis::Materialise;
 use super::relation::{KeyForm, Lookup};
-use super::shape::{Members, Shape};
+use super::shape::Shape;
 use crate::sql::blocks::Block;
 use crate::sql::fragment::Fragment;
 use crate::sql::key::wrapped;
@@ -111,6 +111,7 @@ mod tests {
     use super::*;
     use crate::ColumnsKey;
     use crate::fixture::catalog;
+    use crate::materialise::Members;
     use crate::sql::text::LexMode;
     use crate::statement::PredictStatement;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use predictsql_catalog::{ImageOptions, Layout, Model, ModelStatistics};
 
-use super::query::CostModel;
+use super::query::{CostModel, Estimate};
 
 /// Specifications beyond these are taken to be shared by nobody.
 const SPECIFICATIONS_MAX: usize = 128;

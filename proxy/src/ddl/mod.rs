@@ -19,4 +19,3 @@ pub use change::run;
 pub use context::{DdlAnswer, DdlContext, Inspect};
 pub use rights::Right;
 pub use show::{as_select, check_show};
-pub(crate) use version::with_version;

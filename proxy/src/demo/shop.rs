@@ -1,6 +1,5 @@
 //! The demo's database `shop`: what its tables hold, and how they are filled once.
 
-use std::fmt::Write;
 use std::path::Path;
 
 use mysql_async::Conn;

@@ -12,10 +12,12 @@ use crate::lane::plans::explain::Ran;
 use crate::lane::plans::select;
 use crate::lane::plans::select::Planned;
 use crate::lane::plans::{materialise, stream};
-use crate::lane::session::effects::Counts;
+use crate::lane::session::lane::Lane;
+use crate::lane::session::left::{FoundRows, Left};
 use crate::lane::session::settings::SessionSettings;
-use crate::lane::store::link::{LinkError, Protocol};
-use crate::lane::{Lane, Turn};
+use crate::lane::store::error::LinkError;
+use crate::lane::store::link::Protocol;
+use crate::lane::turn::Turn;
 use crate::live::Statement;
 
 /// Who gets the rows of an answer.
@@ -53,7 +55,7 @@ impl Asked<'_> {
 }
 
 impl Lane {
-    /// Plans a statement and answers it. Returns what FOUND_ROWS() is to say, where the store does not say so.
+    /// Plans a statement and answers it.
     pub(in crate::lane) async fn answer_planned(
         &mut self,
         turn: &mut Turn<'_>,
@@ -62,7 +64,7 @@ impl Lane {
         maker: &PredictorMaker<'_>,
         running: &Statement,
         protocol: Protocol,
-    ) -> Result<Option<u64>, LinkError> {
+    ) -> Result<Left, LinkError> {
         let planned = select::plan(turn, statement, settings.forced_plan).await?;
         let asked = Asked {
             settings,
@@ -72,12 +74,6 @@ impl Lane {
             protocol,
             finds_rows: statement.finds_rows(),
         };
-        if asked.only_plan().is_some() {
-            self.counts = Counts {
-                row_count: Some(-1),
-                found_rows: turn.store.before.map(|before| before.found_rows),
-            };
-        }
         match &planned {
             Planned::Stream(select) => self.answer_streamed(turn, select, asked).await,
             Planned::Materialise(plan) => self.answer_materialised(turn, plan, asked).await,
@@ -89,7 +85,7 @@ impl Lane {
         turn: &mut Turn<'_>,
         select: &StreamSelect<'_, '_>,
         asked: Asked<'_>,
-    ) -> Result<Option<u64>, LinkError> {
+    ) -> Result<Left, LinkError> {
         let context = Arc::clone(&self.context);
         let audience = asked.audience();
         let Asked { running, .. } = asked;
@@ -105,8 +101,7 @@ impl Lane {
         if let Some(how) = only_plan {
             let shown = explain::Stream(&ready, rows).shown(how, None, costs);
             explain::write(turn, how, shown, &ready.protocol, 0);
-            self.diagnostics = Some(Default::default());
-            return Ok(None);
+            return Ok(left_by_plan(turn));
         }
         let done = stream::run(turn, &context, &ready, running, audience).await?;
         if let Some(how) = asked.explain {
@@ -118,8 +113,11 @@ impl Lane {
             let shown = explain::Stream(&ready, rows).shown(how, Some(ran), costs);
             explain::write(turn, how, shown, &ready.protocol, done.warnings);
         }
-        self.diagnostics = done.diagnostics;
-        Ok(done.found_rows)
+        Ok(Left {
+            diagnostics: done.diagnostics,
+            found_rows: done.found_rows.map_or(FoundRows::AsStore, FoundRows::Set),
+            ..Left::default()
+        })
     }
 
     async fn answer_materialised(
@@ -127,7 +125,7 @@ impl Lane {
         turn: &mut Turn<'_>,
         plan: &Materialise<'_, '_>,
         asked: Asked<'_>,
-    ) -> Result<Option<u64>, LinkError> {
+    ) -> Result<Left, LinkError> {
         let context = Arc::clone(&self.context);
         let audience = asked.audience();
         let Asked { running, .. } = asked;
@@ -152,19 +150,15 @@ impl Lane {
         if let Some(how) = only_plan {
             let shown = explained.shown(how, None, costs);
             explain::write(turn, how, shown, &ready.protocol, 0);
-            self.diagnostics = Some(Default::default());
-            return Ok(None);
+            return Ok(left_by_plan(turn));
         }
         self.tables.forced = ready.forced;
         // Lookups change what the statement leaves as it was, also where it fails.
-        self.counts.found_rows = turn
-            .store
-            .before
-            .filter(|_| !asked.finds_rows)
-            .map(|before| before.found_rows);
+        let found_rows = turn.store.before.map(|before| before.found_rows);
+        turn.found_rows_if_refused = found_rows.filter(|_| !asked.finds_rows);
         let tables = &mut self.tables;
         let done = materialise::run(turn, &context, &ready, running, tables, audience).await?;
-        self.counts.row_count = done.row_count;
+        let mut row_count = done.row_count;
         if let Some(how) = asked.explain {
             let ran = Ran {
                 running,
@@ -174,9 +168,24 @@ impl Lane {
             let shown = explained.shown(how, Some(ran), costs);
             explain::write(turn, how, shown, &ready.protocol, done.warnings);
             // Its answer is rows, whatever it did.
-            self.counts.row_count = Some(-1);
+            row_count = Some(-1);
         }
-        self.diagnostics = done.diagnostics;
-        Ok(None)
+        Ok(Left {
+            diagnostics: done.diagnostics,
+            row_count,
+            found_rows: turn
+                .found_rows_if_refused
+                .map_or(FoundRows::AsStore, FoundRows::Remembered),
+        })
+    }
+}
+
+/// What a statement leaves of which only the plan is shown: it does not run.
+fn left_by_plan(turn: &Turn<'_>) -> Left {
+    let before = turn.store.before.map(|before| before.found_rows);
+    Left {
+        diagnostics: Some(Default::default()),
+        row_count: Some(-1),
+        found_rows: before.map_or(FoundRows::AsStore, FoundRows::Remembered),
     }
 }

@@ -11,14 +11,14 @@ use predictsql_optimizer::planner::{CostModel, Estimate};
 use predictsql_optimizer::statement::Explain;
 use serde_json::{Value, json};
 
-use crate::lane::Turn;
 use crate::lane::plans::materialise::ready::ReadyPlan;
 use crate::lane::plans::plan_text;
 use crate::lane::plans::select::{Ready, ReadyPrediction};
-use crate::lane::statements::views::is_explain_refusal;
-use crate::lane::store::link::{LinkError, Protocol};
+use crate::lane::store::error::LinkError;
+use crate::lane::store::link::Protocol;
 use crate::lane::store::result::{TextResult, text_column};
 use crate::lane::store::rows::Codec;
+use crate::lane::turn::Turn;
 use crate::live::Statement;
 use crate::predict::Predictor;
 use actual::Actual;
@@ -419,4 +419,10 @@ fn decision_lines(
     for (label, text) in plan_text::lines(predictor, task, rows, costs) {
         wrap(lines, &label, &text);
     }
+}
+
+/// ER_VIEW_NO_EXPLAIN: who may read a view may not see how it is made. What the lane explains shows
+/// nothing of that.
+fn is_explain_refusal(error: &crate::wire::ErrPacket) -> bool {
+    error.code == 1345
 }

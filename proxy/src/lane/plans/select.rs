@@ -18,21 +18,20 @@ use predictsql_optimizer::stream::{
 use predictsql_optimizer::{Fragment, RefusalKind, RowCount, may_call_newer_task};
 
 use crate::error::{ErrorKind, SqlError};
+use crate::lane::context::LaneContext;
 use crate::lane::plans::condition::{deciding, expected_of, is_asked, known_tests, reached};
 use crate::lane::plans::deciding::PredictorMaker;
 use crate::lane::plans::explain::estimated_rows;
 use crate::lane::plans::inputs::{InputKind, columns_key};
 use crate::lane::session::settings::{Forced, SessionSettings};
-use crate::lane::store::link::{LinkError, Protocol};
+use crate::lane::store::error::LinkError;
+use crate::lane::store::link::{Protocol, UNPREPARABLE};
 use crate::lane::store::result::name_cells;
 use crate::lane::store::rows::CellLayout;
-use crate::lane::{LaneContext, Turn};
+use crate::lane::turn::Turn;
 use crate::predict::{Asked, Predictor, Work};
 use crate::wire::ColumnDefinition;
 use fetching::{image_columns, wanted_inputs};
-
-/// ER_UNSUPPORTED_PS: the store cannot prepare such a statement (CREATE PROCEDURE, say).
-pub(in crate::lane) const UNPREPARABLE: u16 = 1295;
 
 /// A prediction with what answers it.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use predictsql_optimizer::stream::{Cell, Decider, RowTest};
 use crate::lane::plans::inputs::InputKind;
 use crate::lane::plans::select::Ready;
 use crate::lane::plans::stream::{CellBytes, CutRow, RowInput};
-use crate::lane::store::link::LinkError;
+use crate::lane::store::error::LinkError;
 use crate::lane::store::rows::{Codec, RowCodec, double_cell};
 use crate::lane::store::spool::Row;
 use crate::predict::Answer;

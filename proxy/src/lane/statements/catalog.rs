@@ -12,13 +12,15 @@ use tokio_util::sync::CancellationToken;
 use crate::account::AccountError;
 use crate::ddl::{DdlContext, Inspect, Right, as_select, check_show, run};
 use crate::error::{ErrorKind, SqlError};
-use crate::lane::plans::stream::watch;
+use crate::lane::session::diagnostics::Diagnostics;
+use crate::lane::session::lane::Lane;
+use crate::lane::session::left::{Done, Left};
 use crate::lane::session::settings::wrong_demand;
 use crate::lane::store::bounds::{Deadline, within};
-use crate::lane::store::link::{LinkError, command_payload};
+use crate::lane::store::error::LinkError;
+use crate::lane::store::link::command_payload;
 use crate::lane::store::rows::Codec;
-use crate::lane::{Diagnostics, Lane, Turn, write_ok};
-use crate::relay::{Handled, SessionEnd};
+use crate::lane::turn::{MustFinish, Turn};
 
 impl Lane {
     /// Answers a catalog statement. A SHOW becomes a SELECT of the user's own session, sent as
@@ -28,7 +30,7 @@ impl Lane {
         turn: &mut Turn<'_>,
         command: u8,
         text: &str,
-    ) -> Result<Handled, LinkError> {
+    ) -> Result<Done, LinkError> {
         if !self.context.account.is_configured() {
             return Err(SqlError::from(AccountError::NotConfigured).into());
         }
@@ -42,12 +44,12 @@ impl Lane {
             _ => {
                 self.leave_as_found(turn).await?;
                 let payload = command_payload(command, text.as_bytes());
-                return Ok(Handled::Forward(payload));
+                return Ok(Done::Forward(payload));
             }
         };
         let statement = ddl::parse_in(text, mode).map_err(SqlError::from)?;
         let head_of_own = head.map(str::to_owned);
-        match statement {
+        let left = match statement {
             CatalogStatement::Show(show) => {
                 let select = as_select(&show, &self.context.schema);
                 self.check_known(turn, &show, &select).await?;
@@ -56,19 +58,19 @@ impl Lane {
                     None => select,
                 };
                 let payload = command_payload(command, select.as_bytes());
-                return Ok(Handled::Forward(payload));
+                return Ok(Done::Forward(payload));
             }
             CatalogStatement::Change(change) => {
                 turn.store.set_for_statements(head_of_own);
-                self.run_change(turn, &change).await?;
+                self.run_change(turn, &change).await?
             }
             CatalogStatement::Work(work) => {
                 turn.store.set_for_statements(head_of_own);
-                self.run_work(turn, &work, Codec::Text).await?;
+                self.run_work(turn, &work, Codec::Text).await?
             }
-        }
+        };
         turn.store.set_for_statements(None);
-        Ok(Handled::Answered)
+        Ok(Done::Answered(left))
     }
 
     /// Runs a change of the catalog, if the session's user may, and writes its answer.
@@ -76,10 +78,11 @@ impl Lane {
         &mut self,
         turn: &mut Turn<'_>,
         change: &Change,
-    ) -> Result<(), LinkError> {
+    ) -> Result<Left, LinkError> {
         check_right(turn, Right::of_change(change), &self.context.schema).await?;
-        self.change_catalog(turn, change).await?;
-        turn.flush().await
+        let left = self.change_catalog(turn, change).await?;
+        turn.flush().await?;
+        Ok(left)
     }
 
     /// Runs work, if the session's user may, and writes its answer.
@@ -88,7 +91,7 @@ impl Lane {
         turn: &mut Turn<'_>,
         work: &Work,
         codec: Codec,
-    ) -> Result<(), LinkError> {
+    ) -> Result<Left, LinkError> {
         check_right(turn, Right::of_work(work), &self.context.schema).await?;
         match work {
             Work::Evaluate(evaluate) => self.answer_evaluate(turn, evaluate, codec).await,
@@ -119,7 +122,7 @@ impl Lane {
         &mut self,
         turn: &mut Turn<'_>,
         change: &Change,
-    ) -> Result<(), LinkError> {
+    ) -> Result<Left, LinkError> {
         let user = current_user(turn).await?;
         let deadline = deadline(turn).await?;
         // Trying a model's file may take long: as a statement that runs, it can be killed.
@@ -146,33 +149,21 @@ impl Lane {
             until: deadline.map(Deadline::at),
         };
         let answer = {
-            let (mut reader, _writer) = tokio::io::split(&mut *turn.client);
             let work = async { Ok(run(change, &context).await?) };
             let work = within(deadline, &inspector.cancel, work);
-            let mut work = std::pin::pin!(work);
-            let end = tokio::select! {
-                biased;
-                answer = &mut work => Ok(answer),
-                end = watch(&mut reader, turn.read_ahead) => Err(end),
-                () = turn.stop.cancelled() => Err(SessionEnd::Stopped),
-            };
-            match end {
-                Ok(answer) => answer?,
-                Err(end) => {
-                    // What is being written is written to its end.
-                    inspector.cancel.cancel();
-                    let _ = work.await;
-                    return Err(LinkError::End(end));
-                }
-            }
+            let (guard, _legs) = turn.guarded();
+            let cancel = &inspector.cancel;
+            guard.until_finished(MustFinish { work, cancel }).await?
         };
         let mut diagnostics = Diagnostics::default();
         for note in answer.notes {
             diagnostics.add("Note", note.code(), note.message);
         }
-        write_ok(turn, answer.affected_rows, diagnostics.count());
-        self.diagnostics = Some(diagnostics);
-        Ok(())
+        turn.write_ok(answer.affected_rows, diagnostics.count());
+        Ok(Left {
+            diagnostics: Some(diagnostics),
+            ..Left::default()
+        })
     }
 }
 
@@ -198,22 +189,6 @@ impl Inspect for UntilCancelled<'_> {
 pub(in crate::lane) async fn current_user(turn: &mut Turn<'_>) -> Result<String, LinkError> {
     let answer = turn.store.ask_text("SELECT CURRENT_USER() LIMIT 1").await?;
     Ok(answer.text(0, 0)?.unwrap_or_default())
-}
-
-/// Whether a text begins as a catalog statement, perhaps with settings of its own.
-pub(in crate::lane) fn recognise(text: &str) -> bool {
-    ddl::recognise(text) || ddl::recognise_with_settings(text)
-}
-
-/// Whether a text begins with settings of a catalog statement.
-pub(in crate::lane) fn is_headed(text: &[u8]) -> bool {
-    let text = text.trim_ascii_start();
-    // Nearly every statement ends here.
-    let may_be = [&b"SET"[..], b"/*", b"--", b"#"].iter().any(|begin| {
-        let head = text.get(..begin.len());
-        head.is_some_and(|head| head.eq_ignore_ascii_case(begin))
-    });
-    may_be && ddl::recognise_with_settings(&String::from_utf8_lossy(text))
 }
 
 /// When a statement must have ended that began with the turn.

@@ -7,7 +7,7 @@ use crate::error::ErrorKind;
 use crate::relay::connect;
 use crate::relay::handshake::{Awaited, FirstPacket, ReadAhead, SessionFacts, Waiting, handshake};
 use crate::session_end::SessionEnd;
-use crate::wire::{ErrPacket, PacketWriter, Stream};
+use crate::wire::{PacketWriter, Stream};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;

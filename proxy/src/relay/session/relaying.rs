@@ -66,6 +66,7 @@ impl<R: Router> Session<R> {
     /// Lets the lane answer the command at the start of `from_client`.
     async fn take_over(&mut self) -> Result<(), SessionEnd> {
         let lost = || SessionEnd::Protocol("the lane's command is not whole");
+        let routed = self.lane_due.take().ok_or_else(lost)?;
         let &[a, b, c, seq] = self
             .from_client
             .first_chunk::<HEADER_BYTES>()
@@ -82,6 +83,7 @@ impl<R: Router> Session<R> {
             client: &mut self.client,
             store: &mut self.store,
             command,
+            routed,
             seq,
             capabilities: self.tracker.capabilities(),
             read_ahead: &mut self.from_client,
@@ -92,7 +94,6 @@ impl<R: Router> Session<R> {
         }))
         .await;
         self.tracker.set_status(status);
-        self.lane_due = false;
         // What was read ahead is decided before the client is read again.
         self.held = !self.from_client.is_empty();
         if let Handled::Forward(payload) = handled? {
@@ -135,7 +136,7 @@ impl<R: Router> Session<R> {
                 }
             }
             let idle = self.tracker.idle() && self.to_client.is_empty() && self.to_store.is_empty();
-            if self.lane_due && idle {
+            if self.lane_due.is_some() && idle {
                 return Poll::Ready(Turn::Lane);
             }
             if (self.draining || self.client_ended)
@@ -150,9 +151,9 @@ impl<R: Router> Session<R> {
     /// Whether the client's side, which has nothing more to do by itself, can go on after what the store has sent.
     fn answer_frees_client(&mut self) -> bool {
         let turn = self.tracker.client_turn();
-        if self.lane_due && (turn == ClientTurn::LocalFile || self.tracker.opaque()) {
+        if self.lane_due.is_some() && (turn == ClientTurn::LocalFile || self.tracker.opaque()) {
             // Not a command after all: the store asked for a file.
-            self.lane_due = false;
+            self.lane_due = None;
             self.held = true;
         }
         self.held && turn != ClientTurn::Hold && self.to_store.is_empty()
@@ -167,7 +168,7 @@ impl<R: Router> Session<R> {
         loop {
             ready!(poll_drain(&mut self.store, &mut self.to_store, context))
                 .map_err(Turn::store_deaf)?;
-            if self.lane_due {
+            if self.lane_due.is_some() {
                 return Poll::Pending;
             }
             if self.held {
@@ -216,14 +217,17 @@ impl<R: Router> Session<R> {
         forward(&mut self.store, &mut self.to_store, &now, context).map_err(Turn::store_deaf)
     }
 
-    fn note(&mut self, stop: Stop) {
-        self.held = stop == Stop::Hold;
-        self.lane_due = stop == Stop::Lane;
+    fn note(&mut self, stop: Stop<R::Routed>) {
+        self.held = matches!(stop, Stop::Hold);
+        self.lane_due = match stop {
+            Stop::Lane(routed) => Some(routed),
+            Stop::End | Stop::Incomplete | Stop::Hold => None,
+        };
     }
 
     /// Gives a command, of whose answer the client has seen nothing, to the lane after all.
     fn take_back(&mut self, answer: &[u8]) -> bool {
-        let Some(payload) = self.router.take_back(answer) else {
+        let Some((payload, routed)) = self.router.take_back(answer) else {
             return false;
         };
         let mut command = PacketWriter::new(0);
@@ -231,7 +235,7 @@ impl<R: Router> Session<R> {
         let mut commands = command.into_bytes();
         commands.unsplit(std::mem::take(&mut self.from_client));
         self.from_client = commands;
-        self.lane_due = true;
+        self.lane_due = Some(routed);
         self.held = false;
         true
     }

@@ -3,6 +3,7 @@
 use crate::live::SessionGuard;
 use crate::relay::framer::Framer;
 use crate::relay::handshake::SessionFacts;
+use crate::relay::router::Router;
 use crate::relay::tracker::Tracker;
 use crate::session_end::SessionEnd;
 use crate::wire::{StatusFlags, Stream};
@@ -12,7 +13,7 @@ use std::pin::Pin;
 use tokio::time::Sleep;
 
 /// An established session.
-pub struct Session<R> {
+pub struct Session<R: Router> {
     pub(super) client: Stream,
     pub(super) store: Stream,
     /// Client bytes that are not decided: an incomplete command, the lane's, or what follows it.
@@ -26,7 +27,7 @@ pub struct Session<R> {
     pub(super) router: R,
     pub(super) record: SessionGuard,
     /// `from_client` starts with a command of the lane, which waits for the store.
-    pub(super) lane_due: bool,
+    pub(super) lane_due: Option<R::Routed>,
     /// `from_client` may only be read on when the store has answered.
     pub(super) held: bool,
     /// End when idle.
@@ -73,7 +74,7 @@ pub struct StalledClient {
     pub(super) untaken_bytes: usize,
 }
 
-impl<R> Session<R> {
+impl<R: Router> Session<R> {
     /// A session that has logged in.
     pub(super) fn new(
         client: Stream,
@@ -94,7 +95,7 @@ impl<R> Session<R> {
             tracker: Tracker::new(facts.capabilities, facts.status).over_unlike_legs(unlike_legs),
             router,
             record,
-            lane_due: false,
+            lane_due: None,
             held: false,
             draining: false,
             client_ended: false,
@@ -105,7 +106,7 @@ impl<R> Session<R> {
 
     /// Whether the client has sent the start of a command, of which the store knows nothing yet.
     pub(super) fn holds_part_of_a_command(&self) -> bool {
-        !self.from_client.is_empty() && !self.held && !self.lane_due
+        !self.from_client.is_empty() && !self.held && self.lane_due.is_none()
     }
 
     /// Whether a transaction is open.

@@ -4,23 +4,34 @@
 mod faults;
 
 use super::*;
+use crate::account::StoreAddress;
 use crate::admission::Source;
 use crate::error::ErrorKind;
-use crate::relay::{Handled, Route};
-use crate::wire::{Capabilities, ErrPacket, PacketReader, encode_ok};
+use crate::live::{Activity, Live};
+use crate::relay::handshake::ReadAhead;
+use crate::relay::{Handled, Route, Takeover};
+use crate::wire::{
+    Capabilities, ErrPacket, HEADER_BYTES, PacketReader, PacketWriter, StatusFlags, encode_ok,
+};
+use bytes::Bytes;
 use proptest::prelude::*;
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 /// Takes commands that have a `!`, asks the store, and answers with the store's answer twice over.
 struct TestLane;
 
 impl Router for TestLane {
-    fn route(&mut self, _command: u8, body: &[u8]) -> Route {
+    type Routed = ();
+
+    fn route(&mut self, _command: u8, body: &[u8]) -> Route<()> {
         if body.contains(&b'!') {
-            Route::Lane
+            Route::Lane(())
         } else {
             Route::Forward
         }
@@ -28,7 +39,7 @@ impl Router for TestLane {
 
     fn passed_unseen(&mut self, _command: u8, _head: &[u8]) {}
 
-    async fn handle(&mut self, takeover: Takeover<'_>) -> Result<Handled, SessionEnd> {
+    async fn handle(&mut self, takeover: Takeover<'_, ()>) -> Result<Handled, SessionEnd> {
         if takeover.command.ends_with(b"forward!") {
             return Ok(Handled::Forward(Bytes::from_static(b"\x03in its place")));
         }

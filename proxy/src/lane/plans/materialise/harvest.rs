@@ -9,20 +9,24 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use predictsql_catalog::Column;
+use predictsql_executor::PredictError;
 use predictsql_optimizer::materialise::{HarvestPass, Members, Shape};
 use predictsql_optimizer::schedule::Schedule;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{ErrorKind, SqlError};
-use crate::lane::LaneContext;
+use crate::lane::context::LaneContext;
 use crate::lane::plans::inputs::InputKind;
-use crate::lane::plans::materialise::finish::{is_missing_key, spool_all};
+use crate::lane::plans::materialise::finish::is_missing_key;
 use crate::lane::plans::materialise::lookups;
 use crate::lane::plans::materialise::ready::{RELATION_MARK, ReadyPlan};
-use crate::lane::plans::materialise::relation::{Relation, TableNames};
+use crate::lane::plans::materialise::relation::Relation;
 use crate::lane::plans::stream::{CutRow, RowInput, StringValue, answer_inputs};
 use crate::lane::session::diagnostics::Diagnostics;
-use crate::lane::store::link::{LinkError, Protocol, StoreLink, rows_of};
+use crate::lane::session::temporary_tables::TableNames;
+use crate::lane::store::error::LinkError;
+use crate::lane::store::filling::spool_all;
+use crate::lane::store::link::{Protocol, StoreLink, rows_of};
 use crate::lane::store::rows::{Codec, RowCodec};
 use crate::lane::store::spool::{Rows, Spool};
 use crate::live::{Phase, Statement};
@@ -351,7 +355,7 @@ impl Forecasts {
     }
 
     /// Refuses more than may be.
-    fn admit(&self, ready: &ReadyPlan<'_, '_, '_>) -> Result<(), SqlError> {
+    fn admit(&self, ready: &ReadyPlan<'_, '_, '_>) -> Result<(), PredictError> {
         admit(&ready.work, ready.predictors.iter().zip(&self.0))
     }
 }

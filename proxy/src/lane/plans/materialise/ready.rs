@@ -9,7 +9,6 @@ use predictsql_optimizer::planner::{Blocks, Estimate, Metric};
 use predictsql_optimizer::{ColumnsKey, Fragment};
 
 use crate::error::SqlError;
-use crate::lane::Turn;
 use crate::lane::plans::deciding::PredictorMaker;
 use crate::lane::plans::explain::estimated_rows;
 use crate::lane::plans::inputs::{InputKind, bytes_asked, columns_key};
@@ -18,8 +17,10 @@ use crate::lane::session::diagnostics::Diagnostics;
 use crate::lane::session::settings::Forced;
 use crate::lane::session::settings::SessionSettings;
 use crate::lane::store::bounds::is_interruption;
-use crate::lane::store::link::{LinkError, Protocol, StoreLink};
-use crate::predict::{Asked, Predictor, Work};
+use crate::lane::store::error::LinkError;
+use crate::lane::store::link::{Protocol, StoreLink};
+use crate::lane::turn::Turn;
+use crate::predict::{Asked, Predictor, Work, warnings};
 use crate::wire::ColumnDefinition;
 
 /// Longest key that is kept as it is, in bytes: InnoDB's limit on indexed columns.
@@ -527,7 +528,7 @@ impl<'p> ReadyPlan<'p, '_, '_> {
 
     /// What is to be warned of before any input is seen.
     pub fn forewarned(&self, mut diagnostics: Diagnostics) -> Diagnostics {
-        for (kind, message) in self.predictors.iter().flat_map(Predictor::warnings) {
+        for (kind, message) in self.predictors.iter().flat_map(warnings) {
             diagnostics.warn(kind, || message);
         }
         diagnostics

@@ -9,7 +9,7 @@ use predictsql_executor::Input;
 
 use crate::error::SqlError;
 use crate::lane::plans::inputs::InputKind;
-use crate::lane::store::link::LinkError;
+use crate::lane::store::error::LinkError;
 use crate::lane::store::rows::{Cells, LongCells, RowCodec};
 use crate::lane::store::spool::{LongRow, Row};
 use crate::wire::{Malformed, lenenc};
