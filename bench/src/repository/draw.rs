@@ -11,7 +11,7 @@ use predictsql_catalog::{
 use predictsql_optimizer::planner::calibrate::{self, Answer};
 use predictsql_optimizer::planner::certificate::Counts;
 use predictsql_optimizer::planner::{Decision, Metric};
-use predictsql_proxy::evaluate::RowsMax;
+use predictsql_executor::evaluation::RowsMax;
 
 use super::{Described, Dice, Repository};
 
