@@ -11,12 +11,12 @@ use super::distinct::UnderWay;
 use super::planning::Planned;
 use super::tally::Tally;
 use super::work::Work;
+use crate::backend::LoadedModel;
 use crate::error::PredictError;
 use crate::executor::Executor;
 use crate::identity::InputId;
 use crate::input::Scores;
 use crate::kept::{CacheMode, OutputCache};
-use crate::model::LoadedModel;
 
 /// What the pieces under way share.
 #[derive(Debug)]
