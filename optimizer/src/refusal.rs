@@ -69,6 +69,16 @@ impl Refusal {
         )
     }
 
+    /// 1064 ER_PARSE_ERROR.
+    pub fn syntax(what: impl Into<String>) -> Self {
+        Self::new(1064, "42000", what.into())
+    }
+
+    /// 1105 ER_UNKNOWN_ERROR: what must not happen.
+    pub fn internal(what: impl Into<String>) -> Self {
+        Self::new(1105, "HY000", what.into())
+    }
+
     /// 1318 ER_SP_WRONG_NO_OF_ARGS.
     pub fn argument_count(function: &str, expected: usize, got: usize) -> Self {
         Self::new(

@@ -308,14 +308,6 @@ impl StreamSelect<'_, '_> {
         over_classes(self.statement, range, code)
     }
 
-    /// A statement of this plan for people: the lists of class names, which repeat, left out.
-    pub fn abbreviated(&self, sql: &str) -> String {
-        let tasks = self.predictions.iter().map(|p| &p.task);
-        tasks.fold(sql.to_owned(), |text, task| {
-            text.replace(&self.statement.labels.list(task), "...")
-        })
-    }
-
     fn class_count(&self, prediction: usize) -> usize {
         self.predictions
             .get(prediction)
