@@ -7,7 +7,6 @@ use thiserror::Error;
 
 /// Why a model cannot be used. Every text names the cause and, where there is one, the remedy.
 #[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
-#[non_exhaustive]
 pub enum ModelError {
     /// ONNX Runtime is not there or not usable.
     #[error(

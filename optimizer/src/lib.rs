@@ -23,7 +23,7 @@ pub mod statement;
 pub mod stream;
 pub mod views;
 
-pub use refusal::Refusal;
+pub use refusal::{Refusal, RefusalKind};
 pub use sql::LexMode;
 pub use sql::bare;
 pub use sql::calls::may_call_newer_task;

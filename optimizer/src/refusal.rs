@@ -1,113 +1,124 @@
-//! Why a predict statement is not planned, with the MySQL error that says so.
+//! Why a statement is refused: its kind, and the sentence for the client.
+
+/// What a statement is refused for. The proxy has the MySQL error number of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// The text is not a statement that is understood.
+    Syntax,
+    /// A construct that is not supported yet.
+    Unsupported,
+    /// A task or model that the catalog does not have.
+    UnknownTarget,
+    /// A column that the statement does not have.
+    UnknownColumn,
+    /// A prediction that no model can answer.
+    NoModel,
+    /// A constraint on predictions that cannot be kept.
+    Constraint,
+    /// A declared prior that does not fit the task.
+    Prior,
+    /// A number of arguments that the function does not take.
+    ArgumentCount,
+    /// An argument that the function does not take.
+    Argument,
+    /// A class that the task does not have.
+    UnknownClass,
+    /// What must not happen: a failure with no number of its own.
+    Internal,
+}
 
 /// A refusal that goes to the client as it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Refusal {
-    /// MySQL error code.
-    pub code: u16,
-    /// Five characters.
-    pub sqlstate: &'static str,
+    /// What it is for.
+    pub kind: RefusalKind,
     /// A sentence that says what is wrong and what to do.
     pub message: String,
 }
 
 impl Refusal {
-    fn new(code: u16, sqlstate: &'static str, message: String) -> Self {
-        Self {
-            code,
-            sqlstate,
-            message,
-        }
+    pub(crate) fn new(kind: RefusalKind, message: String) -> Self {
+        Self { kind, message }
     }
 
-    /// 1235 ER_NOT_SUPPORTED_YET, naming the construct.
+    /// A construct that is not supported yet.
     pub fn unsupported(construct: impl std::fmt::Display) -> Self {
         Self::new(
-            1235,
-            "42000",
+            RefusalKind::Unsupported,
             format!("PredictSQL does not yet support {construct}"),
         )
     }
 
-    /// 1305 ER_SP_DOES_NOT_EXIST for a task or model that the catalog does not have.
+    /// A task or model that the catalog does not have.
     pub fn unknown_target(schema: &str, name: &str) -> Self {
         Self::new(
-            1305,
-            "42000",
+            RefusalKind::UnknownTarget,
             format!(
                 "Task or model '{name}' does not exist in schema {schema}; SHOW TASKS and SHOW MODELS list them"
             ),
         )
     }
 
-    /// 1054 ER_BAD_FIELD_ERROR.
+    /// A column that the statement does not have.
     pub fn unknown_column(column: impl std::fmt::Display, clause: &str) -> Self {
         let message = format!("Unknown column '{column}' in '{clause}'");
-        Self::new(1054, "42S22", message)
+        Self::new(RefusalKind::UnknownColumn, message)
     }
 
-    /// 1235 for a prediction that no model can answer.
+    /// A prediction that no model can answer.
     pub fn no_model(what: impl std::fmt::Display) -> Self {
         let what = what.to_string();
         let mut message: String = what.chars().take(1).flat_map(char::to_uppercase).collect();
         message.extend(what.chars().skip(1));
-        Self::new(1235, "42000", message)
+        Self::new(RefusalKind::NoModel, message)
     }
 
-    /// 1644 ER_SIGNAL_EXCEPTION for a constraint on predictions that cannot be kept.
+    /// A constraint on predictions that cannot be kept.
     pub fn constraint(what: impl std::fmt::Display) -> Self {
-        Self::new(1644, "45000", what.to_string())
+        Self::new(RefusalKind::Constraint, what.to_string())
     }
 
-    /// 1231 ER_WRONG_VALUE_FOR_VAR for a declared prior that does not fit the task.
+    /// A declared prior that does not fit the task.
     pub fn prior(what: impl std::fmt::Display) -> Self {
-        Self::new(
-            1231,
-            "42000",
-            format!("The declared prior cannot be meant: {what}"),
-        )
+        let message = format!("The declared prior cannot be meant: {what}");
+        Self::new(RefusalKind::Prior, message)
     }
 
-    /// 1064 ER_PARSE_ERROR.
+/// A text that is not understood.
     pub fn syntax(what: impl Into<String>) -> Self {
-        Self::new(1064, "42000", what.into())
+        Self::new(RefusalKind::Syntax, what.into())
     }
 
-    /// 1105 ER_UNKNOWN_ERROR: what must not happen.
+    /// What must not happen.
     pub fn internal(what: impl Into<String>) -> Self {
-        Self::new(1105, "HY000", what.into())
+        Self::new(RefusalKind::Internal, what.into())
     }
 
-    /// 1318 ER_SP_WRONG_NO_OF_ARGS.
+    /// A number of arguments that the function does not take.
     pub fn argument_count(function: &str, expected: usize, got: usize) -> Self {
         Self::new(
-            1318,
-            "42000",
+            RefusalKind::ArgumentCount,
             format!(
                 "Incorrect number of arguments for FUNCTION {function}; expected {expected}, got {got}"
             ),
         )
     }
 
-    /// 1210 ER_WRONG_ARGUMENTS.
+    /// An argument that the function does not take.
     pub fn argument(function: &str, what: impl std::fmt::Display) -> Self {
-        Self::new(
-            1210,
-            "HY000",
-            format!("Incorrect arguments to {function}: {what}"),
-        )
+        let message = format!("Incorrect arguments to {function}: {what}");
+        Self::new(RefusalKind::Argument, message)
     }
 
-    /// 1525 ER_WRONG_VALUE for a class that the task does not have.
+    /// A class that the task does not have.
     pub fn unknown_class(task: &str, class: &str, classes: &[String]) -> Self {
         let mut known: Vec<String> = classes.iter().take(20).map(|c| format!("'{c}'")).collect();
         if classes.len() > known.len() {
             known.push(format!("and {} more", classes.len() - known.len()));
         }
         Self::new(
-            1525,
-            "HY000",
+            RefusalKind::UnknownClass,
             format!(
                 "Incorrect class value: '{class}'; task '{task}' has the classes {}",
                 known.join(", ")

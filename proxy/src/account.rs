@@ -464,13 +464,13 @@ impl Account {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::error::SqlError;
+    use crate::error::{ErrorKind, SqlError};
 
     #[tokio::test]
     async fn without_an_account_the_error_says_what_to_run() {
         let error = ServiceAccount::none().snapshot().await.unwrap_err();
         assert!(error.to_string().contains("predictsql init"));
-        assert_eq!(SqlError::from(error).code, 1105);
+        assert_eq!(SqlError::from(error).kind, ErrorKind::Other);
     }
 
     #[tokio::test]
@@ -481,10 +481,7 @@ mod tests {
         let account = ServiceAccount::start(config).unwrap();
         for _ in 0..2 {
             let error = account.snapshot().await.unwrap_err();
-            assert_eq!(
-                SqlError::from(error).code,
-                crate::wire::ErrPacket::STORE_LOST
-            );
+            assert_eq!(SqlError::from(error).kind, ErrorKind::StoreLost);
         }
         account.close().await;
         assert!(matches!(

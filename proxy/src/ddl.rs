@@ -16,11 +16,11 @@ use predictsql_catalog::{
     check_classes, check_columns, check_name, model_definition, model_options, task_definition,
 };
 use predictsql_executor::{Executor, ModelError, ModelFile};
-use predictsql_optimizer::ddl::{CatalogStatement, CreateModel, CreateTask, DdlError};
+use predictsql_optimizer::ddl::{CatalogStatement, CreateModel, CreateTask};
 use tokio::time::Instant;
 
 use crate::account::{AccountError, ServiceAccount};
-use crate::error::SqlError;
+use crate::error::{ErrorKind, SqlError};
 
 pub use show::{as_select, check_show};
 
@@ -68,35 +68,16 @@ pub struct DdlContext<'a, I> {
 pub struct DdlAnswer {
     /// For the OK packet: models dropped, else 0.
     pub affected_rows: u64,
-    /// Notes for SHOW WARNINGS.
-    pub notes: Vec<DdlNote>,
-}
-
-/// One row of SHOW WARNINGS at level `Note`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DdlNote {
-    /// MySQL error number.
-    pub code: u16,
-    /// Text for the user.
-    pub message: String,
+    /// Rows of SHOW WARNINGS at level `Note`.
+    pub notes: Vec<SqlError>,
 }
 
 impl DdlAnswer {
     fn note(error: SqlError) -> Self {
-        let note = DdlNote {
-            code: error.code,
-            message: error.message,
-        };
         Self {
             affected_rows: 0,
-            notes: vec![note],
+            notes: vec![error],
         }
-    }
-}
-
-impl From<DdlError> for SqlError {
-    fn from(error: DdlError) -> Self {
-        Self::new(error.code, error.sqlstate, error.message)
     }
 }
 
@@ -105,9 +86,13 @@ impl From<OptionError> for SqlError {
     fn from(error: OptionError) -> Self {
         match error {
             OptionError::Unknown { .. } | OptionError::Missing { .. } => {
-                Self::new(1064, "42000", error.to_string())
+                Self::new(ErrorKind::Syntax, error.to_string())
             }
-            _ => Self::wrong_value(error.to_string()),
+            OptionError::Value { .. }
+            | OptionError::UnknownClass { .. }
+            | OptionError::Covers(_)
+            | OptionError::Classes(_)
+            | OptionError::Columns(_) => Self::wrong_value(error.to_string()),
         }
     }
 }
@@ -125,24 +110,43 @@ impl From<&ModelError> for SqlError {
     /// | ONNX Runtime failed or crashed otherwise, other loads hang | 1105 | HY000 |
     /// | URI, shapes, types, labels, values | 1525 wrong value | HY000 |
     fn from(error: &ModelError) -> Self {
-        let (code, sqlstate) = match error {
-            ModelError::LibraryMissing { .. } => (1126, "HY000"),
+        let kind = match error {
+            ModelError::LibraryMissing { .. } => ErrorKind::CannotOpenLibrary,
             ModelError::OutsideRoots { .. }
             | ModelError::TooLarge { .. }
             | ModelError::TrialSeconds { .. }
-            | ModelError::TrialMemory { .. } => (1290, "HY000"),
-            ModelError::NotFound { .. } => (1017, "HY000"),
-            ModelError::Unreadable { .. } => (1024, "HY000"),
-            ModelError::Corrupt { .. } | ModelError::Changed { .. } => (1033, "HY000"),
-            ModelError::UnsupportedOperator { .. } => (1235, "42000"),
-            ModelError::Interrupted { .. } => (1317, "70100"),
+            | ModelError::TrialMemory { .. } => ErrorKind::OptionPrevents,
+            ModelError::NotFound { .. } => ErrorKind::FileNotFound,
+            ModelError::Unreadable { .. } => ErrorKind::FileUnreadable,
+            ModelError::Corrupt { .. } | ModelError::Changed { .. } => ErrorKind::FileDamaged,
+            ModelError::UnsupportedOperator { .. } => ErrorKind::Unsupported,
+            ModelError::Interrupted { .. } => ErrorKind::Interrupted,
             ModelError::Runtime { .. }
             | ModelError::LoadsHang { .. }
             | ModelError::TrialDied { .. }
-            | ModelError::NoTrial { .. } => (1105, "HY000"),
-            _ => (1525, "HY000"),
+            | ModelError::NoTrial { .. } => ErrorKind::Other,
+            ModelError::Uri { .. }
+            | ModelError::MemoryTooLarge { .. }
+            | ModelError::OutputTooLarge { .. }
+            | ModelError::ExternalWeights
+            | ModelError::Options { .. }
+            | ModelError::InputCount { .. }
+            | ModelError::InputType { .. }
+            | ModelError::InputShape { .. }
+            | ModelError::ColumnInputs { .. }
+            | ModelError::ColumnNames { .. }
+            | ModelError::ColumnType { .. }
+            | ModelError::ColumnShape { .. }
+            | ModelError::ValueOutput { .. }
+            | ModelError::MapKeys { .. }
+            | ModelError::LabelOrder { .. }
+            | ModelError::OutputType { .. }
+            | ModelError::OutputColumns { .. }
+            | ModelError::OutputShape { .. }
+            | ModelError::NotProbabilities { .. }
+            | ModelError::NotFinite => ErrorKind::WrongValue,
         };
-        Self::new(code, sqlstate, error.to_string())
+        Self::new(kind, error.to_string())
     }
 }
 

@@ -1,53 +1,330 @@
-//! An error as a client of the MySQL protocol sees it.
+//! Errors as clients see them: their kinds, and a kind with a message.
 
+use predictsql_optimizer::{Refusal, RefusalKind};
+use strum::IntoStaticStr;
 use thiserror::Error;
+
+use crate::wire::ErrPacket;
+
+/// How a command of the predict lane ended, as the label `outcome` of metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Outcome {
+    /// The client has its answer.
+    Ok,
+    /// The store answers it.
+    Forwarded,
+    /// The store refused what the lane asked.
+    RefusedByStore,
+    /// The statement was not understood.
+    Syntax,
+    /// It would run more images through models than it may.
+    OverLimit,
+    /// It uses what PredictSQL does not support.
+    Unsupported,
+    /// It names a task or model that does not exist.
+    UnknownName,
+    /// It was ended by a KILL.
+    Interrupted,
+    /// It has a value that is not accepted.
+    WrongValue,
+    /// Any other error.
+    Error,
+    /// The client went.
+    ClientLost,
+    /// The store went.
+    StoreLost,
+    /// The store's answer was not understood.
+    Protocol,
+    /// The session was ended.
+    Stopped,
+}
+
+impl Outcome {
+    /// The label's value.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        self.into()
+    }
+}
+
+/// What went wrong. The kind gives the MySQL error number, the SQLSTATE, and the label of metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[cfg_attr(test, derive(strum::EnumIter))]
+pub enum ErrorKind {
+    /// The text is not a statement that is understood.
+    Syntax,
+    /// The statement may not run that many images through models.
+    TooManyInferences,
+    /// PredictSQL does not support it.
+    Unsupported,
+    /// No task, model or function of that name.
+    UnknownName,
+    /// Somebody ended the statement.
+    Interrupted,
+    /// A value that is not accepted.
+    WrongValue,
+    /// A failure with no code of its own.
+    Other,
+    /// No column of that name.
+    UnknownColumn,
+    /// A constraint on predictions that cannot be kept.
+    Constraint,
+    /// A variable cannot be set to that value.
+    WrongVariableValue,
+    /// A function has another number of arguments.
+    ArgumentCount,
+    /// Arguments that do not fit.
+    WrongArguments,
+    /// A query has another number of columns.
+    ColumnCount,
+    /// An input cannot be read, and the statement is to fail then.
+    UnreadableInput,
+    /// The user has no right on a table.
+    TableAccessDenied,
+    /// The user has no right on a column.
+    ColumnAccessDenied,
+    /// The statement took longer than `max_statement_time`.
+    StatementTimeout,
+    /// The statement took longer than `@ml_max_seconds`.
+    ExecutionTimeExceeded,
+    /// Others were in the way for too long; the statement may be tried again.
+    LockWaitTimeout,
+    /// More data than may be sent for a parameter.
+    PacketTooLarge,
+    /// Not enough memory for the statement.
+    OutOfMemory,
+    /// Not enough room on disk for the statement.
+    DiskFull,
+    /// A statement is executed that was not prepared.
+    UnknownPreparedStatement,
+    /// A task, model or function of that name exists.
+    AlreadyExists,
+    /// Something else refers to it.
+    Referenced,
+    /// The store's binary log keeps the service account from creating functions.
+    BinaryLog,
+    /// An option prevents it.
+    OptionPrevents,
+    /// ONNX Runtime cannot be loaded.
+    CannotOpenLibrary,
+    /// There is no such file.
+    FileNotFound,
+    /// A file cannot be read.
+    FileUnreadable,
+    /// A file's contents are not what they are to be.
+    FileDamaged,
+    /// The proxy stops.
+    Shutdown,
+    /// An operator has ended the session.
+    ConnectionKilled,
+    /// The store was lost.
+    StoreLost,
+    /// The store cannot be reached.
+    StoreUnreachable,
+    /// The store does not follow the protocol.
+    StoreMisunderstood,
+    /// Not without TLS.
+    TlsRequired,
+    /// A login that the proxy does not understand.
+    BadHandshake,
+    /// No room for another client.
+    TooManyConnections,
+}
+
+impl ErrorKind {
+    /// The MySQL error number. Never one of 2000 to 2999: they belong to client libraries, and MariaDB's takes an
+    /// ERR packet that carries one for malformed (error 2027).
+    #[must_use]
+    pub const fn code(self) -> u16 {
+        self.row().0
+    }
+
+    /// Five characters.
+    #[must_use]
+    pub const fn sqlstate(self) -> &'static str {
+        let state: &[u8] = self.row().1;
+        match std::str::from_utf8(state) {
+            Ok(state) => state,
+            Err(_) => "HY000",
+        }
+    }
+
+    /// How a command ends that fails so.
+    #[must_use]
+    pub const fn outcome(self) -> Outcome {
+        self.row().2
+    }
+
+    /// The packet of an error of this kind.
+    #[must_use]
+    pub fn packet(self, message: impl Into<String>) -> ErrPacket {
+        ErrPacket::new(self.code(), self.row().1, message)
+    }
+
+    /// Number, SQLSTATE, and how a command ends that fails so.
+    const fn row(self) -> (u16, &'static [u8; 5], Outcome) {
+        use Outcome::{
+            Error, Interrupted, OverLimit, Syntax, UnknownName, Unsupported, WrongValue,
+        };
+        match self {
+            Self::Syntax => (1064, b"42000", Syntax),
+            Self::TooManyInferences => (1104, b"42000", OverLimit),
+            Self::Unsupported => (1235, b"42000", Unsupported),
+            Self::UnknownName => (1305, b"42000", UnknownName),
+            Self::Interrupted => (1317, b"70100", Interrupted),
+            Self::WrongValue => (1525, b"HY000", WrongValue),
+            Self::Other => (1105, b"HY000", Error),
+            Self::UnknownColumn => (1054, b"42S22", Error),
+            Self::Constraint => (1644, b"45000", Error),
+            Self::WrongVariableValue => (1231, b"42000", Error),
+            Self::ArgumentCount => (1318, b"42000", Error),
+            Self::WrongArguments => (1210, b"HY000", Error),
+            Self::ColumnCount => (1241, b"21000", Error),
+            Self::UnreadableInput => (1366, b"HY000", Error),
+            Self::TableAccessDenied => (1142, b"42000", Error),
+            Self::ColumnAccessDenied => (1143, b"42000", Error),
+            Self::StatementTimeout => (1969, b"70100", Error),
+            Self::ExecutionTimeExceeded => (3024, b"HY000", Error),
+            Self::LockWaitTimeout => (1205, b"HY000", Error),
+            Self::PacketTooLarge => (1153, b"08S01", Error),
+            Self::OutOfMemory => (1041, b"HY000", Error),
+            Self::DiskFull => (1021, b"HY000", Error),
+            Self::UnknownPreparedStatement => (1243, b"HY000", Error),
+            Self::AlreadyExists => (1304, b"42000", Error),
+            Self::Referenced => (1451, b"23000", Error),
+            Self::BinaryLog => (1419, b"HY000", Error),
+            Self::OptionPrevents => (1290, b"HY000", Error),
+            Self::CannotOpenLibrary => (1126, b"HY000", Error),
+            Self::FileNotFound => (1017, b"HY000", Error),
+            Self::FileUnreadable => (1024, b"HY000", Error),
+            Self::FileDamaged => (1033, b"HY000", Error),
+            Self::Shutdown => (1053, b"08S01", Error),
+            Self::ConnectionKilled => (1927, b"70100", Error),
+            Self::StoreLost => (1158, b"08S01", Error),
+            Self::StoreUnreachable => (1429, b"HY000", Error),
+            Self::StoreMisunderstood => (1156, b"08S01", Error),
+            Self::TlsRequired => (3159, b"HY000", Error),
+            Self::BadHandshake => (1043, b"08S01", Error),
+            Self::TooManyConnections => (1040, b"08004", Error),
+        }
+    }
+}
+
+impl From<RefusalKind> for ErrorKind {
+    fn from(kind: RefusalKind) -> Self {
+        match kind {
+            RefusalKind::Syntax => Self::Syntax,
+            RefusalKind::Unsupported | RefusalKind::NoModel => Self::Unsupported,
+            RefusalKind::UnknownTarget => Self::UnknownName,
+            RefusalKind::UnknownColumn => Self::UnknownColumn,
+            RefusalKind::Constraint => Self::Constraint,
+            RefusalKind::Prior => Self::WrongVariableValue,
+            RefusalKind::ArgumentCount => Self::ArgumentCount,
+            RefusalKind::Argument => Self::WrongArguments,
+            RefusalKind::UnknownClass => Self::WrongValue,
+            RefusalKind::Internal => Self::Other,
+        }
+    }
+}
 
 /// An error packet to be: what the lane and the catalog statements answer with.
 ///
 /// The message is for the user: it names what is wrong and what to do, and carries no literals,
 /// passwords or internal text.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("ERROR {code} ({sqlstate}): {message}")]
+#[error("ERROR {code} ({state}): {message}", code = kind.code(), state = kind.sqlstate())]
 pub struct SqlError {
-    /// MySQL error number.
-    pub code: u16,
-    /// Five characters.
-    pub sqlstate: &'static str,
+    /// What went wrong.
+    pub kind: ErrorKind,
     /// Text for the user.
     pub message: String,
 }
 
 impl SqlError {
-    /// An error of that code, SQLSTATE and text.
-    pub fn new(code: u16, sqlstate: &'static str, message: impl Into<String>) -> Self {
+    /// An error of that kind and text.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self {
-            code,
-            sqlstate,
+            kind,
             message: message.into(),
         }
     }
 
-    /// 1235 (42000): `construct` is not supported yet.
+    /// `construct` is not supported yet.
     pub fn unsupported(construct: impl std::fmt::Display) -> Self {
         Self::new(
-            1235,
-            "42000",
+            ErrorKind::Unsupported,
             format!("PredictSQL does not yet support {construct}"),
         )
     }
 
-    /// 1305 (42000): no task, model or function of that name.
+    /// No task, model or function of that name.
     pub fn unknown(kind: &str, name: &str) -> Self {
-        Self::new(1305, "42000", format!("{kind} '{name}' does not exist"))
+        let message = format!("{kind} '{name}' does not exist");
+        Self::new(ErrorKind::UnknownName, message)
     }
 
-    /// 1525 (HY000): a value that is not accepted.
+    /// A value that is not accepted.
     pub fn wrong_value(message: impl Into<String>) -> Self {
-        Self::new(1525, "HY000", message)
+        Self::new(ErrorKind::WrongValue, message)
     }
 
-    /// 1105 (HY000): a failure with no code of its own.
+    /// A failure with no code of its own.
     pub fn other(message: impl Into<String>) -> Self {
-        Self::new(1105, "HY000", message)
+        Self::new(ErrorKind::Other, message)
+    }
+
+    /// The MySQL error number.
+    #[must_use]
+    pub const fn code(&self) -> u16 {
+        self.kind.code()
+    }
+
+    /// Five characters.
+    #[must_use]
+    pub const fn sqlstate(&self) -> &'static str {
+        self.kind.sqlstate()
+    }
+
+    /// As the protocol carries it.
+    #[must_use]
+    pub fn packet(&self) -> ErrPacket {
+        self.kind.packet(self.message.clone())
+    }
+}
+
+impl From<Refusal> for SqlError {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(refusal.kind.into(), refusal.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use strum::IntoEnumIterator;
+
+    #[test]
+    fn no_two_kinds_have_one_number_and_none_is_a_client_librarys() {
+        let mut codes: Vec<u16> = ErrorKind::iter().map(ErrorKind::code).collect();
+        assert!(codes.iter().all(|code| !(2000..3000).contains(code)));
+        let kinds = codes.len();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), kinds);
+        for kind in ErrorKind::iter() {
+            assert!(kind.sqlstate().bytes().all(|b| b.is_ascii_alphanumeric()));
+        }
+    }
+
+    #[test]
+    fn an_error_is_shown_with_number_and_state_and_labelled_by_its_kind() {
+        let error = SqlError::unknown("Task", "t");
+        let shown = "ERROR 1305 (42000): Task 't' does not exist";
+        assert_eq!(error.to_string(), shown);
+        assert_eq!(&error.packet().sqlstate, b"42000");
+        assert_eq!(error.kind.outcome().label(), "unknown_name");
+        assert_eq!(Outcome::RefusedByStore.label(), "refused_by_store");
+        assert_eq!(ErrorKind::StatementTimeout.outcome().label(), "error");
     }
 }

@@ -11,6 +11,7 @@ pub use idle::IDLE_SWEEP_PERIOD;
 pub use slow::SlowLog;
 pub use statement::{Phase, Statement};
 
+use crate::error::Outcome;
 use crate::metrics::Metrics;
 use crate::relay::SessionEnd;
 use predictsql_optimizer::LexMode;
@@ -348,11 +349,11 @@ impl Session {
         self.forwarded.load(Relaxed) + self.answered.load(Relaxed)
     }
 
-    /// Counts how a command of the lane ended; `outcome` is one of few.
-    pub fn note_outcome(&self, outcome: &'static str) {
+    /// Counts how a command of the lane ended.
+    pub fn note_outcome(&self, outcome: Outcome) {
         self.metrics
             .lane_commands
-            .with_label_values(&[outcome])
+            .with_label_values(&[outcome.label()])
             .inc();
     }
 

@@ -3,6 +3,7 @@
 //! One registry, made by [`crate::serve`] and handed down. The relay's hot path does not come here: what sessions
 //! count is added when somebody asks, see [`crate::live::Live::metrics_text`].
 
+use crate::error::Outcome;
 use crate::relay::SessionEnd;
 use prometheus::core::Collector;
 use prometheus::{
@@ -121,7 +122,7 @@ impl Metrics {
         let lane_commands: IntCounterVec =
             registered(&registry, IntCounterVec::new(lane_commands, &["outcome"]));
         // There from the start, so that a first failure can be seen as a ratio.
-        let _ = lane_commands.with_label_values(&["ok"]);
+        let _ = lane_commands.with_label_values(&[Outcome::Ok.label()]);
         Self {
             sessions: gauge("sessions", "Sessions that are logged in."),
             sessions_opened: counter("sessions_opened_total", "Sessions that have logged in."),

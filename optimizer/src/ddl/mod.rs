@@ -18,9 +18,8 @@
 mod parser;
 
 use predictsql_catalog::{OptionValue, TaskInput, TaskKind};
-use thiserror::Error;
 
-use crate::LexMode;
+use crate::{LexMode, Refusal};
 
 /// A catalog statement as written; names keep their case and are not yet checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -157,18 +156,6 @@ pub enum ShowFilter {
     Where(String),
 }
 
-/// Why a statement was not understood, as the client is told.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{message}")]
-pub struct DdlError {
-    /// MySQL error number: 1064 or 1235.
-    pub code: u16,
-    /// Five characters.
-    pub sqlstate: &'static str,
-    /// Text for the user.
-    pub message: String,
-}
-
 /// Whether `sql` begins as a catalog statement does. Cheap; it may still be refused by [`parse`].
 pub fn recognise(sql: &str) -> bool {
     let mut words = Words { rest: sql };
@@ -209,12 +196,12 @@ pub fn recognise_with_settings(sql: &str) -> bool {
 }
 
 /// Reads a catalog statement of a session in the default SQL mode.
-pub fn parse(sql: &str) -> Result<CatalogStatement, DdlError> {
+pub fn parse(sql: &str) -> Result<CatalogStatement, Refusal> {
     parse_in(sql, LexMode::default())
 }
 
 /// Reads a catalog statement of a session in `mode`.
-pub fn parse_in(sql: &str, mode: LexMode) -> Result<CatalogStatement, DdlError> {
+pub fn parse_in(sql: &str, mode: LexMode) -> Result<CatalogStatement, Refusal> {
     parser::parse(sql, mode)
 }
 

@@ -6,14 +6,14 @@ mod evaluate;
 use predictsql_catalog::{Column, ColumnKind, OptionValue, TaskInput, TaskKind};
 use sqlparser::tokenizer::{Token, Tokenizer};
 
-use super::{CatalogStatement, CreateModel, CreateTask, DdlError, ShowFilter};
-use crate::LexMode;
+use super::{CatalogStatement, CreateModel, CreateTask, ShowFilter};
 use crate::sql::text::{Lexed, StoreDialect};
+use crate::{LexMode, Refusal, RefusalKind};
 
 /// Longest piece of the statement that an error quotes, in characters, as the store does it.
 const NEAR_CHARS_MAX: usize = 80;
 
-pub(super) fn parse(sql: &str, mode: LexMode) -> Result<CatalogStatement, DdlError> {
+pub(super) fn parse(sql: &str, mode: LexMode) -> Result<CatalogStatement, Refusal> {
     let Some(lexed) = Lexed::new(sql, mode) else {
         return Err(lexical_error(sql, mode));
     };
@@ -34,15 +34,12 @@ pub(super) fn parse(sql: &str, mode: LexMode) -> Result<CatalogStatement, DdlErr
     }
 }
 
-fn unsupported(construct: &str) -> DdlError {
-    DdlError {
-        code: 1235,
-        sqlstate: "42000",
-        message: format!("This version of PredictSQL doesn't yet support {construct}"),
-    }
+fn unsupported(construct: &str) -> Refusal {
+    let message = format!("This version of PredictSQL doesn't yet support {construct}");
+    Refusal::new(RefusalKind::Unsupported, message)
 }
 
-fn syntax_error(expected: &str, text: &str, offset: usize) -> DdlError {
+fn syntax_error(expected: &str, text: &str, offset: usize) -> Refusal {
     let before = text.get(..offset).unwrap_or(text);
     let near: String = text
         .get(offset..)
@@ -51,18 +48,14 @@ fn syntax_error(expected: &str, text: &str, offset: usize) -> DdlError {
         .take(NEAR_CHARS_MAX)
         .collect();
     let line = before.matches('\n').count() + 1;
-    DdlError {
-        code: 1064,
-        sqlstate: "42000",
-        message: format!(
-            "You have an error in your SQL syntax; {expected} was expected near '{near}' at line \
-             {line}"
-        ),
-    }
+    let message = format!(
+        "You have an error in your SQL syntax; {expected} was expected near '{near}' at line {line}"
+    );
+    Refusal::new(RefusalKind::Syntax, message)
 }
 
 /// A string or comment that does not end.
-fn lexical_error(sql: &str, mode: LexMode) -> DdlError {
+fn lexical_error(sql: &str, mode: LexMode) -> Refusal {
     let dialect = StoreDialect::new(mode);
     let offset = match Tokenizer::new(&dialect, sql).tokenize_with_location() {
         Ok(_) => 0,
@@ -87,7 +80,7 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    fn syntax(&self, expected: &str) -> DdlError {
+    fn syntax(&self, expected: &str) -> Refusal {
         let end = self.lexed.text.len();
         let offset = self
             .lexed
@@ -110,7 +103,7 @@ impl Parser<'_> {
         true
     }
 
-    fn expect(&mut self, words: &str) -> Result<(), DdlError> {
+    fn expect(&mut self, words: &str) -> Result<(), Refusal> {
         if self.accept(words) {
             Ok(())
         } else {
@@ -124,7 +117,7 @@ impl Parser<'_> {
         stands
     }
 
-    fn expect_token(&mut self, token: &Token) -> Result<(), DdlError> {
+    fn expect_token(&mut self, token: &Token) -> Result<(), Refusal> {
         if self.accept_token(token) {
             Ok(())
         } else {
@@ -132,7 +125,7 @@ impl Parser<'_> {
         }
     }
 
-    fn name(&mut self, what: &str) -> Result<String, DdlError> {
+    fn name(&mut self, what: &str) -> Result<String, Refusal> {
         match self.lexed.token(self.at) {
             Some(Token::Word(word)) => {
                 self.at += 1;
@@ -142,22 +135,22 @@ impl Parser<'_> {
         }
     }
 
-    fn string(&mut self, what: &str) -> Result<String, DdlError> {
+    fn string(&mut self, what: &str) -> Result<String, Refusal> {
         let literal = self.lexed.string_literal(&(self.at..self.at + 1));
         let literal = literal.ok_or_else(|| self.syntax(what))?;
         self.at += 1;
         Ok(literal)
     }
 
-    fn strings(&mut self, what: &str) -> Result<Vec<String>, DdlError> {
+    fn strings(&mut self, what: &str) -> Result<Vec<String>, Refusal> {
         self.list(|parser| parser.string(what))
     }
 
     /// `( item, item, ... )`, at least one.
     fn list<T>(
         &mut self,
-        mut item: impl FnMut(&mut Self) -> Result<T, DdlError>,
-    ) -> Result<Vec<T>, DdlError> {
+        mut item: impl FnMut(&mut Self) -> Result<T, Refusal>,
+    ) -> Result<Vec<T>, Refusal> {
         self.expect_token(&Token::LParen)?;
         let mut items = vec![item(self)?];
         while self.accept_token(&Token::Comma) {
@@ -170,7 +163,7 @@ impl Parser<'_> {
         }
     }
 
-    fn statement(&mut self) -> Result<CatalogStatement, DdlError> {
+    fn statement(&mut self) -> Result<CatalogStatement, Refusal> {
         if self.accept("CREATE OR REPLACE") {
             return Err(unsupported(
                 "CREATE OR REPLACE; drop it first, or create another version",
@@ -211,7 +204,7 @@ impl Parser<'_> {
         Err(self.syntax("CREATE, ALTER, DROP, SHOW or EVALUATE of a TASK or MODEL"))
     }
 
-    fn create_task(&mut self) -> Result<CatalogStatement, DdlError> {
+    fn create_task(&mut self) -> Result<CatalogStatement, Refusal> {
         let if_not_exists = self.accept("IF NOT EXISTS");
         let name = self.name("a task's name")?;
         let (mut classes, mut kind, mut input, mut options) = (None, None, None, None);
@@ -245,7 +238,7 @@ impl Parser<'_> {
         }))
     }
 
-    fn kind(&mut self) -> Result<TaskKind, DdlError> {
+    fn kind(&mut self) -> Result<TaskKind, Refusal> {
         for kind in [TaskKind::Classification, TaskKind::Regression] {
             if self.accept(kind.as_str()) {
                 return Ok(kind);
@@ -259,7 +252,7 @@ impl Parser<'_> {
         Err(self.syntax("CLASSIFICATION or REGRESSION"))
     }
 
-    fn input(&mut self) -> Result<TaskInput, DdlError> {
+    fn input(&mut self) -> Result<TaskInput, Refusal> {
         if self.accept("IMAGE") {
             return Ok(TaskInput::Image);
         }
@@ -269,7 +262,7 @@ impl Parser<'_> {
         self.list(Self::column).map(TaskInput::Columns)
     }
 
-    fn column(&mut self) -> Result<Column, DdlError> {
+    fn column(&mut self) -> Result<Column, Refusal> {
         let name = self.name("a column's name")?;
         let word = self.lexed.keyword(self.at).unwrap_or_default();
         let kind = ColumnKind::from_word(word);
@@ -278,7 +271,7 @@ impl Parser<'_> {
         Ok(Column { name, kind })
     }
 
-    fn create_model(&mut self) -> Result<CatalogStatement, DdlError> {
+    fn create_model(&mut self) -> Result<CatalogStatement, Refusal> {
         let if_not_exists = self.accept("IF NOT EXISTS");
         let name = self.name("a model's name")?;
         self.expect("FOR TASK")?;
@@ -308,7 +301,7 @@ impl Parser<'_> {
         }))
     }
 
-    fn version(&mut self) -> Result<Option<String>, DdlError> {
+    fn version(&mut self) -> Result<Option<String>, Refusal> {
         if self.accept("VERSION") {
             self.string("a version in quotes").map(Some)
         } else {
@@ -316,7 +309,7 @@ impl Parser<'_> {
         }
     }
 
-    fn show(&mut self) -> Result<CatalogStatement, DdlError> {
+    fn show(&mut self) -> Result<CatalogStatement, Refusal> {
         if self.accept("CREATE TASK") {
             return Ok(CatalogStatement::ShowCreateTask {
                 name: self.name("a task's name")?,
@@ -346,7 +339,7 @@ impl Parser<'_> {
         })
     }
 
-    fn filter(&mut self) -> Result<Option<ShowFilter>, DdlError> {
+    fn filter(&mut self) -> Result<Option<ShowFilter>, Refusal> {
         if self.accept("LIKE") {
             return Ok(Some(ShowFilter::Like(self.string("a pattern in quotes")?)));
         }
@@ -379,7 +372,7 @@ impl Parser<'_> {
         depth != 0
     }
 
-    fn options(&mut self) -> Result<Vec<(String, OptionValue)>, DdlError> {
+    fn options(&mut self) -> Result<Vec<(String, OptionValue)>, Refusal> {
         let mut options = Vec::new();
         self.list(|parser| {
             let option = parser.option(&options)?;
@@ -393,7 +386,7 @@ impl Parser<'_> {
     fn option(
         &mut self,
         before: &[(String, OptionValue)],
-    ) -> Result<(String, OptionValue), DdlError> {
+    ) -> Result<(String, OptionValue), Refusal> {
         let again = self.syntax("an option that is not given yet");
         let key = self.name("an option's name")?;
         if before.iter().any(|(k, _)| k.eq_ignore_ascii_case(&key)) {
@@ -408,7 +401,7 @@ impl Parser<'_> {
         Ok((key, value))
     }
 
-    fn scalar(&mut self) -> Result<OptionValue, DdlError> {
+    fn scalar(&mut self) -> Result<OptionValue, Refusal> {
         let expected = "a number, a quoted string or a word";
         let start = self.at;
         let negative = self.accept_token(&Token::Minus);

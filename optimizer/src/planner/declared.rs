@@ -19,7 +19,7 @@ pub enum Declared {
 /// Refuses a task that nobody can answer, whatever is asked of it.
 ///
 /// # Errors
-/// 1235: the task has no model.
+/// [`RefusalKind::NoModel`](crate::RefusalKind::NoModel): the task has no model.
 pub fn check_has_model<'m>(
     task: &Task,
     mut models: impl Iterator<Item = &'m Arc<Model>>,

@@ -122,6 +122,7 @@ fn short(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::RefusalKind;
     use crate::fixture::task;
     use crate::planner::{Blocks, Estimate, Metric};
 
@@ -171,7 +172,7 @@ mod tests {
             ..Constraints::none(&task)
         };
         let refused = check(&asked, &CostModel::default()).unwrap_err();
-        assert_eq!((refused.code, refused.sqlstate), (1644, "45000"));
+        assert_eq!(refused.kind, RefusalKind::Constraint);
         assert!(refused.message.contains("price_per_device_hour"));
         let free = CostModel {
             price_per_device_second: Some(0.0),

@@ -82,6 +82,7 @@ fn unknown(task: &Task, class: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::RefusalKind;
     use crate::fixture::task;
 
     fn shares(text: &str) -> ClassShares {
@@ -150,7 +151,7 @@ mod tests {
             (r#"{"d": 1}"#, "no labelled row of task 't' shows a class"),
         ] {
             let refused = declared(text).expect_err(text);
-            assert_eq!((refused.code, refused.sqlstate), (1231, "42000"));
+            assert_eq!(refused.kind, RefusalKind::Prior);
             assert!(refused.message.contains(says), "{}", refused.message);
         }
     }

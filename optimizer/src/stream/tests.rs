@@ -1,6 +1,7 @@
 //! Statements and what a stream plan makes of them.
 
 use super::*;
+use crate::RefusalKind;
 use crate::fixture::catalog;
 use crate::sql::text::LexMode;
 use crate::statement::PredictStatement;
@@ -438,22 +439,37 @@ fn columns_travel_as_one_hidden_text() {
 #[test]
 fn wrong_arguments_are_named() {
     let catalog = catalog();
-    for (text, code) in [
-        ("SELECT ml.predict('t') FROM p", 1318),
-        ("SELECT ml.t(a, b) FROM p", 1318),
-        ("SELECT ml.predict('nope', i) FROM p", 1305),
-        ("SELECT ml.predict('m@7', i) FROM p", 1305),
-        ("SELECT ml.predict_proba('t','fox',i) FROM p", 1525),
-        ("SELECT ml.predict(1, i) FROM p", 1210),
-        ("SELECT ml.price(a) FROM p", 1318),
-        ("SELECT ml.price() FROM p", 1318),
-        ("SELECT ml.predict('price', a, b, c) FROM p", 1318),
-        ("SELECT ml.predict() FROM p", 1318),
-        ("SELECT ml.predict_proba('price', 'x', a, b) FROM p", 1210),
+    for (text, kind) in [
+        ("SELECT ml.predict('t') FROM p", RefusalKind::ArgumentCount),
+        ("SELECT ml.t(a, b) FROM p", RefusalKind::ArgumentCount),
+        (
+            "SELECT ml.predict('nope', i) FROM p",
+            RefusalKind::UnknownTarget,
+        ),
+        (
+            "SELECT ml.predict('m@7', i) FROM p",
+            RefusalKind::UnknownTarget,
+        ),
+        (
+            "SELECT ml.predict_proba('t','fox',i) FROM p",
+            RefusalKind::UnknownClass,
+        ),
+        ("SELECT ml.predict(1, i) FROM p", RefusalKind::Argument),
+        ("SELECT ml.price(a) FROM p", RefusalKind::ArgumentCount),
+        ("SELECT ml.price() FROM p", RefusalKind::ArgumentCount),
+        (
+            "SELECT ml.predict('price', a, b, c) FROM p",
+            RefusalKind::ArgumentCount,
+        ),
+        ("SELECT ml.predict() FROM p", RefusalKind::ArgumentCount),
+        (
+            "SELECT ml.predict_proba('price', 'x', a, b) FROM p",
+            RefusalKind::Argument,
+        ),
     ] {
         let refusal =
             PredictStatement::read(text, LexMode::default(), "ml", &catalog).expect_err(text);
-        assert_eq!(refusal.code, code, "{text}: {refusal}");
+        assert_eq!(refusal.kind, kind, "{text}: {refusal}");
     }
     for text in [
         "SELECT ml.version() FROM p",

@@ -4,8 +4,7 @@ use predictsql_catalog::store::StoreError;
 use std::sync::Arc;
 use thiserror::Error;
 
-use crate::error::SqlError;
-use crate::wire::ErrPacket;
+use crate::error::{ErrorKind, SqlError};
 
 /// Why the service account could not do its work.
 #[derive(Debug, Error)]
@@ -42,29 +41,32 @@ impl From<&AccountError> for SqlError {
     /// refused login; 1158 (08S01) store unreachable; 1304 exists; 1305 unknown; 1451 in use; 1419 binary
     /// log; 1969 its time was up; anything else of the store's 1105, without its text.
     fn from(error: &AccountError) -> Self {
-        if let AccountError::Shared(error) = error {
-            return Self::from(&**error);
-        }
-        let AccountError::Store(cause) = error else {
-            let code = if matches!(error, AccountError::TimedOut(_)) {
-                1205
-            } else {
-                1105
-            };
-            return Self::new(code, "HY000", error.to_string());
+        let cause = match error {
+            AccountError::Shared(error) => return Self::from(&**error),
+            AccountError::TimedOut(_) => {
+                return Self::new(ErrorKind::LockWaitTimeout, error.to_string());
+            }
+            AccountError::NotConfigured | AccountError::Stopped => {
+                return Self::other(error.to_string());
+            }
+            AccountError::Store(cause) => cause,
         };
-        let (code, sqlstate) = match cause {
+        let kind = match cause {
             StoreError::Exists { .. }
             | StoreError::OtherTask { .. }
-            | StoreError::ForeignStub { .. } => (1304, "42000"),
-            StoreError::Unknown { .. } => (1305, "42000"),
-            StoreError::InUse { .. } => (1451, "23000"),
-            StoreError::Locked | StoreError::TaskChanged(_) => (1205, "HY000"),
-            StoreError::BinaryLog => (1419, "HY000"),
+            | StoreError::ForeignStub { .. } => ErrorKind::AlreadyExists,
+            StoreError::Unknown { .. } => ErrorKind::UnknownName,
+            StoreError::InUse { .. } => ErrorKind::Referenced,
+            StoreError::Locked | StoreError::TaskChanged(_) => ErrorKind::LockWaitTimeout,
+            StoreError::BinaryLog => ErrorKind::BinaryLog,
             StoreError::Sql(_) => return Self::from_store(cause),
-            _ => (1105, "HY000"),
+            StoreError::SchemaName(_)
+            | StoreError::Foreign { .. }
+            | StoreError::Newer { .. }
+            | StoreError::NotSetUp { .. }
+            | StoreError::ViewsNotSetUp { .. } => ErrorKind::Other,
         };
-        Self::new(code, sqlstate, cause.to_string())
+        Self::new(kind, cause.to_string())
     }
 }
 
@@ -74,8 +76,7 @@ impl SqlError {
     fn from_store(cause: &StoreError) -> Self {
         if cause.is_connection() {
             return Self::new(
-                ErrPacket::STORE_LOST,
-                "08S01",
+                ErrorKind::StoreLost,
                 "the service account cannot reach the store",
             );
         }
@@ -85,13 +86,11 @@ impl SqlError {
                  `predictsql init` for its grants",
             ),
             Some(1969) => Self::new(
-                1969,
-                "70100",
+                ErrorKind::StatementTimeout,
                 "Query execution was interrupted (max_statement_time exceeded)",
             ),
             Some(1290 | 1792 | 1836) => Self::new(
-                1290,
-                "HY000",
+                ErrorKind::OptionPrevents,
                 "the store is read-only: the catalog cannot be changed",
             ),
             Some(code) => Self::other(format!("the catalog's store failed with error {code}")),

@@ -12,9 +12,10 @@ pub(crate) mod statement;
 pub use auth::AdminLogin;
 
 use crate::admission::{Admission, Applicant, Source, WrongLogins};
+use crate::error::ErrorKind;
 use crate::http::Telltale;
 use crate::reload::Settings;
-use crate::wire::{ErrPacket, PacketWriter, Stream};
+use crate::wire::{PacketWriter, Stream};
 use cap::Capped;
 use opensrv_mysql::AsyncMysqlIntermediary;
 use shim::AdminSession;
@@ -93,7 +94,7 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>) {
 /// Error 1040 as the first packet. A fresh socket takes it at once or not at all.
 fn refuse(client: &TcpStream) {
     let mut writer = PacketWriter::new(0);
-    let error = ErrPacket::new(1040, b"08004", "Too many connections");
+    let error = ErrorKind::TooManyConnections.packet("Too many connections");
     writer.write(&error.encode_before_handshake());
     let _ = client.try_write(&writer.into_bytes());
 }

@@ -1,7 +1,7 @@
 //! Parameters of prepared statements, bound again.
 
 use super::input::Input;
-use crate::lane::parameters::Parameters;
+use crate::lane::store::parameters::Parameters;
 use bytes::{Bytes, BytesMut};
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Rows of both protocols, cut into cells and put together.
 
 use super::input::Input;
-use crate::lane::rows::{Cells, Codec, RowCodec, put_row};
+use crate::lane::store::rows::{Cells, Codec, RowCodec, put_row};
 use crate::wire::ColumnDefinition;
 use bytes::{Bytes, BytesMut};
 

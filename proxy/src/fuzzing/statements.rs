@@ -2,9 +2,9 @@
 
 use super::input::Input;
 use crate::admin::statement::Statement;
-use crate::lane::diagnostics::ShowDiagnostics;
-use crate::lane::kill::Kill;
-use crate::lane::text_encoding::TextEncoding;
+use crate::lane::session::diagnostics::ShowDiagnostics;
+use crate::lane::statements::kill::Kill;
+use crate::lane::store::text_encoding::TextEncoding;
 use predictsql_optimizer::{LexMode, ddl, mask_literals};
 
 /// Any bytes as a statement: recognised or not, and only by its first word; read as text and sent as it came.

@@ -4,39 +4,13 @@
 //! catalog statement, or executes a statement prepared here. All reading of user data happens on
 //! the client's own store connection; when the lane returns, the store is idle again.
 //!
-//! [`select`] makes a statement ready (check, describe, decide, ask for distinctions), [`stream`]
-//! runs it, [`explain`] shows it, [`prepared`] keeps what clients prepared.
+//! [`statements`] has a file a kind of statement, [`plans`] makes predict statements ready, runs and shows them,
+//! [`session`] is what a statement finds and leaves, [`store`] the connection on which all of it is done.
 
-mod answering;
-mod bounds;
-mod catalog;
-mod condition;
-mod deciding;
-pub(crate) mod diagnostics;
-mod evaluate;
-mod explain;
-mod failure;
-mod in_schema;
-mod inputs;
-pub(crate) mod kill;
-mod materialise;
-mod named;
-pub(crate) mod parameters;
-mod plan_text;
-mod prepared;
-mod result;
-pub(crate) mod rows;
-mod select;
-mod session;
-mod several;
-mod spool;
-mod store_link;
-mod stream;
-mod taken_back;
-pub(crate) mod text_encoding;
-mod truth;
-mod verdict;
-mod views;
+mod plans;
+pub(crate) mod session;
+pub(crate) mod statements;
+pub(crate) mod store;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -49,7 +23,7 @@ use predictsql_optimizer::{Refusal, ddl, heads, prefilter};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-pub use spool::{SpoolAccount, SpoolLimits};
+pub use store::spool::{SpoolAccount, SpoolLimits};
 
 use crate::account::ServiceAccount;
 use crate::config::LimitsConfig;
@@ -61,16 +35,18 @@ use crate::wire::{
     Capabilities, ColumnDefinition, ErrPacket, PacketWriter, StatusFlags, Stream, command,
     encode_ok,
 };
-use bounds::{Bounds, Deadline};
-use diagnostics::{Diagnostics, ShowDiagnostics};
-use kill::Kill;
-use named::NamedStatements;
-use prepared::PreparedStatements;
-use rows::Codec;
-use session::Forced;
-use store_link::{LinkError, Protocol, StoreLink};
-use taken_back::LastQuery;
-use truth::Counts;
+use plans::{deciding, materialise, select, stream};
+use session::diagnostics::{Diagnostics, ShowDiagnostics};
+use session::effects::Counts;
+use session::last_query::LastQuery;
+use session::settings;
+use statements::kill::Kill;
+use statements::named::NamedStatements;
+use statements::prepared::PreparedStatements;
+use statements::{catalog, failure, several, views};
+use store::bounds::{self, Bounds, Deadline};
+use store::link::{self, LinkError, Protocol, StoreLink};
+use store::rows::Codec;
 
 /// What all sessions' lanes share.
 pub struct LaneContext {
@@ -152,12 +128,6 @@ impl Turn<'_> {
     }
 }
 
-impl From<Refusal> for SqlError {
-    fn from(refusal: Refusal) -> Self {
-        Self::new(refusal.code, refusal.sqlstate, refusal.message)
-    }
-}
-
 impl From<Refusal> for LinkError {
     fn from(refusal: Refusal) -> Self {
         Self::Sql(refusal.into())
@@ -223,7 +193,7 @@ impl Router for Lane {
         };
         self.prepared.taken_over(command, takeover.prepared);
         let answered = self.answer_once(&mut turn, command, &body).await;
-        turn.record.note_outcome(outcome(&answered));
+        turn.record.note_outcome(failure::outcome(&answered));
         match answered {
             Ok(handled) => Ok(handled),
             Err(error) => self.fail(&mut turn, command, error).await,
@@ -329,16 +299,16 @@ impl Lane {
         &self,
         turn: &mut Turn<'_>,
         statement: &[u8],
-    ) -> Result<(session::SessionSettings, String), LinkError> {
+    ) -> Result<(settings::SessionSettings, String), LinkError> {
         turn.store.set_for_statements(None);
-        let mut settings = session::SessionSettings::read(&mut turn.store, statement).await?;
+        let mut settings = settings::SessionSettings::read(&mut turn.store, statement).await?;
         let text = settings.encoding.decode(statement).into_owned();
         let Some((head, rest)) = heads::statement_settings(&text, settings.lex) else {
             self.find_bare_calls(turn, &mut settings, &text).await?;
             return Ok((settings, text));
         };
         turn.store.set_for_statements(Some(head.to_owned()));
-        let own = session::SessionSettings::read(&mut turn.store, statement).await?;
+        let own = settings::SessionSettings::read(&mut turn.store, statement).await?;
         let mut own = own.for_text_of(settings);
         self.find_bare_calls(turn, &mut own, rest).await?;
         Ok((own, rest.to_owned()))
@@ -416,7 +386,7 @@ impl Lane {
         turn: &mut Turn<'_>,
         sent: &[u8],
         protocol: Protocol,
-        prepared_under: Option<session::Meaning>,
+        prepared_under: Option<settings::Meaning>,
     ) -> Result<Handled, LinkError> {
         let context = Arc::clone(&self.context);
         let (settings, text) = self.settings_of(turn, sent).await?;
@@ -494,38 +464,12 @@ fn route(statement: &PredictStatement<'_>) -> &'static str {
     }
 }
 
-/// How a command ended, as a label of few values.
-fn outcome(answered: &Result<Handled, LinkError>) -> &'static str {
-    match answered {
-        Ok(Handled::Answered) => "ok",
-        Ok(Handled::Forward(_)) => "forwarded",
-        Err(LinkError::Refused(_)) => "refused_by_store",
-        Err(LinkError::Sql(error)) => match error.code {
-            1064 | 1149 => "syntax",
-            1104 => "over_limit",
-            1235 => "unsupported",
-            1305 => "unknown_name",
-            1317 => "interrupted",
-            1525 => "wrong_value",
-            _ => "error",
-        },
-        Err(LinkError::End(end)) => match end {
-            SessionEnd::ClientClosed | SessionEnd::Client(_) => "client_lost",
-            SessionEnd::StoreClosed | SessionEnd::Store(_) => "store_lost",
-            SessionEnd::Protocol(_) => "protocol",
-            SessionEnd::Killed | SessionEnd::Idle | SessionEnd::Displaced | SessionEnd::Stopped => {
-                "stopped"
-            }
-        },
-    }
-}
-
 /// The command as the client sent it, for the store.
 fn forward(protocol: &Protocol, statement: &[u8]) -> Handled {
     match protocol {
-        Protocol::Text => Handled::Forward(store_link::command_payload(command::QUERY, statement)),
+        Protocol::Text => Handled::Forward(link::command_payload(command::QUERY, statement)),
         // The statement was prepared over stubs: its own id answers with the store's error.
-        Protocol::Binary(parameters) => Handled::Forward(store_link::command_payload(
+        Protocol::Binary(parameters) => Handled::Forward(link::command_payload(
             command::STMT_EXECUTE,
             &parameters.as_sent(),
         )),

@@ -25,7 +25,7 @@ pub use work::Work;
 
 use predictsql_executor::PredictError;
 
-use crate::error::SqlError;
+use crate::error::{ErrorKind, SqlError};
 
 /// Scores are given to so many parts of one: six decimals, the same on every device.
 const SCORE_PARTS: f64 = 1e6;
@@ -106,11 +106,11 @@ pub fn admit<'p>(
 pub(crate) fn failure(error: PredictError) -> SqlError {
     match error {
         PredictError::Cancelled => interrupted(),
-        PredictError::Stopped => SqlError::new(1053, "08S01", "Server shutdown in progress"),
+        PredictError::Stopped => SqlError::new(ErrorKind::Shutdown, "Server shutdown in progress"),
         other => SqlError::other(other.to_string()),
     }
 }
 
 pub(crate) fn interrupted() -> SqlError {
-    SqlError::new(1317, "70100", "Query execution was interrupted")
+    SqlError::new(ErrorKind::Interrupted, "Query execution was interrupted")
 }

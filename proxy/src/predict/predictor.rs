@@ -12,12 +12,12 @@ use tokio_util::task::AbortOnDropHandle;
 use super::piece::Piece;
 use super::places::{Places, UnderWay};
 use super::{Answer, CacheMode, Forecast, OutputCache, Planned, Tally, Work, failure, interrupted};
-use crate::error::SqlError;
+use crate::error::{ErrorKind, SqlError};
 
-/// ER_TRUNCATED_WRONG_VALUE_FOR_FIELD, as of inputs that cannot be read: a NULL in their place.
-const CLASS_NOT_COVERED: u16 = 1366;
-/// ER_SIGNAL_EXCEPTION, as of constraints that cannot be kept.
-const LIMIT_NOT_PLANNED: u16 = 1644;
+/// As of inputs that cannot be read: a NULL in their place.
+const CLASS_NOT_COVERED: ErrorKind = ErrorKind::UnreadableInput;
+/// As of constraints that cannot be kept.
+const LIMIT_NOT_PLANNED: ErrorKind = ErrorKind::Constraint;
 
 /// Answers a prediction as its decision says.
 #[derive(Debug, Clone)]
@@ -116,8 +116,8 @@ impl Predictor {
         answer.score(self.shared.scored.binary_search(&class).ok()?)
     }
 
-    /// What to warn of before any input is seen, with codes.
-    pub fn warnings(&self) -> impl Iterator<Item = (u16, String)> + '_ {
+    /// What to warn of before any input is seen.
+    pub fn warnings(&self) -> impl Iterator<Item = (ErrorKind, String)> + '_ {
         let limits = self.planned().unplanned_limits();
         let limits = limits.map(|text| (LIMIT_NOT_PLANNED, text));
         let uncovered = self.uncovered_classes();

@@ -6,11 +6,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use predictsql_executor::Spent;
 
 use super::CacheMode;
-use crate::error::SqlError;
+use crate::error::{ErrorKind, SqlError};
 use crate::live::Statement;
-
-/// ER_TOO_BIG_SELECT
-const TOO_BIG: u16 = 1104;
 
 /// The work of one statement, shared by its predictors.
 #[derive(Debug)]
@@ -80,8 +77,7 @@ impl Work {
         let all = self.statement.images.fetch_add(images, Relaxed) + images;
         match self.inferences_max {
             Some(max) if all > max => Err(SqlError::new(
-                TOO_BIG,
-                "42000",
+                ErrorKind::TooManyInferences,
                 format!(
                     "The statement has to run more than {max} images through models, which is what it may: \
                      SET @ml_max_inferences to more, or to 0 for no limit"
@@ -104,8 +100,7 @@ fn refusal(max: u64, wanted: u64, seconds: Option<f64>) -> SqlError {
         None => String::new(),
     };
     SqlError::new(
-        TOO_BIG,
-        "42000",
+        ErrorKind::TooManyInferences,
         format!(
             "The statement would run {wanted} images through models{price}, and may run {max}: \
              SET @ml_max_inferences = {wanted} allows it, 0 any number"

@@ -3,8 +3,9 @@
 use super::session::{self, SessionConfig};
 use super::{Router, SessionEnd, SessionFacts};
 use crate::admission::{Admission, Applicant, LineLimit, Source};
+use crate::error::ErrorKind;
 use crate::stop::StopTime;
-use crate::wire::{ErrPacket, PacketWriter, Stream};
+use crate::wire::{PacketWriter, Stream};
 use arc_swap::ArcSwap;
 use std::io;
 use std::net::SocketAddr;
@@ -256,7 +257,7 @@ fn refuse(client: &TcpStream, source: Source) {
         tracing::warn!(%source, left_out, "refusing a client: too many connections");
     }
     let mut writer = PacketWriter::new(0);
-    let error = ErrPacket::new(1040, b"08004", "Too many connections");
+    let error = ErrorKind::TooManyConnections.packet("Too many connections");
     writer.write(&error.encode());
     let _ = client.try_write(&writer.into_bytes());
 }

@@ -3,9 +3,10 @@
 
 use super::*;
 use crate::account::StoreAddress;
+use crate::error::ErrorKind;
 use crate::live::Live;
 use crate::relay::{Handled, Route, Takeover};
-use crate::wire::{Capabilities, PacketReader, StatusFlags, encode_ok};
+use crate::wire::{Capabilities, ErrPacket, PacketReader, StatusFlags, encode_ok};
 use bytes::Bytes;
 use std::path::Path;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -217,7 +218,7 @@ async fn a_store_that_speaks_something_else_is_told() {
     let mut store = proxy.at_store().await;
     store.put(0, b"SSH-2.0-OpenSSH").await;
     let error = ErrPacket::parse(&client.get().await.1).unwrap();
-    assert_eq!(error.code, ErrPacket::STORE_UNREACHABLE);
+    assert_eq!(error.code, ErrorKind::StoreUnreachable.code());
     assert!(client.is_closed().await);
 }
 
@@ -243,7 +244,7 @@ async fn an_unreachable_store_is_an_error_of_one_client() {
     std::fs::remove_file(proxy.directory.path().join("store.sock")).unwrap();
     let mut client = proxy.connect().await;
     let error = ErrPacket::parse(&client.get().await.1).unwrap();
-    assert_eq!(error.code, ErrPacket::STORE_UNREACHABLE);
+    assert_eq!(error.code, ErrorKind::StoreUnreachable.code());
     assert!(String::from_utf8_lossy(&error.message).contains("store.sock"));
     earlier.put(0, b"\x0e").await;
     assert_eq!(&store.get().await.1[..], b"\x0e");

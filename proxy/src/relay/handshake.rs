@@ -15,6 +15,7 @@
 pub(crate) mod password;
 
 use super::SessionEnd;
+use crate::error::ErrorKind;
 use crate::tls::{StoreTls, StoreTlsMode, Tls};
 use crate::wire::{
     Capabilities, ErrPacket, Greeting, Login, LoginError, OkPacket, PacketReader, PacketWriter,
@@ -28,8 +29,6 @@ use std::sync::atomic::{AtomicBool, AtomicU16, Ordering::Relaxed};
 
 /// Longest packet of a handshake: connection attributes and Kerberos tickets fit well.
 const HANDSHAKE_BYTES_MAX: usize = 1024 * 1024;
-/// ER_CON_COUNT_ERROR
-const TOO_MANY_CONNECTIONS: u16 = 1040;
 
 /// What a session's handshake tells about it.
 #[derive(Debug, Clone)]
@@ -138,7 +137,7 @@ impl FirstPacket {
 }
 
 fn says_full(payload: &Bytes) -> bool {
-    ErrPacket::parse(payload).is_ok_and(|error| error.code == TOO_MANY_CONNECTIONS)
+    ErrPacket::parse(payload).is_ok_and(|error| error.code == ErrorKind::TooManyConnections.code())
 }
 
 /// Both legs, with what was read ahead of each.
@@ -225,7 +224,8 @@ impl<'a> Connected<'a> {
             }
             Err(error) => {
                 let text = "the store's greeting is not one of a MySQL or MariaDB server";
-                let refusal = ErrPacket::new(ErrPacket::STORE_UNREACHABLE, b"HY000", text)
+                let refusal = ErrorKind::StoreUnreachable
+                    .packet(text)
                     .encode_before_handshake();
                 legs.send_client(&refusal).await?;
                 Err(SessionEnd::Protocol(error.0))
@@ -250,8 +250,7 @@ impl<'a> Greeted<'a> {
         match Login::restrict(&mut payload, greeting.capabilities) {
             Ok(_) if legs.tls.client_required && !legs.client.is_tls() => {
                 let text = "Connections using insecure transport are prohibited: connect with TLS";
-                legs.refuse(ErrPacket::new(ErrPacket::TLS_REQUIRED, b"HY000", text))
-                    .await?;
+                legs.refuse(ErrorKind::TlsRequired.packet(text)).await?;
                 Err(SessionEnd::Protocol("the client does not use TLS"))
             }
             Ok(login) => Ok(Asked {
@@ -262,7 +261,7 @@ impl<'a> Greeted<'a> {
             }),
             Err(error) => {
                 let text = error.to_string();
-                legs.refuse(ErrPacket::new(1043, b"08S01", text)).await?;
+                legs.refuse(ErrorKind::BadHandshake.packet(text)).await?;
                 Err(SessionEnd::Protocol(match error {
                     LoginError::Tls => "the client asks for TLS, which is not offered",
                     LoginError::Compression => "the client compresses, which is not offered",
@@ -317,7 +316,7 @@ impl<'a> Asked<'a> {
         if wanted && !self.greeting.tls {
             let text = "Unable to connect to the store with TLS: it does not offer it \
                         (set up TLS there, or mode of [store_tls])";
-            legs.refuse(ErrPacket::new(ErrPacket::STORE_UNREACHABLE, b"HY000", text))
+            legs.refuse(ErrorKind::StoreUnreachable.packet(text))
                 .await?;
             return Err(SessionEnd::Protocol("the store does not offer TLS"));
         }
@@ -333,7 +332,7 @@ impl<'a> Asked<'a> {
         let (connector, name) = tls.connector();
         if let Err(error) = legs.store.connect_tls(connector, name).await {
             let text = format!("Unable to connect to the store with TLS ({error})");
-            legs.refuse(ErrPacket::new(ErrPacket::STORE_UNREACHABLE, b"HY000", text))
+            legs.refuse(ErrorKind::StoreUnreachable.packet(text))
                 .await?;
             return Err(SessionEnd::Store(error));
         }
@@ -410,7 +409,8 @@ impl Legs<'_> {
             Err(error) => {
                 let text =
                     "Unable to connect to the store: it closed the connection without a greeting";
-                let refusal = ErrPacket::new(ErrPacket::STORE_UNREACHABLE, b"HY000", text)
+                let refusal = ErrorKind::StoreUnreachable
+                    .packet(text)
                     .encode_before_handshake();
                 self.send_client(&refusal).await?;
                 Err(SessionEnd::store(error))
@@ -437,8 +437,7 @@ impl Legs<'_> {
             Ok(payload) => Ok(payload),
             Err(error) => {
                 let text = "Lost connection to the store during authentication";
-                self.refuse(ErrPacket::new(ErrPacket::STORE_LOST, b"08S01", text))
-                    .await?;
+                self.refuse(ErrorKind::StoreLost.packet(text)).await?;
                 Err(SessionEnd::store(error))
             }
         }
@@ -485,12 +484,8 @@ impl Legs<'_> {
             Ok(encrypted) => self.send_store(&encrypted).await,
             Err(reason) => {
                 let text = format!("The store's public key cannot be used: {reason}");
-                self.refuse(ErrPacket::new(
-                    ErrPacket::STORE_MISUNDERSTOOD,
-                    b"08S01",
-                    text,
-                ))
-                .await?;
+                self.refuse(ErrorKind::StoreMisunderstood.packet(text))
+                    .await?;
                 Err(SessionEnd::Protocol(reason))
             }
         }

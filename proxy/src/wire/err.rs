@@ -15,23 +15,12 @@ pub struct ErrPacket {
 }
 
 impl ErrPacket {
-    /// ER_NET_READ_ERROR, 08S01: the store was lost.
-    pub const STORE_LOST: u16 = 1158;
-    /// ER_CONNECT_TO_FOREIGN_DATA_SOURCE, HY000: the store cannot be reached.
-    pub const STORE_UNREACHABLE: u16 = 1429;
-    /// ER_NET_PACKETS_OUT_OF_ORDER, 08S01: the store does not follow the protocol.
-    pub const STORE_MISUNDERSTOOD: u16 = 1156;
-    /// ER_SECURE_TRANSPORT_REQUIRED, HY000: not without TLS.
-    pub const TLS_REQUIRED: u16 = 3159;
     /// First byte of the payload.
     pub const HEADER: u8 = 0xff;
     /// MariaDB: the code of a progress report, which does not end an answer.
     pub const PROGRESS_CODE: u16 = 0xffff;
 
-    /// An error of the proxy's own.
-    ///
-    /// Never one of the codes 2000 to 2999: they belong to client libraries, and MariaDB's takes an ERR packet that
-    /// carries one for malformed (error 2027). Use 1158 for a lost store and 1429 for one that cannot be reached.
+    /// An error of that number, SQLSTATE and text.
     pub fn new(code: u16, sqlstate: &[u8; 5], message: impl Into<String>) -> Self {
         Self {
             code,

@@ -3,11 +3,12 @@
 use predictsql_catalog::OptionValue;
 use sqlparser::tokenizer::Token;
 
-use super::{CatalogStatement, DdlError, Parser};
+use super::{CatalogStatement, Parser};
+use crate::Refusal;
 
 impl Parser<'_> {
     /// After `ALTER`.
-    pub(super) fn alter(&mut self) -> Result<CatalogStatement, DdlError> {
+    pub(super) fn alter(&mut self) -> Result<CatalogStatement, Refusal> {
         if self.accept("TASK") {
             let name = self.name("a task's name")?;
             let options = self.settings()?;
@@ -25,7 +26,7 @@ impl Parser<'_> {
     }
 
     /// `SET option = value, ...`
-    fn settings(&mut self) -> Result<Vec<(String, OptionValue)>, DdlError> {
+    fn settings(&mut self) -> Result<Vec<(String, OptionValue)>, Refusal> {
         self.expect("SET")?;
         let mut settings = Vec::new();
         loop {

@@ -4,12 +4,13 @@ use std::ops::Range;
 
 use sqlparser::tokenizer::Token;
 
-use super::{CatalogStatement, DdlError, Parser};
+use super::{CatalogStatement, Parser};
+use crate::Refusal;
 use crate::ddl::{Evaluate, Evaluated};
 
 impl Parser<'_> {
     /// After `EVALUATE`.
-    pub(super) fn evaluate(&mut self) -> Result<CatalogStatement, DdlError> {
+    pub(super) fn evaluate(&mut self) -> Result<CatalogStatement, Refusal> {
         let target = if self.accept("TASK") {
             Evaluated::Task(self.name("a task's name")?)
         } else if self.accept("MODEL") {
@@ -23,7 +24,7 @@ impl Parser<'_> {
     }
 
     /// `m`, `m VERSION 'v'`, or `m@v`, whose version may hold more than a word does.
-    fn evaluated_model(&mut self) -> Result<Evaluated, DdlError> {
+    fn evaluated_model(&mut self) -> Result<Evaluated, Refusal> {
         let whole = self.unbroken();
         let text = self.lexed.text_of(&whole);
         if let Some((name, version)) = text.split_once('@')
@@ -56,7 +57,7 @@ impl Parser<'_> {
     }
 
     /// The text of `( SELECT ... )` without its parentheses.
-    fn labelled_rows(&mut self) -> Result<String, DdlError> {
+    fn labelled_rows(&mut self) -> Result<String, Refusal> {
         const EXPECTED: &str = "(SELECT input, label FROM ...)";
         let open = self.at;
         if self.lexed.token(open) != Some(&Token::LParen) {

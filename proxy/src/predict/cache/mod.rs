@@ -24,7 +24,7 @@ use predictsql_executor::{InputId, Scores};
 use serde::Deserialize;
 
 use crate::account::ServiceAccount;
-use crate::error::SqlError;
+use crate::error::{ErrorKind, SqlError};
 use crate::metrics::Metrics;
 use looked_up::LookedUp;
 use numbers::Numbers;
@@ -71,8 +71,7 @@ impl CacheMode {
             .find(|m| m.name().eq_ignore_ascii_case(value));
         named.map(Some).ok_or_else(|| {
             SqlError::new(
-                1231,
-                "42000",
+                ErrorKind::WrongVariableValue,
                 "Variable '@ml_cache' can't be set to that value: it is 'off', 'read' or 'on'",
             )
         })
@@ -257,7 +256,10 @@ mod tests {
             let named = CacheMode::of_variable(&mode.name().to_uppercase());
             assert_eq!(named.unwrap(), Some(mode));
         }
-        assert_eq!(CacheMode::of_variable("1").unwrap_err().code, 1231);
+        assert_eq!(
+            CacheMode::of_variable("1").unwrap_err().kind,
+            ErrorKind::WrongVariableValue
+        );
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@
 //! | TLS | plain | the proxy asks for the key and encrypts | refused |
 //! | plain | TLS, Unix socket | refused | refused |
 
+use crate::error::ErrorKind;
 use crate::wire::{ErrPacket, Stream};
 use bytes::Bytes;
 use rsa::pkcs8::DecodePublicKey;
@@ -52,7 +53,7 @@ impl Refusal {
                  set mode of [store_tls]"
             }
         };
-        ErrPacket::new(ErrPacket::TLS_REQUIRED, b"HY000", text)
+        ErrorKind::TlsRequired.packet(text)
     }
 
     /// What the log is told.

@@ -6,6 +6,7 @@
 
 use super::{SCRATCH, Session, Turn};
 use crate::admission::LineLimit;
+use crate::error::ErrorKind;
 use crate::relay::{Router, SessionEnd};
 use crate::wire::{ErrPacket, PacketWriter};
 use bytes::BytesMut;
@@ -119,15 +120,12 @@ impl<R: Router> Session<R> {
                 self.log_loss();
                 None
             }
-            SessionEnd::Protocol(reason) => Some(ErrPacket::new(
-                ErrPacket::STORE_MISUNDERSTOOD,
-                b"08S01",
-                format!("The store's answer cannot be relayed: {reason}"),
-            )),
-            SessionEnd::Killed => Some(ErrPacket::new(1927, b"70100", "Connection was killed")),
-            SessionEnd::Stopped => {
-                Some(ErrPacket::new(1053, b"08S01", "The proxy is shutting down"))
-            }
+            SessionEnd::Protocol(reason) => Some(
+                ErrorKind::StoreMisunderstood
+                    .packet(format!("The store's answer cannot be relayed: {reason}")),
+            ),
+            SessionEnd::Killed => Some(ErrorKind::ConnectionKilled.packet("Connection was killed")),
+            SessionEnd::Stopped => Some(ErrorKind::Shutdown.packet("The proxy is shutting down")),
         };
         // Whoever cannot be told is gone.
         let _ = timeout(FAREWELL_TIME_MAX, self.tell_client(error)).await;

@@ -3,9 +3,10 @@
 use super::SessionConfig;
 use super::ending::FAREWELL_TIME_MAX;
 use crate::admission::Applicant;
+use crate::error::ErrorKind;
 use crate::relay::handshake::{Awaited, FirstPacket, ReadAhead, SessionFacts, Waiting, handshake};
 use crate::relay::{SessionEnd, connect};
-use crate::wire::{ErrPacket, PacketWriter, Stream};
+use crate::wire::{PacketWriter, Stream};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,12 +40,12 @@ pub async fn open(
         Awaited::Client => return Err(SessionEnd::Client(end)),
         Awaited::Greeting => {
             let text = "Unable to connect to the store: it does not greet";
-            let refusal = ErrPacket::new(ErrPacket::STORE_UNREACHABLE, b"HY000", text);
+            let refusal = ErrorKind::StoreUnreachable.packet(text);
             (refusal.encode_before_handshake(), 0)
         }
         Awaited::Store { seq } => {
             let text = "The store does not answer the login";
-            let refusal = ErrPacket::new(ErrPacket::STORE_LOST, b"08S01", text);
+            let refusal = ErrorKind::StoreLost.packet(text);
             (refusal.encode(), seq)
         }
     };
@@ -71,7 +72,8 @@ async fn connect_and_log_in(
             );
             let mut writer = PacketWriter::new(0);
             writer.write(
-                &ErrPacket::new(ErrPacket::STORE_UNREACHABLE, b"HY000", text)
+                &ErrorKind::StoreUnreachable
+                    .packet(text)
                     .encode_before_handshake(),
             );
             writer.flush(client).await.map_err(SessionEnd::client)?;

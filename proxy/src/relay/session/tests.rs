@@ -5,6 +5,7 @@ mod faults;
 
 use super::*;
 use crate::admission::Source;
+use crate::error::ErrorKind;
 use crate::relay::{Handled, Route};
 use crate::wire::{Capabilities, ErrPacket, PacketReader, encode_ok};
 use proptest::prelude::*;
@@ -190,7 +191,7 @@ async fn a_store_that_does_not_greet_is_given_up() {
     let (end, told) = opened_by_silence(b"").await;
     assert!(matches!(end, SessionEnd::Store(_)), "{end:?}");
     let error = ErrPacket::parse(told.get(HEADER_BYTES..).unwrap()).unwrap();
-    assert_eq!(error.code, ErrPacket::STORE_UNREACHABLE);
+    assert_eq!(error.code, ErrorKind::StoreUnreachable.code());
 }
 
 const CAPABILITIES: Capabilities = Capabilities::DEPRECATE_EOF;
@@ -277,7 +278,7 @@ async fn a_file_that_the_client_did_not_offer_is_not_asked_for() {
     let error = ends.at_client().await;
     assert_eq!(
         ErrPacket::parse(&error).unwrap().code,
-        ErrPacket::STORE_MISUNDERSTOOD
+        ErrorKind::StoreMisunderstood.code()
     );
     assert!(matches!(
         ends.session.await.unwrap(),

@@ -1,0 +1,215 @@
+//! Pass 2: the statement itself, and its answer to the client.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use predictsql_optimizer::Fragment;
+
+use crate::lane::plans::answering::Audience;
+use crate::lane::plans::materialise::Materialised;
+use crate::lane::plans::materialise::ready::ReadyPlan;
+use crate::lane::plans::stream::{copy_row, fill};
+use crate::lane::session::diagnostics::Diagnostics;
+use crate::lane::store::link::{Head, LinkError, ResultEnd, StoreLink};
+use crate::lane::store::result::{name_cells, write_head};
+use crate::lane::store::spool::{Row, Spool};
+use crate::lane::{LaneContext, Turn};
+use crate::live::{Phase, Statement};
+use crate::relay::SessionEnd;
+use crate::wire::{ColumnDefinition, ErrPacket, OkPacket, StatusFlags, encode_result_end};
+
+/// SQLSTATE that a stub signals: here, that a relation lacks a key.
+const STUB_SQLSTATE: &[u8] = b"ML001";
+
+/// A whole answer.
+pub enum Finished {
+    /// The payload of an OK.
+    Done(Bytes),
+    /// Rows.
+    Rows {
+        /// Their columns.
+        columns: Vec<ColumnDefinition>,
+        /// Holds them.
+        spool: Box<Spool>,
+        /// What followed them.
+        end: ResultEnd,
+    },
+}
+
+impl Finished {
+    /// ROW_COUNT() after it.
+    pub fn row_count(&self) -> Result<i64, LinkError> {
+        match self {
+            Self::Rows { .. } => Ok(-1),
+            Self::Done(payload) => {
+                let affected = OkPacket::parse(payload)?.affected_rows;
+                Ok(i64::try_from(affected).unwrap_or(i64::MAX))
+            }
+        }
+    }
+
+    /// The same in the eyes of a client that is in no transaction.
+    pub fn outside_transaction(mut self) -> Result<Self, LinkError> {
+        match &mut self {
+            Self::Done(payload) => {
+                let ok = OkPacket::parse(payload)?;
+                let status = ok.status - StatusFlags::SERVER_STATUS_IN_TRANS;
+                *payload = restated(payload, status, ok.warnings)?;
+            }
+            Self::Rows { end, .. } => end.status -= StatusFlags::SERVER_STATUS_IN_TRANS,
+        }
+        Ok(self)
+    }
+}
+
+/// Runs the statement and reads its answer to the end. `None`: a relation lacks a key.
+pub async fn run(
+    store: &mut StoreLink<'_>,
+    context: &LaneContext,
+    ready: &ReadyPlan<'_, '_, '_>,
+    running: &Statement,
+    statement: &Fragment,
+) -> Result<Option<Finished>, LinkError> {
+    match read(store, context, ready, running, statement).await {
+        Ok(finished) => Ok(Some(finished)),
+        Err(LinkError::Refused(error)) if is_missing_key(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a stub was run: a relation lacked a key.
+pub fn is_missing_key(error: &ErrPacket) -> bool {
+    error.sqlstate == STUB_SQLSTATE
+}
+
+async fn read(
+    store: &mut StoreLink<'_>,
+    context: &LaneContext,
+    ready: &ReadyPlan<'_, '_, '_>,
+    running: &Statement,
+    statement: &Fragment,
+) -> Result<Finished, LinkError> {
+    let begin = Instant::now();
+    let (head, id) = store.run_answering(statement, &ready.protocol).await?;
+    running.note_store(begin);
+    let mut columns = match head {
+        Head::Done(payload) => {
+            store.finish(id, Ok(())).await?;
+            return Ok(Finished::Done(payload));
+        }
+        Head::Rows(columns) => columns,
+    };
+    name_cells(&mut columns, &ready.plan.long_names(), store.encoding());
+    let spool = Box::new(Spool::new(context.spool.clone()));
+    let end = spool_all(store, &spool, running, id).await?;
+    Ok(Finished::Rows {
+        columns,
+        spool,
+        end,
+    })
+}
+
+/// Reads an answer to its end, so that the store is idle again while its rows wait in the spool.
+pub async fn spool_all(
+    store: &mut StoreLink<'_>,
+    spool: &Spool,
+    running: &Statement,
+    id: Option<u32>,
+) -> Result<ResultEnd, LinkError> {
+    fill(store, spool, running).await;
+    let end = spool
+        .take_end()
+        .unwrap_or(Err(LinkError::End(SessionEnd::StoreClosed)));
+    let end = store.finish(id, end).await?;
+    spool.finish(Ok(end));
+    Ok(end)
+}
+
+/// Writes the answer, where somebody is to get it, and tells of it.
+pub async fn write(
+    turn: &mut Turn<'_>,
+    running: &Statement,
+    finished: Finished,
+    row_count: Option<i64>,
+    mut diagnostics: Diagnostics,
+    audience: Audience,
+) -> Result<Materialised, LinkError> {
+    running.enter(Phase::Sending);
+    let sends = audience == Audience::Client;
+    let of_store = match &finished {
+        Finished::Done(payload) => OkPacket::parse(payload)?.warnings,
+        Finished::Rows { end, .. } => end.warnings,
+    };
+    let own = diagnostics.count() > 0;
+    diagnostics.note_at_store(of_store);
+    let warnings = if own { diagnostics.count() } else { of_store };
+    let (mut rows, mut affected) = (None, None);
+    match finished {
+        Finished::Done(payload) => {
+            let ok = OkPacket::parse(&payload)?;
+            affected = Some(ok.affected_rows);
+            let state = ok.status & !StatusFlags::SERVER_MORE_RESULTS_EXISTS;
+            *turn.status = state;
+            if sends {
+                let restated = restated(&payload, turn.end_status(state), warnings)?;
+                turn.out.write(&restated);
+            }
+        }
+        Finished::Rows {
+            columns,
+            spool,
+            end,
+        } => {
+            let state = end.status
+                & !(StatusFlags::SERVER_MORE_RESULTS_EXISTS
+                    | StatusFlags::SERVER_STATUS_LAST_ROW_SENT
+                    | StatusFlags::SERVER_STATUS_CURSOR_EXISTS);
+            *turn.status = state;
+            let columns = turn.as_described(columns);
+            if sends {
+                write_head(&mut turn.out, turn.capabilities, &columns, state);
+            }
+            let mut count = 0;
+            while let Some(mut block) = spool.read().await? {
+                while let Some(row) = block.next()? {
+                    count += 1;
+                    if sends {
+                        match row {
+                            Row::Held(row) => turn.out.write(&row),
+                            Row::Long(row) => copy_row(&row, &mut turn.out, turn.client).await?,
+                        }
+                        running.rows_sent.store(count, Relaxed);
+                    }
+                }
+                turn.flush().await?;
+            }
+            rows = Some(count);
+            if sends {
+                let state = turn.end_status(state);
+                turn.out
+                    .write(&encode_result_end(turn.capabilities, state, warnings));
+            }
+        }
+    }
+    Ok(Materialised {
+        diagnostics: own.then_some(diagnostics),
+        row_count,
+        rows,
+        affected,
+        warnings,
+    })
+}
+
+/// The payload of an OK with other flags and another number of warnings.
+pub fn restated(payload: &Bytes, status: StatusFlags, warnings: u16) -> Result<Bytes, LinkError> {
+    let tail = OkPacket::parse(payload)?.tail.len();
+    let mut out = BytesMut::from(&payload[..]);
+    let end = payload.len().saturating_sub(tail);
+    if let Some(place) = out.get_mut(end.saturating_sub(4)..end) {
+        let (flags, count) = place.split_at_mut(2);
+        flags.copy_from_slice(&status.bits().to_le_bytes());
+        count.copy_from_slice(&warnings.to_le_bytes());
+    }
+    Ok(out.freeze())
+}

@@ -1,0 +1,297 @@
+//! Runs a materialise plan: inputs are harvested and predicted, their answers given to the session
+//! as relations, and the statement itself run with a lookup in place of each call.
+//!
+//! ```text
+//! probe ─► harvest ─► spool ─► executor ─► relation ─► pass 2 ─► spool ─► client
+//!             ▲                                           │
+//!             └── a key was missing: harvest what is new ◄┘
+//! ```
+//!
+//! Pass 2 alone decides the answer, as one statement of the session with the state that it finds.
+//! Its rows wait in a spool until its end is known, since a missing key ends it in mid-result.
+//! Nothing runs after it: ROW_COUNT(), FOUND_ROWS() and the warnings are what it left. The
+//! relations' temporary tables are dropped before the session's next such statement.
+
+mod finish;
+mod harvest;
+pub(in crate::lane) mod ready;
+mod relation;
+
+use std::sync::Arc;
+
+use predictsql_optimizer::materialise::{HarvestPass, Lookup, Members, Shape};
+
+use crate::error::{ErrorKind, SqlError};
+use crate::lane::plans::answering::Audience;
+use crate::lane::plans::select::UNPREPARABLE;
+use crate::lane::plans::stream::{no_diagnostics, watch};
+use crate::lane::session::diagnostics::Diagnostics;
+use crate::lane::statements::kill::check_not_interrupted;
+use crate::lane::store::link::{LinkError, StoreLink};
+use crate::lane::{LaneContext, Turn};
+use crate::live::{Phase, Statement};
+use crate::predict::interrupted;
+use crate::relay::SessionEnd;
+use crate::wire::StatusFlags;
+use finish::Finished;
+use harvest::Harvester;
+use ready::{Breadth, ReadyPlan};
+use relation::{Relation, TableNames};
+
+pub use finish::{restated, spool_all};
+pub use relation::Tables;
+
+/// How often a statement whose keys were missing is tried before it gives up with error 1205.
+const ATTEMPTS_MAX: usize = 8;
+
+/// From this attempt on (counted from 0) both passes of an autocommit statement share a transaction:
+/// others change its tables faster than it can follow. Never so under LOCK TABLES, which START
+/// TRANSACTION would release: there nobody else changes them.
+const SHARED_STATE_ATTEMPT: usize = 3;
+
+/// What a statement has left that the store does not say.
+#[derive(Debug)]
+pub struct Materialised {
+    /// Its warnings; `None`: the store says them.
+    pub diagnostics: Option<Diagnostics>,
+    /// ROW_COUNT(), where the end of a transaction came after it.
+    pub row_count: Option<i64>,
+    /// Rows of its answer, if it has any.
+    pub rows: Option<u64>,
+    /// Rows that it has changed, if it changes any.
+    pub affected: Option<u64>,
+    /// `@@warning_count`, as the protocol tells it.
+    pub warnings: u16,
+}
+
+/// Runs the statement and writes its whole answer, where somebody is to get it.
+pub async fn run(
+    turn: &mut Turn<'_>,
+    context: &Arc<LaneContext>,
+    ready: &ReadyPlan<'_, '_, '_>,
+    running: &Statement,
+    tables: &mut Tables,
+    audience: Audience,
+) -> Result<Materialised, LinkError> {
+    let cancel = running.cancel.child_token();
+    let autocommit = turn.status.contains(StatusFlags::SERVER_STATUS_AUTOCOMMIT)
+        && !turn.status.contains(StatusFlags::SERVER_STATUS_IN_TRANS);
+    let no_diagnostics = no_diagnostics(turn);
+    let session = turn.record;
+    let work = async {
+        let schema = context.schema.as_str();
+        let mut names = tables.begin(&mut turn.store, schema).await?;
+        let mut passes = Passes {
+            harvester: Harvester {
+                context,
+                ready,
+                running,
+                cancel: &cancel,
+                diagnostics: ready.forewarned(no_diagnostics),
+                members: Vec::new(),
+            },
+            relations: ready.relations(names.wanted),
+            may_begin: autocommit,
+            began: false,
+        };
+        let answered = passes.answer(&mut turn.store, &mut names).await;
+        let finished = passes.end(&mut turn.store, answered).await?;
+        if !ready.plan.changes_tables() && !ready.plan.fails_if_interrupted() {
+            check_not_interrupted(session, running, &turn.store.bounds).await?;
+        }
+        let row_count = match passes.began {
+            true => Some(finished.row_count()?),
+            false => None,
+        };
+        Ok((finished, row_count, passes.harvester.diagnostics))
+    };
+    let (mut reader, _writer) = tokio::io::split(&mut *turn.client);
+    let answered = tokio::select! {
+        biased;
+        answered = work => answered,
+        end = watch(&mut reader, turn.read_ahead) => Err(LinkError::End(end)),
+        () = turn.stop.cancelled() => Err(LinkError::End(SessionEnd::Stopped)),
+    };
+    cancel.cancel();
+    let (finished, row_count, diagnostics) = answered?;
+    finish::write(turn, running, finished, row_count, diagnostics, audience).await
+}
+
+/// Both passes of one statement.
+struct Passes<'h, 'p, 's, 'a> {
+    harvester: Harvester<'h, 'p, 's, 'a>,
+    relations: Vec<Relation<'p>>,
+    /// The session is in no transaction of its own.
+    may_begin: bool,
+    /// It is in one of ours.
+    began: bool,
+}
+
+impl Passes<'_, '_, '_, '_> {
+    /// Runs them as often as it takes, up to the answer of the second.
+    async fn answer(
+        &mut self,
+        store: &mut StoreLink<'_>,
+        names: &mut TableNames<'_>,
+    ) -> Result<Finished, LinkError> {
+        let ready = self.harvester.ready;
+        let mut pass = HarvestPass::default();
+        let mut breadth = Breadth::Block;
+        let mut shapes: Vec<Shape> = ready.harvests.iter().map(|h| h.shape.clone()).collect();
+        if ready.plan.writes_file() {
+            breadth = Breadth::Everything;
+            shapes = self.widen(store, breadth).await?;
+        }
+        // A key was missing after all that these shapes find was there.
+        let mut missed = false;
+        for attempt in 0..ATTEMPTS_MAX {
+            let before = self.keys();
+            if attempt >= SHARED_STATE_ATTEMPT && self.may_begin && !self.began {
+                self.begin(store).await?;
+            }
+            let mut found = true;
+            if attempt > 0 || !ready.plan.is_empty_answer() {
+                let relations = &mut self.relations;
+                let harvester = &mut self.harvester;
+                found = harvester
+                    .harvest(store, relations, names, &shapes, pass)
+                    .await?;
+            }
+            if missed && self.keys() == before {
+                missed = false;
+                breadth = breadth.next().ok_or_else(unfound)?;
+                let wider = self.widen(store, breadth).await?;
+                // The same rows, but others need not be known any more: there is nothing to look for.
+                let same = found && wider == shapes && breadth == Breadth::Members;
+                shapes = wider;
+                if !same {
+                    continue;
+                }
+            }
+            if !found {
+                missed = true;
+                continue;
+            }
+            let members = &self.harvester.members;
+            let statement = ready.plan.run(&lookups(ready, &self.relations, members));
+            let Harvester {
+                context, running, ..
+            } = self.harvester;
+            if self.harvester.cancel.is_cancelled() {
+                return Err(interrupted().into());
+            }
+            running.enter(Phase::Answering);
+            match finish::run(store, context, ready, running, &statement).await? {
+                Some(finished) => return Ok(finished),
+                None if ready.plan.writes_file() => return Err(begun_file().into()),
+                None => pass.locking = ready.plan.reads_current_rows(),
+            }
+            missed = true;
+        }
+        Err(SqlError::new(
+            ErrorKind::LockWaitTimeout,
+            "Rows changed faster than they could be predicted; try restarting the statement",
+        )
+        .into())
+    }
+
+    fn keys(&self) -> usize {
+        self.relations.iter().map(Relation::keys).sum()
+    }
+
+    /// The shapes of harvests that look at more; from now on a missing key is no error where the members of its
+    /// harvest are known, and the store takes the statement that asks for them.
+    async fn widen(
+        &mut self,
+        store: &mut StoreLink<'_>,
+        breadth: Breadth,
+    ) -> Result<Vec<Shape>, LinkError> {
+        let ready = self.harvester.ready;
+        let (shapes, members) = ready::widened(store, ready, breadth).await?;
+        self.harvester.members.clear();
+        if members.iter().all(Option::is_none) {
+            return Ok(shapes);
+        }
+        let run = ready.plan.run(&lookups(ready, &self.relations, &members));
+        match store.describe(&run.sql).await {
+            Err(LinkError::End(end)) => return Err(LinkError::End(end)),
+            Err(LinkError::Refused(error))
+                if error.code == UNPREPARABLE || finish::is_missing_key(&error) => {}
+            // Under LOCK TABLES, say, no table may be named once more.
+            Err(_) => return ready::widened_without_members(store, ready, breadth).await,
+            Ok(_) => {}
+        }
+        self.harvester.members = members;
+        Ok(shapes)
+    }
+
+    /// A snapshot for reads; for changes, locks that keep others from adding rows.
+    async fn begin(&mut self, store: &mut StoreLink<'_>) -> Result<(), LinkError> {
+        store
+            .command("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            .await?;
+        store
+            .command(match self.harvester.ready.plan.reads_current_rows() {
+                true => "START TRANSACTION",
+                false => "START TRANSACTION WITH CONSISTENT SNAPSHOT",
+            })
+            .await?;
+        self.began = true;
+        Ok(())
+    }
+
+    /// Ends a transaction of ours, of which the client learns nothing.
+    async fn end(
+        &self,
+        store: &mut StoreLink<'_>,
+        answered: Result<Finished, LinkError>,
+    ) -> Result<Finished, LinkError> {
+        match answered {
+            answered if !self.began => answered,
+            Ok(finished) => {
+                store.command("COMMIT").await?;
+                Ok(finished.outside_transaction()?)
+            }
+            Err(LinkError::End(end)) => Err(LinkError::End(end)),
+            Err(error) => {
+                store.command("ROLLBACK").await?;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Where each harvest's calls find their answers.
+fn lookups(
+    ready: &ReadyPlan<'_, '_, '_>,
+    relations: &[Relation<'_>],
+    members: &[Option<Members>],
+) -> Vec<Lookup> {
+    let lookup = |(number, h): (usize, &ready::ReadyHarvest)| Lookup {
+        form: h.form,
+        relation: relations
+            .get(h.relation)
+            .map(Relation::source)
+            .unwrap_or_default(),
+        columns: h.columns.clone(),
+        shape: h.shape.clone(),
+        members: members.get(number).cloned().flatten(),
+    };
+    ready.harvests.iter().enumerate().map(lookup).collect()
+}
+
+fn begun_file() -> SqlError {
+    SqlError::new(
+        ErrorKind::LockWaitTimeout,
+        "An input appeared that was not there when inputs were predicted; remove the file that the \
+         statement has begun, and try again",
+    )
+}
+
+fn unfound() -> SqlError {
+    SqlError::unsupported(
+        "predictions whose inputs cannot be found before the statement runs: they depend on what it \
+         computes, or a view drops rows by conditions of its own where it may not be named once more (under LOCK \
+         TABLES)",
+    )
+}

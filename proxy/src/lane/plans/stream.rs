@@ -1,0 +1,545 @@
+//! Runs a stream plan: rows of the store go through a spool to the executor and on to the client,
+//! in order, with predicted cells put in and rows that fail a prediction dropped.
+//!
+//! Three futures of one task: the *filler* reads the store as fast as it sends, whatever the
+//! model's speed; the *drainer* predicts and writes; the *watcher* notices that the client has
+//! gone. The store is always read to the end of its answer, so that the session stays usable.
+
+mod cut_row;
+mod long_cells;
+mod pieces;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
+use predictsql_executor::Input;
+use predictsql_optimizer::schedule::Schedule;
+use tokio::io::{AsyncReadExt, ReadHalf, WriteHalf};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{ErrorKind, SqlError};
+use crate::lane::plans::answering::Audience;
+use crate::lane::plans::inputs::InputKind;
+use crate::lane::plans::select::Ready;
+use crate::lane::plans::verdict::{Judge, PendingRow};
+use crate::lane::session::diagnostics::Diagnostics;
+use crate::lane::statements::kill::check_not_interrupted;
+use crate::lane::store::link::{LinkError, Next, Protocol, StoreLink, rows_of};
+use crate::lane::store::result::write_head;
+use crate::lane::store::rows::{CellLayout, Codec, RowCodec};
+use crate::lane::store::spool::{OpenBlock, Spool};
+use crate::lane::{LaneContext, Turn};
+use crate::live::{Phase, Statement};
+use crate::predict::{Answer, Forecast, Predictor, admit};
+use crate::relay::SessionEnd;
+use crate::wire::{ColumnDefinition, PacketWriter, StatusFlags, Stream, encode_result_end};
+pub use cut_row::{CellBytes, CutRow, RowInput, StringValue};
+pub use long_cells::copy_row;
+pub use pieces::answer_inputs;
+use pieces::{Pieces, predict};
+
+/// Bytes of pipelined commands that are kept while a statement runs; a client that sends more is
+/// no longer watched.
+const READ_AHEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of an answer that are sent before more is written.
+const UNSENT_BYTES_MAX: usize = 256 * 1024;
+
+/// What a statement has left.
+#[derive(Debug)]
+pub struct Streamed {
+    /// Its warnings; `None`: the store says them.
+    pub diagnostics: Option<Diagnostics>,
+    /// FOUND_ROWS(), where the store found others.
+    pub found_rows: Option<u64>,
+    /// Rows of its answer.
+    pub rows: u64,
+    /// `@@warning_count`, as the protocol tells it.
+    pub warnings: u16,
+}
+
+/// Runs the statement and writes its whole answer, where somebody is to get it.
+pub async fn run(
+    turn: &mut Turn<'_>,
+    context: &Arc<LaneContext>,
+    ready: &Ready<'_, '_>,
+    running: &Statement,
+    audience: Audience,
+) -> Result<Streamed, LinkError> {
+    running.enter(Phase::Streaming);
+    let begin = Instant::now();
+    let protocol = ready.protocol.clone();
+    let pushdown = &ready.pushdown.text;
+    let (columns, id) = rows_of(turn.store.run_answering(pushdown, &protocol).await?)?;
+    running.note_store(begin);
+    let codec = match protocol {
+        Protocol::Text => Codec::Text,
+        Protocol::Binary(_) => Codec::Binary,
+    };
+    let visible = ready.described.len();
+    let shape = match visible_columns(ready, &columns) {
+        Ok(shape) => shape,
+        Err(error) => {
+            let drained = turn.store.drain().await;
+            turn.store.finish(id, drained).await?;
+            return Err(error.into());
+        }
+    };
+    let shape = turn.as_described(shape);
+    if audience == Audience::Client {
+        write_head(&mut turn.out, turn.capabilities, &shape, *turn.status);
+    }
+    let inputs = input_kinds(ready, &columns);
+    let image_bytes_max = context.executor.image_bytes_max();
+    let judge = Judge::new(ready, codec, visible, (inputs, image_bytes_max));
+    let spool = Spool::new(context.spool.clone());
+    let cancel = running.cancel.child_token();
+    let no_diagnostics = no_diagnostics(turn);
+    let mut drainer = Drainer {
+        context,
+        ready,
+        judge: &judge,
+        codec: RowCodec::new(codec, &columns),
+        spool: &spool,
+        cancel: &cancel,
+        running,
+        audience,
+        diagnostics: forewarned(ready, no_diagnostics),
+        skipped: 0,
+        sent: 0,
+    };
+    let drained = {
+        let (mut reader, mut writer) = tokio::io::split(&mut *turn.client);
+        let work = async {
+            let drain = async {
+                let drained = drainer.run(&mut turn.out, &mut writer).await;
+                spool.close();
+                cancel.cancel();
+                drained
+            };
+            let fill = async {
+                fill(&mut turn.store, &spool, running).await;
+                let inputs = running.rows_read.load(Relaxed);
+                running.inputs.store(inputs, Relaxed);
+                running.inputs_known.store(true, Relaxed);
+            };
+            let ((), drained) = tokio::join!(fill, drain);
+            drained
+        };
+        tokio::select! {
+            biased;
+            drained = work => drained,
+            end = watch(&mut reader, turn.read_ahead) => Err(LinkError::End(end)),
+            () = turn.stop.cancelled() => Err(LinkError::End(SessionEnd::Stopped)),
+        }
+    };
+    cancel.cancel();
+    let (mut diagnostics, sent) = (drainer.diagnostics, drainer.sent);
+    // Rows that OFFSET skips are found, too.
+    let found_rows = ready.filtered.then_some(drainer.skipped + sent);
+    if let Err(LinkError::End(end)) = drained {
+        return Err(LinkError::End(end));
+    }
+    // A refusal of the store in mid-result comes before what the lane has to say.
+    let end = spool
+        .take_end()
+        .unwrap_or(Err(LinkError::End(SessionEnd::StoreClosed)));
+    let end = turn.store.finish(id, end).await?;
+    drained?;
+    check_not_interrupted(turn.record, running, &turn.store.bounds).await?;
+    let own = diagnostics.count() > 0;
+    if end.warnings > 0 && (own || ready.filtered) {
+        store_warnings(turn, &mut diagnostics, u64::from(end.warnings)).await?;
+    }
+    let warnings = diagnostics.count().max(end.warnings);
+    let state = end.status
+        & !(StatusFlags::SERVER_MORE_RESULTS_EXISTS | StatusFlags::SERVER_STATUS_LAST_ROW_SENT);
+    *turn.status = state;
+    if audience == Audience::Client {
+        turn.out.write(&encode_result_end(
+            turn.capabilities,
+            turn.end_status(state),
+            warnings,
+        ));
+    }
+    Ok(Streamed {
+        rows: sent,
+        warnings,
+        diagnostics: (diagnostics.count() > 0).then_some(diagnostics),
+        found_rows,
+    })
+}
+
+/// The columns that the client is told: those of the running statement, and for predicted ones
+/// the described.
+fn visible_columns(
+    ready: &Ready<'_, '_>,
+    running: &[ColumnDefinition],
+) -> Result<Vec<ColumnDefinition>, SqlError> {
+    if running.len() != ready.described.len() + ready.pushdown.hidden {
+        return Err(SqlError::other(
+            "the table changed between describing and running the statement; try again",
+        ));
+    }
+    check_row_layouts(ready, running)?;
+    let columns = running
+        .iter()
+        .zip(&ready.described)
+        .zip(&ready.cell_of_column);
+    Ok(columns
+        .map(|((running, described), cell)| {
+            if cell.is_some() { described } else { running }.clone()
+        })
+        .collect())
+}
+
+/// In binary rows a cell that comes in hidden columns, one a class, must be laid out as the described
+/// column says.
+fn check_row_layouts(ready: &Ready<'_, '_>, running: &[ColumnDefinition]) -> Result<(), SqlError> {
+    if matches!(ready.protocol, Protocol::Text) {
+        return Ok(());
+    }
+    let layout = |c: &ColumnDefinition| CellLayout::of(c.column_type);
+    for (column, cell) in ready.cell_of_column.iter().enumerate() {
+        let first = cell.and_then(|cell| ready.pushdown.cells.get(cell).copied().flatten());
+        let hidden = first.and_then(|first| running.get(ready.described.len() + first));
+        if let (Some(hidden), Some(described)) = (hidden, ready.described.get(column))
+            && layout(hidden) != layout(described)
+        {
+            return Err(SqlError::unsupported(
+                "this expression over columns and a prediction in the binary protocol",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What each input is, by the running statement's own columns where nothing else says it.
+fn input_kinds(ready: &Ready<'_, '_>, columns: &[ColumnDefinition]) -> Vec<InputKind> {
+    let hidden = columns.get(ready.described.len()..).unwrap_or_default();
+    let running = |input: usize| {
+        let column = ready.pushdown.inputs.get(input).copied().flatten()?;
+        hidden.get(column).map(InputKind::of_string)
+    };
+    let inputs = ready.inputs.iter().enumerate();
+    inputs
+        .map(|(input, kind)| match kind {
+            InputKind::Bound => running(input).unwrap_or(InputKind::Bound),
+            known => known.clone(),
+        })
+        .collect()
+}
+
+/// What is to be warned of before any row is seen.
+fn forewarned(ready: &Ready<'_, '_>, mut diagnostics: Diagnostics) -> Diagnostics {
+    let predictors = ready.predictions.iter().map(|p| &p.predictor);
+    for (kind, message) in predictors.flat_map(Predictor::warnings) {
+        diagnostics.warn(kind, || message);
+    }
+    diagnostics
+}
+
+/// Reads the store's answer to its end into the spool.
+pub(in crate::lane) async fn fill(store: &mut StoreLink<'_>, spool: &Spool, running: &Statement) {
+    let begin = Instant::now();
+    let mut block = OpenBlock::default();
+    let mut failed: Option<SqlError> = None;
+    let end = loop {
+        match store.next().await {
+            Ok(Next::Row(row)) if failed.is_none() => {
+                running.rows_read.fetch_add(1, Relaxed);
+                block.push(&row);
+                if (block.is_full() || store.would_wait())
+                    && let Err(error) = spool.write(&mut block).await
+                {
+                    failed = Some(error);
+                    block = OpenBlock::default();
+                }
+            }
+            Ok(Next::Part { bytes, last, .. }) if failed.is_none() => {
+                running.rows_read.fetch_add(u64::from(last), Relaxed);
+                let written = async {
+                    spool.write(&mut block).await?;
+                    spool.write_part(bytes, last).await
+                };
+                failed = written.await.err();
+            }
+            Ok(Next::Row(_) | Next::Part { .. }) => {} // read on, so that the session stays usable
+            Ok(Next::End(end)) => break Ok(end),
+            Err(error) => break Err(error),
+        }
+    };
+    if failed.is_none()
+        && !block.is_empty()
+        && let Err(error) = spool.write(&mut block).await
+    {
+        failed = Some(error);
+    }
+    running.note_store(begin);
+    spool.finish(match (end, failed) {
+        (Ok(_), Some(error)) => Err(LinkError::Sql(error)),
+        (end, _) => end,
+    });
+}
+
+/// Ends when the client has gone; keeps what it sends meanwhile.
+pub(in crate::lane) async fn watch(
+    reader: &mut ReadHalf<&mut Stream>,
+    read_ahead: &mut bytes::BytesMut,
+) -> SessionEnd {
+    loop {
+        if read_ahead.len() >= READ_AHEAD_BYTES_MAX {
+            return std::future::pending().await;
+        }
+        match reader.read_buf(read_ahead).await {
+            Ok(0) => return SessionEnd::ClientClosed,
+            Ok(_) => {}
+            Err(error) => return SessionEnd::client(error),
+        }
+    }
+}
+
+/// No warnings yet, of which as many are kept as the session wants.
+pub(in crate::lane) fn no_diagnostics(turn: &Turn<'_>) -> Diagnostics {
+    Diagnostics::keeping(turn.store.warnings_kept)
+}
+
+/// Adds the `count` warnings of the store's, of which it shows what the session keeps.
+pub(in crate::lane) async fn store_warnings(
+    turn: &mut Turn<'_>,
+    diagnostics: &mut Diagnostics,
+    count: u64,
+) -> Result<(), LinkError> {
+    diagnostics.count_more(count);
+    let answer = turn.store.ask_text("SHOW WARNINGS").await?;
+    for row in 0..answer.rows.len() {
+        let (level, code, message) = (
+            answer.text(row, 0)?,
+            answer.text(row, 1)?,
+            answer.text(row, 2)?,
+        );
+        let code = code.and_then(|c| c.parse().ok()).unwrap_or(0);
+        diagnostics.add(
+            &level.unwrap_or_default(),
+            code,
+            message.unwrap_or_default(),
+        );
+    }
+    Ok(())
+}
+
+struct Drainer<'d, 's, 'a> {
+    context: &'d LaneContext,
+    ready: &'d Ready<'s, 'a>,
+    judge: &'d Judge<'d, 's, 'a>,
+    codec: RowCodec,
+    spool: &'d Spool,
+    cancel: &'d CancellationToken,
+    running: &'d Statement,
+    audience: Audience,
+    diagnostics: Diagnostics,
+    skipped: u64,
+    sent: u64,
+}
+
+impl<'d> Drainer<'d, '_, '_> {
+    /// Predicts and writes rows until there are no more or LIMIT is reached.
+    async fn run(
+        &mut self,
+        out: &mut PacketWriter,
+        client: &mut WriteHalf<&mut Stream>,
+    ) -> Result<(), LinkError> {
+        let (executor, wanted) = (
+            &self.context.executor,
+            self.ready.rows_max.saturating_add(self.ready.offset),
+        );
+        let limited = (self.ready.filtered && wanted != u64::MAX).then_some(wanted);
+        let predictions = self.ready.select.predictions().iter();
+        let chunk_inputs = predictions.map(|p| executor.chunk_inputs_of(&p.task.input));
+        let chunk_inputs = chunk_inputs.min().unwrap_or(1);
+        let schedule = Schedule::new(chunk_inputs, executor.threads(), limited);
+        let order = self.judge.order();
+        if limited.is_none() {
+            self.forecast(&order).await?;
+        }
+        let codec = self.codec.clone();
+        let pieces = Pieces::new(self.spool, &codec);
+        let mut piece_number = 0;
+        let mut under_way = FuturesOrdered::new();
+        let mut coming = Some(Box::pin(pieces.next(schedule.chunk_rows(0))));
+        loop {
+            let room = under_way.is_empty()
+                || under_way.len() < schedule.chunks_in_flight && self.spool.may_take();
+            tokio::select! {
+                biased;
+                Some(done) = under_way.next(), if !under_way.is_empty() => {
+                    let piece: Vec<PendingRow> = done?;
+                    self.running.predicted.fetch_add(piece.len() as u64, Relaxed);
+                    let is_enough = self.send(piece, out, client).await?;
+                    flush(out, client).await?;
+                    if is_enough {
+                        return Ok(());
+                    }
+                }
+                taken = wait(&mut coming), if room && coming.is_some() => {
+                    let (pieces, piece) = taken?;
+                    coming = None;
+                    if let Some(piece) = piece {
+                        let account = self.spool.account();
+                        let judged = (self.ready, self.judge, &order[..]);
+                        under_way.push_back(predict(judged, piece, account, self.cancel));
+                        piece_number += 1;
+                        coming = Some(Box::pin(pieces.next(schedule.chunk_rows(piece_number))));
+                    }
+                }
+                else => return flush(out, client).await,
+            }
+        }
+    }
+
+    /// Under a limit on what models may look at: waits for the rows, and refuses the statement if it needs
+    /// more. What is predicted only for rows that pass another prediction is not foreseen.
+    async fn forecast(&self, order: &[usize]) -> Result<(), LinkError> {
+        let asked = |p: &usize| Some((*p, &self.ready.predictions.get(*p)?.predictor));
+        let foreseen = match self.ready.deciding.is_empty() {
+            true => order.len(),
+            false => 1,
+        };
+        let asked: Vec<(usize, &Predictor)> =
+            order.iter().take(foreseen).filter_map(asked).collect();
+        let Some(inferences_max) = self.ready.work.inferences_max() else {
+            return Ok(());
+        };
+        let models_each: u64 = asked.iter().map(|(_, p)| p.models_each()).sum();
+        let (mut number, mut inferences) = (0, 0);
+        while let Some(mut block) = self.spool.look(number).await? {
+            while block.next()?.is_some() {
+                inferences += models_each;
+            }
+            number += 1;
+        }
+        if inferences <= inferences_max {
+            return Ok(());
+        }
+        let mut forecasts: Vec<Forecast> = asked.iter().map(|_| Forecast::default()).collect();
+        for number in 0..number {
+            let Some(mut block) = self.spool.look(number).await? else {
+                break;
+            };
+            let mut inputs: Vec<Vec<Input>> = vec![Vec::new(); asked.len()];
+            // Of a long row, which is a block of its own.
+            let mut room = None;
+            while let Some(row) = block.next()? {
+                let mut row = PendingRow::new(row, &self.codec).await?;
+                self.judge.begin(&mut row)?;
+                let mut of_row = Vec::new();
+                for (place, (prediction, _)) in asked.iter().enumerate() {
+                    let input = self.judge.input(&row, *prediction)?;
+                    of_row.extend(input.map(|input| (place, input)));
+                }
+                let far = of_row.iter().map(|(_, input)| input.far_bytes()).sum();
+                if far > 0 {
+                    room = Some(self.spool.account().long_input(far).await);
+                }
+                for (place, input) in of_row {
+                    let input = input.read().await?;
+                    inputs
+                        .get_mut(place)
+                        .into_iter()
+                        .for_each(|i| i.push(input.clone()));
+                }
+            }
+            for (((_, predictor), inputs), forecast) in asked.iter().zip(inputs).zip(&mut forecasts)
+            {
+                predictor.forecast(inputs, forecast, self.cancel).await?;
+            }
+            drop(room);
+        }
+        let predictors = asked.iter().map(|(_, predictor)| *predictor);
+        Ok(admit(&self.ready.work, predictors.zip(&forecasts))?)
+    }
+
+    /// Writes the rows of a piece that pass; true once LIMIT is reached.
+    async fn send(
+        &mut self,
+        piece: Vec<PendingRow>,
+        out: &mut PacketWriter,
+        client: &mut WriteHalf<&mut Stream>,
+    ) -> Result<bool, LinkError> {
+        for row in &piece {
+            if out.buffered_bytes() > UNSENT_BYTES_MAX {
+                flush(out, client).await?;
+            }
+            if self.sent >= self.ready.rows_max {
+                return Ok(true); // what comes after is nobody's business, its warnings included
+            }
+            self.warn(row)?;
+            if row.passes != Some(true) {
+                continue;
+            }
+            if self.skipped < self.ready.offset {
+                self.skipped += 1;
+                continue;
+            }
+            self.sent += 1;
+            if self.audience == Audience::Client {
+                self.write(row, out, client).await?;
+                self.running.rows_sent.store(self.sent, Relaxed);
+            }
+        }
+        Ok(self.sent >= self.ready.rows_max)
+    }
+
+    async fn write(
+        &self,
+        row: &PendingRow,
+        out: &mut PacketWriter,
+        client: &mut WriteHalf<&mut Stream>,
+    ) -> Result<(), LinkError> {
+        let cells = self.ready.cell_of_column.iter().enumerate();
+        let cells: Vec<Option<CellBytes<'_>>> = cells
+            .map(|(column, cell)| match cell {
+                Some(cell) => self.judge.cell(row, *cell),
+                None => row.row.encoded(column),
+            })
+            .collect();
+        long_cells::write_row(self.codec.codec(), &cells, out, client).await
+    }
+
+    fn warn(&mut self, row: &PendingRow) -> Result<(), LinkError> {
+        for (prediction, answer) in row.answers.iter().enumerate() {
+            let Some(reason) = answer.as_ref().and_then(Answer::unreadable) else {
+                continue;
+            };
+            self.running.images_unreadable.fetch_add(1, Relaxed);
+            let message = || format!("Image {} {reason}", self.judge.input_name(row, prediction));
+            if self.ready.fail_on_error {
+                return Err(SqlError::new(ErrorKind::UnreadableInput, message()).into());
+            }
+            self.diagnostics.warn(ErrorKind::UnreadableInput, || {
+                format!("{}: its prediction is NULL", message())
+            });
+        }
+        Ok(())
+    }
+}
+
+async fn flush(
+    out: &mut PacketWriter,
+    client: &mut WriteHalf<&mut Stream>,
+) -> Result<(), LinkError> {
+    out.flush(client)
+        .await
+        .map_err(|e| LinkError::End(SessionEnd::client(e)))
+}
+
+/// Waits for what is coming; for ever where nothing is.
+async fn wait<F: Future + Unpin>(coming: &mut Option<F>) -> F::Output {
+    match coming {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,86 @@
+//! Rows to the client whose cells lie on disk: copied from there in parts.
+
+use tokio::io::AsyncWrite;
+
+use crate::error::SqlError;
+use crate::lane::plans::stream::{CellBytes, UNSENT_BYTES_MAX};
+use crate::lane::store::link::LinkError;
+use crate::lane::store::rows::{Codec, put_row, row_start};
+use crate::lane::store::spool::LongRow;
+use crate::relay::SessionEnd;
+use crate::wire::PacketWriter;
+
+/// Bytes that are copied at a time.
+const COPIED_BYTES: u64 = 256 * 1024;
+
+/// Writes a row of these cells.
+pub async fn write_row(
+    codec: Codec,
+    cells: &[Option<CellBytes<'_>>],
+    out: &mut PacketWriter,
+    client: &mut (impl AsyncWrite + Unpin),
+) -> Result<(), LinkError> {
+    let is_far = |cell: &Option<CellBytes<'_>>| matches!(cell, Some(CellBytes::Far(_)));
+    if !cells.iter().any(is_far) {
+        let encoded = cells.iter().map(|cell| match cell {
+            Some(CellBytes::Here(cell)) => Some(&cell[..]),
+            _ => None,
+        });
+        out.write_with(|buffer| put_row(buffer, codec, encoded));
+        return Ok(());
+    }
+    let (start, null) = row_start(codec, cells.iter().map(Option::is_none));
+    let bytes = |cell: &Option<CellBytes<'_>>| cell.as_ref().map(CellBytes::bytes);
+    let bytes = cells.iter().map(|c| bytes(c).unwrap_or(null.len() as u64));
+    let mut parts = out.begin_parts(start.len() as u64 + bytes.sum::<u64>());
+    out.put_part(&mut parts, &start);
+    for cell in cells {
+        match cell {
+            None => out.put_part(&mut parts, null),
+            Some(CellBytes::Here(cell)) => out.put_part(&mut parts, cell),
+            Some(CellBytes::Far(cell)) => {
+                let mut at = 0;
+                while at < cell.bytes() {
+                    let read = cell.read(at, COPIED_BYTES).await;
+                    out.put_part(&mut parts, &read.map_err(broken_off)?);
+                    at += COPIED_BYTES;
+                    flush(out, client).await?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes a row as it lies on disk.
+pub async fn copy_row(
+    row: &LongRow,
+    out: &mut PacketWriter,
+    client: &mut (impl AsyncWrite + Unpin),
+) -> Result<(), LinkError> {
+    let mut parts = out.begin_parts(row.bytes());
+    let mut at = 0;
+    while at < row.bytes() {
+        let read = row.read(at..at + COPIED_BYTES).await;
+        out.put_part(&mut parts, &read.map_err(broken_off)?);
+        at += COPIED_BYTES;
+        flush(out, client).await?;
+    }
+    Ok(())
+}
+
+/// Within a row no error can be told.
+fn broken_off(_: SqlError) -> LinkError {
+    LinkError::End(SessionEnd::Protocol("a row could not be read from disk"))
+}
+
+async fn flush(
+    out: &mut PacketWriter,
+    client: &mut (impl AsyncWrite + Unpin),
+) -> Result<(), LinkError> {
+    if out.buffered_bytes() < UNSENT_BYTES_MAX {
+        return Ok(());
+    }
+    let flushed = out.flush(client).await;
+    flushed.map_err(|e| LinkError::End(SessionEnd::client(e)))
+}

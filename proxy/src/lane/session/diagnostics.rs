@@ -1,0 +1,243 @@
+//! The warnings and errors of the last predict statement, as SHOW WARNINGS gives them.
+
+use bytes::Bytes;
+
+use crate::error::ErrorKind;
+use crate::lane::store::result::{TextResult, count_column, not_null, text_column};
+use mysql_common::constants::ColumnType;
+
+/// Warnings kept of a statement, as `max_error_count` has it by default; all are counted.
+pub const WARNINGS_KEPT: usize = 64;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Entry {
+    level: &'static str,
+    code: u16,
+    message: String,
+}
+
+/// Diagnostics of one statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostics {
+    entries: Vec<Entry>,
+    kept_max: usize,
+    count: u64,
+    errors: u64,
+    /// Warnings that the store keeps, and was not asked for yet.
+    at_store: u64,
+}
+
+/// A statement that reads the diagnostics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShowDiagnostics {
+    /// SHOW WARNINGS, and rows of it: (to skip, at most).
+    Warnings(usize, usize),
+    /// SHOW ERRORS, likewise.
+    Errors(usize, usize),
+    /// SHOW COUNT(*) WARNINGS
+    CountWarnings,
+    /// SHOW COUNT(*) ERRORS
+    CountErrors,
+}
+
+impl ShowDiagnostics {
+    /// Recognises the statement, whatever its spacing.
+    pub fn recognise(sql: &[u8]) -> Option<Self> {
+        let head = sql.trim_ascii_start().get(..4)?;
+        if !head.eq_ignore_ascii_case(b"SHOW") || sql.len() > 100 {
+            return None;
+        }
+        let text = std::str::from_utf8(sql).ok()?;
+        let words: String = text.split_whitespace().collect();
+        let words = words.trim_end_matches(';').to_ascii_uppercase();
+        match words.as_str() {
+            "SHOWCOUNT(*)WARNINGS" => return Some(Self::CountWarnings),
+            "SHOWCOUNT(*)ERRORS" => return Some(Self::CountErrors),
+            _ => {}
+        }
+        if let Some(limit) = words.strip_prefix("SHOWWARNINGS") {
+            let (skip, most) = limit_of(limit)?;
+            return Some(Self::Warnings(skip, most));
+        }
+        let (skip, most) = limit_of(words.strip_prefix("SHOWERRORS")?)?;
+        Some(Self::Errors(skip, most))
+    }
+}
+
+/// Reads nothing, `LIMIT n` or `LIMIT skip,n` without spaces.
+fn limit_of(text: &str) -> Option<(usize, usize)> {
+    if text.is_empty() {
+        return Some((0, usize::MAX));
+    }
+    let limit = text.strip_prefix("LIMIT")?;
+    match limit.split_once(',') {
+        Some((skip, most)) => Some((skip.parse().ok()?, most.parse().ok()?)),
+        None => Some((0, limit.parse().ok()?)),
+    }
+}
+
+impl Default for Diagnostics {
+    fn default() -> Self {
+        Self::keeping(WARNINGS_KEPT)
+    }
+}
+
+impl Diagnostics {
+    /// None yet, of which so many are kept.
+    pub fn keeping(kept_max: usize) -> Self {
+        Self {
+            entries: Vec::new(),
+            kept_max,
+            count: 0,
+            errors: 0,
+            at_store: 0,
+        }
+    }
+
+    /// Adds a warning.
+    pub fn warn(&mut self, kind: ErrorKind, message: impl FnOnce() -> String) {
+        self.count += 1;
+        if self.entries.len() < self.kept_max {
+            self.entries.push(Entry {
+                level: "Warning",
+                code: kind.code(),
+                message: message(),
+            });
+        }
+    }
+
+    /// Adds an entry that the store reported (`Note`, `Warning` or `Error`); it is not counted.
+    pub fn add(&mut self, level: &str, code: u16, message: String) {
+        let level = match level {
+            "Note" => "Note",
+            "Error" => "Error",
+            _ => "Warning",
+        };
+        if self.entries.len() < self.kept_max {
+            self.entries.push(Entry {
+                level,
+                code,
+                message,
+            });
+        }
+    }
+
+    /// The store keeps so many warnings besides.
+    pub fn note_at_store(&mut self, warnings: u16) {
+        self.at_store = u64::from(warnings);
+    }
+
+    /// How many warnings the store keeps besides; they are to be [`Diagnostics::add`]ed now.
+    pub fn take_at_store(&mut self) -> u64 {
+        std::mem::take(&mut self.at_store)
+    }
+
+    /// Counts warnings of the store's.
+    pub fn count_more(&mut self, warnings: u64) {
+        self.count += warnings;
+    }
+
+    /// `@@warning_count`
+    pub fn warning_count(&self) -> u64 {
+        self.count + self.at_store
+    }
+
+    /// `@@error_count`
+    pub fn error_count(&self) -> u64 {
+        self.errors
+    }
+
+    /// The warning count of the protocol.
+    pub fn count(&self) -> u16 {
+        u16::try_from(self.warning_count()).unwrap_or(u16::MAX)
+    }
+
+    /// The answer to a statement that reads them.
+    pub fn show(&self, what: ShowDiagnostics) -> TextResult {
+        let count = |name: &'static str, n: u64| TextResult {
+            columns: vec![count_column(name, ColumnType::MYSQL_TYPE_LONGLONG, 21)],
+            rows: vec![vec![Bytes::from(n.to_string())]],
+        };
+        match what {
+            ShowDiagnostics::CountWarnings => count("@@session.warning_count", self.count),
+            ShowDiagnostics::CountErrors => count("@@session.error_count", self.errors),
+            ShowDiagnostics::Warnings(skip, most) => self.rows(skip, most, |_| true),
+            ShowDiagnostics::Errors(skip, most) => self.rows(skip, most, |e| e.level == "Error"),
+        }
+    }
+
+    fn rows(&self, skip: usize, most: usize, wanted: impl Fn(&Entry) -> bool) -> TextResult {
+        let row = |e: &Entry| {
+            vec![
+                Bytes::from_static(e.level.as_bytes()),
+                Bytes::from(e.code.to_string()),
+                Bytes::from(e.message.clone()),
+            ]
+        };
+        TextResult {
+            columns: vec![
+                not_null(text_column("Level", 7)),
+                not_null(count_column("Code", ColumnType::MYSQL_TYPE_LONG, 4)),
+                not_null(text_column("Message", 512)),
+            ],
+            rows: self
+                .entries
+                .iter()
+                .filter(|e| wanted(e))
+                .skip(skip)
+                .take(most)
+                .map(row)
+                .collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn statements_are_recognised_whatever_their_spacing() {
+        assert_eq!(
+            ShowDiagnostics::recognise(b" show\twarnings ; "),
+            Some(ShowDiagnostics::Warnings(0, usize::MAX))
+        );
+        assert_eq!(
+            ShowDiagnostics::recognise(b"SHOW COUNT ( * ) ERRORS"),
+            Some(ShowDiagnostics::CountErrors)
+        );
+        assert_eq!(
+            ShowDiagnostics::recognise(b"SHOW WARNINGS LIMIT 1"),
+            Some(ShowDiagnostics::Warnings(0, 1))
+        );
+        assert_eq!(ShowDiagnostics::recognise(b"SHOW TABLES"), None);
+    }
+
+    #[test]
+    fn all_are_counted_and_some_kept() {
+        let mut diagnostics = Diagnostics::default();
+        for n in 0..100 {
+            diagnostics.warn(ErrorKind::UnreadableInput, || format!("input {n}"));
+        }
+        assert_eq!(diagnostics.count(), 100);
+        assert_eq!(
+            diagnostics
+                .show(ShowDiagnostics::Warnings(0, usize::MAX))
+                .rows
+                .len(),
+            WARNINGS_KEPT
+        );
+        assert_eq!(
+            diagnostics
+                .show(ShowDiagnostics::Errors(0, usize::MAX))
+                .rows
+                .len(),
+            0
+        );
+        assert_eq!(
+            diagnostics.show(ShowDiagnostics::CountWarnings).rows,
+            [[Bytes::from("100")]]
+        );
+    }
+}

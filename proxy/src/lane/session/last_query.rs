@@ -1,0 +1,153 @@
+//! Plain queries that turn out to predict: the store ran a stub, since a view over predictions was made past the
+//! proxy. What the proxy knows is looked at anew, and the query answered once more, by the lane.
+
+use bytes::Bytes;
+
+use predictsql_optimizer::may_leave_traces;
+
+use crate::lane::store::link::{LinkError, command_payload};
+use crate::lane::{Lane, Turn};
+use crate::relay::Handled;
+use crate::wire::{ErrPacket, HEADER_BYTES, command};
+
+/// Longest query that is kept until it is answered, in bytes.
+const KEPT_BYTES_MAX: usize = 16 * 1024;
+
+/// What a session keeps of memory for its queries, in bytes.
+const IDLE_BYTES_MAX: usize = 1024;
+
+/// The last command of a session, where it is a query that may be answered again.
+#[derive(Debug, Default)]
+pub struct LastQuery(Vec<u8>);
+
+impl LastQuery {
+    /// A command goes to the store. It is kept if it is a query.
+    pub fn keep(&mut self, command: u8, body: &[u8]) {
+        self.forget();
+        if command == command::QUERY && body.len() <= KEPT_BYTES_MAX && only_reads(body) {
+            self.0.extend_from_slice(body);
+        }
+    }
+
+    /// Another command comes that is not to be taken back.
+    pub fn forget(&mut self) {
+        match self.0.capacity() > IDLE_BYTES_MAX {
+            true => self.0 = Vec::new(),
+            false => self.0.clear(),
+        }
+    }
+
+    fn take(&mut self) -> Option<Vec<u8>> {
+        let text = std::mem::take(&mut self.0);
+        (!text.is_empty()).then_some(text)
+    }
+}
+
+/// Whether a text is one query. Another statement may follow a semicolon.
+fn only_reads(body: &[u8]) -> bool {
+    let body = body.trim_ascii();
+    let body = body.strip_suffix(b";").unwrap_or(body);
+    let begins = |word: &[u8]| {
+        let head = body.get(..word.len());
+        head.is_some_and(|head| head.eq_ignore_ascii_case(word))
+    };
+    (begins(b"SELECT") || begins(b"WITH") || begins(b"(")) && memchr::memchr(b';', body).is_none()
+}
+
+/// The error that ends an answer, after the columns or as all of it.
+fn last_error(mut answer: &[u8]) -> Option<ErrPacket> {
+    loop {
+        let (&[a, b, c, _], rest) = answer.split_first_chunk::<HEADER_BYTES>()?;
+        let (payload, rest) = rest.split_at_checked(u32::from_le_bytes([a, b, c, 0]) as usize)?;
+        if rest.is_empty() {
+            return ErrPacket::parse(payload).ok();
+        }
+        answer = rest;
+    }
+}
+
+impl Lane {
+    /// The query that the store has just answered with the error of a stub, if it can be answered again.
+    pub(in crate::lane) fn take_last_query(&mut self, answer: &[u8]) -> Option<Bytes> {
+        let account = &self.context.account;
+        let text = self.last_query.take().filter(|text| {
+            account.may_look_anew() && !may_leave_traces(&String::from_utf8_lossy(text))
+        });
+        let (Some(text), Some(error)) = (text, last_error(answer)) else {
+            // Of other statements the next ones will be known.
+            account.suspect_views();
+            return None;
+        };
+        self.taken_back = Some(error);
+        Some(command_payload(command::QUERY, &text))
+    }
+
+    /// Answers a command. One that was taken back has run at the store: it does not run there once more.
+    pub(in crate::lane) async fn answer_once(
+        &mut self,
+        turn: &mut Turn<'_>,
+        command: u8,
+        body: &Bytes,
+    ) -> Result<Handled, LinkError> {
+        let Some(error) = self.taken_back.take() else {
+            return self.answer(turn, command, body).await;
+        };
+        self.look_anew().await;
+        match Box::pin(self.answer(turn, command, body)).await {
+            Ok(Handled::Forward(_)) => {
+                self.context.account.looked_in_vain();
+                Err(LinkError::Refused(error))
+            }
+            answered => answered,
+        }
+    }
+
+    /// Looks at the catalog and at the store's views.
+    async fn look_anew(&self) {
+        let account = &self.context.account;
+        account.invalidate();
+        if let Err(error) = account.snapshot().await {
+            tracing::debug!(%error, "the catalog cannot be read");
+        }
+        if let Err(error) = account.refresh_views().await {
+            tracing::debug!(%error, "views over predictions cannot be read");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn single_queries_are_kept_until_the_next_command() {
+        let mut last = LastQuery::default();
+        for query in [
+            "SELECT 1;",
+            " with a AS (SELECT 1) SELECT * FROM a",
+            "(SELECT 1)",
+        ] {
+            last.keep(command::QUERY, query.as_bytes());
+            assert_eq!(last.take().as_deref(), Some(query.as_bytes()));
+        }
+        for other in ["SELECT 1; DELETE FROM t", "DELETE FROM t", "CALL p()"] {
+            last.keep(command::QUERY, b"SELECT 1");
+            last.keep(command::QUERY, other.as_bytes());
+            assert_eq!(last.take(), None, "{other}");
+        }
+        last.keep(command::QUERY, b"SELECT 1");
+        last.keep(command::STMT_EXECUTE, b"SELECT 1");
+        assert_eq!(last.take(), None);
+    }
+
+    #[test]
+    fn idle_sessions_hold_little() {
+        let mut last = LastQuery::default();
+        let long = [&b"SELECT "[..], &[b'1'; 10_000]].concat();
+        last.keep(command::QUERY, &long);
+        last.keep(command::QUERY, b"DO 1");
+        assert!(last.0.capacity() <= IDLE_BYTES_MAX);
+        last.keep(command::QUERY, &[b'('; KEPT_BYTES_MAX + 1]);
+        assert_eq!(last.take(), None);
+    }
+}

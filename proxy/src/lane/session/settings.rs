@@ -1,0 +1,309 @@
+//! What a predict statement must know of its session, asked of the store each time: the only
+//! exact way.
+
+use predictsql_optimizer::bare::BareNames;
+use predictsql_optimizer::planner::{DEMANDS, Demands, WrongDemand};
+use predictsql_optimizer::views::ViewSession;
+use predictsql_optimizer::{LabelCollation, LexMode};
+
+use crate::config::LimitsConfig;
+use crate::error::{ErrorKind, SqlError};
+use crate::lane::session::effects::Before;
+use crate::lane::store::link::{Answer, LinkError, StoreLink};
+use crate::lane::store::text_encoding::TextEncoding;
+use crate::predict::CacheMode;
+
+/// Settings of the session that a predict statement runs in.
+#[derive(Debug, Clone)]
+pub struct SessionSettings {
+    /// How the statement is read as text.
+    pub encoding: TextEncoding,
+    /// How text is cut into tokens.
+    pub lex: LexMode,
+    /// Which collation labels have.
+    pub labels: LabelCollation,
+    /// Text of results arrives in UTF-8.
+    pub results_utf8: bool,
+    /// `@@sql_select_limit`; `u64::MAX` for none.
+    pub select_limit: u64,
+    /// `@ml_on_error = 'fail'`: an unreadable image is an error.
+    pub fail_on_error: bool,
+    /// `@@timestamp`: when the statement began, or the time that the session has set.
+    pub timestamp: String,
+    /// `@@max_statement_time` in seconds; zero is none.
+    pub max_statement_time: f64,
+    /// `@ml_plan`: the physical plan that must answer.
+    pub forced_plan: Option<Forced>,
+    /// `@ml_cache`: what is done with kept outputs, where the session says it.
+    pub cache: Option<CacheMode>,
+    /// `@ml_min_accuracy` and the like: what plans must keep, and how models are chosen.
+    pub demands: Demands,
+    /// `@ml_max_inferences`, where the session says it; 0 for no limit.
+    inferences_max: Option<u64>,
+    /// Name of the user who has logged in.
+    user: String,
+    /// What a statement's meaning depends on besides its text.
+    pub meaning: Meaning,
+    /// `@@collation_connection`.
+    pub collation: String,
+    /// Functions that the statement calls without the schema's name, and that are the schema's.
+    pub bare: BareNames,
+}
+
+/// A physical plan by name: a debugging aid, so that one plan can be held against another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forced {
+    /// Rows pass through.
+    Stream,
+    /// Two passes, relations in temporary tables.
+    Temporary,
+    /// Two passes, relations in the statement's text.
+    Inline,
+}
+
+/// Under which a statement's text has one meaning: what it was prepared under must hold when it is
+/// executed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Meaning {
+    database: String,
+    sql_mode: String,
+    character_set_client: String,
+}
+
+impl Meaning {
+    /// Whether `schema` is the current database.
+    pub fn is_in(&self, schema: &str) -> bool {
+        self.database == schema
+    }
+}
+
+impl SessionSettings {
+    /// The settings of a statement that sets some for itself alone (`SET STATEMENT`): its text has been
+    /// read by then under those of the session.
+    pub fn for_text_of(self, session: Self) -> Self {
+        Self {
+            encoding: session.encoding,
+            lex: session.lex,
+            labels: session.labels,
+            collation: session.collation,
+            ..self
+        }
+    }
+
+    /// What the text of a view depends on.
+    pub fn for_views(&self) -> ViewSession<'_> {
+        ViewSession {
+            mode: self.lex,
+            database: &self.meaning.database,
+            collation: &self.collation,
+            utf8: self.encoding == TextEncoding::Utf8
+                && self.meaning.character_set_client.starts_with("utf8"),
+        }
+    }
+}
+
+/// What the store is asked for besides the constraints.
+const ASKED: [&str; 20] = [
+    "ROW_COUNT()",
+    "FOUND_ROWS()",
+    "@@warning_count",
+    "@@error_count",
+    "@@max_error_count",
+    "@@max_allowed_packet",
+    "@@timestamp",
+    "@@max_statement_time",
+    "@@sql_mode",
+    "@@character_set_client",
+    "CAST(@@character_set_results AS BINARY)",
+    "@@collation_connection",
+    "COLLATION(_utf8mb4'')",
+    "@@sql_select_limit",
+    "@ml_on_error",
+    "@ml_plan",
+    "@ml_cache",
+    "@ml_max_inferences",
+    "USER()",
+    "DATABASE()",
+];
+
+/// The store's answer, by what was asked for.
+struct Told(Answer);
+
+impl Told {
+    async fn ask(store: &mut StoreLink<'_>) -> Result<Self, LinkError> {
+        let mut sql = format!("SELECT {}", ASKED.join(", "));
+        for demand in DEMANDS {
+            sql.push_str(&match demand {
+                // It names classes, which may be beyond the character set of results.
+                "prior" => ", CAST(CONVERT(@ml_prior USING utf8mb4) AS BINARY)".to_owned(),
+                _ => format!(", @ml_{demand}"),
+            });
+        }
+        sql.push_str(" LIMIT 1"); // whatever sql_select_limit says
+        Ok(Self(store.ask_text(&sql).await?))
+    }
+
+    /// Empty for NULL.
+    fn text(&self, asked: &str) -> Result<String, LinkError> {
+        let place = ASKED.iter().position(|a| *a == asked);
+        let text = self.0.text(0, place.unwrap_or(usize::MAX))?;
+        Ok(text.unwrap_or_default())
+    }
+
+    /// What the session asks of every plan.
+    fn demands(&self) -> Result<Demands, LinkError> {
+        let mut demands = Demands::default();
+        for (i, name) in DEMANDS.iter().enumerate() {
+            let Some(value) = self.0.text(0, ASKED.len() + i)? else {
+                continue;
+            };
+            let set = demands.set(name, &value);
+            set.map_err(|wrong| wrong_demand(&format!("@ml_{name}"), wrong))?;
+        }
+        Ok(demands)
+    }
+
+    fn number<T: std::str::FromStr + Default>(&self, asked: &str) -> Result<T, LinkError> {
+        Ok(self.text(asked)?.parse().unwrap_or_default())
+    }
+
+    fn before(&self) -> Result<Before, LinkError> {
+        Ok(Before {
+            row_count: self.number("ROW_COUNT()")?,
+            found_rows: self.number("FOUND_ROWS()")?,
+            warnings: self.number("@@warning_count")?,
+            errors: self.number("@@error_count")?,
+        })
+    }
+
+    /// The name without the host, in which there is no `@`.
+    fn user(&self) -> Result<String, LinkError> {
+        let whole = self.text("USER()")?;
+        let name = whole.rsplit_once('@').map_or(&*whole, |(name, _)| name);
+        Ok(name.to_owned())
+    }
+}
+
+impl SessionSettings {
+    /// Whether a value that does not fit its column or parameter is an error.
+    pub fn is_strict(&self) -> bool {
+        let strict = ["STRICT_TRANS_TABLES", "STRICT_ALL_TABLES"];
+        let mut modes = self.meaning.sql_mode.split(',');
+        modes.any(|mode| strict.contains(&mode.trim()))
+    }
+
+    /// Asks the store; from here on it is sent text in the encoding of `statement`, which is as it
+    /// came.
+    pub async fn read(store: &mut StoreLink<'_>, statement: &[u8]) -> Result<Self, LinkError> {
+        let told = Told::ask(store).await?;
+        store.before.get_or_insert(told.before()?);
+        store.warnings_kept = told.number("@@max_error_count")?;
+        store.packet_bytes_max = match told.number("@@max_allowed_packet")? {
+            0 => usize::MAX,
+            bytes => bytes,
+        };
+        let results = told.text("CAST(@@character_set_results AS BINARY)")?;
+        // In these the lane cannot read numbers and paths, or text cannot be told from bytes.
+        if matches!(&*results, "ucs2" | "utf16" | "utf16le" | "utf32" | "binary") {
+            return Err(SqlError::unsupported(format_args!(
+                "predictions with character_set_results = {results}; use SET NAMES utf8mb4"
+            ))
+            .into());
+        }
+        let client = told.text("@@character_set_client")?;
+        let encoding = TextEncoding::of(statement, &client).ok_or_else(|| {
+            SqlError::unsupported(format_args!(
+                "statements with predictions in character set {client} beyond ASCII; use SET NAMES utf8mb4"
+            ))
+        })?;
+        store.encode_as(encoding);
+        let sql_mode = told.text("@@sql_mode")?;
+        let collation = told.text("@@collation_connection")?;
+        let labels = labels(&collation, &told.text("COLLATION(_utf8mb4'')")?);
+        Ok(Self {
+            encoding,
+            lex: LexMode::from_sql_mode(&sql_mode),
+            labels,
+            results_utf8: results == "utf8mb4",
+            select_limit: told.text("@@sql_select_limit")?.parse().unwrap_or(u64::MAX),
+            fail_on_error: on_error(&told.text("@ml_on_error")?)?,
+            forced_plan: forced_plan(&told.text("@ml_plan")?)?,
+            cache: CacheMode::of_variable(&told.text("@ml_cache")?)?,
+            collation,
+            bare: BareNames::default(),
+            demands: told.demands()?,
+            timestamp: told.text("@@timestamp")?,
+            max_statement_time: told.number("@@max_statement_time")?,
+            inferences_max: inferences_max(&told.text("@ml_max_inferences")?)?,
+            user: told.user()?,
+            meaning: Meaning {
+                database: told.text("DATABASE()")?,
+                sql_mode,
+                character_set_client: client,
+            },
+        })
+    }
+}
+
+/// The error for a setting with a wrong value.
+pub fn wrong_demand(name: &str, wrong: WrongDemand) -> SqlError {
+    let expected = wrong.0.unwrap_or("no setting".into());
+    let message = format!("Variable '{name}' can't be set to that value: it is {expected}");
+    SqlError::new(ErrorKind::WrongVariableValue, message)
+}
+
+impl SessionSettings {
+    /// Most inputs that the statement may run through models; `None` for no limit.
+    pub fn inferences_max(&self, limits: &LimitsConfig) -> Option<u64> {
+        match self.inferences_max {
+            Some(max) => Some(max).filter(|max| *max > 0),
+            None => limits.inferences_max(&self.user),
+        }
+    }
+}
+
+/// Literals of the connection and text of the `default` collation of utf8mb4 are equally weak: the store
+/// compares them where one is binary or of a smaller character set, else not (error 1267).
+fn labels(connection: &str, default: &str) -> LabelCollation {
+    let is_other = connection.starts_with("utf8mb4_") || connection.starts_with("uca1400_");
+    match is_other && connection != default && !connection.ends_with("_bin") {
+        true => LabelCollation::Connection,
+        false => LabelCollation::Default,
+    }
+}
+
+fn inferences_max(value: &str) -> Result<Option<u64>, SqlError> {
+    if value.is_empty() {
+        return Ok(None);
+    }
+    value.parse().map(Some).map_err(|_| {
+        SqlError::new(
+            ErrorKind::WrongVariableValue,
+            "Variable '@ml_max_inferences' can't be set to that value: it is a number of images, 0 for no limit",
+        )
+    })
+}
+
+fn on_error(value: &str) -> Result<bool, SqlError> {
+    match value.to_ascii_lowercase().as_str() {
+        "" | "null" => Ok(false),
+        "fail" => Ok(true),
+        _ => Err(SqlError::new(
+            ErrorKind::WrongVariableValue,
+            "Variable '@ml_on_error' can't be set to that value: it is 'null' or 'fail'",
+        )),
+    }
+}
+
+fn forced_plan(value: &str) -> Result<Option<Forced>, SqlError> {
+    match value.to_ascii_lowercase().as_str() {
+        "" => Ok(None),
+        "stream" => Ok(Some(Forced::Stream)),
+        "temporary" => Ok(Some(Forced::Temporary)),
+        "inline" => Ok(Some(Forced::Inline)),
+        _ => Err(SqlError::new(
+            ErrorKind::WrongVariableValue,
+            "Variable '@ml_plan' can't be set to that value: it is 'stream', 'temporary' or 'inline'",
+        )),
+    }
+}

@@ -1,0 +1,141 @@
+//! `KILL` as clients send it: the store decides and acts, and a predict statement that runs here heeds it too.
+//!
+//! The store cannot interrupt a session that waits for the proxy's inference: to it, that session is idle.
+
+use crate::lane::store::bounds::Bounds;
+use crate::lane::store::link::LinkError;
+use crate::lane::{Counts, Lane, Turn};
+use crate::live::{Session, Statement};
+use crate::predict::interrupted;
+use crate::relay::Handled;
+use crate::wire::{OkPacket, command};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// A `KILL` of one connection by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kill {
+    /// The store's id of the connection.
+    pub connection_id: u32,
+    /// Only what it runs, not the session.
+    pub query_only: bool,
+}
+
+impl Kill {
+    /// Reads `KILL [HARD | SOFT] [CONNECTION | QUERY] n`; all else, such as `KILL QUERY ID n`, is the store's alone.
+    pub fn parse(body: &[u8]) -> Option<Self> {
+        let body = body.trim_ascii_start();
+        if !body.get(..4)?.eq_ignore_ascii_case(b"KILL") {
+            return None; // nearly every statement ends here
+        }
+        let text = std::str::from_utf8(body).ok()?.trim_end();
+        let text = text.strip_suffix(';').unwrap_or(text);
+        let mut words = text.split_ascii_whitespace().peekable();
+        let mut skip = |word: &str| {
+            words
+                .next_if(|next| next.eq_ignore_ascii_case(word))
+                .is_some()
+        };
+        if !skip("KILL") {
+            return None;
+        }
+        let _ = skip("HARD") || skip("SOFT");
+        let query_only = skip("QUERY");
+        let _ = !query_only && skip("CONNECTION");
+        let connection_id = words.next()?.parse().ok()?;
+        words.next().is_none().then_some(Self {
+            connection_id,
+            query_only,
+        })
+    }
+}
+
+impl Lane {
+    /// Asks the store, and follows where it agrees.
+    pub(in crate::lane) async fn answer_kill(
+        &mut self,
+        turn: &mut Turn<'_>,
+        body: &Bytes,
+        kill: Kill,
+    ) -> Result<Handled, LinkError> {
+        // The store keeps the diagnostics.
+        self.diagnostics = None;
+        self.counts = Counts::default();
+        let live = Arc::clone(&self.context.live);
+        // A session may see that the store has interrupted it before the store says so here.
+        let sessions = live.sessions_of(kill.connection_id);
+        let mut being_killed = Vec::new();
+        for session in &sessions {
+            being_killed.push(session.being_killed().await);
+        }
+        turn.store.send(command::QUERY, body).await?;
+        let answer = turn.store.payload().await?;
+        if answer.first() == Some(&OkPacket::HEADER) {
+            *turn.status = OkPacket::parse(&answer)?.status;
+            live.interrupt(kill.connection_id, kill.query_only);
+        }
+        drop(being_killed);
+        turn.out.write(&answer);
+        turn.complete.store(true, Relaxed);
+        turn.flush().await?;
+        Ok(Handled::Answered)
+    }
+}
+
+/// Refuses to acknowledge a statement that was to end, though the store has: it may have taken NULL for what it did not
+/// evaluate. For statements that change no table. What has changed is acknowledged by whoever changed it.
+pub(in crate::lane) async fn check_not_interrupted(
+    session: &Session,
+    running: &Statement,
+    bounds: &Bounds,
+) -> Result<(), LinkError> {
+    session.kills_decided().await;
+    match running.cancel.is_cancelled() || bounds.are_over() {
+        true => Err(interrupted().into()),
+        false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kill(connection_id: u32, query_only: bool) -> Option<Kill> {
+        Some(Kill {
+            connection_id,
+            query_only,
+        })
+    }
+
+    #[test]
+    fn kills_of_one_connection_are_read() {
+        assert_eq!(Kill::parse(b"KILL 7"), kill(7, false));
+        assert_eq!(Kill::parse(b" kill connection 7 ; "), kill(7, false));
+        assert_eq!(Kill::parse(b"KILL QUERY 7"), kill(7, true));
+        assert_eq!(Kill::parse(b"Kill\tsoft\nquery 7;"), kill(7, true));
+        assert_eq!(Kill::parse(b"KILL HARD 7"), kill(7, false));
+    }
+
+    #[test]
+    fn all_else_is_the_stores_alone() {
+        for text in [
+            "",
+            "KILL",
+            "KILL QUERY",
+            "KILL QUERY ID 7",
+            "KILL USER root",
+            "KILL 7; SELECT 1",
+            "KILL 7 8",
+            "KILL QUERY CONNECTION 7",
+            "KILL @id",
+            "KILL -1",
+            "KILL 4294967296",
+            "SELECT 'KILL 7'",
+            "killer 7",
+        ] {
+            assert_eq!(Kill::parse(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(Kill::parse(b"KILL \xff"), None);
+    }
+}

@@ -1,0 +1,267 @@
+//! Statements that SQL itself prepares: `PREPARE`, `EXECUTE`, `EXECUTE IMMEDIATE`.
+//!
+//! The store prepares them too, over stubs: names, limits and `DEALLOCATE` stay its own. An execution of
+//! one that predicts is answered here, with the values of its parameters written into its text.
+
+use std::collections::BTreeMap;
+
+use predictsql_optimizer::heads::{
+    NamedStatement, parameter_count, statement_settings, with_values,
+};
+use predictsql_optimizer::views::changes_views;
+use predictsql_optimizer::{Fragment, LexMode};
+
+use crate::lane::plans::select;
+use crate::lane::session::settings::{Meaning, SessionSettings};
+use crate::lane::statements::views;
+use crate::lane::store::bounds::is_interruption;
+use crate::lane::store::link::{LinkError, Protocol, command_payload};
+use crate::lane::{Lane, Turn};
+use crate::relay::Handled;
+use crate::wire::{Malformed, command};
+
+/// Collation id of bytes.
+const BINARY: u16 = 63;
+
+/// The session's statements that predict, by name in lower case.
+#[derive(Debug, Default)]
+pub struct NamedStatements(BTreeMap<String, Named>);
+
+#[derive(Debug, Clone)]
+struct Named {
+    text: String,
+    meaning: Meaning,
+}
+
+/// Whether a text begins as a statement about statements.
+fn begins(body: &[u8], words: &[&[u8]]) -> bool {
+    let body = body.trim_ascii_start();
+    words.iter().any(|word| {
+        body.get(..word.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(word))
+    })
+}
+
+impl Lane {
+    /// Whether a text may prepare or execute a statement that predicts.
+    pub(in crate::lane) fn may_be_named(&self, body: &[u8]) -> bool {
+        let known = !self.named.0.is_empty();
+        if begins(body, &[b"PREPARE", b"EXECUTE"]) {
+            // A text in a variable can hold anything.
+            return known || memchr::memchr(b'@', body).is_some() || self.may_predict(body);
+        }
+        known && begins(body, &[b"DEALLOCATE", b"DROP"])
+    }
+
+    /// Answers a statement about statements. `None`: it is another one.
+    pub(in crate::lane) async fn answer_named(
+        &mut self,
+        turn: &mut Turn<'_>,
+        body: &[u8],
+    ) -> Result<Option<Handled>, LinkError> {
+        if !begins(body, &[b"PREPARE", b"EXECUTE", b"DEALLOCATE", b"DROP"]) {
+            return Ok(None);
+        }
+        let mut settings = SessionSettings::read(&mut turn.store, body).await?;
+        let text = settings.encoding.decode(body);
+        let Some(statement) = NamedStatement::read(&text, settings.lex) else {
+            return Ok(None);
+        };
+        let as_sent = Handled::Forward(command_payload(command::QUERY, body));
+        match statement {
+            NamedStatement::Prepare { name, text } => {
+                self.named.0.remove(&name);
+                let Some(text) = self.predicting_text(turn, &settings, &text).await? else {
+                    return Ok(Some(as_sent));
+                };
+                self.find_bare_calls(turn, &mut settings, &text).await?;
+                self.check_named(turn, &settings, &text).await?;
+                let whole = Fragment {
+                    sql: settings.encoding.decode(body).into_owned(),
+                    parameters: Vec::new(),
+                };
+                self.diagnostics = None;
+                self.answer_plain(turn, &whole, &Protocol::Text).await?;
+                let meaning = settings.meaning;
+                self.named.0.insert(name, Named { text, meaning });
+                Ok(Some(Handled::Answered))
+            }
+            NamedStatement::Execute { name, values } => match self.named.0.get(&name).cloned() {
+                Some(named) => {
+                    self.execute_named(turn, &settings, named, &values, as_sent)
+                        .await
+                }
+                None => Ok(Some(as_sent)),
+            },
+            NamedStatement::Immediate { text, values } => {
+                let Some(text) = self.predicting_text(turn, &settings, &text).await? else {
+                    return Ok(Some(as_sent));
+                };
+                let meaning = settings.meaning.clone();
+                let named = Named { text, meaning };
+                self.execute_named(turn, &settings, named, &values, as_sent)
+                    .await
+            }
+            NamedStatement::Deallocate { name } => {
+                self.named.0.remove(&name);
+                Ok(Some(as_sent))
+            }
+        }
+    }
+
+    /// Checks what the store, which prepares stubs, does not.
+    async fn check_named(
+        &self,
+        turn: &mut Turn<'_>,
+        settings: &SessionSettings,
+        text: &str,
+    ) -> Result<(), LinkError> {
+        if changes_views(text, settings.lex) || statement_settings(text, settings.lex).is_some() {
+            return Ok(());
+        }
+        let expanded = views::expand(turn, &self.context, settings, text).await?;
+        let text = expanded.as_ref().map_or(text, |e| &e.text.sql);
+        if let Some((statement, _)) = select::read(&self.context, settings, text).await? {
+            select::plan(turn, &statement, settings.forced_plan).await?;
+        }
+        Ok(())
+    }
+
+    /// The text that an expression gives, where it may predict.
+    async fn predicting_text(
+        &mut self,
+        turn: &mut Turn<'_>,
+        settings: &SessionSettings,
+        expression: &str,
+    ) -> Result<Option<String>, LinkError> {
+        let asked = format!("SELECT HEX(CONVERT({expression} USING utf8mb4)) LIMIT 1");
+        let answer = match turn.store.ask_text(&asked).await {
+            Ok(answer) => answer,
+            // The store says it of its own statement.
+            Err(LinkError::Refused(error)) if !is_interruption(error.code) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let hex = answer.text(0, 0)?.unwrap_or_default();
+        let Ok(text) = String::from_utf8(from_hex(&hex)?) else {
+            return Ok(None);
+        };
+        let ours = self.is_ours(settings.encoding.encode(&text).as_ref());
+        Ok(ours.then_some(text))
+    }
+
+    async fn execute_named(
+        &mut self,
+        turn: &mut Turn<'_>,
+        settings: &SessionSettings,
+        named: Named,
+        values: &[String],
+        as_sent: Handled,
+    ) -> Result<Option<Handled>, LinkError> {
+        if parameter_count(&named.text, settings.lex) != Some(values.len()) {
+            return Ok(Some(as_sent)); // the store counts them too
+        }
+        let literals = literals(turn, values, settings.lex).await?;
+        let Some(text) = with_values(&named.text, settings.lex, &literals) else {
+            return Ok(Some(as_sent));
+        };
+        if !values.is_empty() {
+            // Columns without a name are called by their text, in which the parameters stand.
+            let columns = turn.store.describe(&named.text).await?;
+            turn.own_columns = Some(columns);
+        }
+        let sql = settings.encoding.encode(&text).into_owned();
+        let handled = self.answer_select(turn, &sql, Protocol::Text, Some(named.meaning));
+        Box::pin(handled).await.map(Some)
+    }
+}
+
+/// Values as literals of their types.
+async fn literals(
+    turn: &mut Turn<'_>,
+    values: &[String],
+    mode: LexMode,
+) -> Result<Vec<String>, LinkError> {
+    if values.is_empty() {
+        return Ok(Vec::new());
+    }
+    let columns: Vec<String> = values
+        .iter()
+        .map(|v| format!("{v}, HEX({v}), HEX(CONVERT({v} USING utf8mb4))"))
+        .collect();
+    let asked = format!("SELECT {} LIMIT 1", columns.join(", "));
+    let answer = turn.store.ask_text(&asked).await?;
+    let mut literals = Vec::new();
+    for place in (0..answer.columns.len()).step_by(3) {
+        let bytes = answer.text(0, place + 1)?;
+        let text = answer.text(0, place + 2)?;
+        let kind = answer
+            .columns
+            .get(place)
+            .map(|c| (c.column_type, c.charset));
+        literals.push(match (bytes, text, kind) {
+            (Some(bytes), Some(text), Some((kind, charset))) => {
+                literal(&bytes, &from_hex(&text)?, kind, charset, mode)
+            }
+            _ => "NULL".to_owned(),
+        });
+    }
+    Ok(literals)
+}
+
+/// A value as a literal: `bytes` in hexadecimal digits as they are, `text` in UTF-8.
+fn literal(bytes: &str, text: &[u8], kind: u8, charset: u16, mode: LexMode) -> String {
+    let shown = String::from_utf8_lossy(text);
+    match kind {
+        // DECIMAL, TINY to LONGLONG, INT24, NEWDECIMAL
+        0..=3 | 8 | 9 | 13 | 246 if shown.starts_with('-') => format!("({shown})"),
+        0..=3 | 8 | 9 | 13 | 246 => shown.into_owned(),
+        // FLOAT, DOUBLE
+        4 | 5 if shown.contains('e') => format!("({shown})"),
+        4 | 5 => format!("({shown}e0)"),
+        _ if charset == BINARY && !matches!(kind, 7 | 10..=12) => format!("X'{bytes}'"),
+        _ if shown.is_ascii() && !mode.no_backslash_escapes => {
+            format!("'{}'", shown.replace('\\', "\\\\").replace('\'', "''"))
+        }
+        _ if shown.is_ascii() => format!("'{}'", shown.replace('\'', "''")),
+        _ => {
+            let hex: String = text.iter().map(|b| format!("{b:02X}")).collect();
+            format!("_utf8mb4 X'{hex}'")
+        }
+    }
+}
+
+fn from_hex(digits: &str) -> Result<Vec<u8>, Malformed> {
+    let wrong = || Malformed("the store gave no hexadecimal digits");
+    let pairs = digits.as_bytes().chunks(2);
+    pairs
+        .map(|pair| {
+            let pair = std::str::from_utf8(pair).map_err(|_| wrong())?;
+            u8::from_str_radix(pair, 16).map_err(|_| wrong())
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn values_become_literals_of_their_types() {
+        let mode = LexMode::default();
+        for (text, kind, charset, expected) in [
+            ("-5", 8, BINARY, "(-5)"),
+            ("1.50", 246, BINARY, "1.50"),
+            ("0.1", 5, BINARY, "(0.1e0)"),
+            ("1e-7", 5, BINARY, "(1e-7)"),
+            (r"it's \", 253, 45, r"'it''s \\'"),
+            ("é", 253, 45, "_utf8mb4 X'C3A9'"),
+            ("2026-01-02", 10, BINARY, "'2026-01-02'"),
+        ] {
+            assert_eq!(literal("", text.as_bytes(), kind, charset, mode), expected);
+        }
+        assert_eq!(literal("00FF", b"", 253, BINARY, mode), "X'00FF'");
+        assert_eq!(from_hex("00FF").unwrap(), [0, 255]);
+        assert!(from_hex("0x").is_err());
+    }
+}
