@@ -85,7 +85,7 @@ impl Refusal {
         Self::new(RefusalKind::Prior, message)
     }
 
-/// A text that is not understood.
+    /// A text that is not understood.
     pub fn syntax(what: impl Into<String>) -> Self {
         Self::new(RefusalKind::Syntax, what.into())
     }

@@ -261,7 +261,11 @@ impl<'a> PredictStatement<'a> {
     }
 
     /// A statement made of this one for people: the lists of these tasks' class names, which repeat, left out.
-    pub(crate) fn abbreviated<'t>(&self, sql: &str, tasks: impl Iterator<Item = &'t Task>) -> String {
+    pub(crate) fn abbreviated<'t>(
+        &self,
+        sql: &str,
+        tasks: impl Iterator<Item = &'t Task>,
+    ) -> String {
         tasks.fold(sql.to_owned(), |text, task| {
             text.replace(&self.labels.list(task), "...")
         })

@@ -93,7 +93,11 @@ impl Shown<'_, '_, '_> {
         let mut lines = Vec::new();
         for (number, prediction) in self.plan.predictions.iter().enumerate() {
             let label = format!("Predict {} ", number + 1);
-            wrap(&mut lines, &label, &format!("task {}", prediction.task.name));
+            wrap(
+                &mut lines,
+                &label,
+                &format!("task {}", prediction.task.name),
+            );
             self.decision(&mut lines, (number, prediction));
         }
         lines
@@ -143,7 +147,10 @@ impl Shown<'_, '_, '_> {
         };
         vec![
             "Materialise plan: distinct inputs are predicted, then looked up".to_owned(),
-            format!("Calls    {calls}, {} harvests", rerun.passes.harvests().len()),
+            format!(
+                "Calls    {calls}, {} harvests",
+                rerun.passes.harvests().len()
+            ),
         ]
     }
 

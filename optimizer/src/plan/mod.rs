@@ -10,5 +10,6 @@ mod node;
 
 pub use input::{InputKind, bytes_asked, columns_key};
 pub use node::{
-    ByClass, Filter, FilterTest, Node, Plan, Predict, Prediction, Project, Relate, RelationForm, Rerun, Scan,
+    ByClass, Filter, FilterTest, Node, Plan, Predict, Prediction, Project, Relate, RelationForm,
+    Rerun, Scan,
 };

@@ -55,6 +55,19 @@ impl Plan<'_, '_> {
         relates.collect()
     }
 
+    /// The node that gives rows to the client, where they pass through.
+    pub fn project(&self) -> Option<&Project> {
+        self.nodes.iter().find_map(|node| match node {
+            Node::Project(project) => Some(project),
+            Node::Scan(_)
+            | Node::Predict(_)
+            | Node::Relate(_)
+            | Node::Spool
+            | Node::Filter(_)
+            | Node::Rerun(_) => None,
+        })
+    }
+
     /// The node whose rows pass through.
     pub fn scan(&self) -> Option<&Scan> {
         self.nodes.iter().find_map(|node| match node {
@@ -282,5 +295,7 @@ impl Rerun<'_, '_> {
 
 fn marked_lookups(relates: &[&Relate]) -> Vec<Lookup> {
     let lookups = relates.iter();
-    lookups.map(|r| r.lookup(RELATION_MARK.to_owned())).collect()
+    lookups
+        .map(|r| r.lookup(RELATION_MARK.to_owned()))
+        .collect()
 }

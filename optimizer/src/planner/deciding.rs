@@ -8,9 +8,7 @@ use super::blocks::Blocks;
 use super::decide::{decide, replays_default};
 use super::demands::Demands;
 use super::plan::Plan;
-use super::query::{
-    Constraints, CostModel, DecisionKey, Estimate, Metric, Prior, Query, Strategy,
-};
+use super::query::{Constraints, CostModel, DecisionKey, Estimate, Metric, Prior, Query, Strategy};
 use crate::refusal::Refusal;
 
 /// One prediction of a statement.

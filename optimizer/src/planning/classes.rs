@@ -39,7 +39,11 @@ pub(super) fn signatures(
 ) -> Result<Vec<Vec<Option<String>>>, Failure> {
     let answer = reply.rows()?;
     let columns = answer.columns.len();
-    let values = |row| (0..columns).map(|column| answer.text(row, column)).collect();
+    let values = |row| {
+        (0..columns)
+            .map(|column| answer.text(row, column))
+            .collect()
+    };
     check_outcomes(answer.rows.len(), outcomes)?;
     Ok((0..answer.rows.len()).map(values).collect())
 }

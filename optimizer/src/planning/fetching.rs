@@ -32,7 +32,9 @@ impl Inputs {
             let columns = select.input_columns(input);
             let is_bound = select.input_parameter(input).is_some();
             let is_image = columns.is_empty() && !is_bound;
-            inputs.images.push(own.first().filter(|_| is_image).cloned());
+            inputs
+                .images
+                .push(own.first().filter(|_| is_image).cloned());
             inputs.kinds.push(match own {
                 _ if !columns.is_empty() => {
                     InputKind::Columns(columns_key(columns, own, session.is_strict))
@@ -88,6 +90,8 @@ impl Inputs {
             }
         };
         let inputs = 0..select.input_count();
-        inputs.map(|input| is_needed(input).then(|| how(input))).collect()
+        inputs
+            .map(|input| is_needed(input).then(|| how(input)))
+            .collect()
     }
 }

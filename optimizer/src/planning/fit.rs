@@ -29,7 +29,10 @@ enum Tried {
     All,
     None,
     /// The one at this place; those before it are known to be possible or not.
-    One { place: usize, possible: Vec<usize> },
+    One {
+        place: usize,
+        possible: Vec<usize>,
+    },
     Possible,
 }
 
@@ -88,11 +91,7 @@ impl Fitting {
     }
 
     /// Takes the reply to the last probe.
-    pub fn next(
-        &mut self,
-        passes: &Materialise<'_, '_>,
-        reply: Reply,
-    ) -> Result<Fitted, Failure> {
+    pub fn next(&mut self, passes: &Materialise<'_, '_>, reply: Reply) -> Result<Fitted, Failure> {
         let described = match reply {
             // A statement that is ended says nothing of the shape.
             Reply::Refused(refusal) if !refusal.is_interruption() => {
@@ -140,7 +139,13 @@ impl Fit {
                 self.tried = Tried::One { place: 0, possible };
                 self.shape.conditions = self.all.iter().take(1).copied().collect();
             }
-            (Tried::One { place, mut possible }, described) => {
+            (
+                Tried::One {
+                    place,
+                    mut possible,
+                },
+                described,
+            ) => {
                 if described.is_some() {
                     possible.extend(self.all.get(place));
                 }

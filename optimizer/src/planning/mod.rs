@@ -22,4 +22,4 @@ mod widening;
 pub use physical::{Choosing, Forced, Physical};
 pub use session::{Bound, Context, PlanSession};
 pub use statement::Planning;
-pub use widening::{Breadth, Widening};
+pub use widening::{Breadth, Widened, Widening};

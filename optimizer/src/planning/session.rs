@@ -100,7 +100,7 @@ pub struct Context<'d> {
     /// The catalog that the statement was read against.
     pub catalog: &'d Snapshot,
     /// Decides which models answer.
-    pub decide: &'d dyn Decide,
+    pub decide: &'d (dyn Decide + Sync),
 }
 
 impl Context<'_> {

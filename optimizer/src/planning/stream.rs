@@ -100,8 +100,7 @@ impl<'s, 'a> Conversation for StreamPlanning<'s, 'a, '_> {
                 self.ask_classes()
             }
             Asked::Classes(prediction, query) => {
-                let (by_class, layouts) =
-                    classes::read(&query, self.outcomes(prediction), reply)?;
+                let (by_class, layouts) = classes::read(&query, self.outcomes(prediction), reply)?;
                 self.decide(prediction, by_class, layouts)?;
                 self.ask_classes()
             }
@@ -294,21 +293,27 @@ impl<'s, 'a> StreamPlanning<'s, 'a, '_> {
     }
 
     fn predicts(&self, pushdown: &Pushdown, reached: &[f64]) -> Vec<Predict> {
-        let asked = self.select.predictions().iter().zip(&self.drafts).enumerate();
-        let predict = |(prediction, (asked, draft)): (usize, (&crate::stream::Prediction, &Draft))| {
-            let column = pushdown.inputs.get(asked.input).copied().flatten();
-            let kind = self.inputs.kinds.get(asked.input).cloned();
-            Predict {
-                prediction,
-                text: self.select.input_text(asked.input).to_owned(),
-                input: kind.unwrap_or(crate::plan::InputKind::Bound),
-                column: column.filter(|_| draft.needed),
-                distinctions: draft.distinctions.clone(),
-                needed: draft.needed,
-                by_class: draft.by_class.clone(),
-                reached: reached.get(prediction).copied().unwrap_or(1.0),
-            }
-        };
+        let asked = self
+            .select
+            .predictions()
+            .iter()
+            .zip(&self.drafts)
+            .enumerate();
+        let predict =
+            |(prediction, (asked, draft)): (usize, (&crate::stream::Prediction, &Draft))| {
+                let column = pushdown.inputs.get(asked.input).copied().flatten();
+                let kind = self.inputs.kinds.get(asked.input).cloned();
+                Predict {
+                    prediction,
+                    text: self.select.input_text(asked.input).to_owned(),
+                    input: kind.unwrap_or(crate::plan::InputKind::Bound),
+                    column: column.filter(|_| draft.needed),
+                    distinctions: draft.distinctions.clone(),
+                    needed: draft.needed,
+                    by_class: draft.by_class.clone(),
+                    reached: reached.get(prediction).copied().unwrap_or(1.0),
+                }
+            };
         asked.map(predict).collect()
     }
 
@@ -402,11 +407,8 @@ fn with_estimate<'s, 'a>(mut plan: Plan<'s, 'a>, estimate: Option<f64>) -> Plan<
                     prediction.inputs = inputs;
                 }
             }
-            Node::Spool
-            | Node::Filter(_)
-            | Node::Project(_)
-            | Node::Relate(_)
-            | Node::Rerun(_) => {}
+            Node::Spool | Node::Filter(_) | Node::Project(_) | Node::Relate(_) | Node::Rerun(_) => {
+            }
         }
     }
     plan

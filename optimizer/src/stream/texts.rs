@@ -308,6 +308,12 @@ impl StreamSelect<'_, '_> {
         over_classes(self.statement, range, code)
     }
 
+    /// A statement of this plan for people, see [`PredictStatement::abbreviated`].
+    pub fn abbreviated(&self, sql: &str) -> String {
+        let tasks = self.predictions.iter().map(|p| &*p.task);
+        self.statement.abbreviated(sql, tasks)
+    }
+
     fn class_count(&self, prediction: usize) -> usize {
         self.predictions
             .get(prediction)

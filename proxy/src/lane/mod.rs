@@ -35,7 +35,7 @@ use crate::wire::{
     Capabilities, ColumnDefinition, ErrPacket, PacketWriter, StatusFlags, Stream, command,
     encode_ok,
 };
-use plans::{deciding, materialise, select, stream};
+use plans::{deciding, materialise, reading, stream};
 use session::diagnostics::{Diagnostics, ShowDiagnostics};
 use session::effects::Counts;
 use session::last_query::LastQuery;
@@ -409,7 +409,7 @@ impl Lane {
             turn.own_columns = expanded.as_ref().and_then(|e| e.columns.clone());
         }
         let text = expanded.as_ref().map_or(text, |e| &e.text.sql);
-        let Some((statement, catalog)) = select::read(&context, &settings, text).await? else {
+        let Some((statement, catalog)) = reading::read(&context, &settings, text).await? else {
             let Some(expanded) = &expanded else {
                 self.leave_as_found(turn).await?;
                 return Ok(forward(&protocol, sent));
@@ -433,7 +433,7 @@ impl Lane {
             deadline,
             timestamp: (statement.tells_time()).then(|| settings.timestamp.clone()),
         };
-        let maker = deciding::PredictorMaker {
+        let planner = deciding::PredictionPlanner {
             context: &context,
             catalog: &catalog,
             work: Arc::new(Work::new(
@@ -443,7 +443,7 @@ impl Lane {
             )),
             demands,
         };
-        let work = self.answer_planned(turn, &settings, &statement, &maker, &running, protocol);
+        let work = self.answer_planned(turn, &settings, &statement, &planner, &running, protocol);
         let work = work.instrument(running.span().clone());
         let found_rows = bounds::within(deadline, &running.cancel, work).await?;
         turn.flush().await?;

@@ -18,7 +18,7 @@ mod work;
 
 pub use cache::{CacheLimits, CacheMode, OutputCache};
 pub use forecast::Forecast;
-pub use planning::{Asked, Planned, Planner, class_names};
+pub use planning::Planner;
 pub use predictor::Predictor;
 pub use tally::{Tally, VoterTally};
 pub use work::Work;

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use predictsql_catalog::{Task, TaskInput};
 use predictsql_executor::{Executor, Input, InputId, LoadedModel, Scores};
-use predictsql_optimizer::planner::{Decision, Voter};
+use predictsql_optimizer::planner::{Decided, Decision, Voter};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::piece::Piece;
 use super::places::{Places, UnderWay};
-use super::{Answer, CacheMode, Forecast, OutputCache, Planned, Tally, Work, failure, interrupted};
+use super::{Answer, CacheMode, Forecast, OutputCache, Tally, Work, failure, interrupted};
 use crate::error::{ErrorKind, SqlError};
 
 /// As of inputs that cannot be read: a NULL in their place.
@@ -31,7 +31,7 @@ pub(super) struct Shared {
     pub(super) executor: Executor,
     pub(super) cache: OutputCache,
     pub(super) task: Arc<Task>,
-    pub(super) planned: Arc<Planned>,
+    pub(super) planned: Arc<Decided>,
     /// One a voter of the decision, in the order of the stages.
     pub(super) models: Vec<Model>,
     /// Classes whose scores answers hold, ascending.
@@ -58,7 +58,7 @@ impl Predictor {
         executor: &Executor,
         cache: &OutputCache,
         task: &Arc<Task>,
-        planned: Arc<Planned>,
+        planned: Arc<Decided>,
         scored: Vec<usize>,
         work: &Arc<Work>,
     ) -> Self {
@@ -85,7 +85,7 @@ impl Predictor {
     }
 
     /// What it answers by.
-    pub fn planned(&self) -> &Planned {
+    pub fn planned(&self) -> &Decided {
         &self.shared.planned
     }
 

@@ -19,7 +19,7 @@ use predictsql_optimizer::planner::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Answer, CacheMode, OutputCache, Planned, Predictor, Work};
+use super::{Answer, CacheMode, OutputCache, Predictor, Work};
 use crate::demo::dataset::{CLASSES, DATASET_DIR, Split};
 use crate::demo::pictures::encode;
 use crate::live::Live;
@@ -169,7 +169,7 @@ async fn planned(
         CacheMode::Off,
         None,
     ));
-    let planned = Arc::new(Planned {
+    let planned = Arc::new(predictsql_optimizer::planner::Decided {
         plan,
         seconds: 0.0,
         limits: String::new(),

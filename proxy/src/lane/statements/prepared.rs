@@ -7,12 +7,14 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use predictsql_optimizer::ddl::{self, CatalogStatement};
+use predictsql_optimizer::explain::WIDTH;
 use predictsql_optimizer::planner::check_has_model;
 use predictsql_optimizer::statement::explained_statement;
 use predictsql_optimizer::views::changes_views;
 
 use crate::error::{ErrorKind, SqlError};
-use crate::lane::plans::{explain, select};
+use crate::lane::plans::reading;
+use crate::lane::plans::ready::choose;
 use crate::lane::session::effects::Counts;
 use crate::lane::session::settings;
 use crate::lane::session::settings::Meaning;
@@ -242,7 +244,8 @@ impl Lane {
         let expanded = views::expand(turn, &context, &settings, &text).await?;
         let own_text = expanded.is_some().then_some(&*text);
         let text = expanded.as_ref().map_or(&*text, |e| &e.text.sql);
-        let Some((statement, catalog)) = select::read(&self.context, &settings, text).await? else {
+        let Some((statement, catalog)) = reading::read(&self.context, &settings, text).await?
+        else {
             if let Some(text) = own_text {
                 let prepared = turn.store.prepare(text).await?;
                 return self.keep_prepared(turn, body, settings, prepared).await;
@@ -252,7 +255,7 @@ impl Lane {
             let payload = command_payload(command::STMT_PREPARE, body);
             return Ok(Handled::Forward(payload));
         };
-        let planned = select::plan(turn, &statement, settings.forced_plan).await?;
+        let planned = choose(turn, &statement, settings.forced_plan).await?;
         for (task, model) in planned.asked() {
             if model.is_none() {
                 check_has_model(task, catalog.models_of(&task.name))?;
@@ -272,7 +275,7 @@ impl Lane {
             }
         };
         if let Some(how) = statement.explain() {
-            let column = text_column(how.column, explain::WIDTH);
+            let column = text_column(how.column, WIDTH);
             prepared.columns = vec![with_negotiated_metadata(&column, turn.capabilities)];
         }
         self.keep_prepared(turn, body, settings, prepared).await

@@ -7,8 +7,7 @@ use predictsql_optimizer::{Fragment, quote_name};
 
 use crate::error::{ErrorKind, SqlError};
 use crate::lane::plans::materialise::restated;
-use crate::lane::plans::select;
-use crate::lane::plans::select::UNPREPARABLE;
+use crate::lane::plans::reading::{self, UNPREPARABLE};
 use crate::lane::session::settings::SessionSettings;
 use crate::lane::store::bounds::is_interruption;
 use crate::lane::store::link::{Head, LinkError, Protocol, ResultEnd, StoreLink};
@@ -53,12 +52,6 @@ pub(in crate::lane) async fn expand(
     Ok(Some(Expanded { text, columns }))
 }
 
-/// ER_VIEW_NO_EXPLAIN: who may read a view may not see how it is made. What the lane explains shows
-/// nothing of that.
-pub(in crate::lane) fn is_explain_refusal(error: &ErrPacket) -> bool {
-    error.code == 1345
-}
-
 /// Whether a name is that of a temporary table, which hides the view: its column is of a table.
 async fn shadowed(store: &mut StoreLink<'_>, expansion: &Expansion) -> Result<bool, LinkError> {
     for (table, column) in &expansion.named {
@@ -82,7 +75,7 @@ async fn accepted(
 ) -> Result<Fragment, LinkError> {
     let mut refused = None;
     for text in expansion.candidates {
-        let read = select::read(context, settings, &text.sql).await?;
+        let read = reading::read(context, settings, &text.sql).await?;
         let Some((statement, _)) = read else {
             return Ok(text);
         };
@@ -227,7 +220,7 @@ impl Lane {
         settings: &SessionSettings,
         text: &str,
     ) -> Result<Fragment, LinkError> {
-        if let Some((statement, _)) = select::read(&self.context, settings, text).await?
+        if let Some((statement, _)) = reading::read(&self.context, settings, text).await?
             && let Some(stored) = stored_view(&statement)?
         {
             return Ok(stored);

@@ -3,6 +3,7 @@
 pub(in crate::lane) mod bounds;
 pub(in crate::lane) mod link;
 pub(crate) mod parameters;
+pub(in crate::lane) mod questions;
 pub(in crate::lane) mod result;
 pub(crate) mod rows;
 pub(in crate::lane) mod spool;

@@ -5,10 +5,10 @@ use std::collections::HashSet;
 
 use predictsql_catalog::TaskKind;
 use predictsql_optimizer::materialise::{KeyForm, RelationAnswer, Target};
+use predictsql_optimizer::planning::Forced;
 use predictsql_optimizer::{Fragment, quote_name};
 
 use crate::error::SqlError;
-use crate::lane::session::settings::Forced;
 use crate::lane::store::bounds::is_interruption;
 use crate::lane::store::link::{LinkError, Protocol, StoreLink};
 use crate::predict::Answer;

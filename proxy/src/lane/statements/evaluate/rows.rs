@@ -9,13 +9,13 @@ use predictsql_optimizer::{Fragment, TOO_LONG_MARK, may_leave_traces, prefilter,
 
 use crate::error::{ErrorKind, SqlError};
 use crate::lane::Turn;
-use crate::lane::plans::inputs::InputKind;
 use crate::lane::plans::stream::{CutRow, RowInput, StringValue};
 use crate::lane::store::link::LinkError;
 use crate::lane::store::rows::{Codec, RowCodec, is_string};
 use crate::lane::store::spool;
 use crate::lane::store::spool::Spool;
 use crate::wire::{ColumnDefinition, Malformed};
+use predictsql_optimizer::plan::InputKind;
 
 /// Collation id of bytes: a column of it holds the image itself.
 const BINARY: u16 = 63;
