@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod admin;
+pub mod admin_login;
 pub mod admission;
 pub mod config;
 pub mod ddl;
@@ -22,6 +23,7 @@ pub mod predict;
 pub mod relay;
 pub mod reload;
 pub mod serve;
+pub mod session_end;
 pub mod stop;
 pub mod tls;
 pub mod wire;

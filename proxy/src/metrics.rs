@@ -4,7 +4,7 @@
 //! count is added when somebody asks, see [`crate::live::Live::metrics_text`].
 
 use crate::error::Outcome;
-use crate::relay::SessionEnd;
+use crate::session_end::SessionEnd;
 use prometheus::core::Collector;
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -100,7 +100,7 @@ impl Metrics {
         );
         let sessions_ended: IntCounterVec =
             registered(&registry, IntCounterVec::new(sessions_ended, &["reason"]));
-        for reason in SessionEnd::NAMES {
+        for reason in SessionEnd::LABELS {
             let _ = sessions_ended.with_label_values(&[reason]);
         }
         let seconds = HistogramOpts::new(

@@ -42,9 +42,9 @@ pub enum ReloadError {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// In force now.
-    pub applied: Vec<&'static str>,
+    pub applied: Vec<String>,
     /// In force after a restart.
-    pub restart: Vec<&'static str>,
+    pub restart: Vec<String>,
 }
 
 /// The settings in force.
@@ -197,7 +197,7 @@ fn changes(old: &Config, new: &Config) -> Changes {
     let mut changes = Changes::default();
     for ((name, before), (_, after)) in old.settings().into_iter().zip(new.settings()) {
         if before != after {
-            let list = if is_reloaded(name) {
+            let list = if is_reloaded(&name) {
                 &mut changes.applied
             } else {
                 &mut changes.restart

@@ -559,6 +559,10 @@ fn start_acceptor(
     };
     let lane = Arc::clone(lane);
     Acceptor::start(listener, reload::limits(&config), sessions, move |facts| {
-        Lane::new(Arc::clone(&lane), facts.database.as_deref())
+        Lane::new(
+            Arc::clone(&lane),
+            facts.capabilities,
+            facts.database.as_deref(),
+        )
     })
 }

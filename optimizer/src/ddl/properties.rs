@@ -9,7 +9,7 @@ use predictsql_catalog::{
 };
 use proptest::prelude::*;
 
-use super::{CatalogStatement, parse, recognise};
+use super::{CatalogStatement, Change, parse, recognise};
 use crate::RefusalKind;
 
 fn classes() -> impl Strategy<Value = Vec<String>> {
@@ -128,7 +128,7 @@ proptest! {
     fn a_task_is_what_its_definition_creates(task in task()) {
         let sql = task_definition(&task);
         prop_assert!(recognise(&sql));
-        let CatalogStatement::CreateTask(parsed) = parse(&sql).unwrap() else {
+        let CatalogStatement::Change(Change::CreateTask(parsed)) = parse(&sql).unwrap() else {
             return Err(TestCaseError::fail("not a task"));
         };
         prop_assert_eq!(&parsed.name, &task.name);
@@ -150,7 +150,7 @@ proptest! {
     ) {
         let sql = model_definition("m", "it's 1", &task.name, &uri, &task.classes, &options);
         prop_assert!(recognise(&sql));
-        let CatalogStatement::CreateModel(parsed) = parse(&sql).unwrap() else {
+        let CatalogStatement::Change(Change::CreateModel(parsed)) = parse(&sql).unwrap() else {
             return Err(TestCaseError::fail("not a model"));
         };
         prop_assert_eq!(&parsed.uri, &uri);

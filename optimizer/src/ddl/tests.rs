@@ -2,8 +2,25 @@
 
 #![allow(clippy::unwrap_used)]
 
+use predictsql_catalog::{OptionValue, TaskInput, TaskKind};
+
 use super::*;
+use crate::LexMode;
 use crate::RefusalKind::{self, Syntax, Unsupported};
+
+fn change(sql: &str) -> Change {
+    match parse(sql).unwrap() {
+        CatalogStatement::Change(change) => change,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn show(sql: &str) -> Show {
+    match parse(sql).unwrap() {
+        CatalogStatement::Show(show) => show,
+        other => panic!("{other:?}"),
+    }
+}
 
 fn strings(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|t| t.to_string()).collect()
@@ -46,8 +63,8 @@ fn create_task_in_full() {
     let sql = "CREATE TASK IF NOT EXISTS `Animals`\n CLASSES ('cat', \"it's\", 'd\\'og', 'ß')
         KIND classification INPUT image OPTIONS (accuracy_slack_points = 2.5);";
     assert_eq!(
-        parse(sql).unwrap(),
-        CatalogStatement::CreateTask(CreateTask {
+        change(sql),
+        Change::CreateTask(CreateTask {
             name: "Animals".to_owned(),
             if_not_exists: true,
             kind: TaskKind::Classification,
@@ -61,7 +78,7 @@ fn create_task_in_full() {
 #[test]
 fn create_task_over_columns() {
     let sql = "CREATE TASK t KIND regression INPUT (sepal_length double, `count` VARCHAR)";
-    let CatalogStatement::CreateTask(task) = parse(sql).unwrap() else {
+    let Change::CreateTask(task) = change(sql) else {
         panic!("not a task")
     };
     assert_eq!(task.kind, TaskKind::Regression);
@@ -99,7 +116,7 @@ fn create_model_in_full() {
     let sql = "create model m for task t from 'models/m.onnx' version '2' covers ('a','b')
         options (layout=NHWC, size='28x32', channels = 1, mean=(0.1, -0.2), std = '0.5',
                  labels ('a','b','rest'), other='rest', accuracy=1e-1)";
-    let CatalogStatement::CreateModel(model) = parse(sql).unwrap() else {
+    let Change::CreateModel(model) = change(sql) else {
         panic!("not a model")
     };
     assert_eq!(model.version.as_deref(), Some("2"));
@@ -126,16 +143,16 @@ fn create_model_in_full() {
 #[test]
 fn drops_and_shows() {
     assert_eq!(
-        parse("DROP MODEL IF EXISTS m VERSION '1'").unwrap(),
-        CatalogStatement::DropModel {
+        change("DROP MODEL IF EXISTS m VERSION '1'"),
+        Change::DropModel {
             name: "m".to_owned(),
             version: Some("1".to_owned()),
             if_exists: true
         }
     );
     assert_eq!(
-        parse("SHOW MODELS FOR TASK t WHERE Accuracy > (1/2) AND Model <> 'a;b' ;").unwrap(),
-        CatalogStatement::ShowModels {
+        show("SHOW MODELS FOR TASK t WHERE Accuracy > (1/2) AND Model <> 'a;b' ;"),
+        Show::Models {
             task: Some("t".to_owned()),
             filter: Some(ShowFilter::Where(
                 "Accuracy > (1/2) AND Model <> 'a;b'".to_owned()
@@ -143,8 +160,8 @@ fn drops_and_shows() {
         }
     );
     assert_eq!(
-        parse("SHOW TASKS LIKE 'a\\_%'").unwrap(),
-        CatalogStatement::ShowTasks {
+        show("SHOW TASKS LIKE 'a\\_%'"),
+        Show::Tasks {
             filter: Some(ShowFilter::Like("a\\_%".to_owned()))
         }
     );
@@ -154,8 +171,8 @@ fn drops_and_shows() {
 fn alterations_of_tasks_and_models() {
     let option = |key: &str, value| (key.to_owned(), value);
     assert_eq!(
-        parse("ALTER TASK t SET min_accuracy = 0.9, max_seconds = NULL;").unwrap(),
-        CatalogStatement::AlterTask {
+        change("ALTER TASK t SET min_accuracy = 0.9, max_seconds = NULL;"),
+        Change::AlterTask {
             name: "t".to_owned(),
             options: vec![
                 option("min_accuracy", OptionValue::Number(0.9)),
@@ -164,8 +181,8 @@ fn alterations_of_tasks_and_models() {
         }
     );
     assert_eq!(
-        parse("alter model m version '2' set accuracy 0.5").unwrap(),
-        CatalogStatement::AlterModel {
+        change("alter model m version '2' set accuracy 0.5"),
+        Change::AlterModel {
             name: "m".to_owned(),
             version: Some("2".to_owned()),
             options: vec![option("accuracy", OptionValue::Number(0.5))],
@@ -176,7 +193,7 @@ fn alterations_of_tasks_and_models() {
 #[test]
 fn evaluations_of_tasks_and_models() {
     let evaluate = |sql: &str| match parse(sql).unwrap() {
-        CatalogStatement::Evaluate(evaluate) => evaluate,
+        CatalogStatement::Work(Work::Evaluate(evaluate)) => evaluate,
         other => panic!("{other:?}"),
     };
     let query = "SELECT photo, CONCAT(')', label) FROM t -- all\n WHERE (1)";
@@ -325,9 +342,9 @@ fn modes_of_the_session_change_what_a_string_is() {
     let statement = parse_in(r"SHOW TASKS LIKE 'a\'", mode).unwrap();
     assert_eq!(
         statement,
-        CatalogStatement::ShowTasks {
+        CatalogStatement::Show(Show::Tasks {
             filter: Some(ShowFilter::Like("a\\".to_owned()))
-        }
+        })
     );
     let mode = LexMode {
         ansi_quotes: true,
@@ -359,5 +376,22 @@ fn settings_may_stand_before_a_statement() {
         "",
     ] {
         assert!(!recognise_with_settings(sql), "{sql}");
+    }
+}
+
+#[test]
+fn lists_that_are_not_the_catalogs_have_the_same_grammar() {
+    let lists = [("SESSIONS", 0), ("CONFIG", 1)];
+    let read = |sql: &str| parse_listing(sql, &lists);
+    assert_eq!(read("show /* all */ sessions ; -- now"), Ok((0, None)));
+    let like = Some(ShowFilter::Like("a%".to_owned()));
+    assert_eq!(read("SHOW CONFIG LIKE 'a%'"), Ok((1, like)));
+    for sql in [
+        "SHOW TASKS",
+        "SHOW CONFIG CONFIG",
+        "SHOW CONFIG; SHOW CONFIG",
+        "CONFIG",
+    ] {
+        assert_eq!(read(sql).unwrap_err().kind, Syntax, "{sql}");
     }
 }

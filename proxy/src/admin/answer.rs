@@ -6,6 +6,9 @@ use crate::metrics;
 use opensrv_mysql::{Column, ColumnFlags, ColumnType};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+/// The version that the greeting names. Clients read its number, so it is one that they know.
+pub const VERSION: &str = concat!("8.0.0-PredictSQL-admin-", env!("CARGO_PKG_VERSION"));
+
 /// A result set: columns, and rows of as many cells; `None` is NULL.
 #[derive(Debug)]
 pub struct Table {
@@ -130,7 +133,7 @@ impl Table {
         let rows = config
             .settings()
             .into_iter()
-            .map(|(name, value)| vec![Some(name.to_owned()), value]);
+            .map(|(name, value)| vec![Some(name), value]);
         Self::new(&["name", "value"], rows.collect())
     }
 
@@ -139,7 +142,7 @@ impl Table {
     pub fn variable(asked: &str) -> Self {
         let value = match asked.to_ascii_lowercase().as_str() {
             "@@version_comment" => Some("PredictSQL admin endpoint".to_owned()),
-            "@@version" => Some(super::shim::VERSION.to_owned()),
+            "@@version" => Some(VERSION.to_owned()),
             "@@max_allowed_packet" => Some((16 << 20).to_string()),
             _ => None,
         };

@@ -1,9 +1,9 @@
 //! One session of the admin endpoint, as opensrv-mysql drives it.
 
-use super::Admin;
-use super::answer::Table;
-use super::auth::{SCRAMBLE_BYTES, challenge};
+use super::answer::{Table, VERSION};
+use super::endpoint::Admin;
 use super::statement::{Statement, UNDERSTOOD};
+use crate::admin_login::{SCRAMBLE_BYTES, challenge};
 use crate::admission::{Applicant, LineLimit, Source};
 use async_trait::async_trait;
 use opensrv_mysql::{
@@ -18,9 +18,6 @@ use tokio::io::AsyncWrite;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-
-/// The version that the greeting names. Clients read its number, so it is one that they know.
-pub const VERSION: &str = concat!("8.0.0-PredictSQL-admin-", env!("CARGO_PKG_VERSION"));
 
 /// One session.
 pub struct AdminSession {

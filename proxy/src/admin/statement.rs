@@ -1,5 +1,7 @@
 //! The statements that the admin endpoint understands.
 
+use predictsql_optimizer::ddl::parse_listing;
+
 /// One statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Statement {
@@ -28,19 +30,29 @@ impl Statement {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim().trim_end_matches(';');
+        Self::show(text).or_else(|| Self::other(text))
+    }
+
+    /// A SHOW, by the grammar of the catalog's; which rows it lists cannot be said here.
+    fn show(text: &str) -> Option<Self> {
+        let lists = [
+            ("SESSIONS", Self::ShowSessions),
+            ("QUERIES", Self::ShowQueries),
+            ("METRICS", Self::ShowMetrics),
+            ("CONFIG", Self::ShowConfig),
+        ];
+        let (show, filter) = parse_listing(text, &lists).ok()?;
+        filter.is_none().then_some(show)
+    }
+
+    /// What clients send of their own accord, and KILL.
+    fn other(text: &str) -> Option<Self> {
         let words: Vec<&str> = text.split_whitespace().collect();
         let is = |at: usize, word: &str| {
             let found = words.get(at);
             found.is_some_and(|found| found.eq_ignore_ascii_case(word))
         };
         match words.as_slice() {
-            [_, _] if is(0, "SHOW") => match () {
-                () if is(1, "SESSIONS") => Some(Self::ShowSessions),
-                () if is(1, "QUERIES") => Some(Self::ShowQueries),
-                () if is(1, "METRICS") => Some(Self::ShowMetrics),
-                () if is(1, "CONFIG") => Some(Self::ShowConfig),
-                () => None,
-            },
             [_, _, id] if is(0, "KILL") && is(1, "SESSION") => {
                 id.parse().ok().map(Self::KillSession)
             }
@@ -74,6 +86,8 @@ mod tests {
         assert_eq!(read("SHOW QUERIES"), Some(Statement::ShowQueries));
         assert_eq!(read("SHOW METRICS"), Some(Statement::ShowMetrics));
         assert_eq!(read("SHOW CONFIG"), Some(Statement::ShowConfig));
+        let commented = "/* all */ show -- them\n config;";
+        assert_eq!(read(commented), Some(Statement::ShowConfig));
         assert_eq!(read("kill session 12"), Some(Statement::KillSession(12)));
         assert_eq!(read("SET NAMES utf8mb4"), Some(Statement::Set));
         let variable = Statement::Variable("@@version_comment".to_owned());
@@ -88,6 +102,7 @@ mod tests {
             "SHOW",
             "SHOW TABLES",
             "SHOW SESSIONS; SHOW CONFIG",
+            "SHOW CONFIG LIKE 'a%'",
             "KILL 1",
             "KILL SESSION",
             "KILL SESSION -1",

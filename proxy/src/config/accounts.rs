@@ -1,16 +1,16 @@
 //! The tables `[service]` and `[admin]`: the proxy's own account at the store, and the admin endpoint's.
 
-use super::{ConfigError, Endpoint, ServeArgs};
-use crate::admin::AdminLogin;
-use serde::Deserialize;
+use super::args::ServeArgs;
+use super::endpoint::Endpoint;
+use super::error::ConfigError;
+use super::secret::hidden;
+use super::variables::{ADMIN_PASSWORD_VARIABLE, SERVICE_PASSWORD_VARIABLE};
+use crate::admin_login::AdminLogin;
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Environment variable of the service account's password.
-const SERVICE_PASSWORD_VARIABLE: &str = "PREDICTSQL_SERVICE_PASSWORD";
-/// Environment variable of the admin endpoint's password.
-pub(super) const ADMIN_PASSWORD_VARIABLE: &str = "PREDICTSQL_ADMIN_PASSWORD";
 /// User of the admin endpoint unless one is named.
 const ADMIN_USER_DEFAULT: &str = "admin";
 /// Port of the admin endpoint on loopback, where a password is configured and no address is given.
@@ -18,18 +18,20 @@ const ADMIN_PORT_DEFAULT: u16 = 6307;
 /// Longest delay of a login to the admin endpoint after wrong ones, unless another is given.
 const WRONG_LOGIN_DELAY_MAX_DEFAULT: Duration = Duration::from_secs(5);
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ServiceFile {
     user: Option<String>,
+    #[serde(rename(serialize = "password"), serialize_with = "hidden")]
     password_file: Option<PathBuf>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct AdminFile {
     listen: Option<Endpoint>,
     user: Option<String>,
+    #[serde(rename(serialize = "password"), serialize_with = "hidden")]
     password_file: Option<PathBuf>,
     wrong_login_delay_seconds_max: Option<u64>,
 }
@@ -72,6 +74,25 @@ impl AdminConfig {
             login: None,
             wrong_login_delay_max: WRONG_LOGIN_DELAY_MAX_DEFAULT,
         }
+    }
+
+    /// What would make it, as typed, but for the password.
+    pub(super) fn as_typed(&self) -> AdminFile {
+        AdminFile {
+            listen: Some(self.listen),
+            user: self.login.as_ref().map(|login| login.user().to_owned()),
+            password_file: self.login.as_ref().map(|_| PathBuf::new()),
+            wrong_login_delay_seconds_max: Some(self.wrong_login_delay_max.as_secs()),
+        }
+    }
+}
+
+/// What would make the login, as typed, but for the password.
+pub(super) fn service_as_typed(login: Option<&ServiceLogin>) -> ServiceFile {
+    let password = login.and_then(|login| login.password.as_ref());
+    ServiceFile {
+        user: login.map(|login| login.user.clone()),
+        password_file: password.map(|_| PathBuf::new()),
     }
 }
 

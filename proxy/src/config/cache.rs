@@ -1,11 +1,11 @@
 //! The table `[cache]`: outputs of models that are kept.
 
-use super::set;
+use super::over::set;
 use crate::predict::{CacheLimits, CacheMode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// As typed.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CacheFile {
     mode: Option<CacheMode>,
@@ -46,18 +46,12 @@ impl CacheConfig {
         set(&mut limits.rows_max, file.prediction_cache_rows_max);
     }
 
-    /// As `SHOW CONFIG` lists it.
-    pub(super) fn settings(&self) -> [(&'static str, Option<String>); 3] {
-        [
-            ("cache.mode", Some(self.mode.name().to_owned())),
-            (
-                "cache.prediction_cache_bytes_max",
-                Some(self.limits.memory_bytes_max.to_string()),
-            ),
-            (
-                "cache.prediction_cache_rows_max",
-                Some(self.limits.rows_max.to_string()),
-            ),
-        ]
+    /// What would make it, as typed.
+    pub(super) fn as_typed(&self) -> CacheFile {
+        CacheFile {
+            mode: Some(self.mode),
+            prediction_cache_bytes_max: Some(self.limits.memory_bytes_max),
+            prediction_cache_rows_max: Some(self.limits.rows_max),
+        }
     }
 }

@@ -1,13 +1,13 @@
 //! Where the endpoints for operators listen.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
 /// Where an endpoint listens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Endpoint {
     /// Nowhere.
     Off,
@@ -39,6 +39,12 @@ impl TryFrom<String> for Endpoint {
 
     fn try_from(text: String) -> Result<Self, EndpointError> {
         text.parse()
+    }
+}
+
+impl From<Endpoint> for String {
+    fn from(endpoint: Endpoint) -> Self {
+        endpoint.to_string()
     }
 }
 

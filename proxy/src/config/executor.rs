@@ -1,12 +1,13 @@
 //! The table `[executor]`: images, models, threads.
 
-use super::{images, set};
+use super::over::set;
+use super::paths::{shown_path, shown_paths};
 use predictsql_executor::ExecutorConfig;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// As typed.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExecutorFile {
     ort_library: Option<PathBuf>,
@@ -14,11 +15,11 @@ pub struct ExecutorFile {
     model_roots: Option<Vec<PathBuf>>,
     threads: Option<usize>,
     fetch_threads: Option<usize>,
-    pub(super) image_bytes_max: Option<u64>,
-    pub(super) image_pixels_max: Option<u64>,
-    pub(super) image_side_pixels_max: Option<u64>,
-    pub(super) image_decode_bytes_max: Option<u64>,
-    pub(super) decoding_bytes_max: Option<u64>,
+    image_bytes_max: Option<u64>,
+    image_pixels_max: Option<u64>,
+    image_side_pixels_max: Option<u64>,
+    image_decode_bytes_max: Option<u64>,
+    decoding_bytes_max: Option<u64>,
     fetched_bytes_max: Option<u64>,
     model_bytes_max: Option<u64>,
     tensor_bytes_max: Option<u64>,
@@ -36,7 +37,6 @@ pub(super) fn take(
     (image_roots, model_roots): (&[PathBuf], &[PathBuf]),
     file: ExecutorFile,
 ) {
-    images::take(config, &file);
     let roots = |flags: &[PathBuf], file| (!flags.is_empty()).then(|| flags.to_vec()).or(file);
     set(
         &mut config.image_roots,
@@ -67,4 +67,40 @@ pub(super) fn take(
         file.model_output_bytes_max,
     );
     set(&mut config.run_ms_max, file.run_ms_max);
+    set(&mut config.image_bytes_max, file.image_bytes_max);
+    set(&mut config.image_pixels_max, file.image_pixels_max);
+    set(
+        &mut config.image_side_pixels_max,
+        file.image_side_pixels_max,
+    );
+    set(
+        &mut config.image_decode_bytes_max,
+        file.image_decode_bytes_max,
+    );
+    set(&mut config.decoding_bytes_max, file.decoding_bytes_max);
+}
+
+/// What would make `config`, as typed.
+pub(super) fn as_typed(config: &ExecutorConfig) -> ExecutorFile {
+    ExecutorFile {
+        ort_library: config.ort_library.as_deref().map(shown_path),
+        image_roots: Some(shown_paths(&config.image_roots)),
+        model_roots: Some(shown_paths(&config.model_roots)),
+        threads: Some(config.threads),
+        fetch_threads: Some(config.fetch_threads),
+        image_bytes_max: Some(config.image_bytes_max),
+        image_pixels_max: Some(config.image_pixels_max),
+        image_side_pixels_max: Some(config.image_side_pixels_max),
+        image_decode_bytes_max: Some(config.image_decode_bytes_max),
+        decoding_bytes_max: Some(config.decoding_bytes_max),
+        fetched_bytes_max: Some(config.fetched_bytes_max),
+        model_bytes_max: Some(config.model_bytes_max),
+        tensor_bytes_max: Some(config.tensor_bytes_max),
+        batch_images_max: Some(config.batch_images_max),
+        queue_chunks_max: Some(config.queue_chunks_max),
+        models_loaded_max: Some(config.models_loaded_max),
+        models_bytes_max: Some(config.models_bytes_max),
+        model_output_bytes_max: Some(config.model_output_bytes_max),
+        run_ms_max: Some(config.run_ms_max),
+    }
 }

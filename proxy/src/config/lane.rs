@@ -1,11 +1,12 @@
 //! The table `[lane]`: what predict statements may hold in memory and on disk.
 
-use super::set;
-use serde::Deserialize;
+use super::over::set;
+use super::paths::shown_path;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// As typed.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LaneFile {
     spool_memory_bytes_max: Option<u64>,
@@ -61,27 +62,14 @@ impl LaneConfig {
         set(&mut self.spool_dir, file.spool_dir);
     }
 
-    /// As `SHOW CONFIG` lists it.
-    pub(super) fn settings(&self) -> [(&'static str, Option<String>); 5] {
-        let number = |number: u64| Some(number.to_string());
-        [
-            (
-                "lane.spool_memory_bytes_max",
-                number(self.spool_memory_bytes_max),
-            ),
-            (
-                "lane.spool_disk_bytes_max",
-                number(self.spool_disk_bytes_max),
-            ),
-            (
-                "lane.statements_memory_bytes_max",
-                number(self.statements_memory_bytes_max),
-            ),
-            (
-                "lane.statements_disk_bytes_max",
-                number(self.statements_disk_bytes_max),
-            ),
-            ("lane.spool_dir", Some(self.spool_dir.display().to_string())),
-        ]
+    /// What would make it, as typed.
+    pub(super) fn as_typed(&self) -> LaneFile {
+        LaneFile {
+            spool_memory_bytes_max: Some(self.spool_memory_bytes_max),
+            spool_disk_bytes_max: Some(self.spool_disk_bytes_max),
+            statements_memory_bytes_max: Some(self.statements_memory_bytes_max),
+            statements_disk_bytes_max: Some(self.statements_disk_bytes_max),
+            spool_dir: Some(shown_path(&self.spool_dir)),
+        }
     }
 }

@@ -1,12 +1,12 @@
 //! The table `[limits]`: what statements may have models do.
 
-use super::set;
+use super::over::set;
 use predictsql_executor::TrialConfig;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// As typed.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsFile {
     inferences_max: Option<u64>,
@@ -48,29 +48,15 @@ impl LimitsConfig {
         Some(own.unwrap_or(self.inferences_max)).filter(|max| *max > 0)
     }
 
-    /// As `SHOW CONFIG` lists it.
-    pub(super) fn settings(&self) -> [(&'static str, Option<String>); 5] {
-        let users = self.inferences_max_by_user.iter();
-        let users: Vec<String> = users.map(|(user, max)| format!("{user} = {max}")).collect();
-        [
-            (
-                "limits.inferences_max",
-                Some(self.inferences_max.to_string()),
-            ),
-            (
-                "limits.inferences_max_by_user",
-                (!users.is_empty()).then(|| users.join(", ")),
-            ),
-            (
-                "limits.trial_seconds_max",
-                Some(self.trial.trial_seconds_max.to_string()),
-            ),
-            (
-                "limits.trial_bytes_max",
-                Some(self.trial.trial_bytes_max.to_string()),
-            ),
-            ("limits.trials_max", Some(self.trial.trials_max.to_string())),
-        ]
+    /// What would make it, as typed.
+    pub(super) fn as_typed(&self) -> LimitsFile {
+        LimitsFile {
+            inferences_max: Some(self.inferences_max),
+            inferences_max_by_user: Some(self.inferences_max_by_user.clone()),
+            trial_seconds_max: Some(self.trial.trial_seconds_max),
+            trial_bytes_max: Some(self.trial.trial_bytes_max),
+            trials_max: Some(self.trial.trials_max),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! How long clients are waited for: at their login, and in the middle of a command.
 
-use super::set;
+use super::over::set;
 use std::time::Duration;
 
 /// How long, and how many, clients may keep the proxy waiting.
@@ -44,23 +44,5 @@ impl LoginLimits {
             &mut self.command_stall_time_max,
             stall_seconds_max.map(Duration::from_secs),
         );
-    }
-
-    /// As `SHOW CONFIG` lists it.
-    pub(super) fn settings(self) -> [(&'static str, Option<String>); 3] {
-        [
-            (
-                "login_seconds_max",
-                Some(self.login_time_max.as_secs().to_string()),
-            ),
-            (
-                "logins_max_by_address",
-                Some(self.logins_max_by_address.to_string()),
-            ),
-            (
-                "command_stall_seconds_max",
-                Some(self.command_stall_time_max.as_secs().to_string()),
-            ),
-        ]
     }
 }

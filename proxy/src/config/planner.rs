@@ -1,13 +1,13 @@
 //! The table `[planner]`: what plans are costed with besides what was measured of models.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, value};
+use super::error::{ConfigError, value};
 
 const SECONDS_PER_HOUR: f64 = 3_600.0;
 
 /// As typed.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PlannerFile {
     price_per_device_hour: Option<f64>,
@@ -46,10 +46,11 @@ impl PlannerConfig {
             .map(|price| price / SECONDS_PER_HOUR)
     }
 
-    /// As `SHOW CONFIG` lists it.
-    pub(super) fn settings(&self) -> [(&'static str, Option<String>); 1] {
-        let price = self.price_per_device_hour.map(|price| price.to_string());
-        [("planner.price_per_device_hour", price)]
+    /// What would make it, as typed.
+    pub(super) fn as_typed(&self) -> PlannerFile {
+        PlannerFile {
+            price_per_device_hour: self.price_per_device_hour,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which predict statements are logged as slow.
 
-use super::set;
+use super::over::set;
 use crate::live::SlowLog;
 use std::time::Duration;
 
@@ -15,13 +15,4 @@ pub(super) fn take(slow_log: &mut SlowLog, slow_query_ms: Option<u64>, literals:
     let threshold = |ms| Some(Duration::from_millis(ms)).filter(|time| !time.is_zero());
     set(&mut slow_log.threshold, slow_query_ms.map(threshold));
     set(&mut slow_log.literals, literals);
-}
-
-/// As `SHOW CONFIG` lists it.
-pub(super) fn settings(slow_log: SlowLog) -> [(&'static str, Option<String>); 2] {
-    let ms = slow_log.threshold.unwrap_or_default().as_millis();
-    [
-        ("slow_query_ms", Some(ms.to_string())),
-        ("slow_query_literals", Some(slow_log.literals.to_string())),
-    ]
 }

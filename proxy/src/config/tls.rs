@@ -1,8 +1,10 @@
 //! TLS settings of both legs: `[tls]` and `[store_tls]`, and their flags.
 
-use super::{ConfigError, StoreConfig, value};
+use super::error::{ConfigError, value};
+use super::paths::shown_path;
+use super::store::StoreConfig;
 use crate::tls::{CertificateSource, StoreTlsConfig, StoreTlsMode, Verify};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Flags for TLS with clients.
@@ -37,7 +39,7 @@ pub struct StoreTlsArgs {
 }
 
 /// The table `[tls]`, as typed.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClientTlsFile {
     certificate: Option<PathBuf>,
@@ -47,7 +49,7 @@ pub struct ClientTlsFile {
 }
 
 /// The table `[store_tls]`, as typed.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreTlsFile {
     mode: Option<StoreTlsMode>,
@@ -85,6 +87,22 @@ impl ClientTlsConfig {
             certificate,
             required,
         })
+    }
+
+    /// What would make it, as typed.
+    pub(super) fn as_typed(&self) -> ClientTlsFile {
+        let (certificate, key) = match &self.certificate {
+            Some(CertificateSource::Files { certificate, key }) => {
+                (Some(shown_path(certificate)), Some(shown_path(key)))
+            }
+            Some(CertificateSource::SelfSigned) | None => (None, None),
+        };
+        ClientTlsFile {
+            certificate,
+            key,
+            self_signed: Some(self.certificate == Some(CertificateSource::SelfSigned)),
+            required: Some(self.required),
+        }
     }
 }
 
@@ -126,6 +144,15 @@ impl StoreTlsArgs {
             ca: self.store_tls_ca.clone().or(file.ca),
             verify: self.store_tls_verify.or(file.verify),
         }
+    }
+}
+
+/// What would make it, as typed.
+pub(super) fn store_as_typed(tls: &StoreTlsConfig) -> StoreTlsFile {
+    StoreTlsFile {
+        mode: Some(tls.mode),
+        ca: tls.ca.as_deref().map(shown_path),
+        verify: Some(tls.verify()),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use predictsql_catalog::{Model, OptionValue, Task, set_model_options, store};
 
-use super::{DdlAnswer, DdlContext, with_version};
+use super::context::{DdlAnswer, DdlContext};
+use super::version::with_version;
 use crate::error::SqlError;
 
 /// `ALTER TASK name SET options`

@@ -2,25 +2,22 @@
 
 use predictsql_catalog::Snapshot;
 use predictsql_catalog::store::SchemaName;
-use predictsql_optimizer::ddl::{CatalogStatement, ShowFilter};
+use predictsql_optimizer::ddl::{Show, ShowFilter};
 
-use super::with_version;
+use super::version::with_version;
 use crate::error::SqlError;
 
-/// The SELECT that answers a SHOW on the user's own session, with the user's own rights. `None`
-/// for statements that change the catalog.
-pub fn as_select(statement: &CatalogStatement, schema: &SchemaName) -> Option<String> {
-    match statement {
-        CatalogStatement::ShowTasks { filter } => Some(show_tasks(filter.as_ref(), schema)),
-        CatalogStatement::ShowModels { task, filter } => {
-            Some(show_models(task.as_deref(), filter.as_ref(), schema))
-        }
-        CatalogStatement::ShowCreateTask { name } => Some(format!(
+/// The SELECT that answers a SHOW on the user's own session, with the user's own rights.
+pub fn as_select(show: &Show, schema: &SchemaName) -> String {
+    match show {
+        Show::Tasks { filter } => show_tasks(filter.as_ref(), schema),
+        Show::Models { task, filter } => show_models(task.as_deref(), filter.as_ref(), schema),
+        Show::CreateTask { name } => format!(
             "SELECT `name` AS `Task`, `definition` AS `Create Task` FROM `{schema}`.`tasks` \
              WHERE `state` = 'ready' AND `name` = {}",
             literal(&name.to_ascii_lowercase())
-        )),
-        CatalogStatement::ShowCreateModel { name, version } => Some(format!(
+        ),
+        Show::CreateModel { name, version } => format!(
             "SELECT `name` AS `Model`, `version` AS `Version`, `definition` AS `Create Model` \
              FROM `{schema}`.`models` WHERE `state` = 'ready' AND `name` = {}{} \
              ORDER BY `id` DESC LIMIT 1",
@@ -29,29 +26,22 @@ pub fn as_select(statement: &CatalogStatement, schema: &SchemaName) -> Option<St
                 " AND `version` = {}",
                 literal(v)
             ))
-        )),
-        CatalogStatement::CreateTask(_)
-        | CatalogStatement::CreateModel(_)
-        | CatalogStatement::AlterTask { .. }
-        | CatalogStatement::AlterModel { .. }
-        | CatalogStatement::Evaluate(_)
-        | CatalogStatement::DropTask { .. }
-        | CatalogStatement::DropModel { .. } => None,
+        ),
     }
 }
 
 /// Refuses a SHOW that names a task or model which does not exist: its SELECT would be empty.
-pub fn check_show(statement: &CatalogStatement, catalog: &Snapshot) -> Result<(), SqlError> {
-    let (kind, name, known) = match statement {
-        CatalogStatement::ShowCreateTask { name }
-        | CatalogStatement::ShowModels {
+pub fn check_show(show: &Show, catalog: &Snapshot) -> Result<(), SqlError> {
+    let (kind, name, known) = match show {
+        Show::CreateTask { name }
+        | Show::Models {
             task: Some(name), ..
         } => ("Task", name.clone(), catalog.task(name).is_some()),
-        CatalogStatement::ShowCreateModel { name, version } => {
+        Show::CreateModel { name, version } => {
             let known = catalog.model(name, version.as_deref()).is_some();
             ("Model", with_version(name, version.as_deref()), known)
         }
-        _ => return Ok(()),
+        Show::Tasks { .. } | Show::Models { task: None, .. } => return Ok(()),
     };
     if known {
         Ok(())

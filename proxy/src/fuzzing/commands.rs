@@ -22,14 +22,16 @@ struct Wayward {
 }
 
 impl Router for Wayward {
-    fn route(&mut self, command: u8, body: &[u8]) -> Route {
+    type Routed = ();
+
+    fn route(&mut self, command: u8, body: &[u8]) -> Route<()> {
         assert!(body.len() < self.inspect_bytes_max);
         self.shown.push([&[command], body].concat());
         let checksum = body
             .iter()
             .fold(command, |sum, byte| sum.wrapping_add(*byte));
         if self.lane >> (checksum % 8) & 1 == 1 {
-            Route::Lane
+            Route::Lane(())
         } else {
             Route::Forward
         }
@@ -40,7 +42,7 @@ impl Router for Wayward {
         self.unseen.push([&[command], head].concat());
     }
 
-    async fn handle(&mut self, _takeover: Takeover<'_>) -> Result<Handled, SessionEnd> {
+    async fn handle(&mut self, _takeover: Takeover<'_, ()>) -> Result<Handled, SessionEnd> {
         Ok(Handled::Answered)
     }
 }
@@ -169,10 +171,10 @@ impl Session {
             Stop::End => assert!(self.kept.is_empty()),
             Stop::Incomplete => assert!(!self.kept.is_empty()),
             Stop::Hold => assert_eq!(self.tracker.client_turn(), ClientTurn::Hold),
-            Stop::Lane => self.lane_due = true,
+            Stop::Lane(()) => self.lane_due = true,
         }
         assert!(stop == Stop::End || self.frames.between_packets());
-        stop == Stop::Lane
+        stop == Stop::Lane(())
     }
 
     fn lane_answers(&mut self) {

@@ -6,14 +6,16 @@ use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, ReadHalf, WriteHalf};
 use tokio_util::sync::CancellationToken;
 
-use crate::lane::store::link::{LinkError, StoreLink};
-use crate::live;
+use crate::lane::store::bounds::Bounds;
+use crate::lane::store::error::LinkError;
+use crate::lane::store::link::StoreLink;
+use crate::live::{self, Session, Statement};
+use crate::predict::interrupted;
 use crate::relay::{SessionEnd, Takeover};
-use crate::wire::{
-    Capabilities, ColumnDefinition, PacketWriter, StatusFlags, Stream, encode_ok,
-};
+use crate::wire::{Capabilities, ColumnDefinition, PacketWriter, StatusFlags, Stream, encode_ok};
 
-/// Most bytes that are read of the client while a statement runs: then the client waits.
+/// Bytes of pipelined commands that are kept while a statement runs; a client that sends more is
+/// no longer watched.
 const READ_AHEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// Both legs for the time of one command, and the answer under way.
@@ -36,14 +38,16 @@ pub struct Turn<'a> {
     pub more: bool,
     /// The client's answer has its last packet, sent or not.
     pub complete: AtomicBool,
+    /// FOUND_ROWS() after a refusal of the statement itself by the store, where the store says another number.
+    pub found_rows_if_refused: Option<u64>,
     /// Columns of the client's answer, where they are not those of the statement that runs.
     pub own_columns: Option<Vec<ColumnDefinition>>,
 }
 
 impl<'a> Turn<'a> {
-    /// The turn of a command that the relay has handed over.
-    pub fn new(takeover: Takeover<'a>) -> Self {
-        Self {
+    /// The turn of a command that the relay has handed over, and what the command was found to be.
+    pub fn new<R>(takeover: Takeover<'a, R>) -> (Self, R) {
+        let turn = Self {
             client: takeover.client,
             store: StoreLink::new(takeover.store, takeover.capabilities),
             capabilities: takeover.capabilities,
@@ -54,8 +58,10 @@ impl<'a> Turn<'a> {
             record: takeover.record,
             more: false,
             complete: AtomicBool::new(false),
+            found_rows_if_refused: None,
             own_columns: None,
-        }
+        };
+        (turn, takeover.routed)
     }
 
     /// The flags of the packet that ends an answer in `state`, to be written next.
@@ -182,5 +188,19 @@ async fn read_ahead(reader: &mut ReadHalf<&mut Stream>, read_ahead: &mut BytesMu
             Ok(_) => {}
             Err(error) => return SessionEnd::client(error),
         }
+    }
+}
+
+/// Refuses to acknowledge a statement that was to end, though the store has: it may have taken NULL for what it did not
+/// evaluate. For statements that change no table. What has changed is acknowledged by whoever changed it.
+pub async fn check_not_interrupted(
+    session: &Session,
+    running: &Statement,
+    bounds: &Bounds,
+) -> Result<(), LinkError> {
+    session.kills_decided().await;
+    match running.cancel.is_cancelled() || bounds.are_over() {
+        true => Err(interrupted().into()),
+        false => Ok(()),
     }
 }

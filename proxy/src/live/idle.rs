@@ -3,33 +3,16 @@
 //! There is no timer for a session or a command: one task looks at all sessions every [`IDLE_SWEEP_PERIOD`] and
 //! compares what each has done with what it had done at the last look. An end is at most one period late.
 
-use super::{Activity, Live, Session, locked};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use super::activity::Activity;
+use super::idle_watch::millis;
+use super::lock::locked;
+use super::registry::Live;
+use super::session::Session;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// Time between sweeps.
 pub const IDLE_SWEEP_PERIOD: Duration = Duration::from_secs(1);
-
-/// What a sweep keeps of a session for the next one. Only sweeps write here.
-#[derive(Debug)]
-pub(super) struct IdleWatch {
-    /// What the session had done at the last sweep: commands, or bytes of one.
-    done: AtomicU64,
-    /// Since when it is known to do nothing, in milliseconds of `Live`.
-    since_ms: AtomicU64,
-    overdue: AtomicBool,
-}
-
-impl IdleWatch {
-    /// Of a session that begins at `now`.
-    pub(super) fn new(now: Duration) -> Self {
-        Self {
-            done: AtomicU64::new(0),
-            since_ms: AtomicU64::new(millis(now)),
-            overdue: AtomicBool::new(false),
-        }
-    }
-}
 
 impl Live {
     /// Ends the sessions that have waited for their clients for `idle_time_max` or longer, also within a transaction;
@@ -60,18 +43,6 @@ impl Live {
             .values()
             .filter(|session| session.sweep_stalled(now, stall_time_max));
         stalled.count()
-    }
-}
-
-impl IdleWatch {
-    /// For how long nothing has been done; none where something has, or the client is not waited for.
-    fn quiet(&self, now: Duration, done: u64, waits: bool) -> Option<Duration> {
-        if self.done.swap(done, Relaxed) != done || !waits {
-            self.since_ms.store(millis(now), Relaxed);
-            return None;
-        }
-        let quiet_ms = millis(now).saturating_sub(self.since_ms.load(Relaxed));
-        Some(Duration::from_millis(quiet_ms))
     }
 }
 
@@ -121,14 +92,10 @@ impl Session {
     }
 }
 
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::SessionGuard;
+    use super::super::registry::SessionGuard;
     use super::*;
     use std::sync::Arc;
     use tokio::time::advance;

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::Statement;
+use super::statement::Statement;
 
 /// Which statements are slow, and what may be told of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -9,7 +9,7 @@ use predictsql_executor::Spent;
 use predictsql_optimizer::{LexMode, mask_literals};
 use tokio_util::sync::CancellationToken;
 
-use super::locked;
+use super::lock::locked;
 
 /// Longest text of a statement that is shown, in characters.
 const STATEMENT_CHARS_MAX: usize = 4096;

@@ -16,13 +16,15 @@ use tokio::net::{UnixListener, UnixStream};
 struct Plain;
 
 impl Router for Plain {
-    fn route(&mut self, _command: u8, _body: &[u8]) -> Route {
+    type Routed = ();
+
+    fn route(&mut self, _command: u8, _body: &[u8]) -> Route<()> {
         Route::Forward
     }
 
     fn passed_unseen(&mut self, _command: u8, _head: &[u8]) {}
 
-    async fn handle(&mut self, takeover: Takeover<'_>) -> Result<Handled, SessionEnd> {
+    async fn handle(&mut self, takeover: Takeover<'_, ()>) -> Result<Handled, SessionEnd> {
         Ok(Handled::Forward(takeover.command))
     }
 }

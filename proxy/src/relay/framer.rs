@@ -6,7 +6,7 @@ use crate::wire::{HEADER_BYTES, PACKET_BYTES_MAX, command};
 
 /// Why a walk over a client's bytes ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stop {
+pub enum Stop<R> {
     /// All bytes are decided.
     End,
     /// The next command is not complete.
@@ -14,7 +14,7 @@ pub enum Stop {
     /// What comes next is only known after the store's next packet.
     Hold,
     /// The next command is complete and the lane's.
-    Lane,
+    Lane(R),
 }
 
 /// Follows the frames of a client.
@@ -63,12 +63,12 @@ impl Framer {
 
     /// How many bytes of `input` may be forwarded now, and why not more. Commands among them are told to the tracker.
     #[inline]
-    pub fn decide(
+    pub fn decide<R: Router>(
         &mut self,
         input: &[u8],
         tracker: &mut Tracker,
-        router: &mut impl Router,
-    ) -> (usize, Stop) {
+        router: &mut R,
+    ) -> (usize, Stop<R::Routed>) {
         let mut at = 0;
         loop {
             if self.rest_bytes > 0 {
@@ -112,13 +112,13 @@ impl Framer {
     }
 
     #[inline]
-    fn command(
+    fn command<R: Router>(
         &self,
         length: usize,
         payload: &[u8],
         tracker: &mut Tracker,
-        router: &mut impl Router,
-    ) -> Option<Stop> {
+        router: &mut R,
+    ) -> Option<Stop<R::Routed>> {
         let Some(&command) = payload.first() else {
             if length > 0 {
                 return Some(Stop::Incomplete);
@@ -139,8 +139,8 @@ impl Framer {
             let Some(body) = payload.get(1..length) else {
                 return Some(Stop::Incomplete);
             };
-            if router.route(command, body) == Route::Lane {
-                return Some(Stop::Lane);
+            if let Route::Lane(routed) = router.route(command, body) {
+                return Some(Stop::Lane(routed));
             }
         }
         if length == 0 {
@@ -166,10 +166,12 @@ mod tests {
     struct Shown(Vec<Vec<u8>>, Vec<Vec<u8>>);
 
     impl Router for Shown {
-        fn route(&mut self, command: u8, body: &[u8]) -> Route {
+        type Routed = ();
+
+        fn route(&mut self, command: u8, body: &[u8]) -> Route<()> {
             self.0.push([&[command], body].concat());
             if body.contains(&b'!') {
-                Route::Lane
+                Route::Lane(())
             } else {
                 Route::Forward
             }
@@ -179,7 +181,7 @@ mod tests {
             self.1.push([&[command], head].concat());
         }
 
-        async fn handle(&mut self, _takeover: Takeover<'_>) -> Result<Handled, SessionEnd> {
+        async fn handle(&mut self, _takeover: Takeover<'_, ()>) -> Result<Handled, SessionEnd> {
             Ok(Handled::Answered)
         }
     }
@@ -204,7 +206,7 @@ mod tests {
         let first = packets(&[b"\x03SELECT 1", b"\x0e"]);
         let all = [&first[..], &packets(&[b"\x03SELECT !", b"\x0e"])].concat();
         let decided = framer.decide(&all, &mut tracker, &mut shown);
-        assert_eq!(decided, (first.len(), Stop::Lane));
+        assert_eq!(decided, (first.len(), Stop::Lane(())));
         assert_eq!(shown.0, [&b"\x03SELECT 1"[..], b"\x03SELECT !"]);
     }
 
@@ -218,7 +220,7 @@ mod tests {
             let (decided, stop) = framer.decide(chunk, &mut tracker, &mut shown);
             at += decided;
             if stop != Stop::End {
-                assert_eq!(stop, Stop::Lane);
+                assert_eq!(stop, Stop::Lane(()));
             }
         }
         assert_eq!(at, all.len() - 13);

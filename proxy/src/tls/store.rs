@@ -3,7 +3,7 @@
 use super::{TlsError, provider, read};
 use crate::account::StoreAddress;
 use mysql_async::SslOpts;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_rustls::TlsConnector;
@@ -18,7 +18,7 @@ use tokio_rustls::rustls::{
 };
 
 /// When the store's leg of a session has TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
 pub enum StoreTlsMode {
@@ -32,7 +32,7 @@ pub enum StoreTlsMode {
 }
 
 /// What is looked at of the store's certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
 pub enum Verify {

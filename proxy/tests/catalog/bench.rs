@@ -7,7 +7,7 @@ use mysql_async::{Conn, Row};
 use predictsql_catalog::ModelOptions;
 use predictsql_catalog::store::SchemaName;
 use predictsql_executor::{ModelError, ModelFile};
-use predictsql_optimizer::ddl;
+use predictsql_optimizer::ddl::{self, CatalogStatement, Change, Show};
 use predictsql_proxy::account::{AccountConfig, ServiceAccount, StoreAddress};
 use predictsql_proxy::ddl::{DdlAnswer, DdlContext, Inspect, as_select, run};
 use predictsql_proxy::error::SqlError;
@@ -33,6 +33,22 @@ impl Inspect for Inspector {
                 seconds_per_image: Some(0.5),
             }),
         }
+    }
+}
+
+/// Reads a statement that changes the catalog.
+pub fn change(sql: &str) -> Change {
+    match ddl::parse(sql).unwrap() {
+        CatalogStatement::Change(change) => change,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Reads a SHOW.
+pub fn show(sql: &str) -> Show {
+    match ddl::parse(sql).unwrap() {
+        CatalogStatement::Show(show) => show,
+        other => panic!("{other:?}"),
     }
 }
 
@@ -70,20 +86,23 @@ impl Bench {
     }
 
     pub async fn run(&self, sql: &str) -> Result<DdlAnswer, SqlError> {
-        let statement = ddl::parse(sql).unwrap();
         let context = DdlContext {
             account: &self.account,
             inspector: &self.inspector,
             user: "me@here",
             until: None,
         };
-        run(&statement, &context).await
+        run(&change(sql), &context).await
     }
 
     #[track_caller]
     pub fn refused(result: Result<DdlAnswer, SqlError>, code: u16, sqlstate: &str, part: &str) {
         let error = result.unwrap_err();
-        assert_eq!((error.code, error.sqlstate), (code, sqlstate), "{error}");
+        assert_eq!(
+            (error.code(), error.sqlstate()),
+            (code, sqlstate),
+            "{error}"
+        );
         assert!(error.message.contains(part), "{error} lacks {part}");
     }
 
@@ -108,7 +127,7 @@ impl Bench {
     }
 
     pub async fn show(&self, conn: &mut Conn, sql: &str) -> mysql_async::Result<Vec<Row>> {
-        let select = as_select(&ddl::parse(sql).unwrap(), &self.schema).unwrap();
+        let select = as_select(&show(sql), &self.schema);
         conn.query(select).await
     }
 }

@@ -2,15 +2,23 @@
 
 use mysql_async::Row;
 use mysql_async::prelude::Queryable;
-use predictsql_optimizer::ddl;
-use predictsql_proxy::ddl::{check_show, rights_probe};
+use predictsql_optimizer::ddl::{self, CatalogStatement};
+use predictsql_proxy::ddl::{Right, check_show};
 
-use crate::bench::{Bench, MODEL, TASK};
+use crate::bench::{Bench, MODEL, TASK, show};
 
 fn server_code<T: std::fmt::Debug>(result: mysql_async::Result<T>) -> u16 {
     match result {
         Err(mysql_async::Error::Server(error)) => error.code,
         other => panic!("{other:?}"),
+    }
+}
+
+fn right(sql: &str) -> Right {
+    match ddl::parse(sql).unwrap() {
+        CatalogStatement::Change(change) => Right::of_change(&change),
+        CatalogStatement::Work(work) => Right::of_work(&work),
+        CatalogStatement::Show(show) => panic!("{show:?} is a SELECT, which the store checks"),
     }
 }
 
@@ -37,7 +45,7 @@ async fn preparing_the_probe_needs_the_right_and_changes_nothing() {
         .user("owner", &["INSERT, UPDATE, DELETE, SELECT ON {schema}.*"])
         .await;
     for sql in statements {
-        let probe = rights_probe(&ddl::parse(sql).unwrap(), &bench.schema).unwrap();
+        let probe = right(sql).probe(&bench.schema);
         assert_eq!(
             server_code(nobody.prep(probe.as_str()).await),
             1142,
@@ -61,7 +69,6 @@ async fn preparing_the_probe_needs_the_right_and_changes_nothing() {
         );
         owner.prep(probe.as_str()).await.unwrap();
     }
-    assert!(rights_probe(&ddl::parse("SHOW TASKS").unwrap(), &bench.schema).is_none());
     for sql in [
         "SHOW TASKS",
         "SHOW MODELS",
@@ -168,7 +175,7 @@ async fn show_create_gives_what_creates_it_again() {
         ("SHOW MODELS FOR TASK x", false),
         ("SHOW TASKS", true),
     ] {
-        let checked = check_show(&ddl::parse(sql).unwrap(), &after);
+        let checked = check_show(&show(sql), &after);
         assert_eq!(checked.is_ok(), known, "{sql}");
     }
 }

@@ -64,7 +64,7 @@ async fn what_exists_or_is_missing_is_an_error_or_a_note() {
         "42000",
         "Model 'x' does not exist",
     );
-    let note = |answer: Result<DdlAnswer, SqlError>| answer.unwrap().notes[0].code;
+    let note = |answer: Result<DdlAnswer, SqlError>| answer.unwrap().notes[0].code();
     assert_eq!(
         note(bench.run(&TASK.replace("TASK", "TASK IF NOT EXISTS")).await),
         1304
@@ -131,7 +131,7 @@ async fn wrong_statements_are_refused_before_the_file_is_looked_at() {
         ),
     ] {
         let error = bench.run(&sql).await.unwrap_err();
-        assert_eq!(error.code, code, "{error}");
+        assert_eq!(error.code(), code, "{error}");
         assert!(error.message.contains(part), "{error} lacks {part}");
     }
     assert_eq!(bench.inspector.calls.load(Ordering::Relaxed), 0);

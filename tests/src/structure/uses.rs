@@ -163,7 +163,10 @@ impl<'ast> Visit<'ast> for Finder {
     }
 
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
-        self.tree(&[], &item.tree);
+        // A name that is passed on is not used here.
+        if matches!(item.vis, syn::Visibility::Inherited) {
+            self.tree(&[], &item.tree);
+        }
     }
 
     fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
@@ -185,6 +188,9 @@ impl<'ast> Visit<'ast> for Finder {
         }
         visit::visit_path(self, path);
     }
+
+    /// `pub(in path)` names a module and uses nothing of it.
+    fn visit_visibility(&mut self, _visibility: &'ast syn::Visibility) {}
 
     fn visit_macro(&mut self, invocation: &'ast syn::Macro) {
         self.tokens(invocation.tokens.clone());

@@ -10,14 +10,16 @@ use crate::lane::plans::deciding::PredictionPlanner;
 use crate::lane::plans::explain::{self, Ran};
 use crate::lane::plans::ready::make_ready;
 use crate::lane::plans::run::run;
-use crate::lane::session::effects::Counts;
+use crate::lane::session::lane::Lane;
+use crate::lane::session::left::{FoundRows, Left};
 use crate::lane::session::settings::SessionSettings;
-use crate::lane::store::link::{LinkError, Protocol};
-use crate::lane::{Lane, Turn};
+use crate::lane::store::error::LinkError;
+use crate::lane::store::link::Protocol;
+use crate::lane::turn::Turn;
 use crate::live::Statement;
 
 impl Lane {
-    /// Plans a statement and answers it. Returns the FOUND_ROWS() that it leaves, where the store has others.
+    /// Plans a statement and answers it.
     pub(in crate::lane) async fn answer_planned(
         &mut self,
         turn: &mut Turn<'_>,
@@ -26,40 +28,29 @@ impl Lane {
         planner: &PredictionPlanner<'_>,
         running: &Statement,
         protocol: Protocol,
-    ) -> Result<Option<u64>, LinkError> {
+    ) -> Result<Left, LinkError> {
         let context = Arc::clone(&self.context);
         let explain = statement.explain();
-        let found_before = turn.store.before.map(|before| before.found_rows);
-        let only_plan = explain.filter(|explain| !explain.analyze);
-        if only_plan.is_some() {
-            self.counts = Counts {
-                row_count: Some(-1),
-                found_rows: found_before,
-            };
-        }
         let ready = make_ready(turn, planner, settings, statement, protocol).await?;
         running.note_plan(|| short(&ready.plan));
-        if let Some(how) = only_plan {
+        if let Some(how) = explain.filter(|explain| !explain.analyze) {
             let shown = explain::shown(&context, &ready, how, None);
             explain::write(turn, how, shown, &ready.protocol, 0);
-            self.diagnostics = Some(Default::default());
-            return Ok(None);
+            return Ok(left_by_plan(turn));
         }
         let runs_lookups = ready.plan.project().is_none();
         if runs_lookups {
             self.tables.forced = ready.forced;
             // Lookups change what the statement leaves as it was, also where it fails.
-            self.counts.found_rows = found_before.filter(|_| !statement.finds_rows());
+            let found_rows = turn.store.before.map(|before| before.found_rows);
+            turn.found_rows_if_refused = found_rows.filter(|_| !statement.finds_rows());
         }
         let audience = match explain {
             None => Audience::Client,
             Some(_) => Audience::Nobody,
         };
         let tables = &mut self.tables;
-        let done = run(turn, &context, &ready, running, tables, audience).await?;
-        if runs_lookups {
-            self.counts.row_count = done.row_count;
-        }
+        let mut done = run(turn, &context, &ready, running, tables, audience).await?;
         if let Some(how) = explain {
             let ran = Ran {
                 running,
@@ -70,10 +61,27 @@ impl Lane {
             explain::write(turn, how, shown, &ready.protocol, done.warnings);
             if runs_lookups {
                 // Its answer is rows, whatever it did.
-                self.counts.row_count = Some(-1);
+                done.row_count = Some(-1);
             }
         }
-        self.diagnostics = done.diagnostics;
-        Ok(done.found_rows)
+        let found_rows = match runs_lookups {
+            true => turn.found_rows_if_refused.map(FoundRows::Remembered),
+            false => done.found_rows.map(FoundRows::Set),
+        };
+        Ok(Left {
+            diagnostics: done.diagnostics,
+            row_count: done.row_count,
+            found_rows: found_rows.unwrap_or(FoundRows::AsStore),
+        })
+    }
+}
+
+/// What a statement leaves of which only the plan is shown: it does not run.
+fn left_by_plan(turn: &Turn<'_>) -> Left {
+    let before = turn.store.before.map(|before| before.found_rows);
+    Left {
+        diagnostics: Some(Default::default()),
+        row_count: Some(-1),
+        found_rows: before.map_or(FoundRows::AsStore, FoundRows::Remembered),
     }
 }

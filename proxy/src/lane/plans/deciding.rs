@@ -9,7 +9,7 @@ use predictsql_optimizer::planner::{Decide, Decided, Demands, PredictionRequest,
 use predictsql_optimizer::statement::PredictStatement;
 
 use crate::error::SqlError;
-use crate::lane::LaneContext;
+use crate::lane::context::LaneContext;
 use crate::lane::session::settings::{SessionSettings, wrong_demand};
 use crate::predict::{Predictor, Work};
 

@@ -6,11 +6,12 @@ use bytes::Bytes;
 use predictsql_optimizer::explain::{Kept, Shown, WIDTH};
 use predictsql_optimizer::statement::Explain;
 
+use crate::lane::context::LaneContext;
 use crate::lane::plans::ready::Ready;
 use crate::lane::store::link::Protocol;
 use crate::lane::store::result::{TextResult, text_column};
 use crate::lane::store::rows::Codec;
-use crate::lane::{LaneContext, Turn};
+use crate::lane::turn::Turn;
 use crate::predict::{CacheMode, Predictor};
 use actual::Actual;
 pub use actual::Ran;

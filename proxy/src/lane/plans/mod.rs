@@ -1,13 +1,13 @@
 //! Plans of statements with predictions: how they are made ready, run and shown.
 
-pub(in crate::lane) mod answered;
-pub(in crate::lane) mod answering;
-pub(in crate::lane) mod deciding;
-pub(in crate::lane) mod explain;
-pub(in crate::lane) mod inputs;
-pub(in crate::lane) mod materialise;
-pub(in crate::lane) mod reading;
-pub(in crate::lane) mod ready;
-pub(in crate::lane) mod run;
-pub(in crate::lane) mod stream;
-pub(in crate::lane) mod verdict;
+pub mod answered;
+pub mod answering;
+pub mod deciding;
+pub mod explain;
+pub mod inputs;
+pub mod materialise;
+pub mod reading;
+pub mod ready;
+pub mod run;
+pub mod stream;
+pub mod verdict;

@@ -7,12 +7,9 @@ use predictsql_optimizer::statement::PredictStatement;
 use predictsql_optimizer::{RefusalKind, may_call_newer_task};
 
 use crate::error::SqlError;
-use crate::lane::LaneContext;
+use crate::lane::context::LaneContext;
 use crate::lane::session::settings::SessionSettings;
-use crate::lane::store::link::LinkError;
-
-/// ER_UNSUPPORTED_PS: the store cannot prepare such a statement (CREATE PROCEDURE, say).
-pub(in crate::lane) const UNPREPARABLE: u16 = 1295;
+use crate::lane::store::error::LinkError;
 
 /// Reads a statement against the catalog; `None`: it holds no predict call. What the catalog does not know may be what another
 /// proxy has just made: then it is looked at again.

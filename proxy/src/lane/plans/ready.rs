@@ -9,13 +9,14 @@ use predictsql_optimizer::planning::{
 };
 use predictsql_optimizer::statement::PredictStatement;
 
-use crate::lane::Turn;
 use crate::lane::plans::deciding::PredictionPlanner;
 use crate::lane::session::diagnostics::Diagnostics;
 use crate::lane::session::settings::SessionSettings;
-use crate::lane::store::link::{LinkError, Protocol};
+use crate::lane::store::error::LinkError;
+use crate::lane::store::link::Protocol;
 use crate::lane::store::questions::Questions;
 use crate::lane::store::result::name_cells;
+use crate::lane::turn::Turn;
 use crate::predict::{Predictor, Work};
 use crate::wire::ColumnDefinition;
 

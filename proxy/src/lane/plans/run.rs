@@ -5,12 +5,14 @@ use std::sync::Arc;
 use predictsql_optimizer::plan::{Filter, Node, Predict, Relate, Scan};
 
 use crate::error::SqlError;
+use crate::lane::context::LaneContext;
 use crate::lane::plans::answered::{Answered, Audience};
-use crate::lane::plans::materialise::{self, Tables};
+use crate::lane::plans::materialise;
 use crate::lane::plans::ready::{Materialisation, Pipeline, Ready};
 use crate::lane::plans::stream;
-use crate::lane::store::link::LinkError;
-use crate::lane::{LaneContext, Turn};
+use crate::lane::session::temporary_tables::Tables;
+use crate::lane::store::error::LinkError;
+use crate::lane::turn::Turn;
 use crate::live::Statement;
 
 /// The nodes before the one that answers.

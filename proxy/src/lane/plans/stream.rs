@@ -18,21 +18,24 @@ use futures_util::stream::FuturesOrdered;
 use predictsql_executor::Input;
 use predictsql_optimizer::plan::{InputKind, Predict};
 use predictsql_optimizer::schedule::Schedule;
-use tokio::io::{AsyncReadExt, ReadHalf, WriteHalf};
+use tokio::io::WriteHalf;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{ErrorKind, SqlError};
+use crate::lane::context::LaneContext;
 use crate::lane::plans::answered::{Answered, Audience};
 use crate::lane::plans::ready::{Pipeline, Ready};
 use crate::lane::plans::verdict::{Judge, PendingRow};
 use crate::lane::session::diagnostics::Diagnostics;
-use crate::lane::statements::kill::check_not_interrupted;
-use crate::lane::store::link::{LinkError, Next, Protocol, StoreLink, rows_of};
+use crate::lane::store::error::LinkError;
+use crate::lane::store::filling::fill;
+use crate::lane::store::link::{Protocol, rows_of};
 use crate::lane::store::questions::is_binary;
 use crate::lane::store::result::write_head;
 use crate::lane::store::rows::{CellLayout, Codec, RowCodec};
-use crate::lane::store::spool::{OpenBlock, Spool};
-use crate::lane::{LaneContext, Turn};
+use crate::lane::store::spool::Spool;
+use crate::lane::turn::Turn;
+use crate::lane::turn::check_not_interrupted;
 use crate::live::{Phase, Statement};
 use crate::predict::{Answer, Forecast, Predictor, admit};
 use crate::relay::SessionEnd;
@@ -41,10 +44,6 @@ pub use cut_row::{CellBytes, CutRow, RowInput, StringValue};
 pub use long_cells::copy_row;
 pub use pieces::answer_inputs;
 use pieces::{Pieces, predict};
-
-/// Bytes of pipelined commands that are kept while a statement runs; a client that sends more is
-/// no longer watched.
-const READ_AHEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes of an answer that are sent before more is written.
 const UNSENT_BYTES_MAX: usize = 256 * 1024;
@@ -85,7 +84,7 @@ pub async fn run(
     let judge = Judge::new(pipeline, codec, (inputs, image_bytes_max));
     let spool = Spool::new(context.spool.clone());
     let cancel = running.cancel.child_token();
-    let no_diagnostics = no_diagnostics(turn);
+    let diagnostics = Diagnostics::keeping(turn.store.warnings_kept);
     let mut drainer = Drainer {
         context,
         pipeline,
@@ -95,21 +94,21 @@ pub async fn run(
         cancel: &cancel,
         running,
         audience,
-        diagnostics: ready.forewarned(no_diagnostics),
+        diagnostics: ready.forewarned(diagnostics),
         skipped: 0,
         sent: 0,
     };
     let drained = {
-        let (mut reader, mut writer) = tokio::io::split(&mut *turn.client);
+        let (guard, mut legs) = turn.guarded();
         let work = async {
             let drain = async {
-                let drained = drainer.run(&mut turn.out, &mut writer).await;
+                let drained = drainer.run(legs.out, &mut legs.client).await;
                 spool.close();
                 cancel.cancel();
                 drained
             };
             let fill = async {
-                fill(&mut turn.store, &spool, running).await;
+                fill(legs.store, &spool, running).await;
                 let inputs = running.rows_read.load(Relaxed);
                 running.inputs.store(inputs, Relaxed);
                 running.inputs_known.store(true, Relaxed);
@@ -117,12 +116,7 @@ pub async fn run(
             let ((), drained) = tokio::join!(fill, drain);
             drained
         };
-        tokio::select! {
-            biased;
-            drained = work => drained,
-            end = watch(&mut reader, turn.read_ahead) => Err(LinkError::End(end)),
-            () = turn.stop.cancelled() => Err(LinkError::End(SessionEnd::Stopped)),
-        }
+        guard.while_client_stays(work).await
     };
     cancel.cancel();
     let (mut diagnostics, sent) = (drainer.diagnostics, drainer.sent);
@@ -140,7 +134,9 @@ pub async fn run(
     check_not_interrupted(turn.record, running, &turn.store.bounds).await?;
     let own = diagnostics.count() > 0;
     if end.warnings > 0 && (own || pipeline.filter.drops) {
-        store_warnings(turn, &mut diagnostics, u64::from(end.warnings)).await?;
+        diagnostics
+            .add_from_store(&mut turn.store, u64::from(end.warnings))
+            .await?;
     }
     let warnings = diagnostics.count().max(end.warnings);
     let state = end.status
@@ -224,95 +220,6 @@ fn input_kinds(pipeline: &Pipeline<'_, '_, '_>, columns: &[ColumnDefinition]) ->
         known => known.clone(),
     };
     pipeline.predicts.iter().map(kind).collect()
-}
-
-/// Reads the store's answer to its end into the spool.
-pub(in crate::lane) async fn fill(store: &mut StoreLink<'_>, spool: &Spool, running: &Statement) {
-    let begin = Instant::now();
-    let mut block = OpenBlock::default();
-    let mut failed: Option<SqlError> = None;
-    let end = loop {
-        match store.next().await {
-            Ok(Next::Row(row)) if failed.is_none() => {
-                running.rows_read.fetch_add(1, Relaxed);
-                block.push(&row);
-                if (block.is_full() || store.would_wait())
-                    && let Err(error) = spool.write(&mut block).await
-                {
-                    failed = Some(error);
-                    block = OpenBlock::default();
-                }
-            }
-            Ok(Next::Part { bytes, last, .. }) if failed.is_none() => {
-                running.rows_read.fetch_add(u64::from(last), Relaxed);
-                let written = async {
-                    spool.write(&mut block).await?;
-                    spool.write_part(bytes, last).await
-                };
-                failed = written.await.err();
-            }
-            Ok(Next::Row(_) | Next::Part { .. }) => {} // read on, so that the session stays usable
-            Ok(Next::End(end)) => break Ok(end),
-            Err(error) => break Err(error),
-        }
-    };
-    if failed.is_none()
-        && !block.is_empty()
-        && let Err(error) = spool.write(&mut block).await
-    {
-        failed = Some(error);
-    }
-    running.note_store(begin);
-    spool.finish(match (end, failed) {
-        (Ok(_), Some(error)) => Err(LinkError::Sql(error)),
-        (end, _) => end,
-    });
-}
-
-/// Ends when the client has gone; keeps what it sends meanwhile.
-pub(in crate::lane) async fn watch(
-    reader: &mut ReadHalf<&mut Stream>,
-    read_ahead: &mut bytes::BytesMut,
-) -> SessionEnd {
-    loop {
-        if read_ahead.len() >= READ_AHEAD_BYTES_MAX {
-            return std::future::pending().await;
-        }
-        match reader.read_buf(read_ahead).await {
-            Ok(0) => return SessionEnd::ClientClosed,
-            Ok(_) => {}
-            Err(error) => return SessionEnd::client(error),
-        }
-    }
-}
-
-/// No warnings yet, of which as many are kept as the session wants.
-pub(in crate::lane) fn no_diagnostics(turn: &Turn<'_>) -> Diagnostics {
-    Diagnostics::keeping(turn.store.warnings_kept)
-}
-
-/// Adds the `count` warnings of the store's, of which it shows what the session keeps.
-pub(in crate::lane) async fn store_warnings(
-    turn: &mut Turn<'_>,
-    diagnostics: &mut Diagnostics,
-    count: u64,
-) -> Result<(), LinkError> {
-    diagnostics.count_more(count);
-    let answer = turn.store.ask_text("SHOW WARNINGS").await?;
-    for row in 0..answer.rows.len() {
-        let (level, code, message) = (
-            answer.text(row, 0)?,
-            answer.text(row, 1)?,
-            answer.text(row, 2)?,
-        );
-        let code = code.and_then(|c| c.parse().ok()).unwrap_or(0);
-        diagnostics.add(
-            &level.unwrap_or_default(),
-            code,
-            message.unwrap_or_default(),
-        );
-    }
-    Ok(())
 }
 
 struct Drainer<'d, 's, 'a> {

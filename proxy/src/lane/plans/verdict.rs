@@ -8,7 +8,7 @@ use predictsql_optimizer::stream::{Cell, Decider};
 
 use crate::lane::plans::ready::Pipeline;
 use crate::lane::plans::stream::{CellBytes, CutRow, RowInput};
-use crate::lane::store::link::LinkError;
+use crate::lane::store::error::LinkError;
 use crate::lane::store::questions::encoded;
 use crate::lane::store::rows::{CellLayout, Codec, RowCodec, double_cell};
 use crate::lane::store::spool::Row;

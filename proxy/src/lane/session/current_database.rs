@@ -2,10 +2,11 @@
 
 use predictsql_optimizer::bare::{bare_calls, has_bare_call, is_generic, may_call_bare, may_use};
 
+use crate::lane::session::lane::Lane;
 use crate::lane::session::settings::SessionSettings;
 use crate::lane::store::bounds::is_interruption;
-use crate::lane::store::link::LinkError;
-use crate::lane::{Lane, Turn};
+use crate::lane::store::error::LinkError;
+use crate::lane::turn::Turn;
 use crate::wire::command;
 
 /// ER_WRONG_PARAMETERS_TO_STORED_FCT: the store's parser says it of any stored function.

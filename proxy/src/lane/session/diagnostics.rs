@@ -3,11 +3,10 @@
 use bytes::Bytes;
 
 use crate::error::ErrorKind;
+use crate::lane::store::error::LinkError;
+use crate::lane::store::link::{StoreLink, WARNINGS_KEPT};
 use crate::lane::store::result::{TextResult, count_column, not_null, text_column};
 use mysql_common::constants::ColumnType;
-
-/// Warnings kept of a statement, as `max_error_count` has it by default; all are counted.
-pub const WARNINGS_KEPT: usize = 64;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Entry {
@@ -189,6 +188,30 @@ impl Diagnostics {
                 .map(row)
                 .collect(),
         }
+    }
+}
+
+impl Diagnostics {
+    /// Adds the `count` warnings that the store has of the statement, as far as it shows them.
+    ///
+    /// # Errors
+    /// Those of asking the store.
+    pub async fn add_from_store(
+        &mut self,
+        store: &mut StoreLink<'_>,
+        count: u64,
+    ) -> Result<(), LinkError> {
+        self.count_more(count);
+        let answer = store.ask_text("SHOW WARNINGS").await?;
+        for row in 0..answer.rows.len() {
+            let code = answer.text(row, 1)?.and_then(|code| code.parse().ok());
+            self.add(
+                &answer.text(row, 0)?.unwrap_or_default(),
+                code.unwrap_or(0),
+                answer.text(row, 2)?.unwrap_or_default(),
+            );
+        }
+        Ok(())
     }
 }
 

@@ -1,13 +1,6 @@
 //! Plain queries that turn out to predict: the store ran a stub, since a view over predictions was made past the
 //! proxy. What the proxy knows is looked at anew, and the query answered once more, by the lane.
 
-use bytes::Bytes;
-
-use predictsql_optimizer::may_leave_traces;
-
-use crate::lane::store::link::{LinkError, command_payload};
-use crate::lane::{Lane, Turn};
-use crate::relay::Handled;
 use crate::wire::{ErrPacket, HEADER_BYTES, command};
 
 /// Longest query that is kept until it is answered, in bytes.
@@ -37,7 +30,8 @@ impl LastQuery {
         }
     }
 
-    fn take(&mut self) -> Option<Vec<u8>> {
+    /// The query, if there is one.
+    pub fn take(&mut self) -> Option<Vec<u8>> {
         let text = std::mem::take(&mut self.0);
         (!text.is_empty()).then_some(text)
     }
@@ -55,7 +49,7 @@ fn only_reads(body: &[u8]) -> bool {
 }
 
 /// The error that ends an answer, after the columns or as all of it.
-fn last_error(mut answer: &[u8]) -> Option<ErrPacket> {
+pub fn last_error(mut answer: &[u8]) -> Option<ErrPacket> {
     loop {
         let (&[a, b, c, _], rest) = answer.split_first_chunk::<HEADER_BYTES>()?;
         let (payload, rest) = rest.split_at_checked(u32::from_le_bytes([a, b, c, 0]) as usize)?;
@@ -63,55 +57,6 @@ fn last_error(mut answer: &[u8]) -> Option<ErrPacket> {
             return ErrPacket::parse(payload).ok();
         }
         answer = rest;
-    }
-}
-
-impl Lane {
-    /// The query that the store has just answered with the error of a stub, if it can be answered again.
-    pub(in crate::lane) fn take_last_query(&mut self, answer: &[u8]) -> Option<Bytes> {
-        let account = &self.context.account;
-        let text = self.last_query.take().filter(|text| {
-            account.may_look_anew() && !may_leave_traces(&String::from_utf8_lossy(text))
-        });
-        let (Some(text), Some(error)) = (text, last_error(answer)) else {
-            // Of other statements the next ones will be known.
-            account.suspect_views();
-            return None;
-        };
-        self.taken_back = Some(error);
-        Some(command_payload(command::QUERY, &text))
-    }
-
-    /// Answers a command. One that was taken back has run at the store: it does not run there once more.
-    pub(in crate::lane) async fn answer_once(
-        &mut self,
-        turn: &mut Turn<'_>,
-        command: u8,
-        body: &Bytes,
-    ) -> Result<Handled, LinkError> {
-        let Some(error) = self.taken_back.take() else {
-            return self.answer(turn, command, body).await;
-        };
-        self.look_anew().await;
-        match Box::pin(self.answer(turn, command, body)).await {
-            Ok(Handled::Forward(_)) => {
-                self.context.account.looked_in_vain();
-                Err(LinkError::Refused(error))
-            }
-            answered => answered,
-        }
-    }
-
-    /// Looks at the catalog and at the store's views.
-    async fn look_anew(&self) {
-        let account = &self.context.account;
-        account.invalidate();
-        if let Err(error) = account.snapshot().await {
-            tracing::debug!(%error, "the catalog cannot be read");
-        }
-        if let Err(error) = account.refresh_views().await {
-            tracing::debug!(%error, "views over predictions cannot be read");
-        }
     }
 }
 

@@ -1,7 +1,12 @@
 //! The client's session as a statement finds it and as it leaves it.
 
-pub(in crate::lane) mod current_database;
-pub(crate) mod diagnostics;
-pub(in crate::lane) mod effects;
-pub(in crate::lane) mod last_query;
-pub(in crate::lane) mod settings;
+pub mod current_database;
+pub mod diagnostics;
+pub mod effects;
+pub mod lane;
+pub mod last_query;
+pub mod left;
+pub mod named;
+pub mod prepared;
+pub mod settings;
+pub mod temporary_tables;

@@ -9,8 +9,9 @@ use predictsql_optimizer::{LabelCollation, LexMode};
 
 use crate::config::LimitsConfig;
 use crate::error::{ErrorKind, SqlError};
-use crate::lane::session::effects::Before;
-use crate::lane::store::link::{Answer, LinkError, StoreLink};
+use crate::lane::store::before::Before;
+use crate::lane::store::error::LinkError;
+use crate::lane::store::link::{Answer, StoreLink};
 use crate::lane::store::text_encoding::TextEncoding;
 use crate::predict::CacheMode;
 

@@ -3,22 +3,24 @@
 use predictsql_catalog::ModelOptions;
 use predictsql_catalog::store::SchemaName;
 use predictsql_executor::{Executor, ModelError, ModelFile};
-use predictsql_optimizer::ddl::{self, CatalogStatement};
+use predictsql_optimizer::ddl::{self, CatalogStatement, Change, Show, Work};
 use predictsql_optimizer::planner::Demands;
 use predictsql_optimizer::{LexMode, heads};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::account::AccountError;
-use crate::ddl::{DdlContext, Inspect, as_select, check_show, probed_table, rights_probe, run};
+use crate::ddl::{DdlContext, Inspect, Right, as_select, check_show, run};
 use crate::error::{ErrorKind, SqlError};
-use crate::lane::plans::stream::watch;
+use crate::lane::session::diagnostics::Diagnostics;
+use crate::lane::session::lane::Lane;
+use crate::lane::session::left::{Done, Left};
 use crate::lane::session::settings::wrong_demand;
 use crate::lane::store::bounds::{Deadline, within};
-use crate::lane::store::link::{LinkError, command_payload};
+use crate::lane::store::error::LinkError;
+use crate::lane::store::link::command_payload;
 use crate::lane::store::rows::Codec;
-use crate::lane::{Diagnostics, Lane, Turn, write_ok};
-use crate::relay::{Handled, SessionEnd};
+use crate::lane::turn::{MustFinish, Turn};
 
 impl Lane {
     /// Answers a catalog statement. A SHOW becomes a SELECT of the user's own session, sent as
@@ -28,7 +30,7 @@ impl Lane {
         turn: &mut Turn<'_>,
         command: u8,
         text: &str,
-    ) -> Result<Handled, LinkError> {
+    ) -> Result<Done, LinkError> {
         if !self.context.account.is_configured() {
             return Err(SqlError::from(AccountError::NotConfigured).into());
         }
@@ -42,42 +44,57 @@ impl Lane {
             _ => {
                 self.leave_as_found(turn).await?;
                 let payload = command_payload(command, text.as_bytes());
-                return Ok(Handled::Forward(payload));
+                return Ok(Done::Forward(payload));
             }
         };
         let statement = ddl::parse_in(text, mode).map_err(SqlError::from)?;
-        let schema = self.context.schema.clone();
-        if let Some(select) = as_select(&statement, &schema) {
-            self.check_known(turn, &statement, &select).await?;
-            let select = match head {
-                Some(head) => format!("{head} {select}"),
-                None => select,
-            };
-            let payload = command_payload(command, select.as_bytes());
-            return Ok(Handled::Forward(payload));
-        }
-        turn.store.set_for_statements(head.map(str::to_owned));
-        self.run_catalog(turn, &statement, Codec::Text).await?;
+        let head_of_own = head.map(str::to_owned);
+        let left = match statement {
+            CatalogStatement::Show(show) => {
+                let select = as_select(&show, &self.context.schema);
+                self.check_known(turn, &show, &select).await?;
+                let select = match head {
+                    Some(head) => format!("{head} {select}"),
+                    None => select,
+                };
+                let payload = command_payload(command, select.as_bytes());
+                return Ok(Done::Forward(payload));
+            }
+            CatalogStatement::Change(change) => {
+                turn.store.set_for_statements(head_of_own);
+                self.run_change(turn, &change).await?
+            }
+            CatalogStatement::Work(work) => {
+                turn.store.set_for_statements(head_of_own);
+                self.run_work(turn, &work, Codec::Text).await?
+            }
+        };
         turn.store.set_for_statements(None);
-        Ok(Handled::Answered)
+        Ok(Done::Answered(left))
     }
 
-    /// Runs a statement that is no SHOW, if the session's user may, and writes its answer.
-    pub(in crate::lane) async fn run_catalog(
+    /// Runs a change of the catalog, if the session's user may, and writes its answer.
+    pub(in crate::lane) async fn run_change(
         &mut self,
         turn: &mut Turn<'_>,
-        statement: &CatalogStatement,
+        change: &Change,
+    ) -> Result<Left, LinkError> {
+        check_right(turn, Right::of_change(change), &self.context.schema).await?;
+        let left = self.change_catalog(turn, change).await?;
+        turn.flush().await?;
+        Ok(left)
+    }
+
+    /// Runs work, if the session's user may, and writes its answer.
+    pub(in crate::lane) async fn run_work(
+        &mut self,
+        turn: &mut Turn<'_>,
+        work: &Work,
         codec: Codec,
-    ) -> Result<(), LinkError> {
-        check_rights(turn, statement, &self.context.schema).await?;
-        match statement {
-            CatalogStatement::Evaluate(evaluate) => {
-                self.answer_evaluate(turn, evaluate, codec).await
-            }
-            statement => {
-                self.change_catalog(turn, statement).await?;
-                turn.flush().await
-            }
+    ) -> Result<Left, LinkError> {
+        check_right(turn, Right::of_work(work), &self.context.schema).await?;
+        match work {
+            Work::Evaluate(evaluate) => self.answer_evaluate(turn, evaluate, codec).await,
         }
     }
 
@@ -86,35 +103,39 @@ impl Lane {
     async fn check_known(
         &self,
         turn: &mut Turn<'_>,
-        statement: &CatalogStatement,
+        show: &Show,
         select: &str,
     ) -> Result<(), LinkError> {
         let account = &self.context.account;
         let snapshot = account.snapshot().await.map_err(SqlError::from)?;
-        if check_show(statement, &snapshot).is_ok() {
+        if check_show(show, &snapshot).is_ok() {
             return Ok(());
         }
         turn.store.describe(select).await?;
         account.invalidate();
         let snapshot = account.snapshot().await.map_err(SqlError::from)?;
-        Ok(check_show(statement, &snapshot)?)
+        Ok(check_show(show, &snapshot)?)
     }
 
     /// Runs a change of the catalog for the session's user, whose rights have been checked.
     async fn change_catalog(
         &mut self,
         turn: &mut Turn<'_>,
-        statement: &CatalogStatement,
-    ) -> Result<(), LinkError> {
+        change: &Change,
+    ) -> Result<Left, LinkError> {
         let user = current_user(turn).await?;
         let deadline = deadline(turn).await?;
         // Trying a model's file may take long: as a statement that runs, it can be killed.
-        let running = match statement {
-            CatalogStatement::CreateModel(create) => {
+        let running = match change {
+            Change::CreateModel(create) => {
                 let text = format!("CREATE MODEL {} FOR TASK {}", create.name, create.task);
                 Some(turn.record.begin("catalog", &text, LexMode::default()))
             }
-            _ => None,
+            Change::CreateTask(_)
+            | Change::AlterTask { .. }
+            | Change::AlterModel { .. }
+            | Change::DropTask { .. }
+            | Change::DropModel { .. } => None,
         };
         let cancel = running.as_ref().map(|running| running.cancel.child_token());
         let inspector = UntilCancelled {
@@ -128,33 +149,21 @@ impl Lane {
             until: deadline.map(Deadline::at),
         };
         let answer = {
-            let (mut reader, _writer) = tokio::io::split(&mut *turn.client);
-            let work = async { Ok(run(statement, &context).await?) };
+            let work = async { Ok(run(change, &context).await?) };
             let work = within(deadline, &inspector.cancel, work);
-            let mut work = std::pin::pin!(work);
-            let end = tokio::select! {
-                biased;
-                answer = &mut work => Ok(answer),
-                end = watch(&mut reader, turn.read_ahead) => Err(end),
-                () = turn.stop.cancelled() => Err(SessionEnd::Stopped),
-            };
-            match end {
-                Ok(answer) => answer?,
-                Err(end) => {
-                    // What is being written is written to its end.
-                    inspector.cancel.cancel();
-                    let _ = work.await;
-                    return Err(LinkError::End(end));
-                }
-            }
+            let (guard, _legs) = turn.guarded();
+            let cancel = &inspector.cancel;
+            guard.until_finished(MustFinish { work, cancel }).await?
         };
         let mut diagnostics = Diagnostics::default();
         for note in answer.notes {
             diagnostics.add("Note", note.code(), note.message);
         }
-        write_ok(turn, answer.affected_rows, diagnostics.count());
-        self.diagnostics = Some(diagnostics);
-        Ok(())
+        turn.write_ok(answer.affected_rows, diagnostics.count());
+        Ok(Left {
+            diagnostics: Some(diagnostics),
+            ..Left::default()
+        })
     }
 }
 
@@ -180,22 +189,6 @@ impl Inspect for UntilCancelled<'_> {
 pub(in crate::lane) async fn current_user(turn: &mut Turn<'_>) -> Result<String, LinkError> {
     let answer = turn.store.ask_text("SELECT CURRENT_USER() LIMIT 1").await?;
     Ok(answer.text(0, 0)?.unwrap_or_default())
-}
-
-/// Whether a text begins as a catalog statement, perhaps with settings of its own.
-pub(in crate::lane) fn recognise(text: &str) -> bool {
-    ddl::recognise(text) || ddl::recognise_with_settings(text)
-}
-
-/// Whether a text begins with settings of a catalog statement.
-pub(in crate::lane) fn is_headed(text: &[u8]) -> bool {
-    let text = text.trim_ascii_start();
-    // Nearly every statement ends here.
-    let may_be = [&b"SET"[..], b"/*", b"--", b"#"].iter().any(|begin| {
-        let head = text.get(..begin.len());
-        head.is_some_and(|head| head.eq_ignore_ascii_case(begin))
-    });
-    may_be && ddl::recognise_with_settings(&String::from_utf8_lossy(text))
 }
 
 /// When a statement must have ended that began with the turn.
@@ -233,16 +226,13 @@ pub(in crate::lane) async fn parse(
 
 /// The right to change the catalog is the right to change its tables, asked of the store on the
 /// user's session.
-pub(in crate::lane) async fn check_rights(
+pub(in crate::lane) async fn check_right(
     turn: &mut Turn<'_>,
-    statement: &CatalogStatement,
+    right: Right,
     schema: &SchemaName,
 ) -> Result<(), LinkError> {
-    let Some(probe) = rights_probe(statement, schema) else {
-        return Ok(());
-    };
-    turn.store.describe(&probe).await?;
-    check_not_hidden(turn, schema, probed_table(statement)).await
+    turn.store.describe(&right.probe(schema)).await?;
+    check_not_hidden(turn, schema, right.table()).await
 }
 
 /// Refuses where a temporary table of the session has the name of the catalog's: whoever makes one has all rights on it,

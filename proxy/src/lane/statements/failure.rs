@@ -1,8 +1,10 @@
 //! What is done about a command that failed: whether the client is told, and how the session goes on.
 
 use crate::error::Outcome;
-use crate::lane::store::link::LinkError;
-use crate::lane::{Counts, Lane, Turn};
+use crate::lane::session::lane::Lane;
+use crate::lane::session::left::Remembered;
+use crate::lane::store::error::LinkError;
+use crate::lane::turn::Turn;
 use crate::relay::{Handled, SessionEnd};
 use crate::wire::command;
 use std::sync::atomic::Ordering::Relaxed;
@@ -37,10 +39,10 @@ impl Lane {
             // A store that is lost is told by the end of the connection.
             LinkError::End(end) => return Err(end),
         };
-        self.diagnostics = None;
-        if !known {
-            self.counts = Counts::default();
-        }
+        self.remembered = Remembered {
+            found_rows: turn.found_rows_if_refused.filter(|_| known),
+            ..Remembered::default()
+        };
         turn.out.write(&error.encode());
         let told = turn.flush().await;
         let left = match known {
@@ -76,13 +78,6 @@ pub(in crate::lane) fn outcome(answered: &Result<Handled, LinkError>) -> Outcome
         Ok(Handled::Forward(_)) => Outcome::Forwarded,
         Err(LinkError::Refused(_)) => Outcome::RefusedByStore,
         Err(LinkError::Sql(error)) => error.kind.outcome(),
-        Err(LinkError::End(end)) => match end {
-            SessionEnd::ClientClosed | SessionEnd::Client(_) => Outcome::ClientLost,
-            SessionEnd::StoreClosed | SessionEnd::Store(_) => Outcome::StoreLost,
-            SessionEnd::Protocol(_) => Outcome::Protocol,
-            SessionEnd::Killed | SessionEnd::Idle | SessionEnd::Displaced | SessionEnd::Stopped => {
-                Outcome::Stopped
-            }
-        },
+        Err(LinkError::End(end)) => end.outcome(),
     }
 }

@@ -2,12 +2,10 @@
 //!
 //! The store cannot interrupt a session that waits for the proxy's inference: to it, that session is idle.
 
-use crate::lane::store::bounds::Bounds;
-use crate::lane::store::link::LinkError;
-use crate::lane::{Counts, Lane, Turn};
-use crate::live::{Session, Statement};
-use crate::predict::interrupted;
-use crate::relay::Handled;
+use crate::lane::session::lane::Lane;
+use crate::lane::session::left::{Done, Left};
+use crate::lane::store::error::LinkError;
+use crate::lane::turn::Turn;
 use crate::wire::{OkPacket, command};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -58,10 +56,7 @@ impl Lane {
         turn: &mut Turn<'_>,
         body: &Bytes,
         kill: Kill,
-    ) -> Result<Handled, LinkError> {
-        // The store keeps the diagnostics.
-        self.diagnostics = None;
-        self.counts = Counts::default();
+    ) -> Result<Done, LinkError> {
         let live = Arc::clone(&self.context.live);
         // A session may see that the store has interrupted it before the store says so here.
         let sessions = live.sessions_of(kill.connection_id);
@@ -79,21 +74,7 @@ impl Lane {
         turn.out.write(&answer);
         turn.complete.store(true, Relaxed);
         turn.flush().await?;
-        Ok(Handled::Answered)
-    }
-}
-
-/// Refuses to acknowledge a statement that was to end, though the store has: it may have taken NULL for what it did not
-/// evaluate. For statements that change no table. What has changed is acknowledged by whoever changed it.
-pub(in crate::lane) async fn check_not_interrupted(
-    session: &Session,
-    running: &Statement,
-    bounds: &Bounds,
-) -> Result<(), LinkError> {
-    session.kills_decided().await;
-    match running.cancel.is_cancelled() || bounds.are_over() {
-        true => Err(interrupted().into()),
-        false => Ok(()),
+        Ok(Done::Answered(Left::default()))
     }
 }
 

@@ -1,10 +1,14 @@
 //! The kinds of statements and commands that the lane answers.
 
-pub(in crate::lane) mod catalog;
-pub(in crate::lane) mod evaluate;
-pub(in crate::lane) mod failure;
-pub(crate) mod kill;
-pub(in crate::lane) mod named;
-pub(in crate::lane) mod prepared;
-pub(in crate::lane) mod several;
-pub(in crate::lane) mod views;
+pub mod catalog;
+pub mod evaluate;
+pub mod failure;
+pub mod kill;
+pub mod named;
+pub mod plain;
+pub mod prepared;
+pub mod route;
+pub mod select;
+pub mod several;
+pub mod show_diagnostics;
+pub mod views;

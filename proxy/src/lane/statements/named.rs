@@ -3,8 +3,6 @@
 //! The store prepares them too, over stubs: names, limits and `DEALLOCATE` stay its own. An execution of
 //! one that predicts is answered here, with the values of its parameters written into its text.
 
-use std::collections::BTreeMap;
-
 use predictsql_optimizer::heads::{
     NamedStatement, parameter_count, statement_settings, with_values,
 };
@@ -13,26 +11,19 @@ use predictsql_optimizer::{Fragment, LexMode};
 
 use crate::lane::plans::reading;
 use crate::lane::plans::ready::choose;
-use crate::lane::session::settings::{Meaning, SessionSettings};
+use crate::lane::session::lane::Lane;
+use crate::lane::session::left::{Done, Left};
+use crate::lane::session::named::Named;
+use crate::lane::session::settings::SessionSettings;
 use crate::lane::statements::views;
 use crate::lane::store::bounds::is_interruption;
-use crate::lane::store::link::{LinkError, Protocol, command_payload};
-use crate::lane::{Lane, Turn};
-use crate::relay::Handled;
+use crate::lane::store::error::LinkError;
+use crate::lane::store::link::{Protocol, command_payload};
+use crate::lane::turn::Turn;
 use crate::wire::{Malformed, command};
 
 /// Collation id of bytes.
 const BINARY: u16 = 63;
-
-/// The session's statements that predict, by name in lower case.
-#[derive(Debug, Default)]
-pub struct NamedStatements(BTreeMap<String, Named>);
-
-#[derive(Debug, Clone)]
-struct Named {
-    text: String,
-    meaning: Meaning,
-}
 
 /// Whether a text begins as a statement about statements.
 fn begins(body: &[u8], words: &[&[u8]]) -> bool {
@@ -41,6 +32,11 @@ fn begins(body: &[u8], words: &[&[u8]]) -> bool {
         body.get(..word.len())
             .is_some_and(|head| head.eq_ignore_ascii_case(word))
     })
+}
+
+/// Whether a text begins as one of these statements.
+pub fn begins_so(body: &[u8]) -> bool {
+    begins(body, &[b"PREPARE", b"EXECUTE", b"DEALLOCATE", b"DROP"])
 }
 
 impl Lane {
@@ -54,21 +50,31 @@ impl Lane {
         known && begins(body, &[b"DEALLOCATE", b"DROP"])
     }
 
-    /// Answers a statement about statements. `None`: it is another one.
-    pub(in crate::lane) async fn answer_named(
+    /// Answers a statement that begins as one about statements; says whether it is one.
+    pub(in crate::lane) async fn answer_named_or_select(
         &mut self,
         turn: &mut Turn<'_>,
         body: &[u8],
-    ) -> Result<Option<Handled>, LinkError> {
-        if !begins(body, &[b"PREPARE", b"EXECUTE", b"DEALLOCATE", b"DROP"]) {
-            return Ok(None);
+    ) -> Result<(Done, bool), LinkError> {
+        if let Some(done) = self.answer_named(turn, body).await? {
+            return Ok((done, true));
         }
+        let done = self.answer_select(turn, body, Protocol::Text, None).await?;
+        Ok((done, false))
+    }
+
+    /// Answers a statement about statements. `None`: it is another one.
+    async fn answer_named(
+        &mut self,
+        turn: &mut Turn<'_>,
+        body: &[u8],
+    ) -> Result<Option<Done>, LinkError> {
         let mut settings = SessionSettings::read(&mut turn.store, body).await?;
         let text = settings.encoding.decode(body);
         let Some(statement) = NamedStatement::read(&text, settings.lex) else {
             return Ok(None);
         };
-        let as_sent = Handled::Forward(command_payload(command::QUERY, body));
+        let as_sent = Done::Forward(command_payload(command::QUERY, body));
         match statement {
             NamedStatement::Prepare { name, text } => {
                 self.named.0.remove(&name);
@@ -81,11 +87,10 @@ impl Lane {
                     sql: settings.encoding.decode(body).into_owned(),
                     parameters: Vec::new(),
                 };
-                self.diagnostics = None;
-                self.answer_plain(turn, &whole, &Protocol::Text).await?;
+                self.pass_through(turn, &whole, &Protocol::Text).await?;
                 let meaning = settings.meaning;
                 self.named.0.insert(name, Named { text, meaning });
-                Ok(Some(Handled::Answered))
+                Ok(Some(Done::Answered(Left::default())))
             }
             NamedStatement::Execute { name, values } => match self.named.0.get(&name).cloned() {
                 Some(named) => {
@@ -156,8 +161,8 @@ impl Lane {
         settings: &SessionSettings,
         named: Named,
         values: &[String],
-        as_sent: Handled,
-    ) -> Result<Option<Handled>, LinkError> {
+        as_sent: Done,
+    ) -> Result<Option<Done>, LinkError> {
         if parameter_count(&named.text, settings.lex) != Some(values.len()) {
             return Ok(Some(as_sent)); // the store counts them too
         }

@@ -6,14 +6,18 @@ use predictsql_optimizer::views::{Expansion, Reading, changes_views, stored_view
 use predictsql_optimizer::{Fragment, quote_name};
 
 use crate::error::{ErrorKind, SqlError};
-use crate::lane::plans::materialise::restated;
-use crate::lane::plans::reading::{self, UNPREPARABLE};
+use crate::lane::context::LaneContext;
+use crate::lane::plans::reading;
+use crate::lane::session::lane::Lane;
+use crate::lane::session::left::Left;
 use crate::lane::session::settings::SessionSettings;
 use crate::lane::store::bounds::is_interruption;
-use crate::lane::store::link::{Head, LinkError, Protocol, ResultEnd, StoreLink};
+use crate::lane::store::error::LinkError;
+use crate::lane::store::link::UNPREPARABLE;
+use crate::lane::store::link::{Head, Protocol, ResultEnd, StoreLink};
+use crate::lane::store::ok::restated;
 use crate::lane::store::result::write_head;
-use crate::lane::{Lane, LaneContext, Turn};
-use crate::relay::Handled;
+use crate::lane::turn::Turn;
 use crate::wire::{ColumnDefinition, ErrPacket, OkPacket, encode_result_end};
 
 /// A statement rewritten so that what its views predict stands in its own text.
@@ -183,12 +187,11 @@ impl Lane {
         turn: &mut Turn<'_>,
         settings: &SessionSettings,
         text: &str,
-    ) -> Result<Option<Handled>, LinkError> {
+    ) -> Result<Option<Left>, LinkError> {
         if !changes_views(text, settings.lex) {
             return Ok(None);
         }
         let stored = self.stored(settings, text).await?;
-        self.diagnostics = None;
         let (head, _) = turn.store.run(&stored, &Protocol::Text).await?;
         if let Err(error) = self.context.account.refresh_views().await {
             tracing::debug!(%error, "views over predictions cannot be read");
@@ -211,7 +214,7 @@ impl Lane {
             }
         }
         turn.flush().await?;
-        Ok(Some(Handled::Answered))
+        Ok(Some(Left::default()))
     }
 
     /// The text of a statement that changes views as the store gets it.

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{ErrorKind, SqlError};
-use crate::lane::store::link::LinkError;
+use crate::lane::store::error::LinkError;
 
 /// ER_STATEMENT_TIMEOUT of MariaDB.
 const STATEMENT_TIMEOUT: u16 = ErrorKind::StatementTimeout.code();

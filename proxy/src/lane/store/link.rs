@@ -3,9 +3,9 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::error::{ErrorKind, SqlError};
-use crate::lane::session::diagnostics::WARNINGS_KEPT;
-use crate::lane::session::effects::Before;
+use crate::lane::store::before::Before;
 use crate::lane::store::bounds::Bounds;
+use crate::lane::store::error::LinkError;
 use crate::lane::store::parameters::Parameters;
 use crate::lane::store::rows::{Codec, RowCodec};
 use crate::lane::store::text_encoding::TextEncoding;
@@ -25,33 +25,16 @@ const PAYLOAD_BYTES_MAX: usize = 1 << 30;
 /// Longest row that is gathered in memory; longer ones come in pieces.
 pub const GATHERED_BYTES_MAX: usize = 1 << 20;
 
+/// Warnings that a session keeps of a statement, as `max_error_count` has it by default; all are counted.
+pub const WARNINGS_KEPT: usize = 64;
+
+/// ER_UNSUPPORTED_PS: what the store cannot prepare is checked when it runs.
+pub const UNPREPARABLE: u16 = 1295;
+
 /// Rows that an own statement with a small answer may have.
 const SMALL_ROWS_MAX: usize = 100_000;
 /// Their bytes.
 const SMALL_BYTES_MAX: usize = 64 << 20;
-
-/// Why a statement of the lane did not go through.
-#[derive(Debug)]
-pub enum LinkError {
-    /// The store refused it, in its own words; the session goes on.
-    Refused(ErrPacket),
-    /// The lane refuses it; the store is idle and the session goes on.
-    Sql(SqlError),
-    /// The session is over.
-    End(SessionEnd),
-}
-
-impl From<SqlError> for LinkError {
-    fn from(error: SqlError) -> Self {
-        Self::Sql(error)
-    }
-}
-
-impl From<Malformed> for LinkError {
-    fn from(error: Malformed) -> Self {
-        Self::End(SessionEnd::Protocol(error.0))
-    }
-}
 
 /// A statement prepared on the store.
 #[derive(Debug)]

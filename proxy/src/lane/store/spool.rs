@@ -17,7 +17,8 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::Notify;
 
 use crate::error::{ErrorKind, SqlError};
-use crate::lane::store::link::{LinkError, ResultEnd};
+use crate::lane::store::error::LinkError;
+use crate::lane::store::link::ResultEnd;
 use crate::wire::{Malformed, lenenc};
 use account::Share;
 pub use account::{SentAhead, SpoolAccount};

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use moka::sync::Cache;
 use predictsql_executor::{InputId, Scores};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::account::ServiceAccount;
 use crate::error::{ErrorKind, SqlError};
@@ -35,7 +35,7 @@ use writer::Writer;
 const ENTRY_BYTES: usize = 160;
 
 /// What a session does with kept outputs: `@ml_cache`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CacheMode {
     /// Neither finds nor keeps any.

@@ -4,35 +4,26 @@
 //! client's own, and goes on answering. A store that takes no more may still say why. Nobody who has
 //! stopped listening is waited for without end.
 
-use super::{SCRATCH, Session, Turn};
+use super::state::{Session, StalledClient, Turn};
 use crate::admission::LineLimit;
 use crate::error::ErrorKind;
-use crate::relay::{Router, SessionEnd};
+use crate::relay::router::Router;
+use crate::session_end::SessionEnd;
 use crate::wire::{ErrPacket, PacketWriter};
-use bytes::BytesMut;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// How long the last words to a client may take.
 pub const FAREWELL_TIME_MAX: Duration = Duration::from_secs(2);
-/// How long a store that takes no more may keep silent before it is given up.
-const HEAR_OUT_TIME_MAX: Duration = Duration::from_secs(10);
 /// Time between looks at whether the store is still there, while the client does not read. A client that takes nothing
 /// from one look to the next loses what a store that has gone had sent: the time after which MariaDB by
 /// itself gives such a client up (`net_write_timeout`).
 const STALL_LOOK_PERIOD: Duration = Duration::from_secs(60);
-
-/// A client that does not take what it is sent.
-pub struct StalledClient {
-    next_look: Pin<Box<Sleep>>,
-    /// What it had not taken at the last look.
-    untaken_bytes: usize,
-}
 
 impl<R: Router> Session<R> {
     /// Why a session that is to end, or whose client sends no more, ends now; none while something is owed.
@@ -83,28 +74,6 @@ impl<R: Router> Session<R> {
             stalled.next_look.as_mut().reset(next_look);
         }
         Poll::Pending
-    }
-
-    /// Relays what a store that takes no more still has to say, such as why. Returns `end`, or why the client could not
-    /// be told.
-    pub(super) async fn hear_out(&mut self, end: SessionEnd) -> SessionEnd {
-        self.to_store = BytesMut::new();
-        let mut patience = pin!(sleep(HEAR_OUT_TIME_MAX));
-        poll_fn(|context| {
-            let heard = SCRATCH.with_borrow_mut(|scratch| self.poll_store(context, scratch));
-            match heard {
-                Poll::Ready(Err(Turn::End(
-                    client @ (SessionEnd::ClientClosed | SessionEnd::Client(_)),
-                ))) => Poll::Ready(Some(client)),
-                Poll::Ready(_) => Poll::Ready(None),
-                Poll::Pending if self.to_client.is_empty() => {
-                    patience.as_mut().poll(context).map(|()| None)
-                }
-                Poll::Pending => Poll::Pending,
-            }
-        })
-        .await
-        .unwrap_or(end)
     }
 
     /// The last words to a client that still waits for an answer, where the protocol lets them in. A client that

@@ -1,11 +1,12 @@
 //! The beginning of a session: the store's leg and the relayed login, within a bounded time.
 
-use super::SessionConfig;
+use super::config::SessionConfig;
 use super::ending::FAREWELL_TIME_MAX;
 use crate::admission::Applicant;
 use crate::error::ErrorKind;
+use crate::relay::connect;
 use crate::relay::handshake::{Awaited, FirstPacket, ReadAhead, SessionFacts, Waiting, handshake};
-use crate::relay::{SessionEnd, connect};
+use crate::session_end::SessionEnd;
 use crate::wire::{PacketWriter, Stream};
 use std::io;
 use std::sync::Arc;

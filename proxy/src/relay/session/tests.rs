@@ -18,9 +18,11 @@ use tokio::task::JoinHandle;
 struct TestLane;
 
 impl Router for TestLane {
-    fn route(&mut self, _command: u8, body: &[u8]) -> Route {
+    type Routed = ();
+
+    fn route(&mut self, _command: u8, body: &[u8]) -> Route<()> {
         if body.contains(&b'!') {
-            Route::Lane
+            Route::Lane(())
         } else {
             Route::Forward
         }
@@ -28,7 +30,7 @@ impl Router for TestLane {
 
     fn passed_unseen(&mut self, _command: u8, _head: &[u8]) {}
 
-    async fn handle(&mut self, takeover: Takeover<'_>) -> Result<Handled, SessionEnd> {
+    async fn handle(&mut self, takeover: Takeover<'_, ()>) -> Result<Handled, SessionEnd> {
         if takeover.command.ends_with(b"forward!") {
             return Ok(Handled::Forward(Bytes::from_static(b"\x03in its place")));
         }

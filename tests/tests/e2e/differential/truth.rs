@@ -43,6 +43,10 @@ const STATEMENTS: &[&str] = &[
     "SELECT id, ROW_COUNT() AS r, FOUND_ROWS() + 1, ml.apparel(photo) FROM p WHERE id < 3",
     "SELECT @@warning_count, @@session.error_count, COUNT(ml.apparel(photo)) FROM p WHERE id < 3",
     "INSERT INTO tr (n, label) VALUES (ROW_COUNT(), ml.predict('apparel', 'photos/a.png'))",
+    // What may predict, since it reads a variable, and turns out to be the store's
+    "EXECUTE IMMEDIATE 'UPDATE tr SET n = 7, label = @l WHERE id < 3'",
+    "EXECUTE IMMEDIATE 'SELECT id, @l FROM p WHERE id < 9 ORDER BY id'",
+    "EXECUTE IMMEDIATE 'SELECT CAST(\"7x\" AS INT), id, @l FROM p WHERE id < 3 ORDER BY id'",
     // Errors: found by preparing, and by running
     "SELECT ml.apparel(nope) FROM p",
     "SELECT ml.apparel(photo) FROM p WHERE",

@@ -3,19 +3,22 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use predictsql_optimizer::Fragment;
 
+use crate::lane::context::LaneContext;
 use crate::lane::plans::answered::{Answered, Audience};
 use crate::lane::plans::ready::Materialisation;
-use crate::lane::plans::stream::{copy_row, fill};
+use crate::lane::plans::stream::copy_row;
 use crate::lane::session::diagnostics::Diagnostics;
-use crate::lane::store::link::{Head, LinkError, ResultEnd, StoreLink};
+use crate::lane::store::error::LinkError;
+use crate::lane::store::filling::spool_all;
+use crate::lane::store::link::{Head, ResultEnd, StoreLink};
+use crate::lane::store::ok::restated;
 use crate::lane::store::result::{name_cells, write_head};
 use crate::lane::store::spool::{Row, Spool};
-use crate::lane::{LaneContext, Turn};
+use crate::lane::turn::Turn;
 use crate::live::{Phase, Statement};
-use crate::relay::SessionEnd;
 use crate::wire::{ColumnDefinition, ErrPacket, OkPacket, StatusFlags, encode_result_end};
 
 /// SQLSTATE that a stub signals: here, that a relation lacks a key.
@@ -109,22 +112,6 @@ async fn read(
     })
 }
 
-/// Reads an answer to its end, so that the store is idle again while its rows wait in the spool.
-pub async fn spool_all(
-    store: &mut StoreLink<'_>,
-    spool: &Spool,
-    running: &Statement,
-    id: Option<u32>,
-) -> Result<ResultEnd, LinkError> {
-    fill(store, spool, running).await;
-    let end = spool
-        .take_end()
-        .unwrap_or(Err(LinkError::End(SessionEnd::StoreClosed)));
-    let end = store.finish(id, end).await?;
-    spool.finish(Ok(end));
-    Ok(end)
-}
-
 /// Writes the answer, where somebody is to get it, and tells of it.
 pub async fn write(
     turn: &mut Turn<'_>,
@@ -199,17 +186,4 @@ pub async fn write(
         affected,
         warnings,
     })
-}
-
-/// The payload of an OK with other flags and another number of warnings.
-pub fn restated(payload: &Bytes, status: StatusFlags, warnings: u16) -> Result<Bytes, LinkError> {
-    let tail = OkPacket::parse(payload)?.tail.len();
-    let mut out = BytesMut::from(&payload[..]);
-    let end = payload.len().saturating_sub(tail);
-    if let Some(place) = out.get_mut(end.saturating_sub(4)..end) {
-        let (flags, count) = place.split_at_mut(2);
-        flags.copy_from_slice(&status.bits().to_le_bytes());
-        count.copy_from_slice(&warnings.to_le_bytes());
-    }
-    Ok(out.freeze())
 }

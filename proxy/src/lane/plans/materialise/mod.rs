@@ -23,24 +23,21 @@ use predictsql_optimizer::plan::Relate;
 use predictsql_optimizer::planning::{Breadth, Forced, Widened, Widening};
 
 use crate::error::{ErrorKind, SqlError};
+use crate::lane::context::LaneContext;
 use crate::lane::plans::answered::{Answered, Audience};
-use crate::lane::plans::reading::UNPREPARABLE;
 use crate::lane::plans::ready::Materialisation;
-use crate::lane::plans::stream::{no_diagnostics, watch};
-use crate::lane::statements::kill::check_not_interrupted;
-use crate::lane::store::link::{LinkError, StoreLink};
+use crate::lane::session::diagnostics::Diagnostics;
+use crate::lane::session::temporary_tables::{TableNames, Tables};
+use crate::lane::store::error::LinkError;
+use crate::lane::store::link::{StoreLink, UNPREPARABLE};
 use crate::lane::store::questions::Questions;
-use crate::lane::{LaneContext, Turn};
+use crate::lane::turn::{Turn, check_not_interrupted};
 use crate::live::{Phase, Statement};
 use crate::predict::interrupted;
-use crate::relay::SessionEnd;
 use crate::wire::StatusFlags;
 use finish::Finished;
 use harvest::Harvester;
-use relation::{Relation, TableNames};
-
-pub use finish::{restated, spool_all};
-pub use relation::Tables;
+use relation::Relation;
 
 /// How often a statement whose keys were missing is tried before it gives up with error 1205.
 const ATTEMPTS_MAX: usize = 8;
@@ -62,28 +59,30 @@ pub async fn run(
     let cancel = running.cancel.child_token();
     let autocommit = turn.status.contains(StatusFlags::SERVER_STATUS_AUTOCOMMIT)
         && !turn.status.contains(StatusFlags::SERVER_STATUS_IN_TRANS);
-    let no_diagnostics = no_diagnostics(turn);
+    let diagnostics = Diagnostics::keeping(turn.store.warnings_kept);
     let session = turn.record;
+    let (guard, legs) = turn.guarded();
+    let store = legs.store;
     let work = async {
         let schema = context.schema.as_str();
-        let mut names = tables.begin(&mut turn.store, schema).await?;
+        let mut names = tables.begin(store, schema).await?;
         let mut passes = Passes {
             harvester: Harvester {
                 context,
                 plan,
                 running,
                 cancel: &cancel,
-                diagnostics: plan.ready.forewarned(no_diagnostics),
+                diagnostics: plan.ready.forewarned(diagnostics),
                 members: Vec::new(),
             },
             relations: relations(plan, names.wanted),
             may_begin: autocommit,
             began: false,
         };
-        let answered = passes.answer(&mut turn.store, &mut names).await;
-        let finished = passes.end(&mut turn.store, answered).await?;
+        let answered = passes.answer(store, &mut names).await;
+        let finished = passes.end(store, answered).await?;
         if !plan.passes().changes_tables() && !plan.passes().fails_if_interrupted() {
-            check_not_interrupted(session, running, &turn.store.bounds).await?;
+            check_not_interrupted(session, running, &store.bounds).await?;
         }
         let row_count = match passes.began {
             true => Some(finished.row_count()?),
@@ -91,13 +90,7 @@ pub async fn run(
         };
         Ok((finished, row_count, passes.harvester.diagnostics))
     };
-    let (mut reader, _writer) = tokio::io::split(&mut *turn.client);
-    let answered = tokio::select! {
-        biased;
-        answered = work => answered,
-        end = watch(&mut reader, turn.read_ahead) => Err(LinkError::End(end)),
-        () = turn.stop.cancelled() => Err(LinkError::End(SessionEnd::Stopped)),
-    };
+    let answered = guard.while_client_stays(work).await;
     cancel.cancel();
     let (finished, row_count, diagnostics) = answered?;
     finish::write(turn, running, finished, row_count, diagnostics, audience).await

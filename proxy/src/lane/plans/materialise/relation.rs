@@ -4,13 +4,14 @@
 use std::collections::HashSet;
 
 use predictsql_catalog::TaskKind;
+use predictsql_optimizer::Fragment;
 use predictsql_optimizer::materialise::{KeyForm, RelationAnswer, Target};
 use predictsql_optimizer::planning::Forced;
-use predictsql_optimizer::{Fragment, quote_name};
 
 use crate::error::SqlError;
-use crate::lane::store::bounds::is_interruption;
-use crate::lane::store::link::{LinkError, Protocol, StoreLink};
+use crate::lane::session::temporary_tables::TableNames;
+use crate::lane::store::error::LinkError;
+use crate::lane::store::link::{Protocol, StoreLink};
 use crate::predict::Answer;
 
 /// Keys up to which a relation travels in the statement's text: so far the store looks them up at
@@ -31,53 +32,6 @@ const INSERT_BYTES: usize = 256 * 1024;
 /// Refusals by which the store says that this session can make no temporary table: no right, no such
 /// schema, a READ ONLY transaction or server.
 const NO_TABLE: [u16; 6] = [1044, 1049, 1142, 1290, 1792, 1836];
-
-/// The temporary tables that the lane has made in a session, until they are dropped.
-#[derive(Debug, Default)]
-pub struct Tables {
-    left: Vec<String>,
-    made: u64,
-    /// The session's choice, for one statement.
-    pub forced: Option<Forced>,
-}
-
-/// Gives names to one statement's tables.
-#[derive(Debug)]
-pub struct TableNames<'t> {
-    tables: &'t mut Tables,
-    schema: String,
-    /// The kind of relation that the session forces.
-    pub wanted: Option<Forced>,
-}
-
-impl Tables {
-    /// Drops what the last statement has left.
-    pub async fn begin(
-        &mut self,
-        store: &mut StoreLink<'_>,
-        schema: &str,
-    ) -> Result<TableNames<'_>, LinkError> {
-        if !self.left.is_empty() {
-            let drop = format!("DROP TEMPORARY TABLE IF EXISTS {}", self.left.join(", "));
-            match store.command(&drop).await {
-                Ok(()) => self.left.clear(),
-                // A READ ONLY transaction: later, then.
-                Err(LinkError::Refused(error)) if !is_interruption(error.code) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(TableNames {
-            wanted: self.forced.take(),
-            schema: quote_name(&format!("{schema}_session")),
-            tables: self,
-        })
-    }
-
-    /// The session was reset, and with it the store has dropped them.
-    pub fn forget(&mut self) {
-        self.left.clear();
-    }
-}
 
 /// One relation of a statement.
 #[derive(Debug)]
@@ -221,8 +175,7 @@ impl<'p> Relation<'p> {
         store: &mut StoreLink<'_>,
         names: &mut TableNames<'_>,
     ) -> Result<(), LinkError> {
-        let table = format!("{}.`r{}`", names.schema, names.tables.made);
-        names.tables.made += 1;
+        let table = names.next();
         match store
             .command(&self.target.create(&table, self.key_bytes))
             .await
@@ -234,7 +187,7 @@ impl<'p> Relation<'p> {
             }
             Err(error) => return Err(error),
         }
-        names.tables.left.push(table.clone());
+        names.note(table.clone());
         self.table = Some(table);
         self.known = HashSet::new();
         let null = self.target.null_row();

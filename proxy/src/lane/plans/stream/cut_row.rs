@@ -10,7 +10,7 @@ use predictsql_optimizer::plan::InputKind;
 
 use crate::error::SqlError;
 use crate::lane::plans::inputs::{read_input, short_name};
-use crate::lane::store::link::LinkError;
+use crate::lane::store::error::LinkError;
 use crate::lane::store::rows::{Cells, LongCells, RowCodec};
 use crate::lane::store::spool::{LongRow, Row};
 use crate::wire::{Malformed, lenenc};

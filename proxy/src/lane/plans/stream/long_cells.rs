@@ -4,7 +4,7 @@ use tokio::io::AsyncWrite;
 
 use crate::error::SqlError;
 use crate::lane::plans::stream::{CellBytes, UNSENT_BYTES_MAX};
-use crate::lane::store::link::LinkError;
+use crate::lane::store::error::LinkError;
 use crate::lane::store::rows::{Codec, put_row, row_start};
 use crate::lane::store::spool::LongRow;
 use crate::relay::SessionEnd;

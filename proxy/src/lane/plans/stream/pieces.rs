@@ -10,7 +10,7 @@ use crate::error::SqlError;
 use crate::lane::plans::ready::Ready;
 use crate::lane::plans::stream::RowInput;
 use crate::lane::plans::verdict::{Judge, PendingRow};
-use crate::lane::store::link::LinkError;
+use crate::lane::store::error::LinkError;
 use crate::lane::store::rows::RowCodec;
 use crate::lane::store::spool::{Rows, Spool, SpoolAccount};
 use crate::predict::{Answer, Predictor};

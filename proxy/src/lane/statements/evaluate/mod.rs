@@ -10,6 +10,7 @@
 //! everything as it was.
 
 mod report;
+mod request;
 mod rows;
 mod run;
 
@@ -22,16 +23,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::SqlError;
 use crate::evaluate::{Measured, Rows, evaluate};
-use crate::lane::plans::stream::watch;
+use crate::lane::context::LaneContext;
+use crate::lane::session::lane::Lane;
+use crate::lane::session::left::Left;
 use crate::lane::session::settings::SessionSettings;
 use crate::lane::store::bounds::{Bounds, Deadline, within};
-use crate::lane::store::link::LinkError;
+use crate::lane::store::error::LinkError;
 use crate::lane::store::rows::Codec;
-use crate::lane::{Lane, LaneContext, Turn};
+use crate::lane::turn::Turn;
 use crate::live::Statement;
 use crate::predict::interrupted;
-use crate::relay::SessionEnd;
 pub(in crate::lane) use report::columns;
+use request::Request;
 use rows::Form;
 use run::{Outcomes, Run};
 
@@ -41,22 +44,6 @@ const QUERY_CHARS_MAX: usize = 4096;
 /// Most models of one EVALUATE: all of them are loaded while it runs.
 const MODELS_MAX: usize = 256;
 
-/// An EVALUATE that may run.
-struct Request {
-    task: Arc<Task>,
-    models: Vec<Arc<Model>>,
-    /// All of the task's models are evaluated.
-    whole_task: bool,
-    /// As written.
-    query: String,
-    /// What its columns are.
-    form: Form,
-    /// An input that cannot be read is an error.
-    fail_on_error: bool,
-    /// Account of the user, `user@host`.
-    user: String,
-}
-
 impl Lane {
     /// Runs an EVALUATE of a user whose rights have been checked, and writes its result.
     pub(in crate::lane) async fn answer_evaluate(
@@ -64,7 +51,7 @@ impl Lane {
         turn: &mut Turn<'_>,
         statement: &Evaluate,
         codec: Codec,
-    ) -> Result<(), LinkError> {
+    ) -> Result<Left, LinkError> {
         let context = Arc::clone(&self.context);
         let text = text_of(statement);
         let settings = SessionSettings::read(&mut turn.store, text.as_bytes()).await?;
@@ -99,8 +86,11 @@ impl Lane {
         let (mut diagnostics, (published, new)) = done?;
         report::warn_of_use(&mut diagnostics, &new, published);
         report::write(turn, &new, codec, diagnostics.count());
-        self.diagnostics = Some(diagnostics);
-        turn.flush().await
+        turn.flush().await?;
+        Ok(Left {
+            diagnostics: Some(diagnostics),
+            ..Left::default()
+        })
     }
 }
 
@@ -180,14 +170,9 @@ async fn run(
     running: &Statement,
 ) -> Result<Outcomes, LinkError> {
     let cancel: CancellationToken = running.cancel.child_token();
-    let work = Run::new(context, request, running, &cancel).work(&mut turn.store);
-    let (mut reader, _writer) = tokio::io::split(&mut *turn.client);
-    let done = tokio::select! {
-        biased;
-        done = work => done,
-        end = watch(&mut reader, turn.read_ahead) => Err(LinkError::End(end)),
-        () = turn.stop.cancelled() => Err(LinkError::End(SessionEnd::Stopped)),
-    };
+    let (guard, legs) = turn.guarded();
+    let work = Run::new(context, request, running, &cancel).work(legs.store);
+    let done = guard.while_client_stays(work).await;
     cancel.cancel();
     done
 }

@@ -4,10 +4,10 @@ use mysql_common::constants::ColumnType;
 use predictsql_catalog::store::{EvaluatedModel, NewEvaluation, Published};
 
 use crate::error::ErrorKind;
-use crate::lane::Turn;
 use crate::lane::session::diagnostics::Diagnostics;
 use crate::lane::store::result::{number_column, text_column, write_head};
 use crate::lane::store::rows::{Codec, double_cell, put_row, string_cell};
+use crate::lane::turn::Turn;
 use crate::wire::{ColumnDefinition, encode_result_end};
 
 /// The columns of the answer.

@@ -8,12 +8,12 @@ use predictsql_executor::{ColumnValue, Input};
 use predictsql_optimizer::{Fragment, TOO_LONG_MARK, may_leave_traces, prefilter, quote_string};
 
 use crate::error::{ErrorKind, SqlError};
-use crate::lane::Turn;
 use crate::lane::plans::stream::{CutRow, RowInput, StringValue};
-use crate::lane::store::link::LinkError;
+use crate::lane::store::error::LinkError;
 use crate::lane::store::rows::{Codec, RowCodec, is_string};
 use crate::lane::store::spool;
 use crate::lane::store::spool::Spool;
+use crate::lane::turn::Turn;
 use crate::wire::{ColumnDefinition, Malformed};
 use predictsql_optimizer::plan::InputKind;
 

@@ -13,13 +13,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{ErrorKind, SqlError};
 use crate::evaluate::{Feature, Measured, RowKey, Rows, RowsMax, Sample};
-use crate::lane::LaneContext;
+use crate::lane::context::LaneContext;
 use crate::lane::plans::inputs::short_name;
-use crate::lane::plans::materialise::spool_all;
 use crate::lane::session::diagnostics::Diagnostics;
-use crate::lane::statements::evaluate::Request;
+use crate::lane::statements::evaluate::request::Request;
 use crate::lane::statements::evaluate::rows::{LabelledRows, fetch};
-use crate::lane::store::link::{LinkError, Protocol, StoreLink, rows_of};
+use crate::lane::store::error::LinkError;
+use crate::lane::store::filling::spool_all;
+use crate::lane::store::link::{Protocol, StoreLink, rows_of};
 use crate::lane::store::spool::Spool;
 use crate::live::{Phase, Statement};
 use crate::predict::{failure, interrupted};

@@ -1,30 +1,24 @@
-//! One session: both directions of the relay in one future, and the lane's turns.
+//! Both directions of the relay in one future, and the lane's turns.
 
-mod ending;
-mod opening;
-mod transfer;
-
-use self::ending::StalledClient;
-use self::opening::open;
-use self::transfer::{forward, poll_drain, poll_read};
-use super::framer::{Framer, Stop};
-use super::handshake::{ReadAhead, SessionFacts};
-use super::tracker::{ClientTurn, Tracker};
-use super::{Handled, Router, SessionEnd, Takeover};
-use crate::account::StoreAddress;
-use crate::admission::{Admission, Applicant};
-use crate::live::{Activity, Live, SessionGuard};
-use crate::tls::Tls;
-use crate::wire::{HEADER_BYTES, PacketWriter, StatusFlags, Stream};
+use super::state::{Session, Turn};
+use super::transfer::{forward, poll_drain, poll_read};
+use crate::live::Activity;
+use crate::relay::framer::Stop;
+use crate::relay::handshake::ReadAhead;
+use crate::relay::router::{Handled, Router, Takeover};
+use crate::relay::tracker::ClientTurn;
+use crate::session_end::SessionEnd;
+use crate::wire::{HEADER_BYTES, PacketWriter, StatusFlags};
 use bytes::{Buf, Bytes, BytesMut};
 use std::cell::RefCell;
-use std::future::poll_fn;
-use std::io;
-use std::sync::Arc;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio_util::sync::CancellationToken;
+use tokio::time::sleep;
 
+/// How long a store that takes no more may keep silent before it is given up.
+const HEAR_OUT_TIME_MAX: Duration = Duration::from_secs(10);
 /// What one read takes at most.
 const SCRATCH_BYTES: usize = 64 * 1024;
 
@@ -33,172 +27,9 @@ thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice());
 }
 
-/// What all sessions share.
-#[derive(Debug, Clone)]
-pub struct SessionConfig {
-    /// Where each session connects to.
-    pub store: StoreAddress,
-    /// TLS of both legs.
-    pub tls: Tls,
-    /// Longest wait for the connection to the store.
-    pub connect_timeout: Duration,
-    /// Longest time between a client's connection and the end of its login.
-    pub login_time_max: Duration,
-    /// Who has not logged in yet.
-    pub admission: Arc<Admission>,
-    /// Longest command that the router is shown.
-    pub inspect_bytes_max: usize,
-    /// Sessions end when they are idle and in no transaction.
-    pub drain: CancellationToken,
-    /// Sessions end at once.
-    pub stop: CancellationToken,
-    /// Where sessions are registered.
-    pub live: Arc<Live>,
-}
-
-/// Serves a client until its session ends.
-pub async fn serve<R: Router>(
-    client: Stream,
-    applicant: Applicant,
-    config: &SessionConfig,
-    open_lane: impl FnOnce(&SessionFacts) -> R,
-) -> SessionEnd {
-    let end = serve_to_end(client, applicant, config, open_lane).await;
-    config.live.note_end(&end);
-    end
-}
-
-async fn serve_to_end<R: Router>(
-    mut client: Stream,
-    applicant: Applicant,
-    config: &SessionConfig,
-    open_lane: impl FnOnce(&SessionFacts) -> R,
-) -> SessionEnd {
-    // Boxed, so that the memory of these phases is not part of every idle session.
-    let opened = tokio::select! {
-        opened = Box::pin(open(&mut client, config, &applicant)) => opened,
-        () = config.drain.cancelled() => return SessionEnd::Stopped,
-    };
-    drop(applicant);
-    let (store, facts, ahead) = match opened {
-        Ok(opened) => opened,
-        Err(end) => return end,
-    };
-    let router = open_lane(&facts);
-    let stop = config.stop.child_token();
-    let leave = config.drain.child_token();
-    let record = config.live.enter(
-        facts.connection_id,
-        &facts.user,
-        client.peer(),
-        facts.database.as_deref(),
-        stop.clone(),
-        leave,
-    );
-    let mut session = Session::new(
-        client,
-        store,
-        &facts,
-        router,
-        config.inspect_bytes_max,
-        record,
-    );
-    drop(facts);
-    let end = tokio::select! {
-        biased;
-        end = session.run(ahead) => end,
-        () = stop.cancelled() => SessionEnd::Stopped,
-    };
-    let end = match end {
-        SessionEnd::Stopped if stop.is_cancelled() && !config.stop.is_cancelled() => {
-            SessionEnd::Killed
-        }
-        end => end,
-    };
-    Box::pin(session.farewell(&end)).await;
-    end
-}
-
-/// An established session.
-struct Session<R> {
-    client: Stream,
-    store: Stream,
-    /// Client bytes that are not decided: an incomplete command, the lane's, or what follows it.
-    from_client: BytesMut,
-    /// What the store did not take at once.
-    to_store: BytesMut,
-    /// What the client did not take at once.
-    to_client: BytesMut,
-    framer: Framer,
-    tracker: Tracker,
-    router: R,
-    record: SessionGuard,
-    /// `from_client` starts with a command of the lane, which waits for the store.
-    lane_due: bool,
-    /// `from_client` may only be read on when the store has answered.
-    held: bool,
-    /// End when idle.
-    draining: bool,
-    /// The client sends no more; it may still read.
-    client_ended: bool,
-    /// The store has been told so.
-    store_told: bool,
-    /// While the client does not take what it is sent.
-    stalled: Option<Box<StalledClient>>,
-}
-
-/// What ends a stretch of plain relaying.
-enum Turn {
-    Lane,
-    End(SessionEnd),
-    /// The store takes no more; it may still say why.
-    StoreDeaf(SessionEnd),
-}
-
-impl Turn {
-    fn client_failed(error: io::Error) -> Self {
-        Self::End(SessionEnd::client(error))
-    }
-
-    fn store_failed(error: io::Error) -> Self {
-        Self::End(SessionEnd::store(error))
-    }
-
-    fn store_deaf(error: io::Error) -> Self {
-        Self::StoreDeaf(SessionEnd::store(error))
-    }
-}
-
 impl<R: Router> Session<R> {
-    fn new(
-        client: Stream,
-        store: Stream,
-        facts: &SessionFacts,
-        router: R,
-        inspect_bytes_max: usize,
-        record: SessionGuard,
-    ) -> Self {
-        let unlike_legs = client.is_private() != store.is_private();
-        Self {
-            client,
-            store,
-            from_client: BytesMut::new(),
-            to_store: BytesMut::new(),
-            to_client: BytesMut::new(),
-            framer: Framer::new(inspect_bytes_max),
-            tracker: Tracker::new(facts.capabilities, facts.status).over_unlike_legs(unlike_legs),
-            router,
-            record,
-            lane_due: false,
-            held: false,
-            draining: false,
-            client_ended: false,
-            store_told: false,
-            stalled: None,
-        }
-    }
-
-    async fn run(&mut self, ahead: ReadAhead) -> SessionEnd {
+    /// Relays until the session ends.
+    pub(super) async fn run(&mut self, ahead: ReadAhead) -> SessionEnd {
         if let Err(error) = self.tracker.store_bytes(&ahead.store) {
             return SessionEnd::Protocol(error.0);
         }
@@ -235,6 +66,7 @@ impl<R: Router> Session<R> {
     /// Lets the lane answer the command at the start of `from_client`.
     async fn take_over(&mut self) -> Result<(), SessionEnd> {
         let lost = || SessionEnd::Protocol("the lane's command is not whole");
+        let routed = self.lane_due.take().ok_or_else(lost)?;
         let &[a, b, c, seq] = self
             .from_client
             .first_chunk::<HEADER_BYTES>()
@@ -251,6 +83,7 @@ impl<R: Router> Session<R> {
             client: &mut self.client,
             store: &mut self.store,
             command,
+            routed,
             seq,
             capabilities: self.tracker.capabilities(),
             read_ahead: &mut self.from_client,
@@ -261,7 +94,6 @@ impl<R: Router> Session<R> {
         }))
         .await;
         self.tracker.set_status(status);
-        self.lane_due = false;
         // What was read ahead is decided before the client is read again.
         self.held = !self.from_client.is_empty();
         if let Handled::Forward(payload) = handled? {
@@ -290,16 +122,6 @@ impl<R: Router> Session<R> {
         turn
     }
 
-    /// Whether the client has sent the start of a command, of which the store knows nothing yet.
-    fn holds_part_of_a_command(&self) -> bool {
-        !self.from_client.is_empty() && !self.held && !self.lane_due
-    }
-
-    fn in_transaction(&self) -> bool {
-        let status = self.tracker.status();
-        status.contains(StatusFlags::SERVER_STATUS_IN_TRANS)
-    }
-
     fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<Turn> {
         SCRATCH.with_borrow_mut(|scratch| {
             loop {
@@ -314,7 +136,7 @@ impl<R: Router> Session<R> {
                 }
             }
             let idle = self.tracker.idle() && self.to_client.is_empty() && self.to_store.is_empty();
-            if self.lane_due && idle {
+            if self.lane_due.is_some() && idle {
                 return Poll::Ready(Turn::Lane);
             }
             if (self.draining || self.client_ended)
@@ -329,9 +151,9 @@ impl<R: Router> Session<R> {
     /// Whether the client's side, which has nothing more to do by itself, can go on after what the store has sent.
     fn answer_frees_client(&mut self) -> bool {
         let turn = self.tracker.client_turn();
-        if self.lane_due && (turn == ClientTurn::LocalFile || self.tracker.opaque()) {
+        if self.lane_due.is_some() && (turn == ClientTurn::LocalFile || self.tracker.opaque()) {
             // Not a command after all: the store asked for a file.
-            self.lane_due = false;
+            self.lane_due = None;
             self.held = true;
         }
         self.held && turn != ClientTurn::Hold && self.to_store.is_empty()
@@ -346,7 +168,7 @@ impl<R: Router> Session<R> {
         loop {
             ready!(poll_drain(&mut self.store, &mut self.to_store, context))
                 .map_err(Turn::store_deaf)?;
-            if self.lane_due {
+            if self.lane_due.is_some() {
                 return Poll::Pending;
             }
             if self.held {
@@ -395,14 +217,17 @@ impl<R: Router> Session<R> {
         forward(&mut self.store, &mut self.to_store, &now, context).map_err(Turn::store_deaf)
     }
 
-    fn note(&mut self, stop: Stop) {
-        self.held = stop == Stop::Hold;
-        self.lane_due = stop == Stop::Lane;
+    fn note(&mut self, stop: Stop<R::Routed>) {
+        self.held = matches!(stop, Stop::Hold);
+        self.lane_due = match stop {
+            Stop::Lane(routed) => Some(routed),
+            Stop::End | Stop::Incomplete | Stop::Hold => None,
+        };
     }
 
     /// Gives a command, of whose answer the client has seen nothing, to the lane after all.
     fn take_back(&mut self, answer: &[u8]) -> bool {
-        let Some(payload) = self.router.take_back(answer) else {
+        let Some((payload, routed)) = self.router.take_back(answer) else {
             return false;
         };
         let mut command = PacketWriter::new(0);
@@ -410,7 +235,7 @@ impl<R: Router> Session<R> {
         let mut commands = command.into_bytes();
         commands.unsplit(std::mem::take(&mut self.from_client));
         self.from_client = commands;
-        self.lane_due = true;
+        self.lane_due = Some(routed);
         self.held = false;
         true
     }
@@ -444,7 +269,26 @@ impl<R: Router> Session<R> {
                 .map_err(Turn::client_failed)?;
         }
     }
-}
 
-#[cfg(test)]
-mod tests;
+    /// Relays what a store that takes no more still has to say, such as why. Returns `end`, or why the client could not
+    /// be told.
+    async fn hear_out(&mut self, end: SessionEnd) -> SessionEnd {
+        self.to_store = BytesMut::new();
+        let mut patience = pin!(sleep(HEAR_OUT_TIME_MAX));
+        poll_fn(|context| {
+            let heard = SCRATCH.with_borrow_mut(|scratch| self.poll_store(context, scratch));
+            match heard {
+                Poll::Ready(Err(Turn::End(
+                    client @ (SessionEnd::ClientClosed | SessionEnd::Client(_)),
+                ))) => Poll::Ready(Some(client)),
+                Poll::Ready(_) => Poll::Ready(None),
+                Poll::Pending if self.to_client.is_empty() => {
+                    patience.as_mut().poll(context).map(|()| None)
+                }
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+        .unwrap_or(end)
+    }
+}

@@ -1,6 +1,8 @@
 //! Tests of the settings.
 #![allow(clippy::unwrap_used)]
 
+use super::args::DATA_DIR_DEFAULT;
+use super::file::ConfigFile;
 use super::*;
 use crate::tls::{CertificateSource, StoreTlsMode, Verify};
 
@@ -122,7 +124,7 @@ fn limits_of_zero_are_refused() {
     }
 }
 
-const EXAMPLE: &str = include_str!("../../predictsql.toml");
+const EXAMPLE: &str = include_str!("../../../predictsql.toml");
 
 /// `table.key`, or `key` of the top, of every setting in the example, whether it is commented out or not.
 fn keys_in_example() -> Vec<String> {

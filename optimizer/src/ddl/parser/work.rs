@@ -1,0 +1,81 @@
+//! `EVALUATE MODEL m[@version] ON (SELECT input, label FROM ...)` and `EVALUATE TASK t ON (...)`.
+
+use std::ops::Range;
+
+use sqlparser::tokenizer::Token;
+
+use super::cursor::Cursor;
+use crate::Refusal;
+use crate::ddl::statement::{Evaluate, Evaluated, Work};
+
+/// Reads `EVALUATE`; `None` where another statement stands.
+pub fn work(cursor: &mut Cursor<'_>) -> Result<Option<Work>, Refusal> {
+    if !cursor.accept("EVALUATE") {
+        return Ok(None);
+    }
+    let target = if cursor.accept("TASK") {
+        Evaluated::Task(cursor.name("a task's name")?)
+    } else if cursor.accept("MODEL") {
+        evaluated_model(cursor)?
+    } else {
+        return Err(cursor.syntax("TASK or MODEL"));
+    };
+    cursor.expect("ON")?;
+    let query = labelled_rows(cursor)?;
+    Ok(Some(Work::Evaluate(Evaluate { target, query })))
+}
+
+/// `m`, `m VERSION 'v'`, or `m@v`, whose version may hold more than a word does.
+fn evaluated_model(cursor: &mut Cursor<'_>) -> Result<Evaluated, Refusal> {
+    let whole = unbroken(cursor);
+    let text = cursor.lexed.text_of(&whole);
+    if let Some((name, version)) = text.split_once('@')
+        && !text.starts_with(['`', '"'])
+    {
+        if name.is_empty() || version.is_empty() {
+            return Err(cursor.syntax("model@version"));
+        }
+        cursor.at = whole.end;
+        return Ok(Evaluated::Model {
+            name: name.to_owned(),
+            version: Some(version.to_owned()),
+        });
+    }
+    let name = cursor.name("a model's name")?;
+    let version = cursor.version()?;
+    Ok(Evaluated::Model { name, version })
+}
+
+/// The tokens from here on between which nothing stands.
+fn unbroken(cursor: &Cursor<'_>) -> Range<usize> {
+    let from = cursor.at;
+    let rest = cursor.lexed.lexemes.get(from..).unwrap_or_default();
+    let next = rest.iter().skip(1);
+    let touching = rest.iter().zip(next);
+    let more = touching
+        .take_while(|(one, two)| one.range.end == two.range.start)
+        .count();
+    from..from + rest.len().min(1 + more)
+}
+
+/// The text of `( SELECT ... )` without its parentheses.
+fn labelled_rows(cursor: &mut Cursor<'_>) -> Result<String, Refusal> {
+    const EXPECTED: &str = "(SELECT input, label FROM ...)";
+    let open = cursor.at;
+    if cursor.lexed.token(open) != Some(&Token::LParen) {
+        return Err(cursor.syntax(EXPECTED));
+    }
+    let end = cursor.lexed.after_closing(open);
+    let end = end.ok_or_else(|| cursor.syntax("a closing ')'"))?;
+    let inside = open + 1..end - 1;
+    let is_query = ["SELECT", "WITH"]
+        .iter()
+        .any(|word| cursor.lexed.is_keyword(inside.start, word));
+    let mut tokens = inside.clone().map(|at| cursor.lexed.token(at));
+    if !is_query || tokens.any(|token| token == Some(&Token::SemiColon)) {
+        cursor.at = inside.start;
+        return Err(cursor.syntax(EXPECTED));
+    }
+    cursor.at = end;
+    Ok(cursor.lexed.text_of(&inside).to_owned())
+}

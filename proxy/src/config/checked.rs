@@ -1,0 +1,230 @@
+//! Settings as meant, checked.
+
+use super::accounts::{self, AdminConfig, ServiceLogin};
+use super::args::ServeArgs;
+use super::cache::CacheConfig;
+use super::endpoint::Endpoint;
+use super::error::{ConfigError, value};
+use super::executor;
+use super::file::{ConfigFile, read_file};
+use super::lane::LaneConfig;
+use super::limits::LimitsConfig;
+use super::logins::LoginLimits;
+use super::over::set;
+use super::planner::PlannerConfig;
+use super::slow;
+use super::store::{StoreConfig, store};
+use super::tls::{self, ClientTlsConfig};
+use super::variables::ROOT_PASSWORD_VARIABLE;
+use crate::live::SlowLog;
+use crate::tls::StoreTlsConfig;
+use predictsql_catalog::store::SchemaName;
+use predictsql_executor::ExecutorConfig;
+use std::net::SocketAddr;
+use std::num::NonZero;
+use std::time::Duration;
+
+/// Port of metrics and health on loopback, unless an address is given.
+const HTTP_PORT_DEFAULT: u16 = 9307;
+
+/// Settings as meant, checked.
+#[derive(Clone)]
+pub struct Config {
+    /// Address for MySQL clients.
+    pub listen: SocketAddr,
+    /// The store.
+    pub store: StoreConfig,
+    /// Metrics and health.
+    pub http: Endpoint,
+    /// The admin endpoint.
+    pub admin: AdminConfig,
+    /// Root password of an embedded store. `None` leaves what it has: empty in a new one.
+    pub root_password: Option<String>,
+    /// Login of the service account; none leaves predict statements with an error. Unused with an embedded store.
+    pub service: Option<ServiceLogin>,
+    /// Schema of the catalog.
+    pub schema: SchemaName,
+    /// Relay threads.
+    pub runtimes: usize,
+    /// Clients at once.
+    pub connections_max: usize,
+    /// Longest wait for a connection to the store.
+    pub connect_timeout: Duration,
+    /// How long clients are waited for.
+    pub logins: LoginLimits,
+    /// How long a session may do nothing, also in a transaction; none for as long as the store lets it.
+    pub idle_time_max: Option<Duration>,
+    /// How long a stop may take, but for the end of an embedded store.
+    pub stop_time_max: Duration,
+    /// How long the embedded store may take to end before it is killed.
+    pub store_stop_time_max: Duration,
+    /// TLS with clients.
+    pub tls: ClientTlsConfig,
+    /// TLS with the store.
+    pub store_tls: StoreTlsConfig,
+    /// Longest command, in bytes, that is looked at for predictions.
+    pub inspect_bytes_max: usize,
+    /// Which predict statements are logged as slow.
+    pub slow_log: SlowLog,
+    /// Images, models, threads.
+    pub executor: ExecutorConfig,
+    /// What plans are costed with.
+    pub planner: PlannerConfig,
+    /// Limits of predict statements.
+    pub lane: LaneConfig,
+    /// Outputs of models that are kept.
+    pub cache: CacheConfig,
+    /// What statements may have models do.
+    pub limits: LimitsConfig,
+}
+
+impl Config {
+    /// The defaults, for `store`.
+    #[must_use]
+    pub fn new(store: StoreConfig) -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 3307)),
+            store,
+            http: Endpoint::IfFree(SocketAddr::from(([127, 0, 0, 1], HTTP_PORT_DEFAULT))),
+            admin: AdminConfig::off(),
+            root_password: None,
+            service: None,
+            schema: SchemaName::default(),
+            runtimes: std::thread::available_parallelism().map_or(1, NonZero::get),
+            connections_max: 1000,
+            connect_timeout: Duration::from_secs(5),
+            logins: LoginLimits::default(),
+            idle_time_max: None,
+            stop_time_max: Duration::from_secs(30),
+            store_stop_time_max: Duration::from_secs(30),
+            tls: ClientTlsConfig::default(),
+            store_tls: StoreTlsConfig::default(),
+            inspect_bytes_max: 1 << 20,
+            slow_log: slow::DEFAULT,
+            executor: ExecutorConfig::default(),
+            planner: PlannerConfig::default(),
+            lane: LaneConfig::default(),
+            cache: CacheConfig::default(),
+            limits: LimitsConfig::default(),
+        }
+    }
+
+    /// Reads file and environment and puts `args` over them.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn load(args: &ServeArgs) -> Result<Self, ConfigError> {
+        let file = args
+            .config
+            .as_deref()
+            .map(read_file)
+            .transpose()?
+            .unwrap_or_default();
+        Self::resolve(args, file, |variable| {
+            std::env::var(variable)
+                .ok()
+                .filter(|value| !value.is_empty())
+        })
+    }
+
+    pub(super) fn resolve(
+        args: &ServeArgs,
+        file: ConfigFile,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let mut config = Self::new(store(
+            (args.store.clone(), args.embedded.clone()),
+            (file.store.as_deref(), file.embedded.clone()),
+        )?);
+        config.root_password = environment(ROOT_PASSWORD_VARIABLE);
+        config.service = accounts::service(args, &file.service, &environment)?;
+        config.admin = accounts::admin(args, &file.admin, &environment)?;
+        set(&mut config.listen, args.listen.or(file.listen));
+        set(&mut config.http, args.http.or(file.http));
+        if let Some(name) = args.schema.as_deref().or(file.schema.as_deref()) {
+            config.schema =
+                SchemaName::parse(name).map_err(|error| value("schema", error.to_string()))?;
+        }
+        set(&mut config.runtimes, file.runtimes);
+        set(&mut config.connections_max, file.connections_max);
+        set(&mut config.inspect_bytes_max, file.inspect_bytes_max);
+        slow::take(
+            &mut config.slow_log,
+            args.slow_query_ms.or(file.slow_query_ms),
+            file.slow_query_literals,
+        );
+        set(
+            &mut config.connect_timeout,
+            file.connect_timeout_ms.map(Duration::from_millis),
+        );
+        config.idle_time_max = file
+            .idle_seconds_max
+            .filter(|&seconds| seconds > 0)
+            .map(Duration::from_secs);
+        config.tls = ClientTlsConfig::resolve(&args.tls, &file.tls)?;
+        config.store_tls = args.store_tls.over(file.store_tls);
+        set(
+            &mut config.stop_time_max,
+            file.stop_seconds_max.map(Duration::from_secs),
+        );
+        set(
+            &mut config.store_stop_time_max,
+            file.store_stop_seconds_max.map(Duration::from_secs),
+        );
+        config.logins.take(
+            file.login_seconds_max,
+            file.logins_max_by_address,
+            file.command_stall_seconds_max,
+        );
+        config.lane.take(file.lane);
+        config.cache.take(&file.cache);
+        config.limits.take(file.limits);
+        config
+            .planner
+            .take(args.price_per_device_hour, &file.planner);
+        let roots = (&args.image_roots[..], &args.model_roots[..]);
+        executor::take(&mut config.executor, roots, file.executor);
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Makes the settings that need no restart those of `other`.
+    pub(crate) fn take_over(&mut self, other: &Self) {
+        self.connections_max = other.connections_max;
+        self.connect_timeout = other.connect_timeout;
+        self.logins = other.logins;
+        self.idle_time_max = other.idle_time_max;
+        self.stop_time_max = other.stop_time_max;
+        self.inspect_bytes_max = other.inspect_bytes_max;
+        self.tls = other.tls.clone();
+        self.store_tls = other.store_tls.clone();
+    }
+
+    /// Checks what the types do not: also for a configuration that was made by hand.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let embedded = matches!(self.store, StoreConfig::Embedded { .. });
+        if embedded && !self.listen.ip().is_loopback() && self.root_password.is_none() {
+            return Err(ConfigError::OpenToAll {
+                listen: self.listen,
+            });
+        }
+        tls::check_store(&self.store_tls, &self.store)?;
+        if self.admin.listen != Endpoint::Off && self.admin.login.is_none() {
+            return Err(ConfigError::AdminPassword);
+        }
+        let zero = [
+            ("runtimes", self.runtimes == 0),
+            ("connections_max", self.connections_max == 0),
+            ("connect_timeout_ms", self.connect_timeout.is_zero()),
+            ("login_seconds_max", self.logins.login_time_max.is_zero()),
+            ("inspect_bytes_max", self.inspect_bytes_max == 0),
+        ];
+        if let Some((name, _)) = zero.into_iter().find(|(_, zero)| *zero) {
+            return Err(value(name, "must be at least 1".to_owned()));
+        }
+        self.planner.check()
+    }
+}

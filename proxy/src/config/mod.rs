@@ -1,0 +1,40 @@
+//! Settings: read as typed (file, environment, flags), then checked as meant. Nothing is bound before all is valid.
+//!
+//! A flag wins over its environment variable, which wins over the file, which wins over the default.
+
+mod accounts;
+mod args;
+mod cache;
+mod checked;
+mod endpoint;
+mod error;
+mod executor;
+mod file;
+mod lane;
+mod limits;
+mod logins;
+mod over;
+mod paths;
+mod planner;
+mod secret;
+mod shown;
+mod slow;
+mod store;
+mod tls;
+mod variables;
+
+pub use accounts::{AdminConfig, ServiceLogin};
+pub use args::ServeArgs;
+pub use cache::CacheConfig;
+pub use checked::Config;
+pub use endpoint::{Endpoint, EndpointError};
+pub use error::ConfigError;
+pub use lane::LaneConfig;
+pub use limits::LimitsConfig;
+pub use logins::LoginLimits;
+pub use planner::PlannerConfig;
+pub use store::StoreConfig;
+pub use tls::{ClientTlsArgs, ClientTlsConfig, StoreTlsArgs};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,14 @@
+//! Passwords, which are never shown.
+
+use serde::Serializer;
+
+/// Shows that a password is set, in place of it or of its file.
+pub(super) fn hidden<T, S: Serializer>(
+    password: &Option<T>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match password {
+        Some(_) => serializer.serialize_str("(set)"),
+        None => serializer.serialize_none(),
+    }
+}

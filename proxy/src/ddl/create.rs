@@ -1,0 +1,152 @@
+//! `CREATE TASK` and `CREATE MODEL`.
+
+use predictsql_catalog::store::{self, NewModel, NewTask, StoreError};
+use predictsql_catalog::{
+    ACCURACY_SLACK_POINTS_DEFAULT, Model, Task, TaskConstraints, TaskInput, check_classes,
+    check_columns, check_name, model_definition, model_options, task_definition,
+};
+use predictsql_optimizer::ddl::{CreateModel, CreateTask};
+
+use super::context::{DdlAnswer, DdlContext, Inspect};
+use super::version::with_version;
+use crate::account::AccountError;
+use crate::error::SqlError;
+
+/// Longest URI of a model, in bytes.
+const URI_BYTES_MAX: usize = 4096;
+
+/// Longest version label, in characters.
+const VERSION_CHARS_MAX: usize = 60;
+
+/// `CREATE TASK`
+pub(super) async fn task<I>(
+    create: &CreateTask,
+    context: &DdlContext<'_, I>,
+) -> Result<DdlAnswer, SqlError> {
+    let name = checked_name("task", &create.name)?;
+    check_classes(create.kind, &create.classes)?;
+    if let TaskInput::Columns(columns) = &create.input {
+        check_columns(columns)?;
+    }
+    let mut task = Task {
+        name,
+        kind: create.kind,
+        input: create.input.clone(),
+        classes: create.classes.clone(),
+        accuracy_slack_points: ACCURACY_SLACK_POINTS_DEFAULT,
+        constraints: TaskConstraints::default(),
+        version: 1,
+    };
+    task.set(&create.options)?;
+    let definition = task_definition(&task);
+    let new = NewTask {
+        task,
+        definition,
+        created_by: context.user.to_owned(),
+    };
+    let work =
+        move |mut conn, schema| async move { store::create_task(&mut conn, &schema, &new).await };
+    created(
+        context.account.run_until(context.until, work).await,
+        create.if_not_exists,
+        "Task",
+    )
+}
+
+/// `CREATE MODEL`: the file is read and tried before anything is written.
+pub(super) async fn model<I: Inspect>(
+    create: &CreateModel,
+    context: &DdlContext<'_, I>,
+) -> Result<DdlAnswer, SqlError> {
+    let name = checked_name("model", &create.name)?;
+    let version = checked_version(create.version.as_deref().unwrap_or("1"))?;
+    if create.uri.is_empty() || create.uri.len() > URI_BYTES_MAX {
+        let message = format!("Incorrect model URI: it has 1 to {URI_BYTES_MAX} bytes");
+        return Err(SqlError::wrong_value(message));
+    }
+    // A task created a moment ago, through another proxy too, must be seen.
+    context.account.invalidate();
+    let catalog = context.account.snapshot().await?;
+    let task = catalog
+        .task(&create.task)
+        .ok_or_else(|| SqlError::unknown("Task", &create.task))?;
+    if let Some(model) = catalog
+        .model(&name, Some(&version))
+        .filter(|m| m.task == task.name)
+    {
+        // Known without looking at the file.
+        return created(Err(already(model)), create.if_not_exists, "Model");
+    }
+    let (covers, options) = model_options(task, create.covers.as_deref(), &create.options)?;
+    let inspected = context.inspector.inspect(&create.uri, &options).await;
+    let file = inspected.map_err(|error| SqlError::from(&error))?;
+    let new = NewModel {
+        definition: model_definition(&name, &version, &task.name, &create.uri, &covers, &options),
+        name,
+        version,
+        task: Task::clone(task),
+        uri: create.uri.clone(),
+        sha256: file.sha256,
+        bytes: file.bytes,
+        covers,
+        options,
+        seconds_per_image: file.seconds_per_image,
+        created_by: context.user.to_owned(),
+    };
+    let work = move |mut conn, schema| async move {
+        store::create_model(&mut conn, &schema, &new)
+            .await
+            .map(|_id| ())
+    };
+    created(
+        context.account.run_until(context.until, work).await,
+        create.if_not_exists,
+        "Model",
+    )
+}
+
+fn already(model: &Model) -> AccountError {
+    StoreError::Exists {
+        kind: "Model",
+        name: with_version(&model.name, Some(&model.version)),
+    }
+    .into()
+}
+
+/// A version stands in `model@version`.
+fn checked_version(version: &str) -> Result<String, SqlError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+');
+    if version.is_empty() || version.len() > VERSION_CHARS_MAX || !version.chars().all(plain) {
+        return Err(SqlError::wrong_value(format!(
+            "Incorrect model version '{version}': 1 to {VERSION_CHARS_MAX} letters, digits, '.', \
+             '_', '-' or '+' are expected"
+        )));
+    }
+    Ok(version.to_owned())
+}
+
+fn created(
+    result: Result<(), AccountError>,
+    if_not_exists: bool,
+    kind: &'static str,
+) -> Result<DdlAnswer, SqlError> {
+    match result {
+        Ok(()) => Ok(DdlAnswer::default()),
+        Err(error) => match &error {
+            // The name of a task that a model has (or the other way round) is no reason to be content.
+            AccountError::Store(StoreError::Exists { kind: found, .. })
+                if if_not_exists && *found == kind =>
+            {
+                Ok(DdlAnswer::note(error.into()))
+            }
+            _ => Err(error.into()),
+        },
+    }
+}
+
+fn checked_name(kind: &str, name: &str) -> Result<String, SqlError> {
+    check_name(name).map_err(|reason| {
+        SqlError::wrong_value(format!("Incorrect {kind} name '{name}': it {reason}"))
+    })?;
+    Ok(name.to_ascii_lowercase())
+}

@@ -1,0 +1,49 @@
+//! One session's lane: what it keeps between commands.
+
+use std::sync::Arc;
+
+use crate::lane::context::LaneContext;
+use crate::lane::session::last_query::LastQuery;
+use crate::lane::session::left::Remembered;
+use crate::lane::session::named::NamedStatements;
+use crate::lane::session::prepared::PreparedStatements;
+use crate::lane::session::temporary_tables::Tables;
+use crate::wire::{Capabilities, command};
+
+/// One session's lane.
+pub struct Lane {
+    pub(in crate::lane) context: Arc<LaneContext>,
+    /// What the session has negotiated.
+    pub(in crate::lane) capabilities: Capabilities,
+    pub(in crate::lane) prepared: PreparedStatements,
+    pub(in crate::lane) named: NamedStatements,
+    /// Of the last statement.
+    pub(in crate::lane) remembered: Remembered,
+    /// Temporary tables that the lane has made in the session.
+    pub(in crate::lane) tables: Tables,
+    /// The schema may be the session's current database.
+    pub(in crate::lane) may_be_in_schema: bool,
+    pub(in crate::lane) last_query: LastQuery,
+}
+
+impl Lane {
+    /// The lane of a new session that has named `database` at its login.
+    pub fn new(
+        context: Arc<LaneContext>,
+        capabilities: Capabilities,
+        database: Option<&[u8]>,
+    ) -> Self {
+        let mut lane = Self {
+            context,
+            capabilities,
+            prepared: PreparedStatements::default(),
+            named: NamedStatements::default(),
+            remembered: Remembered::default(),
+            tables: Tables::default(),
+            may_be_in_schema: false,
+            last_query: LastQuery::default(),
+        };
+        lane.note_database(command::INIT_DB, database.unwrap_or_default());
+        lane
+    }
+}
