@@ -6,6 +6,7 @@
 mod constraints;
 mod definition;
 mod device;
+mod evaluated;
 mod model;
 mod options;
 mod output_id;
@@ -20,6 +21,7 @@ pub mod store;
 pub use constraints::{ACCURACY_SLACK_POINTS_DEFAULT, TaskConstraints};
 pub use definition::{model_definition, task_definition};
 pub use device::Device;
+pub use evaluated::{Confused, EvaluatedModel, PartTally};
 pub use model::{ImageOptions, Layout, Model, ModelInput, ModelOptions, Normalisation, Output};
 pub use options::{OptionError, OptionValue, model_options, set_model_options};
 pub use shares::{ClassShares, DeclaredShares, WrongShares};

@@ -340,12 +340,14 @@ impl ModelError {
 
 /// Why inputs could not be answered. An unreadable image is no error but an
 /// [`Outcome`](crate::Outcome).
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Error)]
 pub enum PredictError {
     /// The caller cancelled.
     #[error("prediction was cancelled")]
     Cancelled,
+    /// A model could not be loaded.
+    #[error(transparent)]
+    Load(#[from] ModelError),
     /// The model failed on these inputs.
     #[error("model {model} failed: {reason}")]
     Model {
@@ -354,6 +356,9 @@ pub enum PredictError {
         /// What happened.
         reason: String,
     },
+    /// More inputs would have to be, or were, looked at by models than the caller may have.
+    #[error(transparent)]
+    OverLimit(#[from] InferenceLimit),
     /// The inputs were prepared for models that want them otherwise.
     #[error("the inputs were not prepared for model {model}")]
     NotPrepared {
@@ -371,4 +376,31 @@ pub enum PredictError {
     /// The executor was stopped before it answered.
     #[error("the executor is stopping")]
     Stopped,
+    /// A fault of this program.
+    #[error("{reason}")]
+    Internal {
+        /// What is wrong.
+        reason: &'static str,
+    },
+}
+
+/// How a limit of inferences was met.
+#[derive(Debug, Clone, Copy, PartialEq, Error)]
+pub enum InferenceLimit {
+    /// Before any of them: so many would be needed.
+    #[error("{wanted} inputs would run through models, more than {inferences_max}")]
+    Forecast {
+        /// The limit.
+        inferences_max: u64,
+        /// Inferences needed, with those made already.
+        wanted: u64,
+        /// Seconds that they would take, where that is known.
+        seconds: Option<f64>,
+    },
+    /// On the way.
+    #[error("more than {inferences_max} inputs have to run through models")]
+    Reached {
+        /// The limit.
+        inferences_max: u64,
+    },
 }

@@ -8,6 +8,9 @@
 //! predict -> fetch (I/O threads) -> decode + preprocess (CPU pool) -> batch -> infer (CPU pool) -> scores
 //! ```
 //!
+//! [`decision`] runs what the optimizer decided over inputs, from outputs that are [`kept`] where there are any;
+//! [`evaluation`] measures models on labelled rows.
+//!
 //! A chunk of at most `batch_images_max` inputs is what the stages hand to each other, so that the
 //! price of a queue is paid per chunk and not per image. Chunks in flight, over all stages and
 //! callers, are bounded by `queue_chunks_max`: a caller waits before the first stage, never inside.
@@ -18,7 +21,9 @@
 mod caller;
 mod columns;
 mod config;
+pub mod decision;
 mod error;
+pub mod evaluation;
 mod executor;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
@@ -26,6 +31,7 @@ pub mod fuzzing;
 mod identity;
 mod input;
 mod interrupt;
+pub mod kept;
 mod library;
 mod loads;
 mod location;
@@ -41,7 +47,7 @@ mod spent;
 mod trial;
 
 pub use config::{ExecutorConfig, StartError, TrialConfig};
-pub use error::{ModelError, PredictError};
+pub use error::{InferenceLimit, ModelError, PredictError};
 pub use executor::Executor;
 pub use identity::InputId;
 pub use input::{ColumnValue, Input, Outcome, Scores};

@@ -9,7 +9,6 @@ pub mod ddl;
 pub mod demo;
 pub mod embedded;
 pub mod error;
-pub mod evaluate;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -18,7 +18,7 @@ use crate::lane::{Lane, LaneContext, SpoolAccount, SpoolLimits};
 use crate::live::{IDLE_SWEEP_PERIOD, Live};
 use crate::metrics::Metrics;
 use crate::open_files;
-use crate::predict::{OutputCache, Planner};
+use crate::predict::{self, Planner};
 use crate::relay::{Acceptor, BoundListener, SessionConfig};
 use crate::reload::{self, Settings};
 use crate::stop::{self, StopTime, StopWatch};
@@ -189,7 +189,7 @@ impl Server {
         let account = runtime.block_on(start_account(&config, embedded.as_ref(), &store))?;
         let live = Live::new(Arc::new(Metrics::new()));
         let live = Arc::new(live.with_slow_log(config.slow_log));
-        let cache = OutputCache::start(&config.cache.limits, &account, live.metrics());
+        let cache = predict::start(&config.cache.limits, &account, live.metrics());
         let lane = Arc::new(LaneContext {
             planner: Planner::new(cost_model(&config)),
             cache,

@@ -27,10 +27,7 @@ pub use predictions::{
 };
 pub use read::{epoch, snapshot};
 pub use schema::{SchemaName, quote_identifier, quote_text};
-pub use statistics::{
-    Confused, EvaluatedModel, NewEvaluation, PartTally, Population, Published, StatisticsCache,
-    publish_evaluation,
-};
+pub use statistics::{NewEvaluation, Population, Published, StatisticsCache, publish_evaluation};
 pub use stub::{generic_stubs, typed_stub};
 pub use views::{ViewDefinition, grant_views_procedure, views, views_procedure};
 pub use write::{NewModel, NewTask, create_model, create_task, drop_model, drop_task};

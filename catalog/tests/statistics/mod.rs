@@ -7,11 +7,12 @@ use std::sync::Arc;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 use predictsql_catalog::store::{
-    Confused, EvaluatedModel, NewEvaluation, NewTask, PartTally, Population, SchemaName,
-    StoreError, create_model, create_task, drop_model, drop_task, epoch, publish_evaluation,
+    NewEvaluation, NewTask, Population, SchemaName, StoreError, create_model, create_task,
+    drop_model, drop_task, epoch, publish_evaluation,
 };
 use predictsql_catalog::{
-    Calibration, CostCurve, Device, ModelStatistics, Part, TaskStatistics, Vote,
+    Calibration, Confused, CostCurve, Device, EvaluatedModel, ModelStatistics, Part, PartTally,
+    TaskStatistics, Vote,
 };
 
 use super::cutter::{Cut, cut_at};

@@ -178,12 +178,12 @@ impl StatementGuard<'_> {
         }
         for (field, count) in [
             ("rows", &statement.rows_sent),
-            ("images_inferred", &statement.images),
-            ("cache_hits", &statement.cache_hits),
+            ("images_inferred", &statement.counters.images),
+            ("cache_hits", &statement.counters.cache_hits),
         ] {
             self.span.record(field, count.load(Relaxed));
         }
-        let model_seconds = rounded(statement.spent.seconds().inferring);
+        let model_seconds = rounded(statement.counters.spent.seconds().inferring);
         self.span.record("model_seconds", model_seconds);
         let seconds = rounded(statement.age().as_secs_f64());
         self.span
@@ -225,9 +225,9 @@ impl Drop for StatementGuard<'_> {
         metrics.images_unreadable.inc_by(unreadable);
         metrics
             .cache_hits
-            .inc_by(statement.cache_hits.load(Relaxed));
+            .inc_by(statement.counters.cache_hits.load(Relaxed));
         metrics
             .cache_misses
-            .inc_by(statement.cache_misses.load(Relaxed));
+            .inc_by(statement.counters.cache_misses.load(Relaxed));
     }
 }

@@ -25,7 +25,7 @@ impl SlowLog {
             true => statement.plain_text(),
             false => statement.masked_text(),
         };
-        let executor = statement.spent.seconds();
+        let executor = statement.counters.spent.seconds();
         tracing::warn!(
             target: "predictsql::slow",
             parent: None,
@@ -35,9 +35,9 @@ impl SlowLog {
             plan = statement.plan().unwrap_or("none"),
             rows_read = statement.rows_read.load(Relaxed),
             rows_sent = statement.rows_sent.load(Relaxed),
-            images_inferred = statement.images.load(Relaxed),
+            images_inferred = statement.counters.images.load(Relaxed),
             images_unreadable = statement.images_unreadable.load(Relaxed),
-            cache_hits = statement.cache_hits.load(Relaxed),
+            cache_hits = statement.counters.cache_hits.load(Relaxed),
             phases = phases(statement),
             store_seconds = rounded(statement.store_seconds()),
             fetch_seconds = rounded(executor.fetching),

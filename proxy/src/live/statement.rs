@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use predictsql_executor::Spent;
+use predictsql_executor::decision::Counters;
 use predictsql_optimizer::{LexMode, mask_literals};
 use tokio_util::sync::CancellationToken;
 
@@ -28,16 +28,10 @@ pub struct Statement {
     pub inputs_known: AtomicBool,
     /// Inputs among them that are done.
     pub predicted: AtomicU64,
-    /// Images that it has had looked at.
-    pub images: AtomicU64,
     /// Images among them that could not be read or decoded.
     pub images_unreadable: AtomicU64,
-    /// Inputs that were answered without running a model.
-    pub cache_hits: AtomicU64,
-    /// Inputs of which no output was kept.
-    pub cache_misses: AtomicU64,
-    /// What all of this took of the executor.
-    pub spent: Arc<Spent>,
+    /// What models did for it, and what that took.
+    pub counters: Arc<Counters>,
     /// Cancelled when it is to end with error 1317.
     pub cancel: CancellationToken,
     plan: OnceLock<String>,
@@ -123,11 +117,8 @@ impl Statement {
             inputs: AtomicU64::new(0),
             inputs_known: AtomicBool::new(false),
             predicted: AtomicU64::new(0),
-            images: AtomicU64::new(0),
             images_unreadable: AtomicU64::new(0),
-            cache_hits: AtomicU64::new(0),
-            cache_misses: AtomicU64::new(0),
-            spent: Arc::default(),
+            counters: Arc::default(),
             cancel: CancellationToken::new(),
             plan: OnceLock::new(),
             phases: Mutex::new(Phases {

@@ -1,116 +1,104 @@
-//! The lane's one way to predictions: inputs go in, answers of a task come out.
-//!
-//! The [`Planner`] decides which models answer, and remembers it. A [`Predictor`] stands for one
-//! prediction of one statement: it runs what was decided, stage by stage, loads models when they are
-//! first needed, and turns their votes into the task's classes. What it has done is counted in the
-//! statement's [`Work`]. Physical plans know neither models nor labels.
+//! The lane's way to predictions: the executor's decision runner, with errors and warnings as clients see them, and
+//! the table of kept outputs.
 
-mod cache;
-mod forecast;
-mod piece;
-mod places;
-mod planning;
-mod predictor;
-mod tally;
-#[cfg(test)]
-mod tests;
-mod work;
+mod outputs;
 
-pub use cache::{CacheLimits, CacheMode, OutputCache};
-pub use forecast::Forecast;
-pub use planning::Planner;
-pub use predictor::Predictor;
-pub use tally::{Tally, VoterTally};
-pub use work::Work;
-
-use predictsql_executor::PredictError;
+pub use outputs::{CacheLimits, start};
+pub use predictsql_executor::decision::{
+    Answer, Counters, Forecast, Planner, Predictor, PredictorWarning, Tally, VoterTally, Work,
+    admit,
+};
+pub use predictsql_executor::kept::{CacheMode, OutputCache};
+use predictsql_executor::{InferenceLimit, PredictError};
 
 use crate::error::{ErrorKind, SqlError};
 
-/// Scores are given to so many parts of one: six decimals, the same on every device.
-const SCORE_PARTS: f64 = 1e6;
-
-/// What is known of one prediction of one input.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub enum Answer {
-    /// The input was NULL.
-    #[default]
-    Null,
-    /// The input could not be read or decoded: one clause without a subject ("does not exist").
-    Unreadable(String),
-    /// A class of the task.
-    Class {
-        /// Its position among the task's classes plus one; 0 for none of them.
-        code: usize,
-        /// Scores of the classes that the predictor was made to score, in that order, to six decimals;
-        /// `None` for a class that no model run covers.
-        scores: Box<[Option<f64>]>,
-    },
-    /// The number that a regression answers; finite.
-    Value(f64),
-}
-
-impl Answer {
-    /// The outcome by which statements tell answers apart: 0 for NULL, else the class's position plus
-    /// one.
-    pub fn code(&self) -> usize {
-        match self {
-            Self::Class { code, .. } => *code,
-            Self::Null | Self::Unreadable(_) | Self::Value(_) => 0,
-        }
-    }
-
-    /// The score of the class that the predictor scores at that place.
-    pub fn score(&self, place: usize) -> Option<f64> {
-        match self {
-            Self::Class { scores, .. } => scores.get(place).copied().flatten(),
-            Self::Null | Self::Unreadable(_) | Self::Value(_) => None,
-        }
-    }
-
-    /// The number that a regression answers.
-    pub fn value(&self) -> Option<f64> {
-        match self {
-            Self::Value(value) => Some(*value),
-            _ => None,
-        }
-    }
-
-    /// Why the input could not be read.
-    pub fn unreadable(&self) -> Option<&str> {
-        match self {
-            Self::Unreadable(reason) => Some(reason),
-            _ => None,
+impl From<PredictError> for SqlError {
+    fn from(error: PredictError) -> Self {
+        match error {
+            PredictError::Cancelled => interrupted(),
+            PredictError::Stopped => Self::new(ErrorKind::Shutdown, "Server shutdown in progress"),
+            PredictError::Load(error) => Self::from(&error),
+            PredictError::OverLimit(limit) => over_limit(limit),
+            PredictError::Model { .. }
+            | PredictError::NotPrepared { .. }
+            | PredictError::NoSuchInput { .. }
+            | PredictError::Internal { .. } => Self::other(error.to_string()),
         }
     }
 }
 
-/// Refuses a statement whose predictors would have models look at more than it may.
-///
-/// # Errors
-/// 1104, see [`Work::admit`].
-pub fn admit<'p>(
-    work: &Work,
-    forecasts: impl Iterator<Item = (&'p Predictor, &'p Forecast)>,
-) -> Result<(), SqlError> {
-    let (mut inputs, mut seconds) = (0, Some(0.0));
-    for (predictor, forecast) in forecasts {
-        inputs += forecast.inputs();
-        let of_this = predictor.seconds(forecast);
-        seconds = seconds.zip(of_this).map(|(sum, more)| sum + more);
-    }
-    work.admit(inputs, seconds)
-}
-
-/// A failed prediction as the client sees it.
-pub(crate) fn failure(error: PredictError) -> SqlError {
-    match error {
-        PredictError::Cancelled => interrupted(),
-        PredictError::Stopped => SqlError::new(ErrorKind::Shutdown, "Server shutdown in progress"),
-        other => SqlError::other(other.to_string()),
-    }
+/// With what would be needed where that is known, and how to allow it.
+fn over_limit(limit: InferenceLimit) -> SqlError {
+    let message = match limit {
+        InferenceLimit::Forecast {
+            inferences_max,
+            wanted,
+            seconds,
+        } => {
+            let price = match seconds {
+                Some(seconds) if seconds >= 1.0 => format!(" (about {seconds:.0} s)"),
+                Some(_) => " (less than 1 s)".to_owned(),
+                None => String::new(),
+            };
+            format!(
+                "The statement would run {wanted} images through models{price}, and may run {inferences_max}: \
+                 SET @ml_max_inferences = {wanted} allows it, 0 any number"
+            )
+        }
+        InferenceLimit::Reached { inferences_max } => format!(
+            "The statement has to run more than {inferences_max} images through models, which is what it may: \
+             SET @ml_max_inferences to more, or to 0 for no limit"
+        ),
+    };
+    SqlError::new(ErrorKind::TooManyInferences, message)
 }
 
 pub(crate) fn interrupted() -> SqlError {
     SqlError::new(ErrorKind::Interrupted, "Query execution was interrupted")
+}
+
+/// What to warn a statement of before any input is seen.
+pub fn warnings(predictor: &Predictor) -> impl Iterator<Item = (ErrorKind, String)> + '_ {
+    predictor.warnings().map(|warning| match warning {
+        PredictorWarning::LimitNotPlanned(text) => (ErrorKind::Constraint, text),
+        PredictorWarning::ClassNotCovered { model, class } => (
+            // As of inputs that cannot be read: a NULL in their place.
+            ErrorKind::UnreadableInput,
+            format!("Model '{model}' does not cover class '{class}': its score is NULL"),
+        ),
+    })
+}
+
+/// The value of `@ml_cache`; `None` where it is not set.
+///
+/// # Errors
+/// [`ErrorKind::WrongVariableValue`] for another value.
+pub fn cache_mode_of_variable(value: &str) -> Result<Option<CacheMode>, SqlError> {
+    if value.is_empty() {
+        return Ok(None);
+    }
+    CacheMode::named(value).map(Some).ok_or_else(|| {
+        SqlError::new(
+            ErrorKind::WrongVariableValue,
+            "Variable '@ml_cache' can't be set to that value: it is 'off', 'read' or 'on'",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_variable_names_a_mode() {
+        assert_eq!(cache_mode_of_variable("").unwrap(), None);
+        for mode in [CacheMode::Off, CacheMode::Read, CacheMode::On] {
+            let named = cache_mode_of_variable(&mode.name().to_uppercase());
+            assert_eq!(named.unwrap(), Some(mode));
+        }
+        let error = cache_mode_of_variable("1").unwrap_err();
+        assert_eq!(error.kind, ErrorKind::WrongVariableValue);
+    }
 }

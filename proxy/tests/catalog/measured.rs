@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use mysql_async::Row;
 use mysql_async::prelude::Queryable;
-use predictsql_catalog::store::{
-    EvaluatedModel, NewEvaluation, PartTally, Population, publish_evaluation,
+use predictsql_catalog::store::{NewEvaluation, Population, publish_evaluation};
+use predictsql_catalog::{
+    Calibration, CostCurve, Device, EvaluatedModel, ModelStatistics, Part, PartTally, Snapshot,
+    Vote,
 };
-use predictsql_catalog::{Calibration, CostCurve, Device, ModelStatistics, Part, Snapshot, Vote};
 use predictsql_proxy::account::{AccountConfig, ServiceAccount, StoreAddress};
 
 use crate::bench::{Bench, MODEL, TASK};

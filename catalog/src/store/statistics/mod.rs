@@ -9,9 +9,7 @@ mod publish;
 mod read;
 
 pub use cache::StatisticsCache;
-pub use publish::{
-    Confused, EvaluatedModel, NewEvaluation, PartTally, Population, Published, publish_evaluation,
-};
+pub use publish::{NewEvaluation, Population, Published, publish_evaluation};
 pub(super) use read::read_statistics;
 
 use crate::Vote;

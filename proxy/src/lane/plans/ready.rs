@@ -17,7 +17,7 @@ use crate::lane::store::link::Protocol;
 use crate::lane::store::questions::Questions;
 use crate::lane::store::result::name_cells;
 use crate::lane::turn::Turn;
-use crate::predict::{Predictor, Work};
+use crate::predict::{Predictor, Work, warnings};
 use crate::wire::ColumnDefinition;
 
 /// A plan that is ready to run.
@@ -42,8 +42,8 @@ pub struct Ready<'s, 'a> {
 impl Ready<'_, '_> {
     /// The warnings before any input is seen.
     pub fn forewarned(&self, mut diagnostics: Diagnostics) -> Diagnostics {
-        for (code, message) in self.predictors.iter().flat_map(Predictor::warnings) {
-            diagnostics.warn(code, || message);
+        for (kind, message) in self.predictors.iter().flat_map(warnings) {
+            diagnostics.warn(kind, || message);
         }
         diagnostics
     }

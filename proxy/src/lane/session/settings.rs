@@ -13,7 +13,7 @@ use crate::lane::store::before::Before;
 use crate::lane::store::error::LinkError;
 use crate::lane::store::link::{Answer, StoreLink};
 use crate::lane::store::text_encoding::TextEncoding;
-use crate::predict::CacheMode;
+use crate::predict::{CacheMode, cache_mode_of_variable};
 
 /// Settings of the session that a predict statement runs in.
 #[derive(Debug, Clone)]
@@ -219,7 +219,7 @@ impl SessionSettings {
             select_limit: told.text("@@sql_select_limit")?.parse().unwrap_or(u64::MAX),
             fail_on_error: on_error(&told.text("@ml_on_error")?)?,
             forced_plan: forced_plan(&told.text("@ml_plan")?)?,
-            cache: CacheMode::of_variable(&told.text("@ml_cache")?)?,
+            cache: cache_mode_of_variable(&told.text("@ml_cache")?)?,
             collation,
             bare: BareNames::default(),
             demands: told.demands()?,

@@ -97,7 +97,7 @@ impl Lane {
             context: &context,
             catalog: &catalog,
             work: Arc::new(Work::new(
-                Arc::clone(running.statement()),
+                Arc::clone(&running.statement().counters),
                 settings.cache.unwrap_or(context.cache_mode),
                 settings.inferences_max(&context.limits),
             )),

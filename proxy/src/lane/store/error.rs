@@ -1,5 +1,6 @@
 //! Why a statement of the lane does not go through.
 
+use predictsql_executor::PredictError;
 use predictsql_optimizer::Refusal;
 
 use crate::error::SqlError;
@@ -20,6 +21,12 @@ pub enum LinkError {
 impl From<SqlError> for LinkError {
     fn from(error: SqlError) -> Self {
         Self::Sql(error)
+    }
+}
+
+impl From<PredictError> for LinkError {
+    fn from(error: PredictError) -> Self {
+        Self::Sql(error.into())
     }
 }
 

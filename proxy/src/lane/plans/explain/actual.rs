@@ -118,8 +118,8 @@ impl Actual<'_> {
         row(lines, "In all", "", "");
         let mut figure = |name: &str, actual: String| row(lines, name, "", &actual);
         let loaded = |count: &std::sync::atomic::AtomicU64| count.load(Relaxed).to_string();
-        figure("  images inferred", loaded(&running.images));
-        figure("  cache hits", loaded(&running.cache_hits));
+        figure("  images inferred", loaded(&running.counters.images));
+        figure("  cache hits", loaded(&running.counters.cache_hits));
         if let Some(rate) = self.hit_rate() {
             figure("  hit rate", format!("{:.1} %", rate * 100.0));
         }
@@ -127,7 +127,7 @@ impl Actual<'_> {
             let name = format!("  seconds {}", phase.name());
             figure(&name, duration(seconds));
         }
-        let spent = running.spent.seconds();
+        let spent = running.counters.spent.seconds();
         for (name, seconds) in [
             ("  of which the store worked", running.store_seconds()),
             ("  threads fetching", spent.fetching),
@@ -200,15 +200,15 @@ impl Actual<'_> {
         let phases: Map<String, Value> = phases
             .map(|(phase, seconds)| (phase.name().replace(' ', "_"), json!(seconds)))
             .collect();
-        let spent = running.spent.seconds();
+        let spent = running.counters.spent.seconds();
         let device_seconds = self.device_seconds(spent);
         json!({
             "rows_read": running.rows_read.load(Relaxed),
             "rows": self.ran.rows,
             "rows_changed": self.ran.affected,
-            "images_inferred": running.images.load(Relaxed),
+            "images_inferred": running.counters.images.load(Relaxed),
             "inputs_unreadable": running.images_unreadable.load(Relaxed),
-            "cache_hits": running.cache_hits.load(Relaxed),
+            "cache_hits": running.counters.cache_hits.load(Relaxed),
             "hit_rate": self.hit_rate(),
             "seconds": running.age().as_secs_f64(),
             "seconds_by_phase": phases,
@@ -231,7 +231,7 @@ impl Actual<'_> {
     fn hit_rate(&self) -> Option<f64> {
         let inputs = self.predictions().map(|(_, p)| p.tally().inputs());
         let inputs: u64 = inputs.sum();
-        let hits = self.ran.running.cache_hits.load(Relaxed);
+        let hits = self.ran.running.counters.cache_hits.load(Relaxed);
         (inputs > 0).then(|| hits as f64 / inputs as f64)
     }
 

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use predictsql_catalog::Column;
+use predictsql_executor::PredictError;
 use predictsql_optimizer::materialise::{HarvestPass, Members, Shape};
 use predictsql_optimizer::plan::InputKind;
 use predictsql_optimizer::schedule::Schedule;
@@ -350,7 +351,7 @@ impl Forecasts {
     }
 
     /// Refuses more than may be.
-    fn admit(&self, ready: &Ready<'_, '_>) -> Result<(), SqlError> {
+    fn admit(&self, ready: &Ready<'_, '_>) -> Result<(), PredictError> {
         admit(&ready.work, ready.predictors.iter().zip(&self.0))
     }
 }

@@ -18,11 +18,11 @@ use std::sync::Arc;
 
 use predictsql_catalog::store::{self, NewEvaluation, Population, Published};
 use predictsql_catalog::{Model, Part, Task, TaskKind};
+use predictsql_executor::evaluation::{Measured, Rows, evaluate};
 use predictsql_optimizer::ddl::{Evaluate, Evaluated};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::SqlError;
-use crate::evaluate::{Measured, Rows, evaluate};
 use crate::lane::context::LaneContext;
 use crate::lane::session::lane::Lane;
 use crate::lane::session::left::Left;

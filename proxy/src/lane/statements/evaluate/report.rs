@@ -1,7 +1,8 @@
 //! What EVALUATE answers: one row a model.
 
 use mysql_common::constants::ColumnType;
-use predictsql_catalog::store::{EvaluatedModel, NewEvaluation, Published};
+use predictsql_catalog::EvaluatedModel;
+use predictsql_catalog::store::{NewEvaluation, Published};
 
 use crate::error::ErrorKind;
 use crate::lane::session::diagnostics::Diagnostics;

@@ -6,13 +6,13 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
-use predictsql_catalog::{Calibration, CostCurve, Device, Model};
-use predictsql_executor::{Input, LoadedModel, ModelError, Outcome, PredictError, Spent};
+use predictsql_catalog::{CostCurve, Device, Model};
+use predictsql_executor::evaluation::{Measured, RowKey, Rows, RowsMax, Sample, features};
+use predictsql_executor::{Input, LoadedModel, ModelError};
 use predictsql_optimizer::schedule::Schedule;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{ErrorKind, SqlError};
-use crate::evaluate::{Feature, Measured, RowKey, Rows, RowsMax, Sample};
 use crate::lane::context::LaneContext;
 use crate::lane::plans::inputs::short_name;
 use crate::lane::session::diagnostics::Diagnostics;
@@ -23,7 +23,7 @@ use crate::lane::store::filling::spool_all;
 use crate::lane::store::link::{Protocol, StoreLink, rows_of};
 use crate::lane::store::spool::Spool;
 use crate::live::{Phase, Statement};
-use crate::predict::{failure, interrupted};
+use crate::predict::interrupted;
 
 /// Inputs a run at which models are timed, as far as they take them.
 const BATCHES: [usize; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
@@ -55,9 +55,6 @@ struct Piece {
     keys: Vec<RowKey>,
     inputs: Vec<Input>,
 }
-
-/// What the models said of one row; or why it cannot be read.
-type Answers = Result<Box<[Feature]>, String>;
 
 impl<'r> Run<'r> {
     pub fn new(
@@ -141,7 +138,9 @@ impl<'r> Run<'r> {
         mut rows: LabelledRows<'_>,
         models: &[LoadedModel],
     ) -> Result<Rows, LinkError> {
-        let executor = &self.context.executor;
+        // All of its pieces are one caller's, for the executor.
+        let spent = &self.running.counters.spent;
+        let executor = self.context.executor.on_account(spent);
         let inputs = models.iter().map(LoadedModel::chunk_inputs).min();
         let schedule = Schedule::new(inputs.unwrap_or(1), executor.threads(), None);
         let mut sample = Sample::new(RowsMax::default());
@@ -156,21 +155,25 @@ impl<'r> Run<'r> {
                     .await?;
                 more = piece.keys.len() == schedule.chunk_rows;
                 if !piece.keys.is_empty() {
-                    let asked = (self.context, &self.running.spent);
-                    under_way.push_back(ask(asked, models, piece, self.cancel));
+                    let (executor, cancel) = (&executor, self.cancel);
+                    under_way.push_back(async move {
+                        let inputs = piece.inputs.clone();
+                        let features = features(executor, models, inputs, cancel).await;
+                        (piece, features)
+                    });
                 }
             }
-            let Some(answered) = under_way.next().await else {
+            let Some((piece, answers)) = under_way.next().await else {
                 break;
             };
-            let (piece, answers) = answered.map_err(failure)?;
+            let answers = answers?;
             let done = piece.keys.len() as u64;
             self.running.predicted.fetch_add(done, Relaxed);
             for ((key, input), answers) in piece.keys.iter().zip(&piece.inputs).zip(answers) {
                 match answers {
                     Ok(answers) => {
                         let images = answers.len() as u64;
-                        self.running.images.fetch_add(images, Relaxed);
+                        self.running.counters.images.fetch_add(images, Relaxed);
                         sample.answer(*key, answers);
                     }
                     Err(reason) => self.warn_of_unreadable(input, &reason)?,
@@ -242,51 +245,5 @@ impl<'r> Run<'r> {
                     .warn(ErrorKind::UnreadableInput, || format!("{rows} rows {what}"));
             }
         }
-    }
-}
-
-/// Has a piece decoded once, and looked at by all models.
-async fn ask(
-    (context, spent): (&LaneContext, &Arc<Spent>),
-    models: &[LoadedModel],
-    piece: Piece,
-    cancel: &CancellationToken,
-) -> Result<(Piece, Vec<Answers>), PredictError> {
-    // All of them are one caller's, for the executor.
-    let executor = context.executor.on_account(spent);
-    let inputs = piece.inputs.clone();
-    let prepared = executor.prepare(models, inputs, cancel).await?;
-    let all: Vec<usize> = (0..piece.keys.len()).collect();
-    let mut answers: Vec<Result<Vec<Feature>, String>> = Vec::new();
-    answers.resize_with(all.len(), || Ok(Vec::with_capacity(models.len())));
-    let mut asked: FuturesOrdered<_> = models
-        .iter()
-        .map(|model| executor.infer(&prepared, model, &all, cancel))
-        .collect();
-    while let Some(outcomes) = asked.next().await {
-        for (answer, outcome) in answers.iter_mut().zip(outcomes?) {
-            note(answer, outcome);
-        }
-    }
-    drop(asked);
-    let answers = answers.into_iter().map(|a| a.map(Vec::into_boxed_slice));
-    Ok((piece, answers.collect()))
-}
-
-fn note(answer: &mut Result<Vec<Feature>, String>, outcome: Outcome) {
-    let feature = match outcome {
-        Outcome::Scores(scores) => Calibration::features(scores.probabilities()),
-        Outcome::Unreadable(reason) => {
-            *answer = Err(reason);
-            return;
-        }
-        Outcome::Null | Outcome::Value(_) => None,
-    };
-    if let (Ok(features), Some((label, log_odds, margin))) = (answer, feature) {
-        features.push(Feature {
-            label: u16::try_from(label).unwrap_or(u16::MAX),
-            log_odds,
-            margin,
-        });
     }
 }

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use predictsql_catalog::store::{Confused, EvaluatedModel, PartTally};
-use predictsql_catalog::{Calibration, CostCurve, Model, ModelStatistics, Part, Task, Vote};
+use predictsql_catalog::{
+    Calibration, Confused, CostCurve, EvaluatedModel, Model, ModelStatistics, Part, PartTally,
+    Task, Vote,
+};
 use predictsql_optimizer::planner::calibrate::{self, Answer};
 
-use super::{Feature, Labelled, Rows};
+use super::sample::{Feature, Labelled, Rows};
 
 /// A model whose answers the rows hold.
 #[derive(Debug, Clone)]

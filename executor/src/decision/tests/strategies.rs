@@ -1,19 +1,17 @@
 //! What the planner decides over measured models answers as these models do, whichever its strategy.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use predictsql_catalog::{Calibration, CostCurve, Device, Model, Part, Task, TaskStatistics};
-use predictsql_executor::{Executor, Input, Outcome};
 use predictsql_optimizer::planner::{
     Blocks, Constraints, CostModel, Estimate, Metric, Query, Strategy, decide, replays_default,
 };
 use tokio_util::sync::CancellationToken;
 
+use super::pictures::{CLASSES, pictures};
 use super::{executor, inputs, model, naive, planned, task};
-use crate::demo::dataset::{CLASSES, DATASET_DIR, Split};
-use crate::demo::pictures::encode;
-use crate::evaluate::{Feature, Measured, RowKey, RowsMax, Sample, evaluate};
+use crate::evaluation::{Feature, Measured, RowKey, RowsMax, Sample, evaluate};
+use crate::{Executor, Input, Outcome};
 
 /// Labelled pictures; those that are asked about are others.
 const LABELLED: usize = 400;
@@ -33,15 +31,12 @@ const MODELS: [(&str, &[&str], f64); 5] = [
 ];
 
 fn labelled() -> Vec<(Input, u16)> {
-    let split = Split::read(Path::new(DATASET_DIR), "t10k").unwrap();
-    let pictures = split.iter().skip(LABELLED_FROM).take(LABELLED);
-    let mut rows = Vec::new();
-    for (pixels, label) in pictures {
-        let picture = encode(pixels, Path::new("x")).unwrap();
-        let class = CLASSES.iter().position(|class| *class == label).unwrap();
-        rows.push((Input::Image(picture.into()), class as u16 + 1));
-    }
-    rows
+    let pictures = pictures().skip(LABELLED_FROM).take(LABELLED);
+    let row = |(picture, label): (Vec<u8>, usize)| {
+        let outcome = u16::try_from(label + 1).unwrap();
+        (Input::Image(picture.into()), outcome)
+    };
+    pictures.map(row).collect()
 }
 
 /// Measures the models, as EVALUATE does.

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use predictsql_catalog::Part;
-use predictsql_executor::{ColumnValue, Input};
 use sha2::{Digest, Sha256};
+
+use crate::input::{ColumnValue, Input};
 
 /// Most rows of each part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use predictsql_catalog::store::{self, KeptOutput, StoreError};
 use predictsql_executor::InputId;
+use predictsql_executor::kept::Numbers;
 use tokio::sync::{mpsc, oneshot};
 
-use super::numbers::Numbers;
 use crate::account::ServiceAccount;
 use crate::metrics::Metrics;
 

@@ -1,14 +1,15 @@
-//! Inputs that show the same are answered once, also by pieces of a statement that are under way together.
+//! Inputs with equal contents are answered once, also by pieces of one caller that are under way together.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use predictsql_executor::{Input, InputId};
 use tokio::sync::watch;
 
-use super::Answer;
+use super::answer::Answer;
+use crate::identity::InputId;
+use crate::input::Input;
 
-/// Contents that some piece of a statement is having predicted.
+/// Contents that some piece is having predicted.
 #[derive(Debug, Default)]
 pub struct UnderWay(Mutex<HashMap<InputId, watch::Receiver<Option<Answer>>>>);
 
@@ -33,9 +34,9 @@ impl UnderWay {
     }
 }
 
-/// The inputs of one piece, told apart by content.
+/// The inputs of one piece, distinguished by content.
 #[derive(Debug, Default)]
-pub struct Places {
+pub struct DistinctInputs {
     places: Vec<Place>,
     contents: Vec<(Input, Option<InputId>)>,
     /// Who is to be told of the answer to which content.
@@ -53,7 +54,7 @@ enum Place {
     Elsewhere(watch::Receiver<Option<Answer>>),
 }
 
-impl Places {
+impl DistinctInputs {
     /// Adds an input with its identity, where it has one.
     pub fn add(&mut self, under_way: &UnderWay, input: Input, id: Option<InputId>) {
         let place = match id {
@@ -149,7 +150,7 @@ mod tests {
     #[tokio::test]
     async fn what_looks_the_same_is_looked_at_once() {
         let under_way = UnderWay::default();
-        let mut places = Places::default();
+        let mut places = DistinctInputs::default();
         places.add(&under_way, input("b"), id(2));
         places.add(&under_way, Input::Null, None);
         places.add(&under_way, input("./b"), id(2));
@@ -166,7 +167,7 @@ mod tests {
     #[tokio::test]
     async fn pieces_share_what_is_under_way() {
         let under_way = UnderWay::default();
-        let (mut first, mut second) = (Places::default(), Places::default());
+        let (mut first, mut second) = (DistinctInputs::default(), DistinctInputs::default());
         first.add(&under_way, input("a"), id(1));
         second.add(&under_way, input("b"), id(2));
         second.add(&under_way, input("a"), id(1));
@@ -179,7 +180,7 @@ mod tests {
         assert_eq!(one.unwrap(), [class(2), class(1)]);
         assert_eq!(two.unwrap(), [class(1)]);
 
-        let (mut third, mut fourth) = (Places::default(), Places::default());
+        let (mut third, mut fourth) = (DistinctInputs::default(), DistinctInputs::default());
         third.add(&under_way, input("a"), id(1));
         fourth.add(&under_way, input("a"), id(1));
         assert_eq!((third.contents.len(), fourth.contents.len()), (1, 0));

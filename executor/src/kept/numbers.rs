@@ -1,8 +1,8 @@
-//! A kept output: the numbers of a model, in memory and in the table.
+//! A kept output: the numbers of a model, in memory and as they are stored.
 
 use std::sync::Arc;
 
-use predictsql_executor::Scores;
+use crate::input::Scores;
 
 /// One probability a label, as the model gave them.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,7 +24,7 @@ impl Numbers {
         size_of_val(&*self.0)
     }
 
-    /// As the table has them: 32-bit floats, little-endian.
+    /// As they are stored: 32-bit floats, little-endian.
     pub fn encode(&self) -> Vec<u8> {
         self.0.iter().flat_map(|n| n.to_le_bytes()).collect()
     }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use predictsql_catalog::store::{self, FoundOutput};
 use predictsql_executor::InputId;
+use predictsql_executor::kept::Numbers;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::numbers::Numbers;
 use super::writer::Writer;
 use crate::account::ServiceAccount;
 

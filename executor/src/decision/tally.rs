@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use predictsql_executor::{Spent, StageSeconds};
 use predictsql_optimizer::planner::Decision;
 
-use super::Answer;
+use super::answer::Answer;
+use crate::spent::{Spent, StageSeconds};
 
 /// Counts of one prediction, while it runs and after.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! Decisions run in stages answer as the decision's models do when each looks at every input.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod pictures;
 mod strategies;
 
 use std::path::{Path, PathBuf};
@@ -11,19 +12,16 @@ use predictsql_catalog::{
     Calibration, ImageOptions, Layout, Model, ModelInput, ModelOptions, Normalisation, Output,
     Task, TaskConstraints, TaskInput, TaskKind, Vote,
 };
-use predictsql_executor::{Executor, ExecutorConfig, Input, Outcome};
-use predictsql_optimizer::LexMode;
 use predictsql_optimizer::planner::{
-    Blocks, Constraints, CostModel, Decision, Estimate, Metric, Plan, Query, Stage, Strategy,
-    Voter, decide,
+    Blocks, Constraints, CostModel, Decided, Decision, Estimate, Metric, Plan, Query, Stage,
+    Strategy, Voter, decide,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Answer, CacheMode, OutputCache, Predictor, Work};
-use crate::demo::dataset::{CLASSES, DATASET_DIR, Split};
-use crate::demo::pictures::encode;
-use crate::live::Live;
-use crate::metrics::Metrics;
+use super::{Answer, Counters, Predictor, Work};
+use crate::kept::{CacheMode, OutputCache};
+use crate::{Executor, ExecutorConfig, Input, Outcome};
+use pictures::CLASSES;
 
 const IMAGES: usize = 150;
 
@@ -107,10 +105,9 @@ fn voter(task: &Task, model: &Arc<Model>, bias: f32) -> Voter {
 
 /// NULL, bytes that are no image, and pictures, the first of them twice.
 fn inputs() -> Vec<Input> {
-    let split = Split::read(Path::new(DATASET_DIR), "t10k").unwrap();
-    let pictures = split.iter().take(IMAGES);
-    let image = |pixels: &[u8]| Input::Image(Bytes::from(encode(pixels, Path::new("x")).unwrap()));
-    let mut inputs: Vec<Input> = pictures.map(|(pixels, _)| image(pixels)).collect();
+    let pictures = pictures::pictures().take(IMAGES);
+    let image = |(picture, _): (Vec<u8>, usize)| Input::Image(Bytes::from(picture));
+    let mut inputs: Vec<Input> = pictures.map(image).collect();
     let first = inputs[0].clone();
     inputs.insert(7, Input::Null);
     inputs.insert(20, Input::Image(Bytes::from_static(b"no image\0")));
@@ -154,22 +151,9 @@ async fn planned(
     plan: Plan,
     inputs: &[Input],
 ) -> (Vec<Answer>, Vec<u64>) {
-    let live = Arc::new(Live::new(Arc::new(Metrics::new())));
-    let session = live.enter(
-        1,
-        b"ann",
-        "1.2.3.4:5".to_owned(),
-        Some(b""),
-        CancellationToken::new(),
-        CancellationToken::new(),
-    );
-    let running = session.begin("select", "SELECT", LexMode::default());
-    let work = Arc::new(Work::new(
-        Arc::clone(running.statement()),
-        CacheMode::Off,
-        None,
-    ));
-    let planned = Arc::new(predictsql_optimizer::planner::Decided {
+    let counters = Arc::new(Counters::default());
+    let work = Arc::new(Work::new(counters, CacheMode::Off, None));
+    let planned = Arc::new(Decided {
         plan,
         seconds: 0.0,
         limits: String::new(),

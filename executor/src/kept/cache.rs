@@ -1,40 +1,21 @@
-//! Outputs of models that are kept, so that a query over images seen before runs no model.
-//!
-//! ```text
-//! find ─► hot (memory) ─► reader ─► table `predictions`
-//! keep ─► hot, and ─► writer ─► table      evictor ─► table
-//! ```
-//!
-//! A kept output goes by what the model is (file, options) and what the input shows (content), so it
-//! is never out of date. Reader, writer and evictor are tasks of the service account's thread. None
-//! of them can fail a statement or hold it up for long: what they cannot do is not found, or dropped
-//! and counted.
-
-mod evictor;
-mod looked_up;
-mod numbers;
-mod reader;
-mod writer;
+//! The kept outputs in memory, in front of where they are stored.
 
 use std::fmt;
 use std::sync::Arc;
 
 use moka::sync::Cache;
-use predictsql_executor::{InputId, Scores};
 use serde::{Deserialize, Serialize};
 
-use crate::account::ServiceAccount;
-use crate::error::{ErrorKind, SqlError};
-use crate::metrics::Metrics;
-use looked_up::LookedUp;
-use numbers::Numbers;
-use reader::Reader;
-use writer::Writer;
+use super::looked_up::LookedUp;
+use super::numbers::Numbers;
+use super::store::OutputStore;
+use crate::identity::InputId;
+use crate::input::Scores;
 
 /// What an entry in memory takes besides its numbers, in bytes.
 const ENTRY_BYTES: usize = 160;
 
-/// What a session does with kept outputs: `@ml_cache`.
+/// What a caller does with kept outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CacheMode {
@@ -57,34 +38,13 @@ impl CacheMode {
         }
     }
 
-    /// The value of `@ml_cache`; `None` where it is not set.
-    ///
-    /// # Errors
-    /// 1231 for another value.
-    pub fn of_variable(value: &str) -> Result<Option<Self>, SqlError> {
-        if value.is_empty() {
-            return Ok(None);
-        }
+    /// The mode of that name, in upper or lower case.
+    pub fn named(name: &str) -> Option<Self> {
         let modes = [Self::Off, Self::Read, Self::On];
-        let named = modes
+        modes
             .into_iter()
-            .find(|m| m.name().eq_ignore_ascii_case(value));
-        named.map(Some).ok_or_else(|| {
-            SqlError::new(
-                ErrorKind::WrongVariableValue,
-                "Variable '@ml_cache' can't be set to that value: it is 'off', 'read' or 'on'",
-            )
-        })
+            .find(|m| m.name().eq_ignore_ascii_case(name))
     }
-}
-
-/// How much is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CacheLimits {
-    /// Bytes of outputs in memory.
-    pub memory_bytes_max: u64,
-    /// Rows of the table.
-    pub rows_max: u64,
 }
 
 /// Whose output: identity of the model's file and options, and of the input's content.
@@ -101,9 +61,7 @@ pub struct OutputCache(Option<Arc<Inner>>);
 struct Inner {
     hot: Cache<Key, Numbers>,
     looked_up: LookedUp,
-    reader: Reader,
-    writer: Writer,
-    metrics: Arc<Metrics>,
+    store: Arc<dyn OutputStore>,
 }
 
 impl fmt::Debug for OutputCache {
@@ -119,25 +77,18 @@ impl OutputCache {
         Self(None)
     }
 
-    /// Starts its tasks. Without a service account nothing is kept.
-    pub fn start(limits: &CacheLimits, account: &ServiceAccount, metrics: &Arc<Metrics>) -> Self {
-        if !account.is_configured() {
-            return Self::none();
-        }
+    /// Keeps up to `memory_bytes_max` bytes of outputs in memory, and all of them in `store`.
+    pub fn new(memory_bytes_max: u64, store: Arc<dyn OutputStore>) -> Self {
         let hot = Cache::builder()
-            .max_capacity(limits.memory_bytes_max)
+            .max_capacity(memory_bytes_max)
             .weigher(|_: &Key, numbers: &Numbers| {
                 u32::try_from(ENTRY_BYTES + numbers.bytes()).unwrap_or(u32::MAX)
             })
             .build();
-        let grown = evictor::start(account, limits.rows_max, metrics);
-        let writer = Writer::start(account, metrics, grown);
         Self(Some(Arc::new(Inner {
             hot,
             looked_up: LookedUp::default(),
-            reader: Reader::start(account, writer.clone()),
-            writer,
-            metrics: Arc::clone(metrics),
+            store,
         })))
     }
 
@@ -178,7 +129,7 @@ impl OutputCache {
         if !cold.is_empty() {
             cold.sort_unstable();
             cold.dedup();
-            let mut read = inner.reader.read(output, labels, cold).await;
+            let mut read = inner.store.read(output, labels, cold).await;
             for (input, numbers) in &read {
                 let input = *input;
                 inner.hot.insert(Key { output, input }, numbers.clone());
@@ -229,51 +180,15 @@ impl OutputCache {
                 continue;
             };
             let numbers = Numbers::of(scores);
-            if !inner.writer.keep(output, input, numbers.clone()) {
-                inner.metrics.cache_dropped.inc();
-            }
+            inner.store.keep(output, input, numbers.clone());
             inner.hot.insert(Key { output, input }, numbers);
         }
     }
 
-    /// Waits, not for long, until what was kept is in the table.
+    /// Waits, not for long, until what was kept is stored.
     pub async fn close(&self) {
         if let Some(inner) = &self.0 {
-            inner.writer.close().await;
+            inner.store.close().await;
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn the_variable_names_a_mode() {
-        assert_eq!(CacheMode::of_variable("").unwrap(), None);
-        for mode in [CacheMode::Off, CacheMode::Read, CacheMode::On] {
-            let named = CacheMode::of_variable(&mode.name().to_uppercase());
-            assert_eq!(named.unwrap(), Some(mode));
-        }
-        assert_eq!(
-            CacheMode::of_variable("1").unwrap_err().kind,
-            ErrorKind::WrongVariableValue
-        );
-    }
-
-    #[tokio::test]
-    async fn without_an_account_nothing_is_kept() {
-        let metrics = Arc::new(Metrics::new());
-        let limits = CacheLimits {
-            memory_bytes_max: 1 << 20,
-            rows_max: 10,
-        };
-        let cache = OutputCache::start(&limits, &ServiceAccount::none(), &metrics);
-        let input = Some(InputId::from_bytes([1; 16]));
-        let scores = Scores::new([0.25, 0.75]);
-        cache.keep([0; 16], std::iter::once((input, &scores)));
-        assert_eq!(cache.find([0; 16], 2, &[input]).await, [None]);
-        assert!(!cache.is_on());
     }
 }

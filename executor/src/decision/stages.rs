@@ -2,16 +2,22 @@
 
 use std::collections::HashMap;
 
-use predictsql_executor::{Input, InputId, LoadedModel, Outcome, Prepared, Scores};
 use predictsql_optimizer::planner::{Leader, Voter};
 use tokio_util::sync::CancellationToken;
 
-use super::predictor::Shared;
-use super::{Answer, SCORE_PARTS, failure, interrupted};
-use crate::error::SqlError;
+use super::answer::Answer;
+use super::shared::Shared;
+use crate::error::PredictError;
+use crate::identity::InputId;
+use crate::input::{Input, Outcome, Scores};
+use crate::model::LoadedModel;
+use crate::prepared::Prepared;
+
+/// Scores are given to so many parts of one: six decimals, the same on every device.
+const SCORE_PARTS: f64 = 1e6;
 
 /// Inputs of different contents, on their way through the stages.
-pub(super) struct Piece<'p> {
+pub(super) struct StagedRun<'p> {
     shared: &'p Shared,
     cancel: &'p CancellationToken,
     inputs: Vec<Input>,
@@ -35,7 +41,7 @@ struct Row {
     looked_at: bool,
 }
 
-impl<'p> Piece<'p> {
+impl<'p> StagedRun<'p> {
     /// Inputs with their identities, where outputs are looked up.
     pub(super) fn new(
         shared: &'p Shared,
@@ -56,7 +62,7 @@ impl<'p> Piece<'p> {
     }
 
     /// One answer an input.
-    pub(super) async fn answer(&mut self) -> Result<Vec<Answer>, SqlError> {
+    pub(super) async fn answer(&mut self) -> Result<Vec<Answer>, PredictError> {
         let decision = self.shared.decision();
         let mut rows: Vec<usize> = (0..self.inputs.len()).collect();
         let mut voter_number = 0;
@@ -131,7 +137,7 @@ impl<'p> Piece<'p> {
         number: usize,
         voter: &Voter,
         rows: &[usize],
-    ) -> Result<Vec<Outcome>, SqlError> {
+    ) -> Result<Vec<Outcome>, PredictError> {
         let mut outcomes: Vec<Option<Outcome>> = self.kept(number, voter, rows).await?;
         let places = outcomes.iter().enumerate().filter(|(_, o)| o.is_none());
         let places: Vec<usize> = places.map(|(place, _)| place).collect();
@@ -155,7 +161,7 @@ impl<'p> Piece<'p> {
         number: usize,
         voter: &Voter,
         rows: &[usize],
-    ) -> Result<Vec<Option<Outcome>>, SqlError> {
+    ) -> Result<Vec<Option<Outcome>>, PredictError> {
         let model = self.shared.models.get(number);
         let (Some(model), true) = (model, self.shared.looks_up()) else {
             return Ok(vec![None; rows.len()]);
@@ -165,7 +171,7 @@ impl<'p> Piece<'p> {
         let labels = voter.model.options.labels.len();
         let found = tokio::select! {
             biased;
-            () = self.cancel.cancelled() => return Err(interrupted()),
+            () = self.cancel.cancelled() => return Err(PredictError::Cancelled),
             found = self.shared.cache.find(model.output, labels, &ids) => found,
         };
         let missing = found
@@ -179,7 +185,7 @@ impl<'p> Piece<'p> {
     }
 
     /// Runs a voter's model over these inputs, and keeps its outputs.
-    async fn run(&mut self, number: usize, rows: &[usize]) -> Result<Vec<Outcome>, SqlError> {
+    async fn run(&mut self, number: usize, rows: &[usize]) -> Result<Vec<Outcome>, PredictError> {
         for row in rows {
             if let Some(row) = self.rows.get_mut(*row) {
                 row.looked_at = true;
@@ -208,24 +214,24 @@ impl<'p> Piece<'p> {
     async fn run_alone(
         &self,
         rows: &[usize],
-    ) -> Result<(Vec<Outcome>, Vec<Option<InputId>>), SqlError> {
+    ) -> Result<(Vec<Outcome>, Vec<Option<InputId>>), PredictError> {
         let (shared, cancel) = (self.shared, self.cancel);
         let model = shared.model(0, cancel).await?;
         let inputs = self.inputs_of(rows);
         let executor = shared.executor.on_account(shared.tally.account(0));
         if shared.keeps() {
             let predicted = executor.predict_identified(model, inputs, cancel);
-            return predicted.await.map_err(failure);
+            return predicted.await;
         }
         let predicted = executor.predict(model, inputs, cancel).await;
-        Ok((predicted.map_err(failure)?, Vec::new()))
+        Ok((predicted?, Vec::new()))
     }
 
     async fn run_prepared(
         &mut self,
         number: usize,
         rows: &[usize],
-    ) -> Result<(Vec<Outcome>, Vec<Option<InputId>>), SqlError> {
+    ) -> Result<(Vec<Outcome>, Vec<Option<InputId>>), PredictError> {
         let (shared, cancel) = (self.shared, self.cancel);
         let covers = |(_, places): &(Prepared, HashMap<usize, usize>)| {
             rows.iter().all(|row| places.contains_key(row))
@@ -239,10 +245,12 @@ impl<'p> Piece<'p> {
             let inputs = self.inputs_of(rows);
             let prepared = shared.executor.prepare(&models, inputs, cancel).await;
             let places = rows.iter().enumerate().map(|(place, row)| (*row, place));
-            self.prepared = Some((prepared.map_err(failure)?, places.collect()));
+            self.prepared = Some((prepared?, places.collect()));
         }
         let Some((prepared, places)) = &self.prepared else {
-            return Err(SqlError::other("inputs that were not prepared"));
+            return Err(PredictError::Internal {
+                reason: "inputs that were not prepared",
+            });
         };
         let model = shared.model(number, cancel).await?;
         let places: Vec<usize> = rows.iter().filter_map(|r| places.get(r).copied()).collect();
@@ -252,7 +260,7 @@ impl<'p> Piece<'p> {
             .infer(prepared, model, &places, cancel)
             .await;
         let id = |place: &usize| prepared.ids().get(*place).copied().flatten();
-        Ok((outcomes.map_err(failure)?, places.iter().map(id).collect()))
+        Ok((outcomes?, places.iter().map(id).collect()))
     }
 
     fn inputs_of(&self, rows: &[usize]) -> Vec<Input> {

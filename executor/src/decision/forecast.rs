@@ -1,8 +1,8 @@
-//! What a statement would have models look at, told before they do.
+//! What models would have to look at, known before they do.
 
 use std::collections::HashSet;
 
-use predictsql_executor::InputId;
+use crate::identity::InputId;
 
 /// Inputs that the models of one prediction's first stage would have to look at. Later stages look at what
 /// those leave in doubt, which nobody knows before.

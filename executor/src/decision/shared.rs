@@ -1,0 +1,107 @@
+//! What the pieces of one prediction that are under way share: its decision, models and counts.
+
+use std::sync::Arc;
+
+use predictsql_catalog::{Task, TaskInput};
+use predictsql_optimizer::planner::{Decided, Decision, Voter};
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+
+use super::distinct::UnderWay;
+use super::tally::Tally;
+use super::work::Work;
+use crate::error::PredictError;
+use crate::executor::Executor;
+use crate::identity::InputId;
+use crate::input::Scores;
+use crate::kept::{CacheMode, OutputCache};
+use crate::model::LoadedModel;
+
+/// What the pieces under way share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) executor: Executor,
+    pub(super) cache: OutputCache,
+    pub(super) task: Arc<Task>,
+    pub(super) planned: Arc<Decided>,
+    /// One a voter of the decision, in the order of the stages.
+    pub(super) models: Vec<Model>,
+    /// Classes whose scores answers hold, ascending.
+    pub(super) scored: Vec<usize>,
+    pub(super) work: Arc<Work>,
+    pub(super) tally: Tally,
+    /// Contents that pieces are having predicted.
+    pub(super) under_way: UnderWay,
+}
+
+/// A voter's model.
+#[derive(Debug)]
+pub(super) struct Model {
+    /// Identity of its outputs.
+    pub(super) output: [u8; 16],
+    /// Loaded when first needed.
+    loaded: OnceCell<LoadedModel>,
+}
+
+impl Model {
+    /// Not loaded yet.
+    pub(super) fn of(voter: &Voter) -> Self {
+        Self {
+            output: voter.model.output_id(),
+            loaded: OnceCell::new(),
+        }
+    }
+}
+
+impl Shared {
+    pub(super) fn decision(&self) -> &Decision {
+        &self.planned.plan.decision
+    }
+
+    /// Numbers of the voters that look at every input.
+    pub(super) fn first_voters(&self) -> std::ops::Range<usize> {
+        let first = self.decision().stages.first();
+        0..first.map_or(0, |stage| stage.voters.len())
+    }
+
+    /// The kept outputs of a voter's model.
+    pub(super) async fn find(&self, voter: usize, ids: &[Option<InputId>]) -> Vec<Option<Scores>> {
+        let (Some(model), Some(asked)) =
+            (self.models.get(voter), self.decision().voters().nth(voter))
+        else {
+            return vec![None; ids.len()];
+        };
+        let labels = asked.model.options.labels.len();
+        self.cache.find(model.output, labels, ids).await
+    }
+
+    /// Whether outputs may be kept: looking one up costs more than a model over columns.
+    pub(super) fn looks_up(&self) -> bool {
+        let image = matches!(self.task.input, TaskInput::Image);
+        image && self.cache.is_on() && self.work.mode() != CacheMode::Off
+    }
+
+    /// Whether new outputs are kept.
+    pub(super) fn keeps(&self) -> bool {
+        self.looks_up() && self.work.mode() == CacheMode::On
+    }
+
+    /// The model of a voter.
+    pub(super) async fn model(
+        &self,
+        voter: usize,
+        cancel: &CancellationToken,
+    ) -> Result<&LoadedModel, PredictError> {
+        let unknown = || PredictError::Internal {
+            reason: "a voter without a model",
+        };
+        let place = self.models.get(voter).ok_or_else(unknown)?;
+        let asked = self.decision().voters().nth(voter).ok_or_else(unknown)?;
+        let load = async { Ok(self.executor.load(&asked.model).await?) };
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(PredictError::Cancelled),
+            model = place.loaded.get_or_try_init(|| load) => model,
+        }
+    }
+}
