@@ -172,19 +172,9 @@ impl Server {
         if let Some(store) = &embedded {
             own_roots(&mut config.executor, store.data_dir())?;
         }
-        let store = match (&embedded, &config.store) {
-            (Some(embedded), _) => StoreAddress::Unix(embedded.socket().to_owned()),
-            (None, StoreConfig::External(address)) => address.clone(),
-            (None, StoreConfig::Embedded { .. }) => return Err(ConfigError::NoStore.into()),
-        };
+        let store = store_address(&config, embedded.as_ref())?;
         if embedded.is_none() {
-            match runtime.block_on(peer_trust(&store)) {
-                PeerTrust::Refused => {}
-                PeerTrust::Trusted(user) => return Err(ServeError::TrustingStore { store, user }),
-                PeerTrust::Unknown(reason) => {
-                    return Err(ServeError::TrustUnknown { store, reason });
-                }
-            }
+            runtime.block_on(check_trust(&store))?;
         }
         let account = runtime.block_on(start_account(&config, embedded.as_ref(), &store))?;
         let live = Live::new(Arc::new(Metrics::new()));
@@ -441,6 +431,34 @@ async fn stop_with_store(mut status: watch::Receiver<StoreStatus>, stopping: Can
     let failed = status.wait_for(|status| *status == StoreStatus::Failed);
     if failed.await.is_ok() {
         stopping.cancel();
+    }
+}
+
+/// Where the store listens.
+fn store_address(
+    config: &Config,
+    embedded: Option<&EmbeddedStore>,
+) -> Result<StoreAddress, ServeError> {
+    match (embedded, &config.store) {
+        (Some(embedded), _) => Ok(StoreAddress::Unix(embedded.socket().to_owned())),
+        (None, StoreConfig::External(address)) => Ok(address.clone()),
+        (None, StoreConfig::Embedded { .. }) => Err(ConfigError::NoStore.into()),
+    }
+}
+
+/// Refuses a store that would take the proxy's clients for users of the proxy's machine.
+async fn check_trust(store: &StoreAddress) -> Result<(), ServeError> {
+    let store = || store.clone();
+    match peer_trust(&store()).await {
+        PeerTrust::Refused => Ok(()),
+        PeerTrust::Trusted(user) => Err(ServeError::TrustingStore {
+            store: store(),
+            user,
+        }),
+        PeerTrust::Unknown(reason) => Err(ServeError::TrustUnknown {
+            store: store(),
+            reason,
+        }),
     }
 }
 

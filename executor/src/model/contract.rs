@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ort::session::Session;
 use ort::value::{Outlet, Shape, TensorElementType, ValueType};
-use predictsql_catalog::{ImageOptions, Layout, ModelInput, ModelOptions};
+use predictsql_catalog::{ImageOptions, ModelInput, ModelOptions};
 
 use super::reader::Reader;
 use crate::ModelError;
@@ -91,10 +91,7 @@ fn check_image_input(
 }
 
 fn in_words(options: &ImageOptions) -> String {
-    let layout = match options.layout {
-        Layout::Nchw => "NCHW",
-        Layout::Nhwc => "NHWC",
-    };
+    let layout = options.layout.name();
     format!(
         "layout={layout}, height={}, width={}, channels={}",
         options.height, options.width, options.channels

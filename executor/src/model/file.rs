@@ -79,18 +79,7 @@ impl ModelFiles {
                     ReadError::Other(reason) => ModelError::Unreadable { uri, reason },
                 }
             })?;
-        let sha256 = hex(&Sha256::digest(&file));
+        let sha256 = hex::encode(Sha256::digest(&file));
         Ok((file, sha256))
     }
-}
-
-fn hex(digest: &[u8]) -> String {
-    use std::fmt::Write as _;
-    digest
-        .iter()
-        .fold(String::with_capacity(digest.len() * 2), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }

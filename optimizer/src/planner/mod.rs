@@ -9,12 +9,15 @@
 //!           (replay)               (search, branch; frontier)              (pick)      (certificate)
 //! ```
 
+mod again;
 mod answered;
+mod assemble;
 mod blocks;
 mod branch;
 pub mod calibrate;
 mod cascades;
 pub mod certificate;
+mod choice;
 mod cost;
 mod decide;
 mod deciding;
@@ -23,6 +26,7 @@ mod declared;
 mod demands;
 mod frontier;
 mod limits;
+mod measured;
 pub mod ordering;
 mod pick;
 mod plan;

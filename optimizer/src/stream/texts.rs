@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::analysis::{Cell, Input, StreamSelect};
-use super::condition::{Decider, RowTest};
+use super::row_test::{Decider, RowTest};
 use crate::planner::ordering::Condition;
 use crate::sql::calls::Call;
 use crate::sql::fragment::{Fragment, Splice, splice};

@@ -50,22 +50,13 @@ fn values(key: &[u8], columns: &[Column]) -> Result<Vec<ColumnValue>, Malformed>
                 let digits = std::str::from_utf8(value).map_err(|_| wrong)?;
                 ColumnValue::Number(digits.parse().map_err(|_| wrong)?)
             }
-            ColumnKind::Varchar => ColumnValue::Text(unhex(value).ok_or(wrong)?),
+            ColumnKind::Varchar => ColumnValue::Text(hex::decode(value).map_err(|_| wrong)?.into()),
         });
     }
     match rest.is_empty() {
         true => Ok(values),
         false => Err(wrong),
     }
-}
-
-fn unhex(digits: &[u8]) -> Option<Bytes> {
-    let nibble = |digit: &u8| (*digit as char).to_digit(16);
-    let byte = |pair: &[u8]| {
-        let [high, low] = pair else { return None };
-        u8::try_from(nibble(high)? << 4 | nibble(low)?).ok()
-    };
-    digits.chunks(2).map(byte).collect()
 }
 
 /// The text by which a warning names an input.

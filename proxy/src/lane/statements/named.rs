@@ -147,8 +147,8 @@ impl Lane {
             Err(LinkError::Refused(error)) if !is_interruption(error.code) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let hex = answer.text(0, 0)?.unwrap_or_default();
-        let Ok(text) = String::from_utf8(from_hex(&hex)?) else {
+        let digits = answer.text(0, 0)?.unwrap_or_default();
+        let Ok(text) = String::from_utf8(from_hex(&digits)?) else {
             return Ok(None);
         };
         let ours = self.is_ours(settings.encoding.encode(&text).as_ref());
@@ -230,21 +230,13 @@ fn literal(bytes: &str, text: &[u8], kind: u8, charset: u16, mode: LexMode) -> S
         }
         _ if shown.is_ascii() => format!("'{}'", shown.replace('\'', "''")),
         _ => {
-            let hex: String = text.iter().map(|b| format!("{b:02X}")).collect();
-            format!("_utf8mb4 X'{hex}'")
+            format!("_utf8mb4 X'{}'", hex::encode_upper(text))
         }
     }
 }
 
 fn from_hex(digits: &str) -> Result<Vec<u8>, Malformed> {
-    let wrong = || Malformed("the store gave no hexadecimal digits");
-    let pairs = digits.as_bytes().chunks(2);
-    pairs
-        .map(|pair| {
-            let pair = std::str::from_utf8(pair).map_err(|_| wrong())?;
-            u8::from_str_radix(pair, 16).map_err(|_| wrong())
-        })
-        .collect()
+    hex::decode(digits).map_err(|_| Malformed("the store gave no hexadecimal digits"))
 }
 
 #[cfg(test)]

@@ -1,112 +1,15 @@
-//! Options of statements as parsed, and what those of `CREATE MODEL` mean as [`ModelOptions`].
+//! What the options of `CREATE MODEL` mean as [`ModelOptions`].
 
-use thiserror::Error;
-
-use crate::{ModelInput, ModelOptions, Output, Task, TaskInput, TaskKind};
-
-mod image;
+use super::classes::unknown_class;
+use super::image;
+use crate::model::{ModelInput, ModelOptions, Output};
+use crate::option_value::{OptionError, OptionValue, check_keys, find, value_error};
+use crate::task::{Task, TaskInput, TaskKind};
 
 /// Options of models that name classes, in addition to those of all models.
 const CLASS_KEYS: [&str; 3] = ["labels", "other", "output"];
 /// Options of all models.
 const MODEL_KEYS: [&str; 1] = ["accuracy"];
-
-/// The value of one option as written.
-#[derive(Debug, Clone, PartialEq)]
-pub enum OptionValue {
-    /// `0.5`, `-1`
-    Number(f64),
-    /// `'28x28'`
-    Text(String),
-    /// `NHWC`: a bare word
-    Word(String),
-    /// `(0.1, 0.2, 0.3)`, `('a', 'b')`
-    List(Vec<OptionValue>),
-}
-
-impl OptionValue {
-    /// The text of a string or bare word.
-    fn text(&self) -> Option<&str> {
-        match self {
-            Self::Text(s) | Self::Word(s) => Some(s),
-            _ => None,
-        }
-    }
-
-    /// A number, also one written in quotes.
-    pub(crate) fn number(&self) -> Option<f64> {
-        match self {
-            Self::Number(n) => Some(*n),
-            Self::Text(s) => s.trim().parse().ok().filter(|n: &f64| n.is_finite()),
-            _ => None,
-        }
-    }
-
-    /// The elements of a list; a single value counts as a list of one.
-    fn elements(&self) -> &[OptionValue] {
-        match self {
-            Self::List(values) => values,
-            single => std::slice::from_ref(single),
-        }
-    }
-}
-
-/// What is wrong with the options of a task or model; the text is for whoever wrote them.
-#[derive(Debug, Clone, PartialEq, Error)]
-pub enum OptionError {
-    /// An option that does not exist.
-    #[error("Unknown option '{key}'; the options are {known}")]
-    Unknown {
-        /// The option as written.
-        key: String,
-        /// Names of the options that exist.
-        known: String,
-    },
-    /// An option that has no default is missing.
-    #[error("Option '{key}' is missing: {hint}")]
-    Missing {
-        /// Name of the option.
-        key: &'static str,
-        /// How to give it.
-        hint: &'static str,
-    },
-    /// A value outside what the option takes.
-    #[error("Incorrect value of option '{key}': {reason}")]
-    Value {
-        /// Name of the option.
-        key: &'static str,
-        /// What is wrong and what would be right.
-        reason: String,
-    },
-    /// A class that the task does not have.
-    #[error("Unknown class '{class}' in {place}: the classes of task '{task}' are {classes}")]
-    UnknownClass {
-        /// The class as written.
-        class: String,
-        /// `COVERS`, `option 'labels'` or `option 'prior'`.
-        place: &'static str,
-        /// Name of the task.
-        task: String,
-        /// The task's classes, quoted.
-        classes: String,
-    },
-    /// `COVERS` is empty or repeats a class.
-    #[error("Incorrect COVERS: {0}")]
-    Covers(String),
-    /// The classes of a task are empty, repeated or malformed.
-    #[error("Incorrect CLASSES: {0}")]
-    Classes(String),
-    /// The columns of a task are repeated or malformed.
-    #[error("Incorrect INPUT: {0}")]
-    Columns(String),
-}
-
-pub(crate) fn value_error(key: &'static str, reason: impl Into<String>) -> OptionError {
-    OptionError::Value {
-        key,
-        reason: reason.into(),
-    }
-}
 
 /// Reads the options of `CREATE MODEL ... FOR TASK task [COVERS covers]`: the classes that the
 /// model answers, in the task's order, and how to feed it.
@@ -169,53 +72,6 @@ fn model_keys(task: &Task) -> Vec<&'static str> {
         TaskKind::Regression => &[],
     };
     [input, classes, &MODEL_KEYS].concat()
-}
-
-fn find<'a>(options: &'a [(String, OptionValue)], key: &str) -> Option<&'a OptionValue> {
-    options
-        .iter()
-        .find(|(k, _)| k.eq_ignore_ascii_case(key))
-        .map(|(_, v)| v)
-}
-
-pub(crate) fn check_keys(
-    options: &[(String, OptionValue)],
-    known: &[&str],
-) -> Result<(), OptionError> {
-    match options
-        .iter()
-        .find(|(k, _)| !known.iter().any(|n| n.eq_ignore_ascii_case(k)))
-    {
-        None => Ok(()),
-        Some((key, _)) => Err(OptionError::Unknown {
-            key: key.clone(),
-            known: known.join(", "),
-        }),
-    }
-}
-
-/// Names quoted and joined for a message; long lists are cut.
-fn quoted(names: &[String]) -> String {
-    const NAMES_SHOWN_MAX: usize = 30;
-    let mut text = names
-        .iter()
-        .take(NAMES_SHOWN_MAX)
-        .map(|n| format!("'{n}'"))
-        .collect::<Vec<_>>()
-        .join(", ");
-    if let Some(rest) = names.len().checked_sub(NAMES_SHOWN_MAX).filter(|r| *r > 0) {
-        text.push_str(&format!(" and {rest} more"));
-    }
-    text
-}
-
-pub(crate) fn unknown_class(task: &Task, class: &str, place: &'static str) -> OptionError {
-    OptionError::UnknownClass {
-        class: class.to_owned(),
-        place,
-        task: task.name.clone(),
-        classes: quoted(&task.classes),
-    }
 }
 
 fn first_repeated(names: &[String]) -> Option<&String> {
@@ -382,6 +238,3 @@ fn read_accuracy(options: &[(String, OptionValue)]) -> Result<Option<f64>, Optio
         .map(Some)
         .ok_or_else(|| value_error("accuracy", "a fraction between 0 and 1 is expected"))
 }
-
-#[cfg(test)]
-mod tests;
