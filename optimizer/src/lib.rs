@@ -7,11 +7,15 @@
 
 pub mod ddl;
 pub mod distinctions;
+pub mod exchange;
+pub mod explain;
 #[cfg(test)]
 mod fixture;
 pub mod last_statement;
 pub mod materialise;
+pub mod plan;
 pub mod planner;
+pub mod planning;
 mod refusal;
 pub mod schedule;
 mod sql;

@@ -2,14 +2,15 @@
 
 use std::borrow::Cow;
 
+use predictsql_optimizer::plan::{FilterTest, InputKind};
 use predictsql_optimizer::planner::ordering::Known;
-use predictsql_optimizer::stream::{Cell, Decider, RowTest};
+use predictsql_optimizer::stream::{Cell, Decider};
 
-use crate::lane::plans::inputs::InputKind;
-use crate::lane::plans::select::Ready;
+use crate::lane::plans::ready::Pipeline;
 use crate::lane::plans::stream::{CellBytes, CutRow, RowInput};
 use crate::lane::store::error::LinkError;
-use crate::lane::store::rows::{Codec, RowCodec, double_cell};
+use crate::lane::store::questions::encoded;
+use crate::lane::store::rows::{CellLayout, Codec, RowCodec, double_cell};
 use crate::lane::store::spool::Row;
 use crate::predict::Answer;
 use crate::wire::{Malformed, lenenc};
@@ -51,55 +52,55 @@ impl PendingRow {
 /// Decides rows of one statement.
 #[derive(Debug)]
 pub struct Judge<'r, 's, 'a> {
-    ready: &'r Ready<'s, 'a>,
+    pipeline: &'r Pipeline<'r, 's, 'a>,
     codec: Codec,
-    /// Number of visible columns: hidden ones follow.
-    visible: usize,
-    /// What each input is.
+    /// For each prediction what its input is.
     inputs: Vec<InputKind>,
     /// Most bytes of an image.
     image_bytes_max: u64,
-    cells: Vec<Cell>,
+    /// For each cell that depends on a prediction alone its encoded value for each outcome.
+    by_class: Vec<Option<Vec<Option<Vec<u8>>>>>,
 }
 
 impl<'r, 's, 'a> Judge<'r, 's, 'a> {
-    /// For rows of `visible` columns and the hidden ones after them.
+    /// For rows of the visible columns and the hidden ones after them; `inputs` are those of the predictions.
     pub fn new(
-        ready: &'r Ready<'s, 'a>,
+        pipeline: &'r Pipeline<'r, 's, 'a>,
         codec: Codec,
-        visible: usize,
         (inputs, image_bytes_max): (Vec<InputKind>, u64),
     ) -> Self {
         Self {
-            ready,
+            pipeline,
             codec,
-            visible,
             inputs,
             image_bytes_max,
-            cells: ready.select.cells().collect(),
+            by_class: encoded_cells(pipeline, codec),
         }
+    }
+
+    fn cells(&self) -> &'r [Cell] {
+        &self.pipeline.project.cells
     }
 
     /// The order in which predictions are made: those that decide rows, as planned, then those that fill
     /// cells of rows that pass.
     pub fn order(&self) -> Vec<usize> {
-        let fills = |p: &usize| {
-            let is_needed = self.ready.predictions.get(*p).is_some_and(|r| r.needed);
-            is_needed && self.cells.iter().any(|c| c.prediction() == *p)
-        };
-        let filling = (0..self.ready.predictions.len()).filter(fills);
-        self.ready.deciding.iter().copied().chain(filling).collect()
+        let predicts = self.pipeline.predicts.iter();
+        let needed = predicts.filter(|p| p.needed).map(|p| p.prediction);
+        let filling = needed.filter(|p| self.cells().iter().any(|c| c.prediction() == *p));
+        let deciding = self.pipeline.filter.deciding.iter().copied();
+        deciding.chain(filling).collect()
     }
 
     /// Takes a row as the store sent it: some tests need no prediction.
     pub fn begin(&self, row: &mut PendingRow) -> Result<(), Malformed> {
-        row.answers = vec![None; self.ready.predictions.len()];
-        row.known.clone_from(&self.ready.known);
-        for (index, test) in self.ready.select.tests().iter().enumerate() {
-            let outcomes = match test.decider {
+        row.answers = vec![None; self.pipeline.predicts.len()];
+        row.known.clone_from(&self.pipeline.filter.known);
+        for (index, test) in self.pipeline.filter.tests.iter().enumerate() {
+            let outcomes = match test.test.decider {
                 Decider::Native => 1,
-                Decider::PerRow(p) => self.outcomes(p),
-                _ => continue,
+                Decider::PerRow(p) => self.pipeline.outcomes(p),
+                Decider::PerClass(_) | Decider::Score(..) | Decider::Value(..) => continue,
             };
             let (bits, all) = (
                 self.bits(row, index)?,
@@ -114,13 +115,8 @@ impl<'r, 's, 'a> Judge<'r, 's, 'a> {
         Ok(())
     }
 
-    fn outcomes(&self, prediction: usize) -> usize {
-        let asked = self.ready.select.predictions().get(prediction);
-        asked.map_or(0, |p| p.task.classes.len() + 1)
-    }
-
     fn decide(&self, row: &mut PendingRow) {
-        row.passes = self.ready.select.condition().passes(&row.known);
+        row.passes = self.pipeline.filter.condition.passes(&row.known);
     }
 
     /// The input of a prediction for a row, or `None` where the row's answer does not depend on it, as far
@@ -133,10 +129,10 @@ impl<'r, 's, 'a> Judge<'r, 's, 'a> {
         let depends = match row.passes {
             _ if row.answer(prediction).is_some() => false,
             Some(false) => false,
-            Some(true) => self.cells.iter().any(|c| c.prediction() == prediction),
+            Some(true) => self.cells().iter().any(|c| c.prediction() == prediction),
             None => self
                 .tests_of(prediction)
-                .any(|(index, _)| self.ready.select.condition().depends_on(index, &row.known)),
+                .any(|(index, _)| self.pipeline.filter.condition.depends_on(index, &row.known)),
         };
         match depends {
             true => self.fetched(row, prediction),
@@ -145,26 +141,25 @@ impl<'r, 's, 'a> Judge<'r, 's, 'a> {
     }
 
     /// The tests that a prediction decides, with their numbers.
-    fn tests_of(&self, prediction: usize) -> impl Iterator<Item = (usize, &RowTest)> {
-        let tests = self.ready.select.tests().iter().enumerate();
-        tests.filter(move |(_, test)| test.prediction() == Some(prediction))
+    fn tests_of(&self, prediction: usize) -> impl Iterator<Item = (usize, &'r FilterTest)> {
+        let tests = self.pipeline.filter.tests.iter().enumerate();
+        tests.filter(move |(_, test)| test.test.prediction() == Some(prediction))
     }
 
     /// The input of a prediction for a row as the store sent it, if it was fetched.
     fn fetched(&self, row: &PendingRow, prediction: usize) -> Result<Option<RowInput>, Malformed> {
-        let Some(column) = self.ready.predictions.get(prediction).and_then(|p| p.input) else {
+        let predict = self.pipeline.predicts.get(prediction);
+        let asked = self.pipeline.ready.plan.predictions.get(prediction);
+        let (Some(column), Some(asked), Some(kind)) = (
+            predict.and_then(|p| p.column),
+            asked,
+            self.inputs.get(prediction),
+        ) else {
             return Ok(None);
         };
-        let of_input = self
-            .ready
-            .select
-            .predictions()
-            .get(prediction)
-            .map_or(0, |p| p.input);
-        let value = row.row.string(self.visible + column)?;
-        let columns = self.ready.select.input_columns(of_input);
-        let read = |kind| RowInput::of(kind, columns, value, self.image_bytes_max);
-        self.inputs.get(of_input).map(read).transpose()
+        let value = row.row.string(self.pipeline.visible() + column)?;
+        let (columns, bytes_max) = (asked.task.columns(), self.image_bytes_max);
+        RowInput::of(kind, columns, value, bytes_max).map(Some)
     }
 
     /// Takes the answer of a prediction for a row, and what its tests say of it.
@@ -187,12 +182,12 @@ impl<'r, 's, 'a> Judge<'r, 's, 'a> {
         Ok(())
     }
 
-    fn passes(&self, row: &PendingRow, index: usize, test: &RowTest) -> Result<bool, Malformed> {
-        let constants = &self.ready.constants;
-        let is = Some(!test.negated);
-        Ok(match &test.decider {
+    fn passes(&self, row: &PendingRow, index: usize, test: &FilterTest) -> Result<bool, Malformed> {
+        let constants = &self.pipeline.filter.constants;
+        let is = Some(!test.test.negated);
+        Ok(match &test.test.decider {
             Decider::PerClass(p) => {
-                let tests = self.ready.predictions.get(*p).map(|p| &p.by_class.tests);
+                let tests = self.pipeline.predicts.get(*p).map(|p| &p.by_class.tests);
                 let found = tests.and_then(|tests| tests.iter().find(|(of, _)| *of == index));
                 found.is_some_and(|(_, passes)| passes.get(row.code(*p)) == Some(&true))
             }
@@ -210,14 +205,15 @@ impl<'r, 's, 'a> Judge<'r, 's, 'a> {
     fn bits(&self, row: &PendingRow, test: usize) -> Result<u64, Malformed> {
         let wrong = Malformed("a hidden column of the lane is not a number");
         let column = self
-            .ready
+            .pipeline
+            .scan
             .pushdown
             .tests
             .get(test)
             .copied()
             .flatten()
             .ok_or(wrong)?;
-        let Some(mut cell) = row.row.short(self.visible + column)? else {
+        let Some(mut cell) = row.row.short(self.pipeline.visible() + column)? else {
             return Ok(0);
         };
         match self.codec {
@@ -235,21 +231,29 @@ impl<'r, 's, 'a> Judge<'r, 's, 'a> {
     /// The score of a class (position in the task's classes); `None` where the input is NULL or
     /// unreadable, or no model run covers the class.
     fn score(&self, row: &PendingRow, prediction: usize, class: usize) -> Option<f64> {
-        let ready = self.ready.predictions.get(prediction)?;
-        ready.predictor.score(row.answer(prediction)?, class)
+        let predictor = self.pipeline.ready.predictors.get(prediction)?;
+        predictor.score(row.answer(prediction)?, class)
     }
 
     /// The encoded cell of a predicted column; `None` for NULL.
     pub fn cell<'c>(&'c self, row: &'c PendingRow, cell: usize) -> Option<CellBytes<'c>> {
-        let here = match *self.cells.get(cell)? {
+        let here = match *self.cells().get(cell)? {
             Cell::PerClass(p) => {
-                let ready = self.ready.predictions.get(p)?;
-                let (_, values) = ready.by_class.cells.iter().find(|(of, _)| *of == cell)?;
+                let values = self.by_class.get(cell)?.as_ref()?;
                 values.get(row.code(p))?.as_deref().map(Cow::Borrowed)?
             }
             Cell::PerRow(p) => {
-                let first = self.ready.pushdown.cells.get(cell).copied().flatten()?;
-                return row.row.encoded(self.visible + first + row.code(p));
+                let first = self
+                    .pipeline
+                    .scan
+                    .pushdown
+                    .cells
+                    .get(cell)
+                    .copied()
+                    .flatten()?;
+                return row
+                    .row
+                    .encoded(self.pipeline.visible() + first + row.code(p));
             }
             Cell::Score(p, class) => {
                 let score = self.score(row, p, class)?;
@@ -270,4 +274,30 @@ impl<'r, 's, 'a> Judge<'r, 's, 'a> {
             _ => "of an earlier row".to_owned(),
         }
     }
+}
+
+/// For each cell that depends on a prediction alone its encoded value for each outcome.
+fn encoded_cells(
+    pipeline: &Pipeline<'_, '_, '_>,
+    codec: Codec,
+) -> Vec<Option<Vec<Option<Vec<u8>>>>> {
+    let columns = || {
+        pipeline
+            .project
+            .cell_of_column
+            .iter()
+            .zip(&pipeline.ready.described)
+    };
+    let mut encoded_cells = vec![None; pipeline.project.cells.len()];
+    for (cell, values) in pipeline.predicts.iter().flat_map(|p| &p.by_class.cells) {
+        // A cell of the store's own is laid out as the described column: planning has seen to it.
+        let column = columns().find(|(of, _)| **of == Some(*cell));
+        let layout = column.map_or(CellLayout::String, |(_, c)| CellLayout::of(c.column_type));
+        let values = values.iter();
+        let values = values.map(|v| v.as_ref().map(|value| encoded(codec, layout, value)));
+        if let Some(place) = encoded_cells.get_mut(*cell) {
+            *place = Some(values.collect());
+        }
+    }
+    encoded_cells
 }

@@ -3,6 +3,7 @@
 
 use predictsql_optimizer::bare::BareNames;
 use predictsql_optimizer::planner::{DEMANDS, Demands, WrongDemand};
+use predictsql_optimizer::planning::Forced;
 use predictsql_optimizer::views::ViewSession;
 use predictsql_optimizer::{LabelCollation, LexMode};
 
@@ -49,17 +50,6 @@ pub struct SessionSettings {
     pub collation: String,
     /// Functions that the statement calls without the schema's name, and that are the schema's.
     pub bare: BareNames,
-}
-
-/// A physical plan by name: a debugging aid, so that one plan can be held against another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Forced {
-    /// Rows pass through.
-    Stream,
-    /// Two passes, relations in temporary tables.
-    Temporary,
-    /// Two passes, relations in the statement's text.
-    Inline,
 }
 
 /// Under which a statement's text has one meaning: what it was prepared under must hold when it is

@@ -9,7 +9,8 @@ use predictsql_optimizer::heads::{
 use predictsql_optimizer::views::changes_views;
 use predictsql_optimizer::{Fragment, LexMode};
 
-use crate::lane::plans::select;
+use crate::lane::plans::reading;
+use crate::lane::plans::ready::choose;
 use crate::lane::session::lane::Lane;
 use crate::lane::session::left::{Done, Left};
 use crate::lane::session::named::Named;
@@ -126,8 +127,8 @@ impl Lane {
         }
         let expanded = views::expand(turn, &self.context, settings, text).await?;
         let text = expanded.as_ref().map_or(text, |e| &e.text.sql);
-        if let Some((statement, _)) = select::read(&self.context, settings, text).await? {
-            select::plan(turn, &statement, settings.forced_plan).await?;
+        if let Some((statement, _)) = reading::read(&self.context, settings, text).await? {
+            choose(turn, &statement, settings.forced_plan).await?;
         }
         Ok(())
     }

@@ -116,6 +116,11 @@ impl Answer {
             .collect())
     }
 
+    /// Which rows it has.
+    pub fn codec(&self) -> Codec {
+        self.codec.codec()
+    }
+
     /// The text of a string cell; `None` for NULL.
     pub fn text(&self, row: usize, column: usize) -> Result<Option<String>, Malformed> {
         let cells = self.cells(row)?;

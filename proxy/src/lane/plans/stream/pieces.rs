@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::SqlError;
-use crate::lane::plans::select::Ready;
+use crate::lane::plans::ready::Ready;
 use crate::lane::plans::stream::RowInput;
 use crate::lane::plans::verdict::{Judge, PendingRow};
 use crate::lane::store::error::LinkError;
@@ -82,7 +82,7 @@ pub async fn predict(
         judge.begin(row)?;
     }
     for &prediction in order {
-        let Some(asked) = ready.predictions.get(prediction) else {
+        let Some(predictor) = ready.predictors.get(prediction) else {
             continue;
         };
         let mut places = Vec::new();
@@ -93,7 +93,7 @@ pub async fn predict(
                 inputs.push(input);
             }
         }
-        let answers = answer_inputs(&asked.predictor, inputs, account, cancel).await?;
+        let answers = answer_inputs(predictor, inputs, account, cancel).await?;
         for (place, answer) in places.into_iter().zip(answers) {
             if let Some(row) = rows.get_mut(place) {
                 judge.answer(row, prediction, answer)?;

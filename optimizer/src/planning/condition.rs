@@ -1,17 +1,17 @@
-//! What is known of a stream plan's condition before any row: which tests say the same of all rows, what is
+//! What is known of a stream plan's condition before any row: which tests have the same truth for all rows, what is
 //! expected of the others, and in which order their predictions are made.
 
-use predictsql_optimizer::planner::Estimate;
-use predictsql_optimizer::planner::ordering::{self, Known};
-use predictsql_optimizer::stream::{Decider, RowTest, ScoreTest, StreamSelect};
+use predictsql_catalog::Snapshot;
 
-use crate::lane::plans::deciding::PredictorMaker;
-use crate::lane::plans::select::ReadyPrediction;
+use super::draft::Draft;
+use crate::planner::Estimate;
+use crate::planner::ordering::{self, Known};
+use crate::stream::{Decider, RowTest, ScoreTest, StreamSelect};
 
-/// What each test says of every row, as far as no prediction or row can change it.
-pub(in crate::lane) fn known_tests(
+/// The truth of each test for every row, as far as no prediction or row can change it.
+pub(super) fn known_tests(
     select: &StreamSelect<'_, '_>,
-    predictions: &[ReadyPrediction],
+    predictions: &[Draft],
     constants: &[Option<f64>],
 ) -> Vec<Known> {
     let by_class = |index: usize| {
@@ -37,11 +37,7 @@ pub(in crate::lane) fn known_tests(
 }
 
 /// Whether a cell or a test that still counts asks for a prediction.
-pub(in crate::lane) fn is_asked(
-    select: &StreamSelect<'_, '_>,
-    prediction: usize,
-    known: &[Known],
-) -> bool {
+pub(super) fn is_asked(select: &StreamSelect<'_, '_>, prediction: usize, known: &[Known]) -> bool {
     let mut tests = select.tests().iter().enumerate();
     select.cells().any(|cell| cell.prediction() == prediction)
         || tests.any(|(index, test)| {
@@ -51,22 +47,22 @@ pub(in crate::lane) fn is_asked(
 
 /// What is expected of each test: the share of the rows that its models' votes on labelled rows let
 /// pass, and what the prediction costs.
-pub(in crate::lane) fn expected_of(
-    maker: &PredictorMaker<'_>,
+pub(super) fn expected_of(
+    catalog: &Snapshot,
     select: &StreamSelect<'_, '_>,
-    predictions: &[ReadyPrediction],
+    predictions: &[Draft],
     known: &[Known],
 ) -> Vec<ordering::Test> {
     let share = |index: usize, prediction: usize| {
-        let ready = predictions.get(prediction)?;
+        let draft = predictions.get(prediction)?;
         let task = &select.predictions().get(prediction)?.task;
-        let (_, passes) = ready
+        let (_, passes) = draft
             .by_class
             .tests
             .iter()
             .find(|(test, _)| *test == index)?;
-        let statistics = maker.catalog.statistics(&task.name);
-        let plan = &ready.predictor.planned().plan;
+        let statistics = catalog.statistics(&task.name);
+        let plan = &draft.decided.plan;
         let passes = |outcome: u16| passes.get(usize::from(outcome)) == Some(&true);
         Some(ordering::share_passing(
             &plan.decision,
@@ -90,8 +86,8 @@ pub(in crate::lane) fn expected_of(
                 share: share(index, prediction).unwrap_or(Estimate::Absent),
                 seconds: predictions
                     .get(prediction)
-                    .map_or(Estimate::Absent, |ready| {
-                        ready.predictor.planned().plan.seconds_per_input()
+                    .map_or(Estimate::Absent, |draft| {
+                        draft.decided.plan.seconds_per_input()
                     }),
             },
         }
@@ -100,25 +96,22 @@ pub(in crate::lane) fn expected_of(
 }
 
 /// The needed predictions by which rows are dropped, in the order of their tests.
-pub(in crate::lane) fn deciding(
+pub(super) fn deciding(
     select: &StreamSelect<'_, '_>,
-    predictions: &[ReadyPrediction],
+    predictions: &[Draft],
     expected: &[ordering::Test],
 ) -> Vec<usize> {
     let mut deciding = Vec::new();
     for test in select.condition().order(expected) {
         let prediction = select.tests().get(test).and_then(RowTest::prediction);
-        let is_needed = |p: &usize| predictions.get(*p).is_some_and(|ready| ready.needed);
+        let is_needed = |p: &usize| predictions.get(*p).is_some_and(|draft| draft.needed);
         deciding.extend(prediction.filter(|p| is_needed(p) && !deciding.contains(p)));
     }
     deciding
 }
 
 /// For each prediction the share of the rows that it is expected to be made for.
-pub(in crate::lane) fn reached(
-    select: &StreamSelect<'_, '_>,
-    expected: &[ordering::Test],
-) -> Vec<f64> {
+pub(super) fn reached(select: &StreamSelect<'_, '_>, expected: &[ordering::Test]) -> Vec<f64> {
     let expected = select.condition().expected(expected);
     let of = |prediction: usize| {
         let decides = |(test, _): &&(usize, f64)| {

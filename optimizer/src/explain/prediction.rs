@@ -2,25 +2,20 @@
 //! planner has to say.
 
 use predictsql_catalog::{Task, Vote};
-use predictsql_optimizer::planner::{
-    Basis, CostModel, Declared, Estimate, Interval, Plan, Prior, Rejected, Stage, StageEstimate,
-    Voter,
-};
 use serde_json::{Value, json};
 
-use crate::predict::{CacheMode, Planned, Predictor, class_names};
+use crate::plan::Prediction;
+use crate::planner::{
+    Basis, CostModel, Decided, Declared, Estimate, Interval, Plan, Prior, Rejected, Stage,
+    StageEstimate, Voter, class_names,
+};
 
 /// Reasons for which models were not chosen that are shown with these.
 const REASONS_SHOWN: usize = 24;
 
 /// Lines as (label, text): which models run, why, at which cost, and how right they are.
-pub fn lines(
-    predictor: &Predictor,
-    task: &Task,
-    rows: Estimate<u64>,
-    costs: &CostModel,
-) -> Vec<(String, String)> {
-    let planned = predictor.planned();
+pub fn lines(prediction: &Prediction, outputs: Kept, costs: &CostModel) -> Vec<(String, String)> {
+    let (task, planned) = (&*prediction.task, &*prediction.decided);
     let plan = &planned.plan;
     let mut lines = stage_lines(plan);
     let mut line = |label: &str, text: String| lines.push((label.to_owned(), text));
@@ -39,8 +34,8 @@ pub fn lines(
     if let Some(prior) = &plan.prior {
         line("  Prior   ", shares(prior, task));
     }
-    line("  Price   ", price(plan, rows, costs));
-    line("  Kept    ", kept(predictor));
+    line("  Price   ", price(plan, prediction.inputs, costs));
+    line("  Kept    ", kept(outputs));
     if let Some(text) = planned.unplanned_limits() {
         line("  Limit   ", text);
     }
@@ -81,7 +76,7 @@ pub fn lines(
 }
 
 /// The stages in a few words: models that vote together, and after `>` those that see what is left in doubt.
-pub fn short(task: &Task, planned: &Planned) -> String {
+pub fn short(task: &Task, planned: &Decided) -> String {
     let stage = |stage: &Stage| stage.voters.iter().map(model_name).collect::<Vec<_>>();
     let stages = planned.plan.decision.stages.iter();
     let stages: Vec<String> = stages.map(|s| stage(s).join(" + ")).collect();
@@ -93,11 +88,22 @@ pub fn model_name(voter: &Voter) -> String {
     format!("{}@{}", voter.model.name, voter.model.version)
 }
 
+/// Outputs of models that are kept, as a prediction uses them.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Kept {
+    /// The statement's setting by its name; `None`: inputs of this kind are not looked up.
+    pub mode: Option<&'static str>,
+    /// Outputs are looked up.
+    pub looks_up: bool,
+    /// Share of the outputs that were found so far, of those that were looked up.
+    pub hit_rate_so_far: Option<f64>,
+}
+
 /// What is known of kept outputs before any input is read.
-fn kept(predictor: &Predictor) -> String {
-    match (predictor.cache_mode(), predictor.hit_rate_so_far()) {
+fn kept(outputs: Kept) -> String {
+    match (outputs.mode, outputs.hit_rate_so_far) {
         (None, _) => "no outputs: inputs of this kind are always run".to_owned(),
-        (Some(CacheMode::Off), _) => "outputs are not looked up (@ml_cache)".to_owned(),
+        (Some(_), _) if !outputs.looks_up => "outputs are not looked up (@ml_cache)".to_owned(),
         (Some(_), None) => "unknown until inputs are read".to_owned(),
         (Some(_), Some(rate)) => format!(
             "unknown until inputs are read; so far {:.1} % of the outputs looked up",
@@ -282,9 +288,9 @@ pub fn duration(seconds: f64) -> String {
 }
 
 /// The same for programs.
-pub fn json(predictor: &Predictor, task: &Task, rows: Estimate<u64>, costs: &CostModel) -> Value {
-    let planned = predictor.planned();
-    let plan = &planned.plan;
+pub fn json(prediction: &Prediction, outputs: Kept, costs: &CostModel) -> Value {
+    let (task, planned) = (&*prediction.task, &*prediction.decided);
+    let (plan, rows) = (&planned.plan, prediction.inputs);
     let stages = plan.decision.stages.iter().zip(&plan.stages);
     let names = |classes: &[usize]| -> Vec<&String> {
         let found = classes.iter().filter_map(|c| task.classes.get(*c));
@@ -325,8 +331,8 @@ pub fn json(predictor: &Predictor, task: &Task, rows: Estimate<u64>, costs: &Cos
         "rows": rows.value(),
         "seconds": price.map(|p| interval(p.seconds)),
         "device_seconds": price.map(|p| interval(p.device_seconds)),
-        "cache": predictor.cache_mode().map(CacheMode::name),
-        "hit_rate_so_far": predictor.hit_rate_so_far(),
+        "cache": outputs.mode,
+        "hit_rate_so_far": outputs.hit_rate_so_far,
         "cost": price.and_then(|p| p.cost).map(interval),
         "limits_not_planned_for": planned.unplanned_limits(),
         "gap": plan.gap.map(|g| json!({"points": g.value * 100.0, "cost_share": g.cost})),
