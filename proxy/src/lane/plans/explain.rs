@@ -10,7 +10,6 @@ use crate::lane::context::LaneContext;
 use crate::lane::plans::ready::Ready;
 use crate::lane::store::link::Protocol;
 use crate::lane::store::result::{TextResult, text_column};
-use crate::lane::store::rows::Codec;
 use crate::lane::turn::Turn;
 use crate::predict::{CacheMode, Predictor};
 use actual::Actual;
@@ -68,10 +67,7 @@ pub fn write(
         columns: vec![text_column(how.column, width)],
         rows: shown.into_iter().map(|l| vec![Bytes::from(l)]).collect(),
     };
-    let codec = match protocol {
-        Protocol::Text => Codec::Text,
-        Protocol::Binary(_) => Codec::Binary,
-    };
+    let codec = protocol.codec();
     let status = turn.end_status(*turn.status);
     result.write(&mut turn.out, turn.capabilities, codec, status, warnings);
 }

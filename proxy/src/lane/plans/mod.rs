@@ -10,4 +10,3 @@ pub mod reading;
 pub mod ready;
 pub mod run;
 pub mod stream;
-pub mod verdict;

@@ -8,6 +8,7 @@
 mod cut_row;
 mod long_cells;
 mod pieces;
+mod row_filter;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -25,14 +26,13 @@ use crate::error::{ErrorKind, SqlError};
 use crate::lane::context::LaneContext;
 use crate::lane::plans::answered::{Answered, Audience};
 use crate::lane::plans::ready::{Pipeline, Ready};
-use crate::lane::plans::verdict::{Judge, PendingRow};
 use crate::lane::session::diagnostics::Diagnostics;
 use crate::lane::store::error::LinkError;
 use crate::lane::store::filling::fill;
-use crate::lane::store::link::{Protocol, rows_of};
+use crate::lane::store::link::{Protocol, ResultEnd, StoreLink, rows_of};
 use crate::lane::store::questions::is_binary;
 use crate::lane::store::result::write_head;
-use crate::lane::store::rows::{CellLayout, Codec, RowCodec};
+use crate::lane::store::rows::{CellLayout, RowCodec};
 use crate::lane::store::spool::Spool;
 use crate::lane::turn::Turn;
 use crate::lane::turn::check_not_interrupted;
@@ -41,12 +41,11 @@ use crate::predict::{Answer, Forecast, Predictor, admit};
 use crate::relay::SessionEnd;
 use crate::wire::{ColumnDefinition, PacketWriter, StatusFlags, Stream, encode_result_end};
 pub use cut_row::{CellBytes, CutRow, RowInput, StringValue};
+use long_cells::UNSENT_BYTES_MAX;
 pub use long_cells::copy_row;
 pub use pieces::answer_inputs;
 use pieces::{Pieces, predict};
-
-/// Bytes of an answer that are sent before more is written.
-const UNSENT_BYTES_MAX: usize = 256 * 1024;
+use row_filter::{PendingRow, RowFilter};
 
 /// Runs the statement and writes its whole answer, where somebody is to get it.
 pub async fn run(
@@ -63,32 +62,20 @@ pub async fn run(
     let pushdown = &pipeline.scan.pushdown.text;
     let (columns, id) = rows_of(turn.store.run_answering(pushdown, &protocol).await?)?;
     running.note_store(begin);
-    let codec = match protocol {
-        Protocol::Text => Codec::Text,
-        Protocol::Binary(_) => Codec::Binary,
-    };
-    let shape = match visible_columns(pipeline, &columns) {
-        Ok(shape) => shape,
-        Err(error) => {
-            let drained = turn.store.drain().await;
-            turn.store.finish(id, drained).await?;
-            return Err(error.into());
-        }
-    };
-    let shape = turn.as_described(shape);
-    if audience == Audience::Client {
-        write_head(&mut turn.out, turn.capabilities, &shape, *turn.status);
-    }
-    let inputs = input_kinds(pipeline, &columns);
-    let image_bytes_max = context.executor.image_bytes_max();
-    let judge = Judge::new(pipeline, codec, (inputs, image_bytes_max));
+    let codec = protocol.codec();
+    write_columns(turn, pipeline, &columns, id, audience).await?;
+    let inputs = (
+        input_kinds(pipeline, &columns),
+        context.executor.image_bytes_max(),
+    );
+    let row_filter = RowFilter::new(pipeline, codec, inputs);
     let spool = Spool::new(context.spool.clone());
     let cancel = running.cancel.child_token();
     let diagnostics = Diagnostics::keeping(turn.store.warnings_kept);
     let mut drainer = Drainer {
         context,
         pipeline,
-        judge: &judge,
+        row_filter: &row_filter,
         codec: RowCodec::new(codec, &columns),
         spool: &spool,
         cancel: &cancel,
@@ -107,22 +94,19 @@ pub async fn run(
                 cancel.cancel();
                 drained
             };
-            let fill = async {
-                fill(legs.store, &spool, running).await;
-                let inputs = running.rows_read.load(Relaxed);
-                running.inputs.store(inputs, Relaxed);
-                running.inputs_known.store(true, Relaxed);
-            };
-            let ((), drained) = tokio::join!(fill, drain);
+            let ((), drained) = tokio::join!(fill_counted(legs.store, &spool, running), drain);
             drained
         };
         guard.while_client_stays(work).await
     };
     cancel.cancel();
-    let (mut diagnostics, sent) = (drainer.diagnostics, drainer.sent);
-    // Rows that OFFSET skips are found, too.
-    let found_rows = pipeline.filter.drops.then_some(drainer.skipped + sent);
-    if let Err(LinkError::End(end)) = drained {
+    let drained = Drained {
+        outcome: drained,
+        diagnostics: drainer.diagnostics,
+        sent: drainer.sent,
+        skipped: drainer.skipped,
+    };
+    if let Err(LinkError::End(end)) = drained.outcome {
         return Err(LinkError::End(end));
     }
     // A refusal of the store in mid-result comes before what the lane has to say.
@@ -130,7 +114,65 @@ pub async fn run(
         .take_end()
         .unwrap_or(Err(LinkError::End(SessionEnd::StoreClosed)));
     let end = turn.store.finish(id, end).await?;
-    drained?;
+    conclude(turn, pipeline, running, audience, drained, end).await
+}
+
+/// Reads the store's answer to its end into the spool, and notes how many rows it has.
+async fn fill_counted(store: &mut StoreLink<'_>, spool: &Spool, running: &Statement) {
+    fill(store, spool, running).await;
+    let inputs = running.rows_read.load(Relaxed);
+    running.inputs.store(inputs, Relaxed);
+    running.inputs_known.store(true, Relaxed);
+}
+
+/// What became of a statement's rows.
+struct Drained {
+    outcome: Result<(), LinkError>,
+    diagnostics: Diagnostics,
+    sent: u64,
+    skipped: u64,
+}
+
+/// Writes the columns of the answer, where somebody is to get it. Rows of other columns than those that
+/// were described are read to their end.
+async fn write_columns(
+    turn: &mut Turn<'_>,
+    pipeline: &Pipeline<'_, '_, '_>,
+    columns: &[ColumnDefinition],
+    id: Option<u32>,
+    audience: Audience,
+) -> Result<(), LinkError> {
+    let shape = match visible_columns(pipeline, columns) {
+        Ok(shape) => shape,
+        Err(error) => {
+            let drained = turn.store.drain().await;
+            turn.store.finish(id, drained).await?;
+            return Err(error.into());
+        }
+    };
+    let shape = turn.as_described(shape);
+    if audience == Audience::Client {
+        write_head(&mut turn.out, turn.capabilities, &shape, *turn.status);
+    }
+    Ok(())
+}
+
+/// Ends the answer: adds the store's warnings and writes the last packet, where somebody is to get it.
+async fn conclude(
+    turn: &mut Turn<'_>,
+    pipeline: &Pipeline<'_, '_, '_>,
+    running: &Statement,
+    audience: Audience,
+    drained: Drained,
+    end: ResultEnd,
+) -> Result<Answered, LinkError> {
+    let Drained {
+        outcome,
+        mut diagnostics,
+        sent,
+        skipped,
+    } = drained;
+    outcome?;
     check_not_interrupted(turn.record, running, &turn.store.bounds).await?;
     let own = diagnostics.count() > 0;
     if end.warnings > 0 && (own || pipeline.filter.drops) {
@@ -153,7 +195,8 @@ pub async fn run(
         rows: Some(sent),
         warnings,
         diagnostics: (diagnostics.count() > 0).then_some(diagnostics),
-        found_rows,
+        // Rows that OFFSET skips are found, too.
+        found_rows: pipeline.filter.drops.then_some(skipped + sent),
         row_count: None,
         affected: None,
     })
@@ -225,7 +268,7 @@ fn input_kinds(pipeline: &Pipeline<'_, '_, '_>, columns: &[ColumnDefinition]) ->
 struct Drainer<'d, 's, 'a> {
     context: &'d LaneContext,
     pipeline: &'d Pipeline<'d, 's, 'a>,
-    judge: &'d Judge<'d, 's, 'a>,
+    row_filter: &'d RowFilter<'d, 's, 'a>,
     codec: RowCodec,
     spool: &'d Spool,
     cancel: &'d CancellationToken,
@@ -253,7 +296,7 @@ impl<'d> Drainer<'d, '_, '_> {
         let chunk_inputs = predictions.map(|p| executor.chunk_inputs_of(&p.task.input));
         let chunk_inputs = chunk_inputs.min().unwrap_or(1);
         let schedule = Schedule::new(chunk_inputs, executor.threads(), limited);
-        let order = self.judge.order();
+        let order = self.row_filter.order();
         if limited.is_none() {
             self.forecast(&order).await?;
         }
@@ -281,7 +324,7 @@ impl<'d> Drainer<'d, '_, '_> {
                     coming = None;
                     if let Some(piece) = piece {
                         let account = self.spool.account();
-                        let judged = (self.pipeline.ready, self.judge, &order[..]);
+                        let judged = (self.pipeline.ready, self.row_filter, &order[..]);
                         under_way.push_back(predict(judged, piece, account, self.cancel));
                         piece_number += 1;
                         coming = Some(Box::pin(pieces.next(schedule.chunk_rows(piece_number))));
@@ -327,10 +370,10 @@ impl<'d> Drainer<'d, '_, '_> {
             let mut room = None;
             while let Some(row) = block.next()? {
                 let mut row = PendingRow::new(row, &self.codec).await?;
-                self.judge.begin(&mut row)?;
+                self.row_filter.begin(&mut row)?;
                 let mut of_row = Vec::new();
                 for (place, (prediction, _)) in asked.iter().enumerate() {
-                    let input = self.judge.input(&row, *prediction)?;
+                    let input = self.row_filter.input(&row, *prediction)?;
                     of_row.extend(input.map(|input| (place, input)));
                 }
                 let far = of_row.iter().map(|(_, input)| input.far_bytes()).sum();
@@ -395,7 +438,7 @@ impl<'d> Drainer<'d, '_, '_> {
         let cells = self.pipeline.project.cell_of_column.iter().enumerate();
         let cells: Vec<Option<CellBytes<'_>>> = cells
             .map(|(column, cell)| match cell {
-                Some(cell) => self.judge.cell(row, *cell),
+                Some(cell) => self.row_filter.cell(row, *cell),
                 None => row.row.encoded(column),
             })
             .collect();
@@ -408,7 +451,12 @@ impl<'d> Drainer<'d, '_, '_> {
                 continue;
             };
             self.running.images_unreadable.fetch_add(1, Relaxed);
-            let message = || format!("Image {} {reason}", self.judge.input_name(row, prediction));
+            let message = || {
+                format!(
+                    "Image {} {reason}",
+                    self.row_filter.input_name(row, prediction)
+                )
+            };
             if self.pipeline.ready.fail_on_error {
                 return Err(SqlError::new(ErrorKind::UnreadableInput, message()).into());
             }

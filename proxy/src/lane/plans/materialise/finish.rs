@@ -156,20 +156,7 @@ pub async fn write(
             if sends {
                 write_head(&mut turn.out, turn.capabilities, &columns, state);
             }
-            let mut count = 0;
-            while let Some(mut block) = spool.read().await? {
-                while let Some(row) = block.next()? {
-                    count += 1;
-                    if sends {
-                        match row {
-                            Row::Held(row) => turn.out.write(&row),
-                            Row::Long(row) => copy_row(&row, &mut turn.out, turn.client).await?,
-                        }
-                        running.rows_sent.store(count, Relaxed);
-                    }
-                }
-                turn.flush().await?;
-            }
+            let count = send_rows(turn, running, &spool, sends).await?;
             rows = Some(count);
             if sends {
                 let state = turn.end_status(state);
@@ -186,4 +173,28 @@ pub async fn write(
         affected,
         warnings,
     })
+}
+
+/// Counts the rows of an answer, and sends them where somebody is to get them.
+async fn send_rows(
+    turn: &mut Turn<'_>,
+    running: &Statement,
+    spool: &Spool,
+    sends: bool,
+) -> Result<u64, LinkError> {
+    let mut count = 0;
+    while let Some(mut block) = spool.read().await? {
+        while let Some(row) = block.next()? {
+            count += 1;
+            if sends {
+                match row {
+                    Row::Held(row) => turn.out.write(&row),
+                    Row::Long(row) => copy_row(&row, &mut turn.out, turn.client).await?,
+                }
+                running.rows_sent.store(count, Relaxed);
+            }
+        }
+        turn.flush().await?;
+    }
+    Ok(count)
 }

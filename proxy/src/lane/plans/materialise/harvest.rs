@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{ErrorKind, SqlError};
 use crate::lane::context::LaneContext;
 use crate::lane::plans::materialise::finish::is_missing_key;
-use crate::lane::plans::materialise::lookups;
+use crate::lane::plans::materialise::lookups::lookups;
 use crate::lane::plans::materialise::relation::Relation;
 use crate::lane::plans::ready::{Materialisation, Ready};
 use crate::lane::plans::stream::{CutRow, RowInput, StringValue, answer_inputs};

@@ -14,12 +14,12 @@
 
 mod finish;
 mod harvest;
+mod lookups;
 mod relation;
 
 use std::sync::Arc;
 
-use predictsql_optimizer::materialise::{HarvestPass, Lookup, Members, Shape};
-use predictsql_optimizer::plan::Relate;
+use predictsql_optimizer::materialise::{HarvestPass, Shape};
 use predictsql_optimizer::planning::{Breadth, Forced, Widened, Widening};
 
 use crate::error::{ErrorKind, SqlError};
@@ -37,6 +37,7 @@ use crate::predict::interrupted;
 use crate::wire::StatusFlags;
 use finish::Finished;
 use harvest::Harvester;
+use lookups::lookups;
 use relation::Relation;
 
 /// How often a statement whose keys were missing is tried before it gives up with error 1205.
@@ -266,22 +267,6 @@ fn relations<'r>(plan: &Materialisation<'r, '_, '_>, wanted: Option<Forced>) -> 
         ))
     });
     relations.collect()
-}
-
-/// Where each harvest's calls find their answers.
-fn lookups(
-    plan: &Materialisation<'_, '_, '_>,
-    relations: &[Relation<'_>],
-    members: &[Option<Members>],
-) -> Vec<Lookup> {
-    let lookup = |(number, relate): (usize, &&Relate)| {
-        let relation = relations.get(relate.relation).map(Relation::source);
-        Lookup {
-            members: members.get(number).cloned().flatten(),
-            ..relate.lookup(relation.unwrap_or_default())
-        }
-    };
-    plan.relates.iter().enumerate().map(lookup).collect()
 }
 
 fn begun_file() -> SqlError {

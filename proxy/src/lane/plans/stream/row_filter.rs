@@ -1,4 +1,4 @@
-//! From answers to a row's fate: which rows pass, and what their cells hold.
+//! Which rows of a stream plan pass the condition, and what their predicted cells hold.
 
 use std::borrow::Cow;
 
@@ -51,7 +51,7 @@ impl PendingRow {
 
 /// Decides rows of one statement.
 #[derive(Debug)]
-pub struct Judge<'r, 's, 'a> {
+pub struct RowFilter<'r, 's, 'a> {
     pipeline: &'r Pipeline<'r, 's, 'a>,
     codec: Codec,
     /// For each prediction what its input is.
@@ -62,7 +62,7 @@ pub struct Judge<'r, 's, 'a> {
     by_class: Vec<Option<Vec<Option<Vec<u8>>>>>,
 }
 
-impl<'r, 's, 'a> Judge<'r, 's, 'a> {
+impl<'r, 's, 'a> RowFilter<'r, 's, 'a> {
     /// For rows of the visible columns and the hidden ones after them; `inputs` are those of the predictions.
     pub fn new(
         pipeline: &'r Pipeline<'r, 's, 'a>,
