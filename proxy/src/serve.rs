@@ -12,7 +12,7 @@ use crate::account::{
 use crate::admin::{self, Admin};
 use crate::config::{Config, ConfigError, Endpoint, ServeArgs, StoreConfig};
 use crate::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedStore, StoreStatus};
-use crate::http::{self, Telltale};
+use crate::http::{self, Status};
 use crate::init::{InitError, init_embedded};
 use crate::lane::{Lane, LaneContext, SpoolAccount, SpoolLimits};
 use crate::live::{IDLE_SWEEP_PERIOD, Live};
@@ -317,7 +317,7 @@ impl Server {
             if let Some(store) = &embedded {
                 tokio::spawn(stop_with_store(store.status(), stopping.clone()));
             }
-            let telltale = Telltale::new(
+            let status = Status::new(
                 Arc::clone(&operators.live),
                 Arc::clone(&lane),
                 store_address,
@@ -325,7 +325,7 @@ impl Server {
             );
             tokio::spawn(settings.clone().watch_certificate());
             tokio::spawn(sweep_idle(settings, Arc::clone(&operators.live)));
-            let answering = operators.serve(Arc::new(telltale))?;
+            let answering = operators.serve(Arc::new(status))?;
             let stop = acceptor.run(stopping).await?;
             let watch = stop.watch(store_stop_time_max);
             drop(answering);
@@ -371,16 +371,16 @@ impl Server {
 
 impl Operators {
     /// Answers operators until what is returned is dropped.
-    fn serve(self, telltale: Arc<Telltale>) -> io::Result<JoinSet<()>> {
+    fn serve(self, status: Arc<Status>) -> io::Result<JoinSet<()>> {
         let mut answering = JoinSet::new();
         if let Some(listener) = self.http {
             let listener = TcpListener::from_std(listener)?;
-            answering.spawn(http::serve(listener, Arc::clone(&telltale)));
+            answering.spawn(http::serve(listener, Arc::clone(&status)));
         }
         if let (Some(listener), Some(login)) =
             (self.admin, self.settings.config().admin.login.clone())
         {
-            let admin = Admin::new(telltale, self.settings, login);
+            let admin = Admin::new(status, self.settings, login);
             answering.spawn(admin::serve(
                 TcpListener::from_std(listener)?,
                 Arc::new(admin),

@@ -94,3 +94,20 @@ pub fn write_large(path: &Path, layers: usize, width: usize) {
         .message(8, Message::default().number(2, 17));
     std::fs::write(path, model.0).unwrap();
 }
+
+/// Writes a model over images of `side` x `side` with `labels` labels, which takes the first of them to be as likely as any.
+pub fn write_classifier(path: &Path, side: u64, labels: usize) {
+    let graph = Message::default()
+        .message(1, node("GlobalAveragePool", &["image"], "pooled"))
+        .message(1, node("Flatten", &["pooled"], "means"))
+        .message(1, node("MatMul", &["means", "weights"], "logits"))
+        .bytes(2, "classifier")
+        .message(5, weights("weights", [3, labels]))
+        .message(11, info("image", &[3, side, side]))
+        .message(12, info("logits", &[labels as u64]));
+    let model = Message::default()
+        .number(1, 8)
+        .message(7, graph)
+        .message(8, Message::default().number(2, 17));
+    std::fs::write(path, model.0).unwrap();
+}

@@ -10,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 use super::distinct::UnderWay;
 use super::tally::Tally;
 use super::work::Work;
+use crate::backend::LoadedModel;
 use crate::error::PredictError;
 use crate::executor::Executor;
 use crate::identity::InputId;
 use crate::input::Scores;
 use crate::kept::{CacheMode, OutputCache};
-use crate::model::LoadedModel;
 
 /// What the pieces under way share.
 #[derive(Debug)]

@@ -8,6 +8,7 @@ mod caching_sha2;
 mod clients;
 mod conditions;
 mod differential;
+mod documents;
 mod embedded;
 mod evaluate;
 mod faults;

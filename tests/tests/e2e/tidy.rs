@@ -233,8 +233,9 @@ fn named_paths(document: &str) -> Vec<String> {
             let ending = [".rs", ".toml", ".md", ".sh", ".py", ".json"]
                 .iter()
                 .any(|end| name.ends_with(end));
-            // `/metrics` and `/run/x.sock` are no files of ours, nor is `predictsql.toml`.
-            plain && !name.starts_with(['/', '.', '-']) && (name.contains('/') || ending)
+            // `/metrics` and `/run/x.sock` are no files of ours; what is built or grown is not in the checkout.
+            let made = name.starts_with("target/") || name.contains("fuzz/grown");
+            plain && !made && !name.starts_with(['/', '.', '-']) && (name.contains('/') || ending)
         })
         .collect()
 }
@@ -251,17 +252,32 @@ fn exists(root: &Path, name: &str) -> bool {
         .any(|place| place.join(name).exists())
 }
 
+/// Documents about the code: what they name in backquotes must be there.
+fn documents_about_code() -> Vec<PathBuf> {
+    let mut documents = files("md");
+    documents.retain(|path| {
+        let is_page = path.starts_with("docs");
+        is_page || *path == Path::new("ARCHITECTURE.md") || *path == Path::new("CONTRIBUTING.md")
+    });
+    documents
+}
+
 #[test]
-fn paths_named_in_the_map_exist() {
+fn paths_named_in_documents_exist() {
     let root = checkout();
-    let document =
-        fs::read_to_string(root.join("ARCHITECTURE.md")).expect("ARCHITECTURE.md is the map");
-    let named = named_paths(&document);
-    assert!(named.len() >= 10, "a map names places: {named:?}");
-    let missing: Vec<_> = named.iter().filter(|name| !exists(&root, name)).collect();
+    let mut missing = Vec::new();
+    for document in documents_about_code() {
+        let text = fs::read_to_string(root.join(&document)).unwrap();
+        let named = named_paths(&text);
+        if document == Path::new("ARCHITECTURE.md") {
+            assert!(named.len() >= 10, "a map names places: {named:?}");
+        }
+        let absent = named.into_iter().filter(|name| !exists(&root, name));
+        missing.extend(absent.map(|name| format!("{}: {name}", document.display())));
+    }
     assert!(
         missing.is_empty(),
-        "ARCHITECTURE.md names what does not exist: {missing:?}"
+        "documents name what does not exist: {missing:#?}"
     );
 }
 
@@ -275,4 +291,117 @@ fn paths_are_told_from_other_quoted_text() {
     );
     assert!(exists(&checkout(), "relay/framer.rs"));
     assert!(!exists(&checkout(), "relay/frame.rs"));
+}
+
+/// The lines of a document outside its code blocks, without inline code.
+fn prose(document: &str) -> Vec<String> {
+    let mut inside = false;
+    let outside = document.lines().filter(|line| {
+        let fence = line.trim_start().starts_with("```");
+        inside ^= fence;
+        !inside && !fence
+    });
+    let without_code = |line: &str| line.split('`').step_by(2).collect::<String>();
+    outside.map(without_code).collect()
+}
+
+/// Targets of the links and pictures of a document that lead to files of this checkout.
+fn links(document: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for line in prose(document) {
+        let targets = line.split("](").skip(1);
+        let targets = targets.filter_map(|rest| Some(rest.split_once(')')?.0.to_owned()));
+        found.extend(targets.filter(|target| !target.contains("://")));
+    }
+    found
+}
+
+/// Names by which links lead to the headings of a document.
+fn anchors(document: &str) -> Vec<String> {
+    let mut anchors: Vec<String> = Vec::new();
+    let mut inside = false;
+    for line in document.lines() {
+        inside ^= line.trim_start().starts_with("```");
+        let Some(heading) = line.strip_prefix('#').filter(|_| !inside) else {
+            continue;
+        };
+        let heading = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = heading
+            .chars()
+            .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        let name: String = kept.map(|c| if c == ' ' { '-' } else { c }).collect();
+        let again = anchors.iter().filter(|anchor| **anchor == name).count();
+        anchors.push(if again == 0 {
+            name
+        } else {
+            format!("{name}-{again}")
+        });
+    }
+    anchors
+}
+
+/// Links of `document`, a path relative to `root`, that lead nowhere.
+fn broken_links(root: &Path, document: &Path) -> Vec<String> {
+    let text = fs::read_to_string(root.join(document)).unwrap();
+    let is_broken = |target: &String| {
+        let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+        let file = match path {
+            "" => root.join(document),
+            path => root.join(document).parent().unwrap().join(path),
+        };
+        let has_anchor = || {
+            anchors(&fs::read_to_string(&file).unwrap())
+                .iter()
+                .any(|a| a == anchor)
+        };
+        !file.exists() || (!anchor.is_empty() && !has_anchor())
+    };
+    let broken = links(&text).into_iter().filter(is_broken);
+    broken
+        .map(|target| format!("{}: {target}", document.display()))
+        .collect()
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let root = checkout();
+    let documents = files("md");
+    assert!(documents.len() > 10, "{documents:?}");
+    let broken: Vec<String> = documents
+        .iter()
+        .flat_map(|document| broken_links(&root, document))
+        .collect();
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn links_and_headings_are_read_as_they_are_shown() {
+    let document = "# A `b`: c, d\n[x](y.md#z), ![p](q.svg) `[no](no)` [web](https://e.org)\n```\n# no\n[no](no)\n```\n## A b c d\n";
+    assert_eq!(links(document), ["y.md#z", "q.svg"]);
+    assert_eq!(anchors(document), ["a-b-c-d", "a-b-c-d-1"]);
+}
+
+/// Documents that are read from the first line to the last, and the most words that they may have.
+const WORDS_MAX: [(&str, usize); 2] = [("README.md", 1_500), ("ARCHITECTURE.md", 3_000)];
+const GLOSSARY_TERMS_MAX: usize = 40;
+
+#[test]
+fn documents_that_everybody_reads_are_short() {
+    for (document, words_max) in WORDS_MAX {
+        let text = fs::read_to_string(checkout().join(document)).unwrap();
+        let words = text.split_whitespace().count();
+        assert!(
+            words <= words_max,
+            "{document} has {words} words, more than {words_max}"
+        );
+    }
+    let map = fs::read_to_string(checkout().join("ARCHITECTURE.md")).unwrap();
+    let (_, glossary) = map.split_once("\n## Glossary\n").expect("a glossary");
+    let glossary = glossary.split("\n## ").next().unwrap();
+    let terms = glossary
+        .lines()
+        .filter(|line| line.starts_with('|'))
+        .skip(2)
+        .count();
+    assert!((10..=GLOSSARY_TERMS_MAX).contains(&terms), "{terms} terms");
 }

@@ -6,7 +6,7 @@ use ort::session::SessionInputValue;
 use ort::value::{Outlet, Shape, Tensor, TensorElementType, ValueType};
 use predictsql_catalog::{Column, ColumnKind};
 
-use crate::model::{axes, describe};
+use super::outlets::{axes, describe};
 use crate::{ColumnValue, ModelError};
 
 /// Numbers up to here are whole in a DOUBLE without doubt: 2 to the 53rd.

@@ -42,9 +42,9 @@ struct CallerState {
 
 /// A run of a model for several callers, which ends early when all have gone.
 #[derive(Debug)]
-pub(super) struct SharedRun {
+pub(crate) struct SharedRun {
     waiting: AtomicUsize,
-    pub(super) interrupt: Interrupt,
+    pub(crate) interrupt: Interrupt,
 }
 
 impl<T> Reply<T> {
@@ -71,24 +71,24 @@ impl<T> Reply<T> {
     }
 
     /// Whose work it is.
-    pub(super) fn caller(&self) -> CallerId {
+    pub(crate) fn caller(&self) -> CallerId {
         self.of
     }
 
     /// Tells what a stage has spent on it.
-    pub(super) fn spent(&self, stage: Stage, ns: u64) {
+    pub(crate) fn spent(&self, stage: Stage, ns: u64) {
         if let Some(account) = &self.account {
             account.add(stage, ns);
         }
     }
 
     /// Whether the caller cancelled or is gone.
-    pub(super) fn is_abandoned(&self) -> bool {
+    pub(crate) fn is_abandoned(&self) -> bool {
         self.sender.is_closed() || self.cancel.is_cancelled()
     }
 
     /// Answers the caller, who may be gone: then nobody misses the answer.
-    pub(super) fn send(self, answer: Result<T, PredictError>) {
+    pub(crate) fn send(self, answer: Result<T, PredictError>) {
         let _ = self.sender.send(answer);
     }
 }
@@ -122,7 +122,7 @@ impl Caller {
 
 impl SharedRun {
     /// A run that all of these wait for.
-    pub(super) fn of<'r, T: 'r>(replies: impl Iterator<Item = &'r Reply<T>>) -> Arc<Self> {
+    pub(crate) fn of<'r, T: 'r>(replies: impl Iterator<Item = &'r Reply<T>>) -> Arc<Self> {
         let run = Arc::new(Self {
             // One for this function, so that it does not end before all have joined.
             waiting: AtomicUsize::new(1),

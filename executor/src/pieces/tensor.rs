@@ -8,13 +8,13 @@ const SPARE_BYTES_MAX: usize = 256 << 20;
 
 /// Tensors kept for the next chunk, so that their pages need not be had from the system again.
 #[derive(Debug)]
-pub(super) struct TensorPool {
+pub(crate) struct TensorPool {
     spare: Mutex<Vec<Vec<f32>>>,
     spare_max: usize,
 }
 
 impl TensorPool {
-    pub(super) fn new(spare_max: usize) -> Arc<Self> {
+    pub(crate) fn new(spare_max: usize) -> Arc<Self> {
         Arc::new(Self {
             spare: Mutex::default(),
             spare_max,
@@ -22,7 +22,7 @@ impl TensorPool {
     }
 
     /// An empty tensor, with room if there is one.
-    pub(super) fn take(self: &Arc<Self>) -> Tensor {
+    pub(crate) fn take(self: &Arc<Self>) -> Tensor {
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         Tensor {
             numbers: spare.pop().unwrap_or_default(),
@@ -42,7 +42,7 @@ impl TensorPool {
 
 /// Images one after another, each as a model wants it. Dropped, its memory goes back to the pool.
 #[derive(Debug)]
-pub(super) struct Tensor {
+pub(crate) struct Tensor {
     numbers: Vec<f32>,
     pool: Arc<TensorPool>,
 }

@@ -56,7 +56,7 @@ impl Cache {
         };
         let let_go = self.push(&mut state, model, slot.clone());
         drop(state);
-        free(let_go);
+        release(let_go);
         slot
     }
 
@@ -70,7 +70,7 @@ impl Cache {
             false => self.push(&mut state, model, slot.clone()),
         };
         drop(state);
-        free(let_go);
+        release(let_go);
     }
 
     /// Takes a slot out that could not be filled.
@@ -87,7 +87,7 @@ impl Cache {
         let let_go = state.entries.extract_if(.., is_listed).collect();
         state.catalog = Some(models);
         drop(state);
-        free(let_go);
+        release(let_go);
     }
 
     /// How many models are loaded, and the bytes that they take.
@@ -140,14 +140,15 @@ impl Cache {
     }
 }
 
-/// Frees what models take on a thread of its own: that lasts for milliseconds, which sessions would wait for.
-fn free(entries: Vec<Entry>) {
-    if entries.iter().all(|e| e.slot.memory_bytes().is_none()) {
-        return;
+/// Has the backends let go of models.
+fn release(entries: Vec<Entry>) {
+    for entry in entries {
+        let instance = entry.slot.instance();
+        drop(entry);
+        if let Some(instance) = instance {
+            instance.release();
+        }
     }
-    let thread = std::thread::Builder::new().name("predict-free".to_string());
-    // Without a thread they are freed here.
-    let _ = thread.spawn(move || drop(entries));
 }
 
 #[cfg(test)]
