@@ -205,11 +205,9 @@ impl Predictor {
         let (shared, cancel) = (Arc::clone(&self.shared), cancel.clone());
         let task = tokio::spawn(async move { answer(&shared, inputs, &cancel).await });
         let answered = AbortOnDropHandle::new(task).await;
-        answered.unwrap_or_else(|_| {
-            Err(PredictError::Internal {
-                reason: "internal error in predicting",
-            })
-        })
+        answered.unwrap_or(Err(PredictError::Internal {
+            reason: "internal error in predicting",
+        }))
     }
 }
 
