@@ -3,7 +3,7 @@
 //! Every option is written out, so that the text keeps its meaning when a default changes. Strings
 //! are quoted for a session in the default SQL mode.
 
-use crate::{ImageOptions, Layout, ModelInput, ModelOptions, Output, Task};
+use crate::{ImageOptions, ModelInput, ModelOptions, Output, Task};
 
 /// `CREATE TASK ...` of `task`.
 pub fn task_definition(task: &Task) -> String {
@@ -56,10 +56,7 @@ pub fn model_definition(
 }
 
 fn image_options(image: &ImageOptions) -> Vec<String> {
-    let layout = match image.layout {
-        Layout::Nchw => "NCHW",
-        Layout::Nhwc => "NHWC",
-    };
+    let layout = image.layout.name();
     vec![
         format!("layout = {layout}"),
         format!("size = '{}x{}'", image.height, image.width),

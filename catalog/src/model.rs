@@ -1,17 +1,28 @@
 //! A model: an ONNX file that answers a task for some of its classes, and how to feed it.
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
 
 use crate::Column;
 
 /// Order of the axes of the input tensor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr, EnumString,
+)]
 #[serde(rename_all = "UPPERCASE")]
+#[strum(serialize_all = "UPPERCASE", ascii_case_insensitive)]
 pub enum Layout {
     /// [batch, channels, height, width]
     Nchw,
     /// [batch, height, width, channels]
     Nhwc,
+}
+
+impl Layout {
+    /// As options name it.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
 }
 
 /// What the numbers of the output tensor mean: [batch, labels] of a classification, [batch, 1] of a

@@ -7,8 +7,6 @@ use std::marker::PhantomData;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use crate::Task;
-
 /// Most that shares may sum to: each may have been rounded.
 const SUM_MAX: f64 = 1.001;
 
@@ -79,10 +77,10 @@ impl ClassShares {
         self.0.is_empty()
     }
 
-    /// A class that is none of the task's.
-    pub fn unknown_class(&self, task: &Task) -> Option<&str> {
-        let mut classes = self.0.keys().map(String::as_str);
-        classes.find(|class| task.class_index(class).is_none())
+    /// A class that is none of those.
+    pub fn unknown_class(&self, classes: &[String]) -> Option<&str> {
+        let mut named = self.0.keys().map(String::as_str);
+        named.find(|class| !classes.iter().any(|known| known == class))
     }
 }
 

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use crate::device::Device;
 
 /// The use that a labelled row is put to; each row has one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Part {
     /// Calibrations are fitted on it.
     Cal,
@@ -23,11 +25,7 @@ impl Part {
 
     /// As the catalog's tables have it.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Cal => "cal",
-            Self::Plan => "plan",
-            Self::Cert => "cert",
-        }
+        self.into()
     }
 }
 

@@ -4,8 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
-use crate::{OptionError, TaskConstraints};
+use crate::constraints::TaskConstraints;
+use crate::option_value::OptionError;
 
 /// Names that `CREATE TASK` and `CREATE MODEL` refuse, since functions of that name exist or will.
 const RESERVED_NAMES: [&str; 5] = ["predict", "predict_proba", "has", "count", "detect"];
@@ -27,8 +29,11 @@ pub const COLUMNS_MAX: usize = 1000;
 const COLUMN_CHARS_MAX: usize = 64;
 
 /// What kind of answer a task asks for. Its text form is that of `CREATE TASK`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantArray,
+)]
 #[serde(rename_all = "UPPERCASE")]
+#[strum(serialize_all = "UPPERCASE")]
 pub enum TaskKind {
     /// One class per input.
     Classification,
@@ -39,10 +44,7 @@ pub enum TaskKind {
 impl TaskKind {
     /// As `CREATE TASK` names it.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Classification => "CLASSIFICATION",
-            Self::Regression => "REGRESSION",
-        }
+        self.into()
     }
 }
 
@@ -50,9 +52,8 @@ impl FromStr for TaskKind {
     type Err = UnknownText;
 
     fn from_str(text: &str) -> Result<Self, UnknownText> {
-        let kinds = [Self::Classification, Self::Regression];
-        let named = |kind: &Self| kind.as_str() == text;
-        kinds.into_iter().find(named).ok_or(UnknownText)
+        let mut kinds = Self::VARIANTS.iter().copied();
+        kinds.find(|kind| kind.as_str() == text).ok_or(UnknownText)
     }
 }
 
@@ -118,8 +119,11 @@ pub struct Column {
 }
 
 /// Type of a column of a task's input. Values of other types are converted by the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr, VariantArray,
+)]
 #[serde(rename_all = "UPPERCASE")]
+#[strum(serialize_all = "UPPERCASE")]
 pub enum ColumnKind {
     /// A finite number of 64 bits.
     Double,
@@ -130,17 +134,13 @@ pub enum ColumnKind {
 impl ColumnKind {
     /// As `CREATE TASK` names it.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Double => "DOUBLE",
-            Self::Varchar => "VARCHAR",
-        }
+        self.into()
     }
 
     /// The type of that name, in any case.
     pub fn from_word(word: &str) -> Option<Self> {
-        let kinds = [Self::Double, Self::Varchar];
-        let named = |kind: &Self| kind.as_str().eq_ignore_ascii_case(word);
-        kinds.into_iter().find(named)
+        let mut kinds = Self::VARIANTS.iter().copied();
+        kinds.find(|kind| kind.as_str().eq_ignore_ascii_case(word))
     }
 }
 

@@ -1,25 +1,26 @@
 //! The executor's front: what the predict lane and `CREATE MODEL` call.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use predictsql_catalog::{Model, TaskInput};
+use predictsql_catalog::{Device, Model, ModelOptions, TaskInput};
 use tokio_util::sync::CancellationToken;
 
+use crate::backend::{Backend, LoadedModel};
 use crate::caller::CallerId;
-use crate::loads::{Loads, OVERDUE_AFTER};
-use crate::model::{CHUNK_ROWS_MAX, Cache, CompileSettings, ModelFiles};
+use crate::config::{ExecutorConfig, StartError};
+use crate::error::{ModelError, PredictError};
+use crate::identity::InputId;
+use crate::in_process::InProcess;
+use crate::input::{Input, Outcome};
+use crate::loaded::Cache;
+use crate::model::CHUNK_ROWS_MAX;
+use crate::model_files::{ModelFile, ModelFiles};
 use crate::permits::{Permits, Size};
 use crate::picture::InputSpec;
-use crate::pipeline::{Answered, Goal, Pipeline, Reply, Submitted, Ticket};
-use crate::trial::Trials;
-use crate::{
-    CpuSeconds, ExecutorConfig, Input, InputId, LoadedModel, Outcome, PredictError, Prepared,
-    Spent, StartError,
-};
-
-mod loading;
+use crate::pieces::{Answered, Reply};
+use crate::pipeline::{CpuSeconds, Goal, Pipeline, Submitted, Ticket};
+use crate::prepared::Prepared;
+use crate::spent::Spent;
 
 /// Inputs that are looked at for their identities in one go.
 const IDENTIFIED_TOGETHER: usize = 64;
@@ -41,11 +42,9 @@ struct Inner {
     cache: Cache,
     /// Bounds the chunks in flight.
     chunks: Arc<Permits>,
-    loads: Arc<Loads>,
-    trials: Option<Arc<Trials>>,
-    ort_library: Option<PathBuf>,
-    settings: CompileSettings,
-    threads: usize,
+    backend: Arc<dyn Backend>,
+    batch_images_max: usize,
+    tensor_bytes_max: u64,
     image_bytes_max: u64,
 }
 
@@ -54,27 +53,20 @@ impl Executor {
     /// loaded with the first model.
     pub fn new(config: ExecutorConfig) -> Result<Self, StartError> {
         config.check()?;
+        let pipeline = Pipeline::start(&config)?;
+        let backend: Arc<dyn Backend> = Arc::new(InProcess::new(&config, pipeline.cpu_queue()));
         let inner = Inner {
-            pipeline: Pipeline::start(&config)?,
+            pipeline,
             files: Arc::new(ModelFiles::new(
                 &config.model_roots,
                 config.model_bytes_max,
             )?),
             cache: Cache::new(config.models_loaded_max, config.models_bytes_max),
             chunks: Permits::new(config.queue_chunks_max),
-            loads: Arc::new(Loads::new(1, OVERDUE_AFTER)),
-            trials: config.trial.map(|trial| Arc::new(Trials::new(trial))),
-            settings: CompileSettings {
-                sessions_max: config.threads,
-                batch_images_max: config.batch_images_max,
-                tensor_bytes_max: config.tensor_bytes_max,
-                model_memory_bytes_max: config.models_bytes_max,
-                output_bytes_max: config.model_output_bytes_max,
-                run_max: Duration::from_millis(config.run_ms_max),
-            },
-            threads: config.threads,
+            backend,
+            batch_images_max: config.batch_images_max,
+            tensor_bytes_max: config.tensor_bytes_max,
             image_bytes_max: config.image_bytes_max,
-            ort_library: config.ort_library,
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -92,9 +84,14 @@ impl Executor {
         }
     }
 
-    /// CPU threads that decode and infer: how many images are worked on at once.
+    /// What models run on.
+    pub fn device(&self) -> Device {
+        self.inner.backend.device()
+    }
+
+    /// Pieces of inputs that models look at at the same time: as many as CPU threads that decode and infer.
     pub fn threads(&self) -> usize {
-        self.inner.threads
+        self.inner.backend.capacity().pieces
     }
 
     /// Size of an encoded image above which it is not read, bytes.
@@ -105,7 +102,7 @@ impl Executor {
     /// Images per chunk that [`Executor::predict`] works on as a whole. Callers with many inputs
     /// give about this many at a time and keep several calls in flight.
     pub fn chunk_inputs(&self) -> usize {
-        self.inner.settings.batch_images_max
+        self.inner.batch_images_max
     }
 
     /// As [`Executor::chunk_inputs`], of inputs of a task that looks at this.
@@ -142,6 +139,62 @@ impl Executor {
     /// [`LoadedModel::memory_bytes`].
     pub fn models_loaded(&self) -> (usize, u64) {
         self.inner.cache.loaded()
+    }
+
+    /// Reads, hashes, loads and runs a model once, for `CREATE MODEL`: in a process of its own where
+    /// [`ExecutorConfig::trial`] says so. Keeps nothing. Dropping the future ends it.
+    ///
+    /// # Errors
+    /// Everything that would keep the model from predicting, named.
+    pub async fn inspect(
+        &self,
+        uri: &str,
+        options: &ModelOptions,
+    ) -> Result<ModelFile, ModelError> {
+        let inner = &self.inner;
+        inner.backend.describe(&inner.files, uri, options).await
+    }
+
+    /// The loaded model, from the cache or its file. Concurrent callers load it once; when the last of
+    /// them drops its future, the load is ended.
+    ///
+    /// # Errors
+    /// As [`Executor::inspect`], and [`ModelError::Changed`] where the file's SHA-256 is not
+    /// `model.sha256`. A failure is not remembered.
+    pub async fn load(&self, model: &Arc<Model>) -> Result<LoadedModel, ModelError> {
+        let inner = &self.inner;
+        let slot = inner.cache.slot(model);
+        if let Some(instance) = slot.instance() {
+            return Ok(LoadedModel::new(model.clone(), instance));
+        }
+        match slot
+            .loaded(|| inner.backend.load(&inner.files, model))
+            .await
+        {
+            Ok(instance) => {
+                inner.cache.keep(model, &slot);
+                Ok(LoadedModel::new(model.clone(), instance))
+            }
+            Err(error) => {
+                inner.cache.forget(&slot);
+                Err(error)
+            }
+        }
+    }
+
+    /// Seconds of one CPU thread for one run of the model at each of the batch sizes that it takes, by
+    /// ascending inputs: (inputs, seconds). Sizes at which a run would take more than some seconds, or
+    /// more memory than `tensor_bytes_max`, are left out. Dropping the future ends it.
+    ///
+    /// # Errors
+    /// What the model failed of.
+    pub async fn measure(
+        &self,
+        model: &LoadedModel,
+        batches: &[usize],
+    ) -> Result<Vec<(u32, f64)>, ModelError> {
+        let name = &model.model().name;
+        model.instance().measure(name, batches).await
     }
 
     /// Answers `inputs` with `model`, in order: one outcome an input. More inputs than
@@ -277,8 +330,7 @@ impl Executor {
         if cancel.is_cancelled() {
             return Err(PredictError::Cancelled);
         }
-        let submit = |run| self.inner.pipeline.run(run);
-        let runs = prepared.runs(model, rows, (cancel, self.account.as_ref()), submit)?;
+        let runs = prepared.runs(model, rows, (cancel, self.account.as_ref()))?;
         unless_cancelled(cancel, runs.outcomes()).await?
     }
 
@@ -320,7 +372,7 @@ impl Executor {
         let specs = image_specs(models);
         let numbers: usize = specs.iter().map(|spec| spec.image_len()).sum();
         let input_bytes = numbers.saturating_mul(size_of::<f32>()).max(1);
-        let fitting = self.inner.settings.tensor_bytes_max / input_bytes as u64;
+        let fitting = self.inner.tensor_bytes_max / input_bytes as u64;
         let wanted = models.iter().map(|model| model.chunk_inputs()).min();
         usize::try_from(fitting)
             .unwrap_or(usize::MAX)
@@ -331,10 +383,7 @@ impl Executor {
 /// The ways in which models want their images, each once.
 fn image_specs(models: &[&LoadedModel]) -> Vec<Arc<InputSpec>> {
     let mut specs: Vec<Arc<InputSpec>> = Vec::new();
-    for spec in models
-        .iter()
-        .filter_map(|model| model.compiled().image_spec())
-    {
+    for spec in models.iter().filter_map(|model| model.image_spec()) {
         if !specs.contains(spec) {
             specs.push(spec.clone());
         }

@@ -18,8 +18,8 @@
 //! What is absent: nothing here knows SQL, speaks to a store or opens a network connection, and no
 //! file is read but below the configured roots.
 
+mod backend;
 mod caller;
-mod columns;
 mod config;
 pub mod decision;
 mod error;
@@ -29,16 +29,20 @@ mod executor;
 #[doc(hidden)]
 pub mod fuzzing;
 mod identity;
+mod in_process;
 mod input;
 mod interrupt;
 pub mod kept;
 mod library;
+mod loaded;
 mod loads;
 mod location;
 mod message;
 mod model;
+mod model_files;
 mod permits;
 mod picture;
+mod pieces;
 mod pipeline;
 mod prepared;
 mod resident;
@@ -46,12 +50,13 @@ mod roots;
 mod spent;
 mod trial;
 
+pub use backend::LoadedModel;
 pub use config::{ExecutorConfig, StartError, TrialConfig};
 pub use error::{InferenceLimit, ModelError, PredictError};
 pub use executor::Executor;
 pub use identity::InputId;
 pub use input::{ColumnValue, Input, Outcome, Scores};
-pub use model::{LoadedModel, ModelFile};
+pub use model_files::ModelFile;
 pub use pipeline::CpuSeconds;
 pub use prepared::Prepared;
 pub use resident::limit_heaps;

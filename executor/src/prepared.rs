@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::backend::LoadedModel;
 use crate::caller::CallerId;
-use crate::pipeline::{Answer, Answered, Place, PreparedChunk, Reply, Run};
-use crate::{InputId, LoadedModel, Outcome, PredictError, Spent};
+use crate::error::PredictError;
+use crate::identity::InputId;
+use crate::input::Outcome;
+use crate::pieces::{Answer, Answered, Piece, Place, PreparedChunk, Reply};
+use crate::spent::Spent;
 
 /// Inputs ready to be run through any of the models that they were prepared for.
 ///
@@ -64,13 +68,12 @@ impl Prepared {
         &self.ids
     }
 
-    /// Makes the runs that give the outcomes of `rows`, and hands them to `submit`.
+    /// Makes the pieces that give the outcomes of `rows`, and hands them to the model's backend.
     pub(crate) fn runs(
         &self,
         model: &LoadedModel,
         rows: &[usize],
         (cancel, account): (&CancellationToken, Option<&Arc<Spent>>),
-        mut submit: impl FnMut(Run),
     ) -> Result<Runs, PredictError> {
         let mut by_chunk: Vec<Vec<usize>> = vec![Vec::new(); self.chunks.len()];
         let mut wanted = Vec::with_capacity(rows.len());
@@ -104,10 +107,12 @@ impl Prepared {
             }
             let (reply, answer) = Reply::new(caller, cancel);
             let reply = reply.on_account(account);
-            let run = Run::of_places(reply, model, &chunk.chunk, places);
-            submit(run.ok_or_else(|| PredictError::NotPrepared {
+            let of_model = (model.model(), model.image_spec());
+            let piece = Piece::of_places(reply, of_model, &chunk.chunk, places);
+            let piece = piece.ok_or_else(|| PredictError::NotPrepared {
                 model: model.model().name.clone(),
-            })?);
+            })?;
+            model.instance().infer(piece);
             answers.push(Some(answer));
         }
         Ok(Runs { wanted, answers })

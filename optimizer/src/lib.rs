@@ -1,17 +1,21 @@
 //! Statement analysis and model planning of PredictSQL.
 //!
 //! Pure: no I/O, no async, no clock. The same text, catalog and answers of the store give the
-//! same plan. [`statement`] finds predict calls, [`stream`] analyses a query block for a stream
-//! plan and splices the statements that the store is sent, [`planner`] chooses who answers,
-//! [`schedule`] how it is run.
+//! same plan. [`statement`] finds predict calls, [`stream`] and [`materialise`] analyse it for either kind of plan and
+//! splice the statements that the store is sent, [`planner`] chooses who answers. [`planning`] is the conversation with the
+//! store ([`exchange`]) that comes to a [`plan`], [`explain`] shows it, [`schedule`] says how it is run.
 
 pub mod ddl;
 pub mod distinctions;
+pub mod exchange;
+pub mod explain;
 #[cfg(test)]
 mod fixture;
 pub mod last_statement;
 pub mod materialise;
+pub mod plan;
 pub mod planner;
+pub mod planning;
 mod refusal;
 pub mod schedule;
 mod sql;

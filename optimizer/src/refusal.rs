@@ -23,6 +23,8 @@ pub enum RefusalKind {
     Argument,
     /// A class that the task does not have.
     UnknownClass,
+    /// What must not happen: a failure with no number of its own.
+    Internal,
 }
 
 /// A refusal that goes to the client as it is.
@@ -81,6 +83,16 @@ impl Refusal {
     pub fn prior(what: impl std::fmt::Display) -> Self {
         let message = format!("The declared prior cannot be meant: {what}");
         Self::new(RefusalKind::Prior, message)
+    }
+
+    /// A text that is not understood.
+    pub fn syntax(what: impl Into<String>) -> Self {
+        Self::new(RefusalKind::Syntax, what.into())
+    }
+
+    /// What must not happen.
+    pub fn internal(what: impl Into<String>) -> Self {
+        Self::new(RefusalKind::Internal, what.into())
     }
 
     /// A number of arguments that the function does not take.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use predictsql_catalog::Snapshot;
+use predictsql_catalog::{Snapshot, Task};
 use sqlparser::tokenizer::Token;
 
 use crate::refusal::Refusal;
@@ -258,6 +258,17 @@ impl<'a> PredictStatement<'a> {
 
     pub(crate) fn described_splices(&self, range: &Range<usize>) -> Vec<Splice> {
         calls::described_splices(&self.lexed, self.schema, &self.calls, range, self.labels)
+    }
+
+    /// A statement made of this one for people: the lists of these tasks' class names, which repeat, left out.
+    pub(crate) fn abbreviated<'t>(
+        &self,
+        sql: &str,
+        tasks: impl Iterator<Item = &'t Task>,
+    ) -> String {
+        tasks.fold(sql.to_owned(), |text, task| {
+            text.replace(&self.labels.list(task), "...")
+        })
     }
 
     /// Number of parameters (`?`) in the statement.

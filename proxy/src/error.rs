@@ -223,6 +223,7 @@ impl From<RefusalKind> for ErrorKind {
             RefusalKind::ArgumentCount => Self::ArgumentCount,
             RefusalKind::Argument => Self::WrongArguments,
             RefusalKind::UnknownClass => Self::WrongValue,
+            RefusalKind::Internal => Self::Other,
         }
     }
 }

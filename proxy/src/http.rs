@@ -37,8 +37,8 @@ const READY_AGE_MAX: Duration = Duration::from_secs(1);
 /// Longest wait for the store's sign of life.
 const READY_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// What the endpoint tells of.
-pub struct Telltale {
+/// State of the proxy as its endpoints show it.
+pub struct Status {
     live: Arc<Live>,
     lane: Arc<LaneContext>,
     store: StoreAddress,
@@ -47,8 +47,8 @@ pub struct Telltale {
     asked: Mutex<Option<(Instant, Option<String>)>>,
 }
 
-impl Telltale {
-    /// Tells of these parts; `draining` is cancelled when the proxy begins to stop.
+impl Status {
+    /// The state of these parts; `draining` is cancelled when the proxy begins to stop.
     #[must_use]
     pub fn new(
         live: Arc<Live>,
@@ -158,7 +158,7 @@ async fn sign_of_life(account: &ServiceAccount, live: &Live, store: &StoreAddres
 }
 
 /// Answers on `listener` until its task is dropped.
-pub async fn serve(listener: TcpListener, telltale: Arc<Telltale>) {
+pub async fn serve(listener: TcpListener, status: Arc<Status>) {
     // A request is all that a client has to show.
     let admission = Arc::new(Admission::default());
     loop {
@@ -175,19 +175,15 @@ pub async fn serve(listener: TcpListener, telltale: Arc<Telltale>) {
             admission.make_room_anyhow(source);
         }
         let applicant = admission.enter(source);
-        tokio::spawn(serve_within_limits(
-            client,
-            applicant,
-            Arc::clone(&telltale),
-        ));
+        tokio::spawn(serve_within_limits(client, applicant, Arc::clone(&status)));
     }
 }
 
-async fn serve_within_limits(client: TcpStream, applicant: Applicant, telltale: Arc<Telltale>) {
+async fn serve_within_limits(client: TcpStream, applicant: Applicant, status: Arc<Status>) {
     let waits_for_client = Arc::clone(applicant.waits_for_client());
     waits_for_client.store(true, Relaxed);
     tokio::select! {
-        () = serve_client(client, telltale, waits_for_client) => {}
+        () = serve_client(client, status, waits_for_client) => {}
         () = applicant.displaced() => tracing::debug!("http: a connection gave way to another"),
         () = tokio::time::sleep(CONNECTION_TIME_MAX) => {
             tracing::debug!("http: a connection took too long");
@@ -195,17 +191,11 @@ async fn serve_within_limits(client: TcpStream, applicant: Applicant, telltale: 
     }
 }
 
-async fn serve_client(
-    client: TcpStream,
-    telltale: Arc<Telltale>,
-    waits_for_client: Arc<AtomicBool>,
-) {
+async fn serve_client(client: TcpStream, status: Arc<Status>, waits_for_client: Arc<AtomicBool>) {
     let service = service_fn(move |request: Request<Incoming>| {
         waits_for_client.store(false, Relaxed);
-        let telltale = Arc::clone(&telltale);
-        async move {
-            Ok::<_, Infallible>(answer(request.method(), request.uri().path(), &telltale).await)
-        }
+        let status = Arc::clone(&status);
+        async move { Ok::<_, Infallible>(answer(request.method(), request.uri().path(), &status).await) }
     });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -219,7 +209,7 @@ async fn serve_client(
     }
 }
 
-async fn answer(method: &Method, path: &str, telltale: &Telltale) -> Response<Full<Bytes>> {
+async fn answer(method: &Method, path: &str, status: &Status) -> Response<Full<Bytes>> {
     if !matches!(*method, Method::GET | Method::HEAD) {
         let mut refusal = text(
             StatusCode::METHOD_NOT_ALLOWED,
@@ -230,9 +220,9 @@ async fn answer(method: &Method, path: &str, telltale: &Telltale) -> Response<Fu
         return refusal;
     }
     match path {
-        "/metrics" => text(StatusCode::OK, telltale.metrics_text()),
+        "/metrics" => text(StatusCode::OK, status.metrics_text()),
         "/healthz" => text(StatusCode::OK, "ok\n"),
-        "/readyz" => match telltale.not_ready().await {
+        "/readyz" => match status.not_ready().await {
             None => text(StatusCode::OK, "ok\n"),
             Some(reason) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
         },

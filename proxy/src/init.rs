@@ -336,7 +336,7 @@ fn kept_password(path: &Path) -> io::Result<String> {
     }
     let mut random = [0_u8; PASSWORD_BYTES];
     fs::File::open("/dev/urandom")?.read_exact(&mut random)?;
-    let password: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let password = hex::encode(random);
     let mut file = fs::OpenOptions::new()
         .write(true)
         .create(true)

@@ -90,39 +90,7 @@ impl Metrics {
             let options = Opts::new(format!("predictsql_{name}"), help);
             registered(&registry, IntGauge::with_opts(options))
         };
-        let lane_commands = Opts::new(
-            "predictsql_lane_commands_total",
-            "Commands of the predict lane, by how they ended.",
-        );
-        let sessions_ended = Opts::new(
-            "predictsql_sessions_ended_total",
-            "Clients' connections that have ended, logged in or not, by why.",
-        );
-        let sessions_ended: IntCounterVec =
-            registered(&registry, IntCounterVec::new(sessions_ended, &["reason"]));
-        for reason in SessionEnd::LABELS {
-            let _ = sessions_ended.with_label_values(&[reason]);
-        }
-        let seconds = HistogramOpts::new(
-            "predictsql_statement_seconds",
-            "Time from a predict statement's arrival to its last row.",
-        )
-        .buckets(
-            std::iter::successors(Some(0.001), |bound| Some(bound * 2.0))
-                .take(STATEMENT_SECONDS_BUCKETS)
-                .collect(),
-        );
-        let build = Opts::new(
-            "predictsql_build_info",
-            "Always 1; the label says what runs.",
-        );
-        registered(&registry, IntGaugeVec::new(build, &["version"]))
-            .with_label_values(&[env!("CARGO_PKG_VERSION")])
-            .set(1);
-        let lane_commands: IntCounterVec =
-            registered(&registry, IntCounterVec::new(lane_commands, &["outcome"]));
-        // There from the start, so that a first failure can be seen as a ratio.
-        let _ = lane_commands.with_label_values(&[Outcome::Ok.label()]);
+        show_build(&registry);
         Self {
             sessions: gauge("sessions", "Sessions that are logged in."),
             sessions_opened: counter("sessions_opened_total", "Sessions that have logged in."),
@@ -131,7 +99,12 @@ impl Metrics {
                 "Clients refused because of connections_max.",
             ),
             sessions_killed: counter("sessions_killed_total", "Sessions ended by KILL SESSION."),
-            sessions_ended,
+            sessions_ended: counters_by(
+                &registry,
+                ("sessions_ended_total", "reason"),
+                "Clients' connections that have ended, logged in or not, by why.",
+                SessionEnd::LABELS,
+            ),
             commands_forwarded: counter(
                 "commands_forwarded_total",
                 "Commands that went to the store as they were.",
@@ -140,9 +113,15 @@ impl Metrics {
                 "store_connect_failures_total",
                 "Connections to the store, for clients, that failed.",
             ),
-            lane_commands,
+            // There from the start, so that a first failure can be seen as a ratio.
+            lane_commands: counters_by(
+                &registry,
+                ("lane_commands_total", "outcome"),
+                "Commands of the predict lane, by how they ended.",
+                &[Outcome::Ok.label()],
+            ),
             statements_running: gauge("statements_running", "Predict statements that run."),
-            statement_seconds: registered(&registry, Histogram::with_opts(seconds)),
+            statement_seconds: statement_seconds(&registry),
             rows_read: counter(
                 "rows_read_total",
                 "Rows that predict statements read of the store.",
@@ -204,6 +183,44 @@ impl Metrics {
             .encode_to_string(&families)
             .unwrap_or_else(|error| format!("# {error}\n"))
     }
+}
+
+/// Counters by the values of a label; `from_start` are shown before anything is counted.
+fn counters_by(
+    registry: &Registry,
+    (name, label): (&str, &str),
+    help: &str,
+    from_start: &[&str],
+) -> IntCounterVec {
+    let options = Opts::new(format!("predictsql_{name}"), help);
+    let counters: IntCounterVec = registered(registry, IntCounterVec::new(options, &[label]));
+    for value in from_start {
+        let _ = counters.with_label_values(&[*value]);
+    }
+    counters
+}
+
+fn statement_seconds(registry: &Registry) -> Histogram {
+    let options = HistogramOpts::new(
+        "predictsql_statement_seconds",
+        "Time from a predict statement's arrival to its last row.",
+    )
+    .buckets(
+        std::iter::successors(Some(0.001), |bound| Some(bound * 2.0))
+            .take(STATEMENT_SECONDS_BUCKETS)
+            .collect(),
+    );
+    registered(registry, Histogram::with_opts(options))
+}
+
+fn show_build(registry: &Registry) {
+    let options = Opts::new(
+        "predictsql_build_info",
+        "Always 1; the label says what runs.",
+    );
+    registered(registry, IntGaugeVec::new(options, &["version"]))
+        .with_label_values(&[env!("CARGO_PKG_VERSION")])
+        .set(1);
 }
 
 #[expect(

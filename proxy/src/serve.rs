@@ -12,7 +12,7 @@ use crate::account::{
 use crate::admin::{self, Admin};
 use crate::config::{Config, ConfigError, Endpoint, ServeArgs, StoreConfig};
 use crate::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedStore, StoreStatus};
-use crate::http::{self, Telltale};
+use crate::http::{self, Status};
 use crate::init::{InitError, init_embedded};
 use crate::lane::{Lane, LaneContext, SpoolAccount, SpoolLimits};
 use crate::live::{IDLE_SWEEP_PERIOD, Live};
@@ -172,19 +172,9 @@ impl Server {
         if let Some(store) = &embedded {
             own_roots(&mut config.executor, store.data_dir())?;
         }
-        let store = match (&embedded, &config.store) {
-            (Some(embedded), _) => StoreAddress::Unix(embedded.socket().to_owned()),
-            (None, StoreConfig::External(address)) => address.clone(),
-            (None, StoreConfig::Embedded { .. }) => return Err(ConfigError::NoStore.into()),
-        };
+        let store = store_address(&config, embedded.as_ref())?;
         if embedded.is_none() {
-            match runtime.block_on(peer_trust(&store)) {
-                PeerTrust::Refused => {}
-                PeerTrust::Trusted(user) => return Err(ServeError::TrustingStore { store, user }),
-                PeerTrust::Unknown(reason) => {
-                    return Err(ServeError::TrustUnknown { store, reason });
-                }
-            }
+            runtime.block_on(check_trust(&store))?;
         }
         let account = runtime.block_on(start_account(&config, embedded.as_ref(), &store))?;
         let live = Live::new(Arc::new(Metrics::new()));
@@ -327,7 +317,7 @@ impl Server {
             if let Some(store) = &embedded {
                 tokio::spawn(stop_with_store(store.status(), stopping.clone()));
             }
-            let telltale = Telltale::new(
+            let status = Status::new(
                 Arc::clone(&operators.live),
                 Arc::clone(&lane),
                 store_address,
@@ -335,7 +325,7 @@ impl Server {
             );
             tokio::spawn(settings.clone().watch_certificate());
             tokio::spawn(sweep_idle(settings, Arc::clone(&operators.live)));
-            let answering = operators.serve(Arc::new(telltale))?;
+            let answering = operators.serve(Arc::new(status))?;
             let stop = acceptor.run(stopping).await?;
             let watch = stop.watch(store_stop_time_max);
             drop(answering);
@@ -381,16 +371,16 @@ impl Server {
 
 impl Operators {
     /// Answers operators until what is returned is dropped.
-    fn serve(self, telltale: Arc<Telltale>) -> io::Result<JoinSet<()>> {
+    fn serve(self, status: Arc<Status>) -> io::Result<JoinSet<()>> {
         let mut answering = JoinSet::new();
         if let Some(listener) = self.http {
             let listener = TcpListener::from_std(listener)?;
-            answering.spawn(http::serve(listener, Arc::clone(&telltale)));
+            answering.spawn(http::serve(listener, Arc::clone(&status)));
         }
         if let (Some(listener), Some(login)) =
             (self.admin, self.settings.config().admin.login.clone())
         {
-            let admin = Admin::new(telltale, self.settings, login);
+            let admin = Admin::new(status, self.settings, login);
             answering.spawn(admin::serve(
                 TcpListener::from_std(listener)?,
                 Arc::new(admin),
@@ -441,6 +431,34 @@ async fn stop_with_store(mut status: watch::Receiver<StoreStatus>, stopping: Can
     let failed = status.wait_for(|status| *status == StoreStatus::Failed);
     if failed.await.is_ok() {
         stopping.cancel();
+    }
+}
+
+/// Where the store listens.
+fn store_address(
+    config: &Config,
+    embedded: Option<&EmbeddedStore>,
+) -> Result<StoreAddress, ServeError> {
+    match (embedded, &config.store) {
+        (Some(embedded), _) => Ok(StoreAddress::Unix(embedded.socket().to_owned())),
+        (None, StoreConfig::External(address)) => Ok(address.clone()),
+        (None, StoreConfig::Embedded { .. }) => Err(ConfigError::NoStore.into()),
+    }
+}
+
+/// Refuses a store that would take the proxy's clients for users of the proxy's machine.
+async fn check_trust(store: &StoreAddress) -> Result<(), ServeError> {
+    let store = || store.clone();
+    match peer_trust(&store()).await {
+        PeerTrust::Refused => Ok(()),
+        PeerTrust::Trusted(user) => Err(ServeError::TrustingStore {
+            store: store(),
+            user,
+        }),
+        PeerTrust::Unknown(reason) => Err(ServeError::TrustUnknown {
+            store: store(),
+            reason,
+        }),
     }
 }
 

@@ -8,10 +8,10 @@ use predictsql_catalog::{
     CostCurve, Device, ImageOptions, Layout, Model, ModelInput, ModelOptions, ModelStatistics,
     Normalisation, Output, Task, TaskConstraints, TaskInput, TaskKind, TaskStatistics, Vote,
 };
+use predictsql_executor::evaluation::RowsMax;
 use predictsql_optimizer::planner::calibrate::{self, Answer};
 use predictsql_optimizer::planner::certificate::Counts;
 use predictsql_optimizer::planner::{Decision, Metric};
-use predictsql_proxy::evaluate::RowsMax;
 
 use super::{Described, Dice, Repository};
 

@@ -1,7 +1,7 @@
 //! Options of models that look at pictures.
 
-use super::{OptionError, OptionValue, find, value_error};
-use crate::{ImageOptions, Layout, Normalisation};
+use crate::model::{ImageOptions, Layout, Normalisation};
+use crate::option_value::{OptionError, OptionValue, find, value_error};
 
 /// Greatest input height or width, in pixels.
 const INPUT_SIDE_PIXELS_MAX: u32 = 4096;
@@ -99,9 +99,6 @@ fn layout(options: &[(String, OptionValue)]) -> Result<Layout, OptionError> {
     let Some(value) = find(options, "layout") else {
         return Ok(Layout::Nchw);
     };
-    match value.text().map(str::to_ascii_uppercase).as_deref() {
-        Some("NCHW") => Ok(Layout::Nchw),
-        Some("NHWC") => Ok(Layout::Nhwc),
-        _ => Err(value_error("layout", "'NCHW' or 'NHWC' is expected")),
-    }
+    let named = value.text().and_then(|name| name.parse().ok());
+    named.ok_or_else(|| value_error("layout", "'NCHW' or 'NHWC' is expected"))
 }

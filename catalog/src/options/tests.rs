@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::model::{ModelInput, ModelOptions, Output};
+use crate::option_value::{OptionError, OptionValue};
+use crate::task::{Task, TaskInput, TaskKind};
 use crate::{Column, ColumnKind, ImageOptions, Layout};
 
 fn task() -> Task {

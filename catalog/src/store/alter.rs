@@ -1,9 +1,9 @@
 //! Changes of what stands: options of a task, the declared accuracy of a model.
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Transaction, TxOpts};
+use mysql_async::{Conn, TxOpts};
 
-use super::{SchemaName, StoreError, lock, write};
+use super::{SchemaName, StoreError, constraints, lock, write};
 use crate::{Model, Task, model_definition, task_definition};
 
 /// Writes the options of a task that is otherwise as it was.
@@ -53,41 +53,9 @@ async fn alter_task_locked(
         ),
     )
     .await?;
-    write_constraints(&mut tx, schema, task).await?;
+    constraints::write(&mut tx, schema, task).await?;
     tx.query_drop(write::grow_epoch(schema)).await?;
     Ok(tx.commit().await?)
-}
-
-/// Puts a task's constraints in place of what was there.
-pub(super) async fn write_constraints(
-    tx: &mut Transaction<'_>,
-    schema: &SchemaName,
-    task: &Task,
-) -> Result<(), StoreError> {
-    let sql = format!("DELETE FROM `{schema}`.task_constraints WHERE task = ?");
-    tx.exec_drop(sql, (&task.name,)).await?;
-    let sql = format!("DELETE FROM `{schema}`.task_priors WHERE task = ?");
-    tx.exec_drop(sql, (&task.name,)).await?;
-    let set = &task.constraints;
-    if set.named().next().is_some() {
-        tx.exec_drop(
-            format!(
-                "INSERT INTO `{schema}`.task_constraints (task, min_accuracy, max_seconds, max_cost) \
-                 VALUES (?, ?, ?, ?)"
-            ),
-            (&task.name, set.min_accuracy, set.max_seconds, set.max_cost),
-        )
-        .await?;
-    }
-    if let Some(prior) = &set.prior {
-        let rows = prior
-            .iter()
-            .map(|(class, share)| (&task.name, class, share));
-        let sql =
-            format!("INSERT INTO `{schema}`.task_priors (task, class, share) VALUES (?, ?, ?)");
-        tx.exec_batch(sql, rows).await?;
-    }
-    Ok(())
 }
 
 async fn alter_model_locked(

@@ -3,7 +3,7 @@
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
-use super::migrate::MARKER;
+use super::schema::MARKER;
 use super::views::PROCEDURE;
 use super::{SchemaName, StoreError};
 

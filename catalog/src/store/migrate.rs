@@ -3,6 +3,7 @@
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
+use super::schema::MARKER;
 use super::{
     SchemaName, StoreError, beside, generic_stubs, lock, read, typed_stub, views_procedure, write,
 };
@@ -18,9 +19,6 @@ pub struct Migration {
     /// statement must do nothing when run a second time.
     pub statements: &'static [&'static str],
 }
-
-/// Comment of the marker table, by which a schema is known as ours, and of what serves the service account.
-pub(super) const MARKER: &str = "PredictSQL catalog";
 
 const CREATE_MARKER: &str = "CREATE TABLE IF NOT EXISTS {schema}.schema_migrations (
   version INT UNSIGNED NOT NULL PRIMARY KEY,

@@ -7,6 +7,7 @@
 
 mod alter;
 mod beside;
+mod constraints;
 mod error;
 mod lock;
 mod migrate;

@@ -3,8 +3,6 @@
 //! Only the service account reads and writes it. What it holds may be lost at any time; a row is never
 //! changed, but for when it was last used.
 
-use std::fmt::Write as _;
-
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
@@ -213,9 +211,6 @@ fn put_inputs(sql: &mut String, inputs: &[[u8; 16]]) {
 /// Bytes as a literal that no `sql_mode` reads otherwise.
 fn put_bytes(sql: &mut String, bytes: &[u8]) {
     sql.push_str("x'");
-    for byte in bytes {
-        // Writing to a string cannot fail.
-        let _ = write!(sql, "{byte:02x}");
-    }
+    sql.push_str(&hex::encode(bytes));
     sql.push('\'');
 }

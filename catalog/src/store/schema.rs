@@ -4,6 +4,9 @@ use std::fmt;
 
 use super::StoreError;
 
+/// Comment of the marker table, by which a schema is known as ours, and of what serves the service account.
+pub(super) const MARKER: &str = "PredictSQL catalog";
+
 /// Longest schema name, in characters: it must leave room in a lock name (64) for a prefix, and in the names of the
 /// schemas beside it (64) for a suffix.
 const SCHEMA_CHARS_MAX: usize = 48;

@@ -7,7 +7,7 @@
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error};
 
-use super::migrate::MARKER;
+use super::schema::MARKER;
 use super::{SchemaName, StoreError};
 
 /// Name of the procedure in [`SchemaName::service`].

@@ -14,7 +14,7 @@
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, TxOpts};
 
-use super::{SchemaName, StoreError, alter, lock, quote_identifier, typed_stub};
+use super::{SchemaName, StoreError, constraints, lock, quote_identifier, typed_stub};
 use crate::{ModelOptions, Task};
 
 /// What `CREATE TASK` writes.
@@ -205,7 +205,7 @@ async fn insert_creating(
         rows,
     )
     .await?;
-    alter::write_constraints(&mut tx, schema, task).await?;
+    constraints::write(&mut tx, schema, task).await?;
     Ok(tx.commit().await?)
 }
 

@@ -23,7 +23,7 @@ mod work;
 
 pub use answer::Answer;
 pub use forecast::Forecast;
-pub use planning::{Asked, Planned, Planner, class_names};
+pub use planning::Planner;
 pub use predictor::{Predictor, PredictorWarning, admit};
 pub use tally::{Tally, VoterTally};
 pub use work::{Counters, Work};

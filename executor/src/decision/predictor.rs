@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use predictsql_catalog::{Task, TaskInput};
+use predictsql_optimizer::planner::Decided;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::answer::Answer;
 use super::distinct::{DistinctInputs, UnderWay};
 use super::forecast::Forecast;
-use super::planning::Planned;
 use super::shared::{Model, Shared};
 use super::stages::StagedRun;
 use super::tally::Tally;
@@ -46,7 +46,7 @@ impl Predictor {
         executor: &Executor,
         cache: &OutputCache,
         task: &Arc<Task>,
-        planned: Arc<Planned>,
+        planned: Arc<Decided>,
         scored: Vec<usize>,
         work: &Arc<Work>,
     ) -> Self {
@@ -69,7 +69,7 @@ impl Predictor {
     }
 
     /// What it answers by.
-    pub fn planned(&self) -> &Planned {
+    pub fn planned(&self) -> &Decided {
         &self.shared.planned
     }
 
@@ -205,11 +205,9 @@ impl Predictor {
         let (shared, cancel) = (Arc::clone(&self.shared), cancel.clone());
         let task = tokio::spawn(async move { answer(&shared, inputs, &cancel).await });
         let answered = AbortOnDropHandle::new(task).await;
-        answered.unwrap_or_else(|_| {
-            Err(PredictError::Internal {
-                reason: "internal error in predicting",
-            })
-        })
+        answered.unwrap_or(Err(PredictError::Internal {
+            reason: "internal error in predicting",
+        }))
     }
 }
 

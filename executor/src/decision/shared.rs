@@ -3,20 +3,19 @@
 use std::sync::Arc;
 
 use predictsql_catalog::{Task, TaskInput};
-use predictsql_optimizer::planner::{Decision, Voter};
+use predictsql_optimizer::planner::{Decided, Decision, Voter};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use super::distinct::UnderWay;
-use super::planning::Planned;
 use super::tally::Tally;
 use super::work::Work;
+use crate::backend::LoadedModel;
 use crate::error::PredictError;
 use crate::executor::Executor;
 use crate::identity::InputId;
 use crate::input::Scores;
 use crate::kept::{CacheMode, OutputCache};
-use crate::model::LoadedModel;
 
 /// What the pieces under way share.
 #[derive(Debug)]
@@ -24,7 +23,7 @@ pub(super) struct Shared {
     pub(super) executor: Executor,
     pub(super) cache: OutputCache,
     pub(super) task: Arc<Task>,
-    pub(super) planned: Arc<Planned>,
+    pub(super) planned: Arc<Decided>,
     /// One a voter of the decision, in the order of the stages.
     pub(super) models: Vec<Model>,
     /// Classes whose scores answers hold, ascending.

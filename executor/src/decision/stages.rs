@@ -7,10 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::Answer;
 use super::shared::Shared;
+use crate::backend::LoadedModel;
 use crate::error::PredictError;
 use crate::identity::InputId;
 use crate::input::{Input, Outcome, Scores};
-use crate::model::LoadedModel;
 use crate::prepared::Prepared;
 
 /// Scores are given to so many parts of one: six decimals, the same on every device.

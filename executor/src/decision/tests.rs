@@ -13,12 +13,12 @@ use predictsql_catalog::{
     Task, TaskConstraints, TaskInput, TaskKind, Vote,
 };
 use predictsql_optimizer::planner::{
-    Blocks, Constraints, CostModel, Decision, Estimate, Metric, Plan, Query, Stage, Strategy,
-    Voter, decide,
+    Blocks, Constraints, CostModel, Decided, Decision, Estimate, Metric, Plan, Query, Stage,
+    Strategy, Voter, decide,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Answer, Counters, Planned, Predictor, Work};
+use super::{Answer, Counters, Predictor, Work};
 use crate::kept::{CacheMode, OutputCache};
 use crate::{Executor, ExecutorConfig, Input, Outcome};
 use pictures::CLASSES;
@@ -153,7 +153,7 @@ async fn planned(
 ) -> (Vec<Answer>, Vec<u64>) {
     let counters = Arc::new(Counters::default());
     let work = Arc::new(Work::new(counters, CacheMode::Off, None));
-    let planned = Arc::new(Planned {
+    let planned = Arc::new(Decided {
         plan,
         seconds: 0.0,
         limits: String::new(),

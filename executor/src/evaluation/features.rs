@@ -6,10 +6,10 @@ use predictsql_catalog::Calibration;
 use tokio_util::sync::CancellationToken;
 
 use super::sample::Feature;
+use crate::backend::LoadedModel;
 use crate::error::PredictError;
 use crate::executor::Executor;
 use crate::input::{Input, Outcome};
-use crate::model::LoadedModel;
 
 /// One feature a model of an input; or why the input cannot be read, as a clause.
 pub type Features = Result<Box<[Feature]>, String>;

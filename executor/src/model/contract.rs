@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use ort::session::Session;
-use ort::value::{Outlet, Shape, TensorElementType, ValueType};
-use predictsql_catalog::{ImageOptions, Layout, ModelInput, ModelOptions};
+use ort::value::{Outlet, TensorElementType, ValueType};
+use predictsql_catalog::{ImageOptions, ModelInput, ModelOptions};
 
+use super::columns::ColumnsSpec;
+use super::outlets::{axes, describe};
 use super::reader::Reader;
-use crate::ModelError;
-use crate::columns::ColumnsSpec;
+use crate::error::ModelError;
 use crate::picture::InputSpec;
 
 /// How a model's input is made.
@@ -91,33 +92,9 @@ fn check_image_input(
 }
 
 fn in_words(options: &ImageOptions) -> String {
-    let layout = match options.layout {
-        Layout::Nchw => "NCHW",
-        Layout::Nhwc => "NHWC",
-    };
+    let layout = options.layout.name();
     format!(
         "layout={layout}, height={}, width={}, channels={}",
         options.height, options.width, options.channels
     )
-}
-
-/// A type in words.
-pub(crate) fn describe(kind: &ValueType) -> String {
-    match kind {
-        ValueType::Tensor { ty, shape, .. } => format!("a tensor of {ty} {}", axes(shape)),
-        other => format!("no tensor but {other}"),
-    }
-}
-
-/// A shape as text; dynamic axes are `?`.
-pub(crate) fn axes(shape: &Shape) -> String {
-    let axis = |size: &i64| {
-        if *size < 0 {
-            "?".to_string()
-        } else {
-            size.to_string()
-        }
-    };
-    let axes: Vec<_> = shape.iter().map(axis).collect();
-    format!("[{}]", axes.join(", "))
 }

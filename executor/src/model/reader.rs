@@ -7,7 +7,8 @@ use ort::session::SessionOutputs;
 use ort::value::{DynMapValueType, DynValue, Outlet, Shape, TensorElementType, ValueType};
 use predictsql_catalog::{ModelOptions, Output};
 
-use super::{axes, describe, runtime};
+use super::outlets::{axes, describe};
+use super::runtime_error::runtime;
 use crate::{ModelError, Outcome, Scores};
 
 /// Where a model's answers are, and what they mean.

@@ -25,7 +25,7 @@ use ort::value::TensorRef;
 use super::contract::{Contract, Feed};
 use super::outputs::output_bytes;
 use super::reader::Numbers;
-use super::{classify, runtime};
+use super::runtime_error::{classify, runtime};
 use crate::interrupt::{Interrupt, Work};
 use crate::resident::{give_free_memory_back, resident_bytes};
 use crate::{ColumnValue, ModelError};

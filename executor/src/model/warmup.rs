@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use predictsql_catalog::Output;
 
-use super::contract::Feed;
+use super::compiled::Compiled;
+use super::contract::{Contract, Feed};
 use super::sessions::{Batch, Lease, SessionPool};
-use super::{CompileSettings, Compiled, tensor_bytes};
+use super::settings::{CompileSettings, tensor_bytes};
 use crate::interrupt::Interrupt;
 use crate::{ColumnValue, ModelError};
 
@@ -176,7 +177,7 @@ impl Sample {
 
 /// What runs of a trial have in common.
 struct Trial<'t> {
-    contract: &'t super::contract::Contract,
+    contract: &'t Contract,
     interrupt: &'t Interrupt,
 }
 

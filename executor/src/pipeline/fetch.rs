@@ -1,16 +1,15 @@
 //! The fetch stage: reads image files, ahead of the decoders up to a number of bytes.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::chunk::{Content, Fetched, Submitted, Ticket, too_large};
-use super::elapsed_ns;
-use super::reply::Reply;
+use super::clock::elapsed_ns;
+use super::read_ahead::ReadAhead;
 use crate::caller::CallerId;
 use crate::location::{self, Location};
+use crate::pieces::Reply;
 use crate::roots::{ReadError, Roots};
 use crate::spent::Stage;
 use crate::{Input, InputId};
@@ -42,21 +41,7 @@ impl FetchWork {
 pub(super) struct Reader {
     roots: Roots,
     image_bytes_max: u64,
-    fetched_bytes_max: u64,
-    fetched_bytes: Arc<AtomicU64>,
-}
-
-/// Bytes that were read ahead; they are given back when the image has been decoded.
-#[derive(Debug)]
-pub(super) struct Reserved {
-    bytes: u64,
-    fetched_bytes: Arc<AtomicU64>,
-}
-
-impl Drop for Reserved {
-    fn drop(&mut self) {
-        self.fetched_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
+    ahead: ReadAhead,
 }
 
 impl Reader {
@@ -64,8 +49,7 @@ impl Reader {
         Self {
             roots,
             image_bytes_max,
-            fetched_bytes_max,
-            fetched_bytes: Arc::default(),
+            ahead: ReadAhead::new(fetched_bytes_max),
         }
     }
 
@@ -92,18 +76,12 @@ impl Reader {
     /// Reads a file unless enough is read ahead: then the decoder does, one at a time, so that
     /// memory is bounded and no two chunks can wait for each other's.
     fn read_ahead(&self, location: Bytes, ticket: &Ticket) -> Content {
-        if self.fetched_bytes.load(Ordering::Relaxed) >= self.fetched_bytes_max {
+        if !self.ahead.has_room() {
             return Content::Later(location);
         }
         match self.read(&location, ticket.identified) {
             Ok((encoded, id)) => {
-                let bytes = encoded.len() as u64;
-                self.fetched_bytes.fetch_add(bytes, Ordering::Relaxed);
-                let fetched_bytes = self.fetched_bytes.clone();
-                let reserved = Reserved {
-                    bytes,
-                    fetched_bytes,
-                };
+                let reserved = self.ahead.reserve(encoded.len() as u64);
                 Content::Read(encoded, id, reserved)
             }
             Err(reason) => Content::Unreadable(reason),

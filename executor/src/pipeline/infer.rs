@@ -6,14 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::chunk::{Answered, Run};
-use super::reply::SharedRun;
-use super::tensor::TensorPool;
-use super::thread_cpu_ns;
-use crate::columns::ColumnsSpec;
+use super::clock::thread_cpu_ns;
+use super::run::Run;
 use crate::interrupt::Interrupt;
-use crate::model::{Batch, Compiled, Feed, Lease};
+use crate::model::{Batch, ColumnsSpec, Compiled, Feed, Lease};
 use crate::picture::InputSpec;
+use crate::pieces::{Answered, Piece, SharedRun, TensorPool};
 use crate::spent::Stage;
 use crate::{ColumnValue, ModelError, Outcome, PredictError};
 
@@ -25,13 +23,13 @@ pub(super) fn infer(
     (tensors, inferred): (&Arc<TensorPool>, &AtomicU64),
     piece_max: Duration,
 ) -> Vec<Run> {
-    runs.retain(|run| !run.reply.is_abandoned());
+    runs.retain(|run| !run.piece.reply.is_abandoned());
     let Some(first) = runs.first() else {
         return Vec::new();
     };
-    let compiled = first.model.compiled().clone();
+    let compiled = first.compiled.clone();
     let begin = thread_cpu_ns();
-    let shared = SharedRun::of(runs.iter().map(|run| &run.reply));
+    let shared = SharedRun::of(runs.iter().map(|run| &run.piece.reply));
     let batches = Batches {
         compiled: &compiled,
         runs: &runs,
@@ -56,9 +54,11 @@ pub(super) fn infer(
         Err(Stop::Abandoned) => Vec::new(),
         Err(Stop::Failed(reason)) => {
             for run in runs {
-                let model = run.model.model().name.clone();
+                let model = run.piece.model.name.clone();
                 let reason = reason.clone();
-                run.reply.send(Err(PredictError::Model { model, reason }));
+                run.piece
+                    .reply
+                    .send(Err(PredictError::Model { model, reason }));
             }
             Vec::new()
         }
@@ -67,10 +67,11 @@ pub(super) fn infer(
 
 /// Tells each caller its share of what their runs took together, by the inputs.
 fn share_out(runs: &[Run], ns: u64) {
-    let all: usize = runs.iter().map(Run::left).sum();
+    let all: usize = runs.iter().map(|run| run.piece.left()).sum();
     for run in runs {
-        let share = run.left() as f64 / all.max(1) as f64;
-        run.reply
+        let share = run.piece.left() as f64 / all.max(1) as f64;
+        run.piece
+            .reply
             .spent(Stage::Inferring, (ns as f64 * share) as u64);
     }
 }
@@ -97,22 +98,25 @@ impl Batches<'_> {
         let numbers = |range: Range<usize>| {
             range.start.saturating_mul(image_len)..range.end.saturating_mul(image_len)
         };
-        if let [run @ Run { places: None, .. }] = self.runs {
-            let images = run.images(spec);
-            return self.outcomes(run.left(), |lease, range| {
-                let range = run.done + range.start..run.done + range.end;
+        if let [Run { piece, .. }] = self.runs
+            && piece.places.is_none()
+        {
+            let images = piece.images(spec);
+            return self.outcomes(piece.left(), |lease, range| {
+                let range = piece.done + range.start..piece.done + range.end;
                 let batch = images.get(numbers(range)).unwrap_or_default();
                 self.run(lease, Batch::Images(batch))
             });
         }
-        let of_run = |run| Run::places_left(run).map(move |place| (run, place));
-        let places: Vec<(&Run, usize)> = self.runs.iter().flat_map(of_run).collect();
+        let of_piece = |piece| Piece::places_left(piece).map(move |place| (piece, place));
+        let pieces = self.runs.iter().map(|run| &run.piece);
+        let places: Vec<(&Piece, usize)> = pieces.flat_map(of_piece).collect();
         let mut tensor = tensors.take();
         self.outcomes(places.len(), |lease, range| {
             tensor.clear();
             tensor.reserve(range.len().saturating_mul(image_len));
-            for (run, place) in places.get(range).unwrap_or_default() {
-                let image = run
+            for (piece, place) in places.get(range).unwrap_or_default() {
+                let image = piece
                     .images(spec)
                     .get(numbers(*place..place.saturating_add(1)));
                 tensor.extend_from_slice(image.unwrap_or_default());
@@ -124,7 +128,8 @@ impl Batches<'_> {
     /// Outcomes of rows of all runs, in order, as far as the time goes; the model is not run on rows that it cannot
     /// take.
     fn rows(&self, spec: &ColumnsSpec) -> Result<Vec<Outcome>, Stop> {
-        let rows: Vec<&[ColumnValue]> = self.runs.iter().flat_map(Run::column_rows).collect();
+        let rows = self.runs.iter().flat_map(|run| run.piece.column_rows());
+        let rows: Vec<&[ColumnValue]> = rows.collect();
         self.outcomes(rows.len(), |lease, range| {
             let mut taken: Vec<&[ColumnValue]> = Vec::new();
             let mut outcomes = Vec::with_capacity(range.len());
@@ -180,7 +185,7 @@ impl Batches<'_> {
         let mut outcomes = Vec::with_capacity(inputs);
         let mut lease = None;
         while outcomes.len() < inputs {
-            if self.runs.iter().all(|run| run.reply.is_abandoned()) {
+            if self.runs.iter().all(|run| run.piece.reply.is_abandoned()) {
                 return Err(Stop::Abandoned);
             }
             if !outcomes.is_empty() && self.begin.elapsed() >= self.piece_max {
@@ -212,18 +217,18 @@ fn answer(runs: Vec<Run>, inferred: Vec<Outcome>) -> Vec<Run> {
     let mut inferred = inferred.into_iter();
     let mut rest = Vec::new();
     for mut run in runs {
-        run.fill(&mut inferred);
-        if run.left() > 0 {
+        run.piece.fill(&mut inferred);
+        if run.piece.left() > 0 {
             rest.push(run);
             continue;
         }
-        let Run {
+        let Piece {
             reply,
             chunk,
             outcomes,
             ids,
             ..
-        } = run;
+        } = run.piece;
         // Its memory and its permit are free before the caller goes on.
         drop(chunk);
         reply.send(Ok(Answered { outcomes, ids }));

@@ -15,29 +15,34 @@
 //! nearly done leaves before new work is begun, and the cores are never oversubscribed.
 
 mod chunk;
+mod clock;
 mod fetch;
 mod infer;
 mod prepare;
 mod queue;
-mod reply;
-mod tensor;
+mod read_ahead;
+mod run;
 mod turns;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::config::{ExecutorConfig, StartError};
+use crate::identity::InputId;
+use crate::input::Input;
 use crate::picture::{DecodeMemory, Limits};
+use crate::pieces::{Reply, TensorPool};
 use crate::roots::Roots;
-use crate::{ExecutorConfig, Input, InputId, StartError};
 
-pub(crate) use chunk::{Answered, Goal, Place, PreparedChunk, Run, Submitted, Ticket};
+pub(crate) use chunk::{Goal, Submitted, Ticket};
+use clock::thread_cpu_ns;
 use fetch::{FetchWork, Reader};
-use prepare::Step;
-use queue::{CpuQueue, CpuWork, Queue};
-pub(crate) use reply::{Answer, Reply};
-use tensor::TensorPool;
+use prepare::{Preparation, Step};
+pub(crate) use queue::CpuQueue;
+use queue::{CpuWork, Queue};
+pub(crate) use run::Run;
 use turns::Rank;
 
 /// Nice value of the executor's threads, so that relayed sessions come first.
@@ -63,11 +68,9 @@ pub(crate) struct Pipeline {
 #[derive(Debug)]
 struct Shared {
     fetch: Queue<FetchWork>,
-    cpu: CpuQueue,
-    reader: Reader,
-    limits: Limits,
-    decode_memory: DecodeMemory,
-    tensors: Arc<TensorPool>,
+    cpu: Arc<CpuQueue>,
+    reader: Arc<Reader>,
+    preparation: Preparation,
     images_inferred: AtomicU64,
     preparing_ns: AtomicU64,
     inferring_ns: AtomicU64,
@@ -76,14 +79,14 @@ struct Shared {
 impl Pipeline {
     /// Starts the threads.
     pub(crate) fn start(config: &ExecutorConfig) -> Result<Self, StartError> {
-        let shared = Arc::new(Shared {
-            fetch: Queue::default(),
-            cpu: CpuQueue::new(Duration::from_millis(config.run_ms_max)),
-            reader: Reader::new(
-                Roots::open(&config.image_roots)?,
-                config.image_bytes_max,
-                config.fetched_bytes_max,
-            ),
+        let piece_max = Duration::from_millis(config.run_ms_max);
+        let reader = Arc::new(Reader::new(
+            Roots::open(&config.image_roots)?,
+            config.image_bytes_max,
+            config.fetched_bytes_max,
+        ));
+        let preparation = Preparation {
+            reader: reader.clone(),
             limits: Limits {
                 image_pixels_max: config.image_pixels_max,
                 image_side_pixels_max: config.image_side_pixels_max,
@@ -91,6 +94,13 @@ impl Pipeline {
             },
             decode_memory: DecodeMemory::new(config.decoding_bytes_max),
             tensors: TensorPool::new(config.threads + 1),
+            piece_max,
+        };
+        let shared = Arc::new(Shared {
+            fetch: Queue::default(),
+            cpu: Arc::new(CpuQueue::new(piece_max)),
+            reader,
+            preparation,
             images_inferred: AtomicU64::new(0),
             preparing_ns: AtomicU64::new(0),
             inferring_ns: AtomicU64::new(0),
@@ -112,9 +122,7 @@ impl Pipeline {
     /// Hands a chunk to its first stage.
     pub(crate) fn submit(&self, chunk: Submitted) {
         if chunk.takes_rows() {
-            if let Some(run) = prepare::rows(chunk) {
-                self.shared.cpu.push_run(run);
-            }
+            prepare::rows(chunk);
         } else if chunk.has_locations() {
             self.shared.fetch(FetchWork::Read(chunk));
         } else {
@@ -123,9 +131,9 @@ impl Pipeline {
         }
     }
 
-    /// Has a model run on images that are prepared.
-    pub(crate) fn run(&self, run: Run) {
-        self.shared.cpu.push_run(run);
+    /// What waits for the CPU threads.
+    pub(crate) fn cpu_queue(&self) -> &Arc<CpuQueue> {
+        &self.shared.cpu
     }
 
     /// Has inputs looked at for their identities.
@@ -150,7 +158,7 @@ impl Pipeline {
     fn spawn(&mut self, name: String, run: fn(&Shared)) -> Result<(), StartError> {
         let shared = self.shared.clone();
         let body = move || {
-            give_way();
+            lower_priority();
             run(&shared);
         };
         let thread = std::thread::Builder::new()
@@ -180,8 +188,8 @@ impl Drop for Pipeline {
     }
 }
 
-/// Lets the calling thread, and those that it starts, come after relayed sessions.
-pub(crate) fn give_way() {
+/// Lowers the priority of the calling thread, and of those that it starts, below that of relayed sessions.
+pub(crate) fn lower_priority() {
     // Without the right to change it, the priority stays as it is.
     let _ = rustix::process::setpriority_process(None, NICENESS);
 }
@@ -212,7 +220,7 @@ fn run_cpu(shared: &Shared) {
         match work {
             CpuWork::Prepare(chunk) => {
                 let images = chunk.images_left();
-                match worker.prepare(*chunk, shared) {
+                match worker.prepare(*chunk, &shared.preparation) {
                     Step::More(chunk) => {
                         shared.cpu.prepared(
                             images.saturating_sub(chunk.images_left()),
@@ -220,18 +228,13 @@ fn run_cpu(shared: &Shared) {
                         );
                         shared.cpu.push_preparing(chunk);
                     }
-                    Step::Done(run) => {
-                        shared.cpu.prepared(images, took(&shared.preparing_ns));
-                        if let Some(run) = run {
-                            shared.cpu.push_run(run);
-                        }
-                    }
+                    Step::Done => shared.cpu.prepared(images, took(&shared.preparing_ns)),
                 }
             }
             CpuWork::Infer(runs) => {
                 let rest = infer::infer(
                     runs,
-                    (&shared.tensors, &shared.images_inferred),
+                    (&shared.preparation.tensors, &shared.images_inferred),
                     shared.cpu.piece_max(),
                 );
                 took(&shared.inferring_ns);
@@ -241,15 +244,4 @@ fn run_cpu(shared: &Shared) {
             }
         }
     }
-}
-
-fn elapsed_ns(begin: Instant) -> u64 {
-    u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// CPU time of the calling thread: what its work costs, whatever else the machine does.
-fn thread_cpu_ns() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    seconds * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
 }

@@ -2,17 +2,17 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::chunk::{
-    Chunk, Content, Fetched, Goal, Place, Prepared, PreparedChunk, Run, Submitted, Ticket,
-};
-use super::tensor::Tensor;
-use super::{Shared, thread_cpu_ns};
+use super::chunk::{Content, Fetched, Goal, Submitted, Ticket};
+use super::clock::thread_cpu_ns;
+use super::fetch::Reader;
 use crate::caller::CallerId;
-use crate::picture::{DecodePlan, InputSpec, Preprocessor};
+use crate::identity::InputId;
+use crate::input::{ColumnValue, Input};
+use crate::picture::{DecodeMemory, DecodePlan, InputSpec, Limits, Preprocessor};
+use crate::pieces::{Chunk, Contents, Piece, Place, PreparedChunk, Tensor, TensorPool};
 use crate::spent::Stage;
-use crate::{ColumnValue, Input, InputId};
 
 /// Tensors in the making.
 type Tensors = Vec<(Arc<InputSpec>, Tensor)>;
@@ -38,8 +38,8 @@ struct Made {
 /// What came of a piece of preparation.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// The chunk is prepared and goes on to inference. `None`: nobody waits for it, or its caller has been answered.
-    Done(Option<Run>),
+    /// The chunk is prepared and has gone on to inference or to its caller, or nobody waits for it.
+    Done,
     /// The piece has taken its time, and this is left.
     More(Preparing),
 }
@@ -71,6 +71,17 @@ impl Preparing {
     }
 }
 
+/// What preparation is done with, by all threads.
+#[derive(Debug)]
+pub(super) struct Preparation {
+    pub(super) reader: Arc<Reader>,
+    pub(super) limits: Limits,
+    pub(super) decode_memory: DecodeMemory,
+    pub(super) tensors: Arc<TensorPool>,
+    /// After so long a thread hands the rest of a chunk back.
+    pub(super) piece_max: Duration,
+}
+
 /// What one thread keeps from chunk to chunk.
 #[derive(Debug)]
 pub(super) struct Worker {
@@ -85,7 +96,7 @@ impl Worker {
     }
 
     /// Decodes and preprocesses a chunk, or a piece of it.
-    pub(super) fn prepare(&mut self, mut chunk: Preparing, shared: &Shared) -> Step {
+    pub(super) fn prepare(&mut self, mut chunk: Preparing, shared: &Preparation) -> Step {
         let (begin, begin_ns) = (Instant::now(), thread_cpu_ns());
         let images = chunk.images_left();
         let made = chunk.made.take();
@@ -98,7 +109,7 @@ impl Worker {
         let ticket = &chunk.ticket;
         for content in chunk.contents.by_ref() {
             if ticket.goal.is_abandoned() {
-                return Step::Done(None);
+                return Step::Done;
             }
             let (place, id) = match content {
                 Content::Null => (Place::Null, None),
@@ -116,7 +127,7 @@ impl Worker {
             if ticket.identified {
                 made.ids.push(id);
             }
-            if begin.elapsed() >= shared.cpu.piece_max() {
+            if begin.elapsed() >= shared.piece_max {
                 break;
             }
         }
@@ -126,8 +137,9 @@ impl Worker {
             chunk.made = Some(made);
             return Step::More(chunk);
         }
-        let content = Prepared::Images(made.tensors);
-        Step::Done(hand_on(chunk.ticket, content, made.places, made.ids))
+        let content = Contents::Images(made.tensors);
+        hand_on(chunk.ticket, content, made.places, made.ids);
+        Step::Done
     }
 
     /// Appends one image to every tensor, as its number `image`, or leaves all as they were.
@@ -136,7 +148,7 @@ impl Worker {
         content: Content,
         image: usize,
         ticket: &Ticket,
-        shared: &Shared,
+        shared: &Preparation,
         tensors: &mut Tensors,
     ) -> Result<Option<InputId>, String> {
         let (encoded, id, _reserved) = match content {
@@ -178,25 +190,20 @@ impl Worker {
 }
 
 /// Empty tensors with room for `images` images each.
-fn tensors_for(goal: &Goal, images: usize, shared: &Shared) -> Tensors {
+fn tensors_for(goal: &Goal, images: usize, shared: &Preparation) -> Tensors {
     let tensor = |spec: &Arc<InputSpec>| {
         let mut tensor = shared.tensors.take();
         tensor.reserve_exact(images.saturating_mul(spec.image_len()));
         (spec.clone(), tensor)
     };
     match goal {
-        Goal::Outcomes(model, _) => model
-            .compiled()
-            .image_spec()
-            .map(tensor)
-            .into_iter()
-            .collect(),
+        Goal::Outcomes(model, _) => model.image_spec().map(tensor).into_iter().collect(),
         Goal::Tensors(specs, _) => specs.iter().map(tensor).collect(),
     }
 }
 
 /// Prepares a chunk of rows of columns, which needs no work.
-pub(super) fn rows(chunk: Submitted) -> Option<Run> {
+pub(super) fn rows(chunk: Submitted) {
     let Submitted { ticket, inputs } = chunk;
     let mut places = Vec::with_capacity(inputs.len());
     let mut rows = Vec::with_capacity(inputs.len());
@@ -214,29 +221,25 @@ pub(super) fn rows(chunk: Submitted) -> Option<Run> {
             }
         });
     }
-    hand_on(ticket, Prepared::Rows(rows), places, ids)
+    hand_on(ticket, Contents::Rows(rows), places, ids);
 }
 
-/// Gives a prepared chunk to who waits for it: inference, or the caller.
-fn hand_on(
-    ticket: Ticket,
-    content: Prepared,
-    places: Vec<Place>,
-    ids: Vec<Option<InputId>>,
-) -> Option<Run> {
+/// Gives a prepared chunk to who waits for it: the model's backend, or the caller.
+fn hand_on(ticket: Ticket, content: Contents, places: Vec<Place>, ids: Vec<Option<InputId>>) {
     let chunk = Chunk {
         content,
         _permit: ticket.permit,
     };
     match ticket.goal {
         Goal::Outcomes(model, reply) => {
-            let run = Run::of_all(reply, model, chunk, places, ids);
-            run.map_err(|(reply, answer)| reply.send(Ok(answer))).ok()
+            match Piece::of_all(reply, model.model().clone(), chunk, places, ids) {
+                Ok(piece) => model.instance().infer(piece),
+                Err((reply, answer)) => reply.send(Ok(answer)),
+            }
         }
         Goal::Tensors(_, reply) => {
             let chunk = Arc::new(chunk);
             reply.send(Ok(PreparedChunk { chunk, places, ids }));
-            None
         }
     }
 }

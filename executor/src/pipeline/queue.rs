@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::chunk::Run;
 use super::prepare::Preparing;
+use super::run::Run;
 use super::turns::{Rank, Turns};
 use crate::caller::CallerId;
 
@@ -101,7 +101,7 @@ pub(super) enum CpuWork {
 /// What waits for the CPU pool: one queue for both stages, since one pool serves both. A caller's runs come before its
 /// other work, so that what is nearly done leaves; whose work is next is the callers' turn.
 #[derive(Debug)]
-pub(super) struct CpuQueue {
+pub(crate) struct CpuQueue {
     queue: Queue<CpuWork>,
     /// Longest piece, where smaller ones are possible.
     piece_max: Duration,
@@ -137,7 +137,7 @@ impl CpuQueue {
         self.queue.push(caller, rank, cost_ns, work);
     }
 
-    pub(super) fn push_run(&self, run: Run) {
+    pub(crate) fn push_run(&self, run: Run) {
         self.push_ranked(run, Rank::Last);
     }
 
@@ -147,7 +147,7 @@ impl CpuQueue {
     }
 
     fn push_ranked(&self, run: Run, rank: Rank) {
-        let (caller, cost_ns) = (run.caller(), self.run_ns(&run));
+        let (caller, cost_ns) = (run.piece.caller(), self.run_ns(&run));
         self.queue
             .push(caller, rank, cost_ns, CpuWork::Infer(vec![run]));
     }
@@ -164,7 +164,7 @@ impl CpuQueue {
                 )]
             }
             CpuWork::Infer(runs) => {
-                let said = |run: &Run| (run.caller(), self.run_ns(run), run.left());
+                let said = |run: &Run| (run.piece.caller(), self.run_ns(run), run.piece.left());
                 runs.iter().map(said).collect()
             }
         };
@@ -204,8 +204,8 @@ impl CpuQueue {
 
     fn run_ns(&self, run: &Run) -> u64 {
         let input_ns = run.input_ns();
-        let least = input_ns.saturating_mul(run.model.batch_images() as u64);
-        self.piece_ns(input_ns.saturating_mul(run.left() as u64), least)
+        let least = input_ns.saturating_mul(run.compiled.batch_inputs as u64);
+        self.piece_ns(input_ns.saturating_mul(run.piece.left() as u64), least)
     }
 
     /// Of work that takes so long in all, and cannot be cut finer than `least`.
@@ -222,14 +222,17 @@ fn gather(turns: &mut Turns<CpuWork>, work: CpuWork) -> CpuWork {
         return work;
     };
     if let Some(first) = runs.first() {
-        let mut room = first.model.batch_images().saturating_sub(first.left());
-        let compiled = first.model.compiled().clone();
+        let mut room = first
+            .compiled
+            .batch_inputs
+            .saturating_sub(first.piece.left());
+        let compiled = first.compiled.clone();
         let more = match room {
             0 => Vec::new(),
             _ => turns.take_along(|work| match work {
                 CpuWork::Infer(runs) => {
-                    let inputs: usize = runs.iter().map(Run::left).sum();
-                    let same = |run: &Run| Arc::ptr_eq(run.model.compiled(), &compiled);
+                    let inputs: usize = runs.iter().map(|run| run.piece.left()).sum();
+                    let same = |run: &Run| Arc::ptr_eq(&run.compiled, &compiled);
                     let fits = inputs <= room && runs.iter().all(same);
                     room -= if fits { inputs } else { 0 };
                     fits

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
 use super::limits::Limits;
-use super::request::Request;
-use super::{ARGUMENT, Reply, Tried};
+use super::reply::{Reply, Tried};
+use super::request::{ARGUMENT, Request};
 use crate::interrupt::Interrupt;
 use crate::model::compile;
 use crate::{ModelError, library};

@@ -15,6 +15,7 @@
 mod child;
 mod limits;
 mod process;
+mod reply;
 mod request;
 
 use std::ffi::OsString;
@@ -24,17 +25,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
 use crate::interrupt::Interrupt;
 use crate::loads::{Loads, OVERDUE_AFTER};
 use crate::{ModelError, TrialConfig, library};
 use limits::Limits;
 use process::Ended;
+use reply::Reply;
+pub(crate) use reply::Tried;
+use request::ARGUMENT;
 pub(crate) use request::Request;
-
-/// First argument of a process that is to try a model.
-const ARGUMENT: &str = "__try-model";
 
 /// What of the environment is handed on: where libraries of the system are looked for.
 const HANDED_ON: &str = "LD_LIBRARY_PATH";
@@ -66,16 +66,6 @@ pub fn try_model_if_asked() -> Option<ExitCode> {
     }
     Some(child::run(arguments))
 }
-
-/// What a model came to that can be used.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Tried {
-    /// Of one CPU thread for one input; `None` where it could not be measured.
-    pub(crate) seconds_per_image: Option<f64>,
-}
-
-/// The last word of the child.
-type Reply = Result<Tried, ModelError>;
 
 /// Tries models, some at a time.
 #[derive(Debug)]

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::CompileSettings;
 
+/// First argument of a process that is to try a model.
+pub(super) const ARGUMENT: &str = "__try-model";
+
 /// The head of a request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Request {

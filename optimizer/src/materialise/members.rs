@@ -7,19 +7,10 @@
 
 use super::analysis::Materialise;
 use super::relation::{KeyForm, Lookup};
-use super::texts::Shape;
+use super::shape::Shape;
 use crate::sql::blocks::Block;
 use crate::sql::fragment::Fragment;
 use crate::sql::key::wrapped;
-
-/// The members of a harvest, as pass 2 asks for them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Members {
-    /// By which tables and conditions they are found.
-    pub shape: Shape,
-    /// Rows are read as they are now, as a change of the tables reads them.
-    pub locking: bool,
-}
 
 /// Where the rows are found that a harvest's calls may count for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +111,7 @@ mod tests {
     use super::*;
     use crate::ColumnsKey;
     use crate::fixture::catalog;
+    use crate::materialise::Members;
     use crate::sql::text::LexMode;
     use crate::statement::PredictStatement;
 

@@ -13,15 +13,17 @@ mod members;
 mod narrowing;
 mod nesting;
 mod relation;
+mod shape;
 mod texts;
 
 pub use analysis::{Harvest, Materialise, Target};
 pub use distinctions::ClassQuery;
 pub use interruption::says_interrupted;
-pub use members::{MemberRows, Members};
+pub use members::MemberRows;
 pub use nesting::NESTED_PREDICTIONS_MAX;
 pub use relation::{KeyForm, Lookup, RelationAnswer};
-pub use texts::{HarvestPass, Shape};
+pub use shape::{Members, Shape};
+pub use texts::HarvestPass;
 
 #[cfg(test)]
 mod tests;

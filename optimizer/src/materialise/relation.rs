@@ -3,8 +3,7 @@
 use predictsql_catalog::TaskKind;
 
 use super::analysis::Target;
-use super::members::Members;
-use super::texts::Shape;
+use super::shape::{Members, Shape};
 use crate::sql::fragment::Fragment;
 use crate::sql::key::{ColumnsKey, utf8_bytes, within, wrapped};
 
@@ -133,11 +132,9 @@ impl Target {
         use std::fmt::Write as _;
         let mut row = String::with_capacity(key.len() * 2 + 32);
         row.push_str("(X'");
-        // Writing to a string does not fail.
-        for byte in key {
-            let _ = write!(row, "{byte:02X}");
-        }
+        row.push_str(&hex::encode_upper(key));
         row.push('\'');
+        // Writing to a string does not fail.
         let mut number = |number: Option<f64>, none: &str| match number {
             Some(number) => write!(row, ",{number:e}"),
             None => write!(row, ",{none}"),

@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::analysis::{Harvest, Materialise};
 use super::interruption::unless_interrupted;
 use super::relation::{Lookup, NO_SCORE, NO_VALUE, score_cell, value_cell};
+use super::shape::Shape;
 use crate::sql::blocks::{Block, end_of_order_after_having, factors};
 use crate::sql::calls::{Asked, outermost_splices, stub_name};
 use crate::sql::fragment::{Fragment, Splice, quote_name, splice};
@@ -14,21 +15,6 @@ use crate::stream::CELL_MARK;
 
 /// Stands against `sql_select_limit`, which counts the rows of answers only.
 const ALL_ROWS: &str = " LIMIT 18446744073709551615";
-
-/// Which tables a harvest reads, and by which of the block's conditions.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Shape {
-    /// Number of the choice of tables.
-    pub source: usize,
-    /// Numbers of the conditions.
-    pub conditions: Vec<usize>,
-    /// Of the tables that are joined only the one of this number: the store may evaluate a condition
-    /// before it joins, for rows that no join keeps.
-    pub factor: Option<usize>,
-    /// Without the conditions of derived tables, which the store may merge into the block and then
-    /// evaluate in any order.
-    pub stripped: bool,
-}
 
 /// What a harvest is run for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -261,22 +247,7 @@ impl Materialise<'_, '_> {
                 .collect(),
         };
         let mut query = select.clone();
-        match &tables[..] {
-            [] => {
-                query.push(" FROM DUAL");
-            }
-            [one] => {
-                query.push(" FROM ").push_fragment(one);
-            }
-            several => {
-                for (i, tables) in several.iter().enumerate() {
-                    query
-                        .push(if i == 0 { " FROM (" } else { " JOIN (" })
-                        .push_fragment(tables)
-                        .push(")");
-                }
-            }
-        }
+        push_tables(&mut query, &tables);
         if harvest.aggregates {
             for block in blocks {
                 if !block.condition.is_empty() {
@@ -596,5 +567,25 @@ impl Materialise<'_, '_> {
         calls.fold(sql.to_owned(), |text, call| {
             text.replace(&self.statement.labels.wide_list(&call.task), "...")
         })
+    }
+}
+
+/// Adds a FROM clause of these tables.
+fn push_tables(query: &mut Fragment, tables: &[Fragment]) {
+    match tables {
+        [] => {
+            query.push(" FROM DUAL");
+        }
+        [one] => {
+            query.push(" FROM ").push_fragment(one);
+        }
+        several => {
+            for (i, tables) in several.iter().enumerate() {
+                query
+                    .push(if i == 0 { " FROM (" } else { " JOIN (" })
+                    .push_fragment(tables)
+                    .push(")");
+            }
+        }
     }
 }

@@ -6,16 +6,13 @@ use std::collections::HashMap;
 use predictsql_catalog::{ModelStatistics, Vote};
 
 use super::certificate::{Counts, FAILURE_PROBABILITY};
-use super::decide::Measured;
-use super::pick::Choice;
+use super::choice::Choice;
+use super::measured::Measured;
 use super::plan::Guarantee;
-use super::replay::{Key, PLAN_ROWS_MAX, Sample, raise};
+use super::replay::{Key, MORE_ROWS_MAX, Sample, raise};
 use super::rows::Chosen;
 use super::thinning::Thinned;
 use super::thresholds::cascade;
-
-/// Most rows on which the last choice is made.
-pub(super) const MORE_ROWS_MAX: usize = 4 * PLAN_ROWS_MAX;
 
 /// Rows on which choices are replayed whole, with the votes of the candidates that were asked for.
 pub(super) struct Rows<'m, 'a> {

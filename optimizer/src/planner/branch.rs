@@ -179,7 +179,7 @@ impl Branch<'_, '_, '_> {
             };
         };
         self.search.replays += 1;
-        let mut most = sample.reachable(best, right);
+        let most = sample.reachable(best, right);
         let coarse = Bound {
             value: sample.value_bound(problem.metric, most),
             seconds: if self
@@ -195,6 +195,22 @@ impl Branch<'_, '_, '_> {
         if !self.may_improve(coarse) || !self.search.may_go_on() {
             return coarse;
         }
+        self.fine_bound(from, work, tally, (most, coarse))
+    }
+
+    /// The bound where what candidates add is looked at one by one: `most` and `coarse` are those of all of them together.
+    fn fine_bound(
+        &mut self,
+        from: usize,
+        work: Work,
+        tally: Tally,
+        (mut most, coarse): (Tally, Bound),
+    ) -> Bound {
+        let problem = self.search.problem;
+        let sample = problem.sample;
+        let Some(best) = self.best.get(self.set.len()) else {
+            return coarse;
+        };
         let rest = self.search.order.get(from..).unwrap_or_default();
         self.search.replays += u32::try_from(rest.len()).unwrap_or(u32::MAX);
         let gains: Vec<(f64, Tally)> = rest

@@ -1,7 +1,7 @@
 //! Cascades: plans of two stages, made of sets that were found for one.
 
+use super::choice::{Choice, Second};
 use super::frontier::{Found, Frontier};
-use super::pick::{Choice, Second};
 use super::replay::{Key, raise};
 use super::search::Problem;
 use super::thresholds::{FLOOR_STEPS, threshold};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use predictsql_catalog::{ImageOptions, Layout, Model, ModelStatistics};
 
-use super::query::CostModel;
+use super::query::{CostModel, Estimate};
 
 /// Specifications beyond these are taken to be shared by nobody.
 const SPECIFICATIONS_MAX: usize = 128;
@@ -112,6 +112,24 @@ impl Costs {
     pub(crate) fn are_known(&self, set: &[u16]) -> bool {
         set.iter()
             .all(|m| self.known.get(usize::from(*m)).copied().unwrap_or(false))
+    }
+
+    /// Seconds of work and of inference an input that a stage adds to those before it.
+    pub(crate) fn stage(&self, before: &[u16], stage: &[u16]) -> (Estimate<f64>, Estimate<f64>) {
+        if !self.are_known(stage) {
+            return (Estimate::Absent, Estimate::Absent);
+        }
+        let start = if before.is_empty() {
+            0.0
+        } else {
+            self.of(before).seconds
+        };
+        let all: Vec<u16> = before.iter().chain(stage).copied().collect();
+        let inference = stage.iter().map(|m| self.infer(usize::from(*m))).sum();
+        (
+            Estimate::Inexact(self.of(&all).seconds - start),
+            Estimate::Inexact(inference),
+        )
     }
 }
 

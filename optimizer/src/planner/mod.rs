@@ -9,19 +9,24 @@
 //!           (replay)               (search, branch; frontier)              (pick)      (certificate)
 //! ```
 
+mod again;
 mod answered;
+mod assemble;
 mod blocks;
 mod branch;
 pub mod calibrate;
 mod cascades;
 pub mod certificate;
+mod choice;
 mod cost;
 mod decide;
+mod deciding;
 mod decision;
 mod declared;
 mod demands;
 mod frontier;
 mod limits;
+mod measured;
 pub mod ordering;
 mod pick;
 mod plan;
@@ -42,6 +47,7 @@ mod tests;
 pub use blocks::Blocks;
 pub use branch::Gap;
 pub use decide::{decide, replays_default};
+pub use deciding::{Decide, Decided, Deciding, PredictionRequest, class_names};
 pub use decision::{Decision, Leader, Stage, Voter};
 pub use declared::{Declared, check_has_model};
 pub use demands::{DEMANDS, Demands, WrongDemand};

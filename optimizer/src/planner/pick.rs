@@ -1,75 +1,20 @@
 //! Strategies: from a problem to the plans that may be chosen, in the order in which they are tried.
 
 use super::branch::{self, Gap};
-use super::cascades::{cascades, spread};
-use super::decide::Measured;
-use super::frontier::{Found, Frontier, Goal};
+use super::cascades::cascades;
+use super::choice::Choice;
+use super::frontier::{Frontier, Goal};
+use super::measured::{Candidate, Measured};
 use super::query::{Metric, Strategy};
 use super::search::{Problem, Search};
 use super::sequence::{Asked, sequence};
 
 /// Standard deviations above which a twentieth of a normal distribution is: the failure probability of promises.
 const DEVIATIONS: f64 = 1.645;
-/// Most sets and cascades that are looked at again on more rows for a promise, where there are many models and where
-/// there are few.
-const AGAIN_MAX: (usize, usize) = (16, 64);
-/// By how much they may be beaten by a cheaper one.
-const CHANCE: f64 = 0.004;
 /// Most plans that are looked at again on more rows, where the best is looked for.
 const SEEN_AGAIN_MAX: usize = 8;
 /// Share of the replays for branch and bound, at least.
 const BRANCH_SHARE: u32 = 4;
-
-/// Sets of candidates in one or two stages.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Choice {
-    /// Candidates that look at every row.
-    pub(super) first: Vec<u16>,
-    /// Candidates that look at rows whose best vote has a score below a threshold.
-    pub(super) second: Option<Second>,
-    /// Votes with a score below it claim nothing.
-    pub(super) floor: u16,
-    /// Expected seconds of work an input.
-    pub(super) seconds: f64,
-    /// The metric on the rows that plans are searched on.
-    pub(super) value: f64,
-    /// Share of the rows that the second stage looks at.
-    pub(super) share: f64,
-}
-
-/// The second stage of a choice.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Second {
-    /// Rows whose best vote has a score below it come to this stage.
-    pub(super) pass_below: u16,
-    /// Candidates that look at them.
-    pub(super) set: Vec<u16>,
-    /// Whether their votes alone count.
-    pub(super) replaces: bool,
-}
-
-impl Choice {
-    fn of(found: &Found) -> Self {
-        Self {
-            first: found.set.clone(),
-            second: None,
-            floor: found.floor,
-            seconds: found.seconds,
-            value: found.value,
-            share: 0.0,
-        }
-    }
-
-    pub(super) fn is_single(&self) -> bool {
-        self.first.len() == 1 && self.second.is_none()
-    }
-
-    /// The candidates of all stages.
-    pub(super) fn all(&self) -> Vec<u16> {
-        let second = self.second.iter().flat_map(|second| &second.set);
-        self.first.iter().chain(second).copied().collect()
-    }
-}
 
 /// Plans in the order in which they are to be tried, and how they were found.
 #[derive(Debug)]
@@ -234,24 +179,6 @@ fn unbeaten(mut plans: Vec<Choice>) -> Vec<Choice> {
         is_better
     });
     plans
-}
-
-/// Plans that are worth a look on more rows, at most some: no cheaper one is better by as much as chance may make of it.
-pub(super) fn hardly_beaten(mut plans: Vec<Choice>, has_few_models: bool) -> Vec<Choice> {
-    plans.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
-    let mut best = f64::NEG_INFINITY;
-    plans.retain(|plan| {
-        best = best.max(plan.value);
-        plan.value > best - CHANCE
-    });
-    let (many, few) = AGAIN_MAX;
-    let most = plans
-        .iter()
-        .max_by(|a, b| a.value.total_cmp(&b.value))
-        .cloned();
-    let mut kept = spread(plans, if has_few_models { few } else { many });
-    kept.extend(most.filter(|most| !kept.contains(most)));
-    kept
 }
 
 impl Measured<'_> {
@@ -423,7 +350,7 @@ impl Measured<'_> {
             });
             rows.push((row, truth, place));
         }
-        let hits = |m: &super::decide::Candidate<'_>| {
+        let hits = |m: &Candidate<'_>| {
             let mut hits = vec![0; classes];
             for (row, truth, place) in &rows {
                 let is_right = m

@@ -18,7 +18,7 @@ impl Prior {
         task: &Task,
         statistics: Option<&TaskStatistics>,
     ) -> Result<Option<Self>, Refusal> {
-        if let Some(class) = shares.unknown_class(task) {
+        if let Some(class) = shares.unknown_class(&task.classes) {
             return Err(Refusal::prior(unknown(task, class)));
         }
         let Some(statistics) = statistics.filter(|s| s.task_version == task.version) else {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use predictsql_catalog::{Device, Model, Task};
+use strum::{EnumString, IntoStaticStr};
 
 use super::blocks::Blocks;
 
@@ -37,21 +38,20 @@ impl<T> Estimate<T> {
 }
 
 /// What a plan's answers are judged by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Metric {
     /// Share of inputs answered with the right block: for statements that return predictions.
     Accuracy,
     /// Harmonic mean of precision and recall over the needed blocks: for statements that filter.
+    #[strum(serialize = "F1")]
     F1,
 }
 
 impl Metric {
     /// As people write it.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Accuracy => "accuracy",
-            Self::F1 => "F1",
-        }
+        self.into()
     }
 }
 
@@ -181,7 +181,8 @@ impl Default for CostModel {
 }
 
 /// How models are chosen: `@ml_strategy`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Strategy {
     /// The cheapest plan that keeps the constraint, or the most accurate within it, by search.
     #[default]
@@ -206,37 +207,16 @@ impl Strategy {
     /// The strategy of that name, in any case; `random` may be followed by a seed: `random 7`.
     pub fn parse(name: &str) -> Option<Self> {
         let lower = name.trim().to_ascii_lowercase();
-        Some(match lower.as_str() {
-            "optimal" => Self::Optimal,
-            "greedy" => Self::Greedy,
-            "best_per_class" => Self::BestPerClass,
-            "most_accurate" => Self::MostAccurate,
-            "cheapest" => Self::Cheapest,
-            "best_single" => Self::BestSingle,
-            "all" => Self::All,
-            random => {
-                let seed = random.strip_prefix("random")?.trim();
-                Self::Random(if seed.is_empty() {
-                    0
-                } else {
-                    seed.parse().ok()?
-                })
-            }
-        })
+        match lower.strip_prefix("random").map(str::trim) {
+            Some("") => Some(Self::Random(0)),
+            Some(seed) => seed.parse().ok().map(Self::Random),
+            None => lower.parse().ok(),
+        }
     }
 
     /// The name by which it is set.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Optimal => "optimal",
-            Self::Greedy => "greedy",
-            Self::BestPerClass => "best_per_class",
-            Self::MostAccurate => "most_accurate",
-            Self::Cheapest => "cheapest",
-            Self::BestSingle => "best_single",
-            Self::Random(_) => "random",
-            Self::All => "all",
-        }
+        self.into()
     }
 }
 

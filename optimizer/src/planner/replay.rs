@@ -12,6 +12,8 @@ use super::rows::Chosen;
 
 /// Most rows that plans are searched on.
 pub const PLAN_ROWS_MAX: usize = 1_024;
+/// Most rows on which the last choice is made.
+pub(super) const MORE_ROWS_MAX: usize = 4 * PLAN_ROWS_MAX;
 
 /// The weights of all rows sum to about this.
 const WEIGHT_TOTAL: f64 = (1_u32 << 30) as f64;

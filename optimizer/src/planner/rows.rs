@@ -17,10 +17,10 @@ const CLAIMED_SHARE: f64 = 0.75;
 /// Most rows among which these are sought.
 const SOUGHT_MAX: usize = 6_144;
 
-/// Rows that stand for others.
+/// A weighted sample of the rows.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Chosen {
-    /// By how much each counts more than itself, those of needed blocks first.
+    /// Sampled rows as (row, weight); rows of needed blocks come first.
     pub(super) rows: Vec<(u16, f64)>,
     /// How many are of needed blocks.
     pub(super) needed: usize,

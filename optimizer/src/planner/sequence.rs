@@ -6,7 +6,7 @@
 //! the dearest, by how likely each is to pass.
 
 use super::cascades::spread;
-use super::pick::Choice;
+use super::choice::Choice;
 
 /// Most plans that are looked at for a sequence, and so most tests.
 const PLANS_MAX: usize = 32;

@@ -15,8 +15,6 @@
 
 use predictsql_catalog::TaskStatistics;
 
-use super::blocks::OTHER;
-use super::decide::Measured;
 use super::query::Prior;
 
 /// With which probability rows of each outcome stay.
@@ -45,7 +43,8 @@ impl Rates {
         Self(rates.iter().map(|rate| rate / largest).collect())
     }
 
-    fn of(&self, outcome: u16) -> f64 {
+    /// The probability of rows of an outcome.
+    pub(super) fn of(&self, outcome: u16) -> f64 {
         self.0.get(usize::from(outcome)).copied().unwrap_or(0.0)
     }
 
@@ -60,48 +59,6 @@ impl Thinned {
     /// Whether the row at this place stays.
     pub(super) fn keeps(&self, row: u16) -> bool {
         self.0.get(usize::from(row)).copied().unwrap_or(false)
-    }
-}
-
-impl Measured<'_> {
-    /// How many rows are to be expected to certify, and how many of them F1 is to find, as the rows that plans are
-    /// searched on tell it.
-    pub(super) fn rows_to_certify(&self) -> (f64, f64) {
-        let (cert, plan) = (self.statistics.cert.len() as f64, &self.statistics.plan);
-        let (searched, blocks) = (plan.len().max(1) as f64, self.query.blocks);
-        let Some(rates) = &self.rates else {
-            return (cert, cert * blocks.truths_needed(plan) as f64 / searched);
-        };
-        let sum = |counts: &dyn Fn(u16) -> bool| -> f64 {
-            let stay = plan.iter().filter(|t| counts(**t)).map(|t| rates.of(*t));
-            cert * stay.sum::<f64>() / searched
-        };
-        let found = |truth: u16| (blocks.truth(truth) == OTHER) == blocks.other_passes();
-        (sum(&|_| true), sum(&found))
-    }
-
-    /// What labelled rows are called, and whose mix they are looked at in.
-    pub(super) fn population(&self) -> String {
-        let rows = &self.statistics.population;
-        match self.query.prior {
-            None => rows.clone(),
-            Some(_) => format!("{rows}, classes weighted by the declared prior"),
-        }
-    }
-
-    /// Positions of classes that have a share in the prior and no row in one of the parts.
-    pub(super) fn unshown(&self) -> Vec<usize> {
-        let Some(prior) = self.query.prior else {
-            return Vec::new();
-        };
-        let parts = [&self.statistics.plan, &self.statistics.cert].map(|part| counts(part));
-        let is_shown = |class: &usize| {
-            let has = |part: &Vec<u32>| part.get(class + 1).is_some_and(|count| *count > 0);
-            parts.iter().all(has)
-        };
-        (0..self.query.task.classes.len())
-            .filter(|class| prior.share(*class) > 0.0 && !is_shown(class))
-            .collect()
     }
 }
 

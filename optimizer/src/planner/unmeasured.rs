@@ -5,7 +5,6 @@ use std::sync::Arc;
 use predictsql_catalog::Model;
 
 use super::cost::Costs;
-use super::decide::stage_seconds;
 use super::decision::Decision;
 use super::declared::{class_outcomes, outcomes};
 use super::limits;
@@ -33,7 +32,7 @@ pub(super) fn unmeasured(
             .any(|outcome| usize::from(*outcome) == class + 1)
     });
     let costs = Costs::new(&[(Arc::clone(model), None)], cost_model);
-    let (seconds, inference_seconds) = stage_seconds(&costs, &[], &[0]);
+    let (seconds, inference_seconds) = costs.stage(&[], &[0]);
     let each = seconds.value();
     if let Some(each) = each.filter(|s| *s > limits::seconds_max(query, constraints, cost_model)) {
         let plan = format_args!("model '{}'", model.name);

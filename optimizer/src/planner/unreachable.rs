@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use predictsql_catalog::TaskStatistics;
 
+use super::answered::Rows;
 use super::certificate::{Counts, FAILURE_PROBABILITY};
-use super::decide::Measured;
-use super::pick::Choice;
+use super::choice::Choice;
+use super::measured::Measured;
 use super::query::Query;
 use crate::Refusal;
 
@@ -81,30 +82,55 @@ pub(super) fn not_certified(
             names(query, missing.iter().copied())
         );
     }
-    // More rows help as far as what was seen, here or where plans are searched, is enough.
-    match counts.rows_needed(metric, least, FAILURE_PROBABILITY) {
+    text.push_str(&what_could_do(measured, least, counts, &choice));
+    Refusal::constraint(text)
+}
+
+/// What would help. More rows help as far as what was seen, here or where plans are searched, is enough.
+fn what_could_do(measured: &Measured<'_>, least: f64, counts: Counts, choice: &Choice) -> String {
+    let query = measured.query;
+    match counts.rows_needed(query.metric, least, FAILURE_PROBABILITY) {
         Some(rows) if rows > counts.rows => {
             let more = rows - counts.rows;
-            let mix = if is_weighted {
-                ", in the prior's shares,"
-            } else {
-                ""
+            let mix = match query.prior {
+                Some(_) => ", in the prior's shares,",
+                None => "",
             };
-            let _ = write!(
-                text,
-                "; about {more} more labelled rows for certification{mix} could do"
-            );
+            format!("; about {more} more labelled rows for certification{mix} could do")
         }
-        _ if counts.rows == 0 => text.push_str("; more labelled rows are needed"),
+        _ if counts.rows == 0 => "; more labelled rows are needed".to_owned(),
         _ => {
-            text.push_str("; better models are needed");
-            let weak = measured.weakest(&choice);
-            if !weak.is_empty() {
-                let _ = write!(text, ", most of all for {}", weak.join(", "));
+            let weak = weakest(measured, choice);
+            match weak.is_empty() {
+                true => "; better models are needed".to_owned(),
+                false => format!(
+                    "; better models are needed, most of all for {}",
+                    weak.join(", ")
+                ),
             }
         }
     }
-    Refusal::constraint(text)
+}
+
+/// Names of the needed classes that a choice answers wrong most often, where plans are searched.
+fn weakest(measured: &Measured<'_>, choice: &Choice) -> Vec<String> {
+    const SHOWN: usize = 3;
+    let answers = Rows::plan(measured).answers(choice);
+    let mut recalls = measured.sample.recalls(&answers);
+    let recall = |right: u64, all: u64| right as f64 / all.max(1) as f64;
+    recalls.sort_by(|a, b| recall(a.1, a.2).total_cmp(&recall(b.1, b.2)));
+    let name = |(block, right, all): &(u32, u64, u64)| {
+        let mut classes = measured.query.blocks.needed();
+        let class = classes.find(|c| measured.query.blocks.is_in(*c, *block))?;
+        let name = measured.query.task.classes.get(class)?;
+        Some(format!("'{name}' (recall {:.2})", recall(*right, *all)))
+    };
+    recalls
+        .iter()
+        .filter(|(_, right, all)| right < all)
+        .take(SHOWN)
+        .filter_map(name)
+        .collect()
 }
 
 fn knows(measured: &Measured<'_>, class: usize) -> bool {

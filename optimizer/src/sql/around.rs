@@ -1,5 +1,5 @@
-//! The largest expression around a call of which a test holds, found by tokens: parts of AND and OR,
-//! elements of lists and of CASE, what stands in parentheses, functions.
+//! The largest enclosing expression that satisfies a predicate, found by tokens: operands of AND and OR,
+//! elements of lists and of CASE, parenthesised expressions, functions.
 //!
 //! What is taken for an expression by mistake holds a word that is no operator, which the test must
 //! refuse.

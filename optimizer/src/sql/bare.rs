@@ -119,8 +119,7 @@ fn is_common_table(lexed: &Lexed<'_>, at: usize) -> bool {
     })
 }
 
-/// Whether a text could hold a call without a schema's name of a function of which `is_known` takes the
-/// name. A "no" is final.
+/// May contain an unqualified call to a function that satisfies `is_known`; no false negatives.
 pub fn may_call_bare(sql: &[u8], is_known: impl Fn(&str) -> bool) -> bool {
     memchr::memchr_iter(b'(', sql).any(|open| {
         let head = sql.get(..open).unwrap_or_default();

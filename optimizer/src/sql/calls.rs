@@ -217,17 +217,9 @@ fn resolve(
         "predict_proba" => {
             named(2)?;
             let (task, model) = target(lexed, schema, catalog, &function, &argument(0))?;
-            if task.kind == TaskKind::Regression {
-                let what = format_args!("task '{}' is a regression and has no classes", task.name);
-                return Err(Refusal::argument(&function, what));
-            }
-            let class = literal(lexed, &function, "class", &argument(1))?;
-            let index = task
-                .class_index(&class)
-                .ok_or_else(|| Refusal::unknown_class(&task.name, &class, &task.classes))?;
             Call {
                 range,
-                asked: Asked::Probability(index),
+                asked: probability(lexed, &function, &task, &argument(1))?,
                 input: input(2, &task)?,
                 task,
                 model,
@@ -248,6 +240,23 @@ fn resolve(
         },
     };
     Ok(Some(call))
+}
+
+/// The probability of the class that an argument names.
+fn probability(
+    lexed: &Lexed<'_>,
+    function: &str,
+    task: &Task,
+    argument: &Range<usize>,
+) -> Result<Asked, Refusal> {
+    if task.kind == TaskKind::Regression {
+        let what = format_args!("task '{}' is a regression and has no classes", task.name);
+        return Err(Refusal::argument(function, what));
+    }
+    let class = literal(lexed, function, "class", argument)?;
+    let index = task.class_index(&class);
+    let unknown = || Refusal::unknown_class(&task.name, &class, &task.classes);
+    index.map(Asked::Probability).ok_or_else(unknown)
 }
 
 fn answer_of(task: &Task) -> Asked {

@@ -116,8 +116,7 @@ pub fn quote_string(value: &str) -> String {
     if value.chars().all(plain) {
         return format!("_utf8mb4'{value}'");
     }
-    let hex: String = value.bytes().map(|b| format!("{b:02X}")).collect();
-    format!("_utf8mb4 X'{hex}'")
+    format!("_utf8mb4 X'{}'", hex::encode_upper(value))
 }
 
 /// A name in backquotes.

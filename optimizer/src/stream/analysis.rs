@@ -6,8 +6,8 @@ use std::sync::Arc;
 use predictsql_catalog::{Column, Model, Task};
 use sqlparser::tokenizer::Token;
 
-use super::condition::RowTest;
 use super::items::{self, ItemText};
+use super::row_test::RowTest;
 use super::{CLASSES_PER_ROW_MAX, structure};
 use crate::planner::ordering::Condition;
 use crate::refusal::Refusal;

@@ -4,12 +4,13 @@ mod analysis;
 mod condition;
 mod items;
 mod predicate;
+mod row_test;
 mod structure;
 mod texts;
 
 pub use analysis::{Cell, Prediction, StreamSelect};
-pub use condition::{Decider, RowTest};
 pub use predicate::{Comparison, ScoreTest};
+pub use row_test::{Decider, RowTest};
 pub use texts::{CELL_MARK, ClassQuery, InputText, Pushdown, PushdownChoices};
 pub(crate) use texts::{class_rows, over_classes};
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::analysis::{Cell, Input, StreamSelect};
-use super::condition::{Decider, RowTest};
+use super::row_test::{Decider, RowTest};
 use crate::planner::ordering::Condition;
 use crate::sql::calls::Call;
 use crate::sql::fragment::{Fragment, Splice, splice};
@@ -308,12 +308,10 @@ impl StreamSelect<'_, '_> {
         over_classes(self.statement, range, code)
     }
 
-    /// A statement of this plan for people: the lists of class names, which repeat, left out.
+    /// A statement of this plan for people, see [`PredictStatement::abbreviated`].
     pub fn abbreviated(&self, sql: &str) -> String {
-        let tasks = self.predictions.iter().map(|p| &p.task);
-        tasks.fold(sql.to_owned(), |text, task| {
-            text.replace(&self.statement.labels.list(task), "...")
-        })
+        let tasks = self.predictions.iter().map(|p| &*p.task);
+        self.statement.abbreviated(sql, tasks)
     }
 
     fn class_count(&self, prediction: usize) -> usize {

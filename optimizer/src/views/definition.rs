@@ -6,15 +6,19 @@ use std::ops::Range;
 use sqlparser::tokenizer::Token;
 
 use super::expand::Reading;
+use super::known::Views;
 use super::pieces::Pieces;
-use super::{
-    Column, DEFINITIONS_BYTES_MAX, Prediction, Shape, View, ViewSession, ViewSource, Views,
-};
+use super::source::{ViewSession, ViewSource};
+use super::view::{Column, Prediction, Shape, View};
 use crate::refusal::Refusal;
 use crate::sql::blocks::Blocks;
 use crate::sql::fragment::quote_name;
 use crate::sql::text::{LexMode, Lexed};
 use crate::sql::{expression, select_list};
+
+/// Most bytes of the definitions of all views that predict, each with those of the views that it reads in their place:
+/// what is kept of them.
+pub(super) const DEFINITIONS_BYTES_MAX: usize = 64 << 20;
 
 /// Words of a view whose rows are not rows of its tables, or which predicts elsewhere than in columns.
 const UNMERGED: [&str; 9] = [

@@ -10,9 +10,12 @@ use std::ops::Range;
 
 use sqlparser::tokenizer::Token;
 
+use super::known::Views;
 use super::names::{Written, may_be, means, written};
 use super::references::{Reference, references};
-use super::{Column, Shape, View, ViewSession, Views};
+use super::source::ViewSession;
+use super::stored::changes_views;
+use super::view::{Column, Shape, View};
 use crate::refusal::Refusal;
 use crate::sql::blocks::{Block, Blocks};
 use crate::sql::fragment::{Fragment, Splice, quote_name, splice};
@@ -67,6 +70,20 @@ pub(super) struct Expander<'e> {
 }
 
 impl Views {
+    /// Whether a statement whose text [may name](Self::may_name) one of them seems to be over it, in
+    /// whatever schema, or changes it.
+    pub fn concerns(&self, text: &str) -> bool {
+        // The session's sql_mode is not known here.
+        [false, true].into_iter().any(|ansi_quotes| {
+            let mode = LexMode {
+                ansi_quotes,
+                no_backslash_escapes: ansi_quotes,
+                ..LexMode::default()
+            };
+            changes_views(text, mode) || names_a_view(self, text, mode)
+        })
+    }
+
     /// Rewrites a statement. `None`: it is none over views that predict, or needs none of their
     /// predictions.
     pub fn expand(
@@ -96,7 +113,7 @@ impl Views {
 
 /// Whether a statement of a kind that is rewritten names, as a table, what some view that predicts is
 /// named.
-pub(super) fn names_a_view(views: &Views, text: &str, mode: LexMode) -> bool {
+fn names_a_view(views: &Views, text: &str, mode: LexMode) -> bool {
     let Some(lexed) = Lexed::new(text, mode) else {
         return false;
     };

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use sqlparser::tokenizer::Token;
 
-use super::ViewSession;
+use super::source::ViewSession;
 use crate::refusal::Refusal;
 use crate::sql::fragment::quote_name;
 use crate::sql::text::Lexed;
@@ -175,8 +175,7 @@ fn literal(value: &str, collation: &str, session: &ViewSession<'_>) -> Result<St
     match charset {
         Some(charset) if value.is_ascii() => Ok(format!("_{charset}{}", quoted(value, session))),
         Some(charset) if charset.starts_with("utf8") => {
-            let hex: String = value.bytes().map(|b| format!("{b:02X}")).collect();
-            Ok(format!("_{charset} X'{hex}'"))
+            Ok(format!("_{charset} X'{}'", hex::encode_upper(value)))
         }
         _ => Err(Refusal::unsupported(format_args!(
             "a view over predictions with strings that was made under collation_connection = \

@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::RefusalKind;
+use crate::sql::LexMode;
 use crate::statement::PredictStatement;
 
 fn source(name: &str, definition: &str) -> ViewSource {

@@ -1,7 +1,7 @@
 //! What the admin endpoint answers, as plain tables.
 
 use crate::config::Config;
-use crate::http::Telltale;
+use crate::http::Status;
 use crate::metrics;
 use opensrv_mysql::{Column, ColumnFlags, ColumnType};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -48,8 +48,8 @@ impl Table {
 
     /// `SHOW SESSIONS`
     #[must_use]
-    pub fn sessions(telltale: &Telltale) -> Self {
-        let sessions = telltale.live().sessions();
+    pub fn sessions(status: &Status) -> Self {
+        let sessions = status.live().sessions();
         let rows = sessions.iter().map(|session| {
             vec![
                 Some(session.connection_id.to_string()),
@@ -77,8 +77,8 @@ impl Table {
 
     /// `SHOW QUERIES`
     #[must_use]
-    pub fn queries(telltale: &Telltale) -> Self {
-        let sessions = telltale.live().sessions();
+    pub fn queries(status: &Status) -> Self {
+        let sessions = status.live().sessions();
         let rows = sessions.iter().filter_map(|session| {
             let statement = session.statement()?;
             let count = |count: &AtomicU64| Some(count.load(Relaxed).to_string());
@@ -119,8 +119,8 @@ impl Table {
 
     /// `SHOW METRICS`
     #[must_use]
-    pub fn metrics(telltale: &Telltale) -> Self {
-        let text = telltale.metrics_text();
+    pub fn metrics(status: &Status) -> Self {
+        let text = status.metrics_text();
         let cell = |text: &str| Some(text.to_owned());
         let rows = metrics::samples(&text)
             .map(|(name, labels, value)| vec![cell(name), cell(labels), cell(value)]);

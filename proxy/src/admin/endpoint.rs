@@ -2,7 +2,7 @@
 
 use crate::admin_login::AdminLogin;
 use crate::admission::WrongLogins;
-use crate::http::Telltale;
+use crate::http::Status;
 use crate::reload::Settings;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 const SESSIONS_MAX: usize = 16;
 /// What the endpoint shows, and to whom.
 pub struct Admin {
-    pub(super) telltale: Arc<Telltale>,
+    pub(super) status: Arc<Status>,
     pub(super) settings: Settings,
     pub(super) login: AdminLogin,
     pub(super) wrong_logins: WrongLogins,
@@ -20,12 +20,12 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Shows `telltale`'s parts and `settings` to who knows `login`.
+    /// Shows `status`'s parts and `settings` to who knows `login`.
     #[must_use]
-    pub fn new(telltale: Arc<Telltale>, settings: Settings, login: AdminLogin) -> Self {
+    pub fn new(status: Arc<Status>, settings: Settings, login: AdminLogin) -> Self {
         let delay_max = settings.config().admin.wrong_login_delay_max;
         Self {
-            telltale,
+            status,
             settings,
             login,
             wrong_logins: WrongLogins::new(delay_max),

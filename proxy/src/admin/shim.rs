@@ -90,11 +90,11 @@ impl AdminSession {
         text: &str,
         results: QueryResultWriter<'_, W>,
     ) -> io::Result<()> {
-        let telltale = &self.admin.telltale;
+        let status = &self.admin.status;
         let table = match Statement::parse(text) {
-            Some(Statement::ShowSessions) => Table::sessions(telltale),
-            Some(Statement::ShowQueries) => Table::queries(telltale),
-            Some(Statement::ShowMetrics) => Table::metrics(telltale),
+            Some(Statement::ShowSessions) => Table::sessions(status),
+            Some(Statement::ShowQueries) => Table::queries(status),
+            Some(Statement::ShowMetrics) => Table::metrics(status),
             Some(Statement::ShowConfig) => Table::config(&self.admin.settings.config()),
             Some(Statement::Variable(name)) => Table::variable(&name),
             Some(Statement::Set) => return results.completed(OkResponse::default()).await,
@@ -112,7 +112,7 @@ impl AdminSession {
         id: u32,
         results: QueryResultWriter<'_, W>,
     ) -> io::Result<()> {
-        if self.admin.telltale.live().kill(id) {
+        if self.admin.status.live().kill(id) {
             tracing::info!(session = id, operator = %self.peer, "session killed");
             return results.completed(OkResponse::default()).await;
         }

@@ -113,6 +113,5 @@ fn literal(text: &str) -> String {
     if text.is_empty() {
         return "''".to_owned();
     }
-    let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
-    format!("CONVERT(x'{hex}' USING utf8mb4)")
+    format!("CONVERT(x'{}' USING utf8mb4)", hex::encode(text))
 }

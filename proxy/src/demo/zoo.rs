@@ -92,7 +92,7 @@ async fn create_one(
 ) -> Result<(), DemoError> {
     let source = zoo.join(&model.file);
     let bytes = fs::read(&source).map_err(DemoError::io("read", source))?;
-    let sha256 = hex(&Sha256::digest(&bytes));
+    let sha256 = hex::encode(Sha256::digest(&bytes));
     let target = model_root.join(model.target());
     let pinned = known.iter().find(|(name, _)| *name == model.name);
     if pinned.is_some_and(|(_, pin)| *pin == sha256) && target.exists() {
@@ -162,10 +162,6 @@ fn texts(values: &[String]) -> String {
 fn numbers(values: &[f64]) -> String {
     let written: Vec<String> = values.iter().map(f64::to_string).collect();
     format!("({})", written.join(", "))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use predictsql_executor::decision::Counters;
 use predictsql_optimizer::{LexMode, mask_literals};
+use strum::{IntoStaticStr, VariantArray};
 use tokio_util::sync::CancellationToken;
 
 use super::lock::locked;
@@ -42,20 +43,24 @@ pub struct Statement {
     mode: LexMode,
 }
 
-/// What a statement is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a statement is doing, in the order in which it goes through these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "lowercase")]
 pub enum Phase {
     /// It is checked and described, and models are chosen.
     Planning,
     /// Rows of the store pass through the models to the client.
     Streaming,
     /// The store is asked for inputs.
+    #[strum(serialize = "reading inputs")]
     Reading,
     /// Models answer them.
     Predicting,
     /// Answers are given to the session.
+    #[strum(serialize = "relating answers")]
     Relating,
     /// The store runs the statement over the answers.
+    #[strum(serialize = "pass 2")]
     Answering,
     /// Rows go to the client.
     Sending,
@@ -69,33 +74,14 @@ struct Phases {
     entered: Duration,
     /// Inputs that were predicted by then.
     predicted_before: u64,
-    spent: [Duration; Phase::ALL.len()],
+    spent: [Duration; Phase::VARIANTS.len()],
 }
 
 impl Phase {
-    /// In the order in which a statement goes through them.
-    pub const ALL: [Self; 7] = [
-        Self::Planning,
-        Self::Streaming,
-        Self::Reading,
-        Self::Predicting,
-        Self::Relating,
-        Self::Answering,
-        Self::Sending,
-    ];
-
     /// As operators read it.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Planning => "planning",
-            Self::Streaming => "streaming",
-            Self::Reading => "reading inputs",
-            Self::Predicting => "predicting",
-            Self::Relating => "relating answers",
-            Self::Answering => "pass 2",
-            Self::Sending => "sending",
-        }
+        self.into()
     }
 }
 
@@ -185,7 +171,7 @@ impl Statement {
         let now = self.age();
         phases.close(now);
         phases.entered = now;
-        let spent = Phase::ALL.into_iter().zip(phases.spent);
+        let spent = Phase::VARIANTS.iter().copied().zip(phases.spent);
         spent
             .filter(|(_, spent)| !spent.is_zero())
             .map(|(phase, spent)| (phase, spent.as_secs_f64()))

@@ -2,6 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::metrics::Metrics;
+use predictsql_optimizer::LexMode;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use tokio_util::sync::CancellationToken;
 
 fn live() -> Arc<Live> {
     Arc::new(Live::new(Arc::new(Metrics::new())))

@@ -5,8 +5,8 @@ mod outputs;
 
 pub use outputs::{CacheLimits, start};
 pub use predictsql_executor::decision::{
-    Answer, Asked, Counters, Forecast, Planned, Planner, Predictor, PredictorWarning, Tally,
-    VoterTally, Work, admit, class_names,
+    Answer, Counters, Forecast, Planner, Predictor, PredictorWarning, Tally, VoterTally, Work,
+    admit,
 };
 pub use predictsql_executor::kept::{CacheMode, OutputCache};
 use predictsql_executor::{InferenceLimit, PredictError};

@@ -23,7 +23,8 @@
 //! Its second factor falls with `d` and rises with its probability. So over all `q` from `a` to `b` it is at
 //! most what `a` in the first and `b` in the second factor give: intervals are halved until this is small enough.
 
-use super::{beta, lower_bound, upper_bound};
+use super::beta;
+use super::bounds::{lower_bound, upper_bound};
 
 /// Of the failure probability, the share for the bound on mistaken rows.
 const MISTAKEN_SHARE: f64 = 0.1;

@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use predictsql_optimizer::materialise::Materialise;
-use predictsql_optimizer::statement::{Explain, PredictStatement};
-use predictsql_optimizer::stream::StreamSelect;
+use predictsql_optimizer::explain::short;
+use predictsql_optimizer::statement::PredictStatement;
 
-use crate::lane::plans::deciding::PredictorMaker;
-use crate::lane::plans::explain;
-use crate::lane::plans::explain::Ran;
-use crate::lane::plans::select;
-use crate::lane::plans::select::Planned;
-use crate::lane::plans::{materialise, stream};
+use crate::lane::plans::answered::Audience;
+use crate::lane::plans::deciding::PredictionPlanner;
+use crate::lane::plans::explain::{self, Ran};
+use crate::lane::plans::ready::make_ready;
+use crate::lane::plans::run::run;
 use crate::lane::session::lane::Lane;
 use crate::lane::session::left::{FoundRows, Left};
 use crate::lane::session::settings::SessionSettings;
@@ -20,40 +18,6 @@ use crate::lane::store::link::Protocol;
 use crate::lane::turn::Turn;
 use crate::live::Statement;
 
-/// Who gets the rows of an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Audience {
-    /// The client.
-    Client,
-    /// Nobody: they are counted, and the client is told of them.
-    Nobody,
-}
-
-/// A statement under way, with what it is planned by.
-struct Asked<'q> {
-    settings: &'q SessionSettings,
-    maker: &'q PredictorMaker<'q>,
-    running: &'q Statement,
-    explain: Option<Explain>,
-    protocol: Protocol,
-    /// FOUND_ROWS() is what it leaves.
-    finds_rows: bool,
-}
-
-impl Asked<'_> {
-    /// Only the plan is wanted.
-    fn only_plan(&self) -> Option<Explain> {
-        self.explain.filter(|explain| !explain.analyze)
-    }
-
-    fn audience(&self) -> Audience {
-        match self.explain {
-            None => Audience::Client,
-            Some(_) => Audience::Nobody,
-        }
-    }
-}
-
 impl Lane {
     /// Plans a statement and answers it.
     pub(in crate::lane) async fn answer_planned(
@@ -61,121 +25,53 @@ impl Lane {
         turn: &mut Turn<'_>,
         settings: &SessionSettings,
         statement: &PredictStatement<'_>,
-        maker: &PredictorMaker<'_>,
+        planner: &PredictionPlanner<'_>,
         running: &Statement,
         protocol: Protocol,
     ) -> Result<Left, LinkError> {
-        let planned = select::plan(turn, statement, settings.forced_plan).await?;
-        let asked = Asked {
-            settings,
-            maker,
-            running,
-            explain: statement.explain(),
-            protocol,
-            finds_rows: statement.finds_rows(),
-        };
-        match &planned {
-            Planned::Stream(select) => self.answer_streamed(turn, select, asked).await,
-            Planned::Materialise(plan) => self.answer_materialised(turn, plan, asked).await,
-        }
-    }
-
-    async fn answer_streamed(
-        &mut self,
-        turn: &mut Turn<'_>,
-        select: &StreamSelect<'_, '_>,
-        asked: Asked<'_>,
-    ) -> Result<Left, LinkError> {
         let context = Arc::clone(&self.context);
-        let audience = asked.audience();
-        let Asked { running, .. } = asked;
-        let only_plan = asked.only_plan();
-        let protocol = asked.protocol;
-        let ready = select::make_ready(turn, asked.maker, asked.settings, select, protocol).await?;
-        running.note_plan(|| explain::short_stream(&ready));
-        let costs = context.planner.costs();
-        let rows = match asked.explain {
-            Some(_) => explain::stream_rows(turn, &ready).await?,
-            None => None,
-        };
-        if let Some(how) = only_plan {
-            let shown = explain::Stream(&ready, rows).shown(how, None, costs);
+        let explain = statement.explain();
+        let ready = make_ready(turn, planner, settings, statement, protocol).await?;
+        running.note_plan(|| short(&ready.plan));
+        if let Some(how) = explain.filter(|explain| !explain.analyze) {
+            let shown = explain::shown(&context, &ready, how, None);
             explain::write(turn, how, shown, &ready.protocol, 0);
             return Ok(left_by_plan(turn));
         }
-        let done = stream::run(turn, &context, &ready, running, audience).await?;
-        if let Some(how) = asked.explain {
-            let ran = Ran {
-                running,
-                rows: Some(done.rows),
-                affected: None,
-            };
-            let shown = explain::Stream(&ready, rows).shown(how, Some(ran), costs);
-            explain::write(turn, how, shown, &ready.protocol, done.warnings);
+        let runs_lookups = ready.plan.project().is_none();
+        if runs_lookups {
+            self.tables.forced = ready.forced;
+            // Lookups change what the statement leaves as it was, also where it fails.
+            let found_rows = turn.store.before.map(|before| before.found_rows);
+            turn.found_rows_if_refused = found_rows.filter(|_| !statement.finds_rows());
         }
-        Ok(Left {
-            diagnostics: done.diagnostics,
-            found_rows: done.found_rows.map_or(FoundRows::AsStore, FoundRows::Set),
-            ..Left::default()
-        })
-    }
-
-    async fn answer_materialised(
-        &mut self,
-        turn: &mut Turn<'_>,
-        plan: &Materialise<'_, '_>,
-        asked: Asked<'_>,
-    ) -> Result<Left, LinkError> {
-        let context = Arc::clone(&self.context);
-        let audience = asked.audience();
-        let Asked { running, .. } = asked;
-        let only_plan = asked.only_plan();
-        let protocol = asked.protocol;
-        let ready =
-            materialise::ready::make_ready(turn, asked.maker, asked.settings, plan, protocol)
-                .await?;
-        running.note_plan(|| explain::short_materialise(&ready));
-        let costs = context.planner.costs();
-        let mut rows = Vec::new();
-        if asked.explain.is_some() {
-            for target in 0..ready.predictors.len() {
-                rows.push(ready.estimated_inputs(turn, target).await?);
-            }
-        }
-        let explained = explain::Materialised {
-            ready: &ready,
-            schema: context.schema.as_str(),
-            rows: &rows,
+        let audience = match explain {
+            None => Audience::Client,
+            Some(_) => Audience::Nobody,
         };
-        if let Some(how) = only_plan {
-            let shown = explained.shown(how, None, costs);
-            explain::write(turn, how, shown, &ready.protocol, 0);
-            return Ok(left_by_plan(turn));
-        }
-        self.tables.forced = ready.forced;
-        // Lookups change what the statement leaves as it was, also where it fails.
-        let found_rows = turn.store.before.map(|before| before.found_rows);
-        turn.found_rows_if_refused = found_rows.filter(|_| !asked.finds_rows);
         let tables = &mut self.tables;
-        let done = materialise::run(turn, &context, &ready, running, tables, audience).await?;
-        let mut row_count = done.row_count;
-        if let Some(how) = asked.explain {
+        let mut done = run(turn, &context, &ready, running, tables, audience).await?;
+        if let Some(how) = explain {
             let ran = Ran {
                 running,
                 rows: done.rows,
                 affected: done.affected,
             };
-            let shown = explained.shown(how, Some(ran), costs);
+            let shown = explain::shown(&context, &ready, how, Some(ran));
             explain::write(turn, how, shown, &ready.protocol, done.warnings);
-            // Its answer is rows, whatever it did.
-            row_count = Some(-1);
+            if runs_lookups {
+                // Its answer is rows, whatever it did.
+                done.row_count = Some(-1);
+            }
         }
+        let found_rows = match runs_lookups {
+            true => turn.found_rows_if_refused.map(FoundRows::Remembered),
+            false => done.found_rows.map(FoundRows::Set),
+        };
         Ok(Left {
             diagnostics: done.diagnostics,
-            row_count,
-            found_rows: turn
-                .found_rows_if_refused
-                .map_or(FoundRows::AsStore, FoundRows::Remembered),
+            row_count: done.row_count,
+            found_rows: found_rows.unwrap_or(FoundRows::AsStore),
         })
     }
 }

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use predictsql_catalog::{Snapshot, Task};
+use predictsql_catalog::Snapshot;
 use predictsql_optimizer::Refusal;
-use predictsql_optimizer::planner::{Demands, WrongDemand};
+use predictsql_optimizer::plan::Prediction;
+use predictsql_optimizer::planner::{Decide, Decided, Demands, PredictionRequest, WrongDemand};
 use predictsql_optimizer::statement::PredictStatement;
 
 use crate::error::SqlError;
 use crate::lane::context::LaneContext;
 use crate::lane::session::settings::{SessionSettings, wrong_demand};
-use crate::predict::{Asked, Predictor, Work};
+use crate::predict::{Predictor, Work};
 
 /// Decides predictions of one statement, and makes what answers them.
-pub struct PredictorMaker<'c> {
+pub struct PredictionPlanner<'c> {
     /// Runs models, and keeps what they say.
     pub context: &'c LaneContext,
     /// The catalog that the statement was read against.
@@ -24,25 +25,24 @@ pub struct PredictorMaker<'c> {
     pub demands: Demands,
 }
 
-impl PredictorMaker<'_> {
-    /// Decides a prediction, and makes what answers it.
-    pub fn predictor(&self, asked: Asked<'_>) -> Result<Predictor, Refusal> {
-        let context = self.context;
-        let planned = context.planner.plan(&asked, &self.demands, self.catalog)?;
-        Ok(Predictor::new(
-            &context.executor,
-            &context.cache,
-            asked.task,
-            planned,
-            asked.scored,
+impl PredictionPlanner<'_> {
+    /// What answers a prediction.
+    pub fn predictor(&self, prediction: &Prediction) -> Predictor {
+        Predictor::new(
+            &self.context.executor,
+            &self.context.cache,
+            &prediction.task,
+            Arc::clone(&prediction.decided),
+            prediction.scored.clone(),
             &self.work,
-        ))
+        )
     }
+}
 
-    /// Whether plans depend on how many inputs there are.
-    pub fn counts_rows(&self, task: &Task) -> bool {
-        let demands = self.demands.clone().or(Demands::of_task(task));
-        demands.max_seconds.is_some() || demands.max_cost.is_some()
+impl Decide for PredictionPlanner<'_> {
+    fn decide(&self, request: &PredictionRequest<'_>) -> Result<Arc<Decided>, Refusal> {
+        let planner = &self.context.planner;
+        planner.plan(request, &self.demands, self.catalog)
     }
 }
 

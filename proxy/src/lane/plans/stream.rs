@@ -8,6 +8,7 @@
 mod cut_row;
 mod long_cells;
 mod pieces;
+mod row_filter;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -16,97 +17,71 @@ use std::time::Instant;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use predictsql_executor::Input;
+use predictsql_optimizer::plan::{InputKind, Predict};
 use predictsql_optimizer::schedule::Schedule;
 use tokio::io::WriteHalf;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{ErrorKind, SqlError};
 use crate::lane::context::LaneContext;
-use crate::lane::plans::answering::Audience;
-use crate::lane::plans::inputs::InputKind;
-use crate::lane::plans::select::Ready;
-use crate::lane::plans::verdict::{Judge, PendingRow};
+use crate::lane::plans::answered::{Answered, Audience};
+use crate::lane::plans::ready::{Pipeline, Ready};
 use crate::lane::session::diagnostics::Diagnostics;
 use crate::lane::store::error::LinkError;
 use crate::lane::store::filling::fill;
-use crate::lane::store::link::{Protocol, rows_of};
+use crate::lane::store::link::{Protocol, ResultEnd, StoreLink, rows_of};
+use crate::lane::store::questions::is_binary;
 use crate::lane::store::result::write_head;
-use crate::lane::store::rows::{CellLayout, Codec, RowCodec};
+use crate::lane::store::rows::{CellLayout, RowCodec};
 use crate::lane::store::spool::Spool;
 use crate::lane::turn::Turn;
 use crate::lane::turn::check_not_interrupted;
 use crate::live::{Phase, Statement};
-use crate::predict::{Answer, Forecast, Predictor, admit, warnings};
+use crate::predict::{Answer, Forecast, Predictor, admit};
 use crate::relay::SessionEnd;
 use crate::wire::{ColumnDefinition, PacketWriter, StatusFlags, Stream, encode_result_end};
 pub use cut_row::{CellBytes, CutRow, RowInput, StringValue};
+use long_cells::UNSENT_BYTES_MAX;
 pub use long_cells::copy_row;
 pub use pieces::answer_inputs;
 use pieces::{Pieces, predict};
-
-/// Bytes of an answer that are sent before more is written.
-const UNSENT_BYTES_MAX: usize = 256 * 1024;
-
-/// What a statement has left.
-#[derive(Debug)]
-pub struct Streamed {
-    /// Its warnings; `None`: the store says them.
-    pub diagnostics: Option<Diagnostics>,
-    /// FOUND_ROWS(), where the store found others.
-    pub found_rows: Option<u64>,
-    /// Rows of its answer.
-    pub rows: u64,
-    /// `@@warning_count`, as the protocol tells it.
-    pub warnings: u16,
-}
+use row_filter::{PendingRow, RowFilter};
 
 /// Runs the statement and writes its whole answer, where somebody is to get it.
 pub async fn run(
     turn: &mut Turn<'_>,
     context: &Arc<LaneContext>,
-    ready: &Ready<'_, '_>,
+    pipeline: &Pipeline<'_, '_, '_>,
     running: &Statement,
     audience: Audience,
-) -> Result<Streamed, LinkError> {
+) -> Result<Answered, LinkError> {
+    let ready = pipeline.ready;
     running.enter(Phase::Streaming);
     let begin = Instant::now();
     let protocol = ready.protocol.clone();
-    let pushdown = &ready.pushdown.text;
+    let pushdown = &pipeline.scan.pushdown.text;
     let (columns, id) = rows_of(turn.store.run_answering(pushdown, &protocol).await?)?;
     running.note_store(begin);
-    let codec = match protocol {
-        Protocol::Text => Codec::Text,
-        Protocol::Binary(_) => Codec::Binary,
-    };
-    let visible = ready.described.len();
-    let shape = match visible_columns(ready, &columns) {
-        Ok(shape) => shape,
-        Err(error) => {
-            let drained = turn.store.drain().await;
-            turn.store.finish(id, drained).await?;
-            return Err(error.into());
-        }
-    };
-    let shape = turn.as_described(shape);
-    if audience == Audience::Client {
-        write_head(&mut turn.out, turn.capabilities, &shape, *turn.status);
-    }
-    let inputs = input_kinds(ready, &columns);
-    let image_bytes_max = context.executor.image_bytes_max();
-    let judge = Judge::new(ready, codec, visible, (inputs, image_bytes_max));
+    let codec = protocol.codec();
+    write_columns(turn, pipeline, &columns, id, audience).await?;
+    let inputs = (
+        input_kinds(pipeline, &columns),
+        context.executor.image_bytes_max(),
+    );
+    let row_filter = RowFilter::new(pipeline, codec, inputs);
     let spool = Spool::new(context.spool.clone());
     let cancel = running.cancel.child_token();
     let diagnostics = Diagnostics::keeping(turn.store.warnings_kept);
     let mut drainer = Drainer {
         context,
-        ready,
-        judge: &judge,
+        pipeline,
+        row_filter: &row_filter,
         codec: RowCodec::new(codec, &columns),
         spool: &spool,
         cancel: &cancel,
         running,
         audience,
-        diagnostics: forewarned(ready, diagnostics),
+        diagnostics: ready.forewarned(diagnostics),
         skipped: 0,
         sent: 0,
     };
@@ -119,22 +94,19 @@ pub async fn run(
                 cancel.cancel();
                 drained
             };
-            let fill = async {
-                fill(legs.store, &spool, running).await;
-                let inputs = running.rows_read.load(Relaxed);
-                running.inputs.store(inputs, Relaxed);
-                running.inputs_known.store(true, Relaxed);
-            };
-            let ((), drained) = tokio::join!(fill, drain);
+            let ((), drained) = tokio::join!(fill_counted(legs.store, &spool, running), drain);
             drained
         };
         guard.while_client_stays(work).await
     };
     cancel.cancel();
-    let (mut diagnostics, sent) = (drainer.diagnostics, drainer.sent);
-    // Rows that OFFSET skips are found, too.
-    let found_rows = ready.filtered.then_some(drainer.skipped + sent);
-    if let Err(LinkError::End(end)) = drained {
+    let drained = Drained {
+        outcome: drained,
+        diagnostics: drainer.diagnostics,
+        sent: drainer.sent,
+        skipped: drainer.skipped,
+    };
+    if let Err(LinkError::End(end)) = drained.outcome {
         return Err(LinkError::End(end));
     }
     // A refusal of the store in mid-result comes before what the lane has to say.
@@ -142,10 +114,68 @@ pub async fn run(
         .take_end()
         .unwrap_or(Err(LinkError::End(SessionEnd::StoreClosed)));
     let end = turn.store.finish(id, end).await?;
-    drained?;
+    conclude(turn, pipeline, running, audience, drained, end).await
+}
+
+/// Reads the store's answer to its end into the spool, and notes how many rows it has.
+async fn fill_counted(store: &mut StoreLink<'_>, spool: &Spool, running: &Statement) {
+    fill(store, spool, running).await;
+    let inputs = running.rows_read.load(Relaxed);
+    running.inputs.store(inputs, Relaxed);
+    running.inputs_known.store(true, Relaxed);
+}
+
+/// What became of a statement's rows.
+struct Drained {
+    outcome: Result<(), LinkError>,
+    diagnostics: Diagnostics,
+    sent: u64,
+    skipped: u64,
+}
+
+/// Writes the columns of the answer, where somebody is to get it. Rows of other columns than those that
+/// were described are read to their end.
+async fn write_columns(
+    turn: &mut Turn<'_>,
+    pipeline: &Pipeline<'_, '_, '_>,
+    columns: &[ColumnDefinition],
+    id: Option<u32>,
+    audience: Audience,
+) -> Result<(), LinkError> {
+    let shape = match visible_columns(pipeline, columns) {
+        Ok(shape) => shape,
+        Err(error) => {
+            let drained = turn.store.drain().await;
+            turn.store.finish(id, drained).await?;
+            return Err(error.into());
+        }
+    };
+    let shape = turn.as_described(shape);
+    if audience == Audience::Client {
+        write_head(&mut turn.out, turn.capabilities, &shape, *turn.status);
+    }
+    Ok(())
+}
+
+/// Ends the answer: adds the store's warnings and writes the last packet, where somebody is to get it.
+async fn conclude(
+    turn: &mut Turn<'_>,
+    pipeline: &Pipeline<'_, '_, '_>,
+    running: &Statement,
+    audience: Audience,
+    drained: Drained,
+    end: ResultEnd,
+) -> Result<Answered, LinkError> {
+    let Drained {
+        outcome,
+        mut diagnostics,
+        sent,
+        skipped,
+    } = drained;
+    outcome?;
     check_not_interrupted(turn.record, running, &turn.store.bounds).await?;
     let own = diagnostics.count() > 0;
-    if end.warnings > 0 && (own || ready.filtered) {
+    if end.warnings > 0 && (own || pipeline.filter.drops) {
         diagnostics
             .add_from_store(&mut turn.store, u64::from(end.warnings))
             .await?;
@@ -161,30 +191,34 @@ pub async fn run(
             warnings,
         ));
     }
-    Ok(Streamed {
-        rows: sent,
+    Ok(Answered {
+        rows: Some(sent),
         warnings,
         diagnostics: (diagnostics.count() > 0).then_some(diagnostics),
-        found_rows,
+        // Rows that OFFSET skips are found, too.
+        found_rows: pipeline.filter.drops.then_some(skipped + sent),
+        row_count: None,
+        affected: None,
     })
 }
 
 /// The columns that the client is told: those of the running statement, and for predicted ones
 /// the described.
 fn visible_columns(
-    ready: &Ready<'_, '_>,
+    pipeline: &Pipeline<'_, '_, '_>,
     running: &[ColumnDefinition],
 ) -> Result<Vec<ColumnDefinition>, SqlError> {
-    if running.len() != ready.described.len() + ready.pushdown.hidden {
+    let described = &pipeline.ready.described;
+    if running.len() != described.len() + pipeline.scan.pushdown.hidden {
         return Err(SqlError::other(
             "the table changed between describing and running the statement; try again",
         ));
     }
-    check_row_layouts(ready, running)?;
+    check_row_layouts(pipeline, running)?;
     let columns = running
         .iter()
-        .zip(&ready.described)
-        .zip(&ready.cell_of_column);
+        .zip(described)
+        .zip(&pipeline.project.cell_of_column);
     Ok(columns
         .map(|((running, described), cell)| {
             if cell.is_some() { described } else { running }.clone()
@@ -194,15 +228,19 @@ fn visible_columns(
 
 /// In binary rows a cell that comes in hidden columns, one a class, must be laid out as the described
 /// column says.
-fn check_row_layouts(ready: &Ready<'_, '_>, running: &[ColumnDefinition]) -> Result<(), SqlError> {
-    if matches!(ready.protocol, Protocol::Text) {
+fn check_row_layouts(
+    pipeline: &Pipeline<'_, '_, '_>,
+    running: &[ColumnDefinition],
+) -> Result<(), SqlError> {
+    if matches!(pipeline.ready.protocol, Protocol::Text) {
         return Ok(());
     }
     let layout = |c: &ColumnDefinition| CellLayout::of(c.column_type);
-    for (column, cell) in ready.cell_of_column.iter().enumerate() {
-        let first = cell.and_then(|cell| ready.pushdown.cells.get(cell).copied().flatten());
-        let hidden = first.and_then(|first| running.get(ready.described.len() + first));
-        if let (Some(hidden), Some(described)) = (hidden, ready.described.get(column))
+    let pushed = &pipeline.scan.pushdown.cells;
+    for (column, cell) in pipeline.project.cell_of_column.iter().enumerate() {
+        let first = cell.and_then(|cell| pushed.get(cell).copied().flatten());
+        let hidden = first.and_then(|first| running.get(pipeline.visible() + first));
+        if let (Some(hidden), Some(described)) = (hidden, pipeline.ready.described.get(column))
             && layout(hidden) != layout(described)
         {
             return Err(SqlError::unsupported(
@@ -213,35 +251,24 @@ fn check_row_layouts(ready: &Ready<'_, '_>, running: &[ColumnDefinition]) -> Res
     Ok(())
 }
 
-/// What each input is, by the running statement's own columns where nothing else says it.
-fn input_kinds(ready: &Ready<'_, '_>, columns: &[ColumnDefinition]) -> Vec<InputKind> {
-    let hidden = columns.get(ready.described.len()..).unwrap_or_default();
-    let running = |input: usize| {
-        let column = ready.pushdown.inputs.get(input).copied().flatten()?;
-        hidden.get(column).map(InputKind::of_string)
+/// What the input of each prediction is, by the running statement's own columns where nothing else is known.
+fn input_kinds(pipeline: &Pipeline<'_, '_, '_>, columns: &[ColumnDefinition]) -> Vec<InputKind> {
+    let hidden = columns.get(pipeline.visible()..).unwrap_or_default();
+    let running = |predict: &&Predict| {
+        let column = hidden.get(predict.column?)?;
+        Some(InputKind::of_string(is_binary(column)))
     };
-    let inputs = ready.inputs.iter().enumerate();
-    inputs
-        .map(|(input, kind)| match kind {
-            InputKind::Bound => running(input).unwrap_or(InputKind::Bound),
-            known => known.clone(),
-        })
-        .collect()
-}
-
-/// What is to be warned of before any row is seen.
-fn forewarned(ready: &Ready<'_, '_>, mut diagnostics: Diagnostics) -> Diagnostics {
-    let predictors = ready.predictions.iter().map(|p| &p.predictor);
-    for (kind, message) in predictors.flat_map(warnings) {
-        diagnostics.warn(kind, || message);
-    }
-    diagnostics
+    let kind = |predict: &&Predict| match &predict.input {
+        InputKind::Bound => running(predict).unwrap_or(InputKind::Bound),
+        known => known.clone(),
+    };
+    pipeline.predicts.iter().map(kind).collect()
 }
 
 struct Drainer<'d, 's, 'a> {
     context: &'d LaneContext,
-    ready: &'d Ready<'s, 'a>,
-    judge: &'d Judge<'d, 's, 'a>,
+    pipeline: &'d Pipeline<'d, 's, 'a>,
+    row_filter: &'d RowFilter<'d, 's, 'a>,
     codec: RowCodec,
     spool: &'d Spool,
     cancel: &'d CancellationToken,
@@ -259,16 +286,17 @@ impl<'d> Drainer<'d, '_, '_> {
         out: &mut PacketWriter,
         client: &mut WriteHalf<&mut Stream>,
     ) -> Result<(), LinkError> {
+        let project = self.pipeline.project;
         let (executor, wanted) = (
             &self.context.executor,
-            self.ready.rows_max.saturating_add(self.ready.offset),
+            project.rows_max.saturating_add(project.offset),
         );
-        let limited = (self.ready.filtered && wanted != u64::MAX).then_some(wanted);
-        let predictions = self.ready.select.predictions().iter();
+        let limited = (self.pipeline.filter.drops && wanted != u64::MAX).then_some(wanted);
+        let predictions = self.pipeline.ready.plan.predictions.iter();
         let chunk_inputs = predictions.map(|p| executor.chunk_inputs_of(&p.task.input));
         let chunk_inputs = chunk_inputs.min().unwrap_or(1);
         let schedule = Schedule::new(chunk_inputs, executor.threads(), limited);
-        let order = self.judge.order();
+        let order = self.row_filter.order();
         if limited.is_none() {
             self.forecast(&order).await?;
         }
@@ -296,7 +324,7 @@ impl<'d> Drainer<'d, '_, '_> {
                     coming = None;
                     if let Some(piece) = piece {
                         let account = self.spool.account();
-                        let judged = (self.ready, self.judge, &order[..]);
+                        let judged = (self.pipeline.ready, self.row_filter, &order[..]);
                         under_way.push_back(predict(judged, piece, account, self.cancel));
                         piece_number += 1;
                         coming = Some(Box::pin(pieces.next(schedule.chunk_rows(piece_number))));
@@ -310,14 +338,15 @@ impl<'d> Drainer<'d, '_, '_> {
     /// Under a limit on what models may look at: waits for the rows, and refuses the statement if it needs
     /// more. What is predicted only for rows that pass another prediction is not foreseen.
     async fn forecast(&self, order: &[usize]) -> Result<(), LinkError> {
-        let asked = |p: &usize| Some((*p, &self.ready.predictions.get(*p)?.predictor));
-        let foreseen = match self.ready.deciding.is_empty() {
+        let ready: &Ready<'_, '_> = self.pipeline.ready;
+        let asked = |p: &usize| Some((*p, ready.predictors.get(*p)?));
+        let foreseen = match self.pipeline.filter.deciding.is_empty() {
             true => order.len(),
             false => 1,
         };
         let asked: Vec<(usize, &Predictor)> =
             order.iter().take(foreseen).filter_map(asked).collect();
-        let Some(inferences_max) = self.ready.work.inferences_max() else {
+        let Some(inferences_max) = ready.work.inferences_max() else {
             return Ok(());
         };
         let models_each: u64 = asked.iter().map(|(_, p)| p.models_each()).sum();
@@ -341,10 +370,10 @@ impl<'d> Drainer<'d, '_, '_> {
             let mut room = None;
             while let Some(row) = block.next()? {
                 let mut row = PendingRow::new(row, &self.codec).await?;
-                self.judge.begin(&mut row)?;
+                self.row_filter.begin(&mut row)?;
                 let mut of_row = Vec::new();
                 for (place, (prediction, _)) in asked.iter().enumerate() {
-                    let input = self.judge.input(&row, *prediction)?;
+                    let input = self.row_filter.input(&row, *prediction)?;
                     of_row.extend(input.map(|input| (place, input)));
                 }
                 let far = of_row.iter().map(|(_, input)| input.far_bytes()).sum();
@@ -366,7 +395,7 @@ impl<'d> Drainer<'d, '_, '_> {
             drop(room);
         }
         let predictors = asked.iter().map(|(_, predictor)| *predictor);
-        Ok(admit(&self.ready.work, predictors.zip(&forecasts))?)
+        Ok(admit(&ready.work, predictors.zip(&forecasts))?)
     }
 
     /// Writes the rows of a piece that pass; true once LIMIT is reached.
@@ -380,14 +409,14 @@ impl<'d> Drainer<'d, '_, '_> {
             if out.buffered_bytes() > UNSENT_BYTES_MAX {
                 flush(out, client).await?;
             }
-            if self.sent >= self.ready.rows_max {
+            if self.sent >= self.pipeline.project.rows_max {
                 return Ok(true); // what comes after is nobody's business, its warnings included
             }
             self.warn(row)?;
             if row.passes != Some(true) {
                 continue;
             }
-            if self.skipped < self.ready.offset {
+            if self.skipped < self.pipeline.project.offset {
                 self.skipped += 1;
                 continue;
             }
@@ -397,7 +426,7 @@ impl<'d> Drainer<'d, '_, '_> {
                 self.running.rows_sent.store(self.sent, Relaxed);
             }
         }
-        Ok(self.sent >= self.ready.rows_max)
+        Ok(self.sent >= self.pipeline.project.rows_max)
     }
 
     async fn write(
@@ -406,10 +435,10 @@ impl<'d> Drainer<'d, '_, '_> {
         out: &mut PacketWriter,
         client: &mut WriteHalf<&mut Stream>,
     ) -> Result<(), LinkError> {
-        let cells = self.ready.cell_of_column.iter().enumerate();
+        let cells = self.pipeline.project.cell_of_column.iter().enumerate();
         let cells: Vec<Option<CellBytes<'_>>> = cells
             .map(|(column, cell)| match cell {
-                Some(cell) => self.judge.cell(row, *cell),
+                Some(cell) => self.row_filter.cell(row, *cell),
                 None => row.row.encoded(column),
             })
             .collect();
@@ -422,8 +451,13 @@ impl<'d> Drainer<'d, '_, '_> {
                 continue;
             };
             self.running.images_unreadable.fetch_add(1, Relaxed);
-            let message = || format!("Image {} {reason}", self.judge.input_name(row, prediction));
-            if self.ready.fail_on_error {
+            let message = || {
+                format!(
+                    "Image {} {reason}",
+                    self.row_filter.input_name(row, prediction)
+                )
+            };
+            if self.pipeline.ready.fail_on_error {
                 return Err(SqlError::new(ErrorKind::UnreadableInput, message()).into());
             }
             self.diagnostics.warn(ErrorKind::UnreadableInput, || {

@@ -3,6 +3,7 @@
 
 use predictsql_optimizer::bare::BareNames;
 use predictsql_optimizer::planner::{DEMANDS, Demands, WrongDemand};
+use predictsql_optimizer::planning::Forced;
 use predictsql_optimizer::views::ViewSession;
 use predictsql_optimizer::{LabelCollation, LexMode};
 
@@ -49,17 +50,6 @@ pub struct SessionSettings {
     pub collation: String,
     /// Functions that the statement calls without the schema's name, and that are the schema's.
     pub bare: BareNames,
-}
-
-/// A physical plan by name: a debugging aid, so that one plan can be held against another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Forced {
-    /// Rows pass through.
-    Stream,
-    /// Two passes, relations in temporary tables.
-    Temporary,
-    /// Two passes, relations in the statement's text.
-    Inline,
 }
 
 /// Under which a statement's text has one meaning: what it was prepared under must hold when it is
@@ -128,9 +118,9 @@ const ASKED: [&str; 20] = [
 ];
 
 /// The store's answer, by what was asked for.
-struct Told(Answer);
+struct SessionVariables(Answer);
 
-impl Told {
+impl SessionVariables {
     async fn ask(store: &mut StoreLink<'_>) -> Result<Self, LinkError> {
         let mut sql = format!("SELECT {}", ASKED.join(", "));
         for demand in DEMANDS {
@@ -196,49 +186,52 @@ impl SessionSettings {
     /// Asks the store; from here on it is sent text in the encoding of `statement`, which is as it
     /// came.
     pub async fn read(store: &mut StoreLink<'_>, statement: &[u8]) -> Result<Self, LinkError> {
-        let told = Told::ask(store).await?;
-        store.before.get_or_insert(told.before()?);
-        store.warnings_kept = told.number("@@max_error_count")?;
-        store.packet_bytes_max = match told.number("@@max_allowed_packet")? {
+        let variables = SessionVariables::ask(store).await?;
+        store.before.get_or_insert(variables.before()?);
+        store.warnings_kept = variables.number("@@max_error_count")?;
+        store.packet_bytes_max = match variables.number("@@max_allowed_packet")? {
             0 => usize::MAX,
             bytes => bytes,
         };
-        let results = told.text("CAST(@@character_set_results AS BINARY)")?;
-        // In these the lane cannot read numbers and paths, or text cannot be told from bytes.
+        let results = variables.text("CAST(@@character_set_results AS BINARY)")?;
+        // In these the lane cannot read numbers and paths, or text cannot be distinguished from bytes.
         if matches!(&*results, "ucs2" | "utf16" | "utf16le" | "utf32" | "binary") {
             return Err(SqlError::unsupported(format_args!(
                 "predictions with character_set_results = {results}; use SET NAMES utf8mb4"
             ))
             .into());
         }
-        let client = told.text("@@character_set_client")?;
+        let client = variables.text("@@character_set_client")?;
         let encoding = TextEncoding::of(statement, &client).ok_or_else(|| {
             SqlError::unsupported(format_args!(
                 "statements with predictions in character set {client} beyond ASCII; use SET NAMES utf8mb4"
             ))
         })?;
         store.encode_as(encoding);
-        let sql_mode = told.text("@@sql_mode")?;
-        let collation = told.text("@@collation_connection")?;
-        let labels = labels(&collation, &told.text("COLLATION(_utf8mb4'')")?);
+        let sql_mode = variables.text("@@sql_mode")?;
+        let collation = variables.text("@@collation_connection")?;
+        let labels = labels(&collation, &variables.text("COLLATION(_utf8mb4'')")?);
         Ok(Self {
             encoding,
             lex: LexMode::from_sql_mode(&sql_mode),
             labels,
             results_utf8: results == "utf8mb4",
-            select_limit: told.text("@@sql_select_limit")?.parse().unwrap_or(u64::MAX),
-            fail_on_error: on_error(&told.text("@ml_on_error")?)?,
-            forced_plan: forced_plan(&told.text("@ml_plan")?)?,
-            cache: cache_mode_of_variable(&told.text("@ml_cache")?)?,
+            select_limit: variables
+                .text("@@sql_select_limit")?
+                .parse()
+                .unwrap_or(u64::MAX),
+            fail_on_error: on_error(&variables.text("@ml_on_error")?)?,
+            forced_plan: forced_plan(&variables.text("@ml_plan")?)?,
+            cache: cache_mode_of_variable(&variables.text("@ml_cache")?)?,
             collation,
             bare: BareNames::default(),
-            demands: told.demands()?,
-            timestamp: told.text("@@timestamp")?,
-            max_statement_time: told.number("@@max_statement_time")?,
-            inferences_max: inferences_max(&told.text("@ml_max_inferences")?)?,
-            user: told.user()?,
+            demands: variables.demands()?,
+            timestamp: variables.text("@@timestamp")?,
+            max_statement_time: variables.number("@@max_statement_time")?,
+            inferences_max: inferences_max(&variables.text("@ml_max_inferences")?)?,
+            user: variables.user()?,
             meaning: Meaning {
-                database: told.text("DATABASE()")?,
+                database: variables.text("DATABASE()")?,
                 sql_mode,
                 character_set_client: client,
             },

@@ -1,8 +1,8 @@
 //! Temporary tables that the lane makes in a session, for relations of a statement.
 
+use predictsql_optimizer::planning::Forced;
 use predictsql_optimizer::quote_name;
 
-use crate::lane::session::settings::Forced;
 use crate::lane::store::bounds::is_interruption;
 use crate::lane::store::error::LinkError;
 use crate::lane::store::link::StoreLink;

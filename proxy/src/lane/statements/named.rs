@@ -9,7 +9,8 @@ use predictsql_optimizer::heads::{
 use predictsql_optimizer::views::changes_views;
 use predictsql_optimizer::{Fragment, LexMode};
 
-use crate::lane::plans::select;
+use crate::lane::plans::reading;
+use crate::lane::plans::ready::choose;
 use crate::lane::session::lane::Lane;
 use crate::lane::session::left::{Done, Left};
 use crate::lane::session::named::Named;
@@ -126,8 +127,8 @@ impl Lane {
         }
         let expanded = views::expand(turn, &self.context, settings, text).await?;
         let text = expanded.as_ref().map_or(text, |e| &e.text.sql);
-        if let Some((statement, _)) = select::read(&self.context, settings, text).await? {
-            select::plan(turn, &statement, settings.forced_plan).await?;
+        if let Some((statement, _)) = reading::read(&self.context, settings, text).await? {
+            choose(turn, &statement, settings.forced_plan).await?;
         }
         Ok(())
     }
@@ -146,8 +147,8 @@ impl Lane {
             Err(LinkError::Refused(error)) if !is_interruption(error.code) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let hex = answer.text(0, 0)?.unwrap_or_default();
-        let Ok(text) = String::from_utf8(from_hex(&hex)?) else {
+        let digits = answer.text(0, 0)?.unwrap_or_default();
+        let Ok(text) = String::from_utf8(from_hex(&digits)?) else {
             return Ok(None);
         };
         let ours = self.is_ours(settings.encoding.encode(&text).as_ref());
@@ -229,21 +230,13 @@ fn literal(bytes: &str, text: &[u8], kind: u8, charset: u16, mode: LexMode) -> S
         }
         _ if shown.is_ascii() => format!("'{}'", shown.replace('\'', "''")),
         _ => {
-            let hex: String = text.iter().map(|b| format!("{b:02X}")).collect();
-            format!("_utf8mb4 X'{hex}'")
+            format!("_utf8mb4 X'{}'", hex::encode_upper(text))
         }
     }
 }
 
 fn from_hex(digits: &str) -> Result<Vec<u8>, Malformed> {
-    let wrong = || Malformed("the store gave no hexadecimal digits");
-    let pairs = digits.as_bytes().chunks(2);
-    pairs
-        .map(|pair| {
-            let pair = std::str::from_utf8(pair).map_err(|_| wrong())?;
-            u8::from_str_radix(pair, 16).map_err(|_| wrong())
-        })
-        .collect()
+    hex::decode(digits).map_err(|_| Malformed("the store gave no hexadecimal digits"))
 }
 
 #[cfg(test)]

@@ -5,13 +5,15 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::{BufMut, Bytes};
 use predictsql_optimizer::ddl::{CatalogStatement, Work};
+use predictsql_optimizer::explain::WIDTH;
 use predictsql_optimizer::planner::check_has_model;
 use predictsql_optimizer::statement::explained_statement;
 use predictsql_optimizer::views::changes_views;
 
 use crate::ddl::Right;
 use crate::error::{ErrorKind, SqlError};
-use crate::lane::plans::{explain, select};
+use crate::lane::plans::reading;
+use crate::lane::plans::ready::choose;
 use crate::lane::session::lane::Lane;
 use crate::lane::session::left::Done;
 use crate::lane::session::prepared::{Kept, KeptSelect, LongData};
@@ -42,7 +44,8 @@ impl Lane {
         let expanded = views::expand(turn, &context, &settings, &text).await?;
         let own_text = expanded.is_some().then_some(&*text);
         let text = expanded.as_ref().map_or(&*text, |e| &e.text.sql);
-        let Some((statement, catalog)) = select::read(&self.context, &settings, text).await? else {
+        let Some((statement, catalog)) = reading::read(&self.context, &settings, text).await?
+        else {
             if let Some(text) = own_text {
                 let prepared = turn.store.prepare(text).await?;
                 return self.keep_prepared(turn, body, settings, prepared).await;
@@ -52,7 +55,7 @@ impl Lane {
             let payload = command_payload(command::STMT_PREPARE, body);
             return Ok(Done::Forward(payload));
         };
-        let planned = select::plan(turn, &statement, settings.forced_plan).await?;
+        let planned = choose(turn, &statement, settings.forced_plan).await?;
         for (task, model) in planned.asked() {
             if model.is_none() {
                 check_has_model(task, catalog.models_of(&task.name))?;
@@ -72,7 +75,7 @@ impl Lane {
             }
         };
         if let Some(how) = statement.explain() {
-            let column = text_column(how.column, explain::WIDTH);
+            let column = text_column(how.column, WIDTH);
             prepared.columns = vec![with_negotiated_metadata(&column, turn.capabilities)];
         }
         self.keep_prepared(turn, body, settings, prepared).await

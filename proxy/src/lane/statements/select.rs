@@ -7,7 +7,7 @@ use predictsql_optimizer::statement::PredictStatement;
 use tracing::Instrument;
 
 use crate::error::SqlError;
-use crate::lane::plans::{deciding, select};
+use crate::lane::plans::{deciding, reading};
 use crate::lane::session::lane::Lane;
 use crate::lane::session::left::{Done, Left};
 use crate::lane::session::settings;
@@ -70,7 +70,7 @@ impl Lane {
             turn.own_columns = expanded.as_ref().and_then(|e| e.columns.clone());
         }
         let text = expanded.as_ref().map_or(text, |e| &e.text.sql);
-        let Some((statement, catalog)) = select::read(&context, &settings, text).await? else {
+        let Some((statement, catalog)) = reading::read(&context, &settings, text).await? else {
             let Some(expanded) = &expanded else {
                 self.leave_as_found(turn).await?;
                 return Ok(forward(&protocol, sent));
@@ -93,7 +93,7 @@ impl Lane {
             deadline,
             timestamp: (statement.tells_time()).then(|| settings.timestamp.clone()),
         };
-        let maker = deciding::PredictorMaker {
+        let planner = deciding::PredictionPlanner {
             context: &context,
             catalog: &catalog,
             work: Arc::new(Work::new(
@@ -103,7 +103,7 @@ impl Lane {
             )),
             demands,
         };
-        let work = self.answer_planned(turn, &settings, &statement, &maker, &running, protocol);
+        let work = self.answer_planned(turn, &settings, &statement, &planner, &running, protocol);
         let work = work.instrument(running.span().clone());
         let left = bounds::within(deadline, &running.cancel, work).await?;
         turn.flush().await?;

@@ -7,7 +7,7 @@ use predictsql_optimizer::{Fragment, quote_name};
 
 use crate::error::{ErrorKind, SqlError};
 use crate::lane::context::LaneContext;
-use crate::lane::plans::select;
+use crate::lane::plans::reading;
 use crate::lane::session::lane::Lane;
 use crate::lane::session::left::Left;
 use crate::lane::session::settings::SessionSettings;
@@ -79,7 +79,7 @@ async fn accepted(
 ) -> Result<Fragment, LinkError> {
     let mut refused = None;
     for text in expansion.candidates {
-        let read = select::read(context, settings, &text.sql).await?;
+        let read = reading::read(context, settings, &text.sql).await?;
         let Some((statement, _)) = read else {
             return Ok(text);
         };
@@ -223,7 +223,7 @@ impl Lane {
         settings: &SessionSettings,
         text: &str,
     ) -> Result<Fragment, LinkError> {
-        if let Some((statement, _)) = select::read(&self.context, settings, text).await?
+        if let Some((statement, _)) = reading::read(&self.context, settings, text).await?
             && let Some(stored) = stored_view(&statement)?
         {
             return Ok(stored);

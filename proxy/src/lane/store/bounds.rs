@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use predictsql_optimizer::exchange;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -11,10 +12,6 @@ use crate::lane::store::error::LinkError;
 
 /// ER_STATEMENT_TIMEOUT of MariaDB.
 const STATEMENT_TIMEOUT: u16 = ErrorKind::StatementTimeout.code();
-/// ER_QUERY_INTERRUPTED.
-const INTERRUPTED: u16 = ErrorKind::Interrupted.code();
-/// ER_CONNECTION_KILLED.
-const CONNECTION_KILLED: u16 = ErrorKind::ConnectionKilled.code();
 /// By which the store says that this session may not set `timestamp`.
 const NO_TIMESTAMP: [u16; 3] = [1227, 1238, 1290];
 
@@ -122,7 +119,7 @@ impl Bounds {
 
 /// Whether the store refused a statement since somebody or its deadline ended it, not for what it says.
 pub fn is_interruption(code: u16) -> bool {
-    matches!(code, INTERRUPTED | STATEMENT_TIMEOUT | CONNECTION_KILLED)
+    exchange::is_interruption(code)
 }
 
 /// Does the work of a statement, and cancels it at the deadline.

@@ -94,6 +94,16 @@ pub enum Protocol {
     Binary(Parameters),
 }
 
+impl Protocol {
+    /// The encoding of rows.
+    pub fn codec(&self) -> Codec {
+        match self {
+            Self::Text => Codec::Text,
+            Self::Binary(_) => Codec::Binary,
+        }
+    }
+}
+
 /// A complete small answer.
 #[derive(Debug, Default)]
 pub struct Answer {
@@ -114,6 +124,11 @@ impl Answer {
             .into_iter()
             .map(|c| c.and_then(|range| payload.get(range)))
             .collect())
+    }
+
+    /// Which rows it has.
+    pub fn codec(&self) -> Codec {
+        self.codec.codec()
     }
 
     /// The text of a string cell; `None` for NULL.
@@ -419,10 +434,7 @@ impl<'a> StoreLink<'a> {
         protocol: &Protocol,
     ) -> Result<Answer, LinkError> {
         let (columns, id) = self.start(statement, protocol).await?;
-        let codec = match protocol {
-            Protocol::Text => RowCodec::new(Codec::Text, &columns),
-            Protocol::Binary(_) => RowCodec::new(Codec::Binary, &columns),
-        };
+        let codec = RowCodec::new(protocol.codec(), &columns);
         let rows = self.small_rows().await;
         let rows = self.finish(id, rows).await?;
         Ok(Answer {

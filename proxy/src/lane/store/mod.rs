@@ -7,6 +7,7 @@ pub mod filling;
 pub mod link;
 pub mod ok;
 pub mod parameters;
+pub mod questions;
 pub mod restoring;
 pub mod result;
 pub mod rows;

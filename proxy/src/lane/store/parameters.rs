@@ -84,6 +84,11 @@ impl Parameters {
         })
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.bound.len()
+    }
+
     /// The body of COM_STMT_EXECUTE for statement `id`, whose placeholders stand for the
     /// parameters `wanted` (numbers from 0, in order, repeats allowed).
     pub fn execute_body(&self, id: u32, wanted: &[usize]) -> Result<Bytes, SqlError> {

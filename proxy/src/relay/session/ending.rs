@@ -48,7 +48,8 @@ impl<R: Router> Session<R> {
     #[cold]
     pub(super) fn poll_tell_store(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Turn>> {
         if !self.store_told && !self.tracker.idle() {
-            ready!(Pin::new(&mut self.store).poll_shutdown(context)).map_err(Turn::store_deaf)?;
+            ready!(Pin::new(&mut self.store).poll_shutdown(context))
+                .map_err(Turn::store_write_failed)?;
             self.store_told = true;
         }
         Poll::Pending

@@ -53,7 +53,7 @@ impl<R: Router> Session<R> {
             };
             match turn {
                 Turn::End(end) => return end,
-                Turn::StoreDeaf(end) => return Box::pin(self.hear_out(end)).await,
+                Turn::StoreWriteFailed(end) => return Box::pin(self.drain_store_error(end)).await,
                 Turn::Lane => {
                     if let Err(end) = self.take_over().await {
                         return end;
@@ -167,7 +167,7 @@ impl<R: Router> Session<R> {
     ) -> Poll<Result<(), Turn>> {
         loop {
             ready!(poll_drain(&mut self.store, &mut self.to_store, context))
-                .map_err(Turn::store_deaf)?;
+                .map_err(Turn::store_write_failed)?;
             if self.lane_due.is_some() {
                 return Poll::Pending;
             }
@@ -199,7 +199,8 @@ impl<R: Router> Session<R> {
             let (now, later) = bytes.split_at(decided);
             self.from_client.extend_from_slice(later);
             self.note(stop);
-            forward(&mut self.store, &mut self.to_store, now, context).map_err(Turn::store_deaf)?;
+            forward(&mut self.store, &mut self.to_store, now, context)
+                .map_err(Turn::store_write_failed)?;
         }
     }
 
@@ -214,7 +215,8 @@ impl<R: Router> Session<R> {
             self.from_client = kept;
         }
         self.note(stop);
-        forward(&mut self.store, &mut self.to_store, &now, context).map_err(Turn::store_deaf)
+        forward(&mut self.store, &mut self.to_store, &now, context)
+            .map_err(Turn::store_write_failed)
     }
 
     fn note(&mut self, stop: Stop<R::Routed>) {
@@ -272,7 +274,7 @@ impl<R: Router> Session<R> {
 
     /// Relays what a store that takes no more still has to say, such as why. Returns `end`, or why the client could not
     /// be told.
-    async fn hear_out(&mut self, end: SessionEnd) -> SessionEnd {
+    async fn drain_store_error(&mut self, end: SessionEnd) -> SessionEnd {
         self.to_store = BytesMut::new();
         let mut patience = pin!(sleep(HEAR_OUT_TIME_MAX));
         poll_fn(|context| {

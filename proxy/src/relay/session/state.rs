@@ -47,7 +47,7 @@ pub enum Turn {
     /// The session's end.
     End(SessionEnd),
     /// The store takes no more; it may still say why.
-    StoreDeaf(SessionEnd),
+    StoreWriteFailed(SessionEnd),
 }
 
 impl Turn {
@@ -62,8 +62,8 @@ impl Turn {
     }
 
     /// The store takes no more.
-    pub fn store_deaf(error: io::Error) -> Self {
-        Self::StoreDeaf(SessionEnd::store(error))
+    pub fn store_write_failed(error: io::Error) -> Self {
+        Self::StoreWriteFailed(SessionEnd::store(error))
     }
 }
 

@@ -4,15 +4,24 @@
 mod faults;
 
 use super::*;
+use crate::account::StoreAddress;
 use crate::admission::Source;
 use crate::error::ErrorKind;
-use crate::relay::{Handled, Route};
-use crate::wire::{Capabilities, ErrPacket, PacketReader, encode_ok};
+use crate::live::{Activity, Live};
+use crate::relay::handshake::ReadAhead;
+use crate::relay::{Handled, Route, Takeover};
+use crate::wire::{
+    Capabilities, ErrPacket, HEADER_BYTES, PacketReader, PacketWriter, StatusFlags, encode_ok,
+};
+use bytes::Bytes;
 use proptest::prelude::*;
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 /// Takes commands that have a `!`, asks the store, and answers with the store's answer twice over.
 struct TestLane;

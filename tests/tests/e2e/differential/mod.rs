@@ -17,6 +17,7 @@ mod plans;
 mod prepared;
 mod random;
 mod random_views;
+mod recorded;
 mod selects;
 mod sessions;
 pub mod shop;

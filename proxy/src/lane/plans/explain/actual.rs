@@ -4,12 +4,13 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use predictsql_catalog::Device;
 use predictsql_executor::StageSeconds;
+use predictsql_optimizer::explain::{WIDTH, amount, duration, model_name};
+use predictsql_optimizer::plan::Prediction;
 use predictsql_optimizer::planner::{CostModel, Estimate};
 use serde_json::{Map, Value, json};
 
-use crate::lane::plans::explain::Ran;
-use crate::lane::plans::explain::lines::WIDTH;
-use crate::lane::plans::plan_text::{amount, duration, model_name};
+use crate::lane::plans::ready::Ready;
+use crate::live::Statement;
 use crate::predict::Predictor;
 
 /// Width of the columns of figures.
@@ -17,14 +18,23 @@ const FIGURE_WIDTH: usize = 14;
 /// Width of what stands before them.
 const NAME_WIDTH: usize = WIDTH as usize - 2 * FIGURE_WIDTH;
 
+/// What executing a statement has come to.
+#[derive(Debug, Clone, Copy)]
+pub struct Ran<'r> {
+    /// What it has done.
+    pub running: &'r Statement,
+    /// Rows of its answer, if it has any.
+    pub rows: Option<u64>,
+    /// Rows that it has changed, if it changes any.
+    pub affected: Option<u64>,
+}
+
 /// A statement that has run, and what was expected of it.
 pub struct Actual<'r> {
     /// What it has come to.
     pub ran: Ran<'r>,
-    /// Rows that were expected of the store.
-    pub rows_expected: Estimate<u64>,
-    /// Each prediction: its task's name, what has answered it, and the inputs that were expected.
-    pub predictions: Vec<(&'r str, &'r Predictor, Estimate<u64>)>,
+    /// What has answered it.
+    pub ready: &'r Ready<'r, 'r>,
     /// What plans were priced by.
     pub costs: &'r CostModel,
 }
@@ -38,36 +48,53 @@ impl Actual<'_> {
             row(lines, name, &known(expected), &actual.to_string());
         };
         let rows_read = running.rows_read.load(Relaxed);
-        count("  rows read of the store", self.rows_expected, rows_read);
+        count("  rows read of the store", self.rows_expected(), rows_read);
         if let Some(rows) = self.ran.rows {
             count("  rows of the answer", Estimate::Absent, rows);
         }
         if let Some(affected) = self.ran.affected {
             count("  rows changed", Estimate::Absent, affected);
         }
-        for number in 0..self.predictions.len() {
-            self.prediction_lines(lines, number);
+        for (number, prediction) in self.predictions().enumerate() {
+            self.prediction_lines(lines, number, prediction);
         }
         self.total_lines(lines);
     }
 
-    fn prediction_lines(&self, lines: &mut Vec<String>, number: usize) {
-        let Some((task, predictor, expected)) = self.predictions.get(number) else {
-            return;
-        };
-        let (tally, plan) = (predictor.tally(), &predictor.planned().plan);
+    /// The plan's predictions, and what has answered each.
+    fn predictions(&self) -> impl Iterator<Item = (&Prediction, &Predictor)> {
+        let predictions = self.ready.plan.predictions.iter();
+        predictions.zip(&self.ready.predictors)
+    }
+
+    /// Rows that were expected of the store.
+    fn rows_expected(&self) -> Estimate<u64> {
+        let rows = self.ready.plan.scan().and_then(|scan| scan.rows);
+        rows.map_or(Estimate::Absent, |rows| {
+            Estimate::Inexact(rows.ceil() as u64)
+        })
+    }
+
+    fn prediction_lines(
+        &self,
+        lines: &mut Vec<String>,
+        number: usize,
+        (prediction, predictor): (&Prediction, &Predictor),
+    ) {
+        let (tally, plan) = (predictor.tally(), &prediction.decided.plan);
+        let (task, expected) = (&prediction.task.name, prediction.inputs);
         let name = format!("Predict {} task {task}", number + 1);
         row(lines, &name, "", "");
         let mut count = |name: &str, expected: Estimate<u64>, actual: u64| {
             row(lines, name, &known(expected), &actual.to_string());
         };
-        count("  inputs", *expected, tally.inputs());
+        count("  inputs", expected, tally.inputs());
         count("  inputs like another", Estimate::Absent, tally.repeated());
         count("  unreadable inputs", Estimate::Absent, tally.unreadable());
         let stages = plan.decision.stages.iter().zip(&plan.stages);
         let mut voters = tally.voters().iter();
         for (stage, ((decided, estimate), inputs)) in stages.zip(tally.stages()).enumerate() {
-            let expected = share(*expected, estimate.share);
+            let expected = share(expected, estimate.share);
             let name = format!("  stage {} inputs", stage + 1);
             count(&name, expected, inputs);
             for (voter, counted) in decided.voters.iter().zip(&mut voters) {
@@ -79,7 +106,7 @@ impl Actual<'_> {
             }
         }
         let seconds = tally.seconds();
-        let price = plan.price(*expected, self.costs);
+        let price = plan.price(expected, self.costs);
         let expected = price.map(|price| duration(price.device_seconds.expected));
         let device_seconds = duration(self.device_seconds(seconds));
         let expected = expected.unwrap_or_default();
@@ -125,9 +152,9 @@ impl Actual<'_> {
     /// Adds the same to a plan's fields.
     pub fn add_to(&self, plan: &mut Value) {
         let places = plan.get_mut("predictions").and_then(Value::as_array_mut);
-        for (place, (_, predictor, _)) in places.into_iter().flatten().zip(&self.predictions) {
+        for (place, prediction) in places.into_iter().flatten().zip(self.predictions()) {
             if let Some(place) = place.as_object_mut() {
-                place.insert("actual".to_owned(), self.prediction(predictor));
+                place.insert("actual".to_owned(), self.prediction(prediction));
             }
         }
         if let Some(plan) = plan.as_object_mut() {
@@ -135,8 +162,8 @@ impl Actual<'_> {
         }
     }
 
-    fn prediction(&self, predictor: &Predictor) -> Value {
-        let (tally, decision) = (predictor.tally(), &predictor.planned().plan.decision);
+    fn prediction(&self, (prediction, predictor): (&Prediction, &Predictor)) -> Value {
+        let (tally, decision) = (predictor.tally(), &prediction.decided.plan.decision);
         let mut voters = tally.voters().iter();
         let stages = decision.stages.iter().zip(tally.stages());
         let stages: Vec<Value> = stages
@@ -202,15 +229,16 @@ impl Actual<'_> {
 
     /// Share of the inputs that no model had to look at.
     fn hit_rate(&self) -> Option<f64> {
-        let inputs = self.predictions.iter().map(|(_, p, _)| p.tally().inputs());
+        let inputs = self.predictions().map(|(_, p)| p.tally().inputs());
         let inputs: u64 = inputs.sum();
         let hits = self.ran.running.counters.cache_hits.load(Relaxed);
         (inputs > 0).then(|| hits as f64 / inputs as f64)
     }
 
     fn seconds_expected(&self) -> Option<f64> {
-        let each = self.predictions.iter().map(|(_, predictor, expected)| {
-            let price = predictor.planned().plan.price(*expected, self.costs)?;
+        let each = self.predictions().map(|(prediction, _)| {
+            let plan = &prediction.decided.plan;
+            let price = plan.price(prediction.inputs, self.costs)?;
             Some(price.seconds.expected)
         });
         each.sum()

@@ -7,9 +7,8 @@ use bytes::Bytes;
 use predictsql_optimizer::Fragment;
 
 use crate::lane::context::LaneContext;
-use crate::lane::plans::answering::Audience;
-use crate::lane::plans::materialise::Materialised;
-use crate::lane::plans::materialise::ready::ReadyPlan;
+use crate::lane::plans::answered::{Answered, Audience};
+use crate::lane::plans::ready::Materialisation;
 use crate::lane::plans::stream::copy_row;
 use crate::lane::session::diagnostics::Diagnostics;
 use crate::lane::store::error::LinkError;
@@ -70,11 +69,11 @@ impl Finished {
 pub async fn run(
     store: &mut StoreLink<'_>,
     context: &LaneContext,
-    ready: &ReadyPlan<'_, '_, '_>,
+    plan: &Materialisation<'_, '_, '_>,
     running: &Statement,
     statement: &Fragment,
 ) -> Result<Option<Finished>, LinkError> {
-    match read(store, context, ready, running, statement).await {
+    match read(store, context, plan, running, statement).await {
         Ok(finished) => Ok(Some(finished)),
         Err(LinkError::Refused(error)) if is_missing_key(&error) => Ok(None),
         Err(error) => Err(error),
@@ -89,12 +88,12 @@ pub fn is_missing_key(error: &ErrPacket) -> bool {
 async fn read(
     store: &mut StoreLink<'_>,
     context: &LaneContext,
-    ready: &ReadyPlan<'_, '_, '_>,
+    plan: &Materialisation<'_, '_, '_>,
     running: &Statement,
     statement: &Fragment,
 ) -> Result<Finished, LinkError> {
     let begin = Instant::now();
-    let (head, id) = store.run_answering(statement, &ready.protocol).await?;
+    let (head, id) = store.run_answering(statement, &plan.ready.protocol).await?;
     running.note_store(begin);
     let mut columns = match head {
         Head::Done(payload) => {
@@ -103,7 +102,7 @@ async fn read(
         }
         Head::Rows(columns) => columns,
     };
-    name_cells(&mut columns, &ready.plan.long_names(), store.encoding());
+    name_cells(&mut columns, &plan.passes().long_names(), store.encoding());
     let spool = Box::new(Spool::new(context.spool.clone()));
     let end = spool_all(store, &spool, running, id).await?;
     Ok(Finished::Rows {
@@ -121,7 +120,7 @@ pub async fn write(
     row_count: Option<i64>,
     mut diagnostics: Diagnostics,
     audience: Audience,
-) -> Result<Materialised, LinkError> {
+) -> Result<Answered, LinkError> {
     running.enter(Phase::Sending);
     let sends = audience == Audience::Client;
     let of_store = match &finished {
@@ -157,20 +156,7 @@ pub async fn write(
             if sends {
                 write_head(&mut turn.out, turn.capabilities, &columns, state);
             }
-            let mut count = 0;
-            while let Some(mut block) = spool.read().await? {
-                while let Some(row) = block.next()? {
-                    count += 1;
-                    if sends {
-                        match row {
-                            Row::Held(row) => turn.out.write(&row),
-                            Row::Long(row) => copy_row(&row, &mut turn.out, turn.client).await?,
-                        }
-                        running.rows_sent.store(count, Relaxed);
-                    }
-                }
-                turn.flush().await?;
-            }
+            let count = send_rows(turn, running, &spool, sends).await?;
             rows = Some(count);
             if sends {
                 let state = turn.end_status(state);
@@ -179,11 +165,36 @@ pub async fn write(
             }
         }
     }
-    Ok(Materialised {
+    Ok(Answered {
+        found_rows: None,
         diagnostics: own.then_some(diagnostics),
         row_count,
         rows,
         affected,
         warnings,
     })
+}
+
+/// Counts the rows of an answer, and sends them where somebody is to get them.
+async fn send_rows(
+    turn: &mut Turn<'_>,
+    running: &Statement,
+    spool: &Spool,
+    sends: bool,
+) -> Result<u64, LinkError> {
+    let mut count = 0;
+    while let Some(mut block) = spool.read().await? {
+        while let Some(row) = block.next()? {
+            count += 1;
+            if sends {
+                match row {
+                    Row::Held(row) => turn.out.write(&row),
+                    Row::Long(row) => copy_row(&row, &mut turn.out, turn.client).await?,
+                }
+                running.rows_sent.store(count, Relaxed);
+            }
+        }
+        turn.flush().await?;
+    }
+    Ok(count)
 }

@@ -11,16 +11,16 @@ use futures_util::stream::FuturesOrdered;
 use predictsql_catalog::Column;
 use predictsql_executor::PredictError;
 use predictsql_optimizer::materialise::{HarvestPass, Members, Shape};
+use predictsql_optimizer::plan::InputKind;
 use predictsql_optimizer::schedule::Schedule;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{ErrorKind, SqlError};
 use crate::lane::context::LaneContext;
-use crate::lane::plans::inputs::InputKind;
 use crate::lane::plans::materialise::finish::is_missing_key;
-use crate::lane::plans::materialise::lookups;
-use crate::lane::plans::materialise::ready::{RELATION_MARK, ReadyPlan};
+use crate::lane::plans::materialise::lookups::lookups;
 use crate::lane::plans::materialise::relation::Relation;
+use crate::lane::plans::ready::{Materialisation, Ready};
 use crate::lane::plans::stream::{CutRow, RowInput, StringValue, answer_inputs};
 use crate::lane::session::diagnostics::Diagnostics;
 use crate::lane::session::temporary_tables::TableNames;
@@ -42,7 +42,7 @@ const PIECE_BYTES: usize = 512 * 1024;
 /// Runs the harvests of one statement.
 pub struct Harvester<'h, 'p, 's, 'a> {
     pub context: &'h LaneContext,
-    pub ready: &'h ReadyPlan<'p, 's, 'a>,
+    pub plan: &'h Materialisation<'p, 's, 'a>,
     pub running: &'h Statement,
     pub cancel: &'h CancellationToken,
     pub diagnostics: Diagnostics,
@@ -93,13 +93,13 @@ impl Harvester<'_, '_, '_, '_> {
         shapes: &[Shape],
         pass: HarvestPass,
     ) -> Result<Vec<Option<Harvested>>, LinkError> {
-        if !self.ready.is_limited() {
+        if !self.plan.ready.is_limited() {
             return Ok(Vec::new());
         }
         let mut ahead = Vec::new();
-        let mut forecasts = Forecasts::new(self.ready);
+        let mut forecasts = Forecasts::new(self.plan.ready);
         for (number, shape) in shapes.iter().enumerate() {
-            let independent = !self.looks_up(number, shape);
+            let independent = !self.plan.rerun.looks_up(&self.plan.relates, number, shape);
             let harvested = match independent {
                 true => self.read(store, relations, (number, shape), pass).await?,
                 false => None,
@@ -110,7 +110,7 @@ impl Harvester<'_, '_, '_, '_> {
             }
             ahead.push(harvested);
         }
-        forecasts.admit(self.ready)?;
+        forecasts.admit(self.plan.ready)?;
         Ok(ahead)
     }
 
@@ -123,13 +123,13 @@ impl Harvester<'_, '_, '_, '_> {
     ) -> Result<(), LinkError> {
         let (Some(relation), Some(predictor), Some(forecast)) = (
             relations.get(harvested.relation),
-            self.ready.predictors.get(harvested.target),
+            self.plan.ready.predictors.get(harvested.target),
             forecasts.0.get_mut(harvested.target),
         ) else {
             return Ok(());
         };
         let image_bytes_max = self.context.executor.image_bytes_max();
-        let mut pieces = harvested.pieces(self.ready, image_bytes_max);
+        let mut pieces = harvested.pieces(self.plan, image_bytes_max);
         pieces.looked = Some(0);
         while let Some(piece) = pieces.next(FORECAST_INPUTS, relation).await? {
             let far: u64 = piece.inputs.iter().map(RowInput::far_bytes).sum();
@@ -143,14 +143,6 @@ impl Harvester<'_, '_, '_, '_> {
         Ok(())
     }
 
-    /// Whether a harvest looks at answers to others.
-    fn looks_up(&self, number: usize, shape: &Shape) -> bool {
-        let lookups = self.ready.marked_lookups();
-        let plan = self.ready.plan;
-        let query = plan.harvest(number, shape, &lookups, HarvestPass::default());
-        query.sql.contains(RELATION_MARK)
-    }
-
     /// Reads what a harvest finds.
     async fn read(
         &self,
@@ -159,23 +151,23 @@ impl Harvester<'_, '_, '_, '_> {
         (number, shape): (usize, &Shape),
         pass: HarvestPass,
     ) -> Result<Option<Harvested>, LinkError> {
-        let ready = self.ready;
-        let Some(harvest) = ready.harvests.get(number) else {
+        let plan = self.plan;
+        let Some(&relate) = plan.relates.get(number) else {
             return Ok(None);
         };
-        let Some(relation) = relations.get(harvest.relation) else {
+        let Some(relation) = relations.get(relate.relation) else {
             return Ok(None);
         };
         let pass = HarvestPass {
             new_only: relation.is_table() && relation.keys() > 0,
-            input_bytes_max: harvest.input_bytes_max,
+            input_bytes_max: relate.input_bytes_max,
             ..pass
         };
-        let lookups = lookups(ready, relations, &self.members);
-        let query = ready.plan.harvest(number, shape, &lookups, pass);
+        let lookups = lookups(plan, relations, &self.members);
+        let query = plan.passes().harvest(number, shape, &lookups, pass);
         let protocol = match query.parameters.is_empty() {
             true => Protocol::Text,
-            false => ready.protocol.clone(),
+            false => plan.ready.protocol.clone(),
         };
         let running = self.running;
         running.enter(Phase::Reading);
@@ -195,9 +187,9 @@ impl Harvester<'_, '_, '_, '_> {
             spool,
             codec,
             number,
-            target: ready.plan.harvests().get(number).map_or(0, |h| h.target),
-            kind: harvest.kind(),
-            relation: harvest.relation,
+            target: relate.prediction,
+            kind: relate.input(),
+            relation: relate.relation,
         }))
     }
 
@@ -218,17 +210,17 @@ impl Harvester<'_, '_, '_, '_> {
         let Some(harvested) = harvested else {
             return Ok(());
         };
-        if self.ready.is_limited() && !is_ahead {
-            let mut forecasts = Forecasts::new(self.ready);
+        if self.plan.ready.is_limited() && !is_ahead {
+            let mut forecasts = Forecasts::new(self.plan.ready);
             self.forecast_one(&harvested, relations, &mut forecasts)
                 .await?;
-            forecasts.admit(self.ready)?;
+            forecasts.admit(self.plan.ready)?;
         }
         let Some(relation) = relations.get_mut(harvested.relation) else {
             return Ok(());
         };
         let image_bytes_max = self.context.executor.image_bytes_max();
-        let mut pieces = harvested.pieces(self.ready, image_bytes_max);
+        let mut pieces = harvested.pieces(self.plan, image_bytes_max);
         self.predict(store, relation, names, harvested.target, &mut pieces)
             .await?;
         if relation.is_due(true) {
@@ -249,10 +241,10 @@ impl Harvester<'_, '_, '_, '_> {
     ) -> Result<(), LinkError> {
         let executor = &self.context.executor;
         let account = Arc::clone(pieces.spool.account());
-        let asked = self.ready.plan.targets().get(target);
+        let asked = self.plan.ready.plan.predictions.get(target);
         let chunk_inputs = asked.map_or(1, |t| executor.chunk_inputs_of(&t.task.input));
         let schedule = Schedule::new(chunk_inputs, executor.threads(), None);
-        let Some(predictor) = self.ready.predictors.get(target) else {
+        let Some(predictor) = self.plan.ready.predictors.get(target) else {
             return Ok(());
         };
         self.running.enter(Phase::Predicting);
@@ -308,7 +300,7 @@ impl Harvester<'_, '_, '_, '_> {
     fn warn(&mut self, input: &RowInput, reason: &str) -> Result<(), LinkError> {
         self.running.images_unreadable.fetch_add(1, Relaxed);
         let message = || format!("Image {} {reason}", input.short_name());
-        if self.ready.fail_on_error {
+        if self.plan.ready.fail_on_error {
             return Err(SqlError::new(ErrorKind::UnreadableInput, message()).into());
         }
         self.diagnostics.warn(ErrorKind::UnreadableInput, || {
@@ -330,12 +322,16 @@ struct Harvested {
 
 impl Harvested {
     /// Its inputs, of which an image has at most `image_bytes_max` bytes.
-    fn pieces<'p>(&'p self, ready: &'p ReadyPlan<'_, '_, '_>, image_bytes_max: u64) -> Pieces<'p> {
+    fn pieces<'p>(
+        &'p self,
+        plan: &'p Materialisation<'_, '_, '_>,
+        image_bytes_max: u64,
+    ) -> Pieces<'p> {
         Pieces {
             spool: &self.spool,
             codec: &self.codec,
             kind: self.kind.clone(),
-            columns: ready.plan.input_columns(self.number),
+            columns: plan.passes().input_columns(self.number),
             image_bytes_max,
             looked: None,
             block: None,
@@ -349,13 +345,13 @@ impl Harvested {
 struct Forecasts(Vec<Forecast>);
 
 impl Forecasts {
-    fn new(ready: &ReadyPlan<'_, '_, '_>) -> Self {
+    fn new(ready: &Ready<'_, '_>) -> Self {
         let each = ready.predictors.iter().map(|_| Forecast::default());
         Self(each.collect())
     }
 
     /// Refuses more than may be.
-    fn admit(&self, ready: &ReadyPlan<'_, '_, '_>) -> Result<(), PredictError> {
+    fn admit(&self, ready: &Ready<'_, '_>) -> Result<(), PredictError> {
         admit(&ready.work, ready.predictors.iter().zip(&self.0))
     }
 }

@@ -14,29 +14,30 @@
 
 mod finish;
 mod harvest;
-pub(in crate::lane) mod ready;
+mod lookups;
 mod relation;
 
 use std::sync::Arc;
 
-use predictsql_optimizer::materialise::{HarvestPass, Lookup, Members, Shape};
+use predictsql_optimizer::materialise::{HarvestPass, Shape};
+use predictsql_optimizer::planning::{Breadth, Forced, Widened, Widening};
 
 use crate::error::{ErrorKind, SqlError};
 use crate::lane::context::LaneContext;
-use crate::lane::plans::answering::Audience;
+use crate::lane::plans::answered::{Answered, Audience};
+use crate::lane::plans::ready::Materialisation;
 use crate::lane::session::diagnostics::Diagnostics;
 use crate::lane::session::temporary_tables::{TableNames, Tables};
 use crate::lane::store::error::LinkError;
-use crate::lane::store::link::StoreLink;
-use crate::lane::store::link::UNPREPARABLE;
-use crate::lane::turn::Turn;
-use crate::lane::turn::check_not_interrupted;
+use crate::lane::store::link::{StoreLink, UNPREPARABLE};
+use crate::lane::store::questions::Questions;
+use crate::lane::turn::{Turn, check_not_interrupted};
 use crate::live::{Phase, Statement};
 use crate::predict::interrupted;
 use crate::wire::StatusFlags;
 use finish::Finished;
 use harvest::Harvester;
-use ready::{Breadth, ReadyPlan};
+use lookups::lookups;
 use relation::Relation;
 
 /// How often a statement whose keys were missing is tried before it gives up with error 1205.
@@ -47,30 +48,15 @@ const ATTEMPTS_MAX: usize = 8;
 /// TRANSACTION would release: there nobody else changes them.
 const SHARED_STATE_ATTEMPT: usize = 3;
 
-/// What a statement has left that the store does not say.
-#[derive(Debug)]
-pub struct Materialised {
-    /// Its warnings; `None`: the store says them.
-    pub diagnostics: Option<Diagnostics>,
-    /// ROW_COUNT(), where the end of a transaction came after it.
-    pub row_count: Option<i64>,
-    /// Rows of its answer, if it has any.
-    pub rows: Option<u64>,
-    /// Rows that it has changed, if it changes any.
-    pub affected: Option<u64>,
-    /// `@@warning_count`, as the protocol tells it.
-    pub warnings: u16,
-}
-
 /// Runs the statement and writes its whole answer, where somebody is to get it.
 pub async fn run(
     turn: &mut Turn<'_>,
     context: &Arc<LaneContext>,
-    ready: &ReadyPlan<'_, '_, '_>,
+    plan: &Materialisation<'_, '_, '_>,
     running: &Statement,
     tables: &mut Tables,
     audience: Audience,
-) -> Result<Materialised, LinkError> {
+) -> Result<Answered, LinkError> {
     let cancel = running.cancel.child_token();
     let autocommit = turn.status.contains(StatusFlags::SERVER_STATUS_AUTOCOMMIT)
         && !turn.status.contains(StatusFlags::SERVER_STATUS_IN_TRANS);
@@ -84,19 +70,19 @@ pub async fn run(
         let mut passes = Passes {
             harvester: Harvester {
                 context,
-                ready,
+                plan,
                 running,
                 cancel: &cancel,
-                diagnostics: ready.forewarned(diagnostics),
+                diagnostics: plan.ready.forewarned(diagnostics),
                 members: Vec::new(),
             },
-            relations: ready.relations(names.wanted),
+            relations: relations(plan, names.wanted),
             may_begin: autocommit,
             began: false,
         };
         let answered = passes.answer(store, &mut names).await;
         let finished = passes.end(store, answered).await?;
-        if !ready.plan.changes_tables() && !ready.plan.fails_if_interrupted() {
+        if !plan.passes().changes_tables() && !plan.passes().fails_if_interrupted() {
             check_not_interrupted(session, running, &store.bounds).await?;
         }
         let row_count = match passes.began {
@@ -128,11 +114,11 @@ impl Passes<'_, '_, '_, '_> {
         store: &mut StoreLink<'_>,
         names: &mut TableNames<'_>,
     ) -> Result<Finished, LinkError> {
-        let ready = self.harvester.ready;
+        let plan = self.harvester.plan;
         let mut pass = HarvestPass::default();
         let mut breadth = Breadth::Block;
-        let mut shapes: Vec<Shape> = ready.harvests.iter().map(|h| h.shape.clone()).collect();
-        if ready.plan.writes_file() {
+        let mut shapes: Vec<Shape> = plan.relates.iter().map(|r| r.shape.clone()).collect();
+        if plan.passes().writes_file() {
             breadth = Breadth::Everything;
             shapes = self.widen(store, breadth).await?;
         }
@@ -144,7 +130,7 @@ impl Passes<'_, '_, '_, '_> {
                 self.begin(store).await?;
             }
             let mut found = true;
-            if attempt > 0 || !ready.plan.is_empty_answer() {
+            if attempt > 0 || !plan.passes().is_empty_answer() {
                 let relations = &mut self.relations;
                 let harvester = &mut self.harvester;
                 found = harvester
@@ -167,7 +153,7 @@ impl Passes<'_, '_, '_, '_> {
                 continue;
             }
             let members = &self.harvester.members;
-            let statement = ready.plan.run(&lookups(ready, &self.relations, members));
+            let statement = plan.passes().run(&lookups(plan, &self.relations, members));
             let Harvester {
                 context, running, ..
             } = self.harvester;
@@ -175,10 +161,10 @@ impl Passes<'_, '_, '_, '_> {
                 return Err(interrupted().into());
             }
             running.enter(Phase::Answering);
-            match finish::run(store, context, ready, running, &statement).await? {
+            match finish::run(store, context, plan, running, &statement).await? {
                 Some(finished) => return Ok(finished),
-                None if ready.plan.writes_file() => return Err(begun_file().into()),
-                None => pass.locking = ready.plan.reads_current_rows(),
+                None if plan.passes().writes_file() => return Err(begun_file().into()),
+                None => pass.locking = plan.passes().reads_current_rows(),
             }
             missed = true;
         }
@@ -200,19 +186,19 @@ impl Passes<'_, '_, '_, '_> {
         store: &mut StoreLink<'_>,
         breadth: Breadth,
     ) -> Result<Vec<Shape>, LinkError> {
-        let ready = self.harvester.ready;
-        let (shapes, members) = ready::widened(store, ready, breadth).await?;
+        let plan = self.harvester.plan;
+        let (shapes, members) = widened(store, plan, breadth, true).await?;
         self.harvester.members.clear();
         if members.iter().all(Option::is_none) {
             return Ok(shapes);
         }
-        let run = ready.plan.run(&lookups(ready, &self.relations, &members));
+        let run = plan.passes().run(&lookups(plan, &self.relations, &members));
         match store.describe(&run.sql).await {
             Err(LinkError::End(end)) => return Err(LinkError::End(end)),
             Err(LinkError::Refused(error))
                 if error.code == UNPREPARABLE || finish::is_missing_key(&error) => {}
             // Under LOCK TABLES, say, no table may be named once more.
-            Err(_) => return ready::widened_without_members(store, ready, breadth).await,
+            Err(_) => return Ok(widened(store, plan, breadth, false).await?.0),
             Ok(_) => {}
         }
         self.harvester.members = members;
@@ -225,7 +211,7 @@ impl Passes<'_, '_, '_, '_> {
             .command("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             .await?;
         store
-            .command(match self.harvester.ready.plan.reads_current_rows() {
+            .command(match self.harvester.plan.passes().reads_current_rows() {
                 true => "START TRANSACTION",
                 false => "START TRANSACTION WITH CONSISTENT SNAPSHOT",
             })
@@ -255,23 +241,32 @@ impl Passes<'_, '_, '_, '_> {
     }
 }
 
-/// Where each harvest's calls find their answers.
-fn lookups(
-    ready: &ReadyPlan<'_, '_, '_>,
-    relations: &[Relation<'_>],
-    members: &[Option<Members>],
-) -> Vec<Lookup> {
-    let lookup = |(number, h): (usize, &ready::ReadyHarvest)| Lookup {
-        form: h.form,
-        relation: relations
-            .get(h.relation)
-            .map(Relation::source)
-            .unwrap_or_default(),
-        columns: h.columns.clone(),
-        shape: h.shape.clone(),
-        members: members.get(number).cloned().flatten(),
-    };
-    ready.harvests.iter().enumerate().map(lookup).collect()
+/// The shapes of harvests at a breadth, and their members where these are looked for and known.
+async fn widened(
+    store: &mut StoreLink<'_>,
+    plan: &Materialisation<'_, '_, '_>,
+    breadth: Breadth,
+    with_members: bool,
+) -> Result<Widened, LinkError> {
+    let mut widening = Widening::new(plan.passes(), &plan.relates, breadth, with_members);
+    let mut questions = Questions::new(store, &plan.ready.protocol);
+    questions.converse(&mut widening).await
+}
+
+/// The relations of a plan, empty. `wanted` is the kind that is forced.
+fn relations<'r>(plan: &Materialisation<'r, '_, '_>, wanted: Option<Forced>) -> Vec<Relation<'r>> {
+    let rerun = plan.rerun;
+    let copies = rerun.copies(&plan.relates);
+    let relations = rerun.relations.iter().filter_map(|of| {
+        let target = rerun.target(of)?;
+        Some(Relation::new(
+            target,
+            (of.form, of.key_bytes),
+            copies,
+            wanted,
+        ))
+    });
+    relations.collect()
 }
 
 fn begun_file() -> SqlError {

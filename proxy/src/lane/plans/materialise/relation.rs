@@ -6,9 +6,9 @@ use std::collections::HashSet;
 use predictsql_catalog::TaskKind;
 use predictsql_optimizer::Fragment;
 use predictsql_optimizer::materialise::{KeyForm, RelationAnswer, Target};
+use predictsql_optimizer::planning::Forced;
 
 use crate::error::SqlError;
-use crate::lane::session::settings::Forced;
 use crate::lane::session::temporary_tables::TableNames;
 use crate::lane::store::error::LinkError;
 use crate::lane::store::link::{Protocol, StoreLink};

@@ -6,9 +6,10 @@ use std::ops::Range;
 use bytes::Bytes;
 use predictsql_catalog::Column;
 use predictsql_executor::Input;
+use predictsql_optimizer::plan::InputKind;
 
 use crate::error::SqlError;
-use crate::lane::plans::inputs::InputKind;
+use crate::lane::plans::inputs::{read_input, short_name};
 use crate::lane::store::error::LinkError;
 use crate::lane::store::rows::{Cells, LongCells, RowCodec};
 use crate::lane::store::spool::{LongRow, Row};
@@ -243,7 +244,7 @@ impl RowInput {
         let cell = match value {
             Some(StringValue::Far(cell)) => cell,
             Some(StringValue::Here(value)) => {
-                return kind.read(columns, Some(value), bytes_max).map(Self::Here);
+                return read_input(kind, columns, Some(value), bytes_max).map(Self::Here);
             }
             None => return Ok(Self::Here(Input::Null)),
         };
@@ -275,13 +276,18 @@ impl RowInput {
         };
         let value = input.cell.read(0, input.cell.bytes()).await?;
         let value = Some(Bytes::from(value));
-        Ok(input.kind.read(&input.columns, value, input.bytes_max)?)
+        Ok(read_input(
+            &input.kind,
+            &input.columns,
+            value,
+            input.bytes_max,
+        )?)
     }
 
     /// The text by which a warning names it.
     pub fn short_name(&self) -> String {
         match self {
-            Self::Here(input) => crate::lane::plans::inputs::short_name(input),
+            Self::Here(input) => short_name(input),
             Self::Far(input) => format!("of {} bytes", input.cell.bytes()),
         }
     }

@@ -3,12 +3,15 @@
 use tokio::io::AsyncWrite;
 
 use crate::error::SqlError;
-use crate::lane::plans::stream::{CellBytes, UNSENT_BYTES_MAX};
+use crate::lane::plans::stream::CellBytes;
 use crate::lane::store::error::LinkError;
 use crate::lane::store::rows::{Codec, put_row, row_start};
 use crate::lane::store::spool::LongRow;
 use crate::relay::SessionEnd;
 use crate::wire::PacketWriter;
+
+/// Bytes of an answer that are sent before more is written.
+pub const UNSENT_BYTES_MAX: usize = 256 * 1024;
 
 /// Bytes that are copied at a time.
 const COPIED_BYTES: u64 = 256 * 1024;

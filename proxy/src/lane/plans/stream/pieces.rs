@@ -7,9 +7,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::SqlError;
-use crate::lane::plans::select::Ready;
+use crate::lane::plans::ready::Ready;
 use crate::lane::plans::stream::RowInput;
-use crate::lane::plans::verdict::{Judge, PendingRow};
+use crate::lane::plans::stream::row_filter::{PendingRow, RowFilter};
 use crate::lane::store::error::LinkError;
 use crate::lane::store::rows::RowCodec;
 use crate::lane::store::spool::{Rows, Spool, SpoolAccount};
@@ -73,30 +73,30 @@ impl<'p> Pieces<'p> {
 /// Makes the predictions that the rows of a piece need, one after the other: each only for rows that the
 /// ones before have not decided.
 pub async fn predict(
-    (ready, judge, order): (&Ready<'_, '_>, &Judge<'_, '_, '_>, &[usize]),
+    (ready, row_filter, order): (&Ready<'_, '_>, &RowFilter<'_, '_, '_>, &[usize]),
     mut rows: Vec<PendingRow>,
     account: &Arc<SpoolAccount>,
     cancel: &CancellationToken,
 ) -> Result<Vec<PendingRow>, LinkError> {
     for row in &mut rows {
-        judge.begin(row)?;
+        row_filter.begin(row)?;
     }
     for &prediction in order {
-        let Some(asked) = ready.predictions.get(prediction) else {
+        let Some(predictor) = ready.predictors.get(prediction) else {
             continue;
         };
         let mut places = Vec::new();
         let mut inputs = Vec::new();
         for (place, row) in rows.iter().enumerate() {
-            if let Some(input) = judge.input(row, prediction)? {
+            if let Some(input) = row_filter.input(row, prediction)? {
                 places.push(place);
                 inputs.push(input);
             }
         }
-        let answers = answer_inputs(&asked.predictor, inputs, account, cancel).await?;
+        let answers = answer_inputs(predictor, inputs, account, cancel).await?;
         for (place, answer) in places.into_iter().zip(answers) {
             if let Some(row) = rows.get_mut(place) {
-                judge.answer(row, prediction, answer)?;
+                row_filter.answer(row, prediction, answer)?;
             }
         }
     }

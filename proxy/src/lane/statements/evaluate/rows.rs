@@ -8,7 +8,6 @@ use predictsql_executor::{ColumnValue, Input};
 use predictsql_optimizer::{Fragment, TOO_LONG_MARK, may_leave_traces, prefilter, quote_string};
 
 use crate::error::{ErrorKind, SqlError};
-use crate::lane::plans::inputs::InputKind;
 use crate::lane::plans::stream::{CutRow, RowInput, StringValue};
 use crate::lane::store::error::LinkError;
 use crate::lane::store::rows::{Codec, RowCodec, is_string};
@@ -16,6 +15,7 @@ use crate::lane::store::spool;
 use crate::lane::store::spool::Spool;
 use crate::lane::turn::Turn;
 use crate::wire::{ColumnDefinition, Malformed};
+use predictsql_optimizer::plan::InputKind;
 
 /// Collation id of bytes: a column of it holds the image itself.
 const BINARY: u16 = 63;

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
-use predictsql_catalog::{CostCurve, Device, Model};
+use predictsql_catalog::{CostCurve, Model};
 use predictsql_executor::evaluation::{Measured, RowKey, Rows, RowsMax, Sample, features};
 use predictsql_executor::{Input, LoadedModel, ModelError};
 use predictsql_optimizer::schedule::Schedule;
@@ -124,7 +124,7 @@ impl<'r> Run<'r> {
         let (loaded, seconds_by_batch) =
             done.map_err(|error: ModelError| SqlError::from(&error))?;
         let cost = CostCurve {
-            device: Device::Cpu,
+            device: executor.device(),
             seconds_by_batch,
             load_seconds: loaded.load_seconds(),
             memory_bytes: loaded.memory_bytes(),

@@ -1,0 +1,10 @@
+//! What the options of statements mean for tasks and models.
+
+mod classes;
+mod image;
+mod model;
+mod task;
+#[cfg(test)]
+mod tests;
+
+pub use model::{model_options, set_model_options};

@@ -1,0 +1,80 @@
+//! A model that is loaded in this process.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::turns::take_turn;
+use crate::backend::{Description, Instance};
+use crate::error::ModelError;
+use crate::loads::Loads;
+use crate::model::{CompileSettings, Compiled, Feed, measure};
+use crate::pieces::Piece;
+use crate::pipeline::{CpuQueue, Run};
+
+/// Sessions of one model, and the pool that runs them.
+#[derive(Debug)]
+pub(super) struct InProcessInstance {
+    description: Description,
+    compiled: Arc<Compiled>,
+    queue: Arc<CpuQueue>,
+    loads: Arc<Loads>,
+    settings: Arc<CompileSettings>,
+}
+
+impl InProcessInstance {
+    pub(super) fn new(
+        compiled: Compiled,
+        queue: Arc<CpuQueue>,
+        loads: Arc<Loads>,
+        settings: Arc<CompileSettings>,
+    ) -> Self {
+        let image_spec = match compiled.feed() {
+            Feed::Image(spec) => Some(spec.clone()),
+            Feed::Columns(_) => None,
+        };
+        Self {
+            description: Description {
+                image_spec,
+                batch_inputs: compiled.batch_inputs,
+                chunk_inputs: compiled.chunk_inputs,
+                seconds_per_input: compiled.seconds_per_image,
+                load_seconds: compiled.load_seconds,
+                memory_bytes: compiled.memory_bytes,
+            },
+            compiled: Arc::new(compiled),
+            queue,
+            loads,
+            settings,
+        }
+    }
+}
+
+impl Instance for InProcessInstance {
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    fn infer(&self, piece: Piece) {
+        self.queue.push_run(Run::new(piece, self.compiled.clone()));
+    }
+
+    fn measure(
+        &self,
+        name: &str,
+        batches: &[usize],
+    ) -> BoxFuture<'static, Result<Vec<(u32, f64)>, ModelError>> {
+        let (compiled, settings) = (self.compiled.clone(), self.settings.clone());
+        let batches = batches.to_vec();
+        take_turn(&self.loads, name, move |interrupt| {
+            measure(&compiled, &batches, &settings, interrupt)
+        })
+    }
+
+    /// Memory is freed on a thread of its own: that lasts for milliseconds, which sessions would wait for.
+    fn release(self: Arc<Self>) {
+        let thread = std::thread::Builder::new().name("predict-free".to_string());
+        // Without a thread it is freed here.
+        let _ = thread.spawn(move || drop(self));
+    }
+}

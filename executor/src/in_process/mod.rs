@@ -1,0 +1,180 @@
+//! The backend that runs models with ONNX Runtime on CPU threads of this process.
+//!
+//! Models are loaded and measured on threads of their own, in turns; pieces go to the pool that also prepares images, so
+//! that the cores are never oversubscribed.
+
+mod instance;
+mod turns;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use predictsql_catalog::{Device, Model, ModelOptions};
+
+use crate::backend::{Backend, Capacity, Instance};
+use crate::config::ExecutorConfig;
+use crate::error::ModelError;
+use crate::interrupt::Interrupt;
+use crate::library;
+use crate::loads::{Loads, OVERDUE_AFTER};
+use crate::model::{CompileSettings, Compiled, compile};
+use crate::model_files::{ModelFile, ModelFiles};
+use crate::pipeline::CpuQueue;
+use crate::trial::{Request, Trials, Tried};
+use instance::InProcessInstance;
+use turns::take_turn;
+
+/// Runs models on CPU threads. Clones are the same backend.
+#[derive(Debug, Clone)]
+pub(crate) struct InProcess(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    loads: Arc<Loads>,
+    trials: Option<Arc<Trials>>,
+    ort_library: Option<PathBuf>,
+    settings: Arc<CompileSettings>,
+    queue: Arc<CpuQueue>,
+    threads: usize,
+}
+
+impl InProcess {
+    /// A backend whose pieces go to `queue`.
+    pub(crate) fn new(config: &ExecutorConfig, queue: &Arc<CpuQueue>) -> Self {
+        Self(Arc::new(Inner {
+            loads: Arc::new(Loads::new(1, OVERDUE_AFTER)),
+            trials: config
+                .trial
+                .clone()
+                .map(|trial| Arc::new(Trials::new(trial))),
+            ort_library: config.ort_library.clone(),
+            settings: Arc::new(CompileSettings {
+                sessions_max: config.threads,
+                batch_images_max: config.batch_images_max,
+                tensor_bytes_max: config.tensor_bytes_max,
+                model_memory_bytes_max: config.models_bytes_max,
+                output_bytes_max: config.model_output_bytes_max,
+                run_max: Duration::from_millis(config.run_ms_max),
+            }),
+            queue: queue.clone(),
+            threads: config.threads,
+        }))
+    }
+}
+
+impl Backend for InProcess {
+    fn device(&self) -> Device {
+        Device::Cpu
+    }
+
+    fn capacity(&self) -> Capacity {
+        Capacity {
+            pieces: self.0.threads,
+        }
+    }
+
+    /// In a process of its own where [`ExecutorConfig::trial`] says so.
+    fn describe(
+        &self,
+        files: &Arc<ModelFiles>,
+        uri: &str,
+        options: &ModelOptions,
+    ) -> BoxFuture<'static, Result<ModelFile, ModelError>> {
+        let turns = match &self.0.trials {
+            Some(trials) => trials.turns(),
+            None => &self.0.loads,
+        };
+        let (inner, files) = (self.0.clone(), files.clone());
+        let (file, options) = (uri.to_string(), options.clone());
+        take_turn(turns, uri, move |interrupt| {
+            let (file, sha256) = files.read(&file)?;
+            let bytes = file.len() as u64;
+            let tried = inner.try_file(file, &sha256, &options, interrupt)?;
+            Ok(ModelFile {
+                sha256,
+                bytes,
+                seconds_per_image: tried.seconds_per_image,
+            })
+        })
+    }
+
+    fn load(
+        &self,
+        files: &Arc<ModelFiles>,
+        model: &Arc<Model>,
+    ) -> BoxFuture<'static, Result<Arc<dyn Instance>, ModelError>> {
+        let (inner, files, model) = (self.0.clone(), files.clone(), model.clone());
+        let name = model.name.clone();
+        take_turn(&self.0.loads, &name, move |interrupt| {
+            let compiled = inner.load_file(&files, &model, interrupt)?;
+            // Whoever is told of it finds nothing left behind.
+            drop((files, model));
+            let instance = InProcessInstance::new(
+                compiled,
+                inner.queue.clone(),
+                inner.loads.clone(),
+                inner.settings.clone(),
+            );
+            drop(inner);
+            let instance: Arc<dyn Instance> = Arc::new(instance);
+            Ok(instance)
+        })
+    }
+}
+
+impl Inner {
+    /// Tries a file, in a process of its own where there is one for it.
+    fn try_file(
+        &self,
+        file: Bytes,
+        sha256: &str,
+        options: &ModelOptions,
+        interrupt: &Interrupt,
+    ) -> Result<Tried, ModelError> {
+        let library = self.ort_library.as_deref();
+        if let Some(trials) = &self.trials {
+            let request = Request::new(options, &self.settings);
+            return trials.run(&request, file, sha256, library, interrupt);
+        }
+        let environment = library::environment(library)?;
+        let compiled = compile(&environment, file, options, &self.settings, interrupt)?;
+        Ok(Tried {
+            seconds_per_image: compiled.seconds_per_image,
+        })
+    }
+
+    fn load_file(
+        &self,
+        files: &Arc<ModelFiles>,
+        model: &Model,
+        interrupt: &Interrupt,
+    ) -> Result<Compiled, ModelError> {
+        let begin = Instant::now();
+        let environment = library::environment(self.ort_library.as_deref())?;
+        let file = files.read_pinned(&model.uri, &model.sha256)?;
+        let mut compiled = compile(
+            &environment,
+            file,
+            &model.options,
+            &self.settings,
+            interrupt,
+        )?;
+        let (files, model_file) = (files.clone(), (model.uri.clone(), model.sha256.clone()));
+        compiled
+            .sessions
+            .read_again_by(move || files.read_pinned(&model_file.0, &model_file.1));
+        compiled.load_seconds = begin.elapsed().as_secs_f64();
+        tracing::info!(
+            model = model.name,
+            version = model.version,
+            batch_inputs = compiled.batch_inputs,
+            seconds_per_input = compiled.seconds_per_image,
+            seconds = compiled.load_seconds,
+            "loaded a model"
+        );
+        Ok(compiled)
+    }
+}

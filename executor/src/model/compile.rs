@@ -1,0 +1,98 @@
+//! Makes a model ready: builds a session from its file, holds it against the options, and runs it.
+
+use bytes::Bytes;
+use ort::environment::Environment;
+use predictsql_catalog::{ModelOptions, Output};
+
+use super::compiled::{CHUNK_ROWS_MAX, Compiled};
+use super::contract::{self, Feed};
+use super::sessions::{self, SessionPool};
+use super::settings::{CompileSettings, tensor_bytes};
+use super::warmup;
+use crate::error::ModelError;
+use crate::interrupt::Interrupt;
+use crate::picture::InputSpec;
+use crate::resident::{GivesMemoryBack, resident_bytes};
+
+/// Builds a session from a file's bytes, holds it against the options, and runs it. Blocks for as
+/// long as that takes, up to some seconds, or until `interrupt` is set.
+pub(crate) fn compile(
+    environment: &Environment,
+    file: Bytes,
+    options: &ModelOptions,
+    settings: &CompileSettings,
+    interrupt: &Interrupt,
+) -> Result<Compiled, ModelError> {
+    if options.labels.is_empty() && options.output != Output::Value {
+        return Err(ModelError::Options {
+            reason: "labels is empty".to_string(),
+        });
+    }
+    let file_bytes = file.len() as u64;
+    // Its weights are in each session.
+    check_memory(file_bytes, settings)?;
+    let resident_before = resident_bytes();
+    let session = sessions::build(environment, &file, interrupt)?;
+    let contract = contract::check(&session, options)?;
+    let chunk_inputs = match &contract.feed {
+        Feed::Image(spec) => {
+            check_tensor_bytes(spec, contract.batch_fixed.unwrap_or(1), settings)?;
+            settings.batch_images_max
+        }
+        Feed::Columns(_) => CHUNK_ROWS_MAX,
+    };
+    let sessions = SessionPool::new(
+        environment.clone(),
+        file,
+        session,
+        contract,
+        (settings.sessions_max, settings.output_bytes_max),
+    )?;
+    let warm = warmup::run(&sessions, chunk_inputs, settings.run_max, interrupt)?;
+    sessions.limit_batch(warm.batch_inputs_max);
+    let grown = resident_bytes().saturating_sub(resident_before);
+    let session_bytes = grown.max(file_bytes);
+    let memory_bytes = check_memory(session_bytes, settings)?;
+    sessions.expect_memory(session_bytes);
+    Ok(Compiled {
+        batch_inputs: warm.batch_inputs,
+        chunk_inputs,
+        seconds_per_image: warm.seconds_per_input,
+        load_seconds: 0.0,
+        memory_bytes,
+        sessions,
+        _gives_memory_back: GivesMemoryBack,
+    })
+}
+
+/// Memory of a model whose sessions take so much each; an error where it is more than all models may have.
+fn check_memory(session_bytes: u64, settings: &CompileSettings) -> Result<u64, ModelError> {
+    let (sessions, bytes_max) = (settings.sessions_max, settings.model_memory_bytes_max);
+    let bytes = session_bytes.saturating_mul(sessions as u64);
+    if bytes > bytes_max {
+        return Err(ModelError::MemoryTooLarge {
+            bytes,
+            sessions,
+            bytes_max,
+        });
+    }
+    Ok(bytes)
+}
+
+/// A batch must fit the limit on a chunk's tensor.
+fn check_tensor_bytes(
+    spec: &InputSpec,
+    batch: usize,
+    settings: &CompileSettings,
+) -> Result<(), ModelError> {
+    let bytes = tensor_bytes(spec, batch);
+    if bytes <= settings.tensor_bytes_max {
+        return Ok(());
+    }
+    let bytes_max = settings.tensor_bytes_max;
+    Err(ModelError::Options {
+        reason: format!(
+            "an input of batch {batch} takes {bytes} bytes, more than tensor_bytes_max = {bytes_max}"
+        ),
+    })
+}

@@ -1,0 +1,11 @@
+//! Pieces of work on their way through a model: prepared chunks, the tensors in them, and who waits for the answers.
+
+mod chunk;
+mod piece;
+mod reply;
+mod tensor;
+
+pub(crate) use chunk::{Chunk, Contents, Place, PreparedChunk};
+pub(crate) use piece::{Answered, Piece};
+pub(crate) use reply::{Answer, Reply, SharedRun};
+pub(crate) use tensor::{Tensor, TensorPool};

@@ -1,0 +1,150 @@
+//! The work that a backend is given: inputs to run a model on, and where their outcomes go.
+
+use std::sync::Arc;
+
+use predictsql_catalog::Model;
+
+use super::chunk::{Chunk, Contents, Place};
+use super::reply::Reply;
+use crate::caller::CallerId;
+use crate::identity::InputId;
+use crate::input::{ColumnValue, Outcome};
+use crate::picture::InputSpec;
+
+/// Outcomes of a chunk's inputs, and their identities if they were asked for.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) outcomes: Vec<Outcome>,
+    pub(crate) ids: Vec<Option<InputId>>,
+}
+
+/// Images or rows of a chunk on their way through a model of a backend.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    pub(crate) reply: Reply<Answered>,
+    /// The catalog's entry that it is run for.
+    pub(crate) model: Arc<Model>,
+    pub(crate) chunk: Arc<Chunk>,
+    /// Positions in the chunk of what to run, in the order of `rows`. `None`: all.
+    pub(crate) places: Option<Vec<usize>>,
+    /// Those of `rows` are filled in by inference.
+    pub(crate) outcomes: Vec<Outcome>,
+    /// For each image or row to run, the index of its outcome.
+    pub(crate) rows: Vec<usize>,
+    /// How many of `rows` are filled in.
+    pub(crate) done: usize,
+    /// Passed on to the caller.
+    pub(crate) ids: Vec<Option<InputId>>,
+}
+
+impl Piece {
+    /// Some places of a prepared chunk, whose outcomes are answered in the order of `places`, for a model that wants its
+    /// images so (`None`: it looks at rows). `None` if the chunk was not prepared for the model.
+    pub(crate) fn of_places(
+        reply: Reply<Answered>,
+        (model, spec): (&Arc<Model>, Option<&Arc<InputSpec>>),
+        chunk: &Arc<Chunk>,
+        places: Vec<usize>,
+    ) -> Option<Self> {
+        let fits = match (&chunk.content, spec) {
+            (Contents::Images(tensors), Some(spec)) => tensors.iter().any(|(of, _)| of == spec),
+            (Contents::Rows(_), None) => true,
+            _ => false,
+        };
+        fits.then(|| Self {
+            reply,
+            model: model.clone(),
+            chunk: chunk.clone(),
+            outcomes: vec![Outcome::Null; places.len()],
+            rows: (0..places.len()).collect(),
+            places: Some(places),
+            done: 0,
+            ids: Vec::new(),
+        })
+    }
+
+    /// All that a chunk holds. `Err`: there is nothing, and this is the answer.
+    pub(crate) fn of_all(
+        reply: Reply<Answered>,
+        model: Arc<Model>,
+        chunk: Chunk,
+        places: Vec<Place>,
+        ids: Vec<Option<InputId>>,
+    ) -> Result<Self, (Reply<Answered>, Answered)> {
+        let mut rows = Vec::with_capacity(places.len());
+        let places = places.into_iter().enumerate();
+        let outcomes = places.map(|(row, place)| match place {
+            Place::Null => Outcome::Null,
+            Place::Unreadable(reason) => Outcome::Unreadable(reason),
+            Place::At(_) => {
+                rows.push(row);
+                // A place for the scores.
+                Outcome::Null
+            }
+        });
+        let outcomes = outcomes.collect();
+        if rows.is_empty() {
+            drop(chunk);
+            return Err((reply, Answered { outcomes, ids }));
+        }
+        Ok(Self {
+            reply,
+            model,
+            chunk: Arc::new(chunk),
+            places: None,
+            outcomes,
+            rows,
+            done: 0,
+            ids,
+        })
+    }
+
+    /// The numbers of its chunk's images, as its model wants them.
+    pub(crate) fn images(&self, spec: &InputSpec) -> &[f32] {
+        let Contents::Images(tensors) = &self.chunk.content else {
+            return &[];
+        };
+        let tensor = tensors.iter().find(|(of, _)| **of == *spec);
+        tensor.map_or(&[], |(_, tensor)| tensor)
+    }
+
+    /// The rows that are still to be run.
+    pub(crate) fn column_rows(&self) -> impl Iterator<Item = &[ColumnValue]> {
+        let rows = match &self.chunk.content {
+            Contents::Images(_) => &[][..],
+            Contents::Rows(rows) => rows,
+        };
+        self.places_left()
+            .filter_map(move |place| rows.get(place).map(|row| &row[..]))
+    }
+
+    /// Positions in the chunk of what is still to be run.
+    pub(crate) fn places_left(&self) -> impl Iterator<Item = usize> {
+        (self.done..self.rows.len()).filter_map(|index| match &self.places {
+            Some(places) => places.get(index).copied(),
+            None => Some(index),
+        })
+    }
+
+    /// Inputs that are still to be run.
+    pub(crate) fn left(&self) -> usize {
+        self.rows.len().saturating_sub(self.done)
+    }
+
+    /// Fills in the outcomes of as many of them as there are.
+    pub(crate) fn fill(&mut self, outcomes: &mut impl Iterator<Item = Outcome>) {
+        while let Some(row) = self.rows.get(self.done)
+            && let Some(outcome) = outcomes.next()
+        {
+            if let Some(place) = self.outcomes.get_mut(*row) {
+                *place = outcome;
+            }
+            self.done += 1;
+        }
+    }
+
+    /// Whose work it is.
+    pub(crate) fn caller(&self) -> CallerId {
+        self.reply.caller()
+    }
+}

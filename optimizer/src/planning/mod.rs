@@ -1,0 +1,25 @@
+//! Planning of a whole statement, as a conversation with the store: [`Planning`] asks, and comes to a
+//! [`Plan`](crate::plan::Plan).
+//!
+//! ```text
+//! stream:       describe ─► constants ─► rows ─► classes, decide (each prediction) ─► estimate, to be shown
+//! materialise:  describe ─► fit (each harvest) ─► rows, classes, decide (each target) ─► estimates, to be shown
+//! ```
+
+mod classes;
+mod condition;
+mod draft;
+mod estimate;
+mod fetching;
+mod fit;
+mod materialise;
+mod physical;
+mod session;
+mod statement;
+mod stream;
+mod widening;
+
+pub use physical::{Choosing, Forced, Physical};
+pub use session::{Bound, Context, PlanSession};
+pub use statement::Planning;
+pub use widening::{Breadth, Widened, Widening};

@@ -1,0 +1,23 @@
+//! Lookups in place of a statement's calls.
+
+use predictsql_optimizer::materialise::{Lookup, Members};
+use predictsql_optimizer::plan::Relate;
+
+use crate::lane::plans::materialise::relation::Relation;
+use crate::lane::plans::ready::Materialisation;
+
+/// Where each harvest's calls find their answers.
+pub fn lookups(
+    plan: &Materialisation<'_, '_, '_>,
+    relations: &[Relation<'_>],
+    members: &[Option<Members>],
+) -> Vec<Lookup> {
+    let lookup = |(number, relate): (usize, &&Relate)| {
+        let relation = relations.get(relate.relation).map(Relation::source);
+        Lookup {
+            members: members.get(number).cloned().flatten(),
+            ..relate.lookup(relation.unwrap_or_default())
+        }
+    };
+    plan.relates.iter().enumerate().map(lookup).collect()
+}

@@ -1,0 +1,153 @@
+//! Carries questions of planning to the store, and its replies back.
+
+use predictsql_optimizer::exchange::{
+    Column, Conversation, Failure, Layout, Method, Question, Reply, Rows, Step, StoreRefusal,
+};
+
+use crate::lane::store::error::LinkError;
+use crate::lane::store::link::{Answer, Protocol, StoreLink};
+use crate::lane::store::rows::{CellLayout, Codec, is_string, string_cell};
+use crate::wire::{ColumnDefinition, ErrPacket, Malformed, lenenc};
+
+/// Collation id of bytes.
+const BINARY: u16 = 63;
+
+/// Carries the questions of one statement.
+pub struct Questions<'q, 'l> {
+    /// To this store.
+    pub store: &'q mut StoreLink<'l>,
+    /// The statement's protocol, with its parameters.
+    pub protocol: &'q Protocol,
+    /// The columns that the store has described last.
+    pub described: Vec<ColumnDefinition>,
+}
+
+impl<'q, 'l> Questions<'q, 'l> {
+    /// For a statement of that protocol.
+    pub fn new(store: &'q mut StoreLink<'l>, protocol: &'q Protocol) -> Self {
+        Self {
+            store,
+            protocol,
+            described: Vec::new(),
+        }
+    }
+
+    /// Carries questions and replies until a conversation has its outcome.
+    ///
+    /// # Errors
+    /// The refusal of the conversation; the end of the session.
+    pub async fn converse<C: Conversation>(
+        &mut self,
+        conversation: &mut C,
+    ) -> Result<C::Outcome, LinkError> {
+        let mut step = conversation.begin()?;
+        loop {
+            match step {
+                Step::Ready(outcome) => return Ok(outcome),
+                Step::Ask(question) => {
+                    let reply = self.answer(&question).await?;
+                    step = conversation.next(reply)?;
+                }
+            }
+        }
+    }
+
+    /// The store's reply to a question.
+    async fn answer(&mut self, question: &Question) -> Result<Reply, LinkError> {
+        let text = &question.text;
+        let answered = match question.method {
+            Method::Describe => match self.store.describe(&text.sql).await {
+                Ok(columns) => {
+                    let described = columns.iter().map(described).collect();
+                    self.described = columns;
+                    return Ok(Reply::Described(described));
+                }
+                Err(error) => Err(error),
+            },
+            Method::Query => self.store.ask(text, &Protocol::Text).await,
+            Method::Execute => self.store.ask(text, self.protocol).await,
+        };
+        match answered {
+            Ok(answer) => Ok(Reply::Rows(rows(&answer)?)),
+            Err(LinkError::Refused(error)) => Ok(Reply::Refused(refusal(error))),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl From<Failure> for LinkError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(refusal) => refusal.into(),
+            Failure::Store(refusal) => Self::Refused(ErrPacket {
+                code: refusal.code,
+                sqlstate: refusal.sqlstate,
+                message: refusal.message.into(),
+            }),
+        }
+    }
+}
+
+fn refusal(error: ErrPacket) -> StoreRefusal {
+    StoreRefusal {
+        code: error.code,
+        sqlstate: error.sqlstate,
+        message: error.message.to_vec(),
+    }
+}
+
+/// A column as the optimizer knows it.
+pub fn described(column: &ColumnDefinition) -> Column {
+    Column {
+        name: String::from_utf8_lossy(&column.name).into_owned(),
+        layout: match CellLayout::of(column.column_type) {
+            CellLayout::Fixed(bytes) => Layout::Fixed(bytes),
+            CellLayout::Short => Layout::Short,
+            CellLayout::String => Layout::String,
+            CellLayout::Null => Layout::Null,
+        },
+        is_string: is_string(column.column_type),
+        is_binary: is_binary(column),
+        length: column.length,
+    }
+}
+
+/// Whether a column's collation is that of bytes.
+pub fn is_binary(column: &ColumnDefinition) -> bool {
+    column.charset == BINARY
+}
+
+fn rows(answer: &Answer) -> Result<Rows, Malformed> {
+    let columns: Vec<Column> = answer.columns.iter().map(described).collect();
+    let codec = answer.codec();
+    let mut rows = Vec::with_capacity(answer.rows.len());
+    for row in 0..answer.rows.len() {
+        let cells = answer.cells(row)?.into_iter().zip(&columns);
+        let value = |(cell, column): (Option<&[u8]>, &Column)| {
+            cell.map(|cell| value(codec, column.layout, cell))
+                .transpose()
+        };
+        rows.push(cells.map(value).collect::<Result<_, _>>()?);
+    }
+    Ok(Rows { columns, rows })
+}
+
+/// An encoded cell without the length that comes before a string.
+fn value(codec: Codec, layout: Layout, mut cell: &[u8]) -> Result<Vec<u8>, Malformed> {
+    match (codec, layout) {
+        (Codec::Text, _) | (Codec::Binary, Layout::String) => {
+            Ok(lenenc::get_str(&mut cell)?.to_vec())
+        }
+        (Codec::Binary, Layout::Fixed(_) | Layout::Short | Layout::Null) => Ok(cell.to_vec()),
+    }
+}
+
+/// A value, as rows of a protocol have it in a column of such a layout.
+pub fn encoded(codec: Codec, layout: CellLayout, value: &[u8]) -> Vec<u8> {
+    match (codec, layout) {
+        (Codec::Text, _) | (Codec::Binary, CellLayout::String) => string_cell(value),
+        (Codec::Binary, CellLayout::Fixed(_) | CellLayout::Short | CellLayout::Null) => {
+            value.to_vec()
+        }
+    }
+}
