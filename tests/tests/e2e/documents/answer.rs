@@ -4,6 +4,9 @@ use predictsql_tests::wire::{Answer, SqlError};
 
 use super::blocks::Step;
 
+/// Begins a line of a plan that goes on with the one before.
+const CONTINUED: &str = "         ";
+
 /// Says what is different.
 pub fn compare(step: &Step, answer: &Result<Answer, SqlError>) -> Result<(), String> {
     let error = step.answer.iter().find(|line| line.starts_with("ERROR "));
@@ -132,7 +135,7 @@ pub fn compare_plan(documented: &[String], found: &[String]) -> Option<String> {
     let shown = documented
         .iter()
         .filter(|line| line.trim() != "..." && !line.trim().is_empty());
-    for line in shown.filter(|line| !line.starts_with("          ")) {
+    for line in shown.filter(|line| !line.starts_with(CONTINUED)) {
         let wanted = word(line);
         if !rest.any(|next| next == wanted) {
             return Some(format!(
