@@ -10,6 +10,11 @@ const FIELDS_BEFORE_UTIME: usize = 11;
 const MACHINE_FIELDS: usize = 8;
 const IDLE_FIELDS: [usize; 2] = [3, 4];
 
+/// Cores that this process may use.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// Seconds of CPU that a process has used in user and system mode, over all its threads, to a
 /// clock tick (10 ms).
 ///

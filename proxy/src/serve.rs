@@ -349,14 +349,7 @@ impl Server {
             runtime.shutdown_timeout(leftover_time_max);
             drop(lane);
         });
-        let mut failed = None;
-        if let Some(mut store) = embedded {
-            if *store.status().borrow() == StoreStatus::Failed {
-                failed = Some(store.log());
-            }
-            tracing::info!("stopping the embedded store");
-            store.stop();
-        }
+        let failed = embedded.and_then(stop_embedded);
         tracing::info!("stopped");
         if !executor_ended {
             tracing::warn!("a model does not end: leaving it");
@@ -367,6 +360,14 @@ impl Server {
             None => Ok(served.map(|_| ())?),
         }
     }
+}
+
+/// Stops the embedded store; its error log where it could not be kept running.
+fn stop_embedded(mut store: EmbeddedStore) -> Option<PathBuf> {
+    let failed = *store.status().borrow() == StoreStatus::Failed;
+    tracing::info!("stopping the embedded store");
+    store.stop();
+    failed.then(|| store.log())
 }
 
 impl Operators {

@@ -9,6 +9,7 @@
 
 pub mod apparel;
 pub mod authority;
+pub mod binary;
 pub mod cut;
 pub mod eventually;
 pub mod onnx;

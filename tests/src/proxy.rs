@@ -12,6 +12,7 @@ use mysql_async::OptsBuilder;
 use rustix::process::{Pid, Signal};
 
 use crate::apparel;
+use crate::binary::{SERVICE_PASSWORD, binary_command};
 use crate::eventually::eventually;
 use crate::process::{Process, checkout, new_dir};
 use crate::store::{Store, opts};
@@ -19,7 +20,6 @@ use crate::wire::Wire;
 
 /// How long a proxy may take to stop in order before it is killed at the end of a test.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
-const SERVICE_PASSWORD: &str = "it's a \\ secret";
 
 /// How to run a proxy. The defaults have a service account and the roots of [`apparel`].
 #[derive(Debug, Clone)]
@@ -316,47 +316,4 @@ fn limited(command: &Command, bytes: usize) -> Command {
         };
     }
     limited
-}
-
-/// A command that runs the binary under test, without settings from the environment.
-///
-/// # Panics
-/// It was not built.
-pub fn binary_command() -> Command {
-    let binary = std::env::var_os("PREDICTSQL_BIN").map_or_else(built_binary, PathBuf::from);
-    assert!(
-        binary.exists(),
-        "{} is missing: cargo build -p predictsql-proxy",
-        binary.display()
-    );
-    let mut command = Command::new(binary);
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("PREDICTSQL_") {
-            command.env_remove(name);
-        }
-    }
-    command
-}
-
-/// Beside the test binary: `target/<profile>/deps/e2e-...` and `target/<profile>/predictsql`.
-fn built_binary() -> PathBuf {
-    let own = std::env::current_exe().unwrap();
-    own.parent()
-        .and_then(Path::parent)
-        .unwrap()
-        .join("predictsql")
-}
-
-pub(crate) fn init(store: &str, schema: &str, service_user: &str) {
-    let output = binary_command()
-        .args(["init", "--store", store, "--schema", schema])
-        .args(["--service-user", service_user])
-        .env("PREDICTSQL_SERVICE_PASSWORD", SERVICE_PASSWORD)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "predictsql init: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
 }

@@ -7,92 +7,21 @@
 mod authentication;
 mod leg;
 mod packets;
+mod script;
 mod session;
+mod state;
 
-use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-pub use authentication::{Plugin, Way};
-
-use tokio_rustls::rustls::ServerConfig;
-
-use crate::authority::Pair;
 use leg::Leg;
-
-/// An account of the store. Its host part is any.
-#[derive(Debug, Clone)]
-pub struct Account {
-    /// User name.
-    pub user: String,
-    /// Its password; empty for none.
-    pub password: String,
-    /// How it proves it.
-    pub plugin: Plugin,
-    /// Whether its logins must be over TLS (`REQUIRE SSL`).
-    pub requires_tls: bool,
-}
-
-impl Account {
-    /// An account that may log in over any connection.
-    pub fn new(user: &str, password: &str, plugin: Plugin) -> Self {
-        Self {
-            user: user.to_owned(),
-            password: password.to_owned(),
-            plugin,
-            requires_tls: false,
-        }
-    }
-
-    /// The same, with `REQUIRE SSL`.
-    #[must_use]
-    pub fn require_tls(mut self) -> Self {
-        self.requires_tls = true;
-        self
-    }
-}
-
-/// What the store is like.
-#[derive(Debug, Clone)]
-pub struct Script {
-    /// Whom it knows.
-    pub accounts: Vec<Account>,
-    /// The plugin of the greeting (`authentication_policy`); accounts of another are asked to switch.
-    pub default_plugin: Plugin,
-    /// Whether it offers TLS.
-    pub tls: Option<Pair>,
-    /// Whether it has an RSA key pair: without one, plain legs have no full authentication.
-    pub rsa: bool,
-}
-
-impl Default for Script {
-    fn default() -> Self {
-        Self {
-            accounts: Vec::new(),
-            default_plugin: Plugin::CachingSha2,
-            tls: None,
-            rsa: true,
-        }
-    }
-}
-
-/// How an attempt to log in went.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attempt {
-    /// The user name that was given.
-    pub user: String,
-    /// How the password came.
-    pub way: Way,
-    /// Whether it came over TLS.
-    pub tls: bool,
-    /// Whether it was let in.
-    pub granted: bool,
-}
+pub use script::{Account, Attempt, Plugin, Script, Way};
+use state::{State, lock};
 
 /// A running store. It ends when dropped.
 pub struct ScriptedStore {
@@ -105,17 +34,6 @@ pub struct ScriptedStore {
 enum Address {
     Tcp(SocketAddr),
     Socket(PathBuf),
-}
-
-/// What its sessions share.
-struct State {
-    script: Script,
-    tls: Option<Arc<ServerConfig>>,
-    /// SHA256(SHA256(password)) of the users that have proved their password in full.
-    cache: Mutex<HashMap<String, [u8; 32]>>,
-    attempts: Mutex<Vec<Attempt>>,
-    sessions: AtomicU32,
-    stopping: AtomicBool,
 }
 
 impl ScriptedStore {
@@ -219,8 +137,4 @@ impl Drop for ScriptedStore {
             let _ = accepting.join();
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

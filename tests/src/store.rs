@@ -11,9 +11,9 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use mysql_async::OptsBuilder;
 use rustix::process::{Pid, Signal};
 
+use crate::binary;
 use crate::eventually::eventually;
 use crate::process::{Process, new_dir, workplace};
-use crate::proxy;
 use crate::wire::Wire;
 
 /// Ports are taken between choosing and listening, by other stores too.
@@ -137,7 +137,7 @@ impl Store {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if initialised.insert(schema.to_owned()) {
-            proxy::init(&self.url(), schema, service_user);
+            binary::init(&self.url(), schema, service_user);
         }
     }
 

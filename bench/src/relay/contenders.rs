@@ -10,12 +10,13 @@ use std::process::Command;
 
 use super::client::{DATABASE, USER};
 use super::error::RelayBenchError;
-use super::idle;
 use super::programs::{self, Programs};
 use super::server::{Server, free_address};
 
 /// Hidden first argument with which this program is `predictsql serve`.
 pub const SERVE: &str = "serve";
+/// Connections that idle at once: as many as PredictSQL takes by default.
+pub const CONNECTIONS: usize = 1000;
 
 /// A way to the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +108,7 @@ pub fn start_store(programs: &Programs, folder: &Path) -> Result<Server, RelayBe
         .arg(flag("pid-file", &folder.join("pid")))
         .arg(flag("init-file", &init))
         .arg(format!("--port={}", address.port()))
-        .arg(format!("--max-connections={}", idle::CONNECTIONS + 200))
+        .arg(format!("--max-connections={}", CONNECTIONS + 200))
         .args(["--bind-address=127.0.0.1", "--skip-name-resolve"])
         .args(["--skip-log-bin", "--performance-schema=off"])
         .args([
@@ -143,7 +144,7 @@ pub fn start_haproxy(
 }
 
 fn haproxy_config(listen: SocketAddr, store: SocketAddr, threads: usize) -> String {
-    let connections_max = idle::CONNECTIONS * 2;
+    let connections_max = CONNECTIONS * 2;
     format!(
         "global\n    nbthread {threads}\n    maxconn {connections_max}\n\
          defaults\n    mode tcp\n    option tcpka\n    maxconn {connections_max}\n    \

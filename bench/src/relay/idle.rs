@@ -6,12 +6,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::client::Client;
-use super::contenders::Predictsql;
+use super::contenders::{CONNECTIONS, Predictsql};
 use super::error::RelayBenchError;
 
-/// Connections that idle at once: as many as PredictSQL takes by default.
-pub const CONNECTIONS: usize = 1000;
-/// Those of them that are made first, so that what a proxy allocates once is not counted.
+/// Connections that are made first, so that what a proxy allocates once is not counted.
 const CONNECTIONS_BEFORE: usize = 16;
 /// Starts of which the median is told.
 const STARTS: usize = 7;

@@ -27,7 +27,7 @@ use std::time::Duration;
 use predictsql_proxy::open_files;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::history;
+use crate::{cpu, history};
 pub use contenders::SERVE;
 use contenders::{Contenders, Predictsql};
 pub use error::RelayBenchError;
@@ -99,7 +99,7 @@ pub fn run(args: &RelayArgs) -> Result<(), RelayBenchError> {
     }
     let programs = Programs::find()?;
     let interrupted = watch_signals()?;
-    open_files::raise_limit(idle::CONNECTIONS);
+    open_files::raise_limit(contenders::CONNECTIONS);
     let report = measure(args, &programs, &workloads, &interrupted)?;
     println!("\n{}", report.table());
     if let Some(warning) = report.warning() {
@@ -139,7 +139,7 @@ fn measure(
     };
     let start_ms = idle::start_ms(&predictsql, folder)?;
     let mut contenders = Contenders {
-        haproxy: contenders::start_haproxy(programs, store.address(), cores(), folder)?,
+        haproxy: contenders::start_haproxy(programs, store.address(), cpu::cores(), folder)?,
         predictsql: predictsql.start(folder)?,
         direct: store,
     };
@@ -154,7 +154,7 @@ fn measure(
     let measured = rounds::measure(&contenders, &load, workloads, args.rounds(), interrupted)?;
     Ok(Report {
         versions: programs.versions(),
-        cores: cores(),
+        cores: cpu::cores(),
         slice_seconds: args.slice_seconds(),
         series: measured.series,
         repeated: measured.repeated,
@@ -165,11 +165,6 @@ fn measure(
 
 fn kib_per_connection(server: &server::Server) -> Result<f64, RelayBenchError> {
     idle::kib_per_connection(server.address(), server.pid())
-}
-
-/// Cores that this process may use.
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// What is returned becomes true at the first SIGINT or SIGTERM, so that the servers end with this program.

@@ -108,7 +108,7 @@ fn slice(
     Ok(Slice {
         rate: done.rate,
         proxy_us: (after.proxy - before.proxy) / queries * 1e6,
-        others_share: others.max(0.0) / (wall * super::cores() as f64),
+        others_share: others.max(0.0) / (wall * cpu::cores() as f64),
     })
 }
 

@@ -2,6 +2,7 @@
 //! and on the real zoo, always measured on rows that nothing of the planner has seen.
 
 mod chart;
+mod error;
 mod held_out;
 mod real;
 mod report;
@@ -11,12 +12,11 @@ mod tables;
 
 use std::path::PathBuf;
 
-use predictsql_proxy::demo::{DemoError, dataset};
-use predictsql_proxy::serve::ServeError;
-use thiserror::Error;
+use predictsql_proxy::demo::dataset;
 
 use crate::history;
-use crate::repository::{Errors, Repository, RepositoryError};
+use crate::repository::{Errors, Repository};
+pub use error::SelectionError;
 use report::Report;
 
 /// The library that `scripts/setup.sh` fetches.
@@ -65,35 +65,6 @@ pub struct SelectionArgs {
         default_value = "bench/history/selection.jsonl"
     )]
     history: PathBuf,
-}
-
-/// Why there is no result.
-#[derive(Debug, Error)]
-pub enum SelectionError {
-    /// The repository cannot be used.
-    #[error(transparent)]
-    Repository(#[from] RepositoryError),
-    /// The proxy or its store could not be started.
-    #[error(transparent)]
-    Serve(#[from] ServeError),
-    /// Images or models could not be set up.
-    #[error(transparent)]
-    SetUp(#[from] DemoError),
-    /// A statement was refused.
-    #[error("{0}")]
-    Sql(#[from] mysql_async::Error),
-    /// EXPLAIN said something else.
-    #[error("EXPLAIN shows no plan: {0}")]
-    NotExplained(String),
-    /// A plot could not be drawn.
-    #[error("plot: {0}")]
-    Plot(String),
-    /// Files.
-    #[error("{0}")]
-    System(#[from] std::io::Error),
-    /// A thread of the benchmark ended early.
-    #[error("the benchmark's thread died")]
-    Died,
 }
 
 /// Runs the experiments and prints their result.

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::SelectionError;
 use super::chart::{Chart, draw};
+use super::error::SelectionError;
 use super::real::Real;
 use super::strategies::{ABLE, ABLE_NEEDED, COMPARED, Cell, LABELLED, NEEDED, Strategies};
 use super::synthetic::{CERTIFYING, Certificates};

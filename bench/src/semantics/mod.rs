@@ -8,102 +8,22 @@
 //!
 //! The proxy is a process of its own, so that its memory is the proxy's alone.
 
+mod args;
 mod error;
 mod proxy;
 mod report;
 mod shop;
 
-use std::path::PathBuf;
-
-use predictsql_proxy::demo::dataset::{self, Split};
+use predictsql_proxy::demo::dataset::Split;
 use predictsql_proxy::demo::{pictures, zoo};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::history;
+pub use args::SemanticsArgs;
 pub use error::SemanticsError;
 use proxy::Proxy;
 use report::{Report, Round};
-use shop::Shop;
-
-/// Folder of the images below the image root.
-const IMAGE_FOLDER: &str = "test";
-
-/// Flags of `predictsql-bench semantics`.
-#[derive(Debug, Clone, clap::Args)]
-pub struct SemanticsArgs {
-    /// Fewer rounds, and nothing is added to the history
-    #[arg(long)]
-    quick: bool,
-    /// Rounds of the statement and of its yardstick [default: 5 with --quick, else 11]
-    #[arg(long, value_name = "N")]
-    rounds: Option<usize>,
-    /// Rows of the table of photos
-    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
-    rows: usize,
-    /// Distinct photos in them, at most the images of the dataset
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
-    images: usize,
-    /// Rows of the table of numbers, all different
-    #[arg(long, value_name = "N", default_value_t = 2_000_000)]
-    flowers: usize,
-    /// A model of the zoo that reads grey images
-    #[arg(long, value_name = "NAME", default_value = "apparel_small")]
-    model: String,
-    /// A model of four measures of irises, with a tensor of scores
-    #[arg(
-        long,
-        value_name = "FILE",
-        default_value = "executor/tests/columns/iris_tensor.onnx"
-    )]
-    iris: PathBuf,
-    /// Add the result to the history, also with --quick
-    #[arg(long)]
-    save: bool,
-    /// File of the history
-    #[arg(
-        long,
-        value_name = "FILE",
-        default_value = "bench/history/semantics.jsonl"
-    )]
-    history: PathBuf,
-    /// Folder that holds zoo.json and the models that it lists
-    #[arg(long, value_name = "DIR", default_value = "bench/zoo")]
-    zoo: PathBuf,
-    /// Folder of the Fashion-MNIST files
-    #[arg(long, value_name = "DIR", default_value = dataset::DATASET_DIR)]
-    dataset: PathBuf,
-    /// The ONNX Runtime library
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "PREDICTSQL_ORT_LIB",
-        default_value = ".cache/onnxruntime/libonnxruntime.so"
-    )]
-    ort_library: PathBuf,
-    /// The predictsql binary [default: this program itself, which holds the same code]
-    #[arg(long, value_name = "FILE")]
-    predictsql: Option<PathBuf>,
-}
-
-impl SemanticsArgs {
-    fn rounds(&self) -> usize {
-        self.rounds.unwrap_or(if self.quick { 5 } else { 11 })
-    }
-
-    fn check(&self, images: usize) -> Result<(), SemanticsError> {
-        let wrong = |text: String| Err(SemanticsError::Flag(text));
-        if self.rounds() == 0 || self.rows == 0 || self.images == 0 || self.flowers == 0 {
-            return wrong("--rounds, --rows, --images and --flowers must be greater than 0".into());
-        }
-        if self.images > images || self.images > self.rows {
-            return wrong(format!(
-                "--images: the dataset has {images}, and the table {} rows",
-                self.rows
-            ));
-        }
-        Ok(())
-    }
-}
+use shop::{IMAGE_FOLDER, Shop};
 
 /// Runs the benchmark and prints its result.
 ///

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{SemanticsArgs, SemanticsError};
+use super::args::SemanticsArgs;
+use super::error::SemanticsError;
 use crate::relay;
 
 /// Longest wait for it to start or to stop.

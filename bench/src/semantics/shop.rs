@@ -8,8 +8,10 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder, Row};
 use predictsql_proxy::demo::zoo;
 
-use super::{IMAGE_FOLDER, SemanticsError};
+use super::error::SemanticsError;
 
+/// Folder of the images below the image root.
+pub const IMAGE_FOLDER: &str = "test";
 /// Warehouses that the rows are spread over.
 const WAREHOUSES: usize = 20;
 /// What an input's name is, such as `test/00001.png`, as an expression over `seq`.

@@ -7,6 +7,7 @@
 //!     then:   the store is killed, too                  -> tables against the ledger, memory, JSON
 //! ```
 
+mod args;
 mod attack;
 mod catalog;
 mod client;
@@ -20,18 +21,18 @@ mod shop;
 mod verify;
 mod writing;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use mysql_async::{Conn, OptsBuilder};
-use predictsql_proxy::demo::dataset;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use crate::history;
 use crate::repository::Dice;
+pub use args::SoakArgs;
 use client::{Client, Common, Duty};
 pub use error::SoakError;
 use ledger::Ledger;
@@ -48,77 +49,6 @@ const STORE_LIFE_MAX: Duration = Duration::from_secs(15);
 const SAMPLE_PERIOD: Duration = Duration::from_millis(500);
 /// Of the clients, how many ask the second proxy.
 const AT_SECOND: f64 = 0.3;
-
-/// Flags of `predictsql-bench soak`.
-#[derive(Debug, Clone, clap::Args)]
-pub struct SoakArgs {
-    /// How long the load goes on [default: 2 with --quick, else 30]
-    #[arg(long, value_name = "N")]
-    minutes: Option<f64>,
-    /// Shorter, and nothing is added to the history
-    #[arg(long)]
-    quick: bool,
-    /// Clients with selects and changes of all kinds; four more evaluate models and change the catalog
-    #[arg(long, value_name = "N", default_value_t = 8)]
-    clients: u32,
-    /// Which draws are made
-    #[arg(long, value_name = "N", default_value_t = 12)]
-    seed: u64,
-    /// Add the result to the history, also with --quick
-    #[arg(long)]
-    save: bool,
-    /// File of the history
-    #[arg(long, value_name = "FILE", default_value = "bench/history/soak.jsonl")]
-    history: PathBuf,
-    /// Folder that holds the models of the zoo in `models`
-    #[arg(long, value_name = "DIR", default_value = "bench/zoo")]
-    zoo: PathBuf,
-    /// Folder of the Fashion-MNIST files
-    #[arg(long, value_name = "DIR", default_value = dataset::DATASET_DIR)]
-    dataset: PathBuf,
-    /// The ONNX Runtime library
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "PREDICTSQL_ORT_LIB",
-        default_value = ".cache/onnxruntime/libonnxruntime.so"
-    )]
-    ort_library: PathBuf,
-    /// The predictsql binary [default: the one beside this program]
-    #[arg(long, value_name = "FILE")]
-    predictsql: Option<PathBuf>,
-    /// Leave logs and data there
-    #[arg(long, value_name = "DIR")]
-    keep: Option<PathBuf>,
-}
-
-impl SoakArgs {
-    fn whole(&self) -> Result<Duration, SoakError> {
-        let minutes = self.minutes.unwrap_or(if self.quick { 2.0 } else { 30.0 });
-        if !(0.5..=10_000.0).contains(&minutes) {
-            let text = "--minutes must be from 0.5 to 10000".to_owned();
-            return Err(SoakError::Flag(text));
-        }
-        if !(1..=50).contains(&self.clients) {
-            return Err(SoakError::Flag("--clients must be from 1 to 50".to_owned()));
-        }
-        Ok(Duration::from_secs_f64(60.0 * minutes))
-    }
-
-    fn program(&self) -> Result<PathBuf, SoakError> {
-        if let Some(program) = &self.predictsql {
-            return Ok(program.clone());
-        }
-        let program = std::env::current_exe()?.with_file_name("predictsql");
-        if program.exists() {
-            return Ok(program);
-        }
-        Err(SoakError::Flag(format!(
-            "{} is missing: cargo build --release -p predictsql-proxy, or name it with --predictsql",
-            program.display()
-        )))
-    }
-}
 
 /// Runs the soak and prints its result.
 ///

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use mysql_async::{Conn, OptsBuilder};
 
-use super::SoakArgs;
+use super::args::SoakArgs;
 use super::error::SoakError;
 use crate::relay::client::USER;
 use crate::relay::programs;

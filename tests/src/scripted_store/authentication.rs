@@ -11,7 +11,8 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::packets::Packets;
-use super::{Account, State, lock};
+use super::script::{Account, Plugin, Way};
+use super::state::{State, lock};
 
 /// `caching_sha2_password`, server to client.
 const FAST_AUTHENTICATED: u8 = 0x03;
@@ -20,45 +21,6 @@ const FULL_AUTHENTICATION: u8 = 0x04;
 const CACHING_SHA2_KEY_REQUEST: &[u8] = &[0x02];
 const SHA256_KEY_REQUEST: &[u8] = &[0x01];
 const RSA_KEY_BITS: usize = 2048;
-
-/// A way to prove a password.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Plugin {
-    /// The default of MySQL 8.
-    CachingSha2,
-    /// Its predecessor without a cache.
-    Sha256,
-    /// The default before.
-    Native,
-}
-
-impl Plugin {
-    /// Its name on the wire.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::CachingSha2 => "caching_sha2_password",
-            Self::Sha256 => "sha256_password",
-            Self::Native => "mysql_native_password",
-        }
-    }
-}
-
-/// How a password was proved, or was to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
-    /// No password was given.
-    Empty,
-    /// `mysql_native_password`.
-    Native,
-    /// `caching_sha2_password` by the cache: the password itself was not needed.
-    Fast,
-    /// The password in clear, over a secure connection.
-    Clear,
-    /// The password under the store's RSA key.
-    Rsa,
-    /// The account wants TLS and the connection has none.
-    TlsRequired,
-}
 
 /// 20 random bytes, none of them NUL.
 pub(super) fn nonce() -> [u8; 20] {

@@ -10,7 +10,8 @@ use predictsql_proxy::wire::{
 use super::authentication::{authenticate, nonce};
 use super::leg::Leg;
 use super::packets::Packets;
-use super::{Account, Attempt, Plugin, State, lock};
+use super::script::{Account, Attempt, Plugin, Way};
+use super::state::{State, lock};
 
 const VERSION: &str = "8.0.40-scripted";
 /// As MySQL 8.0 offers it, but for TLS: compression and query attributes are there to be cleared.
@@ -126,7 +127,7 @@ impl Session<'_> {
             self.user.clone_from(&login.user);
             self.ok()?;
         } else {
-            let using = if matches!(way, super::Way::Empty) {
+            let using = if matches!(way, Way::Empty) {
                 "NO"
             } else {
                 "YES"
@@ -146,7 +147,7 @@ impl Session<'_> {
         account: Option<&Account>,
         nonce: &[u8; 20],
         response: &[u8],
-    ) -> io::Result<(super::Way, bool)> {
+    ) -> io::Result<(Way, bool)> {
         authenticate(
             &mut self.packets,
             self.state,

@@ -1,8 +1,9 @@
 //! `serve --embedded`: its data, its server's life and death, and directories that are not its own.
 
 use predictsql_tests::apparel::{self, Photos};
+use predictsql_tests::binary::binary_command;
 use predictsql_tests::process::{is_running, new_dir};
-use predictsql_tests::proxy::{NotStarted, binary_command};
+use predictsql_tests::proxy::NotStarted;
 use predictsql_tests::wire::LoginError;
 use predictsql_tests::{Proxy, Settings, Wire, eventually};
 use rustix::process::{Pid, Signal, kill_process};

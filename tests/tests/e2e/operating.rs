@@ -2,8 +2,8 @@
 
 use predictsql_tests::apparel::Photos;
 use predictsql_tests::authority::Authority;
+use predictsql_tests::binary::binary_command;
 use predictsql_tests::process::checkout;
-use predictsql_tests::proxy::binary_command;
 use predictsql_tests::{Proxy, Settings, Store, Wire, eventually};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Write};

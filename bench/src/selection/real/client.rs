@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::questions::{Answer, Question, Truth};
 use crate::cpu;
-use crate::selection::SelectionError;
+use crate::selection::error::SelectionError;
 use crate::statistics::Summary;
 
 /// A constraint that cannot be kept (ER_SIGNAL_EXCEPTION).

@@ -3,6 +3,7 @@
 //! Models are evaluated on training images that none was trained on; what is reported is measured on the
 //! test images, which nothing of the planner has seen.
 
+mod answered;
 mod client;
 mod questions;
 mod shop;
@@ -20,9 +21,10 @@ use predictsql_proxy::demo::{pictures, shop as demo_shop, zoo};
 use predictsql_proxy::serve::Server;
 use tokio_util::sync::CancellationToken;
 
-use self::client::{Client, Decisions, Run};
+use self::answered::{Answered, Asked, Constraint};
+use self::client::{Client, Decisions};
 use self::questions::{Answer, Question};
-use super::SelectionError;
+use super::error::SelectionError;
 pub use summary::Real;
 
 /// Training images that no model was trained on.
@@ -49,43 +51,6 @@ pub struct Setting {
     pub rounds: usize,
     /// Seed of the choice of classes.
     pub seed: u64,
-}
-
-/// What is asked for with a constraint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Constraint {
-    /// A share of the way from what the cheapest models reach to what the best plan does.
-    Between,
-    /// The most that a single model can be promised to keep.
-    OfSingle,
-}
-
-/// One question under one constraint; plans are numbers of its decisions.
-#[derive(Debug, Clone)]
-pub struct Asked {
-    /// Why this much is asked for.
-    pub constraint: Constraint,
-    /// Least F1 or accuracy.
-    pub least: f64,
-    /// The planner's choice; `None` where nothing could be promised.
-    pub optimal: Option<usize>,
-    /// The cheapest single model of which the same is promised by the same rows, if any.
-    pub single: Option<usize>,
-}
-
-/// One question with all that was run for it.
-#[derive(Debug, Clone)]
-pub struct Answered {
-    /// The statement.
-    pub question: Question,
-    /// Each decision once.
-    pub runs: Vec<Run>,
-    /// The most accurate plan.
-    pub most_accurate: Option<usize>,
-    /// By constraint.
-    pub asked: Vec<Asked>,
-    /// Each model by itself, named by the statement: its score and CPU seconds of inference.
-    pub named: Vec<(f64, f64)>,
 }
 
 /// Runs E2 on a proxy and a store of its own.

@@ -2,7 +2,7 @@
 
 use super::client::Client;
 use super::questions::Question;
-use crate::selection::SelectionError;
+use crate::selection::error::SelectionError;
 use crate::statistics::Summary;
 
 /// Least F1 of the search.

@@ -4,9 +4,9 @@ use std::fmt::{self, Write};
 
 use serde_json::{Value, json};
 
+use super::answered::{Answered, Asked, Constraint};
 use super::client::Run;
 use super::shop::ShopSearch;
-use super::{Answered, Asked, Constraint};
 
 /// A query that loses more against the single model is not one of equal F1.
 const LOSS_POINTS_MAX: f64 = 0.5;

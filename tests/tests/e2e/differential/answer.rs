@@ -8,7 +8,7 @@ use predictsql_proxy::wire::{
 use predictsql_tests::Wire;
 use predictsql_tests::wire::{Packet, SqlError};
 
-use super::plain_name;
+use super::schemas::plain_name;
 
 /// How far two scores may lie apart: a millionth for the rounding, since a model's last bit may
 /// depend on the batch that an image is in.

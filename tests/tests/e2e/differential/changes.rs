@@ -1,7 +1,10 @@
 //! Statements that change tables and variables: what they answer, and what they leave.
 
 use super::answer::query;
-use super::{Case, MIXED_COLLATIONS, Pair, Tally, UNSUPPORTED, Verdict, case};
+use super::case::{Case, case};
+use super::pair::Pair;
+use super::tally::Tally;
+use super::verdict::{MIXED_COLLATIONS, UNSUPPORTED, Verdict, verdict};
 
 /// A change of a session's own table `w`, a copy of `p`.
 const CHANGES: &[&str] = &[
@@ -83,7 +86,7 @@ pub fn compare_answers(pair: &mut Pair, case: &Case, binary: bool) -> Verdict {
         (Ok(done), Ok(wanted)) if done.done != wanted.done => {
             Verdict::Different(format!("{:?}, expected {:?}", done.done, wanted.done))
         }
-        _ => super::verdict(found, expected, case.ordered),
+        _ => verdict(found, expected, case.ordered),
     }
 }
 

@@ -2,8 +2,10 @@
 //! that the naive evaluation gives under the collation that its functions have.
 
 use super::answer::{execute_once, query};
+use super::case::case;
+use super::pair::Pair;
+use super::schemas::{LANE, NAIVE, in_schema};
 use super::shop::model;
-use super::{LANE, NAIVE, Pair, case, in_schema};
 
 /// utf8mb4_unicode_ci is the default of mysql2, sqlx and DBD::MariaDB.
 const FOLDING_CASE: [&str; 5] = [

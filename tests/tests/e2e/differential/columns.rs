@@ -1,9 +1,11 @@
 //! Tasks over columns and regressions against the naive evaluation.
 
 use super::answer::{Param, query};
+use super::case::{Case, case};
 use super::flowers::{ROWS, below_root};
+use super::pair::Pair;
 use super::plans::Way;
-use super::{Case, LANE, Pair, case, in_schema};
+use super::schemas::{LANE, in_schema};
 
 /// Statements that a stream plan answers, most of them.
 const STREAMED: &[&str] = &[

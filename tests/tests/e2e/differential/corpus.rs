@@ -1,7 +1,7 @@
 //! Statements written by hand: everything that stream plans are to answer. None may be refused.
 
 use super::answer::Param;
-use super::{Case, case};
+use super::case::{Case, case};
 
 /// All of them.
 pub fn all() -> Vec<Case> {

@@ -4,7 +4,11 @@ use predictsql_proxy::wire::{Capabilities, command};
 use predictsql_tests::{Store, Wire};
 
 use super::answer::{Param, query};
-use super::{LANE, Pair, Verdict, case, fixture};
+use super::case::case;
+use super::fixture::fixture;
+use super::pair::Pair;
+use super::schemas::LANE;
+use super::verdict::Verdict;
 
 fn pair() -> Pair {
     fixture();

@@ -2,7 +2,12 @@
 
 use predictsql_tests::Proxy;
 
-use super::{Case, Pair, Tally, Verdict, case, corpus, fixture, second_proxy, selects};
+use super::case::{Case, case};
+use super::fixture::{fixture, second_proxy};
+use super::pair::Pair;
+use super::tally::Tally;
+use super::verdict::Verdict;
+use super::{corpus, selects};
 
 /// All statements without changes.
 fn cases() -> Vec<Case> {

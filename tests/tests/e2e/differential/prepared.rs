@@ -4,7 +4,8 @@ use predictsql_proxy::wire::command;
 use predictsql_tests::Wire;
 
 use super::answer::{Answer, Param, execute, execute_payload, prepare, query};
-use super::{LANE, NAIVE, Pair, in_schema};
+use super::pair::Pair;
+use super::schemas::{LANE, NAIVE, in_schema};
 
 /// The id by which MariaDB's clients mean the statement prepared last.
 const LAST: u32 = u32::MAX;

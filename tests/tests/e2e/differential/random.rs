@@ -14,9 +14,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use predictsql_tests::process::checkout;
 use predictsql_tests::{Store, Wire};
 
+use super::case::Case;
+use super::fixture::made;
 use super::generator::choices::{Choices, seed_of, shrink, usual_seed};
 use super::generator::{Generator, Kind, Statement};
-use super::{Case, LANE, NAIVE, Pair, Tally, Verdict, changes, in_schema, made, shop};
+use super::pair::Pair;
+use super::schemas::{LANE, NAIVE, in_schema};
+use super::tally::Tally;
+use super::verdict::Verdict;
+use super::{changes, shop};
 
 const STATEMENTS: usize = 5_000;
 /// Warnings that a session keeps of a statement.

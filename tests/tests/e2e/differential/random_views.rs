@@ -8,9 +8,15 @@ use std::fmt::Write as _;
 use predictsql_tests::Store;
 use predictsql_tests::process::checkout;
 
+use super::case::Case;
+use super::fixture::made;
 use super::generator::choices::{Choices, seed_of, usual_seed};
 use super::generator::views::{OverViews, View, ViewGenerator};
-use super::{Case, LANE, NAIVE, Pair, Tally, Verdict, changes, in_schema, made, shop};
+use super::pair::Pair;
+use super::schemas::{LANE, NAIVE, in_schema};
+use super::tally::Tally;
+use super::verdict::Verdict;
+use super::{changes, shop};
 
 /// Sets of views, each with a session of its own.
 const ROUNDS: usize = 10;

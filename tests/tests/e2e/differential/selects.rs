@@ -1,7 +1,7 @@
 //! Statements written by hand that need two passes. None may be refused.
 
 use super::answer::Param;
-use super::{Case, case};
+use super::case::{Case, case};
 
 /// Statements of one SELECT and more, that no stream plan answers.
 pub const SELECTS: &[&str] = &[

@@ -10,7 +10,7 @@ use predictsql_tests::{Settings, Wire};
 
 use super::flowers;
 use super::naive::{Inputs, NaiveModel, file_of};
-use super::{LANE, in_schema};
+use super::schemas::{LANE, in_schema};
 
 /// Photos that are written.
 const PHOTOS: usize = 110;

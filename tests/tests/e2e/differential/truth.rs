@@ -1,7 +1,8 @@
 //! What a predict statement leaves in its session, against what the same statement leaves without a proxy.
 
 use super::answer::{self, Answer, execute_once, query};
-use super::{LANE, NAIVE, Pair, in_schema};
+use super::pair::Pair;
+use super::schemas::{LANE, NAIVE, in_schema};
 use predictsql_tests::Wire;
 use predictsql_tests::wire::SqlError;
 

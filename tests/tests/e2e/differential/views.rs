@@ -3,7 +3,9 @@
 //! Statements are written with database `vw`, which is `vd` for the lane and `vn` for the naive side.
 
 use super::answer::{Answer, Param, execute_once, query};
-use super::{LANE, NAIVE, Pair, Verdict, in_schema, replace_word, verdict};
+use super::pair::Pair;
+use super::schemas::{LANE, NAIVE, in_schema, replace_word};
+use super::verdict::{Verdict, verdict};
 
 const VIEWS: &[&str] = &[
     "CREATE VIEW vw.shown AS SELECT id, photo, price, city, label, ml.apparel(photo) AS kind FROM df.p",

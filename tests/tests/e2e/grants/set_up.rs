@@ -1,6 +1,6 @@
 //! The schemas beside the catalog's: databases of others, and stores that were set up when there was only one.
 
-use predictsql_tests::proxy::binary_command;
+use predictsql_tests::binary::binary_command;
 use predictsql_tests::{Proxy, Settings, Store, Wire, apparel, eventually};
 use std::process::Output;
 

@@ -8,7 +8,7 @@ mod queries;
 pub mod views;
 
 use super::answer::Param;
-use super::{Case, case};
+use super::case::{Case, case};
 use choices::Choices;
 
 /// A statement and how it is run.

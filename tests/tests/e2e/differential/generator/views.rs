@@ -43,6 +43,78 @@ pub struct OverViews {
 
 const NATIVE: [&str; 5] = ["photo", "price", "city", "stock", "label"];
 
+/// Conditions on a column that is no label, by its name; `@` stands for the column.
+const TESTS: [(&str, &[&str]); 6] = [
+    (
+        "id",
+        &[
+            "@ < 40",
+            "MOD(@, 3) = 1",
+            "@ IN (SELECT k FROM q WHERE town = 'Oslo')",
+            "@ BETWEEN 4 AND 50",
+            "EXISTS (SELECT 1 FROM q WHERE q.k = @)",
+            "@ <> 7",
+        ],
+    ),
+    (
+        "city",
+        &[
+            "@ = 'Oslo'",
+            "@ LIKE 'D%'",
+            "@ IN ('Oslo', 'Ghent')",
+            "@ > 'E'",
+            "@ IS NULL",
+            "@ REGEXP '^[OG]'",
+            "LENGTH(@) = 5",
+            "@ <> 'delft'",
+        ],
+    ),
+    (
+        "price",
+        &[
+            "@ < 50",
+            "@ BETWEEN 20 AND 70.5",
+            "ROUND(@) % 2 = 0",
+            "@ > (SELECT AVG(price) FROM p)",
+            "NOT @ < 30",
+        ],
+    ),
+    (
+        "stock",
+        &[
+            "@ < 25",
+            "@ IS NOT NULL",
+            "COALESCE(@, 3) > 10",
+            "@ NOT IN (1, 2, 13)",
+        ],
+    ),
+    (
+        "photo",
+        &[
+            "@ LIKE 'photos/0000%'",
+            "@ IS NOT NULL",
+            "ml.apparel(@) <> 'Shirt'",
+            "ml.footwear(@) = 'Sneaker'",
+            "ml.predict_proba('apparel', 'Bag', @) < 0.5",
+            "ml.apparel(@) IN ('Bag', 'Coat', 'Sandal')",
+        ],
+    ),
+    ("town", &["@ = 'Oslo'", "@ IS NULL"]),
+];
+
+/// Conditions on a label; `@` stands for its column.
+const LABEL_TESTS: [&str; 9] = [
+    "@ = 'Bag'",
+    "@ LIKE 'S%'",
+    "@ IN ('Bag', 'Coat')",
+    "@ > 'P'",
+    "@ IS NOT NULL",
+    "@ REGEXP 'a'",
+    "@ BETWEEN 'B' AND 'F'",
+    "@ <> 'Bag'",
+    "CHAR_LENGTH(@) > 4",
+];
+
 /// Makes views and statements.
 pub struct ViewGenerator {
     choices: Choices,
@@ -318,74 +390,6 @@ impl ViewGenerator {
     }
 
     fn test(&mut self, source: &View, alias: &str) -> String {
-        const TESTS: [(&str, &[&str]); 6] = [
-            (
-                "id",
-                &[
-                    "@ < 40",
-                    "MOD(@, 3) = 1",
-                    "@ IN (SELECT k FROM q WHERE town = 'Oslo')",
-                    "@ BETWEEN 4 AND 50",
-                    "EXISTS (SELECT 1 FROM q WHERE q.k = @)",
-                    "@ <> 7",
-                ],
-            ),
-            (
-                "city",
-                &[
-                    "@ = 'Oslo'",
-                    "@ LIKE 'D%'",
-                    "@ IN ('Oslo', 'Ghent')",
-                    "@ > 'E'",
-                    "@ IS NULL",
-                    "@ REGEXP '^[OG]'",
-                    "LENGTH(@) = 5",
-                    "@ <> 'delft'",
-                ],
-            ),
-            (
-                "price",
-                &[
-                    "@ < 50",
-                    "@ BETWEEN 20 AND 70.5",
-                    "ROUND(@) % 2 = 0",
-                    "@ > (SELECT AVG(price) FROM p)",
-                    "NOT @ < 30",
-                ],
-            ),
-            (
-                "stock",
-                &[
-                    "@ < 25",
-                    "@ IS NOT NULL",
-                    "COALESCE(@, 3) > 10",
-                    "@ NOT IN (1, 2, 13)",
-                ],
-            ),
-            (
-                "photo",
-                &[
-                    "@ LIKE 'photos/0000%'",
-                    "@ IS NOT NULL",
-                    "ml.apparel(@) <> 'Shirt'",
-                    "ml.footwear(@) = 'Sneaker'",
-                    "ml.predict_proba('apparel', 'Bag', @) < 0.5",
-                    "ml.apparel(@) IN ('Bag', 'Coat', 'Sandal')",
-                ],
-            ),
-            ("town", &["@ = 'Oslo'", "@ IS NULL"]),
-        ];
-        const LABEL_TESTS: [&str; 9] = [
-            "@ = 'Bag'",
-            "@ LIKE 'S%'",
-            "@ IN ('Bag', 'Coat')",
-            "@ > 'P'",
-            "@ IS NOT NULL",
-            "@ REGEXP 'a'",
-            "@ BETWEEN 'B' AND 'F'",
-            "@ <> 'Bag'",
-            "CHAR_LENGTH(@) > 4",
-        ];
         let mut tests: Vec<(&str, &[&str])> = vec![TESTS[0]];
         for column in &source.columns {
             match TESTS.iter().find(|(name, _)| *name == column.name) {
@@ -443,23 +447,9 @@ impl ViewGenerator {
             ),
             11 => {
                 changes = true;
-                let condition = condition.replace("v.", &format!("{name}."));
-                match self.choices.weighted([30, 25, 25, 20]) {
-                    0 if view.updatable && view.columns.contains(&native("price")) => {
-                        may_be_refused = view.replaced;
-                        format!("UPDATE {name} SET price = price + 1{condition}")
-                    }
-                    1 if view.updatable => {
-                        may_be_refused = view.replaced;
-                        format!("DELETE FROM {name}{condition}")
-                    }
-                    2 => format!(
-                        "UPDATE p JOIN {name} ON {name}.id = p.id SET p.city = {name}.{label}{condition}"
-                    ),
-                    _ => format!(
-                        "INSERT INTO p (id, sku, price, city) SELECT {name}.id + 500, 'x', 1, {name}.{label} FROM {name}{condition} ON DUPLICATE KEY UPDATE p.stock = 1"
-                    ),
-                }
+                let (sql, refusable) = self.change(&view, label, &condition);
+                may_be_refused = refusable;
+                sql
             }
             _ => format!("SELECT v.id, v.{label} FROM {name} AS v{condition}"),
         };
@@ -469,6 +459,31 @@ impl ViewGenerator {
             ordered,
             changes,
             may_be_refused,
+        }
+    }
+
+    /// A change of `p`, by way of a view or with values of one; and whether it may be refused.
+    fn change(&mut self, view: &View, label: &str, condition: &str) -> (String, bool) {
+        let name = &view.name;
+        let condition = condition.replace("v.", &format!("{name}."));
+        match self.choices.weighted([30, 25, 25, 20]) {
+            0 if view.updatable && view.columns.contains(&native("price")) => (
+                format!("UPDATE {name} SET price = price + 1{condition}"),
+                view.replaced,
+            ),
+            1 if view.updatable => (format!("DELETE FROM {name}{condition}"), view.replaced),
+            2 => (
+                format!(
+                    "UPDATE p JOIN {name} ON {name}.id = p.id SET p.city = {name}.{label}{condition}"
+                ),
+                false,
+            ),
+            _ => (
+                format!(
+                    "INSERT INTO p (id, sku, price, city) SELECT {name}.id + 500, 'x', 1, {name}.{label} FROM {name}{condition} ON DUPLICATE KEY UPDATE p.stock = 1"
+                ),
+                false,
+            ),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Logins and changes of user, those that succeed and those that fail.
 
-use super::{Script, kills, odd_commands};
+use super::script::Script;
+use super::{kills, odd_commands};
 use crate::fidelity::encode::query;
 use crate::fidelity::tape::Tape;
 use predictsql_proxy::wire::{Capabilities, command};

@@ -1,6 +1,6 @@
 //! MariaDB's bulk execution: one statement, many rows of parameters.
 
-use super::Script;
+use super::script::Script;
 use crate::fidelity::encode::{Cell, Parameter, about, bulk, execute, kind, prepare, query};
 use crate::fidelity::tape::Tape;
 use Cell::{Default, Ignore, IgnoreRow, Is, Null};

@@ -1,6 +1,6 @@
 //! Statements in other character sets, and bytes that are text in none.
 
-use super::Script;
+use super::script::Script;
 use crate::fidelity::encode::{Parameter, close, text};
 use crate::fidelity::tape::Tape;
 use predictsql_proxy::wire::command;

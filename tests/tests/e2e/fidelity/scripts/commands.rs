@@ -1,6 +1,6 @@
 //! Commands other than statements, as clients send them.
 
-use super::Script;
+use super::script::Script;
 use crate::fidelity::encode::{execute, prepare, query};
 use crate::fidelity::tape::Tape;
 use predictsql_proxy::wire::{Capabilities, command};

@@ -1,6 +1,6 @@
 //! Cursors of prepared statements, and fetches of all sizes.
 
-use super::Script;
+use super::script::Script;
 use crate::fidelity::encode::{Parameter, about, close, execute, fetch, prepare, query};
 use crate::fidelity::tape::Tape;
 use predictsql_proxy::wire::command;

@@ -1,6 +1,6 @@
 //! LOAD DATA LOCAL INFILE: files that clients send in the middle of a statement.
 
-use super::Script;
+use super::script::Script;
 use crate::fidelity::encode::{Parameter, close, query};
 use crate::fidelity::tape::Tape;
 use predictsql_proxy::wire::Capabilities;

@@ -1,6 +1,6 @@
 //! The ends of sessions and statements that others, or they themselves, ask for.
 
-use super::Script;
+use super::script::Script;
 use crate::fidelity::encode::{execute, query};
 use crate::fidelity::tape::Tape;
 use predictsql_proxy::wire::command;

@@ -1,6 +1,6 @@
 //! Packets of 16 MiB and payloads beyond, in both directions.
 
-use super::Script;
+use super::script::Script;
 use crate::fidelity::encode::{Parameter, about, execute, long_data, query};
 use crate::fidelity::tape::Tape;
 use predictsql_proxy::wire::{PACKET_BYTES_MAX, command};

@@ -1,6 +1,6 @@
 //! Commands that no server knows, that are cut short, or that belong to replication.
 
-use super::Script;
+use super::script::Script;
 use crate::fidelity::encode::{about, query};
 use crate::fidelity::tape::Tape;
 use predictsql_proxy::wire::command;

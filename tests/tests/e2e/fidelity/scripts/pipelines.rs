@@ -1,6 +1,6 @@
 //! Clients that do not wait for answers, and commands that come in pieces.
 
-use super::Script;
+use super::script::Script;
 use crate::fidelity::encode::{Parameter, close, execute, long_data, prepare, query};
 use crate::fidelity::tape::Tape;
 use predictsql_proxy::wire::command;

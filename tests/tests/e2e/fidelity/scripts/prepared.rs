@@ -1,6 +1,6 @@
 //! Prepared statements: parameters of every type, data sent ahead, errors.
 
-use super::Script;
+use super::script::Script;
 use crate::fidelity::encode::{
     Parameter, UNSIGNED, about, close, datetime, duration, execute, execute_again, kind, long_data,
     prepare, query,

@@ -1,6 +1,6 @@
 //! MariaDB's reports of progress within an answer.
 
-use super::Script;
+use super::script::Script;
 use crate::fidelity::tape::Tape;
 use predictsql_proxy::wire::Capabilities;
 

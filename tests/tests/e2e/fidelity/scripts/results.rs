@@ -1,6 +1,6 @@
 //! Results in rows: of procedures, of several statements, with errors in the middle, and of odd shapes.
 
-use super::Script;
+use super::script::Script;
 use crate::fidelity::encode::{Parameter, close, query};
 use crate::fidelity::tape::Tape;
 use Parameter::{Double, Int, Null, Text};

@@ -1,6 +1,6 @@
 //! Session tracking: what answers tell of the session's state, for clients that ask for it.
 
-use super::Script;
+use super::script::Script;
 use crate::fidelity::encode::{Parameter, execute, prepare, query};
 use crate::fidelity::tape::Tape;
 use predictsql_proxy::wire::{Capabilities, command};
