@@ -19,6 +19,7 @@ pub mod scripted_store;
 #[path = "../../proxy/src/fuzzing/seed.rs"]
 pub mod seed;
 pub mod store;
+pub mod structure;
 pub mod wire;
 
 pub use cut::Cut;

@@ -72,9 +72,9 @@ fn collect(
     let wrong = |error: &dyn std::fmt::Display| Unreadable(format!("{}: {error}", path.display()));
     let text = fs::read_to_string(path).map_err(|e| wrong(&e))?;
     let file = syn::parse_file(&text).map_err(|e| wrong(&e))?;
-    let is_root = path.file_stem().is_some_and(|stem| {
-        stem == "mod" || module.is_empty()
-    });
+    let is_root = path
+        .file_stem()
+        .is_some_and(|stem| stem == "mod" || module.is_empty());
     let children = match is_root {
         true => path.parent().unwrap_or(folder).to_owned(),
         false => path.with_extension(""),

@@ -317,9 +317,6 @@ const REFUSED: &[Statement] = &[
     of(
         "INSERT INTO w (id, sku, price, city, photo) SELECT p.id, sku, price, city, p.photo FROM p ON DUPLICATE KEY UPDATE label_uni = ml.footwear(VALUES(photo))",
     ),
-    of(
-        "INSERT INTO w (id, sku, price, city, photo) SELECT p.id, sku, price, city, p.photo FROM p ON DUPLICATE KEY UPDATE label_uni = ml.footwear(VALUES(photo))",
-    ),
     of("SELECT ml.apparel(photo), COUNT(*) FROM p GROUP BY 1").forced(Forced::Stream),
     of("SELECT ml.apparel(nope) FROM p"),
     of("SELECT ml.apparel(photo), COUNT(*) FROM nope GROUP BY 1"),

@@ -27,14 +27,20 @@ pub fn between_modules(uses: &Uses) -> Vec<String> {
             let folder: PathBuf = from.iter().take(shared).collect();
             let level = levels.entry(folder).or_default();
             let targets = level.entry(from_here.clone()).or_default();
-            targets.entry(to_here.clone()).or_default().extend(names.iter().cloned());
+            targets
+                .entry(to_here.clone())
+                .or_default()
+                .extend(names.iter().cloned());
         }
     }
     let mut found = Vec::new();
     for (folder, graph) in &levels {
         let kind = format!("modules of {}/", folder.display());
         let here = groups(graph);
-        found.extend(here.iter().map(|group| said(&kind, graph, group, String::clone)));
+        found.extend(
+            here.iter()
+                .map(|group| said(&kind, graph, group, String::clone)),
+        );
     }
     found
 }
@@ -46,7 +52,10 @@ fn module_of(file: &Path) -> Vec<String> {
         .iter()
         .map(|name| name.to_string_lossy().into_owned())
         .collect();
-    if names.last().is_some_and(|name| matches!(&**name, "mod" | "lib" | "main")) {
+    if names
+        .last()
+        .is_some_and(|name| matches!(&**name, "mod" | "lib" | "main"))
+    {
         names.pop();
     }
     names
@@ -63,7 +72,12 @@ fn said<N: Ord + Clone>(
         for (to, names) in graph.get(from).into_iter().flatten() {
             if group.contains(to) {
                 let names: Vec<&str> = names.iter().map(String::as_str).take(6).collect();
-                text.push_str(&format!("\n    {} -> {} ({})", name(from), name(to), names.join(", ")));
+                text.push_str(&format!(
+                    "\n    {} -> {} ({})",
+                    name(from),
+                    name(to),
+                    names.join(", ")
+                ));
             }
         }
     }
@@ -72,7 +86,8 @@ fn said<N: Ord + Clone>(
 
 /// Groups of more than one node of which each reaches each.
 fn groups<N: Ord + Clone>(graph: &Graph<N>) -> Vec<BTreeSet<N>> {
-    let reached: BTreeMap<&N, BTreeSet<&N>> = graph.keys().map(|n| (n, reached(graph, n))).collect();
+    let reached: BTreeMap<&N, BTreeSet<&N>> =
+        graph.keys().map(|n| (n, reached(graph, n))).collect();
     let mut found: Vec<BTreeSet<N>> = Vec::new();
     for (node, others) in &reached {
         let mutual = others.iter().filter(|other| {
@@ -93,7 +108,11 @@ fn reached<'g, N: Ord>(graph: &'g Graph<N>, from: &'g N) -> BTreeSet<&'g N> {
     let mut seen = BTreeSet::new();
     let mut open = vec![from];
     while let Some(node) = open.pop() {
-        for next in graph.get(node).into_iter().flat_map(|targets| targets.keys()) {
+        for next in graph
+            .get(node)
+            .into_iter()
+            .flat_map(|targets| targets.keys())
+        {
             if seen.insert(next) {
                 open.push(next);
             }

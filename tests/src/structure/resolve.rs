@@ -26,7 +26,9 @@ const IMPORTS_FOLLOWED_MAX: usize = 16;
 impl Modules {
     /// The modules with what they import.
     pub fn new<'s>(sources: impl Iterator<Item = (&'s Module, &'s syn::File)> + Clone) -> Self {
-        let files = sources.clone().map(|(m, _)| (m.path.clone(), m.file.clone()));
+        let files = sources
+            .clone()
+            .map(|(m, _)| (m.path.clone(), m.file.clone()));
         let mut modules = Self {
             files: files.collect(),
             imported: BTreeMap::new(),

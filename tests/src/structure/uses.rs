@@ -51,7 +51,9 @@ fn only_tests(attributes: &[syn::Attribute]) -> bool {
         };
         let condition = list.tokens.to_string();
         list.path.is_ident("cfg")
-            && (condition == "test" || condition.starts_with("any (test") || condition.starts_with("any(test"))
+            && (condition == "test"
+                || condition.starts_with("any (test")
+                || condition.starts_with("any(test"))
     })
 }
 
@@ -118,7 +120,9 @@ impl Finder {
                     path.push(ident.to_string());
                     colons = 0;
                 }
-                TokenTree::Punct(punct) if punct.as_char() == ':' && !path.is_empty() => colons += 1,
+                TokenTree::Punct(punct) if punct.as_char() == ':' && !path.is_empty() => {
+                    colons += 1
+                }
                 TokenTree::Group(group) => {
                     paths.push(std::mem::take(&mut path));
                     self.tokens(group.stream());

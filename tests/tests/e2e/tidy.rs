@@ -1,5 +1,7 @@
 //! Dependency arrows, first lines, file lengths, paths named in documents.
 
+mod structure;
+
 use predictsql_tests::process::checkout;
 use std::collections::BTreeSet;
 use std::fs;

@@ -19,7 +19,9 @@ use self::conversation::{Planned, plan, session_key};
 use self::replies::{Replies, key};
 use self::statements::{GROUPS, Statement, Value, catalog};
 use super::answer::{self, Answer, Param};
-use super::{LANE, flowers, in_schema, made, plain_name, shop};
+use super::fixture::made;
+use super::schemas::{LANE, in_schema, plain_name};
+use super::{flowers, shop};
 
 /// Of this test alone.
 const DATABASE: &str = "recorded";
