@@ -3,6 +3,7 @@
 //! With feature `sql`, module `store` keeps them in schema `ml` of a store; everything else
 //! here does no I/O.
 
+mod answer_shape;
 mod constraints;
 mod definition;
 mod device;
@@ -19,6 +20,7 @@ mod task;
 #[cfg(feature = "sql")]
 pub mod store;
 
+pub use answer_shape::{AnswerShape, OutputCodec, RelationColumn};
 pub use constraints::{ACCURACY_SLACK_POINTS_DEFAULT, TaskConstraints};
 pub use definition::{model_definition, task_definition};
 pub use device::Device;

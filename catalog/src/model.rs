@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};
 
-use crate::Column;
+use crate::answer_shape::{AnswerShape, OutputCodec};
+use crate::task::Column;
 
 /// Order of the axes of the input tensor.
 #[derive(
@@ -36,6 +37,16 @@ pub enum Output {
     Softmax,
     /// The answer itself, of a regression.
     Value,
+}
+
+impl Output {
+    /// Shape of the answers that such numbers give.
+    pub fn answer_shape(self) -> AnswerShape {
+        match self {
+            Self::Logits | Self::Softmax => AnswerShape::Label,
+            Self::Value => AnswerShape::Value,
+        }
+    }
 }
 
 /// Per-channel normalisation of pixel values: `(pixel / 255 - mean) / std`.
@@ -100,6 +111,13 @@ pub struct ModelOptions {
     pub output: Output,
     /// Accuracy on its own classes as declared by whoever created the model, 0..=1.
     pub accuracy: Option<f64>,
+}
+
+impl ModelOptions {
+    /// How its outputs are kept; `None` where they are not.
+    pub fn output_codec(&self) -> Option<OutputCodec> {
+        self.output.answer_shape().output_codec(self.labels.len())
+    }
 }
 
 /// A model of the catalog.

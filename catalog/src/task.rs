@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 
+use crate::answer_shape::AnswerShape;
 use crate::constraints::TaskConstraints;
 use crate::option_value::OptionError;
 
@@ -46,13 +47,26 @@ impl TaskKind {
     pub fn as_str(self) -> &'static str {
         self.into()
     }
+
+    /// All kinds, in the order in which messages name them.
+    pub fn all() -> &'static [Self] {
+        Self::VARIANTS
+    }
+
+    /// Shape of its answers.
+    pub fn answer_shape(self) -> AnswerShape {
+        match self {
+            Self::Classification => AnswerShape::Label,
+            Self::Regression => AnswerShape::Value,
+        }
+    }
 }
 
 impl FromStr for TaskKind {
     type Err = UnknownText;
 
     fn from_str(text: &str) -> Result<Self, UnknownText> {
-        let mut kinds = Self::VARIANTS.iter().copied();
+        let mut kinds = Self::all().iter().copied();
         kinds.find(|kind| kind.as_str() == text).ok_or(UnknownText)
     }
 }
@@ -153,7 +167,8 @@ pub struct Task {
     pub kind: TaskKind,
     /// What it looks at.
     pub input: TaskInput,
-    /// Class names in the order of creation, distinct and never empty. A regression has none.
+    /// Class names in the order of creation, distinct and never empty. None where answers have no
+    /// classes ([`AnswerShape::has_classes`]).
     pub classes: Vec<String>,
     /// How far below the best single model's accuracy the default plan may be, in points (0..=100).
     pub accuracy_slack_points: f64,
@@ -167,6 +182,22 @@ impl Task {
     /// Position of `class` in [`Task::classes`]. Class names compare byte for byte.
     pub fn class_index(&self, class: &str) -> Option<usize> {
         self.classes.iter().position(|c| c == class)
+    }
+
+    /// Shape of its answers.
+    pub fn answer_shape(&self) -> AnswerShape {
+        self.kind.answer_shape()
+    }
+
+    /// Number of different answers, NULL among them; `None` where there is no end to them.
+    pub fn outcomes(&self) -> Option<usize> {
+        self.answer_shape().outcomes(self.classes.len())
+    }
+
+    /// That it has no classes, as a clause for a user's eyes.
+    pub fn without_classes(&self) -> String {
+        let kind = self.kind.as_str().to_ascii_lowercase();
+        format!("task '{}' is a {kind} and has no classes", self.name)
     }
 
     /// Columns of its input; none where it looks at an image.
@@ -212,17 +243,17 @@ pub fn check_name(name: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Checks the classes of a new task: none for a regression, else at least one, distinct, each 1 to
-/// [`CLASS_CHARS_MAX`] characters without control characters and without spaces at its ends
-/// (comparisons in the store would not see them).
+/// Checks the classes of a new task: none where its answers have none
+/// ([`AnswerShape::has_classes`]), else at least one, distinct, each 1 to [`CLASS_CHARS_MAX`]
+/// characters without control characters and without spaces at its ends (comparisons in the store
+/// would not see them).
 pub fn check_classes(kind: TaskKind, classes: &[String]) -> Result<(), OptionError> {
     let wrong = |reason: String| Err(OptionError::Classes(reason));
-    match (kind, classes) {
-        (TaskKind::Regression, []) => return Ok(()),
-        (TaskKind::Regression, _) => {
-            return wrong("a task of KIND REGRESSION has none".to_owned());
-        }
-        (TaskKind::Classification, _) => {}
+    if !kind.answer_shape().has_classes() {
+        return match classes {
+            [] => Ok(()),
+            [_, ..] => wrong(format!("a task of KIND {} has none", kind.as_str())),
+        };
     }
     if classes.is_empty() || classes.len() > CLASSES_MAX {
         return wrong(format!("a task has 1 to {CLASSES_MAX} classes"));

@@ -2,9 +2,10 @@
 
 use super::classes::unknown_class;
 use super::image;
+use crate::answer_shape::AnswerShape;
 use crate::model::{ModelInput, ModelOptions, Output};
 use crate::option_value::{OptionError, OptionValue, check_keys, find, value_error};
-use crate::task::{Task, TaskInput, TaskKind};
+use crate::task::{Task, TaskInput};
 
 /// Options of models that name classes, in addition to those of all models.
 const CLASS_KEYS: [&str; 3] = ["labels", "other", "output"];
@@ -26,40 +27,56 @@ pub fn model_options(
         },
     };
     let accuracy = read_accuracy(options)?;
-    if task.kind == TaskKind::Regression {
-        if covers.is_some() {
-            let reason = format!("task '{}' is a regression and has no classes", task.name);
-            return Err(OptionError::Covers(reason));
+    let answers = match task.answer_shape() {
+        AnswerShape::Label => read_answers(task, covers, options)?,
+        AnswerShape::Value if covers.is_some() => {
+            return Err(OptionError::Covers(task.without_classes()));
         }
-        let options = ModelOptions {
-            input,
+        AnswerShape::Value => Answers {
+            covers: Vec::new(),
             labels: Vec::new(),
             other: None,
             output: Output::Value,
-            accuracy,
-        };
-        return Ok((Vec::new(), options));
-    }
+        },
+    };
+    let options = ModelOptions {
+        input,
+        labels: answers.labels,
+        other: answers.other,
+        output: answers.output,
+        accuracy,
+    };
+    Ok((answers.covers, options))
+}
+
+/// Which answers a model gives, and how they are read off its output.
+struct Answers {
+    /// In the task's order.
+    covers: Vec<String>,
+    labels: Vec<String>,
+    other: Option<String>,
+    output: Output,
+}
+
+/// Reads the options of a model that answers by labels.
+fn read_answers(
+    task: &Task,
+    covers: Option<&[String]>,
+    options: &[(String, OptionValue)],
+) -> Result<Answers, OptionError> {
     let other = read_other(task, options)?;
     let given = find(options, "labels").map(read_labels).transpose()?;
     let covers = read_covers(task, covers, given.as_deref(), other.as_deref())?;
     let labels = given.unwrap_or_else(|| covers.iter().cloned().chain(other.clone()).collect());
     check_labels(task, &labels, &covers, other.as_deref())?;
     let output = read_output(options, &task.input)?;
-    let options = ModelOptions {
-        input,
+    let in_task_order = task.classes.iter().filter(|c| covers.contains(c));
+    Ok(Answers {
+        covers: in_task_order.cloned().collect(),
         labels,
         other,
         output,
-        accuracy,
-    };
-    let in_task_order = task
-        .classes
-        .iter()
-        .filter(|c| covers.contains(c))
-        .cloned()
-        .collect();
-    Ok((in_task_order, options))
+    })
 }
 
 fn model_keys(task: &Task) -> Vec<&'static str> {
@@ -67,9 +84,9 @@ fn model_keys(task: &Task) -> Vec<&'static str> {
         TaskInput::Image => &image::KEYS,
         TaskInput::Columns(_) => &[],
     };
-    let classes: &[_] = match task.kind {
-        TaskKind::Classification => &CLASS_KEYS,
-        TaskKind::Regression => &[],
+    let classes: &[_] = match task.answer_shape() {
+        AnswerShape::Label => &CLASS_KEYS,
+        AnswerShape::Value => &[],
     };
     [input, classes, &MODEL_KEYS].concat()
 }

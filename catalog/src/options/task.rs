@@ -1,6 +1,7 @@
 //! The options of `CREATE TASK` and `ALTER TASK ... SET`.
 
 use super::classes::unknown_class;
+use crate::answer_shape::AnswerShape;
 use crate::constraints::ACCURACY_SLACK_POINTS_DEFAULT;
 use crate::option_value::{OptionError, OptionValue, check_keys, value_error};
 use crate::shares::ClassShares;
@@ -55,14 +56,13 @@ impl Task {
             return Ok(None);
         }
         let shares = ClassShares::parse(text).map_err(|e| value_error(key, e.to_string()))?;
-        match shares.unknown_class(&self.classes) {
-            Some(_) if self.classes.is_empty() => {
-                let reason = format!("task '{}' is a regression and has no classes", self.name);
-                Err(value_error(key, reason))
-            }
-            Some(class) => Err(unknown_class(self, class, "option 'prior'")),
-            None => Ok(Some(shares).filter(|shares| !shares.is_empty())),
-        }
+        let Some(class) = shares.unknown_class(&self.classes) else {
+            return Ok(Some(shares).filter(|shares| !shares.is_empty()));
+        };
+        Err(match self.answer_shape() {
+            AnswerShape::Label => unknown_class(self, class, "option 'prior'"),
+            AnswerShape::Value => value_error(key, self.without_classes()),
+        })
     }
 }
 
@@ -181,6 +181,7 @@ mod tests {
             assert_eq!(set(none).unwrap(), None);
         }
         task.classes.clear();
+        task.kind = TaskKind::Regression;
         let error = task.set(&[("prior".to_owned(), text(r#"{"b": 1}"#))]);
         assert!(error.unwrap_err().to_string().contains("is a regression"));
     }

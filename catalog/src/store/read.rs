@@ -110,12 +110,12 @@ pub(super) async fn read_tasks(
             prior,
         };
         let classes = classes.remove(&name).unwrap_or_default();
-        let read = (kind.parse(), input.parse());
+        let read = (kind.parse::<TaskKind>(), input.parse());
         let (Ok(read_kind), Ok(read_input)) = read else {
             tracing::warn!(task = name, kind, input, "task left out: not understood");
             continue;
         };
-        if classes.is_empty() != (read_kind == TaskKind::Regression) {
+        if classes.is_empty() == read_kind.answer_shape().has_classes() {
             tracing::warn!(
                 task = name,
                 kind,

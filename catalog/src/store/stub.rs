@@ -5,7 +5,7 @@
 //! the proxy: SQLSTATE ML001 and a text that says so.
 
 use super::{SchemaName, quote_identifier, quote_text};
-use crate::{ColumnKind, Task, TaskInput, TaskKind};
+use crate::{AnswerShape, ColumnKind, Task, TaskInput};
 
 /// SQLSTATE that a stub signals when the store runs it.
 const STUB_SQLSTATE: &str = "ML001";
@@ -22,10 +22,7 @@ pub fn typed_stub(schema: &SchemaName, task: &Task) -> String {
             typed.collect::<Vec<_>>().join(", ")
         }
     };
-    let returns = match task.kind {
-        TaskKind::Classification => LABEL_TYPE,
-        TaskKind::Regression => "DOUBLE",
-    };
+    let returns = task.answer_shape().sql_type();
     stub(schema, "CREATE FUNCTION", &task.name, &parameters, returns)
 }
 
@@ -48,7 +45,7 @@ pub fn generic_stubs(schema: &SchemaName) -> [String; 2] {
             create,
             "predict",
             &format!("{task}, {IMAGE_PARAMETER}"),
-            LABEL_TYPE,
+            AnswerShape::Label.sql_type(),
         ),
         stub(
             schema,
@@ -60,7 +57,6 @@ pub fn generic_stubs(schema: &SchemaName) -> [String; 2] {
     ]
 }
 
-const LABEL_TYPE: &str = "VARCHAR(255) CHARSET utf8mb4";
 const IMAGE_PARAMETER: &str = "`input` LONGBLOB";
 
 fn stub(schema: &SchemaName, create: &str, name: &str, parameters: &str, returns: &str) -> String {
@@ -79,7 +75,7 @@ fn stub(schema: &SchemaName, create: &str, name: &str, parameters: &str, returns
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Column;
+    use crate::{Column, TaskKind};
 
     fn task(kind: TaskKind, input: TaskInput) -> Task {
         Task {

@@ -71,8 +71,8 @@ impl Shared {
         else {
             return vec![None; ids.len()];
         };
-        let labels = asked.model.options.labels.len();
-        self.cache.find(model.output, labels, ids).await
+        let codec = asked.model.options.output_codec();
+        self.cache.find(model.output, codec, ids).await
     }
 
     /// Whether outputs may be kept: looking one up costs more than a model over columns.

@@ -168,11 +168,11 @@ impl<'p> StagedRun<'p> {
         };
         let id = |row: &usize| self.ids.get(*row).copied().flatten();
         let ids: Vec<Option<InputId>> = rows.iter().map(id).collect();
-        let labels = voter.model.options.labels.len();
+        let codec = voter.model.options.output_codec();
         let found = tokio::select! {
             biased;
             () = self.cancel.cancelled() => return Err(PredictError::Cancelled),
-            found = self.shared.cache.find(model.output, labels, &ids) => found,
+            found = self.shared.cache.find(model.output, codec, &ids) => found,
         };
         let missing = found
             .iter()
@@ -199,11 +199,14 @@ impl<'p> StagedRun<'p> {
             let said = ids.into_iter().zip(&outcomes);
             let scores = said.filter_map(|(id, outcome)| match outcome {
                 Outcome::Scores(scores) => Some((id, scores)),
-                _ => None,
+                Outcome::Value(_) | Outcome::Null | Outcome::Unreadable(_) => None,
             });
             self.shared.cache.keep(model.output, scores);
         }
-        let seen = |o: &&Outcome| matches!(o, Outcome::Scores(_) | Outcome::Value(_));
+        let seen = |outcome: &&Outcome| match outcome {
+            Outcome::Scores(_) | Outcome::Value(_) => true,
+            Outcome::Null | Outcome::Unreadable(_) => false,
+        };
         let inferred = outcomes.iter().filter(seen).count();
         self.shared.tally.inferred(number, inferred);
         self.shared.work.inferred(inferred)?;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use moka::sync::Cache;
+use predictsql_catalog::OutputCodec;
 use serde::{Deserialize, Serialize};
 
 use super::looked_up::LookedUp;
@@ -106,12 +107,12 @@ impl OutputCache {
         inner.hot.weighted_size()
     }
 
-    /// The kept outputs of `output` (see [`predictsql_catalog::Model::output_id`]), of `labels` numbers
-    /// each, for inputs of those identities.
+    /// The kept outputs of `output` (see [`predictsql_catalog::Model::output_id`]), for inputs of
+    /// those identities. Without a codec none is kept.
     pub async fn find(
         &self,
         output: [u8; 16],
-        labels: usize,
+        codec: Option<OutputCodec>,
         inputs: &[Option<InputId>],
     ) -> Vec<Option<Scores>> {
         let Some(inner) = &self.0 else {
@@ -126,10 +127,10 @@ impl OutputCache {
         let mut cold: Vec<InputId> = cold
             .filter_map(|(input, found)| input.filter(|_| found.is_none()))
             .collect();
-        if !cold.is_empty() {
+        if let (Some(codec), false) = (codec, cold.is_empty()) {
             cold.sort_unstable();
             cold.dedup();
-            let mut read = inner.store.read(output, labels, cold).await;
+            let mut read = inner.store.read(output, codec, cold).await;
             for (input, numbers) in &read {
                 let input = *input;
                 inner.hot.insert(Key { output, input }, numbers.clone());

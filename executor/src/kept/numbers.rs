@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use predictsql_catalog::OutputCodec;
+
 use crate::input::Scores;
 
 /// One probability a label, as the model gave them.
@@ -24,13 +26,14 @@ impl Numbers {
         size_of_val(&*self.0)
     }
 
-    /// As they are stored: 32-bit floats, little-endian.
+    /// As they are stored, see [`OutputCodec::Probabilities`].
     pub fn encode(&self) -> Vec<u8> {
         self.0.iter().flat_map(|n| n.to_le_bytes()).collect()
     }
 
-    /// From what [`Numbers::encode`] gave. `None` where it is not `labels` probabilities.
-    pub fn decode(bytes: &[u8], labels: usize) -> Option<Self> {
+    /// From what [`Numbers::encode`] gave. `None` where it is no output of that codec.
+    pub fn decode(bytes: &[u8], codec: OutputCodec) -> Option<Self> {
+        let OutputCodec::Probabilities { labels } = codec;
         let (numbers, rest) = bytes.as_chunks::<4>();
         let numbers: Arc<[f32]> = numbers.iter().map(|n| f32::from_le_bytes(*n)).collect();
         let whole = rest.is_empty() && numbers.len() == labels;
@@ -47,10 +50,13 @@ mod tests {
     fn numbers_come_back_bit_by_bit_or_not_at_all() {
         let scores = Scores::new([0.1, f32::MIN_POSITIVE, 0.9]);
         let bytes = Numbers::of(&scores).encode();
-        assert_eq!(Numbers::decode(&bytes, 3).unwrap().scores(), scores);
-        assert_eq!(Numbers::decode(&bytes, 2), None);
-        assert_eq!(Numbers::decode(&bytes[..11], 3), None);
-        assert_eq!(Numbers::decode(&bytes[..8], 3), None);
-        assert_eq!(Numbers::decode(&f32::NAN.to_le_bytes(), 1), None);
+        let decode =
+            |bytes: &[u8], labels| Numbers::decode(bytes, OutputCodec::Probabilities { labels });
+        assert_eq!(bytes[..4], 0.1_f32.to_le_bytes());
+        assert_eq!(decode(&bytes, 3).unwrap().scores(), scores);
+        assert_eq!(decode(&bytes, 2), None);
+        assert_eq!(decode(&bytes[..11], 3), None);
+        assert_eq!(decode(&bytes[..8], 3), None);
+        assert_eq!(decode(&f32::NAN.to_le_bytes(), 1), None);
     }
 }

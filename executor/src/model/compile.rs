@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use ort::environment::Environment;
-use predictsql_catalog::{ModelOptions, Output};
+use predictsql_catalog::ModelOptions;
 
 use super::compiled::{CHUNK_ROWS_MAX, Compiled};
 use super::contract::{self, Feed};
@@ -23,7 +23,7 @@ pub(crate) fn compile(
     settings: &CompileSettings,
     interrupt: &Interrupt,
 ) -> Result<Compiled, ModelError> {
-    if options.labels.is_empty() && options.output != Output::Value {
+    if options.labels.is_empty() && options.output.answer_shape().has_classes() {
         return Err(ModelError::Options {
             reason: "labels is empty".to_string(),
         });

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use ort::session::SessionOutputs;
 use ort::value::{DynMapValueType, DynValue, Outlet, Shape, TensorElementType, ValueType};
-use predictsql_catalog::{ModelOptions, Output};
+use predictsql_catalog::{AnswerShape, ModelOptions, Output};
 
 use super::outlets::{axes, describe};
 use super::runtime_error::runtime;
@@ -28,6 +28,24 @@ pub(crate) struct Reader {
 struct Said {
     output: String,
     labels: Vec<String>,
+}
+
+impl Said {
+    /// The output that says the labels of the answers, where there is one.
+    fn of(outputs: &[Outlet], labels: &[String]) -> Option<Self> {
+        // Numbers say nothing about labels that are names.
+        let numbered = labels.iter().all(|label| label.parse::<i64>().is_ok());
+        let says = |output: &&Outlet| match output.dtype() {
+            ValueType::Tensor { ty, shape, .. } if shape.len() == 1 => {
+                *ty == TensorElementType::String || (*ty == TensorElementType::Int64 && numbered)
+            }
+            _ => false,
+        };
+        outputs.iter().find(says).map(|output| Self {
+            output: output.name().to_string(),
+            labels: labels.to_vec(),
+        })
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -58,39 +76,31 @@ impl Reader {
     /// Chooses the output by the declarations. Dynamic axes fit anything.
     pub(super) fn new(outputs: &[Outlet], options: &ModelOptions) -> Result<Self, ModelError> {
         let labels = &options.labels;
-        let width = match options.output {
-            Output::Value => 1,
-            Output::Logits | Output::Softmax => labels.len(),
-        };
-        let is_value = options.output == Output::Value;
-        let maps = outputs
-            .iter()
-            .find_map(|output| keys(output.dtype()).map(|key| (output, key)));
-        let (output, form) = match (choose_tensor(outputs, width, is_value), maps) {
-            (Ok(output), _) => (output, Form::Tensor),
-            (Err(_), Some((output, key))) if !is_value => {
-                (output, Form::Maps(Keys::of(key, labels)))
+        let (width, output, form, said) = match options.output.answer_shape() {
+            AnswerShape::Label => {
+                let width = labels.len();
+                let maps = outputs
+                    .iter()
+                    .find_map(|output| keys(output.dtype()).map(|key| (output, key)));
+                let tensor = choose_tensor(outputs, width, AnswerShape::Label);
+                let (output, form) = match (tensor, maps) {
+                    (Ok(output), _) => (output, Form::Tensor),
+                    (Err(_), Some((output, key))) => (output, Form::Maps(Keys::of(key, labels))),
+                    (Err(error), None) => return Err(error),
+                };
+                (width, output, form, Said::of(outputs, labels))
             }
-            (Err(error), _) => return Err(error),
-        };
-        // Numbers say nothing about labels that are names.
-        let numbered = labels.iter().all(|label| label.parse::<i64>().is_ok());
-        let says = |output: &&Outlet| match output.dtype() {
-            ValueType::Tensor { ty, shape, .. } if shape.len() == 1 => {
-                *ty == TensorElementType::String || (*ty == TensorElementType::Int64 && numbered)
+            AnswerShape::Value => {
+                let output = choose_tensor(outputs, 1, AnswerShape::Value)?;
+                (1, output, Form::Tensor, None)
             }
-            _ => false,
         };
-        let said = outputs.iter().find(says).filter(|_| !is_value);
         Ok(Self {
             output: output.name().to_string(),
             form,
             meaning: options.output,
             width,
-            said: said.map(|output| Said {
-                output: output.name().to_string(),
-                labels: labels.clone(),
-            }),
+            said,
         })
     }
 
@@ -137,17 +147,18 @@ impl Reader {
 
     fn check_shape(&self, found: &Shape, batch: usize) -> Result<(), ModelError> {
         let is = |axis: &i64, expected: usize| usize::try_from(*axis) == Ok(expected);
-        match &found[..] {
-            [rows, columns] if is(rows, batch) && is(columns, self.width) => Ok(()),
-            [rows] if is(rows, batch) && self.width == 1 => Ok(()),
-            [rows, columns] if is(rows, batch) && self.meaning != Output::Value => {
+        let shape = self.meaning.answer_shape();
+        match (shape, &found[..]) {
+            (_, [rows, columns]) if is(rows, batch) && is(columns, self.width) => Ok(()),
+            (_, [rows]) if is(rows, batch) && self.width == 1 => Ok(()),
+            (AnswerShape::Label, [rows, columns]) if is(rows, batch) => {
                 Err(ModelError::OutputColumns {
                     name: self.output.clone(),
                     columns: columns.to_string(),
                     labels: self.width,
                 })
             }
-            _ => Err(ModelError::OutputShape {
+            (AnswerShape::Label | AnswerShape::Value, _) => Err(ModelError::OutputShape {
                 name: self.output.clone(),
                 found: axes(found),
                 batch,
@@ -262,9 +273,11 @@ impl Reader {
             Numbers::Double(numbers) => {
                 let finite = numbers.iter().all(|number| number.is_finite());
                 let rows = numbers.chunks_exact(self.width);
-                let outcome = |row: &[f64]| match (self.meaning, row) {
-                    (Output::Value, [value]) => Outcome::Value(*value),
-                    _ => self.outcome(&row.iter().map(|n| *n as f32).collect::<Vec<_>>()),
+                let outcome = |row: &[f64]| match (self.meaning.answer_shape(), row) {
+                    (AnswerShape::Value, [value]) => Outcome::Value(*value),
+                    (AnswerShape::Value | AnswerShape::Label, _) => {
+                        self.outcome(&row.iter().map(|n| *n as f32).collect::<Vec<_>>())
+                    }
                 };
                 finite.then(|| rows.map(outcome).collect())
             }
@@ -275,7 +288,7 @@ impl Reader {
         match (self.meaning, row) {
             (Output::Value, [value]) => Outcome::Value(f64::from(*value)),
             (Output::Logits, _) => Outcome::Scores(Scores::from_logits(row)),
-            _ => Outcome::Scores(Scores::new(row)),
+            (Output::Softmax | Output::Value, _) => Outcome::Scores(Scores::new(row)),
         }
     }
 }
@@ -330,7 +343,11 @@ fn is_label(kind: TensorElementType) -> bool {
 }
 
 /// The first float output with the right number of columns.
-fn choose_tensor(outputs: &[Outlet], width: usize, is_value: bool) -> Result<&Outlet, ModelError> {
+fn choose_tensor(
+    outputs: &[Outlet],
+    width: usize,
+    answers: AnswerShape,
+) -> Result<&Outlet, ModelError> {
     let mut other_columns = None;
     for output in outputs {
         let ValueType::Tensor {
@@ -341,28 +358,24 @@ fn choose_tensor(outputs: &[Outlet], width: usize, is_value: bool) -> Result<&Ou
         else {
             continue;
         };
-        match &shape[..] {
+        match (answers, &shape[..]) {
             // No axes at all is how an unknown rank is told; the first run shows it.
-            [] => return Ok(output),
-            [_] if is_value => return Ok(output),
-            [_, columns] if *columns < 0 => return Ok(output),
-            [_, columns] if usize::try_from(*columns) == Ok(width) => return Ok(output),
-            [_, columns] => other_columns = other_columns.or(Some((output, *columns))),
-            _ => {}
+            (_, []) | (AnswerShape::Value, [_]) => return Ok(output),
+            (_, [_, columns]) if *columns < 0 => return Ok(output),
+            (_, [_, columns]) if usize::try_from(*columns) == Ok(width) => return Ok(output),
+            (_, [_, columns]) => other_columns = other_columns.or(Some((output, *columns))),
+            (AnswerShape::Label | AnswerShape::Value, _) => {}
         }
     }
-    if let Some((output, columns)) = other_columns.filter(|_| !is_value) {
-        return Err(ModelError::OutputColumns {
+    let named = |output: &Outlet| format!("'{}': {}", output.name(), describe(output.dtype()));
+    let outputs = outputs.iter().map(named).collect::<Vec<_>>().join(", ");
+    Err(match (answers, other_columns) {
+        (AnswerShape::Label, Some((output, columns))) => ModelError::OutputColumns {
             name: output.name().to_string(),
             columns: columns.to_string(),
             labels: width,
-        });
-    }
-    let named = |output: &Outlet| format!("'{}': {}", output.name(), describe(output.dtype()));
-    let outputs: Vec<_> = outputs.iter().map(named).collect();
-    let outputs = outputs.join(", ");
-    Err(match is_value {
-        true => ModelError::ValueOutput { outputs },
-        false => ModelError::OutputType { outputs },
+        },
+        (AnswerShape::Label, None) => ModelError::OutputType { outputs },
+        (AnswerShape::Value, _) => ModelError::ValueOutput { outputs },
     })
 }

@@ -341,13 +341,15 @@ fn check_finite(row: &[f32]) -> Result<(), ModelError> {
 }
 
 fn check_probabilities(row: &[f32], meaning: Output) -> Result<(), ModelError> {
-    if meaning == Output::Softmax && !is_distribution(row) {
-        let sum: f32 = row.iter().sum();
-        return Err(ModelError::NotProbabilities {
-            sum: format!("{sum:.4}"),
-        });
+    match meaning {
+        Output::Softmax if !is_distribution(row) => {
+            let sum: f32 = row.iter().sum();
+            Err(ModelError::NotProbabilities {
+                sum: format!("{sum:.4}"),
+            })
+        }
+        Output::Softmax | Output::Logits | Output::Value => Ok(()),
     }
-    Ok(())
 }
 
 fn is_distribution(row: &[f32]) -> bool {
@@ -360,7 +362,11 @@ fn is_distribution(row: &[f32]) -> bool {
 
 /// Softmax over probabilities keeps the best label but flattens the scores: worth a word.
 fn warn_of_probabilities(rows: &[Vec<f32>], meaning: Output) {
-    if meaning == Output::Logits && rows.iter().all(|row| row.len() > 1 && is_distribution(row)) {
+    let is_suspect = match meaning {
+        Output::Logits => rows.iter().all(|row| row.len() > 1 && is_distribution(row)),
+        Output::Softmax | Output::Value => false,
+    };
+    if is_suspect {
         tracing::warn!(
             "a model created with output='logits' gives rows that sum to 1: is it output='softmax'?"
         );

@@ -78,12 +78,13 @@ impl Shown<'_, '_, '_> {
             &format!("task {} of {}", prediction.task.name, predict.text),
         );
         self.decision(&mut lines, (number, prediction));
-        let outcomes = prediction.task.classes.len() + 1;
         let blocks = predict.distinctions.blocks();
-        let needs = match predict.needed {
-            false => "no inference: the answer does not depend on it".to_owned(),
-            true if blocks > 1 => format!("{blocks} of {outcomes} outcomes told apart"),
-            true => "every row".to_owned(),
+        let needs = match (predict.needed, prediction.task.outcomes()) {
+            (false, _) => "no inference: the answer does not depend on it".to_owned(),
+            (true, Some(outcomes)) if blocks > 1 => {
+                format!("{blocks} of {outcomes} outcomes told apart")
+            }
+            (true, Some(_) | None) => "every row".to_owned(),
         };
         wrap(&mut lines, "  Needs   ", &needs);
         lines

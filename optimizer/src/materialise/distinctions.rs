@@ -5,7 +5,6 @@ use std::ops::Range;
 
 use super::analysis::Materialise;
 use crate::sql::around;
-use crate::sql::calls::Asked;
 use crate::sql::expression::{self, Dependence};
 use crate::sql::fragment::Fragment;
 use crate::stream::{class_rows, over_classes};
@@ -65,7 +64,7 @@ impl Materialise<'_, '_> {
             if self.harvests.get(harvest)?.target != target {
                 continue;
             }
-            if call.asked != Asked::Label {
+            if !call.asked.is_label() {
                 return None;
             }
             let is_over_this = |range: &Range<usize>| self.is_over(range, harvest);

@@ -1,20 +1,15 @@
 //! Relations of key and answer: how keys are made, and the tables as SQL.
 
-use predictsql_catalog::TaskKind;
+use predictsql_catalog::{AnswerShape, RelationColumn};
 
 use super::analysis::Target;
 use super::shape::{Members, Shape};
+use crate::sql::calls::Asked;
 use crate::sql::fragment::Fragment;
 use crate::sql::key::{ColumnsKey, utf8_bytes, within, wrapped};
 
 /// The score of an input that has none.
-pub(super) const NO_SCORE: &str = "-1e0";
-
-/// The number of an input that has none: [`f64::MIN`], which no model answers.
-pub(super) const NO_VALUE: &str = "-1.7976931348623157e308";
-
-/// The column of the number that a regression answers.
-const VALUE_COLUMN: &str = "`ml v`";
+const NO_SCORE: &str = "-1e0";
 
 /// How the key of an input is made. Keys are compared byte by byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -81,31 +76,33 @@ pub struct Lookup {
     pub members: Option<Members>,
 }
 
-/// What a relation says of an input.
+/// What a relation says of an input, a variant for each [`AnswerShape`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum RelationAnswer<'a> {
-    /// Of a classification.
+    /// A label.
     Class {
         /// The class's position plus one; 0 for NULL.
         code: usize,
         /// A score for each class of [`Target::scored`]; `None` is NULL.
         scores: &'a [Option<f64>],
     },
-    /// Of a regression; `None` is NULL.
+    /// A value; `None` is NULL.
     Value(Option<f64>),
 }
 
 impl Target {
-    /// The columns of its relation besides the key, their types, and what they hold for NULL: a class
-    /// code and a score for each class asked for, or a number.
+    /// The columns of its relation besides the key, their types, and what they hold for NULL: the
+    /// answer, and a score for each class asked for.
     fn answers(&self) -> Vec<(String, &'static str, &'static str)> {
-        if self.task.kind == TaskKind::Regression {
-            return vec![(VALUE_COLUMN.to_owned(), "DOUBLE", NO_VALUE)];
-        }
-        let code = ("`ml c`".to_owned(), "SMALLINT UNSIGNED", "0");
+        let RelationColumn {
+            name,
+            sql_type,
+            none,
+        } = self.task.answer_shape().relation_column();
+        let answer = (name.to_owned(), sql_type, none);
         let scores = self.scored.iter();
         let scores = scores.map(|class| (score_column(*class), "DOUBLE", NO_SCORE));
-        [code].into_iter().chain(scores).collect()
+        [answer].into_iter().chain(scores).collect()
     }
 
     /// The columns of its relation.
@@ -141,7 +138,7 @@ impl Target {
         };
         match answer {
             RelationAnswer::Value(value) => {
-                let _ = number(*value, NO_VALUE);
+                let _ = number(*value, AnswerShape::Value.relation_column().none);
             }
             RelationAnswer::Class { code, scores } => {
                 let _ = number(None, &code.to_string());
@@ -185,8 +182,20 @@ pub(super) fn score_cell(class: usize) -> String {
     format!("`ml r`.{}", score_column(class))
 }
 
-/// The number in a row of relation `ml r`. As a literal of the text it may be described as longer than
-/// other numbers are.
-pub(super) fn value_cell() -> String {
-    format!("CAST(`ml r`.{VALUE_COLUMN} AS DOUBLE)")
+/// The answer in a row of relation `ml r`.
+pub(super) fn answer_cell(shape: AnswerShape) -> String {
+    let cell = format!("`ml r`.{}", shape.relation_column().name);
+    match shape {
+        AnswerShape::Label => cell,
+        // As a literal of the text it may be described as longer than other numbers are.
+        AnswerShape::Value => format!("CAST({cell} AS DOUBLE)"),
+    }
+}
+
+/// What a row of a relation holds for a call whose answer is NULL.
+pub(super) fn none_of(asked: Asked) -> &'static str {
+    match asked {
+        Asked::Answer(shape) => shape.relation_column().none,
+        Asked::Probability(_) => NO_SCORE,
+    }
 }

@@ -3,9 +3,11 @@
 use std::cmp::Reverse;
 use std::ops::Range;
 
+use predictsql_catalog::AnswerShape;
+
 use super::analysis::{Harvest, Materialise};
 use super::interruption::unless_interrupted;
-use super::relation::{Lookup, NO_SCORE, NO_VALUE, score_cell, value_cell};
+use super::relation::{Lookup, answer_cell, none_of, score_cell};
 use super::shape::Shape;
 use crate::sql::blocks::{Block, end_of_order_after_having, factors};
 use crate::sql::calls::{Asked, outermost_splices, stub_name};
@@ -450,8 +452,7 @@ impl Materialise<'_, '_> {
         };
         let input = self.input(&call.input, harvest, lookup, &replace);
         let column = match call.asked {
-            Asked::Label => "`ml r`.`ml c`".to_owned(),
-            Asked::Value => value_cell(),
+            Asked::Answer(shape) => answer_cell(shape),
             Asked::Probability(class) => score_cell(class),
         };
         let mut cell = Fragment::plain(format!(
@@ -473,10 +474,11 @@ impl Materialise<'_, '_> {
             "{}({nothing})",
             stub_name(self.statement.schema, &call.task)
         );
-        let (missing, none) = match call.asked {
-            Asked::Label => (format!("CAST({stub} AS SIGNED)"), "0"),
-            Asked::Value => (stub, NO_VALUE),
-            Asked::Probability(_) => (format!("0e0 + {stub}"), NO_SCORE),
+        let none = none_of(call.asked);
+        let missing = match call.asked {
+            Asked::Answer(AnswerShape::Label) => format!("CAST({stub} AS SIGNED)"),
+            Asked::Answer(AnswerShape::Value) => stub,
+            Asked::Probability(_) => format!("0e0 + {stub}"),
         };
         let missing = unless_interrupted(&missing);
         let mut found = wrapped("IFNULL(", &self.cell(index, lookups)?, ", ");
@@ -501,15 +503,15 @@ impl Materialise<'_, '_> {
         let Some(call) = self.statement.calls.get(index) else {
             return Fragment::default();
         };
-        let none = match call.asked {
-            Asked::Label => {
+        match call.asked {
+            Asked::Answer(AnswerShape::Label) => {
                 let labels = self.statement.labels.wide_list(&call.task);
-                return wrapped("ELT(", cell, &format!(", {labels})"));
+                wrapped("ELT(", cell, &format!(", {labels})"))
             }
-            Asked::Probability(_) => NO_SCORE,
-            Asked::Value => NO_VALUE,
-        };
-        wrapped("NULLIF(", cell, &format!(", {none})"))
+            Asked::Answer(AnswerShape::Value) | Asked::Probability(_) => {
+                wrapped("NULLIF(", cell, &format!(", {})", none_of(call.asked)))
+            }
+        }
     }
 
     fn is_of_aggregate(&self, index: usize) -> bool {

@@ -1,6 +1,6 @@
 //! Declared priors: from shares of classes by name to weights of outcomes.
 
-use predictsql_catalog::{ClassShares, Task, TaskStatistics};
+use predictsql_catalog::{AnswerShape, ClassShares, Task, TaskStatistics};
 
 use super::query::Prior;
 use super::thinning::counts;
@@ -66,12 +66,9 @@ fn unknown(task: &Task, class: &str) -> String {
         r#"{{"{}": {{...}}}} declares shares for one task of several"#,
         task.name
     );
-    match task.classes.is_empty() {
-        true => format!(
-            "task '{}' is a regression and has no classes; {of_one}",
-            task.name
-        ),
-        false => format!(
+    match task.answer_shape() {
+        AnswerShape::Value => format!("{}; {of_one}", task.without_classes()),
+        AnswerShape::Label => format!(
             "'{}' is no class of task '{}'; {of_one}",
             class.escape_debug(),
             task.name

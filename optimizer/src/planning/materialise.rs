@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use predictsql_catalog::AnswerShape;
+
 use super::fit::{Fitted, Fitting};
 use super::session::Context;
 use super::{classes, estimate};
@@ -263,7 +265,7 @@ impl<'s, 'a> MaterialisePlanning<'s, 'a, '_> {
 
     fn outcomes(&self) -> usize {
         let target = self.passes.targets().get(self.predictions.len());
-        target.map_or(0, |t| t.task.classes.len() + 1)
+        target.and_then(|t| t.task.outcomes()).unwrap_or(0)
     }
 
     /// Decides the next target by its values by class, where it has any.
@@ -276,9 +278,11 @@ impl<'s, 'a> MaterialisePlanning<'s, 'a, '_> {
             return Ok(());
         };
         let classes = target.task.classes.len();
-        let (blocks, metric) = match by_class {
-            Some((filters, values)) => blocks(filters, values, classes),
-            None => (Blocks::every_class(classes, false), Metric::Accuracy),
+        let (blocks, metric) = match (target.task.answer_shape(), by_class) {
+            (AnswerShape::Label, Some((filters, values))) => blocks(filters, values, classes),
+            (AnswerShape::Label, None) | (AnswerShape::Value, _) => {
+                (Blocks::every_class(classes, false), Metric::Accuracy)
+            }
         };
         let decided = self.context.decide.decide(&PredictionRequest {
             task: &target.task,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use predictsql_catalog::AnswerShape;
+
 use super::condition::{deciding, expected_of, is_asked, known_tests, reached};
 use super::draft::Draft;
 use super::fetching::Inputs;
@@ -160,7 +162,7 @@ impl<'s, 'a> StreamPlanning<'s, 'a, '_> {
 
     fn outcomes(&self, prediction: usize) -> usize {
         let asked = self.select.predictions().get(prediction);
-        asked.map_or(0, |p| p.task.classes.len() + 1)
+        asked.and_then(|p| p.task.outcomes()).unwrap_or(0)
     }
 
     /// Reads the description of the statement over stubs, which ends with the inputs' expressions.
@@ -196,7 +198,9 @@ impl<'s, 'a> StreamPlanning<'s, 'a, '_> {
             return Ok(());
         };
         let classes = asked.task.classes.len();
-        let distinctions = classes::distinctions(&by_class, select, classes + 1);
+        // Without an end to the outcomes nothing tells them apart before a row comes.
+        let outcomes = asked.task.outcomes().unwrap_or(1);
+        let distinctions = classes::distinctions(&by_class, select, outcomes);
         let other_cell = |c: Cell| c.prediction() == prediction && !matches!(c, Cell::PerClass(_));
         let other_test = |test: &RowTest| {
             test.prediction() == Some(prediction) && !matches!(test.decider, Decider::PerClass(_))
@@ -205,10 +209,10 @@ impl<'s, 'a> StreamPlanning<'s, 'a, '_> {
         let request = PredictionRequest {
             task: &asked.task,
             model: asked.model.as_ref(),
-            blocks: match looks_closer {
-                true => Blocks::every_class(classes, false),
-                false => Blocks::new(&distinctions, classes, false)
+            blocks: match asked.task.answer_shape() {
+                AnswerShape::Label if !looks_closer => Blocks::new(&distinctions, classes, false)
                     .passing(|class| classes::passes(&by_class, select, class + 1)),
+                AnswerShape::Label | AnswerShape::Value => Blocks::every_class(classes, false),
             },
             metric: match select.cells().any(|cell| cell.prediction() == prediction) {
                 true => Metric::Accuracy,

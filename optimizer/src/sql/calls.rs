@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use predictsql_catalog::{Model, Snapshot, Task, TaskInput, TaskKind};
+use predictsql_catalog::{AnswerShape, Model, Snapshot, Task, TaskInput};
 use sqlparser::tokenizer::Token;
 
 use super::bare::BareNames;
@@ -18,12 +18,21 @@ const CALLS_MAX: usize = 256;
 /// What a call asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asked {
-    /// The predicted label.
-    Label,
-    /// The predicted number, of a regression.
-    Value,
+    /// The task's answer, of this shape.
+    Answer(AnswerShape),
     /// The score of the class at this position of the task's classes.
     Probability(usize),
+}
+
+impl Asked {
+    /// Whether it is a label: one of finitely many outcomes, about each of which the store can be
+    /// asked before anything is predicted.
+    pub(crate) fn is_label(self) -> bool {
+        match self {
+            Self::Answer(AnswerShape::Label) => true,
+            Self::Answer(AnswerShape::Value) | Self::Probability(_) => false,
+        }
+    }
 }
 
 /// A predict call, resolved.
@@ -139,12 +148,14 @@ fn described(
     };
     let (before, after) = match call.asked {
         Asked::Probability(_) => ("(", "+0e0)".to_owned()),
-        Asked::Value => ("", String::new()),
-        Asked::Label if labels == LabelCollation::Default => ("", String::new()),
-        Asked::Label => (
-            "ELT(CAST(",
-            format!(" AS SIGNED), {})", labels.wide_list(&call.task)),
-        ),
+        Asked::Answer(AnswerShape::Value) => ("", String::new()),
+        Asked::Answer(AnswerShape::Label) => match labels {
+            LabelCollation::Default => ("", String::new()),
+            LabelCollation::Connection => (
+                "ELT(CAST(",
+                format!(" AS SIGNED), {})", labels.wide_list(&call.task)),
+            ),
+        },
     };
     out.push(before)
         .push(&stub_name(schema, &call.task))
@@ -208,7 +219,7 @@ fn resolve(
             let (task, model) = target(lexed, schema, catalog, &function, &argument(0))?;
             Call {
                 range,
-                asked: answer_of(&task),
+                asked: Asked::Answer(task.answer_shape()),
                 input: input(1, &task)?,
                 task,
                 model,
@@ -231,7 +242,7 @@ fn resolve(
         _ => match catalog.task(name) {
             Some(task) => Call {
                 range,
-                asked: answer_of(task),
+                asked: Asked::Answer(task.answer_shape()),
                 input: input(0, task)?,
                 task: Arc::clone(task),
                 model: None,
@@ -249,20 +260,17 @@ fn probability(
     task: &Task,
     argument: &Range<usize>,
 ) -> Result<Asked, Refusal> {
-    if task.kind == TaskKind::Regression {
-        let what = format_args!("task '{}' is a regression and has no classes", task.name);
-        return Err(Refusal::argument(function, what));
-    }
-    let class = literal(lexed, function, "class", argument)?;
-    let index = task.class_index(&class);
-    let unknown = || Refusal::unknown_class(&task.name, &class, &task.classes);
-    index.map(Asked::Probability).ok_or_else(unknown)
-}
-
-fn answer_of(task: &Task) -> Asked {
-    match task.kind {
-        TaskKind::Classification => Asked::Label,
-        TaskKind::Regression => Asked::Value,
+    match task.answer_shape() {
+        AnswerShape::Label => {
+            let class = literal(lexed, function, "class", argument)?;
+            let index = task.class_index(&class);
+            let unknown = || Refusal::unknown_class(&task.name, &class, &task.classes);
+            index.map(Asked::Probability).ok_or_else(unknown)
+        }
+        AnswerShape::Value => {
+            let what = task.without_classes();
+            Err(Refusal::argument(function, format_args!("{what}")))
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use predictsql_catalog::{Column, Model, Task};
+use predictsql_catalog::{AnswerShape, Column, Model, Task};
 use sqlparser::tokenizer::Token;
 
 use super::items::{self, ItemText};
@@ -356,8 +356,8 @@ impl StreamSelect<'_, '_> {
         match call {
             Some((call, prediction)) if call.range == item.expression => match call.asked {
                 Asked::Probability(class) => Ok(Cell::Score(prediction, class)),
-                Asked::Value => Ok(Cell::Value(prediction)),
-                Asked::Label => Ok(Cell::PerClass(prediction)),
+                Asked::Answer(AnswerShape::Value) => Ok(Cell::Value(prediction)),
+                Asked::Answer(AnswerShape::Label) => Ok(Cell::PerClass(prediction)),
             },
             _ => Err(Refusal::unsupported(
                 "an expression over a predicted number in the select list",
@@ -378,12 +378,12 @@ impl StreamSelect<'_, '_> {
                 .filter_map(|&i| self.statement.calls.get(i))
                 .map(|c| c.asked)
         };
-        if asked().all(|a| a != Asked::Label) {
+        if !asked().any(Asked::is_label) {
             return Ok(None);
         }
         let mut predictions = calls.iter().filter_map(|&i| self.of_call.get(i).copied());
         let first = predictions.next().unwrap_or_default();
-        if asked().any(|a| a != Asked::Label) || predictions.any(|p| p != first) {
+        if !asked().all(Asked::is_label) || predictions.any(|p| p != first) {
             return Err(Refusal::unsupported(
                 "several different predictions in one expression",
             ));

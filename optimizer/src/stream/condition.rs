@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use predictsql_catalog::AnswerShape;
+
 use super::analysis::StreamSelect;
 use super::predicate::score_test;
 use super::row_test::{Decider, RowTest};
@@ -101,8 +103,8 @@ impl StreamSelect<'_, '_> {
         .ok_or_else(refusal)?;
         match call.asked {
             Asked::Probability(class) => Ok(Decider::Score(*prediction, class, test)),
-            Asked::Value => Ok(Decider::Value(*prediction, test)),
-            Asked::Label => Err(refusal()),
+            Asked::Answer(AnswerShape::Value) => Ok(Decider::Value(*prediction, test)),
+            Asked::Answer(AnswerShape::Label) => Err(refusal()),
         }
     }
 

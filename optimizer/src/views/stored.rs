@@ -5,7 +5,7 @@ use sqlparser::tokenizer::Token;
 
 use crate::refusal::Refusal;
 use crate::sql::blocks::Blocks;
-use crate::sql::calls::{Asked, outermost_splices, stub_splices};
+use crate::sql::calls::{outermost_splices, stub_splices};
 use crate::sql::fragment::{Fragment, quote_name, splice};
 use crate::sql::select_list;
 use crate::sql::text::{LexMode, Lexed};
@@ -57,7 +57,7 @@ pub fn stored_view(statement: &PredictStatement<'_>) -> Result<Option<Fragment>,
     let calls = &statement.calls;
     let mut splices = outermost_splices(calls, &body, |index| match calls.get(index) {
         // Only the generic functions say of which model, or of which class.
-        Some(call) if call.model.is_some() || call.asked != Asked::Label => {
+        Some(call) if call.model.is_some() || !call.asked.is_label() => {
             let inner = 0..calls.len();
             let within: Vec<_> = inner
                 .filter(|&i| i != index)

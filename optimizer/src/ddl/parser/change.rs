@@ -59,12 +59,10 @@ fn create_task(cursor: &mut Cursor<'_>) -> Result<Change, Refusal> {
         }
     }
     let kind = kind.unwrap_or(TaskKind::Classification);
-    let classes = match (kind, classes) {
-        (TaskKind::Classification, None) => {
-            return Err(cursor.syntax("CLASSES ('a', 'b', ...)"));
-        }
-        (_, classes) => classes.unwrap_or_default(),
-    };
+    if kind.answer_shape().has_classes() && classes.is_none() {
+        return Err(cursor.syntax("CLASSES ('a', 'b', ...)"));
+    }
+    let classes = classes.unwrap_or_default();
     Ok(Change::CreateTask(CreateTask {
         name,
         if_not_exists,
@@ -76,9 +74,9 @@ fn create_task(cursor: &mut Cursor<'_>) -> Result<Change, Refusal> {
 }
 
 fn task_kind(cursor: &mut Cursor<'_>) -> Result<TaskKind, Refusal> {
-    for kind in [TaskKind::Classification, TaskKind::Regression] {
+    for kind in TaskKind::all() {
         if cursor.accept(kind.as_str()) {
-            return Ok(kind);
+            return Ok(*kind);
         }
     }
     for later in ["MULTILABEL", "DETECTION"] {
@@ -86,7 +84,8 @@ fn task_kind(cursor: &mut Cursor<'_>) -> Result<TaskKind, Refusal> {
             return Err(unsupported(&format!("tasks of KIND {later}")));
         }
     }
-    Err(cursor.syntax("CLASSIFICATION or REGRESSION"))
+    let kinds: Vec<&str> = TaskKind::all().iter().map(|kind| kind.as_str()).collect();
+    Err(cursor.syntax(&kinds.join(" or ")))
 }
 
 fn task_input(cursor: &mut Cursor<'_>) -> Result<TaskInput, Refusal> {

@@ -75,10 +75,10 @@ impl Pipeline<'_, '_, '_> {
         self.ready.described.len()
     }
 
-    /// Number of outcomes of a prediction: NULL, then one a class.
+    /// Number of outcomes of a prediction, NULL among them; 0 where there is no end to them.
     pub fn outcomes(&self, prediction: usize) -> usize {
         let prediction = self.ready.plan.predictions.get(prediction);
-        prediction.map_or(0, |p| p.task.classes.len() + 1)
+        prediction.and_then(|p| p.task.outcomes()).unwrap_or(0)
     }
 }
 

@@ -15,6 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use predictsql_catalog::OutputCodec;
 use predictsql_executor::InputId;
 use predictsql_executor::kept::{Numbers, OutputCache, OutputStore};
 
@@ -68,10 +69,10 @@ impl OutputStore for OutputTable {
     fn read(
         &self,
         output: [u8; 16],
-        labels: usize,
+        codec: OutputCodec,
         inputs: Vec<InputId>,
     ) -> BoxFuture<'_, Vec<(InputId, Numbers)>> {
-        Box::pin(self.reader.read(output, labels, inputs))
+        Box::pin(self.reader.read(output, codec, inputs))
     }
 
     fn keep(&self, output: [u8; 16], input: InputId, numbers: Numbers) {
@@ -101,8 +102,9 @@ mod tests {
         let cache = start(&limits, &ServiceAccount::none(), &metrics);
         let input = Some(InputId::from_bytes([1; 16]));
         let scores = Scores::new([0.25, 0.75]);
+        let codec = Some(OutputCodec::Probabilities { labels: 2 });
         cache.keep([0; 16], std::iter::once((input, &scores)));
-        assert_eq!(cache.find([0; 16], 2, &[input]).await, [None]);
+        assert_eq!(cache.find([0; 16], codec, &[input]).await, [None]);
         assert!(!cache.is_on());
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use predictsql_catalog::OutputCodec;
 use predictsql_catalog::store::{self, FoundOutput};
 use predictsql_executor::InputId;
 use predictsql_executor::kept::Numbers;
@@ -30,7 +31,7 @@ type Found = Vec<(InputId, Numbers)>;
 
 struct Question {
     output: [u8; 16],
-    labels: usize,
+    codec: OutputCodec,
     inputs: Vec<InputId>,
     reply: oneshot::Sender<Found>,
 }
@@ -53,13 +54,13 @@ impl Reader {
         Self(sender)
     }
 
-    /// Those of `inputs` that the table knows, of `labels` numbers each. None where it is not to be had
-    /// soon.
-    pub async fn read(&self, output: [u8; 16], labels: usize, inputs: Vec<InputId>) -> Found {
+    /// Those of `inputs` that the table knows, which `codec` decodes. None where it is not to be
+    /// had soon.
+    pub async fn read(&self, output: [u8; 16], codec: OutputCodec, inputs: Vec<InputId>) -> Found {
         let (reply, answer) = oneshot::channel();
         let question = Question {
             output,
-            labels,
+            codec,
             inputs,
             reply,
         };
@@ -121,7 +122,7 @@ impl Asking {
         for question in questions {
             let found = question.inputs.iter().filter_map(|input| {
                 let row = rows.get(input.as_bytes())?;
-                match Numbers::decode(&row.kept.scores, question.labels) {
+                match Numbers::decode(&row.kept.scores, question.codec) {
                     Some(numbers) => Some((*input, numbers)),
                     None => self.tell_of_poison(),
                 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use predictsql_catalog::TaskKind;
+use predictsql_catalog::AnswerShape;
 use predictsql_optimizer::Fragment;
 use predictsql_optimizer::materialise::{KeyForm, RelationAnswer, Target};
 use predictsql_optimizer::planning::Forced;
@@ -113,9 +113,9 @@ impl<'p> Relation<'p> {
         let scores: Vec<Option<f64>> = (0..self.target.scored.len())
             .map(|place| answer.score(place))
             .collect();
-        let row = match self.target.task.kind {
-            TaskKind::Regression => RelationAnswer::Value(answer.value()),
-            TaskKind::Classification => RelationAnswer::Class {
+        let row = match self.target.task.answer_shape() {
+            AnswerShape::Value => RelationAnswer::Value(answer.value()),
+            AnswerShape::Label => RelationAnswer::Class {
                 code: answer.code(),
                 scores: &scores,
             },

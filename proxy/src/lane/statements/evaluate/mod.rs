@@ -17,7 +17,7 @@ mod run;
 use std::sync::Arc;
 
 use predictsql_catalog::store::{self, NewEvaluation, Population, Published};
-use predictsql_catalog::{Model, Part, Task, TaskKind};
+use predictsql_catalog::{AnswerShape, Model, Part, Task};
 use predictsql_executor::evaluation::{Measured, Rows, evaluate};
 use predictsql_optimizer::ddl::{Evaluate, Evaluated};
 use tokio_util::sync::CancellationToken;
@@ -143,8 +143,9 @@ async fn targets(
     };
     let unknown = || SqlError::unknown("Task", task);
     let task = catalog.task(task).ok_or_else(unknown)?;
-    if task.kind == TaskKind::Regression {
-        return Err(SqlError::unsupported("EVALUATE of regressions"));
+    match task.answer_shape() {
+        AnswerShape::Label => {}
+        AnswerShape::Value => return Err(SqlError::unsupported("EVALUATE of regressions")),
     }
     check_count(&task.name, models.len())?;
     Ok((Arc::clone(task), models))

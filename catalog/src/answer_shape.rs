@@ -1,0 +1,140 @@
+//! The shape of a task's answers: its SQL type, its column in relations, its outcomes, and the
+//! codec of kept outputs.
+//!
+//! Everything that depends on the form of an answer, and not on the task's kind as such, matches
+//! on [`AnswerShape`] without a wildcard. A further shape (several labels of an input, boxes, a
+//! vector) is a variant more, and the compiler lists the places that must decide:
+//!
+//! | Place | Decides |
+//! |---|---|
+//! | this file | SQL type, relation column, outcomes, classes, codec |
+//! | `TaskKind`, `Output`: `answer_shape` | which kinds and outputs have the shape |
+//! | `options/` | which options the models have, and whether there is a prior |
+//! | optimizer: `sql/calls.rs` | which calls a task has, and how the store describes them |
+//! | optimizer: `stream/`, `planning/` | cells, conditions, and the outcomes told apart |
+//! | optimizer: `materialise/` | a relation's rows, and how a statement looks an answer up |
+//! | executor: `model/reader.rs`, `kept/` | how an output is read, and how it is kept |
+//! | proxy: `lane/plans/`, `lane/statements/` | rows of a relation, and what is evaluated |
+
+/// What one answer of a task is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AnswerShape {
+    /// One of the task's classes, by its name.
+    Label,
+    /// A finite number of 64 bits.
+    Value,
+}
+
+/// The column that holds answers in a relation of keys and answers. It is never NULL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RelationColumn {
+    /// Quoted name.
+    pub name: &'static str,
+    /// Type in a `CREATE TABLE`.
+    pub sql_type: &'static str,
+    /// Literal that stands for an input without an answer. No answer equals it.
+    pub none: &'static str,
+}
+
+/// How an output of a model is kept. Encoding and decoding are the executor's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OutputCodec {
+    /// Probabilities as 32-bit floats, little-endian, one a label of the model.
+    Probabilities {
+        /// Number of labels.
+        labels: usize,
+    },
+}
+
+impl AnswerShape {
+    /// Type that a task's function returns.
+    pub fn sql_type(self) -> &'static str {
+        match self {
+            Self::Label => "VARCHAR(255) CHARSET utf8mb4",
+            Self::Value => "DOUBLE",
+        }
+    }
+
+    /// The column of the answers in a relation: a label is its class's position plus one.
+    pub fn relation_column(self) -> RelationColumn {
+        match self {
+            Self::Label => RelationColumn {
+                name: "`ml c`",
+                sql_type: "SMALLINT UNSIGNED",
+                none: "0",
+            },
+            Self::Value => RelationColumn {
+                name: "`ml v`",
+                sql_type: "DOUBLE",
+                // The least DOUBLE, which no model answers.
+                none: "-1.7976931348623157e308",
+            },
+        }
+    }
+
+    /// Number of different answers of a task with so many classes, NULL among them; `None` where
+    /// there is no end to them.
+    pub fn outcomes(self, classes: usize) -> Option<usize> {
+        match self {
+            Self::Label => Some(classes + 1),
+            Self::Value => None,
+        }
+    }
+
+    /// Whether a task of such answers names classes, and its models name labels.
+    pub fn has_classes(self) -> bool {
+        match self {
+            Self::Label => true,
+            Self::Value => false,
+        }
+    }
+
+    /// Codec of a kept output of a model with so many labels; `None` where outputs are not kept.
+    pub fn output_codec(self, labels: usize) -> Option<OutputCodec> {
+        match self {
+            Self::Label => Some(OutputCodec::Probabilities { labels }),
+            Self::Value => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Output, TaskKind};
+
+    #[test]
+    fn a_label_is_text_outside_and_a_code_in_relations() {
+        let label = TaskKind::Classification.answer_shape();
+        assert_eq!(label, AnswerShape::Label);
+        assert_eq!(label.sql_type(), "VARCHAR(255) CHARSET utf8mb4");
+        let column = RelationColumn {
+            name: "`ml c`",
+            sql_type: "SMALLINT UNSIGNED",
+            none: "0",
+        };
+        assert_eq!(label.relation_column(), column);
+        assert_eq!((label.has_classes(), label.outcomes(3)), (true, Some(4)));
+        let codec = OutputCodec::Probabilities { labels: 2 };
+        assert_eq!(label.output_codec(2), Some(codec));
+    }
+
+    #[test]
+    fn a_value_is_a_number_everywhere_and_has_no_finite_outcomes() {
+        let value = TaskKind::Regression.answer_shape();
+        assert_eq!(value, AnswerShape::Value);
+        let column = value.relation_column();
+        assert_eq!((value.sql_type(), column.sql_type), ("DOUBLE", "DOUBLE"));
+        assert_eq!(column.name, "`ml v`");
+        assert_eq!(column.none.parse(), Ok(f64::MIN));
+        assert_eq!((value.has_classes(), value.outcomes(0)), (false, None));
+        assert_eq!(value.output_codec(0), None);
+    }
+
+    #[test]
+    fn outputs_give_answers_of_one_shape() {
+        assert_eq!(Output::Logits.answer_shape(), AnswerShape::Label);
+        assert_eq!(Output::Softmax.answer_shape(), AnswerShape::Label);
+        assert_eq!(Output::Value.answer_shape(), AnswerShape::Value);
+    }
+}
