@@ -16,9 +16,9 @@ use futures_util::future::BoxFuture;
 use predictsql_catalog::{Device, Model, ModelOptions};
 
 use crate::error::ModelError;
-use crate::model_files::{ModelFile, ModelFiles};
 use crate::picture::InputSpec;
 use crate::pieces::Piece;
+use crate::sources::{ModelFile, ModelFiles};
 
 /// Runs models on one device.
 pub(crate) trait Backend: fmt::Debug + Send + Sync {

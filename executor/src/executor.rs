@@ -14,12 +14,12 @@ use crate::in_process::InProcess;
 use crate::input::{Input, Outcome};
 use crate::loaded::Cache;
 use crate::model::CHUNK_ROWS_MAX;
-use crate::model_files::{ModelFile, ModelFiles};
 use crate::permits::{Permits, Size};
 use crate::picture::InputSpec;
 use crate::pieces::{Answered, Reply};
 use crate::pipeline::{CpuSeconds, Goal, Pipeline, Submitted, Ticket};
 use crate::prepared::Prepared;
+use crate::sources::{ModelFile, ModelFiles};
 use crate::spent::Spent;
 
 /// Inputs that are looked at for their identities in one go.

@@ -21,8 +21,8 @@ use crate::interrupt::Interrupt;
 use crate::library;
 use crate::loads::{Loads, OVERDUE_AFTER};
 use crate::model::{CompileSettings, Compiled, compile};
-use crate::model_files::{ModelFile, ModelFiles};
 use crate::pipeline::CpuQueue;
+use crate::sources::{ModelFile, ModelFiles};
 use crate::trial::{Request, Trials, Tried};
 use instance::InProcessInstance;
 use turns::take_turn;
@@ -165,7 +165,7 @@ impl Inner {
         let (files, model_file) = (files.clone(), (model.uri.clone(), model.sha256.clone()));
         compiled
             .sessions
-            .read_again_by(move || files.read_pinned(&model_file.0, &model_file.1));
+            .read_again_by(move || files.read_elsewhere(&model_file.0, &model_file.1));
         compiled.load_seconds = begin.elapsed().as_secs_f64();
         tracing::info!(
             model = model.name,

@@ -12,6 +12,7 @@ use crate::input::Input;
 use crate::permits::Permit;
 use crate::picture::InputSpec;
 use crate::pieces::{Answered, PreparedChunk, Reply};
+use crate::sources::ReadError;
 use crate::spent::Stage;
 
 /// What a chunk is prepared for.
@@ -84,7 +85,7 @@ impl Submitted {
             .any(|input| matches!(input, Input::Location(_)))
     }
 
-    /// Goes on without the fetch stage; locations, if any, are read by the next one.
+    /// With its locations, if any, to be read.
     pub(super) fn without_fetching(self) -> Fetched {
         let contents = self.inputs.into_iter().map(Content::from);
         Fetched {
@@ -94,7 +95,7 @@ impl Submitted {
     }
 }
 
-/// With its files read.
+/// Its inputs on their way to the decoder.
 #[derive(Debug)]
 pub(super) struct Fetched {
     pub(super) ticket: Ticket,
@@ -111,7 +112,7 @@ pub(super) enum Content {
     Given(Bytes),
     /// An encoded image that was read ahead, and its identity if asked for and known.
     Read(Bytes, Option<InputId>, Reserved),
-    /// A location that is still to be read, since enough is read ahead.
+    /// A location that is still to be read.
     Later(Bytes),
 }
 
@@ -122,8 +123,21 @@ impl Content {
     }
 }
 
+/// The clause for an image that was not read.
+pub(super) fn unreadable(error: ReadError, bytes_max: u64) -> String {
+    match error {
+        ReadError::Location(reason) | ReadError::Other(reason) => reason,
+        ReadError::NotEnabled { scheme } => {
+            format!("cannot be fetched: scheme {scheme} is not enabled")
+        }
+        ReadError::Outside => "is outside the allowed image roots".to_string(),
+        ReadError::NotFound => "does not exist".to_string(),
+        ReadError::TooLarge { bytes } => too_large(bytes, bytes_max),
+    }
+}
+
 /// The clause for an image of too many bytes.
-pub(super) fn too_large(bytes: u64, bytes_max: u64) -> String {
+fn too_large(bytes: u64, bytes_max: u64) -> String {
     format!("is too large ({bytes} bytes, limit {bytes_max})")
 }
 

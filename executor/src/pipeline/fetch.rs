@@ -1,18 +1,22 @@
-//! The fetch stage: reads image files, ahead of the decoders up to a number of bytes.
+//! The fetch stage: reads images from their sources, ahead of the decoders up to a number of bytes.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use futures_util::stream::{self, FuturesOrdered, StreamExt};
 
-use super::chunk::{Content, Fetched, Submitted, Ticket, too_large};
+use super::chunk::{Content, Submitted, unreadable};
 use super::clock::elapsed_ns;
+use super::prepare::Preparing;
+use super::queue::Queue;
 use super::read_ahead::ReadAhead;
 use crate::caller::CallerId;
-use crate::location::{self, Location};
+use crate::identity::InputId;
+use crate::input::Input;
 use crate::pieces::Reply;
-use crate::roots::{ReadError, Roots};
+use crate::sources::{Sources, Wanted};
 use crate::spent::Stage;
-use crate::{Input, InputId};
 
 /// What looking at a file, or reading it, is taken to last.
 const FILE_NS: u64 = 100_000;
@@ -20,131 +24,145 @@ const FILE_NS: u64 = 100_000;
 /// What a thread of the fetch stage does next.
 #[derive(Debug)]
 pub(super) enum FetchWork {
-    Read(Submitted),
+    /// Read what is to be read of a chunk, or some of it.
+    Read(Box<Preparing>),
     /// Only look which content the inputs have.
     Identify(Vec<Input>, Reply<Vec<Option<InputId>>>),
 }
 
 impl FetchWork {
+    /// Of a chunk with locations.
+    pub(super) fn of(chunk: Submitted) -> Self {
+        Self::Read(Box::new(chunk.without_fetching().into()))
+    }
+
     /// Whose work it is, and about how long it lasts in nanoseconds.
     pub(super) fn cost(&self) -> (CallerId, u64) {
         let (caller, inputs) = match self {
-            Self::Read(chunk) => (chunk.ticket.goal.caller(), chunk.inputs.len()),
+            Self::Read(chunk) => (chunk.caller(), chunk.contents().len()),
             Self::Identify(inputs, reply) => (reply.caller(), inputs.len()),
         };
         (caller, FILE_NS.saturating_mul(inputs as u64))
     }
 }
 
-/// Reads locations. Remote storage takes its place beside the roots here.
+/// Reads locations.
 #[derive(Debug)]
 pub(super) struct Reader {
-    roots: Roots,
+    sources: Sources,
     image_bytes_max: u64,
-    ahead: ReadAhead,
+    ahead: Arc<ReadAhead<FetchWork>>,
 }
 
 impl Reader {
-    pub(super) fn new(roots: Roots, image_bytes_max: u64, fetched_bytes_max: u64) -> Self {
+    pub(super) fn new(
+        sources: Sources,
+        (image_bytes_max, fetched_bytes_max): (u64, u64),
+        queue: &Arc<Queue<FetchWork>>,
+    ) -> Self {
         Self {
-            roots,
+            sources,
             image_bytes_max,
-            ahead: ReadAhead::new(fetched_bytes_max),
+            ahead: ReadAhead::new(fetched_bytes_max, queue),
         }
     }
 
-    /// Reads the files of a chunk. `None`: nobody waits for it any more.
-    pub(super) fn fetch(&self, chunk: Submitted) -> Option<Fetched> {
+    /// Reads images of a chunk as far as there is room. `None`: there was none, and it waits, or nobody waits for it.
+    pub(super) async fn fetch(&self, mut chunk: Box<Preparing>) -> Option<Box<Preparing>> {
         let begin = Instant::now();
-        let Submitted { ticket, inputs } = chunk;
-        let mut contents = Vec::with_capacity(inputs.len());
-        for input in inputs {
-            contents.push(match input {
-                Input::Location(location) => {
-                    if ticket.goal.is_abandoned() {
-                        return None;
+        let read = self.read_ahead(&mut chunk).await;
+        chunk
+            .ticket()
+            .goal
+            .spent(Stage::Fetching, elapsed_ns(begin));
+        if chunk.ticket().goal.is_abandoned() {
+            return None;
+        }
+        if read == 0 && chunk.is_unread() {
+            let work = FetchWork::Read(chunk);
+            let (caller, cost_ns) = work.cost();
+            self.ahead.wait(caller, cost_ns, work);
+            return None;
+        }
+        Some(chunk)
+    }
+
+    /// Reads in the order of the inputs; how many were read, or failed to be.
+    async fn read_ahead(&self, chunk: &mut Preparing) -> usize {
+        let (ticket, contents) = chunk.parts();
+        let is_later = |(place, content): (usize, &Content)| match content {
+            Content::Later(at) => Some((place, at.clone())),
+            _ => None,
+        };
+        let later = contents.iter().enumerate().filter_map(is_later);
+        let later: Vec<(usize, Bytes)> = later.collect();
+        let first = later.first().map(|(_, at)| at);
+        let reads_max = first.map_or(1, |at| self.sources.reads_per_chunk_max(at));
+        let wanted = Wanted {
+            bytes_max: self.image_bytes_max,
+            identified: ticket.identified,
+        };
+        let read = |(place, at): (usize, Bytes)| async move {
+            (place, self.sources.read(&at, wanted).await)
+        };
+        let mut later = later.into_iter();
+        let mut under_way = FuturesOrdered::new();
+        let mut done = 0;
+        loop {
+            // What is begun is kept, so that nothing is read twice.
+            while under_way.len() < reads_max
+                && !ticket.goal.is_abandoned()
+                && self.ahead.has_room()
+                && let Some(next) = later.next()
+            {
+                under_way.push_back(read(next));
+            }
+            let Some((place, object)) = under_way.next().await else {
+                return done;
+            };
+            if let Some(content) = contents.get_mut(place) {
+                *content = match object {
+                    Ok(object) => {
+                        let reserved = self.ahead.reserve(object.bytes.len() as u64);
+                        Content::Read(object.bytes, object.id, reserved)
                     }
-                    self.read_ahead(location, &ticket)
-                }
-                other => Content::from(other),
-            });
-        }
-        ticket.goal.spent(Stage::Fetching, elapsed_ns(begin));
-        Some(Fetched { ticket, contents })
-    }
-
-    /// Reads a file unless enough is read ahead: then the decoder does, one at a time, so that
-    /// memory is bounded and no two chunks can wait for each other's.
-    fn read_ahead(&self, location: Bytes, ticket: &Ticket) -> Content {
-        if !self.ahead.has_room() {
-            return Content::Later(location);
-        }
-        match self.read(&location, ticket.identified) {
-            Ok((encoded, id)) => {
-                let reserved = self.ahead.reserve(encoded.len() as u64);
-                Content::Read(encoded, id, reserved)
+                    Err(error) => Content::Unreadable(unreadable(error, self.image_bytes_max)),
+                };
             }
-            Err(reason) => Content::Unreadable(reason),
+            done += 1;
         }
     }
 
-    /// The encoded image at `location`, with its identity if asked for and known. The error is a
-    /// clause for a warning.
-    pub(super) fn read(
-        &self,
-        location: &[u8],
-        identified: bool,
-    ) -> Result<(Bytes, Option<InputId>), String> {
-        let path = match location::parse(location)? {
-            Location::File(path) => path,
-            Location::Remote { scheme } => {
-                return Err(format!("cannot be fetched: scheme {scheme} is not enabled"));
-            }
-        };
-        let read = if identified {
-            self.roots.read_identified(&path, self.image_bytes_max)
-        } else {
-            let content = self.roots.read(&path, self.image_bytes_max);
-            content.map(|content| (content, None))
-        };
-        read.map_err(|error| match error {
-            ReadError::Outside => "is outside the allowed image roots".to_string(),
-            ReadError::NotFound => "does not exist".to_string(),
-            ReadError::TooLarge { bytes } => too_large(bytes, self.image_bytes_max),
-            ReadError::Other(reason) => reason,
-        })
+    /// Lets chunks go that wait for room, if there is some.
+    pub(super) fn look_again(&self) {
+        self.ahead.look_again();
+    }
+
+    /// Drops the chunks that wait for room.
+    pub(super) fn stop(&self) {
+        self.ahead.stop();
     }
 
     /// Tells which content each input has now.
-    pub(super) fn identify(&self, inputs: &[Input], reply: Reply<Vec<Option<InputId>>>) {
+    pub(super) async fn identify(&self, inputs: &[Input], reply: Reply<Vec<Option<InputId>>>) {
         let begin = Instant::now();
+        let location = inputs.iter().find_map(|input| match input {
+            Input::Location(at) => Some(at),
+            Input::Null | Input::Image(_) | Input::TooLarge { .. } | Input::Columns(_) => None,
+        });
+        let reads_max = location.map_or(1, |at| self.sources.reads_per_chunk_max(at));
+        let mut found = stream::iter(inputs)
+            .map(|input| self.sources.identify(input))
+            .buffered(reads_max);
         let mut ids = Vec::with_capacity(inputs.len());
-        for input in inputs {
+        while let Some(id) = found.next().await {
             if reply.is_abandoned() {
                 return;
             }
-            ids.push(match input {
-                Input::Null | Input::Columns(_) | Input::TooLarge { .. } => None,
-                Input::Image(encoded) => Some(InputId::of_image(encoded)),
-                Input::Location(location) => match location::parse(location) {
-                    Ok(Location::File(path)) => self.roots.identify(&path).ok().flatten(),
-                    _ => None,
-                },
-            });
+            ids.push(id);
         }
+        drop(found);
         reply.spent(Stage::Fetching, elapsed_ns(begin));
         reply.send(Ok(ids));
-    }
-
-    /// Refuses an image that came with the statement and is larger than a file may be.
-    pub(super) fn check_size(&self, encoded: &[u8]) -> Result<(), String> {
-        if encoded.is_empty() {
-            return Err("is empty".to_string());
-        }
-        let bytes = encoded.len() as u64;
-        if bytes > self.image_bytes_max {
-            return Err(too_large(bytes, self.image_bytes_max));
-        }
-        Ok(())
     }
 }

@@ -16,6 +16,7 @@
 
 mod chunk;
 mod clock;
+mod cpu_queue;
 mod fetch;
 mod infer;
 mod prepare;
@@ -34,14 +35,15 @@ use crate::identity::InputId;
 use crate::input::Input;
 use crate::picture::{DecodeMemory, Limits};
 use crate::pieces::{Reply, TensorPool};
-use crate::roots::Roots;
+use crate::sources::{Sources, Waiter};
 
 pub(crate) use chunk::{Goal, Submitted, Ticket};
 use clock::thread_cpu_ns;
+pub(crate) use cpu_queue::CpuQueue;
+use cpu_queue::CpuWork;
 use fetch::{FetchWork, Reader};
 use prepare::{Preparation, Step};
-pub(crate) use queue::CpuQueue;
-use queue::{CpuWork, Queue};
+use queue::Queue;
 pub(crate) use run::Run;
 use turns::Rank;
 
@@ -67,9 +69,9 @@ pub(crate) struct Pipeline {
 
 #[derive(Debug)]
 struct Shared {
-    fetch: Queue<FetchWork>,
+    fetch: Arc<Queue<FetchWork>>,
     cpu: Arc<CpuQueue>,
-    reader: Arc<Reader>,
+    reader: Reader,
     preparation: Preparation,
     images_inferred: AtomicU64,
     preparing_ns: AtomicU64,
@@ -80,13 +82,14 @@ impl Pipeline {
     /// Starts the threads.
     pub(crate) fn start(config: &ExecutorConfig) -> Result<Self, StartError> {
         let piece_max = Duration::from_millis(config.run_ms_max);
-        let reader = Arc::new(Reader::new(
-            Roots::open(&config.image_roots)?,
-            config.image_bytes_max,
-            config.fetched_bytes_max,
-        ));
+        let fetch = Arc::new(Queue::default());
+        let reader = Reader::new(
+            Sources::new(&config.image_roots, config.fetch_threads)?,
+            (config.image_bytes_max, config.fetched_bytes_max),
+            &fetch,
+        );
         let preparation = Preparation {
-            reader: reader.clone(),
+            image_bytes_max: config.image_bytes_max,
             limits: Limits {
                 image_pixels_max: config.image_pixels_max,
                 image_side_pixels_max: config.image_side_pixels_max,
@@ -97,7 +100,7 @@ impl Pipeline {
             piece_max,
         };
         let shared = Arc::new(Shared {
-            fetch: Queue::default(),
+            fetch,
             cpu: Arc::new(CpuQueue::new(piece_max)),
             reader,
             preparation,
@@ -111,7 +114,9 @@ impl Pipeline {
             threads: Vec::new(),
         };
         for index in 0..config.fetch_threads {
-            pipeline.spawn(format!("predict-io-{index}"), run_fetch)?;
+            let waiter = Waiter::new().map_err(StartError::Thread)?;
+            let fetch = move |shared: &Shared| run_fetch(shared, &waiter);
+            pipeline.spawn(format!("predict-io-{index}"), fetch)?;
         }
         for index in 0..config.threads {
             pipeline.spawn(format!("predict-cpu-{index}"), run_cpu)?;
@@ -124,10 +129,10 @@ impl Pipeline {
         if chunk.takes_rows() {
             prepare::rows(chunk);
         } else if chunk.has_locations() {
-            self.shared.fetch(FetchWork::Read(chunk));
+            self.shared.fetch(FetchWork::of(chunk));
         } else {
             let fetched = chunk.without_fetching();
-            self.shared.cpu.push_preparing(fetched.into());
+            self.shared.cpu.push_preparing(Box::new(fetched.into()));
         }
     }
 
@@ -155,7 +160,11 @@ impl Pipeline {
         }
     }
 
-    fn spawn(&mut self, name: String, run: fn(&Shared)) -> Result<(), StartError> {
+    fn spawn(
+        &mut self,
+        name: String,
+        run: impl FnOnce(&Shared) + Send + 'static,
+    ) -> Result<(), StartError> {
         let shared = self.shared.clone();
         let body = move || {
             lower_priority();
@@ -180,6 +189,7 @@ impl Shared {
 impl Drop for Pipeline {
     fn drop(&mut self) {
         self.shared.fetch.stop();
+        self.shared.reader.stop();
         self.shared.cpu.stop();
         // Waited for, so that no thread is inside ONNX Runtime when the process unloads it.
         for thread in self.threads.drain(..) {
@@ -194,15 +204,18 @@ pub(crate) fn lower_priority() {
     let _ = rustix::process::setpriority_process(None, NICENESS);
 }
 
-fn run_fetch(shared: &Shared) {
+fn run_fetch(shared: &Shared, waiter: &Waiter) {
     while let Some(work) = shared.fetch.pop() {
         match work {
             FetchWork::Read(chunk) => {
-                if let Some(fetched) = shared.reader.fetch(chunk) {
-                    shared.cpu.push_preparing(fetched.into());
+                if let Some(Some(chunk)) = waiter.wait(shared.reader.fetch(chunk)) {
+                    shared.cpu.push_preparing(chunk);
                 }
+                shared.reader.look_again();
             }
-            FetchWork::Identify(inputs, reply) => shared.reader.identify(&inputs, reply),
+            FetchWork::Identify(inputs, reply) => {
+                waiter.wait(shared.reader.identify(&inputs, reply));
+            }
         }
     }
 }
@@ -226,7 +239,14 @@ fn run_cpu(shared: &Shared) {
                             images.saturating_sub(chunk.images_left()),
                             took(&shared.preparing_ns),
                         );
-                        shared.cpu.push_preparing(chunk);
+                        shared.cpu.push_preparing(Box::new(chunk));
+                    }
+                    Step::Unread(chunk) => {
+                        shared.cpu.prepared(
+                            images.saturating_sub(chunk.images_left()),
+                            took(&shared.preparing_ns),
+                        );
+                        shared.fetch(FetchWork::Read(Box::new(chunk)));
                     }
                     Step::Done => shared.cpu.prepared(images, took(&shared.preparing_ns)),
                 }

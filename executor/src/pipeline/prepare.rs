@@ -4,14 +4,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::chunk::{Content, Fetched, Goal, Submitted, Ticket};
+use super::chunk::{Content, Fetched, Goal, Submitted, Ticket, unreadable};
 use super::clock::thread_cpu_ns;
-use super::fetch::Reader;
 use crate::caller::CallerId;
 use crate::identity::InputId;
 use crate::input::{ColumnValue, Input};
 use crate::picture::{DecodeMemory, DecodePlan, InputSpec, Limits, Preprocessor};
 use crate::pieces::{Chunk, Contents, Piece, Place, PreparedChunk, Tensor, TensorPool};
+use crate::sources::{Wanted, given};
 use crate::spent::Stage;
 
 /// Tensors in the making.
@@ -42,6 +42,8 @@ pub(super) enum Step {
     Done,
     /// The piece has taken its time, and this is left.
     More(Preparing),
+    /// The next image is still to be read.
+    Unread(Preparing),
 }
 
 impl From<Fetched> for Preparing {
@@ -59,6 +61,27 @@ impl Preparing {
         self.made.is_some()
     }
 
+    /// Its ticket.
+    pub(super) fn ticket(&self) -> &Ticket {
+        &self.ticket
+    }
+
+    /// What is left of it.
+    pub(super) fn contents(&self) -> &[Content] {
+        self.contents.as_slice()
+    }
+
+    /// Both, to read what is left.
+    pub(super) fn parts(&mut self) -> (&Ticket, &mut [Content]) {
+        (&self.ticket, self.contents.as_mut_slice())
+    }
+
+    /// Whether the next image is still to be read.
+    pub(super) fn is_unread(&self) -> bool {
+        let next = self.contents.as_slice().first();
+        matches!(next, Some(Content::Later(_)))
+    }
+
     /// Whose work it is.
     pub(super) fn caller(&self) -> CallerId {
         self.ticket.goal.caller()
@@ -74,7 +97,7 @@ impl Preparing {
 /// What preparation is done with, by all threads.
 #[derive(Debug)]
 pub(super) struct Preparation {
-    pub(super) reader: Arc<Reader>,
+    pub(super) image_bytes_max: u64,
     pub(super) limits: Limits,
     pub(super) decode_memory: DecodeMemory,
     pub(super) tensors: Arc<TensorPool>,
@@ -106,8 +129,10 @@ impl Worker {
             places: Vec::with_capacity(chunk.contents.len()),
             ids: Vec::new(),
         });
-        let ticket = &chunk.ticket;
-        for content in chunk.contents.by_ref() {
+        while !chunk.is_unread()
+            && let Some(content) = chunk.contents.next()
+        {
+            let ticket = &chunk.ticket;
             if ticket.goal.is_abandoned() {
                 return Step::Done;
             }
@@ -132,10 +157,13 @@ impl Worker {
             }
         }
         let took = thread_cpu_ns().saturating_sub(begin_ns);
-        ticket.goal.spent(Stage::Preparing, took);
+        chunk.ticket.goal.spent(Stage::Preparing, took);
         if chunk.contents.len() > 0 {
             chunk.made = Some(made);
-            return Step::More(chunk);
+            return match chunk.is_unread() {
+                true => Step::Unread(chunk),
+                false => Step::More(chunk),
+            };
         }
         let content = Contents::Images(made.tensors);
         hand_on(chunk.ticket, content, made.places, made.ids);
@@ -155,15 +183,16 @@ impl Worker {
             Content::Null => return Ok(None),
             Content::Unreadable(reason) => return Err(reason),
             Content::Given(encoded) => {
-                shared.reader.check_size(&encoded)?;
-                let id = ticket.identified.then(|| InputId::of_image(&encoded));
-                (encoded, id, None)
+                let wanted = Wanted {
+                    bytes_max: shared.image_bytes_max,
+                    identified: ticket.identified,
+                };
+                let object = given(encoded, wanted)
+                    .map_err(|error| unreadable(error, shared.image_bytes_max))?;
+                (object.bytes, object.id, None)
             }
             Content::Read(encoded, id, reserved) => (encoded, id, Some(reserved)),
-            Content::Later(location) => {
-                let (encoded, id) = shared.reader.read(&location, ticket.identified)?;
-                (encoded, id, None)
-            }
+            Content::Later(_) => return Err("was not read".to_string()),
         };
         let preprocessor = &mut self.preprocessor;
         // An image that makes a decoder panic is a bad image, and no reason to fail the query.

@@ -1,16 +1,9 @@
 //! Queues between stages. They are bounded by the chunks' permits, not each for itself.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::prepare::Preparing;
-use super::run::Run;
 use super::turns::{Rank, Turns};
 use crate::caller::CallerId;
-
-/// What decoding an image is taken to last before any was decoded.
-const IMAGE_NS: u64 = 200_000;
 
 /// Work of callers, who take turns, for any number of threads.
 #[derive(Debug)]
@@ -20,8 +13,8 @@ pub(super) struct Queue<T> {
 }
 
 #[derive(Debug)]
-struct QueueState<T> {
-    turns: Turns<T>,
+pub(super) struct QueueState<T> {
+    pub(super) turns: Turns<T>,
     stopped: bool,
 }
 
@@ -57,7 +50,7 @@ impl<T> Queue<T> {
     }
 
     /// As [`Queue::pop`]; `take` may take more along.
-    fn pop_with<R>(&self, take: impl Fn(&mut Turns<T>, T) -> R) -> Option<R> {
+    pub(super) fn pop_with<R>(&self, take: impl Fn(&mut Turns<T>, T) -> R) -> Option<R> {
         let mut state = self.state();
         loop {
             if state.stopped {
@@ -84,173 +77,15 @@ impl<T> Queue<T> {
         self.changed.notify_all();
     }
 
-    fn state(&self) -> MutexGuard<'_, QueueState<T>> {
+    pub(super) fn state(&self) -> MutexGuard<'_, QueueState<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What a thread of the CPU pool does next.
-#[derive(Debug)]
-pub(super) enum CpuWork {
-    /// Decode and preprocess.
-    Prepare(Box<Preparing>),
-    /// Infer: runs of the same sessions, together at most one batch unless it is a single run.
-    Infer(Vec<Run>),
-}
-
-/// What waits for the CPU pool: one queue for both stages, since one pool serves both. A caller's runs come before its
-/// other work, so that what is nearly done leaves; whose work is next is the callers' turn.
-#[derive(Debug)]
-pub(crate) struct CpuQueue {
-    queue: Queue<CpuWork>,
-    /// Longest piece, where smaller ones are possible.
-    piece_max: Duration,
-    /// What decoding an image lasts, of late.
-    image_ns: AtomicU64,
-}
-
-/// What some work was said to take: whose, nanoseconds, inputs.
-#[derive(Debug, Default)]
-pub(super) struct Said(Vec<(CallerId, u64, usize)>);
-
-impl CpuQueue {
-    pub(super) fn new(piece_max: Duration) -> Self {
-        Self {
-            queue: Queue::default(),
-            piece_max,
-            image_ns: AtomicU64::new(IMAGE_NS),
-        }
-    }
-
-    /// After so long a thread hands the rest of its work back.
-    pub(super) fn piece_max(&self) -> Duration {
-        self.piece_max
-    }
-
-    pub(super) fn push_preparing(&self, chunk: Preparing) {
-        let rank = match chunk.is_begun() {
-            true => Rank::Begun,
-            false => Rank::Waiting,
-        };
-        let (caller, cost_ns) = (chunk.caller(), self.preparing_ns(&chunk));
-        let work = CpuWork::Prepare(Box::new(chunk));
-        self.queue.push(caller, rank, cost_ns, work);
-    }
-
-    pub(crate) fn push_run(&self, run: Run) {
-        self.push_ranked(run, Rank::Last);
-    }
-
-    /// A run that is begun.
-    pub(super) fn push_rest(&self, run: Run) {
-        self.push_ranked(run, Rank::Ending);
-    }
-
-    fn push_ranked(&self, run: Run, rank: Rank) {
-        let (caller, cost_ns) = (run.piece.caller(), self.run_ns(&run));
-        self.queue
-            .push(caller, rank, cost_ns, CpuWork::Infer(vec![run]));
-    }
-
-    /// Waits for work, and says what it is taken to last. `None`: the queue was stopped.
-    pub(super) fn pop(&self) -> Option<(CpuWork, Said)> {
-        let work = self.queue.pop_with(gather)?;
-        let said = match &work {
-            CpuWork::Prepare(chunk) => {
-                vec![(
-                    chunk.caller(),
-                    self.preparing_ns(chunk),
-                    chunk.images_left(),
-                )]
-            }
-            CpuWork::Infer(runs) => {
-                let said = |run: &Run| (run.piece.caller(), self.run_ns(run), run.piece.left());
-                runs.iter().map(said).collect()
-            }
-        };
-        Some((work, Said(said)))
-    }
-
-    /// Tells what work really took.
-    pub(super) fn settle(&self, Said(said): &Said, took_ns: u64) {
-        let all: usize = said.iter().map(|(.., inputs)| inputs).sum();
-        let mut state = self.queue.state();
-        for (caller, said_ns, inputs) in said {
-            let share = *inputs as f64 / all.max(1) as f64;
-            let took_ns = (took_ns as f64 * share) as u64;
-            state.turns.settle(*caller, *said_ns, took_ns);
-        }
-    }
-
-    /// Learns what decoding takes.
-    pub(super) fn prepared(&self, images: usize, took_ns: u64) {
-        let known = self.image_ns.load(Ordering::Relaxed);
-        let of_late = took_ns / (images.max(1) as u64);
-        self.image_ns
-            .store((known / 8 * 7 + of_late / 8).max(1), Ordering::Relaxed);
-    }
-
-    pub(super) fn stop(&self) {
-        self.queue.stop();
-    }
-
-    fn preparing_ns(&self, chunk: &Preparing) -> u64 {
-        let image_ns = self.image_ns.load(Ordering::Relaxed);
-        self.piece_ns(
-            image_ns.saturating_mul(chunk.images_left() as u64),
-            image_ns,
-        )
-    }
-
-    fn run_ns(&self, run: &Run) -> u64 {
-        let input_ns = run.input_ns();
-        let least = input_ns.saturating_mul(run.compiled.batch_inputs as u64);
-        self.piece_ns(input_ns.saturating_mul(run.piece.left() as u64), least)
-    }
-
-    /// Of work that takes so long in all, and cannot be cut finer than `least`.
-    fn piece_ns(&self, all: u64, least: u64) -> u64 {
-        let piece_max = u64::try_from(self.piece_max.as_nanos()).unwrap_or(u64::MAX);
-        all.min(piece_max.max(least))
-    }
-}
-
-/// Takes along those waiting runs of the same sessions, whoever's, that fit into one batch with the first. Nothing waits
-/// for a batch to fill.
-fn gather(turns: &mut Turns<CpuWork>, work: CpuWork) -> CpuWork {
-    let CpuWork::Infer(mut runs) = work else {
-        return work;
-    };
-    if let Some(first) = runs.first() {
-        let mut room = first
-            .compiled
-            .batch_inputs
-            .saturating_sub(first.piece.left());
-        let compiled = first.compiled.clone();
-        let more = match room {
-            0 => Vec::new(),
-            _ => turns.take_along(|work| match work {
-                CpuWork::Infer(runs) => {
-                    let inputs: usize = runs.iter().map(|run| run.piece.left()).sum();
-                    let same = |run: &Run| Arc::ptr_eq(&run.compiled, &compiled);
-                    let fits = inputs <= room && runs.iter().all(same);
-                    room -= if fits { inputs } else { 0 };
-                    fits
-                }
-                CpuWork::Prepare(_) => false,
-            }),
-        };
-        for work in more {
-            if let CpuWork::Infer(others) = work {
-                runs.extend(others);
-            }
-        }
-    }
-    CpuWork::Infer(runs)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]

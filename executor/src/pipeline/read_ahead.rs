@@ -1,47 +1,142 @@
-//! How many bytes of encoded images are read ahead of the decoders.
+//! How many bytes of encoded images are read ahead of the decoders, and the chunks that wait for room.
+//!
+//! A chunk that has read something goes on to the decoders with it, and comes back for the rest; one that has read
+//! nothing waits here. Whoever waits holds nothing, so no two chunks can wait for each other.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Bytes read ahead, over all chunks.
+use super::queue::Queue;
+use super::turns::{Rank, Turns};
+use crate::caller::CallerId;
+
+/// Bytes read ahead over all chunks, and work that waits for room.
 #[derive(Debug)]
-pub(super) struct ReadAhead {
-    bytes: Arc<AtomicU64>,
+pub(super) struct ReadAhead<T> {
+    state: Mutex<State<T>>,
     bytes_max: u64,
+    /// Where work goes once there is room.
+    queue: Arc<Queue<T>>,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    bytes: u64,
+    /// With what it is queued by.
+    waiting: Turns<(CallerId, u64, T)>,
 }
 
 /// Bytes that were read ahead; they are given back when the image has been decoded.
 #[derive(Debug)]
 pub(super) struct Reserved {
     bytes: u64,
-    ahead: Arc<AtomicU64>,
+    from: Arc<dyn Room>,
+}
+
+/// Gets bytes back.
+trait Room: fmt::Debug + Send + Sync {
+    fn give_back(&self, bytes: u64);
 }
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        self.ahead.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.from.give_back(self.bytes);
     }
 }
 
-impl ReadAhead {
-    pub(super) fn new(bytes_max: u64) -> Self {
-        Self {
-            bytes: Arc::default(),
+impl<T: fmt::Debug + Send + 'static> ReadAhead<T> {
+    /// Room for `bytes_max` bytes, and the last image beside them; work that waits for it goes to `queue`.
+    pub(super) fn new(bytes_max: u64, queue: &Arc<Queue<T>>) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(State {
+                bytes: 0,
+                waiting: Turns::default(),
+            }),
             bytes_max,
-        }
+            queue: queue.clone(),
+        })
     }
 
     /// Whether another image may be read ahead.
     pub(super) fn has_room(&self) -> bool {
-        self.bytes.load(Ordering::Relaxed) < self.bytes_max
+        self.state().bytes < self.bytes_max
     }
 
     /// Counts an image that was read.
-    pub(super) fn reserve(&self, bytes: u64) -> Reserved {
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    pub(super) fn reserve(self: &Arc<Self>, bytes: u64) -> Reserved {
+        self.state().bytes += bytes;
         Reserved {
             bytes,
-            ahead: self.bytes.clone(),
+            from: self.clone(),
         }
+    }
+
+    /// Has work of a caller, which takes about so long, wait until there is room.
+    pub(super) fn wait(&self, caller: CallerId, cost_ns: u64, work: T) {
+        let mut state = self.state();
+        let work = (caller, cost_ns, work);
+        state.waiting.push(caller, Rank::Waiting, cost_ns, work);
+        self.let_go(state);
+    }
+
+    /// Lets the next go that waits, if there is room: to be called where a chunk has read what it wanted.
+    pub(super) fn look_again(&self) {
+        self.let_go(self.state());
+    }
+
+    /// Drops what waits.
+    pub(super) fn stop(&self) {
+        let waiting = self.state().waiting.take_all();
+        drop(waiting);
+    }
+
+    fn let_go(&self, mut state: MutexGuard<'_, State<T>>) {
+        let next = match state.bytes < self.bytes_max {
+            true => state.waiting.pop(),
+            false => None,
+        };
+        drop(state);
+        if let Some((caller, cost_ns, work)) = next {
+            self.queue.push(caller, Rank::Waiting, cost_ns, work);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: fmt::Debug + Send + 'static> Room for ReadAhead<T> {
+    fn give_back(&self, bytes: u64) {
+        let mut state = self.state();
+        state.bytes = state.bytes.saturating_sub(bytes);
+        self.let_go(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_waits_for_room_and_leaves_one_by_one() {
+        let queue = Arc::new(Queue::default());
+        let ahead = ReadAhead::new(10, &queue);
+        let first = ahead.reserve(6);
+        assert!(ahead.has_room());
+        let second = ahead.reserve(6);
+        assert!(!ahead.has_room());
+        for number in [1, 2] {
+            ahead.wait(CallerId::new(), 1, number);
+        }
+        drop(first);
+        assert_eq!(queue.pop(), Some(1));
+        // It has read nothing that it could give back.
+        ahead.look_again();
+        assert_eq!(queue.pop(), Some(2));
+        drop(second);
+        // There is room: it does not wait.
+        ahead.wait(CallerId::new(), 1, 3);
+        assert_eq!(queue.pop(), Some(3));
     }
 }

@@ -14,23 +14,9 @@ use bytes::Bytes;
 use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, openat};
 use rustix::io::Errno;
 
-use crate::{InputId, StartError};
-
-/// Why a file was not read.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum ReadError {
-    /// Not below a root, or no root is configured.
-    Outside,
-    /// Below a root, but not there.
-    NotFound,
-    /// Larger than the limit.
-    TooLarge {
-        /// Its size.
-        bytes: u64,
-    },
-    /// Any other reason, as a clause.
-    Other(String),
-}
+use super::source::ReadError;
+use crate::config::StartError;
+use crate::identity::InputId;
 
 /// Folders below which files may be read.
 #[derive(Debug)]

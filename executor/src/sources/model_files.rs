@@ -1,0 +1,113 @@
+//! Reads a model's file from the sources of models, once, and takes its SHA-256.
+
+use std::path::PathBuf;
+use std::thread;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use super::limited::Sources;
+use super::source::{ReadError, Wanted};
+use super::wait::Waiter;
+use crate::config::StartError;
+use crate::error::ModelError;
+
+/// What is known of a model's file once it was read and run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelFile {
+    /// SHA-256 of the content, lower-case hex.
+    pub sha256: String,
+    /// Size.
+    pub bytes: u64,
+    /// Seconds of one CPU thread for one input, inference alone; `None` where it could not be tried.
+    pub seconds_per_image: Option<f64>,
+}
+
+/// Where models may be read from.
+#[derive(Debug)]
+pub(crate) struct ModelFiles {
+    sources: Sources,
+    model_bytes_max: u64,
+}
+
+/// Threads that load and try models read their files themselves.
+const READS_MAX: usize = 64;
+
+impl ModelFiles {
+    pub(crate) fn new(roots: &[PathBuf], model_bytes_max: u64) -> Result<Self, StartError> {
+        Ok(Self {
+            sources: Sources::new(roots, READS_MAX)?,
+            model_bytes_max,
+        })
+    }
+
+    /// Content of the file that `uri` names, if it is still the one with this SHA-256. Blocks.
+    pub(crate) fn read_pinned(&self, uri: &str, sha256: &str) -> Result<Bytes, ModelError> {
+        let (file, found) = self.read(uri)?;
+        if !found.eq_ignore_ascii_case(sha256) {
+            let (uri, expected) = (uri.to_string(), sha256.to_string());
+            return Err(ModelError::Changed {
+                uri,
+                expected,
+                found,
+            });
+        }
+        Ok(file)
+    }
+
+    /// As [`ModelFiles::read_pinned`], on a thread of its own, for which the calling one waits: one that infers.
+    pub(crate) fn read_elsewhere(&self, uri: &str, sha256: &str) -> Result<Bytes, ModelError> {
+        thread::scope(|scope| {
+            let read = thread::Builder::new()
+                .name("predict-load".to_string())
+                .spawn_scoped(scope, || self.read_pinned(uri, sha256));
+            let failed = |reason: String| ModelError::Unreadable {
+                uri: uri.to_string(),
+                reason,
+            };
+            let read = read.map_err(|error| failed(format!("could not be read ({error})")))?;
+            read.join()
+                .unwrap_or_else(|_panic| Err(failed("could not be read".to_string())))
+        })
+    }
+
+    /// Content and SHA-256 of the file that `uri` names. Blocks.
+    pub(crate) fn read(&self, uri: &str) -> Result<(Bytes, String), ModelError> {
+        let wanted = Wanted {
+            bytes_max: self.model_bytes_max,
+            identified: false,
+        };
+        let location = Bytes::copy_from_slice(uri.as_bytes());
+        let waiter = Waiter::new().map_err(|error| ModelError::Unreadable {
+            uri: uri.to_string(),
+            reason: format!("could not be read ({error})"),
+        })?;
+        let read = waiter.wait(self.sources.read(&location, wanted));
+        let read = read.unwrap_or_else(|| Err(ReadError::Other("could not be read".to_string())));
+        let file = read.map_err(|error| self.model_error(uri, error))?.bytes;
+        let sha256 = hex::encode(Sha256::digest(&file));
+        Ok((file, sha256))
+    }
+
+    fn model_error(&self, uri: &str, error: ReadError) -> ModelError {
+        let uri = uri.to_string();
+        match error {
+            ReadError::Location(reason) => ModelError::Uri {
+                uri,
+                reason: format!("it {reason}"),
+            },
+            ReadError::NotEnabled { scheme } => ModelError::Uri {
+                uri,
+                reason: format!("scheme {scheme} is not enabled"),
+            },
+            ReadError::Outside => ModelError::OutsideRoots { uri },
+            ReadError::NotFound => ModelError::NotFound { uri },
+            ReadError::TooLarge { bytes } => ModelError::TooLarge {
+                uri,
+                bytes,
+                bytes_max: self.model_bytes_max,
+            },
+            ReadError::Other(reason) => ModelError::Unreadable { uri, reason },
+        }
+    }
+}

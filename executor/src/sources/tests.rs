@@ -1,0 +1,104 @@
+//! Tests of what holds for every source: bounds on its reads, and identities that are believed for a time.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, join_all};
+
+use super::limited::Sources;
+use super::source::{Object, ReadError, Source, Wanted};
+use crate::identity::InputId;
+use crate::input::Input;
+
+/// Objects whose content is their location; each read gives others their turn before it ends.
+#[derive(Debug, Default)]
+struct Echo {
+    age_max: Duration,
+    under_way: AtomicUsize,
+    most: AtomicUsize,
+    identified: AtomicUsize,
+}
+
+impl Source for Echo {
+    fn read<'s>(
+        &'s self,
+        location: &'s Bytes,
+        wanted: Wanted,
+    ) -> BoxFuture<'s, Result<Object, ReadError>> {
+        Box::pin(async move {
+            let now = self.under_way.fetch_add(1, Relaxed) + 1;
+            self.most.fetch_max(now, Relaxed);
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+            self.under_way.fetch_sub(1, Relaxed);
+            super::given(location.clone(), wanted)
+        })
+    }
+
+    fn identify<'s>(
+        &'s self,
+        location: &'s Bytes,
+    ) -> BoxFuture<'s, Result<Option<InputId>, ReadError>> {
+        Box::pin(async move {
+            self.identified.fetch_add(1, Relaxed);
+            Ok(Some(InputId::of_image(location)))
+        })
+    }
+
+    fn identity_age_max(&self) -> Duration {
+        self.age_max
+    }
+
+    fn reads_max(&self) -> usize {
+        3
+    }
+
+    fn reads_per_chunk_max(&self) -> usize {
+        2
+    }
+}
+
+fn sources(age_max: Duration) -> (Sources, Arc<Echo>) {
+    let echo = Arc::new(Echo {
+        age_max,
+        ..Echo::default()
+    });
+    let sources = Sources::new(&[], 1).unwrap().with("s3", echo.clone());
+    (sources, echo)
+}
+
+#[tokio::test]
+async fn reads_of_a_source_are_bounded_over_all_callers() {
+    let (sources, echo) = sources(Duration::ZERO);
+    let wanted = Wanted {
+        bytes_max: 100,
+        identified: true,
+    };
+    let locations: Vec<Bytes> = (0..20)
+        .map(|n| Bytes::from(format!("s3://bucket/{n}")))
+        .collect();
+    let read = join_all(locations.iter().map(|at| sources.read(at, wanted))).await;
+    for (object, location) in read.into_iter().zip(&locations) {
+        let object = object.unwrap();
+        assert_eq!((&object.bytes, object.id.is_some()), (location, true));
+    }
+    assert_eq!(echo.most.load(Relaxed), 3);
+    let gone = sources.read(&Bytes::from_static(b"gs://b/k"), wanted).await;
+    let scheme = "gs".to_string();
+    assert_eq!(gone.map(|o| o.bytes), Err(ReadError::NotEnabled { scheme }));
+}
+
+#[tokio::test]
+async fn an_identity_is_believed_up_to_its_age() {
+    let input = Input::Location(Bytes::from_static(b"s3://bucket/key"));
+    for (age_max, asked) in [(Duration::ZERO, 2), (Duration::from_secs(3600), 1)] {
+        let (sources, echo) = sources(age_max);
+        let first = sources.identify(&input).await;
+        assert!(first.is_some() && first == sources.identify(&input).await);
+        assert_eq!(echo.identified.load(Relaxed), asked);
+    }
+}
