@@ -14,7 +14,8 @@ pub struct ModelFile {
     pub sha256: String,
     /// Size.
     pub bytes: u64,
-    /// Seconds of one CPU thread for one input, inference alone; `None` where it could not be tried.
+    /// Seconds of one CPU thread for one input, inference alone;
+    /// `None` where it could not be tried.
     pub seconds_per_image: Option<f64>,
 }
 

@@ -106,8 +106,8 @@ impl OutputCache {
         inner.hot.weighted_size()
     }
 
-    /// The kept outputs of `output` (see [`predictsql_catalog::Model::output_id`]), of `labels` numbers
-    /// each, for inputs of those identities.
+    /// The kept outputs of `output` (see [`predictsql_catalog::Model::output_id`]), of `labels`
+    /// numbers each, for inputs of those identities.
     pub async fn find(
         &self,
         output: [u8; 16],
@@ -154,8 +154,8 @@ impl OutputCache {
             .collect()
     }
 
-    /// Share of the outputs of `output` that were found kept, of all that were looked up since the start;
-    /// `None`: none was.
+    /// Share of the outputs of `output` that were found kept, of all that were looked up since the
+    /// start; `None`: none was.
     pub fn hit_rate(&self, output: [u8; 16]) -> Option<f64> {
         self.0.as_ref()?.looked_up.rate(output)
     }

@@ -7,11 +7,11 @@ use futures_util::future::BoxFuture;
 use super::numbers::Numbers;
 use crate::identity::InputId;
 
-/// Keeps outputs of models. Nothing of it fails: what cannot be read is not found, and what cannot be stored is
-/// dropped.
+/// Keeps outputs of models. Nothing of it fails: what cannot be read is not found, and what cannot
+/// be stored is dropped.
 pub trait OutputStore: fmt::Debug + Send + Sync {
-    /// Those of `inputs` that have a stored output of `output`, of `labels` numbers each. None where they are not to be
-    /// had soon.
+    /// Those of `inputs` that have a stored output of `output`, of `labels` numbers each. None
+    /// where they are not to be had soon.
     fn read(
         &self,
         output: [u8; 16],
