@@ -1,7 +1,9 @@
-//! `predictsql-bench fairness`: how long a statement of one image takes, alone and beside statements of many, in one run.
+//! `predictsql-bench fairness`: how long a statement of one image takes, alone and beside
+//! statements of many, in one run.
 //!
 //! ```text
-//! embedded store, proxy -> images, model, table -> alone -> beside 1 scan -> beside 16 scans -> table, JSON
+//! embedded store, proxy -> images, model, table -> alone -> beside 1 scan -> beside 16 scans
+//!     -> table, JSON
 //! ```
 
 use std::net::SocketAddr;
@@ -36,7 +38,8 @@ pub struct FairnessArgs {
     /// Fewer statements, and nothing is added to the history
     #[arg(long)]
     quick: bool,
-    /// Statements of one image that are timed for each number of scans [default: 200 with --quick, else 2000]
+    /// Statements of one image that are timed for each number of scans [default:
+    /// 200 with --quick, else 2000]
     #[arg(long, value_name = "N")]
     statements: Option<usize>,
     /// Rows of a scan

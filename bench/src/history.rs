@@ -7,7 +7,8 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-/// Appends `result`, with the time (UTC) and the commit (`+` where files differ from it), to `file`.
+/// Appends `result`, with the time (UTC) and the commit (`+` where files differ from it),
+/// to `file`.
 ///
 /// # Errors
 /// The file cannot be written.

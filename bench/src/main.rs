@@ -65,8 +65,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    // Before anything else, and before any thread exists: the embedded store starts through it, and models are
-    // tried.
+    // Before anything else, and before any thread exists: the embedded store starts through it,
+    // and models are tried.
     if let Some(code) = shim::run_if_asked().or_else(try_model_if_asked) {
         return code;
     }

@@ -11,8 +11,8 @@ pub struct PartTally {
     pub own_correct: u32,
     /// All rows.
     pub all: u32,
-    /// Those that it answers rightly, where "none of my classes" is right for an input of a class that it
-    /// does not cover.
+    /// Those that it answers rightly, where "none of my classes" is right for an input of a class
+    /// that it does not cover.
     pub all_correct: u32,
 }
 

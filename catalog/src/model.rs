@@ -26,8 +26,8 @@ impl Layout {
     }
 }
 
-/// What the numbers of the output tensor mean: [batch, labels] of a classification, [batch, 1] of a
-/// regression.
+/// What the numbers of the output tensor mean: [batch, labels] of a classification, [batch, 1] of
+/// a regression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Output {
@@ -102,8 +102,8 @@ pub struct ModelOptions {
     /// What it is fed with.
     #[serde(flatten)]
     pub input: ModelInput,
-    /// Names of the output's columns in order: classes of the task, and `other` where there is one.
-    /// Empty for a regression.
+    /// Names of the output's columns in order: classes of the task, and `other` where there is
+    /// one. Empty for a regression.
     pub labels: Vec<String>,
     /// The label, one of `labels` and no class of the task, that means "none of my classes".
     pub other: Option<String>,

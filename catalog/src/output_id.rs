@@ -4,13 +4,14 @@ use sha2::{Digest, Sha256};
 
 use crate::{Model, ModelOptions};
 
-/// Grows when this program feeds the same file under the same options differently (another filter for
-/// resizing, say), so that outputs made before are not taken for today's.
+/// Grows when this program feeds the same file under the same options differently (another filter
+/// for resizing, say), so that outputs made before are not taken for today's.
 const PREPROCESSING_VERSION: u32 = 1;
 
 impl Model {
-    /// Which outputs the model gives: SHA-256, cut to 16 bytes, of its file's hash and of all its options
-    /// but the declared accuracy. Models of the same file and options share it, whatever they are called.
+    /// Which outputs the model gives: SHA-256, cut to 16 bytes, of its file's hash and of all its
+    /// options but the declared accuracy. Models of the same file and options share it,
+    /// whatever they are called.
     pub fn output_id(&self) -> [u8; 16] {
         let options = ModelOptions {
             accuracy: None,

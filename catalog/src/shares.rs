@@ -1,4 +1,5 @@
-//! Shares of a task's classes among inputs, as people declare them: JSON such as `{"Sneaker": 0.3, "Bag": 0.05}`.
+//! Shares of a task's classes among inputs, as people declare them: JSON such as
+//! `{"Sneaker": 0.3, "Bag": 0.05}`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,8 +14,9 @@ const SUM_MAX: f64 = 1.001;
 /// Longest part of a class's name that is shown.
 const NAME_CHARS_SHOWN: usize = 60;
 
-/// How often inputs show classes, by name: each share 0 to 1, together at most 1. Classes that are not named share
-/// what is left as labelled rows do; so naming none means the labelled rows' own shares.
+/// How often inputs show classes, by name: each share 0 to 1, together at most 1. Classes that are
+/// not named share what is left as labelled rows do;
+/// so naming none means the labelled rows' own shares.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ClassShares(BTreeMap<String, f64>);

@@ -74,8 +74,9 @@ impl Vote {
 /// shows, classes that the model does not know included.
 ///
 /// With `p1 >= p2` the two greatest probabilities and `label` the position of the first:
-/// `min(cap, sigmoid(bias + score_weight * logit(p1) + margin_weight * ln(p1 / p2) + offsets[label]))`,
-/// where `p1` and `p2` are clamped to `1e-6..=1 - 1e-6`.
+/// `min(cap, sigmoid(z))` with
+/// `z = bias + score_weight * logit(p1) + margin_weight * ln(p1 / p2) + offsets[label]`, where
+/// `p1` and `p2` are clamped to `1e-6..=1 - 1e-6`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
     /// Constant term.
@@ -86,7 +87,8 @@ pub struct Calibration {
     pub margin_weight: f32,
     /// One a label of the model.
     pub offsets: Vec<f32>,
-    /// Greatest score, 0..=1: below 1 for a model that was never shown inputs of classes it does not know.
+    /// Greatest score, 0..=1: below 1 for a model that was never shown inputs of classes it does
+    /// not know.
     pub cap: f32,
 }
 
@@ -116,8 +118,9 @@ impl Calibration {
         (1.0 / (1.0 + (-z).exp())).min(self.cap)
     }
 
-    /// The calibrated score of any label, 0..=1: that of the greatest probability by [`Calibration::score`]; the
-    /// others share what it leaves of 1 in proportion to their probabilities, and none has more than the greatest.
+    /// The calibrated score of any label, 0..=1: that of the greatest probability by
+    /// [`Calibration::score`]; the others share what it leaves of 1 in proportion to their
+    /// probabilities, and none has more than the greatest.
     pub fn score_of(&self, probabilities: &[f32], label: usize) -> Option<f32> {
         let (greatest, log_odds, margin) = Self::features(probabilities)?;
         let top = self.score(greatest, log_odds, margin);
@@ -202,7 +205,8 @@ pub struct TaskStatistics {
     pub plan: Arc<[u16]>,
     /// True outcomes of the rows that are never searched, only certify.
     pub cert: Arc<[u16]>,
-    /// By model id. A model whose votes are on other rows than the newest evaluation's is not here.
+    /// By model id. A model whose votes are on other rows than the newest evaluation's is not
+    /// here.
     pub models: Vec<Arc<ModelStatistics>>,
 }
 

@@ -170,7 +170,8 @@ pub struct Task {
     /// Class names in the order of creation, distinct and never empty. None where answers have no
     /// classes ([`AnswerShape::has_classes`]).
     pub classes: Vec<String>,
-    /// How far below the best single model's accuracy the default plan may be, in points (0..=100).
+    /// How far below the best single model's accuracy the default plan may be,
+    /// in points (0..=100).
     pub accuracy_slack_points: f64,
     /// What plans must keep where a statement says nothing else.
     pub constraints: TaskConstraints,

@@ -4,10 +4,10 @@
 //! describe ─► what a file is          load ─► Instance ─► infer pieces, measure ─► release
 //! ```
 //!
-//! The executor fetches and prepares inputs, bounds what is in flight, and keeps models loaded; a backend is given whole
-//! pieces of prepared inputs and answers each through its [`Reply`](crate::pieces::Reply), which also says whether
-//! somebody still waits. Futures of a backend do their work elsewhere and can be polled on any thread; dropping one ends
-//! its work.
+//! The executor fetches and prepares inputs, bounds what is in flight, and keeps models loaded; a
+//! backend is given whole pieces of prepared inputs and answers each through its
+//! [`Reply`](crate::pieces::Reply), which also says whether somebody still waits. Futures of a
+//! backend do their work elsewhere and can be polled on any thread; dropping one ends its work.
 
 use std::fmt;
 use std::sync::Arc;
@@ -39,8 +39,8 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
         options: &ModelOptions,
     ) -> BoxFuture<'static, Result<ModelFile, ModelError>>;
 
-    /// Makes a model ready to run. The file is read from `files`, or named to a worker that can read it itself; it must
-    /// have the SHA-256 that the catalog has.
+    /// Makes a model ready to run. The file is read from `files`, or named to a worker that can
+    /// read it itself; it must have the SHA-256 that the catalog has.
     ///
     /// # Errors
     /// As [`Backend::describe`], and [`ModelError::Changed`].
@@ -63,8 +63,8 @@ pub(crate) trait Instance: fmt::Debug + Send + Sync {
     /// What is known of it.
     fn description(&self) -> &Description;
 
-    /// Takes a piece, and answers it through its reply. It does not wait. Pieces of several callers may be run
-    /// together.
+    /// Takes a piece, and answers it through its reply. It does not wait. Pieces of several
+    /// callers may be run together.
     fn infer(&self, piece: Piece);
 
     /// Seconds of one run at each of the batch sizes that it takes, by ascending inputs.
@@ -77,7 +77,8 @@ pub(crate) trait Instance: fmt::Debug + Send + Sync {
         batches: &[usize],
     ) -> BoxFuture<'static, Result<Vec<(u32, f64)>, ModelError>>;
 
-    /// Lets go of it, without waiting until its memory is free; who still runs it keeps it until the end.
+    /// Lets go of it, without waiting until its memory is free;
+    /// who still runs it keeps it until the end.
     fn release(self: Arc<Self>);
 }
 
@@ -117,8 +118,8 @@ impl LoadedModel {
     }
 
     /// Seconds of one CPU thread for one input, inference alone, as measured at warm-up with the
-    /// batch size that was fastest. Divide by the executor's threads for many inputs. `None` where the
-    /// model could not be tried.
+    /// batch size that was fastest. Divide by the executor's threads for many inputs. `None` where
+    /// the model could not be tried.
     pub fn seconds_per_image(&self) -> Option<f64> {
         self.instance.description().seconds_per_input
     }
@@ -128,8 +129,8 @@ impl LoadedModel {
         self.instance.description().batch_inputs
     }
 
-    /// Inputs per chunk that are worked on as a whole. Callers with many inputs give about this many
-    /// at a time and keep several calls in flight.
+    /// Inputs per chunk that are worked on as a whole. Callers with many inputs give about this
+    /// many at a time and keep several calls in flight.
     pub fn chunk_inputs(&self) -> usize {
         self.instance.description().chunk_inputs
     }
@@ -139,8 +140,8 @@ impl LoadedModel {
         self.instance.description().load_seconds
     }
 
-    /// About how much memory the model takes once all threads run it, in bytes: what the process grew
-    /// by in loading it, at least the file's size, for each thread.
+    /// About how much memory the model takes once all threads run it, in bytes: what the process
+    /// grew by in loading it, at least the file's size, for each thread.
     pub fn memory_bytes(&self) -> u64 {
         self.instance.description().memory_bytes
     }

@@ -35,8 +35,8 @@ pub struct ExecutorConfig {
     pub image_pixels_max: u64,
     /// Width and height of an image, each, in pixels, by its header.
     pub image_side_pixels_max: u64,
-    /// Memory that decoding, converting and resizing one image may take at its peak, in bytes, by its
-    /// header.
+    /// Memory that decoding, converting and resizing one image may take at its peak, in bytes, by
+    /// its header.
     pub image_decode_bytes_max: u64,
     /// The same of all images under way together. One that takes more waits until it is alone.
     pub decoding_bytes_max: u64,
@@ -53,24 +53,24 @@ pub struct ExecutorConfig {
     pub queue_chunks_max: usize,
     /// Models kept loaded; the one used least recently goes first.
     pub models_loaded_max: usize,
-    /// Memory of all loaded models together, in bytes, each with a session for each of the threads; the one used
-    /// least recently goes first. A model that alone takes more is refused.
+    /// Memory of all loaded models together, in bytes, each with a session for each of the
+    /// threads; the one used least recently goes first. A model that alone takes more is refused.
     pub models_bytes_max: u64,
     /// Outputs of one run of a model, in bytes. A run that gives more is an error.
     pub model_output_bytes_max: u64,
-    /// Longest piece of work of one thread before it is another caller's turn, in milliseconds; an image to decode, or
-    /// the smallest run of a model, that takes longer is a piece of its own.
+    /// Longest piece of work of one thread before it is another caller's turn, in milliseconds; an
+    /// image to decode, or the smallest run of a model, that takes longer is a piece of its own.
     pub run_ms_max: u64,
-    /// How models that nobody has tried yet are tried. `None`: in this process, where what hangs in ONNX
-    /// Runtime cannot be ended.
+    /// How models that nobody has tried yet are tried. `None`: in this process, where what hangs
+    /// in ONNX Runtime cannot be ended.
     pub trial: Option<TrialConfig>,
 }
 
 /// How a model is tried in a process of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrialConfig {
-    /// The program to run for it: one whose `main` calls [`try_model_if_asked`](crate::try_model_if_asked)
-    /// first. By default this one.
+    /// The program to run for it: one whose `main` calls
+    /// [`try_model_if_asked`](crate::try_model_if_asked) first. By default this one.
     pub program: PathBuf,
     /// How long a trial may take, in seconds, by the clock and of CPU time.
     pub trial_seconds_max: u64,

@@ -74,8 +74,9 @@ impl Executor {
         })
     }
 
-    /// The same executor, which tells `account` what its work takes. All that is on parts of one account is one
-    /// caller's work, and callers take turns. Without an account each call is a caller.
+    /// The same executor, which tells `account` what its work takes. All that is on parts of one
+    /// account is one caller's work, and callers take turns.
+    /// Without an account each call is a caller.
     #[must_use]
     pub fn on_account(&self, account: &Arc<Spent>) -> Self {
         Self {
@@ -89,7 +90,8 @@ impl Executor {
         self.inner.backend.device()
     }
 
-    /// Pieces of inputs that models look at at the same time: as many as CPU threads that decode and infer.
+    /// Pieces of inputs that models look at at the same time:
+    /// as many as CPU threads that decode and infer.
     pub fn threads(&self) -> usize {
         self.inner.backend.capacity().pieces
     }
@@ -123,14 +125,14 @@ impl Executor {
         self.inner.pipeline.cpu_seconds()
     }
 
-    /// Chunks between submission and answer now, over all queries; at `queue_chunks_max`, or as many of few inputs,
-    /// callers wait.
+    /// Chunks between submission and answer now, over all queries; at `queue_chunks_max`, or as
+    /// many of few inputs, callers wait.
     pub fn chunks_in_flight(&self) -> usize {
         self.inner.chunks.held()
     }
 
-    /// Lets go of loaded models that are none of these, the catalog's, and keeps no other from now on. Statements that
-    /// run one keep it until they end. It does not wait until memory is free.
+    /// Lets go of loaded models that are none of these, the catalog's, and keeps no other from now
+    /// on. Statements that run one keep it until they end. It does not wait until memory is free.
     pub fn retain(&self, models: Vec<Arc<Model>>) {
         self.inner.cache.retain(models);
     }
@@ -141,8 +143,8 @@ impl Executor {
         self.inner.cache.loaded()
     }
 
-    /// Reads, hashes, loads and runs a model once, for `CREATE MODEL`: in a process of its own where
-    /// [`ExecutorConfig::trial`] says so. Keeps nothing. Dropping the future ends it.
+    /// Reads, hashes, loads and runs a model once, for `CREATE MODEL`: in a process of its own
+    /// where [`ExecutorConfig::trial`] says so. Keeps nothing. Dropping the future ends it.
     ///
     /// # Errors
     /// Everything that would keep the model from predicting, named.
@@ -155,8 +157,8 @@ impl Executor {
         inner.backend.describe(&inner.files, uri, options).await
     }
 
-    /// The loaded model, from the cache or its file. Concurrent callers load it once; when the last of
-    /// them drops its future, the load is ended.
+    /// The loaded model, from the cache or its file. Concurrent callers load it once; when the
+    /// last of them drops its future, the load is ended.
     ///
     /// # Errors
     /// As [`Executor::inspect`], and [`ModelError::Changed`] where the file's SHA-256 is not
@@ -182,9 +184,10 @@ impl Executor {
         }
     }
 
-    /// Seconds of one CPU thread for one run of the model at each of the batch sizes that it takes, by
-    /// ascending inputs: (inputs, seconds). Sizes at which a run would take more than some seconds, or
-    /// more memory than `tensor_bytes_max`, are left out. Dropping the future ends it.
+    /// Seconds of one CPU thread for one run of the model at each of the batch sizes that it
+    /// takes, by ascending inputs: (inputs, seconds). Sizes at which a run would take more than
+    /// some seconds, or more memory than `tensor_bytes_max`, are left out.
+    /// Dropping the future ends it.
     ///
     /// # Errors
     /// What the model failed of.
@@ -198,12 +201,13 @@ impl Executor {
     }
 
     /// Answers `inputs` with `model`, in order: one outcome an input. More inputs than
-    /// [`LoadedModel::chunk_inputs`] are worked on as several chunks. Waits while the executor has as
-    /// many chunks as it may. Dropping the future or cancelling stops the work within one batch.
+    /// [`LoadedModel::chunk_inputs`] are worked on as several chunks. Waits while the executor has
+    /// as many chunks as it may. Dropping the future or cancelling stops the work within one
+    /// batch.
     ///
     /// # Errors
-    /// [`PredictError::Cancelled`], or what the model failed of. An image that cannot be read is no
-    /// error but [`Outcome::Unreadable`].
+    /// [`PredictError::Cancelled`], or what the model failed of. An image that cannot be read is
+    /// no error but [`Outcome::Unreadable`].
     pub async fn predict(
         &self,
         model: &LoadedModel,
@@ -214,9 +218,9 @@ impl Executor {
         Ok(answered.outcomes)
     }
 
-    /// As [`Executor::predict`], with the identity of each input as [`Prepared::ids`] has it. The work
-    /// goes on by itself where the future is not polled, so that no client who reads slowly holds
-    /// what others wait for.
+    /// As [`Executor::predict`], with the identity of each input as [`Prepared::ids`] has it. The
+    /// work goes on by itself where the future is not polled, so that no client who reads slowly
+    /// holds what others wait for.
     ///
     /// # Errors
     /// As [`Executor::predict`].
@@ -275,13 +279,13 @@ impl Executor {
         Ok(answered)
     }
 
-    /// Fetches, decodes and preprocesses inputs once, for all of `models`: each way in which they want
-    /// their images is one tensor. [`Executor::infer`] then runs any of them. Waits while the executor
-    /// has as many chunks as it may; see [`Prepared`] for what holding them means.
+    /// Fetches, decodes and preprocesses inputs once, for all of `models`: each way in which they
+    /// want their images is one tensor. [`Executor::infer`] then runs any of them. Waits while the
+    /// executor has as many chunks as it may; see [`Prepared`] for what holding them means.
     ///
     /// # Errors
-    /// [`PredictError::Cancelled`] and [`PredictError::Stopped`]. An image that cannot be read becomes
-    /// [`Outcome::Unreadable`].
+    /// [`PredictError::Cancelled`] and [`PredictError::Stopped`]. An image that cannot be read
+    /// becomes [`Outcome::Unreadable`].
     pub async fn prepare(
         &self,
         models: &[LoadedModel],
@@ -318,8 +322,8 @@ impl Executor {
     /// The outcomes of those inputs of `prepared` whose indices are in `rows`, in that order.
     ///
     /// # Errors
-    /// [`PredictError::NotPrepared`] for a model that `prepared` was not made for (or one like it), and
-    /// as [`Executor::predict`].
+    /// [`PredictError::NotPrepared`] for a model that `prepared` was not made for (or one like
+    /// it), and as [`Executor::predict`].
     pub async fn infer(
         &self,
         prepared: &Prepared,
@@ -334,9 +338,9 @@ impl Executor {
         unless_cancelled(cancel, runs.outcomes()).await?
     }
 
-    /// Which content each input has now: of an image in bytes, and of a local file. `None` for what
-    /// cannot be looked at or has changed just now, for NULL, and for columns. Between this and a
-    /// prediction a file may change: what is kept goes by [`Prepared::ids`].
+    /// Which content each input has now: of an image in bytes, and of a local file. `None` for
+    /// what cannot be looked at or has changed just now, for NULL, and for columns. Between this
+    /// and a prediction a file may change: what is kept goes by [`Prepared::ids`].
     ///
     /// # Errors
     /// [`PredictError::Cancelled`] and [`PredictError::Stopped`].

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::fs::Stat;
 use sha2::{Digest, Sha256};
 
-/// A file that changed so short a time ago may change again without its times telling: the kernel's
-/// clock for them ticks every 1 to 10 ms.
+/// A file that changed so short a time ago may change again without its times telling: the
+/// kernel's clock for them ticks every 1 to 10 ms.
 const SETTLED_AFTER: Duration = Duration::from_millis(20);
 
 /// As [`SETTLED_AFTER`], where the file system seems to keep whole seconds.
@@ -16,8 +16,8 @@ const SETTLED_AFTER_WHOLE: Duration = Duration::from_secs(2);
 
 /// Which content an input had: two inputs with the same identity look the same to every model.
 ///
-/// Of an image in bytes it is their SHA-256, of a file the SHA-256 of its path, inode, size and times
-/// of modification and change, each cut to 16 bytes.
+/// Of an image in bytes it is their SHA-256, of a file the SHA-256 of its path, inode, size and
+/// times of modification and change, each cut to 16 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InputId([u8; 16]);
 
@@ -72,8 +72,8 @@ impl InputId {
     }
 }
 
-/// Whether a change at that time lies far enough back. A time to come (the clock was set back) does
-/// not.
+/// Whether a change at that time lies far enough back. A time to come (the clock was set back)
+/// does not.
 fn is_settled(seconds: i64, nanoseconds: i128) -> bool {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -13,8 +13,8 @@ pub enum Input {
     Location(Bytes),
     /// An encoded image.
     Image(Bytes),
-    /// An encoded image, or a location, of more bytes than may be: only its length is here. Its outcome is
-    /// [`Outcome::Unreadable`].
+    /// An encoded image, or a location, of more bytes than may be: only its length is here. Its
+    /// outcome is [`Outcome::Unreadable`].
     TooLarge {
         /// Its length, bytes.
         bytes: u64,
@@ -42,8 +42,8 @@ pub enum ColumnValue {
 pub enum Outcome {
     /// The input was NULL.
     Null,
-    /// The image could not be read or decoded. One clause without a subject, fit to follow the input's
-    /// name in a warning: "does not exist". It holds no path of the server.
+    /// The image could not be read or decoded. One clause without a subject, fit to follow the
+    /// input's name in a warning: "does not exist". It holds no path of the server.
     Unreadable(String),
     /// The answer of a model that classifies.
     Scores(Scores),

@@ -1,4 +1,5 @@
-//! Ends from another thread what ONNX Runtime is doing, or what is waited for, since nobody waits for it any more.
+//! Ends from another thread what ONNX Runtime is doing, or what is waited for,
+//! since nobody waits for it any more.
 
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,8 +14,8 @@ pub(crate) enum Work {
     Run(Arc<RunOptions>),
     /// Ends between two steps of making a session.
     Load(LoadCanceler),
-    /// Waiting for something; who waits is woken by this, and looks at the interrupt. It may take locks under which
-    /// the interrupt is looked at.
+    /// Waiting for something; who waits is woken by this, and looks at the interrupt. It may take
+    /// locks under which the interrupt is looked at.
     Wait(Arc<dyn Fn() + Send + Sync>),
     /// Ends whatever it does: it is a process of its own.
     Trial(OwnedFd),

@@ -1,19 +1,21 @@
 //! Runs models over images and rows of columns, in process: fetch, decode, batch, infer.
 //!
-//! [`Executor::inspect`] reads and tries a model file once (for `CREATE MODEL`), in a process that can be
-//! ended, [`Executor::load`]
-//! keeps it ready, and [`Executor::predict`] answers a chunk of inputs with it. The stages are:
+//! [`Executor::inspect`] reads and tries a model file once (for `CREATE MODEL`), in a process that
+//! can be ended, [`Executor::load`] keeps it ready, and [`Executor::predict`] answers a chunk of
+//! inputs with it. The stages are:
 //!
 //! ```text
-//! predict -> fetch (I/O threads) -> decode + preprocess (CPU pool) -> batch -> infer (CPU pool) -> scores
+//! predict -> fetch (I/O threads) -> decode + preprocess (CPU pool) -> batch
+//!     -> infer (CPU pool) -> scores
 //! ```
 //!
-//! [`decision`] runs what the optimizer decided over inputs, from outputs that are [`kept`] where there are any;
-//! [`evaluation`] measures models on labelled rows.
+//! [`decision`] runs what the optimizer decided over inputs, from outputs that are [`kept`] where
+//! there are any; [`evaluation`] measures models on labelled rows.
 //!
 //! A chunk of at most `batch_images_max` inputs is what the stages hand to each other, so that the
 //! price of a queue is paid per chunk and not per image. Chunks in flight, over all stages and
-//! callers, are bounded by `queue_chunks_max`: a caller waits before the first stage, never inside.
+//! callers, are bounded by `queue_chunks_max`: a caller waits before the first stage,
+//! never inside.
 //!
 //! What is absent: nothing here knows SQL, speaks to a store or opens a network connection, and no
 //! file is read but below the configured roots.

@@ -1,4 +1,5 @@
-//! Whose turn it is to load or try a model: few at a time, but nobody waits for ever for one that hangs.
+//! Whose turn it is to load or try a model: few at a time,
+//! but nobody waits for ever for one that hangs.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

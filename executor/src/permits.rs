@@ -1,7 +1,8 @@
 //! How many chunks are in flight, and whose turn it is to bring more.
 //!
-//! Whoever holds fewest comes first, and among those who hold as many, who came first. Small chunks have permits of their
-//! own, as many again: they take next to no memory, and no statement of a few inputs waits for chunks of scans.
+//! Whoever holds fewest comes first, and among those who hold as many, who came first. Small
+//! chunks have permits of their own, as many again: they take next to no memory, and no statement
+//! of a few inputs waits for chunks of scans.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -78,8 +79,8 @@ impl Permits {
         })
     }
 
-    /// So many permits at once, or all that there are, as soon as it is the caller's turn. Dropping what is returned
-    /// gives the turn up.
+    /// So many permits at once, or all that there are, as soon as it is the caller's turn.
+    /// Dropping what is returned gives the turn up.
     pub(crate) fn acquire(
         self: &Arc<Self>,
         caller: CallerId,

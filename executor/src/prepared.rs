@@ -14,9 +14,9 @@ use crate::spent::Spent;
 
 /// Inputs ready to be run through any of the models that they were prepared for.
 ///
-/// It holds memory out of what all queries share (`queue_chunks_max`), until it is dropped. So whoever
-/// holds one should run it and let it go, and wait for nothing but the executor meanwhile: not for a
-/// client, and not for another preparation.
+/// It holds memory out of what all queries share (`queue_chunks_max`), until it is dropped. So
+/// whoever holds one should run it and let it go, and wait for nothing but the executor meanwhile:
+/// not for a client, and not for another preparation.
 #[derive(Debug)]
 pub struct Prepared {
     /// Each of `chunk_inputs` inputs, but the last.
@@ -63,7 +63,8 @@ impl Prepared {
     }
 
     /// Identities of the inputs, as found on the very content that was read: an output of that
-    /// content may be kept under it. `None` for what was not read, or changed meanwhile or just before.
+    /// content may be kept under it. `None` for what was not read,
+    /// or changed meanwhile or just before.
     pub fn ids(&self) -> &[Option<InputId>] {
         &self.ids
     }

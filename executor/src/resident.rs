@@ -22,22 +22,25 @@ pub(crate) fn resident_bytes() -> u64 {
         .saturating_mul(rustix::param::page_size() as u64)
 }
 
-/// Has the C library give what is free in its heaps back to the system. glibc keeps freed blocks below a size that it raises
-/// up to 32 MiB by itself. It takes some milliseconds, during which other threads may wait for memory.
+/// Has the C library give what is free in its heaps back to the system. glibc keeps freed blocks
+/// below a size that it raises up to 32 MiB by itself. It takes some milliseconds, during which
+/// other threads may wait for memory.
 #[cfg(target_env = "gnu")]
 #[allow(
     unsafe_code,
     reason = "malloc_trim(3) has no precondition and is safe in any thread; no safe binding of it exists"
 )]
 pub(crate) fn give_free_memory_back() {
-    // SAFETY: it takes no pointer, and touches nothing but free memory of the C library's heaps, under their locks.
+    // SAFETY: it takes no pointer, and touches nothing but free memory of the C library's heaps,
+    // under their locks.
     unsafe {
         libc::malloc_trim(0);
     }
 }
 
-/// Limits the heaps of glibc to one for each CPU, two at least; it makes eight for each by itself, threads come and go
-/// over all of them, and each keeps pages of which a little is in use. Call it before there are threads.
+/// Limits the heaps of glibc to one for each CPU, two at least; it makes eight for each by itself,
+/// threads come and go over all of them, and each keeps pages of which a little is in use. Call it
+/// before there are threads.
 #[cfg(target_env = "gnu")]
 #[allow(
     unsafe_code,
@@ -60,7 +63,8 @@ pub fn limit_heaps() {}
 #[cfg(not(target_env = "gnu"))]
 pub(crate) fn give_free_memory_back() {}
 
-/// Gives free memory back when it is dropped, on a thread of its own: the last field of what takes much memory.
+/// Gives free memory back when it is dropped, on a thread of its own:
+/// the last field of what takes much memory.
 #[derive(Debug)]
 pub(crate) struct GivesMemoryBack;
 
@@ -72,7 +76,8 @@ impl Drop for GivesMemoryBack {
     }
 }
 
-/// Memory that the system has for this process, in bytes: the machine's, or what the control group allows.
+/// Memory that the system has for this process, in bytes: the machine's,
+/// or what the control group allows.
 pub(crate) fn available_bytes() -> Option<u64> {
     let machine = std::fs::read_to_string("/proc/meminfo")
         .ok()

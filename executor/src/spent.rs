@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::caller::CallerId;
 
-/// Time that the stages have spent for one caller, who hands it to [`crate::Executor::on_account`]. It is complete for
-/// all that was answered. All parts of one whole are one caller's, and callers take turns.
+/// Time that the stages have spent for one caller, who hands it to
+/// [`crate::Executor::on_account`]. It is complete for all that was answered. All parts of one
+/// whole are one caller's, and callers take turns.
 #[derive(Debug, Default)]
 pub struct Spent {
     by_stage: [AtomicU64; 3],

@@ -1,4 +1,5 @@
-//! Predictions end to end: real files, real sessions, and what happens when callers or images go bad.
+//! Predictions end to end: real files, real sessions,
+//! and what happens when callers or images go bad.
 
 #![allow(clippy::unwrap_used)]
 

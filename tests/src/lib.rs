@@ -1,4 +1,5 @@
-//! The fixture of the end-to-end tests: private stores, the real proxy, photos, models, and a raw client.
+//! The fixture of the end-to-end tests: private stores, the real proxy, photos, models,
+//! and a raw client.
 //!
 //! Whatever is started here dies with the test process, however that ends (see [`process`]).
 #![allow(

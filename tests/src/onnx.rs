@@ -65,7 +65,8 @@ fn info(name: &str, sides: &[u64]) -> Message {
         .message(2, Message::default().message(1, tensor))
 }
 
-/// Writes a model over images of 8 x 8 with three labels: so many layers of `width` x `width` weights, all of them zero.
+/// Writes a model over images of 8 x 8 with three labels: so many layers of `width` x `width`
+/// weights, all of them zero.
 pub fn write_large(path: &Path, layers: usize, width: usize) {
     let mut graph = Message::default()
         .message(1, node("GlobalAveragePool", &["image"], "pooled"))
@@ -95,7 +96,8 @@ pub fn write_large(path: &Path, layers: usize, width: usize) {
     std::fs::write(path, model.0).unwrap();
 }
 
-/// Writes a model over images of `side` x `side` with `labels` labels, which takes the first of them to be as likely as any.
+/// Writes a model over images of `side` x `side` with `labels` labels, which takes the first of
+/// them to be as likely as any.
 pub fn write_classifier(path: &Path, side: u64, labels: usize) {
     let graph = Message::default()
         .message(1, node("GlobalAveragePool", &["image"], "pooled"))

@@ -1,7 +1,7 @@
 //! Processes and folders of the tests, which end with the test process even if it is killed.
 //!
-//! A test process has one [`workplace`]: a temporary folder for everything. A shell watches over it:
-//! when the test process ends, in whatever way, its standard input closes; then it kills the
+//! A test process has one [`workplace`]: a temporary folder for everything. A shell watches over
+//! it: when the test process ends, in whatever way, its standard input closes; then it kills the
 //! processes that are still registered, and embedded stores' servers, and removes the folder.
 
 use std::fs::{self, File};

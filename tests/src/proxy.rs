@@ -44,7 +44,8 @@ pub struct Settings {
     pub admin_password: Option<String>,
     /// Further environment variables; an empty value removes one.
     pub environment: Vec<(String, String)>,
-    /// Size beyond which no file of the proxy, or of an embedded store, can grow, in bytes: a write fails, as on a full disk.
+    /// Size beyond which no file of the proxy, or of an embedded store, can grow, in bytes: a
+    /// write fails, as on a full disk.
     pub file_bytes_max: Option<usize>,
 }
 
@@ -116,7 +117,8 @@ impl Proxy {
         Self::try_start(&store, &service, settings).expect("the proxy starts")
     }
 
-    /// Serves an embedded store in `dir`. Service account and roots are its own; those of `settings` are not used.
+    /// Serves an embedded store in `dir`. Service account and roots are its own; those of
+    /// `settings` are not used.
     ///
     /// # Errors
     /// It ended at once.
@@ -300,8 +302,8 @@ fn settings_file(store: &str, service: &str, settings: &Settings) -> String {
     file + &settings.tables
 }
 
-/// The same command where files cannot grow beyond `bytes`. The signal that tells so is ignored: what is left is an error
-/// of the write.
+/// The same command where files cannot grow beyond `bytes`. The signal that tells so is ignored:
+/// what is left is an error of the write.
 fn limited(command: &Command, bytes: usize) -> Command {
     let mut limited = Command::new("prlimit");
     limited

@@ -1,7 +1,9 @@
-//! A store that logs clients in as MySQL 8 does, for what no MariaDB has: `caching_sha2_password` with its fast and
-//! full paths and `sha256_password`, over TCP, TLS or a Unix socket. Behind the login it answers a few statements.
+//! A store that logs clients in as MySQL 8 does, for what no MariaDB has: `caching_sha2_password`
+//! with its fast and full paths and `sha256_password`, over TCP, TLS or a Unix socket. Behind the
+//! login it answers a few statements.
 //!
-//! Written after the protocol's manual, and sharing no code with the proxy's handshake: it is its judge.
+//! Written after the protocol's manual, and sharing no code with the proxy's handshake:
+//! it is its judge.
 //! <https://dev.mysql.com/doc/dev/mysql-server/latest/page_caching_sha2_authentication_exchanges.html>
 
 mod authentication;

@@ -1,4 +1,5 @@
-//! The structure of a crate as its sources state it: which file uses which, and where these uses form cycles.
+//! The structure of a crate as its sources state it: which file uses which,
+//! and where these uses form cycles.
 
 mod cycles;
 mod resolve;
@@ -52,7 +53,8 @@ impl Structure {
         Ok(structure)
     }
 
-    /// The cycles: groups of files that use each other, and groups of modules beside each other whose files do.
+    /// The cycles: groups of files that use each other,
+    /// and groups of modules beside each other whose files do.
     pub fn cycles(&self) -> Vec<String> {
         let files = cycles::between_files(&self.uses);
         files

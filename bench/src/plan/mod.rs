@@ -1,5 +1,5 @@
-//! `predictsql-bench plan`: how long it takes to plan, and how far plans are from the best that a long search
-//! finds, over repositories described by numbers.
+//! `predictsql-bench plan`: how long it takes to plan, and how far plans are from the best that a
+//! long search finds, over repositories described by numbers.
 
 mod report;
 
@@ -179,7 +179,8 @@ fn measure(
     Ok(shape)
 }
 
-/// A query, of one of three kinds in turn: without constraint, within a budget, with a least accuracy.
+/// A query, of one of three kinds in turn: without constraint, within a budget,
+/// with a least accuracy.
 struct Asked<'a> {
     drawn: &'a Drawn,
     query: Query<'a>,
@@ -206,7 +207,8 @@ impl<'a> Asked<'a> {
         };
         match asked.kind {
             1 => {
-                // A budget that is neither generous nor hopeless: half of what the models cost that are best a class.
+                // A budget that is neither generous nor hopeless:
+                // half of what the models cost that are best a class.
                 let strategy = Strategy::BestPerClass;
                 let plan = asked.with(strategy, 0)?;
                 let price = plan.price(asked.query.rows, &CostModel::default());
@@ -237,8 +239,8 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// How far a plan is from the one of a long search: in points where the best is looked for, in cost where
-/// the cheapest is.
+/// How far a plan is from the one of a long search: in points where the best is looked for, in
+/// cost where the cheapest is.
 fn gap(asked: &Asked<'_>, plan: &Plan, best: &Plan) -> Gap {
     let value = |plan: &Plan| plan.searched.value().unwrap_or(0.0);
     let cost = |plan: &Plan| {

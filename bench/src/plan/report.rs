@@ -27,7 +27,8 @@ pub struct ShapeReport {
     pub cpu_seconds: Vec<f64>,
     /// To a long search, for some of them.
     pub gaps: Vec<Gap>,
-    /// By how many points the metric on rows that nothing was measured on stays behind what was expected.
+    /// By how many points the metric on rows that nothing was measured on stays behind what was
+    /// expected.
     pub optimism_points: Vec<f64>,
     /// Queries whose constraint could not be kept.
     pub refused: usize,

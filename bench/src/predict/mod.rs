@@ -1,9 +1,9 @@
-//! `predictsql-bench predict`: images a second end to end through SQL, beside a bare loop over ONNX
-//! Runtime and a short Python script, on the same files with the same model and threads.
+//! `predictsql-bench predict`: images a second end to end through SQL, beside a bare loop over
+//! ONNX Runtime and a short Python script, on the same files with the same model and threads.
 //!
 //! ```text
-//! set up (store, proxy, PNG files, model) -> calibrate the loops -> rounds: sql, bare, python, ...
-//!     -> labels must agree -> table, JSON
+//! set up (store, proxy, PNG files, model) -> calibrate the loops
+//!     -> rounds: sql, bare, python, ... -> labels must agree -> table, JSON
 //! ```
 //!
 //! The contenders take turns, in an order that changes from round to round, so that what else the

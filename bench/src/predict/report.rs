@@ -8,7 +8,8 @@ use crate::statistics::Summary;
 /// How far the bare loop's median may stay behind Python's, as a share, before it is no yardstick.
 const BEHIND_PYTHON_MAX: f64 = 0.03;
 
-/// CPU that other processes may take, as a share of the machine, before the result is doubted aloud.
+/// CPU that other processes may take, as a share of the machine,
+/// before the result is doubted aloud.
 const OTHERS_SHARE_MAX: f64 = 0.10;
 
 /// One round of one contender.

@@ -79,7 +79,8 @@ impl Client {
         }
     }
 
-    /// Sends a statement and leaves its answer to whoever reads from the connection, if anybody does.
+    /// Sends a statement and leaves its answer to whoever reads from the connection,
+    /// if anybody does.
     ///
     /// # Errors
     /// The connection fails.

@@ -70,8 +70,8 @@ impl Contenders {
     }
 }
 
-/// Starts a MariaDB that holds all data in memory and keeps no log of changes: what a proxy adds is
-/// clearest in front of a fast store.
+/// Starts a MariaDB that holds all data in memory and keeps no log of changes: what a proxy adds
+/// is clearest in front of a fast store.
 ///
 /// # Errors
 /// It cannot be set up or does not start.
@@ -123,7 +123,8 @@ pub fn start_store(programs: &Programs, folder: &Path) -> Result<Server, RelayBe
     Ok(store)
 }
 
-/// Starts HAProxy in TCP mode: one thread a core, no log, no health checks, keep-alive as PredictSQL has it.
+/// Starts HAProxy in TCP mode: one thread a core, no log, no health checks,
+/// keep-alive as PredictSQL has it.
 ///
 /// # Errors
 /// It does not start.
@@ -163,7 +164,8 @@ pub struct Predictsql {
 }
 
 impl Predictsql {
-    /// Starts it, with all that the environment may say about it taken away. It may not be ready yet.
+    /// Starts it, with all that the environment may say about it taken away.
+    /// It may not be ready yet.
     ///
     /// # Errors
     /// It does not start.

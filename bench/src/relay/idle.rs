@@ -14,8 +14,8 @@ const CONNECTIONS_BEFORE: usize = 16;
 /// Starts of which the median is told.
 const STARTS: usize = 7;
 
-/// Proportional set size that each idle connection adds to a process, up to [`CONNECTIONS`], KiB. Each has
-/// logged in and run a statement.
+/// Proportional set size that each idle connection adds to a process, up to [`CONNECTIONS`], KiB.
+/// Each has logged in and run a statement.
 ///
 /// # Errors
 /// A login fails, or the process is gone.
@@ -46,8 +46,8 @@ fn pss_kib(pid: u32) -> Result<f64, RelayBenchError> {
     kib.ok_or_else(|| io::Error::other("smaps_rollup has another format than expected").into())
 }
 
-/// Milliseconds from the start of PredictSQL's process to a client's first login through it, in several
-/// starts, with the store running.
+/// Milliseconds from the start of PredictSQL's process to a client's first login through it, in
+/// several starts, with the store running.
 ///
 /// # Errors
 /// It does not start.

@@ -169,7 +169,8 @@ fn parse(said: &str) -> Option<Done> {
     })
 }
 
-/// The order of the ways in a round: each is first, middle and last equally often, and each follows each other.
+/// The order of the ways in a round: each is first, middle and last equally often,
+/// and each follows each other.
 pub fn order(round: usize) -> [Way; 3] {
     let mut ways = Way::ALL;
     ways.rotate_left(round % Way::ALL.len());

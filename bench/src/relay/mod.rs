@@ -1,13 +1,13 @@
-//! `predictsql-bench relay`: plain SQL through PredictSQL, through HAProxy in TCP mode, and without a proxy,
-//! in one run.
+//! `predictsql-bench relay`: plain SQL through PredictSQL, through HAProxy in TCP mode, and
+//! without a proxy, in one run.
 //!
 //! ```text
 //! find programs -> private store, HAProxy, PredictSQL -> starts, idle connections
 //!     -> rounds: each workload by each way, in turns -> table, JSON
 //! ```
 //!
-//! Store, clients and proxy share the machine's cores, so what a proxy spends is missing elsewhere: a ratio
-//! to direct is that of a machine that has nothing to spare.
+//! Store, clients and proxy share the machine's cores, so what a proxy spends is missing
+//! elsewhere: a ratio to direct is that of a machine that has nothing to spare.
 
 pub mod client;
 mod contenders;
@@ -167,7 +167,8 @@ fn kib_per_connection(server: &server::Server) -> Result<f64, RelayBenchError> {
     idle::kib_per_connection(server.address(), server.pid())
 }
 
-/// What is returned becomes true at the first SIGINT or SIGTERM, so that the servers end with this program.
+/// What is returned becomes true at the first SIGINT or SIGTERM,
+/// so that the servers end with this program.
 fn watch_signals() -> Result<Arc<AtomicBool>, RelayBenchError> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let runtime = tokio::runtime::Builder::new_current_thread()

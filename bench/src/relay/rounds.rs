@@ -8,11 +8,11 @@ use super::error::RelayBenchError;
 use super::load::{Load, Workload, order};
 use crate::cpu;
 
-/// CPU that processes without a part in the benchmark may take of the machine, as a share, before a slice
-/// is thought disturbed.
+/// CPU that processes without a part in the benchmark may take of the machine, as a share, before
+/// a slice is thought disturbed.
 pub const OTHERS_SHARE_MAX: f64 = 0.05;
-/// Disturbed slices are repeated up to so often in a run, as a share of all slices: it has to end on a busy
-/// machine, too.
+/// Disturbed slices are repeated up to so often in a run, as a share of all slices: it has to end
+/// on a busy machine, too.
 const REPEATED_SHARE_MAX: f64 = 0.2;
 
 /// One slice.
@@ -149,7 +149,8 @@ fn line(slices: &[Slice; 3]) -> String {
     parts.collect::<Vec<_>>().join("  ")
 }
 
-/// Digits worth showing: scans come by the handful a second and cost milliseconds, point selects the reverse.
+/// Digits worth showing: scans come by the handful a second and cost milliseconds,
+/// point selects the reverse.
 pub fn decimals(figure: f64) -> usize {
     if figure < 100.0 { 2 } else { 0 }
 }

@@ -27,7 +27,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `command`, which is to take logins on `address`; what it says goes to a file in `folder`.
+    /// Starts `command`, which is to take logins on `address`;
+    /// what it says goes to a file in `folder`.
     ///
     /// # Errors
     /// It does not start.
@@ -59,7 +60,8 @@ impl Server {
         })
     }
 
-    /// Waits until a client can log in, and tells how long that took from the start of the process.
+    /// Waits until a client can log in, and tells how long that took from the start of the
+    /// process.
     ///
     /// # Errors
     /// The process ends, or nobody can log in for a minute.

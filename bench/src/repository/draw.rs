@@ -1,5 +1,5 @@
-//! From a description to what an evaluation would have measured: answers drawn by chance, calibrated as
-//! measured ones are.
+//! From a description to what an evaluation would have measured: answers drawn by chance,
+//! calibrated as measured ones are.
 
 use std::sync::Arc;
 
@@ -71,7 +71,8 @@ pub struct Drawn {
 }
 
 impl Drawn {
-    /// The same with fewer rows for planning, and calibrations that were fitted on as many as before.
+    /// The same with fewer rows for planning, and calibrations that were fitted on as many as
+    /// before.
     pub fn with(&self, rows: Rows) -> Self {
         let mut less = self.clone();
         let first = |truths: &[u16], rows| truths.iter().copied().take(rows).collect();
@@ -258,8 +259,8 @@ impl Answering {
     }
 }
 
-/// Where the standard normal distribution has that much to its left, by bisection over a series of its
-/// integral (Marsaglia 2004); within 4.5 deviations.
+/// Where the standard normal distribution has that much to its left, by bisection over a series of
+/// its integral (Marsaglia 2004); within 4.5 deviations.
 fn normal_quantile(share: f64) -> f64 {
     let left = |x: f64| {
         let (mut term, mut sum) = (x, x);

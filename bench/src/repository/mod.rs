@@ -1,5 +1,5 @@
-//! Repositories of models described by numbers, for planning without pictures: published ones from a file,
-//! and ones of the published shape in any size.
+//! Repositories of models described by numbers, for planning without pictures: published ones from
+//! a file, and ones of the published shape in any size.
 
 mod dice;
 mod draw;
@@ -119,9 +119,10 @@ impl Repository {
         Ok(())
     }
 
-    /// A repository of the shape that was published with 80 classes and 125 models: models that know 1 to 54
-    /// of the 80 classes (27.7 in the mean) with accuracies from 0.804 to 0.998 (0.898 in the mean) at 1 to
-    /// 48 ms (23.5 in the mean). In other sizes models know as large a share of the classes.
+    /// A repository of the shape that was published with 80 classes and 125 models: models that
+    /// know 1 to 54 of the 80 classes (27.7 in the mean) with accuracies from 0.804 to 0.998
+    /// (0.898 in the mean) at 1 to 48 ms (23.5 in the mean).
+    /// In other sizes models know as large a share of the classes.
     pub fn published_shape(models: usize, classes: usize, seed: u64) -> Self {
         let mut dice = Dice::new(seed, 0x5A9E);
         let names: Vec<String> = (0..classes).map(|c| format!("c{c}")).collect();
@@ -194,8 +195,8 @@ fn twice<'n>(mut names: impl Iterator<Item = &'n String>) -> Option<&'n String> 
     names.find(|name| !seen.insert(*name))
 }
 
-/// An accuracy between the least and the greatest published, with the published mean: the power of a uniform number
-/// whose mean is where the published one lies.
+/// An accuracy between the least and the greatest published, with the published mean: the power of
+/// a uniform number whose mean is where the published one lies.
 fn accuracy(dice: &mut Dice) -> f64 {
     let (low, high, mean) = ACCURACY;
     let power = (high - low) / (mean - low) - 1.0;

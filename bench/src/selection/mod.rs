@@ -1,5 +1,5 @@
-//! `predictsql-bench selection`: what choosing among models gains, on repositories described by numbers
-//! and on the real zoo, always measured on rows that nothing of the planner has seen.
+//! `predictsql-bench selection`: what choosing among models gains, on repositories described by
+//! numbers and on the real zoo, always measured on rows that nothing of the planner has seen.
 
 mod chart;
 mod error;

@@ -21,7 +21,8 @@ pub struct Report {
     pub uncovered: usize,
     /// E1 and E3, by kind of errors.
     pub strategies: Vec<(&'static str, Strategies)>,
-    /// E4, by kind of errors: of queries for any of their classes, and of those that tell them apart.
+    /// E4, by kind of errors: of queries for any of their classes,
+    /// and of those that tell them apart.
     pub certificates: Vec<(&'static str, [Certificates; 2])>,
     /// E8, by kind of errors: false positives with and without a floor.
     pub foreign: Vec<(&'static str, f64, f64)>,

@@ -8,7 +8,8 @@ use super::held_out;
 use super::synthetic::{INPUTS, blocks, known, plan};
 use crate::repository::{Dice, Drawn, Errors, Repository, Rows};
 
-/// Labelled rows given to EVALUATE, and held-out rows of each setting: many, where estimates are held against them.
+/// Labelled rows given to EVALUATE, and held-out rows of each setting: many,
+/// where estimates are held against them.
 pub const LABELLED: usize = 65_536;
 const HELD_OUT: usize = 131_072;
 /// The same for scarce models, where estimates are not looked at.
@@ -25,7 +26,8 @@ pub const NEEDED: [usize; 7] = [1, 2, 5, 10, 20, 40, 80];
 pub const ABLE: [usize; 6] = [1, 2, 4, 8, 16, 32];
 pub const ABLE_NEEDED: usize = 10;
 
-/// The strategies that are compared. Those that weigh costs get the seconds that `best_per_class` takes.
+/// The strategies that are compared. Those that weigh costs get the seconds that `best_per_class`
+/// takes.
 pub const COMPARED: [(&str, Strategy, bool); 7] = [
     ("optimal", Strategy::Optimal, true),
     ("greedy", Strategy::Greedy, true),
@@ -36,8 +38,8 @@ pub const COMPARED: [(&str, Strategy, bool); 7] = [
     ("random", Strategy::Random(7), false),
 ];
 
-/// Strategies that `optimal` is held against within the seconds that each takes; those with a share have that share
-/// of the seconds of `best_per_class` as their limit.
+/// Strategies that `optimal` is held against within the seconds that each takes; those with a
+/// share have that share of the seconds of `best_per_class` as their limit.
 pub const RIVALS: [(&str, Strategy, Option<f64>); 7] = [
     ("greedy, limit 1/4", Strategy::Greedy, Some(0.25)),
     ("greedy, limit 1/2", Strategy::Greedy, Some(0.5)),
@@ -96,7 +98,8 @@ pub struct Duel {
 }
 
 impl Duel {
-    /// F1 is lower by at most half a point, and the time no longer but for what planning differs by.
+    /// F1 is lower by at most half a point, and the time no longer but for what planning differs
+    /// by.
     pub fn is_won(&self) -> bool {
         const F1: f64 = 0.005;
         const TIME: f64 = 1.01;
@@ -178,8 +181,8 @@ pub fn rows(labelled: usize, held_out: usize) -> Rows {
     }
 }
 
-/// E1 and E3: strategies over needed classes, and over models able to answer. `drawn` is of `repository`, with all
-/// rows of [`LABELLED`].
+/// E1 and E3: strategies over needed classes, and over models able to answer. `drawn` is of
+/// `repository`, with all rows of [`LABELLED`].
 pub fn strategies(
     repository: &Repository,
     drawn: &Drawn,
@@ -330,8 +333,8 @@ fn recalls(drawn: &Drawn) -> Vec<Vec<f64>> {
         .collect()
 }
 
-/// What is expected where each model is right as often as it was on labelled rows of the class, whatever the
-/// others say: a row is right if any model that knows its class is.
+/// What is expected where each model is right as often as it was on labelled rows of the class,
+/// whatever the others say: a row is right if any model that knows its class is.
 fn independent(recalls: &[Vec<f64>], drawn: &Drawn, blocks: &Blocks, plan: &Plan) -> f64 {
     let place = |id: u64| drawn.statistics.models.iter().position(|m| m.model == id);
     let of_voters: Vec<&Vec<f64>> = plan

@@ -1,5 +1,5 @@
-//! Experiments on repositories described by numbers: E4 (certificates) and E8 (foreign classes), and how a query is
-//! planned there.
+//! Experiments on repositories described by numbers: E4 (certificates) and E8 (foreign classes),
+//! and how a query is planned there.
 
 use predictsql_optimizer::distinctions::Distinctions;
 use predictsql_optimizer::planner::certificate::{lower_bound, upper_bound};
@@ -12,7 +12,8 @@ use super::held_out;
 use crate::cpu::thread_cpu_seconds;
 use crate::repository::{Dice, Drawn, Errors, Repository, Rows};
 
-/// Inputs of a query, by which the seconds of planning are shared: a power of two, as budgets are planned with.
+/// Inputs of a query, by which the seconds of planning are shared: a power of two,
+/// as budgets are planned with.
 pub const INPUTS: u64 = 8_192;
 
 /// Certificates that were given, and how many did not hold.
@@ -47,8 +48,9 @@ impl Certificates {
 /// Labelled rows of E4 that certify.
 pub const CERTIFYING: usize = 1_024;
 
-/// E4: queries that ask for accuracies that are hard to reach, over repositories drawn anew. First of those that ask
-/// whether an input shows any of their classes, then of those that tell these apart.
+/// E4: queries that ask for accuracies that are hard to reach, over repositories drawn anew. First
+/// of those that ask whether an input shows any of their classes,
+/// then of those that tell these apart.
 pub fn certificates(queries: u64, errors: Errors, seed: u64) -> [Certificates; 2] {
     const QUERIES_A_DRAW: u64 = 20;
     /// Enough that what is measured on them is what is true, to a fraction of a point.
@@ -82,8 +84,8 @@ pub fn certificates(queries: u64, errors: Errors, seed: u64) -> [Certificates; 2
 }
 
 impl Certificates {
-    /// Asks for as much as the best plan seems to reach, less up to 8 points by `chance`: as near to what can be
-    /// reached as makes promises break, if they do.
+    /// Asks for as much as the best plan seems to reach, less up to 8 points by `chance`: as near
+    /// to what can be reached as makes promises break, if they do.
     fn ask(&mut self, drawn: &Drawn, blocks: &Blocks, chance: f64) {
         self.queries += 1;
         let Ok((best, _)) = plan(drawn, blocks, Strategy::MostAccurate, None, None) else {
@@ -150,7 +152,8 @@ pub fn blocks(needed: &[usize], classes: usize) -> Blocks {
     Blocks::new(&distinctions, classes, false)
 }
 
-/// Plans a query of [`INPUTS`] inputs, and takes the time: that of the CPU, as nothing is waited for.
+/// Plans a query of [`INPUTS`] inputs, and takes the time: that of the CPU,
+/// as nothing is waited for.
 pub fn plan(
     drawn: &Drawn,
     blocks: &Blocks,

@@ -1,8 +1,9 @@
-//! `predictsql-bench semantics`: what a prediction as a column costs, on a table where few inputs come in
-//! many rows, beside a stored column in the same run.
+//! `predictsql-bench semantics`: what a prediction as a column costs, on a table where few inputs
+//! come in many rows, beside a stored column in the same run.
 //!
 //! ```text
-//! private store, proxy -> images, model, 1,000,000 rows -> first run -> store its labels as a column
+//! private store, proxy -> images, model, 1,000,000 rows -> first run
+//!     -> store its labels as a column
 //!     -> rounds: predicted, stored, ... -> many distinct tabular inputs, memory -> table, JSON
 //! ```
 //!

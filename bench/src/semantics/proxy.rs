@@ -1,4 +1,5 @@
-//! The proxy as a process of its own, with a private store: its addresses, its metrics, its memory.
+//! The proxy as a process of its own, with a private store: its addresses, its metrics,
+//! its memory.
 
 use std::fs::{self, File};
 use std::net::SocketAddr;

@@ -16,7 +16,8 @@ pub struct SoakArgs {
     /// Shorter, and nothing is added to the history
     #[arg(long)]
     pub(super) quick: bool,
-    /// Clients with selects and changes of all kinds; four more evaluate models and change the catalog
+    /// Clients with selects and changes of all kinds;
+    /// four more evaluate models and change the catalog
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub(super) clients: u32,
     /// Which draws are made

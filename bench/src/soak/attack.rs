@@ -58,7 +58,8 @@ async fn connect(door: Option<&Door>, socket: &std::path::Path) -> Option<Conn> 
     Conn::new(options).await.ok()
 }
 
-/// Clients that ask for much and go, do not read, or only read: one after the other, on a thread of its own.
+/// Clients that ask for much and go, do not read, or only read: one after the other,
+/// on a thread of its own.
 pub fn be_rude(common: &Common, door: &Door, mut dice: Dice) {
     while !common.stop.load(Relaxed) {
         let pause = Duration::from_millis(dice.below(RUDE_PAUSE_MILLIS_MAX) as u64);

@@ -16,8 +16,8 @@ impl Session<'_> {
         self.text_rows(&sql).await.map(drop)
     }
 
-    /// Makes a task and a model of this client's own, asks it, and drops both. What a kill has left over is dropped
-    /// the next time.
+    /// Makes a task and a model of this client's own, asks it, and drops both. What a kill has
+    /// left over is dropped the next time.
     ///
     /// # Errors
     /// Written down.

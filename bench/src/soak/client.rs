@@ -1,4 +1,5 @@
-//! A client: logs in, asks one thing after the other, and logs in again when its connection is lost.
+//! A client: logs in, asks one thing after the other,
+//! and logs in again when its connection is lost.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! What clients did and were told, to be compared with what the store holds in the end.
 //!
-//! A change that was acknowledged must be there, once and whole. One that was refused must not. One whose answer was
-//! lost with its connection may be there or not, but not in part.
+//! A change that was acknowledged must be there, once and whole. One that was refused must not.
+//! One whose answer was lost with its connection may be there or not, but not in part.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -80,7 +80,8 @@ pub enum Fault {
     HalfUpdate,
     /// Refused, and there all the same.
     KeptAfterError,
-    /// An answer that the protocol does not allow, an error that nothing explains, or none in two minutes.
+    /// An answer that the protocol does not allow, an error that nothing explains,
+    /// or none in two minutes.
     BadAnswer,
 }
 
@@ -96,7 +97,8 @@ pub struct Ledger {
     pub process_kills: AtomicU64,
     /// Clients that went without a word, or did not read.
     pub rude_clients: AtomicU64,
-    /// `SET @k = (SELECT ...)` that was acknowledged and left @k NULL. MariaDB itself does so when it is killed just then.
+    /// `SET @k = (SELECT ...)` that was acknowledged and left @k NULL.
+    /// MariaDB itself does so when it is killed just then.
     pub interrupted_assignments: AtomicU64,
     /// Rows of answers that were compared.
     pub rows_compared: AtomicU64,
@@ -147,8 +149,8 @@ impl Ledger {
         locked(&self.changes).entry(batch).or_default().push(change);
     }
 
-    /// What became of its last change. What an acknowledged one has replaced need not be remembered, unless it may
-    /// still come.
+    /// What became of its last change. What an acknowledged one has replaced need not be
+    /// remembered, unless it may still come.
     pub fn changed(&self, batch: u32, fate: Fate) {
         let mut changes = locked(&self.changes);
         let Some(changes) = changes.get_mut(&batch) else {

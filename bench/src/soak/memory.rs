@@ -8,8 +8,8 @@ use crate::statistics::Summary;
 
 /// Of the whole time what counts as warming up.
 const WARM_SHARE: f64 = 1.0 / 6.0;
-/// Of the whole time what a window is: its median stands for it. Five minutes of half an hour: within one, large images and
-/// answers come and go.
+/// Of the whole time what a window is: its median stands for it. Five minutes of half an hour:
+/// within one, large images and answers come and go.
 const WINDOW_SHARE: f64 = 1.0 / 6.0;
 
 /// Samples of a process.

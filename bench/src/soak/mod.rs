@@ -1,10 +1,10 @@
-//! `predictsql-bench soak`: mixed load with kills for half an hour. Every answer and every table is compared with what
-//! it must be, and the memory of the proxy with what it was.
+//! `predictsql-bench soak`: mixed load with kills for half an hour. Every answer and every table
+//! is compared with what it must be, and the memory of the proxy with what it was.
 //!
 //! ```text
 //! private store, two proxies -> shop, each photo's labels -> clients of both, KILLs, rude clients
 //!     first:  the second proxy is killed and started again; the first one's memory is sampled
-//!     then:   the store is killed, too                  -> tables against the ledger, memory, JSON
+//!     then:   the store is killed, too -> tables against the ledger, memory, JSON
 //! ```
 
 mod args;

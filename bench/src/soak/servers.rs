@@ -1,4 +1,5 @@
-//! The processes: a private store on a Unix socket, and proxies in front of it. Each can be killed and started again.
+//! The processes: a private store on a Unix socket, and proxies in front of it.
+//! Each can be killed and started again.
 
 use std::ffi::OsString;
 use std::fs::{self, File};

@@ -136,7 +136,8 @@ pub fn classes() -> String {
     format!("('{}')", CLASSES.join("', '"))
 }
 
-/// Task `kind` has one model for ever, so that its answers are fixed; task `apparel` is what is evaluated.
+/// Task `kind` has one model for ever, so that its answers are fixed;
+/// task `apparel` is what is evaluated.
 fn models() -> Vec<String> {
     let task = |name: &str| format!("CREATE TASK {name} CLASSES {}", classes());
     vec![
@@ -178,7 +179,8 @@ fn tables(classes: &[&str]) -> Vec<String> {
     statements
 }
 
-/// Each photo's labels, asked for one by one before there is any load: nothing is batched, kept or planned.
+/// Each photo's labels, asked for one by one before there is any load: nothing is batched,
+/// kept or planned.
 async fn naive_labels(conn: &mut Conn) -> Result<BTreeMap<String, [String; 2]>, SoakError> {
     let step = || SoakError::sql("asking for a photo's labels");
     conn.query_drop("SET @ml_cache = 'off'")

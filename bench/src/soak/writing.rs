@@ -1,4 +1,5 @@
-//! Changes, with and without predictions, alone and in transactions. Each is written down before it is sent.
+//! Changes, with and without predictions, alone and in transactions.
+//! Each is written down before it is sent.
 
 use mysql_async::Value;
 use predictsql_proxy::demo::dataset::CLASSES;

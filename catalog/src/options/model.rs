@@ -231,8 +231,8 @@ fn read_output(
     }
 }
 
-/// Applies the options of `ALTER MODEL ... SET`: `accuracy`, which `NULL` takes back. What a model is fed
-/// with and what its output means is another version's.
+/// Applies the options of `ALTER MODEL ... SET`: `accuracy`, which `NULL` takes back. What a model
+/// is fed with and what its output means is another version's.
 pub fn set_model_options(
     model: &mut ModelOptions,
     options: &[(String, OptionValue)],

@@ -7,8 +7,8 @@ use super::schema::MARKER;
 use super::views::PROCEDURE;
 use super::{SchemaName, StoreError};
 
-/// Refuses databases of these names that hold what is somebody else's: the rights that are given on them would
-/// be rights to that.
+/// Refuses databases of these names that hold what is somebody else's: the rights that are given
+/// on them would be rights to that.
 pub(super) async fn check(conn: &mut Conn, schema: &SchemaName) -> Result<(), StoreError> {
     for name in [schema.session(), schema.service()] {
         let foreign: Option<u64> = conn

@@ -206,8 +206,8 @@ pub fn grant_session_schema(schema: &SchemaName) -> String {
     format!("GRANT CREATE TEMPORARY TABLES ON `{pattern}`.* TO PUBLIC")
 }
 
-/// The right to the generic functions, for everybody: it gives nothing, since the right to a task is that to
-/// its own function, but views that name a model hold them.
+/// The right to the generic functions, for everybody: it gives nothing, since the right to a task
+/// is that to its own function, but views that name a model hold them.
 fn grant_generic_stubs(schema: &SchemaName) -> [String; 2] {
     ["predict", "predict_proba"]
         .map(|name| format!("GRANT EXECUTE ON FUNCTION `{schema}`.`{name}` TO PUBLIC"))
@@ -266,7 +266,8 @@ enum Found {
 
 /// Creates or migrates the catalog and finishes what a crashed change left behind. Running it
 /// again changes nothing. A database of that name that is not ours is refused and not touched, and
-/// so is one of a newer version, or one beside it that is not ours ([`SchemaName::session`], [`SchemaName::service`]).
+/// so is one of a newer version, or one beside it that is not ours ([`SchemaName::session`],
+/// [`SchemaName::service`]).
 pub async fn bootstrap(conn: &mut Conn, schema: &SchemaName) -> Result<(), StoreError> {
     lock::take(conn, schema).await?;
     let result = bootstrap_locked(conn, schema).await;
@@ -368,9 +369,9 @@ async fn inspect(conn: &mut Conn, schema: &SchemaName) -> Result<Found, StoreErr
     }
 }
 
-/// Statements for the stubs that are not there: the generic ones in a new schema, those of tasks where a
-/// backup without functions was restored. None is ever replaced: that would take away the rights
-/// granted on it.
+/// Statements for the stubs that are not there: the generic ones in a new schema, those of tasks
+/// where a backup without functions was restored. None is ever replaced: that would take away the
+/// rights granted on it.
 async fn missing_stubs(conn: &mut Conn, schema: &SchemaName) -> Result<Vec<String>, StoreError> {
     let present: Vec<String> = conn
         .exec(

@@ -1,7 +1,7 @@
 //! Table `predictions`: outputs of models that are kept, by model and input content.
 //!
-//! Only the service account reads and writes it. What it holds may be lost at any time; a row is never
-//! changed, but for when it was last used.
+//! Only the service account reads and writes it. What it holds may be lost at any time; a row is
+//! never changed, but for when it was last used.
 
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
@@ -17,8 +17,8 @@ const USED_HOURS: u32 = 24;
 /// Rows deleted by one statement.
 const EVICTED_ROWS_MAX: u64 = 1000;
 
-/// Up to so many rows the table is counted whenever it is looked at; larger ones only where the store's
-/// estimate says that they may have outgrown their limit.
+/// Up to so many rows the table is counted whenever it is looked at; larger ones only where the
+/// store's estimate says that they may have outgrown their limit.
 const COUNTED_ROWS_MAX: u64 = 100_000;
 
 /// One kept output, or one to be kept.
@@ -129,8 +129,8 @@ pub async fn mark_outputs_used(
 }
 
 /// Where the table has more than `rows_max` rows, deletes those used least recently, at most
-/// `deletes_max` statements' worth, until a tenth of the limit is free. Says how many rows went, and
-/// whether more have to. Does nothing while another proxy does it.
+/// `deletes_max` statements' worth, until a tenth of the limit is free. Says how many rows went,
+/// and whether more have to. Does nothing while another proxy does it.
 ///
 /// # Errors
 /// What the store answers.

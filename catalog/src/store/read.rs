@@ -20,8 +20,8 @@ pub async fn epoch(conn: &mut Conn, schema: &SchemaName) -> Result<u64, StoreErr
     })
 }
 
-/// Reads all that is ready, in one transaction: the result is the catalog at its epoch. Statistics that
-/// `statistics` holds, the cache of this catalog, are not read again.
+/// Reads all that is ready, in one transaction: the result is the catalog at its epoch. Statistics
+/// that `statistics` holds, the cache of this catalog, are not read again.
 ///
 /// A row that this program cannot read (written by hand, or by a newer version) is left out and
 /// logged, so that it breaks nothing but itself.

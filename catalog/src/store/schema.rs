@@ -4,11 +4,12 @@ use std::fmt;
 
 use super::StoreError;
 
-/// Comment of the marker table, by which a schema is known as ours, and of what serves the service account.
+/// Comment of the marker table, by which a schema is known as ours,
+/// and of what serves the service account.
 pub(super) const MARKER: &str = "PredictSQL catalog";
 
-/// Longest schema name, in characters: it must leave room in a lock name (64) for a prefix, and in the names of the
-/// schemas beside it (64) for a suffix.
+/// Longest schema name, in characters: it must leave room in a lock name (64) for a prefix, and in
+/// the names of the schemas beside it (64) for a suffix.
 const SCHEMA_CHARS_MAX: usize = 48;
 
 /// Name of the schema that holds the catalog (`ml` by default). Letters, digits and `_` only, so
@@ -35,13 +36,14 @@ impl SchemaName {
         &self.0
     }
 
-    /// Name of the schema of temporary tables that predict statements make in sessions. It holds nothing else.
+    /// Name of the schema of temporary tables that predict statements make in sessions.
+    /// It holds nothing else.
     pub fn session(&self) -> String {
         format!("{self}_session")
     }
 
-    /// Name of the schema that holds what serves the service account alone: whoever has rights on the catalog's
-    /// schema as a whole has none on it.
+    /// Name of the schema that holds what serves the service account alone: whoever has rights on
+    /// the catalog's schema as a whole has none on it.
     pub fn service(&self) -> String {
         format!("{self}_service")
     }

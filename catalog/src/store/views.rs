@@ -1,8 +1,9 @@
 //! Definitions of the store's views, by way of a procedure.
 //!
-//! A definition is shown to whoever may read the view. The service account may read nothing but the
-//! catalog, and need not: the procedure looks with the rights of the admin who set the catalog up. It stands in a
-//! schema of its own, so that EXECUTE on the whole of the catalog's schema, as users of all tasks have it, is no right to it.
+//! A definition is shown to whoever may read the view. The service account may read nothing but
+//! the catalog, and need not: the procedure looks with the rights of the admin who set the catalog
+//! up. It stands in a schema of its own, so that EXECUTE on the whole of the catalog's schema, as
+//! users of all tasks have it, is no right to it.
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error};
@@ -75,7 +76,8 @@ impl ViewDefinition {
     }
 }
 
-/// All views whose definitions the admin may see, and whether names of tables compare without case.
+/// All views whose definitions the admin may see,
+/// and whether names of tables compare without case.
 pub async fn views(
     conn: &mut Conn,
     schema: &SchemaName,

@@ -1,4 +1,5 @@
-//! Statistics that are kept between snapshots: never read twice, and never others than the store's.
+//! Statistics that are kept between snapshots: never read twice,
+//! and never others than the store's.
 
 use std::sync::Arc;
 
@@ -358,7 +359,8 @@ fn what_is_read_with_a_warm_cache_is_what_is_read_without() {
         .unwrap();
     let world = runtime.block_on(World::new("kept_any"));
     let world = std::cell::RefCell::new(world);
-    // They live on from case to case: one looks after each change, one now and then, and one has room for little.
+    // They live on from case to case: one looks after each change, one now and then,
+    // and one has room for little.
     let (always, sometimes) = (StatisticsCache::default(), StatisticsCache::default());
     let little = StatisticsCache::new(1200);
     let mut runner = TestRunner::new(Config {

@@ -12,8 +12,8 @@ pub enum Answer {
     Class {
         /// Its position among the task's classes plus one; 0 for none of them.
         code: usize,
-        /// Scores of the classes that the predictor was made to score, in that order, to six decimals;
-        /// `None` for a class that no model run covers.
+        /// Scores of the classes that the predictor was made to score, in that order, to six
+        /// decimals; `None` for a class that no model run covers.
         scores: Box<[Option<f64>]>,
     },
     /// The number that a regression answers; finite.
@@ -21,8 +21,8 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// The outcome by which statements tell answers apart: 0 for NULL, else the class's position plus
-    /// one.
+    /// The outcome by which statements tell answers apart: 0 for NULL, else the class's position
+    /// plus one.
     pub fn code(&self) -> usize {
         match self {
             Self::Class { code, .. } => *code,

@@ -1,4 +1,5 @@
-//! Inputs with equal contents are answered once, also by pieces of one caller that are under way together.
+//! Inputs with equal contents are answered once,
+//! also by pieces of one caller that are under way together.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -14,7 +15,8 @@ use crate::input::Input;
 pub struct UnderWay(Mutex<HashMap<InputId, watch::Receiver<Option<Answer>>>>);
 
 impl UnderWay {
-    /// What another piece will have to say of a content; or where to say it, now that this one asks first.
+    /// What another piece will have to say of a content; or where to say it,
+    /// now that this one asks first.
     fn claim(
         &self,
         id: InputId,
@@ -101,8 +103,8 @@ impl DistinctInputs {
         self.repeated
     }
 
-    /// One answer an input, given those to the contents, which other pieces are told of. Waits for what
-    /// others say; `None` where they failed.
+    /// One answer an input, given those to the contents, which other pieces are told of. Waits for
+    /// what others say; `None` where they failed.
     pub async fn answers(
         self,
         under_way: &UnderWay,

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use crate::identity::InputId;
 
-/// Inputs that the models of one prediction's first stage would have to look at. Later stages look at what
-/// those leave in doubt, which nobody knows before.
+/// Inputs that the models of one prediction's first stage would have to look at. Later stages look
+/// at what those leave in doubt, which nobody knows before.
 #[derive(Debug, Default)]
 pub struct Forecast {
     contents: HashSet<(usize, InputId)>,

@@ -38,8 +38,8 @@ impl Planner {
         &self.costs
     }
 
-    /// Decides a prediction as the statement, its session and the task demand, in this order. What was
-    /// decided before with this catalog is not searched again.
+    /// Decides a prediction as the statement, its session and the task demand, in this order. What
+    /// was decided before with this catalog is not searched again.
     ///
     /// # Errors
     /// No model answers, or a constraint cannot be kept.
@@ -51,7 +51,8 @@ impl Planner {
     ) -> Result<Arc<Decided>, Refusal> {
         let deciding = Deciding::new(request, demands, catalog)?;
         let epoch = catalog.epoch();
-        // What was decided at an older epoch is asked for no more, and holds the models of its time.
+        // What was decided at an older epoch is asked for no more,
+        // and holds the models of its time.
         if self.epoch.fetch_max(epoch, Ordering::Relaxed) < epoch {
             self.decided.invalidate_all();
         }

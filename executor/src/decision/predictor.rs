@@ -40,8 +40,8 @@ pub struct Predictor {
 }
 
 impl Predictor {
-    /// A predictor of `task` whose answers hold the scores of the classes `scored` (positions among the
-    /// task's classes, ascending). Loads nothing yet.
+    /// A predictor of `task` whose answers hold the scores of the classes `scored` (positions
+    /// among the task's classes, ascending). Loads nothing yet.
     pub fn new(
         executor: &Executor,
         cache: &OutputCache,
@@ -85,8 +85,9 @@ impl Predictor {
         on.then(|| self.shared.work.mode())
     }
 
-    /// Share of the outputs that were found kept, of all that were looked up of the first stage's models since the
-    /// start, by whatever statement; of the model whose share is least. `None`: not all were looked up.
+    /// Share of the outputs that were found kept, of all that were looked up of the first stage's
+    /// models since the start, by whatever statement; of the model whose share is least.
+    /// `None`: not all were looked up.
     pub fn hit_rate_so_far(&self) -> Option<f64> {
         let shared = &self.shared;
         let models = shared.models.get(shared.first_voters())?;
@@ -95,7 +96,8 @@ impl Predictor {
         rates?.into_iter().reduce(f64::min)
     }
 
-    /// The score of a class (its position among the task's classes) in an answer of this predictor.
+    /// The score of a class (its position among the task's classes) in an answer of this
+    /// predictor.
     pub fn score(&self, answer: &Answer, class: usize) -> Option<f64> {
         answer.score(self.shared.scored.binary_search(&class).ok()?)
     }
@@ -126,7 +128,8 @@ impl Predictor {
         })
     }
 
-    /// Adds to `forecast` what models would have to look at, were these inputs to be answered. Runs none.
+    /// Adds to `forecast` what models would have to look at,
+    /// were these inputs to be answered. Runs none.
     ///
     /// # Errors
     /// [`PredictError::Cancelled`] and [`PredictError::Stopped`].

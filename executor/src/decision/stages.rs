@@ -23,8 +23,8 @@ pub(super) struct StagedRun<'p> {
     inputs: Vec<Input>,
     ids: Vec<Option<InputId>>,
     rows: Vec<Row>,
-    /// What several models look at, and where in it each input is. At most one: waiting for a second while
-    /// holding the first could last for ever.
+    /// What several models look at, and where in it each input is. At most one: waiting for a
+    /// second while holding the first could last for ever.
     prepared: Option<(Prepared, HashMap<usize, usize>)>,
     hits: usize,
 }
@@ -272,8 +272,8 @@ impl<'p> StagedRun<'p> {
     }
 }
 
-/// The score that a voter gives a class, calibrated where that was published, to six decimals; `None` where it does
-/// not know the class.
+/// The score that a voter gives a class, calibrated where that was published, to six decimals;
+/// `None` where it does not know the class.
 fn score(voter: &Voter, scores: &Scores, class: usize) -> Option<f64> {
     let label = voter.label_of_class(class)?;
     let score = f64::from(match &voter.calibration {

@@ -44,7 +44,8 @@ impl Work {
         self.inferences_max
     }
 
-    /// Refuses inputs beyond the limit before a model looks at them. `seconds` is what they would take.
+    /// Refuses inputs beyond the limit before a model looks at them.
+    /// `seconds` is what they would take.
     ///
     /// # Errors
     /// [`PredictError::OverLimit`] with what would be needed.
@@ -72,8 +73,8 @@ impl Work {
         self.mode
     }
 
-    /// Counts inputs that were answered without a model: by a kept output, or by that of an input like
-    /// it.
+    /// Counts inputs that were answered without a model: by a kept output, or by that of an input
+    /// like it.
     pub(super) fn hit(&self, inputs: usize) {
         let hits = &self.counters.cache_hits;
         hits.fetch_add(inputs as u64, Relaxed);
@@ -88,7 +89,8 @@ impl Work {
     /// Counts inputs that a model has looked at.
     ///
     /// # Errors
-    /// [`PredictError::OverLimit`] where they are more than may be: their number was not known before.
+    /// [`PredictError::OverLimit`] where they are more than may be:
+    /// their number was not known before.
     pub(super) fn inferred(&self, images: usize) -> Result<(), PredictError> {
         let images = images as u64;
         let all = self.counters.images.fetch_add(images, Relaxed) + images;

@@ -1,5 +1,5 @@
-//! Measures models on labelled rows: which row is used for what, what all models answer to it, and the calibrations,
-//! votes and tallies that follow.
+//! Measures models on labelled rows: which row is used for what, what all models answer to it, and
+//! the calibrations, votes and tallies that follow.
 
 mod features;
 mod sample;

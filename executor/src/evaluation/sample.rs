@@ -1,8 +1,8 @@
 //! The labelled rows of an evaluation, in three parts.
 //!
-//! A row's part and its place in that part follow from a hash of its input alone: the same row is always
-//! used for the same thing, whatever else is evaluated with it, and a part that is full keeps the same
-//! rows in whatever order they come.
+//! A row's part and its place in that part follow from a hash of its input alone: the same row is
+//! always used for the same thing, whatever else is evaluated with it, and a part that is full
+//! keeps the same rows in whatever order they come.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -80,7 +80,8 @@ impl RowKey {
         digest.first_chunk().copied().map(Self)
     }
 
-    /// The use of the row. It is drawn from other bytes than those by which rows are mostly ordered.
+    /// The use of the row. It is drawn from other bytes than those by which rows are mostly
+    /// ordered.
     pub fn part(self) -> Part {
         let [.., a, b, c, d, e, f, g, h] = self.0;
         match u64::from_le_bytes([a, b, c, d, e, f, g, h]) % 10 {
@@ -161,8 +162,8 @@ impl Sample {
         }
     }
 
-    /// Takes a row; true where its input is to be answered. An input that comes again counts once, and
-    /// if its labels differ, with the class that comes first in the task.
+    /// Takes a row; true where its input is to be answered. An input that comes again counts once,
+    /// and if its labels differ, with the class that comes first in the task.
     pub fn take(&mut self, key: RowKey, truth: u16) -> bool {
         let most = self.rows_max.of(key.part());
         let rows = self.part(key);
@@ -191,8 +192,8 @@ impl Sample {
         true
     }
 
-    /// Notes what the models answered to a row that was taken; one that others have pushed out since is
-    /// not missed.
+    /// Notes what the models answered to a row that was taken; one that others have pushed out
+    /// since is not missed.
     pub fn answer(&mut self, key: RowKey, answers: Box<[Feature]>) {
         if let Some(row) = self.part(key).get_mut(&key) {
             row.answers = Some(answers);

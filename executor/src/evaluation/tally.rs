@@ -49,8 +49,8 @@ impl Measured {
     }
 }
 
-/// What follows for the models, whose answers the rows hold in that order. Fitting many rows takes a
-/// while: not for a thread that others wait for.
+/// What follows for the models, whose answers the rows hold in that order. Fitting many rows takes
+/// a while: not for a thread that others wait for.
 pub fn evaluate(task: &Task, models: &[Measured], rows: &Rows) -> Vec<EvaluatedModel> {
     let models = models.iter().enumerate();
     models
@@ -194,7 +194,8 @@ mod tests {
             let answers = Box::new([feature(label)]);
             (Labelled { truth, answers }, feature(label))
         };
-        // (truth, label): right on its own, wrong, "other" of its own, right and wrong on foreign ones.
+        // (truth, label): right on its own, wrong, "other" of its own,
+        // right and wrong on foreign ones.
         let rows = [
             row(3, 0),
             row(2, 0),

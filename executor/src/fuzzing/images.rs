@@ -62,9 +62,9 @@ impl Choices {
 /// What an image becomes.
 type Tensors = Vec<Vec<f32>>;
 
-/// Any bytes as an image for one or two models: within the memory that their header told, to numbers of
-/// the promised count, the same each time; and what is left of them when their end is cut off is
-/// refused, or the same image.
+/// Any bytes as an image for one or two models: within the memory that their header told, to
+/// numbers of the promised count, the same each time; and what is left of them when their end is
+/// cut off is refused, or the same image.
 pub fn images(data: &[u8]) {
     let mut choices = Choices::new(data);
     let specs: Vec<InputSpec> = (0..=choices.below(2)).map(|_| choices.spec()).collect();

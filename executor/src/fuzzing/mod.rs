@@ -1,7 +1,9 @@
-//! Fuzz targets of what reads images: functions that take any bytes and panic where a promise is broken.
+//! Fuzz targets of what reads images: functions that take any bytes and panic where a promise is
+//! broken.
 //!
 //! `executor/fuzz/` runs each under libFuzzer; the tests here run the same functions over the same
-//! corpus, and over mutations of it, on stable Rust, and count memory. Not compiled into the library.
+//! corpus, and over mutations of it, on stable Rust, and count memory.
+//! Not compiled into the library.
 
 #[cfg(test)]
 mod allocation;
@@ -19,7 +21,8 @@ mod tests;
 
 pub use images::{images, resizes};
 
-/// Runs a function and tells the most memory that it held at a time, in bytes; 0 where nothing counts.
+/// Runs a function and tells the most memory that it held at a time, in bytes;
+/// 0 where nothing counts.
 fn peak<T>(function: impl FnOnce() -> T) -> (T, u64) {
     #[cfg(test)]
     {

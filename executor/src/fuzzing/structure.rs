@@ -1,4 +1,5 @@
-//! Changes that get past the first checks of a format: sides and kinds in headers, checksums that fit.
+//! Changes that get past the first checks of a format: sides and kinds in headers,
+//! checksums that fit.
 
 use super::mutation::{Random, mutated};
 

@@ -1,8 +1,8 @@
-//! A bounded run of every target: its whole corpus, then mutations of it. A failure prints the input, to
-//! be kept in the corpus once it is understood. PREDICTSQL_FUZZ_SEED repeats a run, PREDICTSQL_FUZZ_RUNS
-//! makes it longer, PREDICTSQL_FUZZ_CPU_SECONDS ends it when so much CPU time was taken, and
-//! PREDICTSQL_FUZZ_THREADS shares it out. What a decoder panics at is a damaged image, as in the
-//! pipeline; what this crate panics at is a failure.
+//! A bounded run of every target: its whole corpus, then mutations of it. A failure prints the
+//! input, to be kept in the corpus once it is understood. PREDICTSQL_FUZZ_SEED repeats a run,
+//! PREDICTSQL_FUZZ_RUNS makes it longer, PREDICTSQL_FUZZ_CPU_SECONDS ends it when so much CPU time
+//! was taken, and PREDICTSQL_FUZZ_THREADS shares it out. What a decoder panics at is a damaged
+//! image, as in the pipeline; what this crate panics at is a failure.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use super::mutation::Random;
@@ -30,7 +30,8 @@ thread_local! {
 
 static HOOK: Once = Once::new();
 
-/// Tells panics of libraries, which are damaged images, from those of this crate, and keeps them quiet.
+/// Tells panics of libraries, which are damaged images, from those of this crate,
+/// and keeps them quiet.
 fn tell_panics() {
     HOOK.call_once(|| {
         let usual = std::panic::take_hook();

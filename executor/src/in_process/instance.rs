@@ -71,7 +71,8 @@ impl Instance for InProcessInstance {
         })
     }
 
-    /// Memory is freed on a thread of its own: that lasts for milliseconds, which sessions would wait for.
+    /// Memory is freed on a thread of its own: that lasts for milliseconds,
+    /// which sessions would wait for.
     fn release(self: Arc<Self>) {
         let thread = std::thread::Builder::new().name("predict-free".to_string());
         // Without a thread it is freed here.

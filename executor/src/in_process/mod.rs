@@ -1,7 +1,7 @@
 //! The backend that runs models with ONNX Runtime on CPU threads of this process.
 //!
-//! Models are loaded and measured on threads of their own, in turns; pieces go to the pool that also prepares images, so
-//! that the cores are never oversubscribed.
+//! Models are loaded and measured on threads of their own, in turns; pieces go to the pool that
+//! also prepares images, so that the cores are never oversubscribed.
 
 mod instance;
 mod turns;

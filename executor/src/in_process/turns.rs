@@ -24,7 +24,8 @@ impl Drop for GoneCaller {
     }
 }
 
-/// Runs blocking work of `model` on a thread of its own when it is its turn; the thread starts at once.
+/// Runs blocking work of `model` on a thread of its own when it is its turn;
+/// the thread starts at once.
 pub(super) fn take_turn<T: Send + 'static>(
     turns: &Arc<Loads>,
     model: &str,

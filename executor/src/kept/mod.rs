@@ -5,8 +5,9 @@
 //! keep ─► memory, and ─► store
 //! ```
 //!
-//! A kept output goes by what the model is (file, options) and what the input shows (content), so it
-//! is never out of date. The store is somebody else's: it can neither fail a caller nor hold one up for long.
+//! A kept output goes by what the model is (file, options) and what the input shows (content), so
+//! it is never out of date. The store is somebody else's:
+//! it can neither fail a caller nor hold one up for long.
 
 mod cache;
 mod looked_up;

@@ -1,7 +1,7 @@
 //! Models kept loaded, by content and options, so that two callers never load the same twice.
 //!
-//! What is kept is bounded by number and by bytes, and is in the catalog, as far as that is told. Statements that run a
-//! model which is let go keep it alive until they end.
+//! What is kept is bounded by number and by bytes, and is in the catalog, as far as that is told.
+//! Statements that run a model which is let go keep it alive until they end.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -60,8 +60,8 @@ impl Cache {
         slot
     }
 
-    /// Makes room for a filled slot, and puts it back if a failed caller's [`Cache::forget`] or an eviction took it out
-    /// meanwhile.
+    /// Makes room for a filled slot, and puts it back if a failed caller's [`Cache::forget`] or an
+    /// eviction took it out meanwhile.
     pub(crate) fn keep(&self, model: &Model, slot: &Arc<Slot>) {
         let mut state = self.state();
         let known = state.entries.iter().any(|entry| entry.is_for(model));

@@ -1,5 +1,5 @@
-//! A place for one loaded model: the first caller has it filled while the others wait, and when all
-//! have gone the load is ended.
+//! A place for one loaded model: the first caller has it filled while the others wait, and when
+//! all have gone the load is ended.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

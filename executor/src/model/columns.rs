@@ -279,8 +279,8 @@ fn element_for(input: &Outlet, column: &Column) -> Result<Element, ModelError> {
         })
 }
 
-/// Checks an input's shape against `expected`, [batch, columns], whose batch is not looked at; dynamic
-/// axes fit anything. True if it is [batch] alone, which serves a single column.
+/// Checks an input's shape against `expected`, [batch, columns], whose batch is not looked at;
+/// dynamic axes fit anything. True if it is [batch] alone, which serves a single column.
 fn check_shape(
     input: &Outlet,
     expected: &[usize; 2],

@@ -65,7 +65,8 @@ pub(crate) fn compile(
     })
 }
 
-/// Memory of a model whose sessions take so much each; an error where it is more than all models may have.
+/// Memory of a model whose sessions take so much each;
+/// an error where it is more than all models may have.
 fn check_memory(session_bytes: u64, settings: &CompileSettings) -> Result<u64, ModelError> {
     let (sessions, bytes_max) = (settings.sessions_max, settings.model_memory_bytes_max);
     let bytes = session_bytes.saturating_mul(sessions as u64);

@@ -1,4 +1,5 @@
-//! Models of ONNX Runtime made ready in this process: contract with the options, sessions, warm-up.
+//! Models of ONNX Runtime made ready in this process: contract with the options,
+//! sessions, warm-up.
 
 mod columns;
 mod compile;

@@ -6,8 +6,8 @@ use ort::value::{TensorElementType, ValueType};
 /// Of a string, as ONNX Runtime keeps it, without what is longer than a few characters.
 const STRING_BYTES: u64 = 32;
 
-/// Bytes of all tensors among the outputs. Texts count without their characters; sequences and maps, whose size shows
-/// only by reading them, not at all.
+/// Bytes of all tensors among the outputs. Texts count without their characters; sequences and
+/// maps, whose size shows only by reading them, not at all.
 pub(super) fn output_bytes(outputs: &SessionOutputs<'_>) -> u64 {
     let bytes = outputs.values().map(|output| match output.dtype() {
         ValueType::Tensor { ty, shape, .. } => tensor_bytes(*ty, shape),

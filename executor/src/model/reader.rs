@@ -1,4 +1,5 @@
-//! Reads a model's answers off its output: a tensor, or the maps that scikit-learn's converters make.
+//! Reads a model's answers off its output: a tensor,
+//! or the maps that scikit-learn's converters make.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

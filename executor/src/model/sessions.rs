@@ -1,9 +1,10 @@
 //! ONNX Runtime sessions of one model: built from memory, one for each run at the same time.
 //!
-//! A session may only be used by one thread at a time (ONNX Runtime's own `Run` is not safe to call
-//! concurrently, which is why `ort` asks for `&mut`), so a model has up to as many sessions as the CPU
-//! pool has threads. They are made when first needed, from the bytes whose SHA-256 was checked. Who needs
-//! one while all are lent waits for it, first come, first served. A session that was lost is made anew.
+//! A session may only be used by one thread at a time (ONNX Runtime's own `Run` is not safe to
+//! call concurrently, which is why `ort` asks for `&mut`), so a model has up to as many sessions
+//! as the CPU pool has threads. They are made when first needed, from the bytes whose SHA-256 was
+//! checked. Who needs one while all are lent waits for it, first come, first served. A session
+//! that was lost is made anew.
 //!
 //! ```text
 //!            lease                  lease ends
@@ -30,8 +31,8 @@ use crate::interrupt::{Interrupt, Work};
 use crate::resident::{give_free_memory_back, resident_bytes};
 use crate::{ColumnValue, ModelError};
 
-/// Memory that a run may leave in use without its session being thrown away, in bytes: as much as this, or twice
-/// what the model took at warm-up.
+/// Memory that a run may leave in use without its session being thrown away, in bytes: as much as
+/// this, or twice what the model took at warm-up.
 const LEFT_BYTES_MIN: u64 = 64 << 20;
 
 /// Sessions that may be thrown away on suspicion before it counts how long making one takes.
@@ -81,7 +82,8 @@ struct State {
     idle: Vec<Runner>,
     /// Sessions that are idle, lent or being made.
     made: usize,
-    /// Leases of those who measure. There may be as many sessions more, so that none lacks to the others.
+    /// Leases of those who measure. There may be as many sessions more,
+    /// so that none lacks to the others.
     beside: usize,
     /// Kept until all sessions are made, or for good where it cannot be read again.
     file: Option<Bytes>,
@@ -138,15 +140,15 @@ pub(crate) struct Lease<'a> {
     resident_before: u64,
 }
 
-/// Where ONNX Runtime is told to look for weights outside the model's file: below a file that is no
-/// folder, where nothing can be. Otherwise it would read what the model names in the working folder,
-/// outside of any root and of what the SHA-256 pins.
+/// Where ONNX Runtime is told to look for weights outside the model's file: below a file that is
+/// no folder, where nothing can be. Otherwise it would read what the model names in the working
+/// folder, outside of any root and of what the SHA-256 pins.
 const EXTERNAL_WEIGHTS: &str = "/dev/null/external-weights";
 
 /// Builds a session of one intra-op thread: as many sessions as cores beat one session that splits
 /// every operator. On 2 cores, 2 sessions of 1 thread against 1 session of 2 threads, median of 3,
-/// images/s: a network of 84 kB 17,217 to 11,093 at batch 1 and 27,884 to 24,606 at batch 32; one of
-/// 245 kB 4,455 to 2,512 and 5,328 to 2,895, at 0.5 to 0.8 of the CPU time an image.
+/// images/s: a network of 84 kB 17,217 to 11,093 at batch 1 and 27,884 to 24,606 at batch 32; one
+/// of 245 kB 4,455 to 2,512 and 5,328 to 2,895, at 0.5 to 0.8 of the CPU time an image.
 pub(crate) fn build(
     environment: &Environment,
     file: &[u8],
@@ -205,7 +207,8 @@ impl SessionPool {
         })
     }
 
-    /// The model's file can be read again by `again`: its bytes need not be kept once all sessions are made.
+    /// The model's file can be read again by `again`:
+    /// its bytes need not be kept once all sessions are made.
     pub(crate) fn read_again_by(
         &mut self,
         again: impl Fn() -> Result<Bytes, ModelError> + Send + Sync + 'static,
@@ -233,21 +236,22 @@ impl SessionPool {
         self.batch_inputs_max.load(Ordering::Relaxed)
     }
 
-    /// Says what a session takes, once warm-up has seen it. One that leaves much more in use is thrown away with its
-    /// memory, since ONNX Runtime keeps for later runs whatever a run has ever needed.
+    /// Says what a session takes, once warm-up has seen it. One that leaves much more in use is
+    /// thrown away with its memory, since ONNX Runtime keeps for later runs whatever a run has
+    /// ever needed.
     pub(crate) fn expect_memory(&self, session_bytes: u64) {
         let left = session_bytes.saturating_mul(2).max(LEFT_BYTES_MIN);
         self.left_bytes_max.store(left, Ordering::Relaxed);
     }
 
-    /// An idle session, or a new one; where there are as many as there may be, the next that comes back. It waits
-    /// and makes until `interrupt` is set.
+    /// An idle session, or a new one; where there are as many as there may be, the next that comes
+    /// back. It waits and makes until `interrupt` is set.
     pub(crate) fn lease(&self, interrupt: &Interrupt) -> Result<Lease<'_>, ModelError> {
         self.lend(false, interrupt)
     }
 
-    /// As [`SessionPool::lease`] for who measures the model beside those who use it, and takes long: there may be a
-    /// session more meanwhile, so that nobody waits for this one.
+    /// As [`SessionPool::lease`] for who measures the model beside those who use it, and takes
+    /// long: there may be a session more meanwhile, so that nobody waits for this one.
     pub(crate) fn lease_beside(&self, interrupt: &Interrupt) -> Result<Lease<'_>, ModelError> {
         self.lend(true, interrupt)
     }
@@ -289,7 +293,8 @@ impl SessionPool {
         }
     }
 
-    /// Waits for a session or the right to make one. `None`: it may make none, and there are none to wait for.
+    /// Waits for a session or the right to make one. `None`: it may make none,
+    /// and there are none to wait for.
     fn place(&self, may_make: bool, interrupt: &Interrupt) -> Result<Option<Place>, ModelError> {
         {
             let mut state = self.shared.state();
@@ -439,8 +444,9 @@ impl Lease<'_> {
         pool.shared.tell(&state);
     }
 
-    /// Whether the process has grown meanwhile by more than runs of the model are to leave. Other work makes it grow as
-    /// well: so beyond the first [`SUSPECTED_MAX`] times no more than a share of the time goes into making sessions anew.
+    /// Whether the process has grown meanwhile by more than runs of the model are to leave. Other
+    /// work makes it grow as well: so beyond the first [`SUSPECTED_MAX`] times no more than a
+    /// share of the time goes into making sessions anew.
     fn leaves_much(&self) -> bool {
         let pool = self.pool;
         let grown = resident_bytes().saturating_sub(self.resident_before);
@@ -459,8 +465,8 @@ impl Lease<'_> {
 }
 
 impl Lease<'_> {
-    /// Runs one batch of at most [`SessionPool::batch_inputs_max`] inputs, and gives its answers to
-    /// `read`.
+    /// Runs one batch of at most [`SessionPool::batch_inputs_max`] inputs, and gives its answers
+    /// to `read`.
     pub(crate) fn run<T>(
         &mut self,
         batch: Batch<'_>,
@@ -473,8 +479,8 @@ impl Lease<'_> {
         })
     }
 
-    /// As [`Lease::run`], but gives all outputs to `read`, with the inputs of the run and how many of
-    /// them count: a batch that does not fill a fixed size is padded.
+    /// As [`Lease::run`], but gives all outputs to `read`, with the inputs of the run and how many
+    /// of them count: a batch that does not fill a fixed size is padded.
     pub(super) fn run_raw<T>(
         &mut self,
         batch: Batch<'_>,

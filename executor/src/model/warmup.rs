@@ -11,8 +11,8 @@ use super::settings::{CompileSettings, tensor_bytes};
 use crate::interrupt::Interrupt;
 use crate::{ColumnValue, ModelError};
 
-/// Batch sizes that are tried. On CPU many models over images are fastest with 1, small ones with 32;
-/// those over columns spend most of a run on its overhead.
+/// Batch sizes that are tried. On CPU many models over images are fastest with 1, small ones with
+/// 32; those over columns spend most of a run on its overhead.
 const BATCHES: [usize; 5] = [1, 8, 32, 256, 1024];
 /// Timing of one batch size ends with the first of these two.
 const TIMING_MAX: Duration = Duration::from_millis(50);
@@ -89,7 +89,8 @@ pub(crate) fn run(
     })
 }
 
-/// Times a model at the batch sizes that it takes, by ascending inputs: (inputs, seconds of a run).
+/// Times a model at the batch sizes that it takes, by ascending inputs: (inputs,
+/// seconds of a run).
 pub(crate) fn measure(
     compiled: &Compiled,
     batches: &[usize],
@@ -182,7 +183,8 @@ struct Trial<'t> {
 }
 
 impl Trial<'_> {
-    /// Whether a failed run says nothing: text that the model was not trained with may be an error.
+    /// Whether a failed run says nothing: text that the model was not trained with may be an
+    /// error.
     fn may_refuse_samples(&self) -> bool {
         match &self.contract.feed {
             Feed::Image(_) => false,
@@ -286,9 +288,9 @@ impl Trial<'_> {
         Ok(best)
     }
 
-    /// Whether the model, which declares a dynamic batch, really treats the inputs of a batch apart.
-    /// Some exports fix the batch inside the graph, and fail; some mix the inputs, and must not be
-    /// batched.
+    /// Whether the model, which declares a dynamic batch, really treats the inputs of a batch
+    /// apart. Some exports fix the batch inside the graph, and fail; some mix the inputs, and must
+    /// not be batched.
     fn takes_batches(
         &self,
         lease: &mut Lease<'_>,

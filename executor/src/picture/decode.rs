@@ -26,8 +26,8 @@ impl Format {
         Ok(header)
     }
 
-    /// Decodes the first frame. `wanted` is what the caller will convert to: a decoder that can do so
-    /// cheaply gives it, else what the file has.
+    /// Decodes the first frame. `wanted` is what the caller will convert to: a decoder that can do
+    /// so cheaply gives it, else what the file has.
     fn decode(self, encoded: &[u8], header: &Header, wanted: Channels) -> Result<Pixels, String> {
         match self {
             Self::Jpeg => jpeg::decode(encoded, wanted),
@@ -53,8 +53,8 @@ pub(crate) struct DecodePlan<'a> {
 }
 
 impl<'a> DecodePlan<'a> {
-    /// Plans decoding for several users, each of whom gets the same pixels as if it were alone. The
-    /// error is a clause for a warning.
+    /// Plans decoding for several users, each of whom gets the same pixels as if it were alone.
+    /// The error is a clause for a warning.
     pub(crate) fn new<'s>(
         encoded: &'a [u8],
         users: impl IntoIterator<Item = &'s InputSpec>,
@@ -91,8 +91,8 @@ impl<'a> DecodePlan<'a> {
         })
     }
 
-    /// Memory at the peak of decoding, and of what [`Preprocessor`](super::Preprocessor) does for any
-    /// of the users then, at most.
+    /// Memory at the peak of decoding, and of what [`Preprocessor`](super::Preprocessor) does for
+    /// any of the users then, at most.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }

@@ -40,7 +40,8 @@ pub(super) fn header(encoded: &[u8]) -> Result<Header, String> {
     })
 }
 
-/// Coefficients of all blocks, of 16 bits each, as the decoder holds them where it needs several scans.
+/// Coefficients of all blocks, of 16 bits each, as the decoder holds them where it needs several
+/// scans.
 fn coefficient_bytes(frame: &Frame) -> u64 {
     let (columns, rows) = frame.units();
     let blocks: usize = frame

@@ -1,5 +1,5 @@
-//! Accounts for the memory of all decodings under way, so that together they stay within a limit, and
-//! makes sure that there is as much before any of it is used.
+//! Accounts for the memory of all decodings under way, so that together they stay within a limit,
+//! and makes sure that there is as much before any of it is used.
 
 use std::hint::black_box;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,10 +8,12 @@ use super::OUT_OF_MEMORY;
 
 /// What the process should have left besides the decodings under way, in bytes.
 const MARGIN_BYTES: u64 = 40 << 20;
-/// Decodings of less are booked, but not tried for: their buffers are no more than those of any thread.
+/// Decodings of less are booked, but not tried for:
+/// their buffers are no more than those of any thread.
 const TRIED_BYTES_MIN: u64 = 1 << 20;
 
-/// Memory that decodings may take together. Whoever would take more waits; one alone may always go on.
+/// Memory that decodings may take together. Whoever would take more waits;
+/// one alone may always go on.
 #[derive(Debug)]
 pub(crate) struct DecodeMemory {
     bytes_max: u64,
@@ -44,8 +46,9 @@ impl DecodeMemory {
         }
     }
 
-    /// Books `bytes`. Waits while others hold too much: they hold it for one image's decoding only and
-    /// wait for nothing meanwhile, so that every wait ends. The error is a clause for a warning.
+    /// Books `bytes`. Waits while others hold too much: they hold it for one image's decoding only
+    /// and wait for nothing meanwhile, so that every wait ends.
+    /// The error is a clause for a warning.
     pub(crate) fn hold(&self, bytes: u64) -> Result<Held<'_>, String> {
         let mut state = self.lock();
         let number = state.drawn;
@@ -87,9 +90,10 @@ impl Drop for Held<'_> {
     }
 }
 
-/// Whether the system gives that much and a margin. Decoders allocate without asking, and the process
-/// ends where they get nothing; so all that decodings under way may still take is asked for here and
-/// given back untouched. Requests of this size go to the system and come from it alone.
+/// Whether the system gives that much and a margin. Decoders allocate without asking, and the
+/// process ends where they get nothing; so all that decodings under way may still take is asked
+/// for here and given back untouched. Requests of this size go to the system and come from it
+/// alone.
 fn is_available(bytes: u64) -> bool {
     let Ok(bytes) = usize::try_from(bytes.saturating_add(MARGIN_BYTES)) else {
         return false;
@@ -153,8 +157,8 @@ mod tests {
     /// Set in the process that has little memory.
     const LITTLE: &str = "PREDICTSQL_TEST_LITTLE_MEMORY";
 
-    /// The file with another size in its header: decoding it takes 192 MiB for pixels and half of that
-    /// for what the decoder allocates by itself.
+    /// The file with another size in its header: decoding it takes 192 MiB for pixels and half of
+    /// that for what the decoder allocates by itself.
     fn large_webp() -> Vec<u8> {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/images/lossy.webp");
         let mut file = std::fs::read(folder).unwrap();

@@ -1,11 +1,11 @@
 //! From an encoded image to the numbers that a model reads: decode, convert, resize, normalise.
 //!
-//! The steps are those of the usual training code over Pillow, and give its numbers up to rounding:
-//! `Image.open(f).convert("L" or "RGB").resize((w, h), BILINEAR)`, then `(x / 255 - mean) / std`.
-//! In words: the first frame of an animation; an alpha channel is dropped, not blended; 16-bit samples
-//! are scaled to 8; colour becomes grey by the luma of ITU-R BT.601; the whole image is stretched to
-//! the input size; orientation tags are ignored. An image that has the input size already is not
-//! resampled.
+//! The steps are those of the usual training code over Pillow, and give its numbers up to
+//! rounding: `Image.open(f).convert("L" or "RGB").resize((w, h), BILINEAR)`, then
+//! `(x / 255 - mean) / std`. In words: the first frame of an animation; an alpha channel is
+//! dropped, not blended; 16-bit samples are scaled to 8; colour becomes grey by the luma of ITU-R
+//! BT.601; the whole image is stretched to the input size; orientation tags are ignored. An image
+//! that has the input size already is not resampled.
 
 mod bmp;
 mod decode;

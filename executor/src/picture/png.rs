@@ -1,5 +1,5 @@
-//! PNG, through the png crate itself: profiles and texts, which may be small files and much memory, are
-//! not read.
+//! PNG, through the png crate itself: profiles and texts, which may be small files and much
+//! memory, are not read.
 
 use std::io::Cursor;
 

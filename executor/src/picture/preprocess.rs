@@ -87,8 +87,8 @@ impl InputSpec {
         self.height as usize * self.width as usize * self.channels.count()
     }
 
-    /// Memory that [`Preprocessor::append`] takes besides image and tensor for an image of that size: a
-    /// copy in grey, in bytes, and what resizing needs.
+    /// Memory that [`Preprocessor::append`] takes besides image and tensor for an image of that
+    /// size: a copy in grey, in bytes, and what resizing needs.
     pub(super) fn work(&self, width: u64, height: u64) -> (u64, resize::Bytes) {
         let target = (u64::from(self.width), u64::from(self.height));
         let grey = match self.channels {

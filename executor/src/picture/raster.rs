@@ -1,4 +1,5 @@
-//! GIF, WebP and BMP, through the `image` crate, and what their decoders and that of PNG have in common.
+//! GIF, WebP and BMP, through the `image` crate,
+//! and what their decoders and that of PNG have in common.
 
 use crate::message::one_line;
 use std::fmt::Display;

@@ -5,8 +5,8 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 
 use super::{Channels, Pixels, grow, shrink};
 
-/// What lies between the passes may take so much if the vertical pass comes first, as is faster and as
-/// photos are resized. It does for one of 48 million pixels, 8,000 wide, into 1,024 rows.
+/// What lies between the passes may take so much if the vertical pass comes first, as is faster
+/// and as photos are resized. It does for one of 48 million pixels, 8,000 wide, into 1,024 rows.
 const BETWEEN_BYTES_MAX: u64 = 32 << 20;
 
 /// Resizes for one thread; keeps small buffers from image to image.
@@ -21,7 +21,8 @@ pub(super) struct Resizer {
 /// Width and height, in pixels.
 type Size = (u32, u32);
 
-/// Whether what lies between has the source's width and the target's height, or the other way round.
+/// Whether what lies between has the source's width and the target's height,
+/// or the other way round.
 fn between(source: (u64, u64), target: (u64, u64), channels: u64) -> (bool, u64) {
     let vertical_first = source.0 * target.1 * channels;
     let horizontal_first = target.0 * source.1 * channels;
@@ -46,14 +47,14 @@ pub(crate) struct Bytes {
 impl Bytes {
     /// What one image takes that is resized once.
     ///
-    /// What lies between is 32 MiB, or the smaller of `source width * target height` and `target width *
-    /// source height` pixels. That is `sqrt(source pixels * target pixels)` at most, since the product
-    /// of the two is what is under the root.
+    /// What lies between is 32 MiB, or the smaller of `source width * target height` and `target
+    /// width * source height` pixels. That is `sqrt(source pixels * target pixels)` at most, since
+    /// the product of the two is what is under the root.
     pub(crate) fn new(source: (u64, u64), target: (u64, u64), channels: Channels) -> Self {
         let channels = channels.count() as u64;
         let (_, between) = between(source, target, channels);
-        // A coefficient is a float first, then a number of 16 bits; there are two for each pixel of the
-        // longer side, and some more for each of the target.
+        // A coefficient is a float first, then a number of 16 bits; there are two for each pixel
+        // of the longer side, and some more for each of the target.
         let table = |source: u64, target: u64| 2 * 10 * source.max(target) + 128 * target;
         let tables = table(source.0, target.0).max(table(source.1, target.1));
         Self {
@@ -63,8 +64,8 @@ impl Bytes {
         }
     }
 
-    /// What it takes to do both, one after the other: a buffer stays as large as the larger of the two
-    /// left it.
+    /// What it takes to do both, one after the other: a buffer stays as large as the larger of the
+    /// two left it.
     pub(super) fn with(self, other: Self) -> Self {
         Self {
             resized: self.resized.max(other.resized),

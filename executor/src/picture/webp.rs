@@ -78,7 +78,8 @@ impl Picture {
             let data = chunk.bytes(encoded)?;
             let (width, height) = lossy_size(data).ok_or(DAMAGED)?;
             let blocks = width.div_ceil(16) * height.div_ceil(16);
-            // Luma and two halves of chroma; the file's bytes are copied, in a buffer that doubles.
+            // Luma and two halves of chroma; the file's bytes are copied,
+            // in a buffer that doubles.
             bytes += blocks * (384 + MACROBLOCK_BYTES) + 4 * width;
             bytes += 4 * data.len() as u64 + PARTITION_BYTES;
         } else {
@@ -117,8 +118,8 @@ fn triple(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u32::from_le_bytes([a, b, c, 0]).into())
 }
 
-/// Reads the chunks up to those of the first frame. Sizes beyond limits are refused before the bits of
-/// a lossless picture are read.
+/// Reads the chunks up to those of the first frame. Sizes beyond limits are refused before the
+/// bits of a lossless picture are read.
 pub(super) fn header(encoded: &[u8], limits: Limits) -> Result<Header, String> {
     let first = Chunk::read(encoded, 12).ok_or(CUT)?;
     let head = encoded.get(first.data.start..).unwrap_or_default();

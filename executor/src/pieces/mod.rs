@@ -1,4 +1,5 @@
-//! Pieces of work on their way through a model: prepared chunks, the tensors in them, and who waits for the answers.
+//! Pieces of work on their way through a model: prepared chunks, the tensors in them,
+//! and who waits for the answers.
 
 mod chunk;
 mod piece;

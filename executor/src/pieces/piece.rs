@@ -38,8 +38,9 @@ pub(crate) struct Piece {
 }
 
 impl Piece {
-    /// Some places of a prepared chunk, whose outcomes are answered in the order of `places`, for a model that wants its
-    /// images so (`None`: it looks at rows). `None` if the chunk was not prepared for the model.
+    /// Some places of a prepared chunk, whose outcomes are answered in the order of `places`, for
+    /// a model that wants its images so (`None`: it looks at rows).
+    /// `None` if the chunk was not prepared for the model.
     pub(crate) fn of_places(
         reply: Reply<Answered>,
         (model, spec): (&Arc<Model>, Option<&Arc<InputSpec>>),

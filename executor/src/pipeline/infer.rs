@@ -15,9 +15,9 @@ use crate::pieces::{Answered, Piece, SharedRun, TensorPool};
 use crate::spent::Stage;
 use crate::{ColumnValue, ModelError, Outcome, PredictError};
 
-/// Makes runs of the same sessions and answers each of their callers; adds the inputs that the model
-/// looked at to `inferred` before it answers. After `piece_max` it returns what is left of a run that has more than one
-/// batch.
+/// Makes runs of the same sessions and answers each of their callers; adds the inputs that the
+/// model looked at to `inferred` before it answers. After `piece_max` it returns what is left of a
+/// run that has more than one batch.
 pub(super) fn infer(
     mut runs: Vec<Run>,
     (tensors, inferred): (&Arc<TensorPool>, &AtomicU64),
@@ -125,8 +125,8 @@ impl Batches<'_> {
         })
     }
 
-    /// Outcomes of rows of all runs, in order, as far as the time goes; the model is not run on rows that it cannot
-    /// take.
+    /// Outcomes of rows of all runs, in order, as far as the time goes; the model is not run on
+    /// rows that it cannot take.
     fn rows(&self, spec: &ColumnsSpec) -> Result<Vec<Outcome>, Stop> {
         let rows = self.runs.iter().flat_map(|run| run.piece.column_rows());
         let rows: Vec<&[ColumnValue]> = rows.collect();

@@ -7,12 +7,13 @@
 //!     \_________ rows of columns _______________________/
 //! ```
 //!
-//! Each arrow is a queue of chunks, in which callers take turns (`turns.rs`): a statement of one image waits for one
-//! piece of each thread, whatever scans have under way. A thread that has worked on a chunk for `run_ms_max` hands the
-//! rest of it back. A chunk holds a permit from before the first queue until its
-//! tensors are dropped, so all queues together are bounded by `queue_chunks_max`; a run needs none of
-//! its own. One CPU pool serves both decoding and inference, of each caller inference first: work that is
-//! nearly done leaves before new work is begun, and the cores are never oversubscribed.
+//! Each arrow is a queue of chunks, in which callers take turns (`turns.rs`): a statement of one
+//! image waits for one piece of each thread, whatever scans have under way. A thread that has
+//! worked on a chunk for `run_ms_max` hands the rest of it back. A chunk holds a permit from
+//! before the first queue until its tensors are dropped, so all queues together are bounded by
+//! `queue_chunks_max`; a run needs none of its own. One CPU pool serves both decoding and
+//! inference, of each caller inference first: work that is nearly done leaves before new work is
+//! begun, and the cores are never oversubscribed.
 
 mod chunk;
 mod clock;
@@ -198,7 +199,8 @@ impl Drop for Pipeline {
     }
 }
 
-/// Lowers the priority of the calling thread, and of those that it starts, below that of relayed sessions.
+/// Lowers the priority of the calling thread, and of those that it starts,
+/// below that of relayed sessions.
 pub(crate) fn lower_priority() {
     // Without the right to change it, the priority stays as it is.
     let _ = rustix::process::setpriority_process(None, NICENESS);

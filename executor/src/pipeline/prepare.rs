@@ -38,7 +38,8 @@ struct Made {
 /// What came of a piece of preparation.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// The chunk is prepared and has gone on to inference or to its caller, or nobody waits for it.
+    /// The chunk is prepared and has gone on to inference or to its caller,
+    /// or nobody waits for it.
     Done,
     /// The piece has taken its time, and this is left.
     More(Preparing),

@@ -1,15 +1,17 @@
 //! Work that waits, by caller: each caller's in its order, and the callers in turn.
 //!
-//! This is fair queueing. Each piece has a cost, its time; a clock goes by the share of one caller, so that it is
-//! slower the more callers wait. Who begins to wait starts at the clock's time, or where its last work ended in it, if
-//! that is later; next is the piece that would end first. So a small piece of a new caller passes all callers that have
-//! more to do, callers with much to do get equal times, and nobody is passed for ever.
+//! This is fair queueing. Each piece has a cost, its time; a clock goes by the share of one
+//! caller, so that it is slower the more callers wait. Who begins to wait starts at the clock's
+//! time, or where its last work ended in it, if that is later; next is the piece that would end
+//! first. So a small piece of a new caller passes all callers that have more to do, callers with
+//! much to do get equal times, and nobody is passed for ever.
 
 use std::collections::VecDeque;
 
 use crate::caller::CallerId;
 
-/// Callers that wait for nothing are remembered up to this number of them, until the clock has passed their end.
+/// Callers that wait for nothing are remembered up to this number of them,
+/// until the clock has passed their end.
 const IDLE_MIN: usize = 64;
 
 /// What of a caller's work comes before what, whatever its order of arrival.
@@ -90,7 +92,8 @@ impl<T> Turns<T> {
         Some(piece.work)
     }
 
-    /// Takes along each waiting piece that `takes` says yes to, whoever's it is; it counts as its caller's.
+    /// Takes along each waiting piece that `takes` says yes to, whoever's it is;
+    /// it counts as its caller's.
     pub(super) fn take_along(&mut self, mut takes: impl FnMut(&T) -> bool) -> Vec<T> {
         let mut taken = Vec::new();
         for turn in &mut self.callers {

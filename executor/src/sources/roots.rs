@@ -1,9 +1,9 @@
 //! Opens files below allowed folders and nowhere else, whatever `..`, symbolic links or races say.
 //!
-//! The fast way is one `openat2(RESOLVE_BENEATH)` relative to the root: the kernel itself refuses to
-//! leave it. Where that does not answer (an absolute symbolic link that leads back inside, another
-//! root's file, a kernel or sandbox without `openat2`), the path is resolved first, and the resolved
-//! path opened below its root without following any symbolic link.
+//! The fast way is one `openat2(RESOLVE_BENEATH)` relative to the root: the kernel itself refuses
+//! to leave it. Where that does not answer (an absolute symbolic link that leads back inside,
+//! another root's file, a kernel or sandbox without `openat2`), the path is resolved first, and
+//! the resolved path opened below its root without following any symbolic link.
 
 use std::borrow::Cow;
 use std::io;
@@ -53,7 +53,8 @@ impl Roots {
         Ok(read_regular(file.as_fd(), bytes_max)?.0)
     }
 
-    /// As [`Roots::read`], with the identity of what was read; none where the file changed meanwhile.
+    /// As [`Roots::read`], with the identity of what was read;
+    /// none where the file changed meanwhile.
     pub(crate) fn read_identified(
         &self,
         path: &Path,
@@ -189,8 +190,8 @@ fn file_flags() -> OFlags {
     OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY
 }
 
-/// Reads as many bytes as `fstat` names; a file that grows meanwhile is read up to there. Gives what
-/// `fstat` said, too.
+/// Reads as many bytes as `fstat` names; a file that grows meanwhile is read up to there. Gives
+/// what `fstat` said, too.
 fn read_regular(file: BorrowedFd<'_>, bytes_max: u64) -> Result<(Bytes, Stat), ReadError> {
     let stat = fstat(file).map_err(describe)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {

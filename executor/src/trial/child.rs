@@ -15,8 +15,8 @@ use crate::interrupt::Interrupt;
 use crate::model::compile;
 use crate::{ModelError, library};
 
-/// Stack of the thread that tries it: less than that of the threads that load and run it later, so that
-/// what is deeply nested shows here.
+/// Stack of the thread that tries it: less than that of the threads that load and run it later, so
+/// that what is deeply nested shows here.
 const STACK_BYTES: usize = 3 << 19;
 
 pub(super) fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
@@ -39,8 +39,8 @@ pub(super) fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Ties this process to its parent and puts it under the limits. Gives what is to be replied to: from here
-/// on what anybody prints goes nowhere near it.
+/// Ties this process to its parent and puts it under the limits. Gives what is to be replied to:
+/// from here on what anybody prints goes nowhere near it.
 fn set_up(parent: &str, limits: Limits) -> std::io::Result<File> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     // A parent that died before the wish was made sends nothing: it shows as another parent.

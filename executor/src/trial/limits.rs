@@ -5,14 +5,16 @@ use std::io;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Open files: three at the start, the reply, and what ONNX Runtime and the loader of libraries open.
+/// Open files: three at the start, the reply, and what ONNX Runtime and the loader of libraries
+/// open.
 const FILES_MAX: u64 = 64;
 
-/// Address space beyond the memory: programs, libraries, and what allocators reserve without using it.
+/// Address space beyond the memory: programs, libraries,
+/// and what allocators reserve without using it.
 const RESERVED_BYTES: u64 = 4 << 30;
 
-/// Seconds of CPU beyond the limit, at which the kernel ends a child that nobody has ended: several threads
-/// use them up faster than the clock goes.
+/// Seconds of CPU beyond the limit, at which the kernel ends a child that nobody has ended:
+/// several threads use them up faster than the clock goes.
 const CPU_SECONDS_SPARE: u64 = 1;
 
 /// Limits of a trial.

@@ -1,7 +1,9 @@
-//! Tries a model that nobody has tried yet in a process of its own, which can be ended whatever it does.
+//! Tries a model that nobody has tried yet in a process of its own,
+//! which can be ended whatever it does.
 //!
-//! ONNX Runtime cannot be stopped everywhere: a file of some kilobytes can have it expand functions for
-//! hours, ask for any amount of memory, or overflow its stack. So the program runs itself again:
+//! ONNX Runtime cannot be stopped everywhere: a file of some kilobytes can have it expand
+//! functions for hours, ask for any amount of memory, or overflow its stack.
+//! So the program runs itself again:
 //!
 //! ```text
 //! executor                                          child (`child.rs`)
@@ -39,16 +41,16 @@ pub(crate) use request::Request;
 /// What of the environment is handed on: where libraries of the system are looked for.
 const HANDED_ON: &str = "LD_LIBRARY_PATH";
 
-/// What its environment says besides: builds of ONNX Runtime with telemetry would write a database below the
-/// user's folders, which is beyond the limits, and start threads.
+/// What its environment says besides: builds of ONNX Runtime with telemetry would write a database
+/// below the user's folders, which is beyond the limits, and start threads.
 const TOLD: [(&str, &str); 3] = [
     ("ORT_DISABLE_TELEMETRY", "1"),
     ("HOME", "/dev/null"),
     ("XDG_CACHE_HOME", "/dev/null"),
 ];
 
-/// What the text of an error that is a lack of memory says: those of C++, of ONNX Runtime's arena, and of
-/// Rust.
+/// What the text of an error that is a lack of memory says: those of C++, of ONNX Runtime's arena,
+/// and of Rust.
 const LACKS_MEMORY: [&str; 4] = [
     "bad_alloc",
     "bad allocation",
@@ -56,8 +58,8 @@ const LACKS_MEMORY: [&str; 4] = [
     "memory allocation of",
 ];
 
-/// Tries a model where the command line asks for it; `None` where it does not. To be called first in
-/// `main`, before any thread exists.
+/// Tries a model where the command line asks for it; `None` where it does not. To be called first
+/// in `main`, before any thread exists.
 #[must_use]
 pub fn try_model_if_asked() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
@@ -153,8 +155,8 @@ impl Trials {
         }
     }
 
-    /// Logs a trial that was ended, or did not live: the file by its content, since its name is a literal
-    /// of the statement.
+    /// Logs a trial that was ended, or did not live: the file by its content, since its name is a
+    /// literal of the statement.
     fn tell(&self, sha256: &str, error: &ModelError) {
         let why = match error {
             ModelError::TrialSeconds { .. } => "it took longer than trial_seconds_max",

@@ -110,7 +110,8 @@ impl Drop for Running {
     }
 }
 
-/// Runs the child until it ends, for `limit` at most, or until `interrupt` is set. None is left behind.
+/// Runs the child until it ends, for `limit` at most, or until `interrupt` is set.
+/// None is left behind.
 pub(super) fn run(
     mut command: Command,
     limit: Duration,

@@ -1,4 +1,5 @@
-//! What a child is to try, as it lies in its standard input: how long the head is, the head, the file.
+//! What a child is to try, as it lies in its standard input: how long the head is, the head,
+//! the file.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};

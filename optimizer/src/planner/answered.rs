@@ -25,8 +25,8 @@ pub(super) struct Rows<'m, 'a> {
 }
 
 impl<'m, 'a> Rows<'m, 'a> {
-    /// Those that certify: all of them are weighed, and those count that are left as a sample of the population
-    /// that a prior declares.
+    /// Those that certify: all of them are weighed, and those count that are left as a sample of
+    /// the population that a prior declares.
     pub(super) fn cert(measured: &'m Measured<'a>) -> Self {
         let (query, cert) = (measured.query, &measured.statistics.cert);
         let all = Chosen::all(cert, query.blocks);
@@ -87,8 +87,8 @@ impl<'m, 'a> Rows<'m, 'a> {
         })
     }
 
-    /// The metric to expect: on these rows, which had no part in the choice, where they tell it, since a choice is
-    /// too good on the rows that it was searched on.
+    /// The metric to expect: on these rows, which had no part in the choice, where they tell it,
+    /// since a choice is too good on the rows that it was searched on.
     pub(super) fn expected(&mut self, choice: &Choice) -> f64 {
         let metric = self.measured.query.metric;
         if !self.sample.tells(metric) {

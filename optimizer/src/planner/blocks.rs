@@ -1,5 +1,5 @@
-//! What a statement can tell apart, as the planner counts it: blocks of outcomes, and which of them
-//! is `other`.
+//! What a statement can tell apart, as the planner counts it: blocks of outcomes, and which of
+//! them is `other`.
 
 use std::sync::Arc;
 
@@ -29,9 +29,10 @@ pub struct Blocks {
 }
 
 impl Blocks {
-    /// Of a task with `classes` classes, as a statement tells them apart. In an open world inputs may show
-    /// none of the classes, which is answered with NULL: then `other` is the block of NULL. Else it
-    /// is the block with the most classes, NULL's among equals, if any block has more than one outcome.
+    /// Of a task with `classes` classes, as a statement tells them apart. In an open world inputs
+    /// may show none of the classes, which is answered with NULL: then `other` is the block of
+    /// NULL. Else it is the block with the most classes, NULL's among equals,
+    /// if any block has more than one outcome.
     pub fn new(distinctions: &Distinctions, classes: usize, open_world: bool) -> Self {
         let block_of = |outcome: usize| distinctions.block_of(outcome).unwrap_or(0);
         let of_null = block_of(0);
@@ -88,8 +89,9 @@ impl Blocks {
         blocks
     }
 
-    /// The same, for a condition that lets classes pass (by position). F1 is that of what passes, also where this is
-    /// `other`: of `p <> 'bag'` models need to know the bag only, but what is found is all the rest.
+    /// The same, for a condition that lets classes pass (by position). F1 is that of what passes,
+    /// also where this is `other`: of `p <> 'bag'` models need to know the bag only,
+    /// but what is found is all the rest.
     #[must_use]
     pub fn passing(mut self, passes: impl Fn(usize) -> bool) -> Self {
         let mut classes = 0..self.outcomes().saturating_sub(1);

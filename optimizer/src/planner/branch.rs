@@ -6,18 +6,18 @@ use super::frontier::{Found, Goal};
 use super::replay::{Key, Tally};
 use super::search::{SET_MODELS_MAX, Search, combined};
 
-/// Candidates in a group: the greatest right votes of those that are still to come are kept for each
-/// group, not for each candidate.
+/// Candidates in a group: the greatest right votes of those that are still to come are kept for
+/// each group, not for each candidate.
 const GROUP: usize = 8;
 
-/// How far the best set found may be from the best that there is (of those with one stage and the same
-/// floor).
+/// How far the best set found may be from the best that there is (of those with one stage and the
+/// same floor).
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Gap {
     /// How much better another may be, as a share of 1; where the best is looked for.
     pub value: f64,
-    /// By which share of its cost another that is as good as it must be may be cheaper; where the cheapest is
-    /// looked for.
+    /// By which share of its cost another that is as good as it must be may be cheaper; where the
+    /// cheapest is looked for.
     pub cost: f64,
 }
 
@@ -43,8 +43,8 @@ struct Branch<'s, 'p, 'a> {
     open: Option<Bound>,
 }
 
-/// Searches all sets, best first found, within the replays that are left. `order` of the search is where it
-/// begins; the better the sets that come first, the more is pruned.
+/// Searches all sets, best first found, within the replays that are left. `order` of the search is
+/// where it begins; the better the sets that come first, the more is pruned.
 pub(crate) fn run(search: &mut Search<'_, '_>, goal: Goal, start: &Found) -> Gap {
     let incumbent = search.frontier.best(&goal).map(|f| (f.seconds, f.value));
     let rights = rights(search);
@@ -87,7 +87,8 @@ impl Branch<'_, '_, '_> {
         }
     }
 
-    /// Looks into all sets that add to the present one candidates from position `from` of the order on.
+    /// Looks into all sets that add to the present one candidates from position `from` of the
+    /// order on.
     fn expand(&mut self, from: usize, work: Work, tally: Tally) {
         let candidates = self.search.order.len();
         if from >= candidates {
@@ -145,7 +146,8 @@ impl Branch<'_, '_, '_> {
         tally
     }
 
-    /// Whether a set is as dear as a sufficient one that was found, so that all greater ones are, too.
+    /// Whether a set is as dear as a sufficient one that was found,
+    /// so that all greater ones are, too.
     fn is_too_dear(&self, seconds: f64) -> bool {
         let Some((cost, value)) = self.incumbent else {
             return false;
@@ -164,9 +166,9 @@ impl Branch<'_, '_, '_> {
         }
     }
 
-    /// What sets that add candidates from a position on can reach: no row that none of them has a greater right
-    /// vote on, and no more than their gains alone together, as far as those are affordable. (A row that a set
-    /// makes right is made right by one of its members alone.)
+    /// What sets that add candidates from a position on can reach: no row that none of them has a
+    /// greater right vote on, and no more than their gains alone together, as far as those are
+    /// affordable. (A row that a set makes right is made right by one of its members alone.)
     fn bound(&mut self, from: usize, work: Work, tally: Tally) -> Bound {
         let problem = self.search.problem;
         let sample = problem.sample;
@@ -198,7 +200,8 @@ impl Branch<'_, '_, '_> {
         self.fine_bound(from, work, tally, (most, coarse))
     }
 
-    /// The bound where what candidates add is looked at one by one: `most` and `coarse` are those of all of them together.
+    /// The bound where what candidates add is looked at one by one: `most` and `coarse` are those
+    /// of all of them together.
     fn fine_bound(
         &mut self,
         from: usize,
@@ -293,7 +296,8 @@ impl Branch<'_, '_, '_> {
     }
 }
 
-/// The fractional knapsack of (cost, gain) items: the most gain within a budget, up to `enough`, and its cost.
+/// The fractional knapsack of (cost, gain) items: the most gain within a budget,
+/// up to `enough`, and its cost.
 fn knapsack(mut items: Vec<(f64, f64)>, budget: f64, enough: f64) -> (f64, f64) {
     items.retain(|(_, gain)| *gain > 0.0);
     if budget.is_finite() || enough.is_finite() {

@@ -37,9 +37,9 @@ pub struct Answer {
 ///
 /// `outcomes` has the outcome of each of the model's labels: class position plus one, or 0 for
 /// "none of the classes I know", which is right where the truth is none of the others.
-/// It is a logistic regression, with the labels' offsets shrunk to their model, by Newton's method;
-/// the same rows in the same order give the same calibration, to the bit. Answers with features
-/// that are no numbers, or labels that do not exist, are left out.
+/// It is a logistic regression, with the labels' offsets shrunk to their model, by Newton's
+/// method; the same rows in the same order give the same calibration, to the bit. Answers with
+/// features that are no numbers, or labels that do not exist, are left out.
 pub fn fit(classes: usize, outcomes: &[u16], answers: &[Answer]) -> Calibration {
     let knows = |truth: u16| truth != 0 && outcomes.contains(&truth);
     let samples: Vec<Sample> = answers

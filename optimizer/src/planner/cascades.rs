@@ -15,11 +15,12 @@ pub(super) const FEW_MODELS: usize = 24;
 /// Cascades of one pair that are less than this apart in the metric count as one.
 const STEP: f64 = 0.0005;
 
-/// Two stages for pairs of sets of the frontier, where the first is the cheaper one, and how many replays that took.
+/// Two stages for pairs of sets of the frontier, where the first is the cheaper one,
+/// and how many replays that took.
 ///
-/// The first set looks at all rows. Those whose best vote has a score below a threshold are looked at by what the other
-/// has beyond it; they are answered by the votes of both, or, where the sets have no model in common, by the second's
-/// alone: a better model need not be surer.
+/// The first set looks at all rows. Those whose best vote has a score below a threshold are looked
+/// at by what the other has beyond it; they are answered by the votes of both, or, where the sets
+/// have no model in common, by the second's alone: a better model need not be surer.
 pub(super) fn cascades(
     problem: &Problem<'_>,
     frontier: &Frontier,
@@ -60,8 +61,9 @@ pub(super) fn spread<T>(of: Vec<T>, count: usize) -> Vec<T> {
         .collect()
 }
 
-/// The cascades of a pair at all thresholds, in one pass over the rows for each way to answer; those that are dearer
-/// than another and no better are left out. `sure` has the greatest votes of `first`. Gives the number of passes.
+/// The cascades of a pair at all thresholds, in one pass over the rows for each way to answer;
+/// those that are dearer than another and no better are left out. `sure` has the greatest votes of
+/// `first`. Gives the number of passes.
 fn cascade(
     problem: &Problem<'_>,
     first: &Found,

@@ -1,7 +1,7 @@
 //! Certificates: what can be promised from rows that were never searched.
 //!
-//! Exact one-sided binomial bounds (Clopper and Pearson 1934), for F1 by way of the rows that it counts
-//! (`f1`). Several plans are tested in a sequence that is fixed beforehand and ends at the
+//! Exact one-sided binomial bounds (Clopper and Pearson 1934), for F1 by way of the rows that it
+//! counts (`f1`). Several plans are tested in a sequence that is fixed beforehand and ends at the
 //! first failure, so that the probability of any false promise stays below [`FAILURE_PROBABILITY`]
 //! (Angelopoulos et al., Learn then Test, arXiv 2110.01052).
 
@@ -33,11 +33,11 @@ pub struct Counts {
     pub claimed: u64,
     /// Rows answered with the right block, which is a needed one.
     pub found: u64,
-    /// Rows of a needed block answered with another needed one; `None` where a single block is needed, so
-    /// that there can be none.
+    /// Rows of a needed block answered with another needed one; `None` where a single block is
+    /// needed, so that there can be none.
     pub mistaken: Option<u64>,
-    /// Nothing is `other`. F1 is bounded by the share of all rows that is found, then: it is never less, and the same
-    /// where every row is needed and claimed.
+    /// Nothing is `other`. F1 is bounded by the share of all rows that is found, then: it is never
+    /// less, and the same where every row is needed and claimed.
     pub all_are_needed: bool,
 }
 
@@ -81,8 +81,8 @@ impl Counts {
         }
     }
 
-    /// How many rows there would have to be for `target` to be promised, if what is seen stays as it
-    /// is; `None` where no number would do.
+    /// How many rows there would have to be for `target` to be promised, if what is seen stays as
+    /// it is; `None` where no number would do.
     pub fn rows_needed(&self, metric: Metric, target: f64, failure: f64) -> Option<u64> {
         if self.rows == 0 || self.observed(metric)? <= target {
             return None;

@@ -133,7 +133,8 @@ impl Costs {
     }
 }
 
-/// Seconds of inference an input: as measured on the device, else on any, else when it was created.
+/// Seconds of inference an input: as measured on the device, else on any,
+/// else when it was created.
 fn seconds_per_input(
     candidate: &Model,
     statistics: Option<&ModelStatistics>,

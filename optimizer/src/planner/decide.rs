@@ -18,8 +18,8 @@ use super::unmeasured::unmeasured;
 use super::unreachable;
 use crate::Refusal;
 
-/// Replays of the labelled rows that a search may take, by number of models: what keeps planning within
-/// a millisecond for 50 models, and 10 milliseconds for 500.
+/// Replays of the labelled rows that a search may take, by number of models: what keeps planning
+/// within a millisecond for 50 models, and 10 milliseconds for 500.
 pub fn replays_default(models: usize) -> u32 {
     u32::try_from(models.saturating_mul(4))
         .unwrap_or(u32::MAX)
@@ -28,15 +28,19 @@ pub fn replays_default(models: usize) -> u32 {
 
 /// Decides which of `models` (the task's, in any order) answer a prediction.
 ///
-/// A named model answers alone. Without statistics of this version of the task, or where they have no row
-/// of any class that is needed, the default rule guesses. Without constraint the plan is the cheapest whose metric is within
-/// the task's slack of the best single model's (where none knows all that is needed, of the models' that are best a class, too); with `min_accuracy` the cheapest of those that are certified
-/// to keep it; with a limit on seconds or cost alone the most accurate within it.
+/// A named model answers alone. Without statistics of this version of the task, or where they have
+/// no row of any class that is needed, the default rule guesses. Without constraint the plan is
+/// the cheapest whose metric is within the task's slack of the best single model's (where none
+/// knows all that is needed, of the models' that are best a class, too); with `min_accuracy` the
+/// cheapest of those that are certified to keep it;
+/// with a limit on seconds or cost alone the most accurate within it.
 ///
-/// The same arguments give the same plan, whatever the order of `models`. `replays_max` bounds the work.
+/// The same arguments give the same plan, whatever the order of `models`.
+/// `replays_max` bounds the work.
 ///
 /// # Errors
-/// No model can answer, or a constraint cannot be kept or promised: the message says what could be.
+/// No model can answer, or a constraint cannot be kept or promised:
+/// the message says what could be.
 pub fn decide(
     query: &Query<'_>,
     constraints: &Constraints,
@@ -126,8 +130,9 @@ impl Measured<'_> {
         limits::too_dear(self.query, self.constraints, self.cost_model, plan, seconds)
     }
 
-    /// The last choice before the first that cannot be promised to keep `least`, of those within the
-    /// limits. Choices come by falling cost in an order that no answer to the rows that certify has a part in.
+    /// The last choice before the first that cannot be promised to keep `least`, of those within
+    /// the limits. Choices come by falling cost in an order that no answer to the rows that
+    /// certify has a part in.
     fn certified(
         &self,
         cert: &mut Rows<'_, '_>,

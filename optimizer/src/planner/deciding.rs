@@ -1,4 +1,5 @@
-//! From a prediction of a statement to its plan, by what the statement, its session and the task demand.
+//! From a prediction of a statement to its plan, by what the statement,
+//! its session and the task demand.
 
 use std::sync::Arc;
 
@@ -59,7 +60,8 @@ pub struct Deciding<'q> {
 }
 
 impl<'q> Deciding<'q> {
-    /// A prediction under the demands of its statement and session, and after them those of its task.
+    /// A prediction under the demands of its statement and session,
+    /// and after them those of its task.
     ///
     /// # Errors
     /// A declared prior does not fit the task.

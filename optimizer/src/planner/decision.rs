@@ -1,7 +1,8 @@
 //! The decision: all of a plan that can change an answer.
 //!
 //! It depends on the statement, its constraints and what was published, never on load, time or
-//! cache. Replay and execution share its one rule: the greatest vote wins, if it reaches the floor.
+//! cache. Replay and execution share its one rule: the greatest vote wins,
+//! if it reaches the floor.
 
 use std::sync::Arc;
 
@@ -28,7 +29,8 @@ pub struct Stage {
     /// Rows whose best vote so far has a score below it go on to the next stage. `None` for the
     /// last stage.
     pub pass_below: Option<u16>,
-    /// Whether its votes alone count for the rows that it looks at; else those of the stages before it, too.
+    /// Whether its votes alone count for the rows that it looks at;
+    /// else those of the stages before it, too.
     pub replaces: bool,
 }
 
@@ -37,8 +39,8 @@ pub struct Stage {
 pub struct Voter {
     /// The model.
     pub model: Arc<Model>,
-    /// Outcome of each of its labels (its output's columns): class position plus one, or 0 for "none of
-    /// the classes I know".
+    /// Outcome of each of its labels (its output's columns): class position plus one, or 0 for
+    /// "none of the classes I know".
     pub outcomes: Vec<u16>,
     /// How its probabilities become scores; `None` where nothing was measured, and it votes alone.
     pub calibration: Option<Calibration>,
@@ -79,7 +81,8 @@ pub struct Leader {
 }
 
 impl Leader {
-    /// The calibrated probability that it is right, in units of 1/65535; 0 where nobody claims anything.
+    /// The calibrated probability that it is right, in units of 1/65535;
+    /// 0 where nobody claims anything.
     pub fn score(self) -> u16 {
         self.score
     }
@@ -140,7 +143,8 @@ impl Decision {
         }
     }
 
-    /// Whether a row with this leader after `stage` (counted from 0) is looked at by the next stage too.
+    /// Whether a row with this leader after `stage` (counted from 0) is looked at by the next
+    /// stage too.
     pub fn goes_on(&self, stage: usize, leader: Leader) -> bool {
         let stage_is_last = stage + 1 >= self.stages.len();
         let pass_below = self.stages.get(stage).and_then(|s| s.pass_below);
@@ -165,8 +169,8 @@ impl Decision {
         }
     }
 
-    /// The answer for a row, asking for the votes of voters as they are needed: what each other way of
-    /// running the decision must give.
+    /// The answer for a row, asking for the votes of voters as they are needed: what each other
+    /// way of running the decision must give.
     pub fn answer(&self, mut vote: impl FnMut(&Voter) -> Vote) -> u16 {
         let mut leader = Leader::default();
         for (number, stage) in self.stages.iter().enumerate() {

@@ -27,8 +27,8 @@ pub fn check_has_model<'m>(
     models.next().map(|_| ()).ok_or_else(|| no_model(task, &[]))
 }
 
-/// The full-coverage model that declares the best accuracy, else the one created last. `models` are the
-/// task's, in order of creation.
+/// The full-coverage model that declares the best accuracy, else the one created last. `models`
+/// are the task's, in order of creation.
 pub(crate) fn declared<'m>(
     task: &Task,
     models: &[&'m Arc<Model>],

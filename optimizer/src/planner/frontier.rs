@@ -59,8 +59,8 @@ impl Goal {
 pub(crate) struct Frontier(Vec<Found>);
 
 impl Frontier {
-    /// Takes a set in, unless another is at least as cheap and as good; what it beats is dropped. The
-    /// set is made only where it is taken.
+    /// Takes a set in, unless another is at least as cheap and as good; what it beats is dropped.
+    /// The set is made only where it is taken.
     pub(crate) fn offer(
         &mut self,
         seconds: f64,

@@ -50,7 +50,8 @@ pub(super) fn check(constraints: &Constraints, costs: &CostModel) -> Result<(), 
     }
 }
 
-/// The seconds of work an input that the limits allow; infinite where there is none that can be planned for.
+/// The seconds of work an input that the limits allow;
+/// infinite where there is none that can be planned for.
 pub(super) fn seconds_max(query: &Query<'_>, constraints: &Constraints, costs: &CostModel) -> f64 {
     let Some(rows) = rows_that_count(query, constraints) else {
         return f64::INFINITY;
@@ -62,7 +63,8 @@ pub(super) fn seconds_max(query: &Query<'_>, constraints: &Constraints, costs: &
     least.into_iter().flatten().fold(f64::INFINITY, f64::min) / rows as f64
 }
 
-/// Whether limits are set that a plan of that many seconds of work an input cannot be held against.
+/// Whether limits are set that a plan of that many seconds of work an input cannot be held
+/// against.
 pub(super) fn unplanned(
     query: &Query<'_>,
     constraints: &Constraints,

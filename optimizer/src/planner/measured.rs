@@ -150,8 +150,8 @@ impl<'a> Measured<'a> {
             .filter(|class| self.query.blocks.needs(*class))
     }
 
-    /// How many rows are to be expected to certify, and how many of them F1 is to find, as the rows that plans are
-    /// searched on tell it.
+    /// How many rows are to be expected to certify, and how many of them F1 is to find, as the
+    /// rows that plans are searched on tell it.
     pub(super) fn rows_to_certify(&self) -> (f64, f64) {
         let (cert, plan) = (self.statistics.cert.len() as f64, &self.statistics.plan);
         let (searched, blocks) = (plan.len().max(1) as f64, self.query.blocks);

@@ -1,12 +1,14 @@
 //! Planning: which models answer a prediction, in which stages and with which thresholds.
 //!
-//! [`decide()`] chooses among models of which votes on labelled rows were stored: what any set of them
-//! would have answered to these rows is computed, not assumed. Everything here is a pure function of
-//! the statement, its constraints and what was published.
+//! [`decide()`] chooses among models of which votes on labelled rows were stored: what any set of
+//! them would have answered to these rows is computed, not assumed. Everything here is a pure
+//! function of the statement, its constraints and what was published.
 //!
 //! ```text
-//! blocks ─► projection of votes ─► greedy, refinement, branch and bound ─► cascades ─► certificate ─► plan
-//!           (replay)               (search, branch; frontier)              (pick)      (certificate)
+//! blocks ─► projection of votes ─► greedy, refinement, branch and bound ─► cascades
+//!           (replay)               (search, branch; frontier)              (pick)
+//!        ─► certificate ─► plan
+//!           (certificate)
 //! ```
 
 mod again;

@@ -1,7 +1,7 @@
 //! The order in which several predictions of a row's condition are made.
 //!
-//! A prediction is a test that may decide several leaves of the condition. A row stops being looked at
-//! as soon as it cannot pass any more, or passes whatever else is predicted.
+//! A prediction is a test that may decide several leaves of the condition. A row stops being
+//! looked at as soon as it cannot pass any more, or passes whatever else is predicted.
 
 use predictsql_catalog::{TaskStatistics, Vote};
 
@@ -109,8 +109,9 @@ impl Condition {
         }
     }
 
-    /// The tests in the order in which they are best made: of an AND first those that drop most rows for
-    /// their cost, of an OR those that pass most. Each test stands where it is first of use.
+    /// The tests in the order in which they are best made: of an AND first those that drop most
+    /// rows for their cost, of an OR those that pass most.
+    /// Each test stands where it is first of use.
     pub fn order(&self, tests: &[Test]) -> Vec<usize> {
         let expected = self.expected(tests);
         expected.made.into_iter().map(|(test, _)| test).collect()
@@ -222,8 +223,8 @@ impl Part {
         }
     }
 
-    /// By (share - 1) / seconds, the least first (Hellerstein and Stonebraker 1993); those of equal rank in
-    /// the order in which they are written.
+    /// By (share - 1) / seconds, the least first (Hellerstein and Stonebraker 1993); those of
+    /// equal rank in the order in which they are written.
     fn all(mut parts: Vec<Self>) -> Self {
         parts.sort_by(|a, b| a.rank().total_cmp(&b.rank()));
         let mut all = Self {
@@ -246,8 +247,9 @@ impl Part {
     }
 }
 
-/// The share of the labelled rows, weighted by a prior, for which a decision's answer passes; `passes` is told outcomes (class
-/// position plus one, or 0). Absent where the votes of one of its models are not known.
+/// The share of the labelled rows, weighted by a prior, for which a decision's answer passes;
+/// `passes` is told outcomes (class position plus one, or 0).
+/// Absent where the votes of one of its models are not known.
 pub fn share_passing(
     decision: &Decision,
     statistics: Option<&TaskStatistics>,
@@ -302,8 +304,8 @@ mod tests {
         Condition::All((0..count).map(Condition::Test).collect())
     }
 
-    /// Expected seconds of tests in that order, each made where the condition is still open: over all
-    /// outcomes of independent tests.
+    /// Expected seconds of tests in that order, each made where the condition is still open: over
+    /// all outcomes of independent tests.
     fn expected(condition: &Condition, tests: &[Test], order: &[usize]) -> f64 {
         (0_u32..1 << tests.len())
             .map(|outcome| {
@@ -375,7 +377,8 @@ mod tests {
             let found = condition.expected(&tests);
             let seconds: f64 = found.made.iter()
                 .map(|(t, reached)| reached * tests[*t].seconds.value().expect("known")).sum();
-            // Each test is made where the condition depends on it: a part of its own that is decided is skipped.
+            // Each test is made where the condition depends on it:
+            // a part of its own that is decided is skipped.
             let naive: f64 = (0_u32..1 << tests.len()).map(|outcome| {
                 let is = |t: usize| outcome >> t & 1 == 1;
                 let chance: f64 = tests.iter().enumerate().map(|(t, of)| {

@@ -1,4 +1,5 @@
-//! Strategies: from a problem to the plans that may be chosen, in the order in which they are tried.
+//! Strategies: from a problem to the plans that may be chosen,
+//! in the order in which they are tried.
 
 use super::branch::{self, Gap};
 use super::cascades::cascades;
@@ -9,7 +10,8 @@ use super::query::{Metric, Strategy};
 use super::search::{Problem, Search};
 use super::sequence::{Asked, sequence};
 
-/// Standard deviations above which a twentieth of a normal distribution is: the failure probability of promises.
+/// Standard deviations above which a twentieth of a normal distribution is: the failure
+/// probability of promises.
 const DEVIATIONS: f64 = 1.645;
 /// Most plans that are looked at again on more rows, where the best is looked for.
 const SEEN_AGAIN_MAX: usize = 8;
@@ -19,8 +21,8 @@ const BRANCH_SHARE: u32 = 4;
 /// Plans in the order in which they are to be tried, and how they were found.
 #[derive(Debug)]
 pub(super) struct Picked {
-    /// Without `min_accuracy` the first that is affordable counts; with it the last that is certified before any
-    /// fails.
+    /// Without `min_accuracy` the first that is affordable counts; with it the last that is
+    /// certified before any fails.
     pub(super) choices: Vec<Choice>,
     pub(super) gap: Option<Gap>,
     pub(super) replays: u32,
@@ -89,8 +91,8 @@ fn choices(frontier: &Frontier) -> Vec<Choice> {
     frontier.iter().map(Choice::of).collect()
 }
 
-/// Greedy chains, refinement, branch and bound, cascades. Gives all plans that are not beaten, and the best of the first
-/// chain.
+/// Greedy chains, refinement, branch and bound, cascades. Gives all plans that are not beaten, and
+/// the best of the first chain.
 fn optimal(
     search: &mut Search<'_, '_>,
     goal: &Goal,
@@ -127,7 +129,8 @@ fn optimal(
     (plans, gap, greedy)
 }
 
-/// Puts plans into the order in which they are to be tried. `others` are looked at again with the best of them.
+/// Puts plans into the order in which they are to be tried.
+/// `others` are looked at again with the best of them.
 fn in_turn(
     measured: &Measured<'_>,
     plans: Vec<Choice>,
@@ -182,9 +185,9 @@ fn unbeaten(mut plans: Vec<Choice>) -> Vec<Choice> {
 }
 
 impl Measured<'_> {
-    /// What to look for, once single models were looked at. Without constraint: as good as the best single model but for
-    /// the slack; where none knows all that is needed, as good as the models that are best a class, too. Under
-    /// a limit: the best within it.
+    /// What to look for, once single models were looked at. Without constraint: as good as the
+    /// best single model but for the slack; where none knows all that is needed, as good as the
+    /// models that are best a class, too. Under a limit: the best within it.
     fn search_goal(&self, search: &mut Search<'_, '_>, one_only: bool) -> Goal {
         if let Some(least) = self.constraints.min_accuracy {
             let value_min = Some(self.expected_to_certify(least));
@@ -212,8 +215,8 @@ impl Measured<'_> {
         }
     }
 
-    /// Plans that simpler strategies would take, where the best is looked for and there are rows to look at again: the search
-    /// found better ones on its rows, perhaps by chance.
+    /// Plans that simpler strategies would take, where the best is looked for and there are rows
+    /// to look at again: the search found better ones on its rows, perhaps by chance.
     fn worth_a_look(
         &self,
         search: &Search<'_, '_>,
@@ -252,15 +255,16 @@ impl Measured<'_> {
 
     /// The metric that has to be seen for `least` to be certified in about half of the cases.
     fn expected_to_certify(&self, least: f64) -> f64 {
-        // Answers to the rows that certify have no part in what is tested; how often these show each class has, where a
-        // prior is declared.
+        // Answers to the rows that certify have no part in what is tested; how often these show
+        // each class has, where a prior is declared.
         let (rows, needed) = self.rows_to_certify();
         let deviations = |share: f64, rows: f64| {
             (share + DEVIATIONS * (share * (1.0 - share) / rows.max(1.0)).sqrt()).min(1.0)
         };
         match self.query.metric {
             Metric::Accuracy => deviations(least, rows),
-            // Of the rows that F1 counts, the share that is found; there are as many missed as claimed in vain.
+            // Of the rows that F1 counts, the share that is found;
+            // there are as many missed as claimed in vain.
             Metric::F1 => {
                 let found = least / (2.0 - least);
                 let rows = 2.0 * needed / (1.0 + found);
@@ -329,7 +333,8 @@ impl Measured<'_> {
         }
     }
 
-    /// For each candidate, how many of the searched rows of each needed class that has any it names right.
+    /// For each candidate, how many of the searched rows of each needed class that has any it
+    /// names right.
     fn hits(&self) -> Vec<Vec<u32>> {
         let truths = &self.statistics.plan;
         let mut place = vec![None; self.query.blocks.outcomes()];
@@ -390,7 +395,8 @@ fn best_per_class(hits: &[Vec<u32>]) -> Vec<u16> {
     if set.is_empty() { vec![0] } else { set }
 }
 
-/// A shuffle by a generator of the crate's own, so that a seed means the same everywhere (SplitMix64).
+/// A shuffle by a generator of the crate's own, so that a seed means the same everywhere
+/// (SplitMix64).
 fn shuffled(mut items: Vec<u16>, seed: u64) -> Vec<u16> {
     let mut state = seed;
     let mut next = || {

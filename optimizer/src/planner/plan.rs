@@ -22,13 +22,16 @@ pub struct Plan {
     pub strategy: Strategy,
     /// What answers are judged by.
     pub metric: Metric,
-    /// The metric to expect on the query's inputs: that on rows that are never searched, where these tell it.
+    /// The metric to expect on the query's inputs: that on rows that are never searched,
+    /// where these tell it.
     pub accuracy: Estimate<f64>,
-    /// The metric on the rows that plans are searched on, which plans are compared by; it is too good to expect.
+    /// The metric on the rows that plans are searched on, which plans are compared by;
+    /// it is too good to expect.
     pub searched: Estimate<f64>,
     /// What the metric is at least, from rows that are never searched.
     pub guarantee: Option<Guarantee>,
-    /// Which labelled rows these are, as published, and whether a prior weights them; empty where there are none.
+    /// Which labelled rows these are, as published, and whether a prior weights them;
+    /// empty where there are none.
     pub population: String,
     /// By which their classes are weighted, where it is not by their own shares.
     pub prior: Option<Prior>,
@@ -83,7 +86,8 @@ pub struct StageEstimate {
     pub share: f64,
     /// Between these with a probability of 95 %.
     pub share_between: (f64, f64),
-    /// Seconds of work for an input that it looks at: decoding (in the first stage), preparing, inference.
+    /// Seconds of work for an input that it looks at: decoding (in the first stage),
+    /// preparing, inference.
     pub seconds: Estimate<f64>,
     /// Of those, seconds of inference.
     pub inference_seconds: Estimate<f64>,
@@ -113,8 +117,8 @@ pub enum Reason {
     NotFirst,
     /// It alone takes more than the limit allows, in seconds of work an input.
     TooDear(f64),
-    /// What it would add to the plan: to the metric (as a share of 1; negative where it harms), and to the
-    /// seconds of work an input.
+    /// What it would add to the plan: to the metric (as a share of 1; negative where it harms),
+    /// and to the seconds of work an input.
     Adds(f64, f64),
 }
 

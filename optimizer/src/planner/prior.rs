@@ -7,9 +7,10 @@ use super::thinning::counts;
 use crate::Refusal;
 
 impl Prior {
-    /// Of declared shares. What they leave goes to the outcomes that they do not name, as labelled rows show them (those
-    /// of none of the classes, too); where these show none of them, the named ones have all. `None`: nothing was
-    /// measured that could be weighted, or the labelled rows' own shares are meant.
+    /// Of declared shares. What they leave goes to the outcomes that they do not name, as labelled
+    /// rows show them (those of none of the classes, too); where these show none of them, the
+    /// named ones have all. `None`: nothing was measured that could be weighted, or the labelled
+    /// rows' own shares are meant.
     ///
     /// # Errors
     /// A class is not the task's, or no labelled row shows a class that has a share.

@@ -55,14 +55,14 @@ impl Metric {
     }
 }
 
-/// How often a query's inputs show each outcome, in steps: plans are made of these, so that equal steps are equal
-/// decisions.
+/// How often a query's inputs show each outcome, in steps: plans are made of these, so that equal
+/// steps are equal decisions.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Prior(Arc<[u16]>);
 
 impl Prior {
-    /// From one weight an outcome (0: none of the task's classes, then one a class). `None` where no
-    /// weight is a positive number.
+    /// From one weight an outcome (0: none of the task's classes, then one a class). `None` where
+    /// no weight is a positive number.
     pub fn new(weights: &[f64]) -> Option<Self> {
         const STEPS: f64 = 32_768.0;
         let weight = |w: &f64| if w.is_finite() && *w > 0.0 { *w } else { 0.0 };
@@ -276,8 +276,8 @@ impl DecisionKey {
     }
 }
 
-/// Rows as a decision may know them: rounded up to a power of two, and only under a limit on seconds
-/// or cost.
+/// Rows as a decision may know them: rounded up to a power of two, and only under a limit on
+/// seconds or cost.
 pub(crate) fn rows_that_count(query: &Query<'_>, constraints: &Constraints) -> Option<u64> {
     let is_limited = constraints.max_seconds.is_some() || constraints.max_cost.is_some();
     let rows = query.rows.value().filter(|_| is_limited)?;

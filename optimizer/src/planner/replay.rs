@@ -1,7 +1,7 @@
 //! Replay: what a set of models would have answered to labelled rows, from their stored votes.
 //!
-//! Votes are projected once a decision to blocks of the statement, in an order of rows in which those of
-//! needed blocks come first; then a set's answers are an elementwise maximum.
+//! Votes are projected once a decision to blocks of the statement, in an order of rows in which
+//! those of needed blocks come first; then a set's answers are an elementwise maximum.
 
 use predictsql_catalog::Vote;
 
@@ -96,7 +96,8 @@ impl<'a> Half<'a> {
     }
 }
 
-/// The weight, or 0: by a mask, since a branch would keep rows from being looked at many at a time.
+/// The weight, or 0: by a mask, since a branch would keep rows from being looked at many at a
+/// time.
 #[inline(always)]
 pub(super) fn when(holds: bool, weight: u32) -> u32 {
     weight & u32::from(holds).wrapping_neg()
@@ -114,8 +115,9 @@ pub(crate) struct Tally {
 }
 
 impl Sample {
-    /// Of chosen rows of those with these true outcomes. With a prior, each row counts by its class's share of the
-    /// prior over its share of the rows, which is the same as to draw rows anew by that prior.
+    /// Of chosen rows of those with these true outcomes. With a prior, each row counts by its
+    /// class's share of the prior over its share of the rows,
+    /// which is the same as to draw rows anew by that prior.
     pub(crate) fn new(
         truths: &[u16],
         blocks: &Blocks,
@@ -179,8 +181,8 @@ impl Sample {
         key(floor.saturating_sub(1), self.unclaimed)
     }
 
-    /// Appends the keys of a model's votes, a row each. `none` is the block that "none of my classes" claims,
-    /// if any.
+    /// Appends the keys of a model's votes, a row each. `none` is the block that "none of my
+    /// classes" claims, if any.
     pub(crate) fn project(
         &self,
         votes: &[Vote],
@@ -223,8 +225,9 @@ impl Sample {
         }
     }
 
-    /// The most that rows can be answered right by adding votes out of which `right` are each row's greatest right
-    /// ones: each row that is right, or has a greater right vote. As a tally of no set: `missed` is 0.
+    /// The most that rows can be answered right by adding votes out of which `right` are each
+    /// row's greatest right ones: each row that is right, or has a greater right vote. As a tally
+    /// of no set: `missed` is 0.
     pub(crate) fn reachable(&self, best: &[Key], right: &[Key]) -> Tally {
         let (needed, rest) = self.halves(best, right);
         let reaches = |best, right, truth| (block(best) == truth) | (right > best);
@@ -277,8 +280,8 @@ impl Sample {
         }
     }
 
-    /// Weights of rows that are to be found and that were, and of those to be rejected and that were. With
-    /// two blocks either may be `other`.
+    /// Weights of rows that are to be found and that were, and of those to be rejected and that
+    /// were. With two blocks either may be `other`.
     fn roles(&self, tally: Tally) -> [f64; 4] {
         let (found, rejected) = (f64::from(tally.found), f64::from(tally.rejected));
         let (needed, other) = (self.needed_weight as f64, self.other_weight as f64);
@@ -306,7 +309,8 @@ impl Sample {
         if all > 0.0 { part / all } else { 0.0 }
     }
 
-    /// The most that the metric can be for sets whose tallies are below one of [`Sample::reachable`].
+    /// The most that the metric can be for sets whose tallies are below one of
+    /// [`Sample::reachable`].
     pub(crate) fn value_bound(&self, metric: Metric, most: Tally) -> f64 {
         let [wanted, found, unwanted, rejected] = self.roles(most);
         let (part, all) = match metric {
@@ -317,8 +321,8 @@ impl Sample {
         if all > 0.0 { part / all } else { 0.0 }
     }
 
-    /// Weights by which a tally's `found` and `rejected` sum to 0 or more exactly where the metric may reach
-    /// `target`, and what else is added.
+    /// Weights by which a tally's `found` and `rejected` sum to 0 or more exactly where the metric
+    /// may reach `target`, and what else is added.
     pub(crate) fn linear(&self, metric: Metric, target: f64) -> (f64, f64, f64) {
         let (needed, other) = (self.needed_weight as f64, self.other_weight as f64);
         let constant = -target * (needed + other);
@@ -329,8 +333,8 @@ impl Sample {
         }
     }
 
-    /// Counts of rows, whatever their weight, for answers of a plan. Rows that are not kept (by where they stand
-    /// among the votes as stored) do not count.
+    /// Counts of rows, whatever their weight, for answers of a plan. Rows that are not kept (by
+    /// where they stand among the votes as stored) do not count.
     pub(crate) fn counts(&self, answers: &[Key], is_kept: impl Fn(u16) -> bool) -> Counts {
         let mut counts = Counts {
             all_are_needed: self.all_are_needed,

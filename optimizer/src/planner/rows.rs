@@ -1,9 +1,10 @@
 //! Which labelled rows plans are searched on, where there are more than can be looked at.
 //!
-//! Each kind of rows is represented by some of it that count for all, so that what is replayed stays unbiased for
-//! every set of models: rows of needed blocks, of which the first stand for the rest (rows are stored in random order);
-//! other rows that a model claims to be of a needed block with a high score, of which all are looked at, since they decide
-//! what is claimed in vain and are few; and the rest of the others, again by the first.
+//! Each kind of rows is represented by some of it that count for all, so that what is replayed
+//! stays unbiased for every set of models: rows of needed blocks, of which the first stand for the
+//! rest (rows are stored in random order); other rows that a model claims to be of a needed block
+//! with a high score, of which all are looked at, since they decide what is claimed in vain and
+//! are few; and the rest of the others, again by the first.
 
 use predictsql_catalog::Vote;
 
@@ -32,7 +33,8 @@ impl Chosen {
         Self::new(truths, blocks, usize::MAX, &[])
     }
 
-    /// At most `rows_max` of the rows with these true outcomes. `votes` are those of each model that may be chosen.
+    /// At most `rows_max` of the rows with these true outcomes.
+    /// `votes` are those of each model that may be chosen.
     pub(crate) fn new(truths: &[u16], blocks: &Blocks, rows_max: usize, votes: &[&[Vote]]) -> Self {
         let rows = 0..u16::try_from(truths.len()).unwrap_or(u16::MAX);
         let (mut needed, mut others) = (Vec::new(), Vec::new());
@@ -64,7 +66,8 @@ impl Chosen {
         chosen
     }
 
-    /// At most about `rows_max` of the rows, of each outcome as many as its share of a prior: the first, which stand for the rest.
+    /// At most about `rows_max` of the rows, of each outcome as many as its share of a prior: the
+    /// first, which stand for the rest.
     pub(crate) fn by_prior(
         truths: &[u16],
         blocks: &Blocks,
@@ -102,8 +105,8 @@ impl Chosen {
     }
 }
 
-/// Of rows that are of no needed block, those that are claimed with the highest scores, and the first of the rest, with
-/// the number of the rest.
+/// Of rows that are of no needed block, those that are claimed with the highest scores, and the
+/// first of the rest, with the number of the rest.
 fn by_claims(
     rows: Vec<u16>,
     room: usize,

@@ -132,8 +132,8 @@ impl<'p, 'a> Search<'p, 'a> {
     }
 
     /// Adds the model of the best gain (over its cost, if `per_second`) while any gains and is
-    /// affordable, and takes in every set on the way. Gains are looked at again lazily: they mostly
-    /// shrink as the set grows. Gives the models in the order in which they were added.
+    /// affordable, and takes in every set on the way. Gains are looked at again lazily: they
+    /// mostly shrink as the set grows. Gives the models in the order in which they were added.
     pub(crate) fn greedy(&mut self, seconds_max: f64, per_second: bool, alone: &[f64]) -> Vec<u16> {
         let problem = self.problem;
         let mut best = problem.best(&[], self.floor_first());

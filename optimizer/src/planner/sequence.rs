@@ -1,20 +1,21 @@
 //! In which order plans are tested for a promise.
 //!
-//! Tests come in a sequence that is fixed before the rows that certify are looked at, and that ends at the first plan
-//! that fails; the last one that passed is taken. Each test is a bet, then: passed, it makes the plan cheaper; failed, it hides
-//! all that would have come after it. The sequence with the least seconds to expect is found from the cheapest plan back to
-//! the dearest, by how likely each is to pass.
+//! Tests come in a sequence that is fixed before the rows that certify are looked at, and that
+//! ends at the first plan that fails; the last one that passed is taken. Each test is a bet, then:
+//! passed, it makes the plan cheaper; failed, it hides all that would have come after it. The
+//! sequence with the least seconds to expect is found from the cheapest plan back to the dearest,
+//! by how likely each is to pass.
 
 use super::cascades::spread;
 use super::choice::Choice;
 
 /// Most plans that are looked at for a sequence, and so most tests.
 const PLANS_MAX: usize = 32;
-/// How far a set or a cascade, being one of many that were looked at, seems better than it is, in standard deviations
-/// of the rows that it was seen on.
+/// How far a set or a cascade, being one of many that were looked at, seems better than it is, in
+/// standard deviations of the rows that it was seen on.
 const FLATTERED: f64 = 0.5;
-/// How much what passed says of what comes after it: 0 nothing, 1 all (who passes the harder test passes the easier one). Both are on the
-/// same rows.
+/// How much what passed says of what comes after it: 0 nothing, 1 all (who passes the harder test
+/// passes the easier one). Both are on the same rows.
 const ALIKE: f64 = 0.9;
 /// What is less likely to pass is not tested.
 const PASSES_MIN: f64 = 0.01;
@@ -31,7 +32,8 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// By how many deviations more is expected of a plan than it has to show: the greater, the likelier it passes.
+    /// By how many deviations more is expected of a plan than it has to show: the greater,
+    /// the likelier it passes.
     fn surplus(&self, plan: &Choice) -> f64 {
         let flattered = if plan.is_single() { 0.0 } else { FLATTERED };
         let expected = plan.value - flattered * self.deviation_seen;
@@ -40,8 +42,8 @@ impl Asked {
     }
 }
 
-/// The plans to test, in this order: first the likeliest to pass, since what a refusal tells of it can be had, then cheaper and
-/// cheaper ones.
+/// The plans to test, in this order: first the likeliest to pass, since what a refusal tells of it
+/// can be had, then cheaper and cheaper ones.
 pub(super) fn sequence(plans: Vec<Choice>, asked: &Asked) -> Vec<Choice> {
     let surplus = |plan: Choice| (asked.surplus(&plan), plan);
     let mut bets: Vec<(f64, Choice)> = plans.into_iter().map(surplus).collect();
@@ -75,7 +77,8 @@ pub(super) fn sequence(plans: Vec<Choice>, asked: &Asked) -> Vec<Choice> {
 /// How likely a plan is to pass, and the plan.
 type Bet = (f64, Choice);
 
-/// The least seconds to expect once plan `number` passed, and the cheaper plan to test next, if any is worth it.
+/// The least seconds to expect once plan `number` passed, and the cheaper plan to test next,
+/// if any is worth it.
 fn best_bet(bets: &[Bet], after: &[(f64, Option<usize>)], number: usize) -> (f64, Option<usize>) {
     let Some((passed, plan)) = bets.get(number) else {
         return (0.0, None);
@@ -95,7 +98,8 @@ fn best_bet(bets: &[Bet], after: &[(f64, Option<usize>)], number: usize) -> (f64
     )
 }
 
-/// How likely a plan is to pass that alone would with `passes`, where another did that would with `passed`.
+/// How likely a plan is to pass that alone would with `passes`,
+/// where another did that would with `passed`.
 fn passes_after(passed: f64, passes: f64) -> f64 {
     (1.0 - ALIKE) * passes + ALIKE * (passes / passed.max(f64::MIN_POSITIVE)).min(1.0)
 }

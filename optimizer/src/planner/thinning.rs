@@ -1,17 +1,20 @@
 //! Thinning: which labelled rows are left as a sample of the population that a prior declares.
 //!
-//! The bounds of certificates (`certificate`) are of counts, so rows that certify are not weighed: each row of class c
-//! stays with a probability in proportion to (prior of c) / (share of c), the largest 1, by a pseudo-random number of
-//! the row's place, which is told by a hash of its input and says nothing of it. A row that stays is of class c as
-//! often as the prior says, and within a class any row is as likely as another.
+//! The bounds of certificates (`certificate`) are of counts, so rows that certify are not weighed:
+//! each row of class c stays with a probability in proportion to (prior of c) / (share of c), the
+//! largest 1, by a pseudo-random number of the row's place, which is told by a hash of its input
+//! and says nothing of it. A row that stays is of class c as often as the prior says, and within a
+//! class any row is as likely as another.
 //!
-//! What that assumes: an input of class c of the query looks like a labelled row of class c; only the mix of classes
-//! differs. The share of c is that of the rows that plans are searched on and those that certify together: which part a
-//! row is in is a hash of its input, too, so both have the same mix. That this share is estimated from the rows
-//! themselves does not weaken a promise: where chance gives the certifying rows more of a class, the estimate has more of
-//! it as well, so that the mix of what stays varies about the prior less than that of rows drawn freely (with n rows
-//! in all, m of which certify, the variance between classes is 1 - m/n of theirs to first order), and rows within a
-//! class are drawn as freely as ever. Were the share estimated from other rows alone, its error would come on top.
+//! What that assumes: an input of class c of the query looks like a labelled row of class c; only
+//! the mix of classes differs. The share of c is that of the rows that plans are searched on and
+//! those that certify together: which part a row is in is a hash of its input, too, so both have
+//! the same mix. That this share is estimated from the rows themselves does not weaken a promise:
+//! where chance gives the certifying rows more of a class, the estimate has more of it as well, so
+//! that the mix of what stays varies about the prior less than that of rows drawn freely (with n
+//! rows in all, m of which certify, the variance between classes is 1 - m/n of theirs to first
+//! order), and rows within a class are drawn as freely as ever. Were the share estimated from
+//! other rows alone, its error would come on top.
 
 use predictsql_catalog::TaskStatistics;
 
@@ -74,7 +77,8 @@ pub(super) fn counts(truths: &[u16]) -> Vec<u32> {
     counts
 }
 
-/// In 0..1, the same for the same number everywhere (the finaliser of SplitMix64, Steele et al. 2014).
+/// In 0..1, the same for the same number everywhere (the finaliser of SplitMix64,
+/// Steele et al. 2014).
 fn uniform(number: u64) -> f64 {
     let z = number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -15,14 +15,15 @@ pub(crate) fn threshold(number: usize) -> u16 {
 }
 
 impl Sample {
-    /// The floor among [`FLOOR_STEPS`] at which the metric of a set's greatest votes (without floor) is best,
-    /// and the metric there; the lowest among equals.
+    /// The floor among [`FLOOR_STEPS`] at which the metric of a set's greatest votes (without
+    /// floor) is best, and the metric there; the lowest among equals.
     pub(crate) fn best_floor(&self, metric: Metric, best: &[Key]) -> (u16, f64) {
         let mut now = self.tally(best, best);
         if self.unclaimed != OTHER {
             return (0, self.value(metric, now));
         }
-        // What a floor above a row's score changes: of needed blocks it is missed, of others rejected.
+        // What a floor above a row's score changes: of needed blocks it is missed,
+        // of others rejected.
         let mut steps = [Tally::default(); FLOOR_STEPS];
         let (needed, rest) = self.halves(best, best);
         for (((best, _), weight), truth) in needed.rows() {
@@ -46,8 +47,9 @@ impl Sample {
         found
     }
 
-    /// Steps of a cascade: for each threshold among [`FLOOR_STEPS`] the tally, and the weight of the rows that go
-    /// on, where rows whose vote in `first` has a score below the threshold are answered as in `both`.
+    /// Steps of a cascade: for each threshold among [`FLOOR_STEPS`] the tally, and the weight of
+    /// the rows that go on, where rows whose vote in `first` has a score below the threshold are
+    /// answered as in `both`.
     pub(crate) fn cascades(
         &self,
         first: &[Key],
@@ -101,8 +103,8 @@ fn step(key: Key) -> usize {
     usize::from(score(key) >> FLOOR_SHIFT)
 }
 
-/// Answers of two stages: rows whose vote in `first` has a score below `pass_below` are answered as in
-/// `both`.
+/// Answers of two stages: rows whose vote in `first` has a score below `pass_below` are answered
+/// as in `both`.
 pub(crate) fn cascade(first: &[Key], both: &[Key], pass_below: u16) -> Vec<Key> {
     let pick = |(first, both): (&Key, &Key)| {
         if score(*first) < pass_below {

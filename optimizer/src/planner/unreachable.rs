@@ -34,8 +34,8 @@ pub(super) fn not_measured(
     ))
 }
 
-/// No plan that can be promised to keep `least`. `first` is the plan likeliest to, with how it answers the rows
-/// that certify.
+/// No plan that can be promised to keep `least`. `first` is the plan likeliest to, with how it
+/// answers the rows that certify.
 pub(super) fn not_certified(
     measured: &Measured<'_>,
     least: f64,
@@ -86,7 +86,8 @@ pub(super) fn not_certified(
     Refusal::constraint(text)
 }
 
-/// What would help. More rows help as far as what was seen, here or where plans are searched, is enough.
+/// What would help. More rows help as far as what was seen, here or where plans are searched,
+/// is enough.
 fn what_could_do(measured: &Measured<'_>, least: f64, counts: Counts, choice: &Choice) -> String {
     let query = measured.query;
     match counts.rows_needed(query.metric, least, FAILURE_PROBABILITY) {

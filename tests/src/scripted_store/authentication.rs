@@ -34,8 +34,8 @@ pub(super) fn nonce() -> [u8; 20] {
     nonce
 }
 
-/// Asks for a proof and checks it; `response` is the client's first answer to `nonce`. `None` for the account: the
-/// user is unknown, which a client must not be able to tell.
+/// Asks for a proof and checks it; `response` is the client's first answer to `nonce`. `None` for
+/// the account: the user is unknown, which a client must not be able to tell.
 ///
 /// # Errors
 /// The connection ends, or the client does not follow the protocol.
@@ -80,8 +80,8 @@ pub(super) fn authenticate(
     }
 }
 
-/// Whether `scramble` is SHA256(password) XOR SHA256(SHA256(SHA256(password)) + nonce), where `stage2` is
-/// SHA256(SHA256(password)): by undoing the XOR.
+/// Whether `scramble` is SHA256(password) XOR SHA256(SHA256(SHA256(password)) + nonce), where
+/// `stage2` is SHA256(SHA256(password)): by undoing the XOR.
 fn is_scramble_of(stage2: [u8; 32], nonce: &[u8; 20], scramble: &[u8]) -> bool {
     let mask = Sha256::new_with_prefix(stage2)
         .chain_update(nonce)
@@ -90,8 +90,8 @@ fn is_scramble_of(stage2: [u8; 32], nonce: &[u8; 20], scramble: &[u8]) -> bool {
     scramble.len() == 32 && Sha256::digest(stage1)[..] == stage2
 }
 
-/// The password itself: in clear where the connection is secure, else under the public key, which is sent
-/// on request. `first` is what the client has sent already.
+/// The password itself: in clear where the connection is secure, else under the public key, which
+/// is sent on request. `first` is what the client has sent already.
 fn full(
     packets: &mut Packets,
     state: &State,

@@ -78,7 +78,8 @@ impl Account {
 pub struct Script {
     /// Whom it knows.
     pub accounts: Vec<Account>,
-    /// The plugin of the greeting (`authentication_policy`); accounts of another are asked to switch.
+    /// The plugin of the greeting (`authentication_policy`);
+    /// accounts of another are asked to switch.
     pub default_plugin: Plugin,
     /// Whether it offers TLS.
     pub tls: Option<Pair>,

@@ -48,7 +48,8 @@ pub(super) fn serve(leg: Leg, state: &State) {
         capabilities: Capabilities::default(),
         user: String::new(),
     };
-    // A client that ends is no failure of the store's, and one that breaks the protocol sees its connection end.
+    // A client that ends is no failure of the store's,
+    // and one that breaks the protocol sees its connection end.
     if let Err(error) = session.run()
         && error.kind() == io::ErrorKind::InvalidData
     {
@@ -98,8 +99,8 @@ impl Session<'_> {
         payload
     }
 
-    /// Whether the user is let in; it has been told. `greeted`: the nonce of the greeting, which the client's
-    /// first response may answer; a change of user always starts with a new one.
+    /// Whether the user is let in; it has been told. `greeted`: the nonce of the greeting, which
+    /// the client's first response may answer; a change of user always starts with a new one.
     fn log_in(&mut self, login: &Login, greeted: Option<&[u8; 20]>) -> io::Result<bool> {
         let accounts = &self.state.script.accounts;
         let account = accounts.iter().find(|known| known.user == login.user);

@@ -14,7 +14,8 @@ pub fn between_files(uses: &Uses) -> Vec<String> {
         .collect()
 }
 
-/// Groups of modules beside each other whose files use each other. A module is a file with the folder of its name.
+/// Groups of modules beside each other whose files use each other.
+/// A module is a file with the folder of its name.
 pub fn between_modules(uses: &Uses) -> Vec<String> {
     let mut levels: BTreeMap<PathBuf, Graph<String>> = BTreeMap::new();
     for (from, targets) in uses {

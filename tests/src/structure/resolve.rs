@@ -73,15 +73,16 @@ impl Modules {
         }
     }
 
-    /// The file that defines what `path` names in module `from`, and the item's name; `None` for other crates' items,
-    /// and for names that are not paths to modules of this crate.
+    /// The file that defines what `path` names in module `from`, and the item's name; `None` for
+    /// other crates' items, and for names that are not paths to modules of this crate.
     pub fn target(&self, from: &[String], path: &[String]) -> Option<(PathBuf, String)> {
         let (module, item) = self.find(from, path, 0)?;
         let file = self.files.get(&module)?.clone();
         Some((file, item.unwrap_or_else(|| "self".to_owned())))
     }
 
-    /// The module in which the item is defined, and its name; no name where the path is that of the module.
+    /// The module in which the item is defined, and its name;
+    /// no name where the path is that of the module.
     fn find(
         &self,
         from: &[String],

@@ -7,14 +7,15 @@ use syn::visit::{self, Visit};
 /// What a file's code holds.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// Paths that begin at the crate, the module itself, a parent, or any other name; in modules inside the file with one
-    /// `super` less a level.
+    /// Paths that begin at the crate, the module itself, a parent, or any other name; in modules
+    /// inside the file with one `super` less a level.
     pub paths: Vec<Vec<String>>,
     /// Functions and their lines.
     pub functions: Vec<(String, usize)>,
 }
 
-/// The modules that a file declares and that have files of their own, with the path that an attribute gives.
+/// The modules that a file declares and that have files of their own,
+/// with the path that an attribute gives.
 pub fn declared_modules(file: &syn::File) -> Vec<(String, Option<String>)> {
     let declared = file.items.iter().filter_map(|item| match item {
         syn::Item::Mod(module) if module.content.is_none() && !only_tests(&module.attrs) => {

@@ -12,8 +12,8 @@ const ED25519_NONCE_BYTES: usize = 32;
 
 /// What a client answers to that plugin; nothing to one that is not known here.
 ///
-/// MariaDB's ed25519 takes SHA-512 of a password of any length, where the standard takes it of a seed of 32 bytes:
-/// with a password of 32 bytes they are the same.
+/// MariaDB's ed25519 takes SHA-512 of a password of any length, where the standard takes it of a
+/// seed of 32 bytes: with a password of 32 bytes they are the same.
 pub fn proof(plugin: &[u8], password: &str, nonce: &[u8]) -> Vec<u8> {
     if plugin == NATIVE.as_bytes() {
         let nonce = nonce.get(..NATIVE_NONCE_BYTES).unwrap_or_default();

@@ -28,7 +28,8 @@ pub struct Login<'a> {
     pub tls: Option<Arc<ClientConfig>>,
 }
 
-/// CLIENT_LONG_FLAG, CLIENT_TRANSACTIONS and CLIENT_PS_MULTI_RESULTS, which nothing here depends on.
+/// CLIENT_LONG_FLAG, CLIENT_TRANSACTIONS and CLIENT_PS_MULTI_RESULTS,
+/// which nothing here depends on.
 const CUSTOMARY: Capabilities = Capabilities(0x4 | 0x2000 | 0x4_0000);
 /// CLIENT_CONNECT_ATTRS.
 const CONNECT_ATTRIBUTES: Capabilities = Capabilities(0x10_0000);

@@ -1,6 +1,8 @@
-//! A raw client of the protocol: shows every packet of an answer as it came, for comparison byte for byte.
+//! A raw client of the protocol: shows every packet of an answer as it came,
+//! for comparison byte for byte.
 //!
-//! It blocks, and it reads answers by rules of its own, so that the proxy's reading is not its own judge.
+//! It blocks, and it reads answers by rules of its own,
+//! so that the proxy's reading is not its own judge.
 
 mod auth;
 mod login;
@@ -80,8 +82,8 @@ pub struct Wire {
     last_seq: u8,
     /// The random bytes that the server sent last.
     nonce: Vec<u8>,
-    /// MariaDB's reports of progress, which come when they come: they are no part of an answer, and its packets are
-    /// numbered as if there had been none.
+    /// MariaDB's reports of progress, which come when they come: they are no part of an answer,
+    /// and its packets are numbered as if there had been none.
     pub progress: Vec<Packet>,
     /// Reports within the answer under way.
     reports: u8,
@@ -194,8 +196,8 @@ impl Wire {
         self.send_after(&proof)
     }
 
-    /// The command that changes the user. Plugin and attributes are part of it as far as the session has the
-    /// capabilities for them.
+    /// The command that changes the user. Plugin and attributes are part of it as far as the
+    /// session has the capabilities for them.
     pub fn change_user_command(&self, login: &Login<'_>) -> Vec<u8> {
         change_user_payload(login, self.capabilities, &self.nonce)
     }
@@ -395,7 +397,8 @@ impl Wire {
             if ErrPacket::is_err(last(answer)) {
                 return Ok(StatusFlags::empty());
             }
-            // MariaDB sets the flag also for a cursor within a procedure, whose results have more behind them.
+            // MariaDB sets the flag also for a cursor within a procedure,
+            // whose results have more behind them.
             let status = eof_status(last(answer))?;
             if self.cursor_asked
                 && status.contains(StatusFlags::SERVER_STATUS_CURSOR_EXISTS)

@@ -1,5 +1,5 @@
-//! Real clients, unchanged: each suite of `tests/clients/` runs at the store and again through the proxy, and
-//! must see the same. `make test-clients` installs what they need and runs them.
+//! Real clients, unchanged: each suite of `tests/clients/` runs at the store and again through the
+//! proxy, and must see the same. `make test-clients` installs what they need and runs them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -12,9 +12,10 @@ mod transcript;
 
 use run::{Program, Suite};
 
-/// One test a suite, named after it: its program; what has to be installed for it; whether the program does as
-/// `CLIENT_PREDICT` and `CLIENT_TLS` ask. A command's words may hold `{python}` (the interpreter that `make setup`
-/// prepares), `{clients}` (the folder of the suites) and `{cache}` (`.cache` of this checkout).
+/// One test a suite, named after it: its program; what has to be installed for it; whether the
+/// program does as `CLIENT_PREDICT` and `CLIENT_TLS` ask. A command's words may hold `{python}`
+/// (the interpreter that `make setup` prepares), `{clients}` (the folder of the suites) and
+/// `{cache}` (`.cache` of this checkout).
 macro_rules! suites {
     ($($name:ident { $kind:ident: $program:expr, needs: $needs:literal, predicts: $predicts:literal, tls: $tls:literal })*) => {
         $(

@@ -1,4 +1,5 @@
-//! What programs with mysql_async do: every type by text and binary, streams, several results, local files, resets.
+//! What programs with mysql_async do: every type by text and binary, streams,
+//! several results, local files, resets.
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};

@@ -1,4 +1,5 @@
-//! Where a suite runs: an account, a database of its own, and an address at which both are reached.
+//! Where a suite runs: an account, a database of its own,
+//! and an address at which both are reached.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -31,7 +32,8 @@ pub struct Place {
 }
 
 impl Place {
-    /// Makes the account of suite `name`, with all rights on databases named after it and those of tasks.
+    /// Makes the account of suite `name`, with all rights on databases named after it and those of
+    /// tasks.
     pub fn account(name: &str) -> Self {
         let place = Self {
             address: Store::shared().address(),
@@ -86,7 +88,8 @@ impl Place {
         self
     }
 
-    /// A store whose schema `ml` has real functions, which know what the task predicts for the photos.
+    /// A store whose schema `ml` has real functions,
+    /// which know what the task predicts for the photos.
     pub fn at_functions(&mut self) -> &Self {
         let store = store_of_functions();
         let mut root = store.root();
@@ -166,8 +169,8 @@ fn labels() -> &'static [String] {
     })
 }
 
-/// Its functions have one collation. Drivers that begin with another would be refused to compare its results with
-/// literals, which predictions are not: they are given that one.
+/// Its functions have one collation. Drivers that begin with another would be refused to compare
+/// its results with literals, which predictions are not: they are given that one.
 fn store_of_functions() -> &'static Store {
     static MADE: OnceLock<Store> = OnceLock::new();
     MADE.get_or_init(|| {

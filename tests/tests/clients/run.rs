@@ -1,5 +1,5 @@
-//! Runs a suite directly, through the proxy and through it by TLS, and compares the transcripts; then has it predict,
-//! and compares with functions of a store that know the answers.
+//! Runs a suite directly, through the proxy and through it by TLS, and compares the transcripts;
+//! then has it predict, and compares with functions of a store that know the answers.
 
 use std::fs;
 use std::path::{Path, PathBuf};

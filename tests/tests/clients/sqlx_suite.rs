@@ -1,4 +1,5 @@
-//! What programs with sqlx do: prepared statements by default, raw texts, descriptions, transactions, pools, streams.
+//! What programs with sqlx do: prepared statements by default, raw texts, descriptions,
+//! transactions, pools, streams.
 
 use futures_util::TryStreamExt;
 use sqlx::mysql::{

@@ -1,4 +1,5 @@
-//! What operators see and do: metrics and health over HTTP, and the admin endpoint through the stock client.
+//! What operators see and do: metrics and health over HTTP,
+//! and the admin endpoint through the stock client.
 
 use predictsql_proxy::metrics;
 use predictsql_proxy::wire::command;
@@ -339,8 +340,8 @@ fn kill_ends_a_session_that_waits_for_the_store() {
     assert!(session.read_packet().is_err(), "the connection is closed");
 }
 
-/// Starts a statement that infers for minutes after the store has sent its last row, and waits for that: each row is an
-/// input of its own.
+/// Starts a statement that infers for minutes after the store has sent its last row, and waits for
+/// that: each row is an input of its own.
 fn start_long_inference(proxy: &Proxy, store: &Store, schema: &str, user: &str) -> Wire {
     let mut root = store.root();
     root.run(&format!("CREATE USER IF NOT EXISTS {user}@'127.0.0.1'"));

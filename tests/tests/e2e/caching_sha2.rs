@@ -1,5 +1,6 @@
-//! Logins to stores of MySQL 8's plugins: each scene is played against the scripted store directly and through the
-//! proxy, by mysql_async and PyMySQL, and must end the same, by the same way of proving the password.
+//! Logins to stores of MySQL 8's plugins: each scene is played against the scripted store directly
+//! and through the proxy, by mysql_async and PyMySQL, and must end the same,
+//! by the same way of proving the password.
 
 mod client;
 mod legs;

@@ -1,5 +1,5 @@
-//! What predictions look like to the `mariadb` client, PyMySQL and mysql_async, unchanged. Plain SQL of these and
-//! other clients has suites of its own, `tests/clients/`.
+//! What predictions look like to the `mariadb` client, PyMySQL and mysql_async, unchanged. Plain
+//! SQL of these and other clients has suites of its own, `tests/clients/`.
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder, Row, Value};

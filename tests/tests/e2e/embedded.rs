@@ -1,4 +1,5 @@
-//! `serve --embedded`: its data, its server's life and death, and directories that are not its own.
+//! `serve --embedded`: its data, its server's life and death,
+//! and directories that are not its own.
 
 use predictsql_tests::apparel::{self, Photos};
 use predictsql_tests::binary::binary_command;

@@ -1,8 +1,9 @@
-//! Statements that are told to end are not acknowledged with what was not evaluated: after KILL QUERY, through the
-//! proxy and past it, and after time limits, in both protocols.
+//! Statements that are told to end are not acknowledged with what was not evaluated: after KILL
+//! QUERY, through the proxy and past it, and after time limits, in both protocols.
 //!
-//! The deterministic part uses what MariaDB does: a BENCHMARK that is interrupted is no error, and a sub-query that comes
-//! after it in the same statement is NULL. A lock of the session tells when the statement has come to it.
+//! The deterministic part uses what MariaDB does: a BENCHMARK that is interrupted is no error, and
+//! a sub-query that comes after it in the same statement is NULL. A lock of the session tells when
+//! the statement has come to it.
 
 use mysql_async::prelude::Queryable;
 use predictsql_tests::apparel;
@@ -54,8 +55,8 @@ fn create(database: &str) -> Wire {
 /// The prediction of one row, as a query.
 const QUERY: &str = "(SELECT intr.apparel(photo) FROM p WHERE id = 7)";
 
-/// Statements that wait before they evaluate [`QUERY`]. In each the store itself goes on with NULL, and most of them it
-/// acknowledges.
+/// Statements that wait before they evaluate [`QUERY`]. In each the store itself goes on with
+/// NULL, and most of them it acknowledges.
 const ASSIGNING: [&str; 4] = [
     "SET @s = WAIT, @k = QUERY",
     "SET @s = WAIT, @k = CONCAT(QUERY, '')",

@@ -1,4 +1,5 @@
-//! The end-to-end tests: the real binary, real MariaDB servers, real clients. One binary, so that they share a store.
+//! The end-to-end tests: the real binary, real MariaDB servers, real clients. One binary,
+//! so that they share a store.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod admin;

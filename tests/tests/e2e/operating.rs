@@ -1,4 +1,5 @@
-//! What `docs/operating.md` says: its statements are run, and its errors, metrics and settings looked for.
+//! What `docs/operating.md` says: its statements are run, and its errors,
+//! metrics and settings looked for.
 
 use predictsql_tests::apparel::Photos;
 use predictsql_tests::authority::Authority;

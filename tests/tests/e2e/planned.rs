@@ -1,4 +1,5 @@
-//! Statements under constraints: what is promised is kept, and what cannot be kept is refused or warned of.
+//! Statements under constraints: what is promised is kept,
+//! and what cannot be kept is refused or warned of.
 
 mod priors;
 
@@ -16,7 +17,8 @@ const MODELS: [&str; 4] = [
     "boot_sneaker_nano",
     "footwear_other",
 ];
-/// What each takes for an image, in seconds. What EVALUATE measures differs from run to run, and plans with it.
+/// What each takes for an image, in seconds. What EVALUATE measures differs from run to run,
+/// and plans with it.
 const SECONDS: [(&str, f64); 4] = [
     ("apparel_nano", 0.000_04),
     ("apparel_small", 0.000_1),

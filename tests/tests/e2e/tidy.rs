@@ -217,8 +217,8 @@ fn every_file_says_first_what_lives_in_it_and_is_not_long() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// What a document names in backquotes and looks like a path of this checkout: it has a slash or the
-/// ending of a source file, and no pattern, placeholder, space or address in it.
+/// What a document names in backquotes and looks like a path of this checkout: it has a slash or
+/// the ending of a source file, and no pattern, placeholder, space or address in it.
 fn named_paths(document: &str) -> Vec<String> {
     let mut outside = String::new();
     for (index, part) in document.split("```").enumerate() {
@@ -235,14 +235,16 @@ fn named_paths(document: &str) -> Vec<String> {
             let ending = [".rs", ".toml", ".md", ".sh", ".py", ".json"]
                 .iter()
                 .any(|end| name.ends_with(end));
-            // `/metrics` and `/run/x.sock` are no files of ours; what is built or grown is not in the checkout.
+            // `/metrics` and `/run/x.sock` are no files of ours;
+            // what is built or grown is not in the checkout.
             let made = name.starts_with("target/") || name.contains("fuzz/grown");
             plain && !made && !name.starts_with(['/', '.', '-']) && (name.contains('/') || ending)
         })
         .collect()
 }
 
-/// A path is named as seen from the checkout or, inside a crate's section, from the crate or its sources.
+/// A path is named as seen from the checkout or, inside a crate's section,
+/// from the crate or its sources.
 fn exists(root: &Path, name: &str) -> bool {
     let crates = ARROWS
         .iter()

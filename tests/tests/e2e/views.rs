@@ -1,5 +1,5 @@
-//! Views over predictions as their users meet them: rights, tools, what is inferred; and statements that SQL
-//! prepares.
+//! Views over predictions as their users meet them: rights, tools, what is inferred; and
+//! statements that SQL prepares.
 
 use std::process::Command;
 use std::sync::OnceLock;
@@ -300,7 +300,8 @@ fn a_file_of_the_store_takes_predictions() {
     assert_eq!(Some(lines.to_string()), expected);
 }
 
-/// The store runs the stub in a plain query; the proxy looks at the views then, and answers it after all.
+/// The store runs the stub in a plain query; the proxy looks at the views then,
+/// and answers it after all.
 #[test]
 fn a_view_made_past_the_proxy_is_answered_at_once() {
     let mut store = Store::shared().root();

@@ -1,7 +1,7 @@
 //! E2: the real zoo on real pictures, end to end through SQL, in the demo's own shop.
 //!
-//! Models are evaluated on training images that none was trained on; what is reported is measured on the
-//! test images, which nothing of the planner has seen.
+//! Models are evaluated on training images that none was trained on; what is reported is measured
+//! on the test images, which nothing of the planner has seen.
 
 mod answered;
 mod client;
@@ -29,7 +29,8 @@ pub use summary::Real;
 
 /// Training images that no model was trained on.
 const LABELLED: usize = 10_000;
-/// How far a constraint is between what can be promised of the cheapest models and of the most accurate plan.
+/// How far a constraint is between what can be promised of the cheapest models and of the most
+/// accurate plan.
 const BETWEEN: [f64; 4] = [0.25, 0.5, 0.75, 0.95];
 /// Constraints of single models are looked for in such steps.
 const STEP: f64 = 0.0025;
@@ -189,7 +190,8 @@ impl Client {
         })
     }
 
-    /// For each model that is the cheapest single one under some constraint, the closest such constraint.
+    /// For each model that is the cheapest single one under some constraint,
+    /// the closest such constraint.
     async fn promises_of_singles(
         &mut self,
         question: &Question,

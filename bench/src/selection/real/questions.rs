@@ -1,7 +1,8 @@
 //! Which statements E2 asks, and how right their answers are.
 //!
-//! Chosen before any was run: filters for 1, 2, 3, 5 and 8 classes (F1 of what they return), and labels of 2, 5 and all 10
-//! classes, the others being NULL (accuracy). Which classes is drawn by a seed.
+//! Chosen before any was run: filters for 1, 2, 3, 5 and 8 classes (F1 of what they return), and
+//! labels of 2, 5 and all 10 classes, the others being NULL (accuracy).
+//! Which classes is drawn by a seed.
 
 use std::collections::{HashMap, HashSet};
 

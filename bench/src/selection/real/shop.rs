@@ -10,7 +10,8 @@ const LEAST: f64 = 0.9;
 /// Fewer would say little of wall time.
 const ROUNDS_MIN: usize = 3;
 
-/// A search for shoes with `@ml_min_accuracy = 0.9` beside the most accurate plan, in turn, cache off.
+/// A search for shoes with `@ml_min_accuracy = 0.9` beside the most accurate plan, in turn,
+/// cache off.
 #[derive(Debug, Clone)]
 pub struct ShopSearch {
     /// Wall time of the most accurate plan over that of the planner's choice, from round to round.

@@ -31,7 +31,8 @@ struct Pair {
     ratio: f64,
     /// Score of the single model less the plan's, in points.
     loss: f64,
-    /// Inference of the cheapest model whose score on the test images keeps the constraint, over the plan's.
+    /// Inference of the cheapest model whose score on the test images keeps the constraint,
+    /// over the plan's.
     by_truth: Option<f64>,
 }
 

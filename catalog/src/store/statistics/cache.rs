@@ -1,4 +1,5 @@
-//! Decoded statistics that are kept, so that an epoch that moves for another reason reads no votes again.
+//! Decoded statistics that are kept, so that an epoch that moves for another reason reads no votes
+//! again.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,8 +13,8 @@ const ENTRY_BYTES: usize = 512;
 
 /// Which bytes of the store: a row, and when it was written.
 ///
-/// Whoever writes votes gives their evaluation a new epoch in the same transaction, so that within a
-/// catalog's life row and epoch say it all. The time tells rows apart that have these in common
+/// Whoever writes votes gives their evaluation a new epoch in the same transaction, so that within
+/// a catalog's life row and epoch say it all. The time tells rows apart that have these in common
 /// because a backup was restored, or the catalog made anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Key {
@@ -52,7 +53,8 @@ impl Kept {
     }
 }
 
-/// The decoded statistics of one catalog. Snapshots share what it holds; clones are the same cache.
+/// The decoded statistics of one catalog. Snapshots share what it holds;
+/// clones are the same cache.
 #[derive(Debug, Clone)]
 pub struct StatisticsCache(Cache<Key, Kept>);
 
@@ -98,7 +100,8 @@ impl StatisticsCache {
         self.0.insert(key, Kept::Votes(Arc::clone(votes)));
     }
 
-    /// Forgets all but these, and makes room for new ones: what was replaced or dropped is never asked for again.
+    /// Forgets all but these, and makes room for new ones:
+    /// what was replaced or dropped is never asked for again.
     pub(super) fn retain(&self, keys: &HashSet<Key>) {
         let held: Vec<Arc<Key>> = self.0.iter().map(|(key, _)| key).collect();
         for key in held.iter().filter(|key| !keys.contains(key)) {

@@ -1,8 +1,9 @@
 //! What EVALUATE measured, in the store: published in one transaction, read with the snapshot.
 //!
-//! A task has at most one *published* evaluation: the labelled rows that plans are made on. A model's
-//! votes refer to the evaluation on whose rows they were given; only those on the published one can
-//! be planned with. Rows of `evaluations` that no model refers to any longer are deleted.
+//! A task has at most one *published* evaluation: the labelled rows that plans are made on. A
+//! model's votes refer to the evaluation on whose rows they were given; only those on the
+//! published one can be planned with. Rows of `evaluations` that no model refers to any longer are
+//! deleted.
 
 mod cache;
 mod publish;

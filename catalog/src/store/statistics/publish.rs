@@ -16,8 +16,8 @@ pub struct Population {
     pub query: String,
     /// Rows that calibrations are fitted on.
     pub cal_rows: u32,
-    /// True outcomes (class position plus one; 0: none of the task's classes) of the rows that plans
-    /// are searched on.
+    /// True outcomes (class position plus one; 0: none of the task's classes) of the rows that
+    /// plans are searched on.
     pub plan: Vec<u16>,
     /// Of those that certify.
     pub cert: Vec<u16>,
@@ -28,7 +28,8 @@ pub struct Population {
 pub struct NewEvaluation {
     /// The task as it was when the evaluation began.
     pub task: Task,
-    /// Whether all of its models were evaluated: then these rows become those that plans are made on.
+    /// Whether all of its models were evaluated: then these rows become those that plans are made
+    /// on.
     pub whole_task: bool,
     /// The rows.
     pub population: Population,
@@ -43,15 +44,17 @@ pub struct NewEvaluation {
 pub struct Published {
     /// The epoch from which on it counts.
     pub epoch: u64,
-    /// Whether the models can be planned with: their rows are those of the task's published evaluation.
+    /// Whether the models can be planned with: their rows are those of the task's published
+    /// evaluation.
     pub planned_with: bool,
 }
 
-/// Publishes an evaluation, in place of what was known of its models. Until it returns everybody reads
-/// what was before, and after a crash too.
+/// Publishes an evaluation, in place of what was known of its models. Until it returns everybody
+/// reads what was before, and after a crash too.
 ///
 /// # Errors
-/// [`StoreError::TaskChanged`] where the task or one of the models was dropped or made anew meanwhile.
+/// [`StoreError::TaskChanged`] where the task or one of the models was dropped or made anew
+/// meanwhile.
 pub async fn publish_evaluation(
     conn: &mut Conn,
     schema: &SchemaName,
@@ -112,8 +115,8 @@ async fn check_models(
     }
 }
 
-/// The evaluation that the models' votes refer to, and whether it is the published one: a new one, or
-/// the published one where a single model was evaluated on its very rows.
+/// The evaluation that the models' votes refer to, and whether it is the published one: a new one,
+/// or the published one where a single model was evaluated on its very rows.
 async fn place(
     tx: &mut Transaction<'_>,
     schema: &SchemaName,

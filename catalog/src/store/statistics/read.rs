@@ -1,5 +1,5 @@
-//! Reading what evaluations published, as part of a snapshot: first which rows there are, then the long
-//! columns of those that are not in the cache.
+//! Reading what evaluations published, as part of a snapshot: first which rows there are, then the
+//! long columns of those that are not in the cache.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,8 +23,8 @@ struct Listed<'t> {
     votes: Vec<Key>,
 }
 
-/// What was measured of `tasks`. A row that this program cannot read is left out and logged, so that
-/// it breaks nothing but itself.
+/// What was measured of `tasks`. A row that this program cannot read is left out and logged, so
+/// that it breaks nothing but itself.
 pub(in super::super) async fn read_statistics(
     tx: &mut Transaction<'_>,
     schema: &SchemaName,

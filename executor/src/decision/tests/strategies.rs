@@ -1,4 +1,5 @@
-//! What the planner decides over measured models answers as these models do, whichever its strategy.
+//! What the planner decides over measured models answers as these models do,
+//! whichever its strategy.
 
 use std::sync::Arc;
 

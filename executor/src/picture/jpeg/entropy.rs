@@ -1,5 +1,5 @@
-//! Entropy-coded data of a JPEG as far as their length is concerned: Huffman codes and the bits behind
-//! them are stepped over, not decoded.
+//! Entropy-coded data of a JPEG as far as their length is concerned: Huffman codes and the bits
+//! behind them are stepped over, not decoded.
 
 /// Bits of a code that one look-up takes.
 const LOOKUP_BITS: u32 = 10;
@@ -22,8 +22,8 @@ pub(super) enum Fault {
 pub(super) struct Table {
     /// By the next bits: length of the code and symbol; 0 for longer codes.
     codes: Box<[u16; 1 << LOOKUP_BITS]>,
-    /// The same of coefficients of sequential scans: length of code and value together, and how many
-    /// coefficients that makes (`BLOCK` at the end of a block).
+    /// The same of coefficients of sequential scans: length of code and value together, and how
+    /// many coefficients that makes (`BLOCK` at the end of a block).
     steps: Box<[u16; 1 << LOOKUP_BITS]>,
     /// By length the first code beyond those of that length, aligned to 16 bits.
     ends: [u32; CODE_BITS_MAX as usize + 1],

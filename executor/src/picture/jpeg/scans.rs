@@ -1,9 +1,9 @@
 //! Whether the data of a JPEG's scans reach to its last block.
 //!
 //! Decoders make up what is missing: a cut image with an end marker behind it, or one whose header
-//! claims more rows than there are, would get an answer for half a picture. So the codes of every scan
-//! are stepped over first, which costs a small part of decoding, and every block must have its own.
-//! A progressive image must have all bits of all its coefficients.
+//! claims more rows than there are, would get an answer for half a picture. So the codes of every
+//! scan are stepped over first, which costs a small part of decoding, and every block must have
+//! its own. A progressive image must have all bits of all its coefficients.
 
 use super::entropy::{Bits, Fault, Table, next_marker};
 use super::segments::{APP0, DHT, DRI, EOI, Frame, SOS, next_segment};
@@ -54,8 +54,8 @@ struct Scan {
     parts: Vec<Part>,
     /// First and last coefficient.
     band: (u32, u32),
-    /// Bit position down to which coefficients are known before: none of those that come for the first
-    /// time.
+    /// Bit position down to which coefficients are known before: none of those that come for the
+    /// first time.
     before: Option<u8>,
     /// Bit position of this scan.
     low: u8,
@@ -216,7 +216,8 @@ impl<'f> Walk<'f> {
         })
     }
 
-    /// Columns and rows of units of a scan, and how many blocks across and down a unit has of a component.
+    /// Columns and rows of units of a scan, and how many blocks across and down a unit has of a
+    /// component.
     fn grid(&self, scan: &Scan) -> (usize, usize) {
         let frame = self.frame;
         if let [part] = scan.parts.as_slice()
@@ -369,8 +370,8 @@ fn first_block(
     Ok(())
 }
 
-/// One more bit of a block's coefficients of a band: each that is not 0 has a bit of its own, and some
-/// become other than 0.
+/// One more bit of a block's coefficients of a band: each that is not 0 has a bit of its own, and
+/// some become other than 0.
 fn refine_block(
     bits: &mut Bits<'_>,
     table: &Table,

@@ -8,7 +8,8 @@ pub(super) const EOI: u8 = 0xd9;
 pub(super) const DHT: u8 = 0xc4;
 /// Marker of the restart interval.
 pub(super) const DRI: u8 = 0xdd;
-/// Marker of application data that names a frame of a video, which may have no Huffman tables of its own.
+/// Marker of application data that names a frame of a video,
+/// which may have no Huffman tables of its own.
 pub(super) const APP0: u8 = 0xe0;
 /// Components of a frame.
 const COMPONENTS_MAX: usize = 4;
@@ -24,9 +25,9 @@ pub(super) struct Segment<'a> {
     pub(super) end: usize,
 }
 
-/// The next segment from an offset. As in the decoder, bytes between segments are stepped over, and
-/// every marker but the end of the image has a length: what is told of a header here is then what the
-/// decoder finds.
+/// The next segment from an offset. As in the decoder, bytes between segments are stepped over,
+/// and every marker but the end of the image has a length: what is told of a header here is then
+/// what the decoder finds.
 pub(super) fn next_segment(encoded: &[u8], at: usize) -> Option<Segment<'_>> {
     let mut bytes = encoded.iter().copied().enumerate().skip(at);
     let mut last = 0;
@@ -80,7 +81,8 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// Reads the payload of a start of frame with that marker. `None`: of a kind that is not decoded.
+    /// Reads the payload of a start of frame with that marker. `None`:
+    /// of a kind that is not decoded.
     fn read(marker: u8, payload: &[u8]) -> Option<Self> {
         let (head, rest) = payload.split_at_checked(6)?;
         let &[_, h1, h0, w1, w0, count] = head else {

@@ -1,5 +1,5 @@
-//! What decoding a lossless picture takes. Its number of Huffman tables is no matter of its size: a
-//! few megabytes may announce some 300,000 of them. So its bits are read as far as the tables.
+//! What decoding a lossless picture takes. Its number of Huffman tables is no matter of its size:
+//! a few megabytes may announce some 300,000 of them. So its bits are read as far as the tables.
 
 use super::super::header::SMALL_BUFFERS_BYTES;
 
@@ -98,7 +98,8 @@ fn group(bits: &mut Bits<'_>, cache: usize) -> Option<[Code; 5]> {
 }
 
 /// Steps over a picture that is part of the header. Tells the greatest number of its first two
-/// channels, which is all that a picture of tables is for: copies and cached colours add no new ones.
+/// channels, which is all that a picture of tables is for:
+/// copies and cached colours add no new ones.
 fn picture(bits: &mut Bits<'_>, columns: usize, rows: usize) -> Option<usize> {
     let cache = cache(bits)?;
     let [green, red, blue, alpha, distance] = group(bits, cache)?;

@@ -16,7 +16,8 @@ pub(super) fn exactly(right: u64, rows: u64, p: f64) -> f64 {
     (ways + k * p.ln() + (n - k) * (-p).ln_1p()).exp()
 }
 
-/// The regularised incomplete beta function, as far as it does not depend on where it is asked for.
+/// The regularised incomplete beta function, as far as it does not depend on where it is asked
+/// for.
 pub(super) struct Beta {
     a: f64,
     b: f64,

@@ -21,8 +21,8 @@ pub fn upper_bound(right: u64, rows: u64, failure: f64) -> f64 {
     1.0 - lower_bound(rows.saturating_sub(right), rows, failure)
 }
 
-/// Where a rising function passes 0, from below: by false position, where an end that stays counts half
-/// (the Illinois method). Should it not pass 0 between `low` and `high`, from 0 to 1.
+/// Where a rising function passes 0, from below: by false position, where an end that stays counts
+/// half (the Illinois method). Should it not pass 0 between `low` and `high`, from 0 to 1.
 fn root(f: impl Fn(f64) -> f64, low: f64, high: f64) -> f64 {
     const STEPS_MAX: usize = 60;
     const NEAR: f64 = 1e-7;

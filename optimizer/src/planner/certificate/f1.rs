@@ -1,27 +1,31 @@
 //! What can be promised of F1.
 //!
-//! Rows that are of a needed block or answered with one are independent draws of three outcomes: *found* (right),
-//! *single* (one error: missed, or claimed in vain) and *mistaken* (of one needed block, answered with another: both
-//! errors at once). With `j` and `q` the shares of found and mistaken among them,
+//! Rows that are of a needed block or answered with one are independent draws of three
+//! outcomes: *found* (right), *single* (one error: missed, or claimed in vain) and *mistaken* (of
+//! one needed block, answered with another: both errors at once). With `j` and `q` the shares of
+//! found and mistaken among them,
 //!
 //! ```text
 //! F1 = 2 found / (needed + claimed) = 2 j / (2 j + (1 - j - q) + 2 q) = 2 j / (1 + j + q)
 //! ```
 //!
-//! **One needed block**: `q` is 0, F1 rises with `j`, and of `n` such rows the found ones are Binomial(n, j). So F1 is
-//! less than `t` exactly where `j` is less than `t / (2 - t)`, and the exact test of that is the exact test of F1.
+//! **One needed block**: `q` is 0, F1 rises with `j`, and of `n` such rows the found ones are
+//! Binomial(n, j). So F1 is less than `t` exactly where `j` is less than `t / (2 - t)`, and the
+//! exact test of that is the exact test of F1.
 //!
-//! **Several**: `q` is a nuisance. Plans that reach exactly `t` have `j(q) = t (1 + q) / (2 - t)`, with
-//! `q <= 1 - t`. The statistic is `(2 - t) found - t mistaken`, and the p-value the greatest probability, over all
-//! `q` of an upper confidence bound at a tenth of the failure probability, of one as great as seen, plus that tenth
-//! (Berger and Boos 1994). That probability is
+//! **Several**: `q` is a nuisance. Plans that reach exactly `t` have `j(q) = t (1 + q) / (2 - t)`,
+//! with `q <= 1 - t`. The statistic is `(2 - t) found - t mistaken`, and the p-value the greatest
+//! probability, over all `q` of an upper confidence bound at a tenth of the failure probability,
+//! of one as great as seen, plus that tenth (Berger and Boos 1994). That probability is
 //!
 //! ```text
-//! sum over d of P[Binomial(n, q) = d] P[Binomial(n - d, j(q) / (1 - q)) >= found + t (d - mistaken) / (2 - t)]
+//! sum over d of P[Binomial(n, q) = d]
+//!     * P[Binomial(n - d, j(q) / (1 - q)) >= found + t (d - mistaken) / (2 - t)]
 //! ```
 //!
-//! Its second factor falls with `d` and rises with its probability. So over all `q` from `a` to `b` it is at
-//! most what `a` in the first and `b` in the second factor give: intervals are halved until this is small enough.
+//! Its second factor falls with `d` and rises with its probability. So over all `q` from `a` to
+//! `b` it is at most what `a` in the first and `b` in the second factor give: intervals are halved
+//! until this is small enough.
 
 use super::beta;
 use super::bounds::{lower_bound, upper_bound};
@@ -82,7 +86,8 @@ impl Outcomes {
         low
     }
 
-    /// Whether what is seen has at most probability `level` for every share of mistaken rows from `a` to `b`.
+    /// Whether what is seen has at most probability `level` for every share of mistaken rows from
+    /// `a` to `b`.
     fn is_rare(self, target: f64, (a, b): (f64, f64), level: f64, halvings: u32) -> bool {
         if self.tail(target, a, b) <= level {
             return true;
@@ -125,8 +130,8 @@ impl Outcomes {
     }
 }
 
-/// The probability of at least `right` successes in some trials, kept up to date for one trial less and
-/// one success more at a time.
+/// The probability of at least `right` successes in some trials, kept up to date for one trial
+/// less and one success more at a time.
 struct Trials {
     right: u64,
     trials: u64,
@@ -283,7 +288,8 @@ mod tests {
 
     #[test]
     fn whatever_the_errors_too_much_is_promised_no_more_often_than_allowed() {
-        // All draws of few rows, by their probability under plans that just do not keep the promise.
+        // All draws of few rows, by their probability under plans that just do not keep the
+        // promise.
         let mut closest: f64 = 0.0;
         for n in [8, 25, 60] {
             for target in [0.5, 0.8, 0.93] {

@@ -59,7 +59,8 @@ fn promises_fail_no_more_often_than_they_say() {
         promised += 1;
         broken += u32::from(on_unseen(&plan, metric, &repository) < least);
     }
-    // Unseen rows are few enough (4,000) to add chance of their own; the promise leaves room for it.
+    // Unseen rows are few enough (4,000) to add chance of their own;
+    // the promise leaves room for it.
     let rate = f64::from(broken) / f64::from(promised);
     assert!(promised > 300 && refused > 50, "{promised} {refused}");
     println!("{broken} of {promised} promises broken, {refused} refused");

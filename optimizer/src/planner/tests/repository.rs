@@ -1,4 +1,5 @@
-//! Simulated repositories of models: each draws its answers, and how sure it is of them, by chance.
+//! Simulated repositories of models: each draws its answers, and how sure it is of them,
+//! by chance.
 
 use std::sync::Arc;
 

@@ -221,7 +221,8 @@ proptest! {
             let reached = parts.sample.tally(&votes, &votes);
             let value = problem.value(reached);
             prop_assert!(value <= bound + 1e-9);
-            // All weights together are a quarter of what 32 bits hold: those of several models may be more.
+            // All weights together are a quarter of what 32 bits hold:
+            // those of several models may be more.
             let gains: Vec<Tally> =
                 added.iter().map(|m| parts.sample.gains(&best, problem.votes(*m))).collect();
             let sum = |of: fn(&Tally) -> u32| u64::from(of(&tally)) + gains.iter().map(|g| u64::from(of(g))).sum::<u64>();

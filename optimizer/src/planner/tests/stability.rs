@@ -137,7 +137,8 @@ proptest! {
 
 #[test]
 fn unknown_things_that_specialists_claim_are_other() {
-    // Two specialists of cats and dogs, sure of those and unsure of all else; a third of the rows shows cars.
+    // Two specialists of cats and dogs, sure of those and unsure of all else;
+    // a third of the rows shows cars.
     let task = task("t", &["cat", "dog", "car"]);
     let mut dice = Dice::new(5);
     let truths: Vec<u16> = (0..300).map(|row| row % 3 + 1).collect();
@@ -269,8 +270,9 @@ fn without_measurements_the_default_rule_guesses() {
 
 #[test]
 fn the_best_on_few_rows_is_not_taken_by_chance() {
-    // Of few rows of the needed classes and many others, the search finds sets that are best by chance. Looked at
-    // again on more rows, beside what simpler strategies would take, the choice is no worse than theirs.
+    // Of few rows of the needed classes and many others, the search finds sets that are best by
+    // chance. Looked at again on more rows, beside what simpler strategies would take, the choice
+    // is no worse than theirs.
     let shape = Shape {
         classes: 40,
         models: 30,

@@ -1,4 +1,5 @@
-//! ANALYZE of predictions: it executes the statement, and tells what that took beside what was expected.
+//! ANALYZE of predictions: it executes the statement,
+//! and tells what that took beside what was expected.
 
 mod operators;
 mod sessions;

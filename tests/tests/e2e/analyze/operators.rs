@@ -1,5 +1,5 @@
-//! What operators are told of predict statements: slow ones with their plan, each one as a span, what is unreadable
-//! as warnings, and that what needs no prediction runs no model.
+//! What operators are told of predict statements: slow ones with their plan, each one as a span,
+//! what is unreadable as warnings, and that what needs no prediction runs no model.
 
 use predictsql_tests::{Proxy, Settings, Wire, eventually};
 

@@ -1,4 +1,5 @@
-//! What ANALYZE does in its session: it executes under the statement's own rules, and leaves what the store's leaves.
+//! What ANALYZE does in its session: it executes under the statement's own rules,
+//! and leaves what the store's leaves.
 
 use predictsql_proxy::wire::command;
 use predictsql_tests::{Settings, Wire, eventually};

@@ -1,5 +1,5 @@
-//! What goes wrong while a statement runs: the store or the client goes away, the model is slow, the
-//! spool is full.
+//! What goes wrong while a statement runs: the store or the client goes away, the model is slow,
+//! the spool is full.
 
 use std::fs;
 use std::net::Shutdown;
@@ -116,8 +116,8 @@ fn a_store_that_goes_away_ends_the_session_with_an_error() {
     let first = client.read_packet().unwrap();
     assert_eq!(first.payload, [3], "three columns");
     store.kill();
-    // Rows may come that the store had sent before; the end is an error, or the connection's end, and
-    // never an EOF as if all had come, unless all had.
+    // Rows may come that the store had sent before; the end is an error, or the connection's end,
+    // and never an EOF as if all had come, unless all had.
     let mut rows = 0;
     loop {
         match client.read_packet() {

@@ -1,5 +1,5 @@
-//! Wrong statements, wrong images, wrong models: each gets its MySQL error, the session goes on, and
-//! nothing is left behind.
+//! Wrong statements, wrong images, wrong models: each gets its MySQL error, the session goes on,
+//! and nothing is left behind.
 
 mod broken;
 mod images;
@@ -13,7 +13,8 @@ use predictsql_tests::apparel::{self, Photos};
 use predictsql_tests::process::{checkout, new_dir};
 use predictsql_tests::{Proxy, Settings, Store, Wire};
 
-/// Task `colour` over images of 8 x 8 pixels, answered by the small models of the executor's tests.
+/// Task `colour` over images of 8 x 8 pixels, answered by the small models of the executor's
+/// tests.
 const CREATE_TASK: &str = "CREATE TASK colour CLASSES ('red', 'green', 'blue')";
 
 /// A store and a proxy with its own catalog, image root and model root.

@@ -11,8 +11,8 @@ use super::{Place, check_usable, create_model, shared};
 use crate::differential::answer::{Param, close, execute, execute_payload, prepare, query};
 use predictsql_proxy::wire::{ErrPacket, command};
 
-/// Runs statements that fail; each error must have the code, the SQLSTATE and the words, and leave the
-/// session usable.
+/// Runs statements that fail; each error must have the code, the SQLSTATE and the words, and leave
+/// the session usable.
 #[track_caller]
 fn check_errors(place: &Place, session: &mut Wire, cases: &[(&str, u16, &str, &str)]) {
     let before = place.catalog();

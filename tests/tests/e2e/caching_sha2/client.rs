@@ -39,8 +39,8 @@ pub struct Denied {
 }
 
 impl Client {
-    /// The account that the store let in. With TLS where there is the file of an authority's certificate, without
-    /// where there is none.
+    /// The account that the store let in. With TLS where there is the file of an authority's
+    /// certificate, without where there is none.
     pub fn log_in(
         self,
         address: SocketAddr,
@@ -64,8 +64,8 @@ fn opts_with(address: SocketAddr, user: &str, password: &str, tls: Option<&Path>
     opts(address, user, password).ssl_opts(tls)
 }
 
-/// The accounts of a session that logs in as the first of `users` and changes to each of the others, as far as it
-/// comes.
+/// The accounts of a session that logs in as the first of `users` and changes to each of the
+/// others, as far as it comes.
 pub fn change_users(
     address: SocketAddr,
     users: &[(&str, &str)],

@@ -1,4 +1,5 @@
-//! Logins over unlike legs: whether a password goes in clear, under the store's key, or nowhere depends on both.
+//! Logins over unlike legs: whether a password goes in clear, under the store's key,
+//! or nowhere depends on both.
 
 use super::client::{self, Client, Denied};
 use super::{BOTH, SECRET, accounts, attempt};

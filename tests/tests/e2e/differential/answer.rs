@@ -277,8 +277,8 @@ impl Answer {
             && (a.iter().zip(b).enumerate()).all(|(column, (a, b))| self.same_cell(column, a, b))
     }
 
-    /// The same with the names of functions' schemas made equal, which columns without an alias are
-    /// called by.
+    /// The same with the names of functions' schemas made equal, which columns without an alias
+    /// are called by.
     pub fn plain(mut self) -> Self {
         for cell in self.rows.iter_mut().flatten().flatten() {
             if let Ok(text) = std::str::from_utf8(cell)
@@ -303,8 +303,9 @@ impl Answer {
             let columns = answer.columns.iter();
             columns
                 .map(|c| match c.column_type {
-                    // Long text is a BLOB where it went through a temporary table, as it does out of a derived
-                    // table with lookups in it: the store does not merge one with sub-queries.
+                    // Long text is a BLOB where it went through a temporary table, as it does out
+                    // of a derived table with lookups in it: the store does not merge one with
+                    // sub-queries.
                     TYPE_BLOB | TYPE_VAR_STRING if c.length > LONG_TEXT_BYTES => {
                         (TYPE_VAR_STRING, c.charset, 0, 0)
                     }

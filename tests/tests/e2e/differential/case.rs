@@ -12,8 +12,9 @@ pub struct Case {
     pub setup: Vec<&'static str>,
     /// Whether its ORDER BY makes the order of its rows total.
     pub ordered: bool,
-    /// Whether a column may be said to be possibly NULL that the naive evaluation says never is: the store
-    /// infers it of outer joins from conditions, if it has merged what stands for the view.
+    /// Whether a column may be said to be possibly NULL that the naive evaluation says never is:
+    /// the store infers it of outer joins from conditions,
+    /// if it has merged what stands for the view.
     pub infers_not_null: bool,
 }
 

@@ -1,5 +1,5 @@
-//! Labels under other collations of the connection, which most drivers begin with: their answers are those
-//! that the naive evaluation gives under the collation that its functions have.
+//! Labels under other collations of the connection, which most drivers begin with: their answers
+//! are those that the naive evaluation gives under the collation that its functions have.
 
 use super::answer::{execute_once, query};
 use super::case::case;

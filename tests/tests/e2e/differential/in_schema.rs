@@ -52,7 +52,8 @@ fn other_databases_keep_their_functions() {
     );
     let mut pair = pair();
     pair.both("USE df");
-    // Without a name the session's own function answers, also where the session has been in the schema.
+    // Without a name the session's own function answers,
+    // also where the session has been in the schema.
     assert_eq!(
         pair.lane
             .value("SELECT apparel(photo) FROM p LIMIT 1")
@@ -130,8 +131,8 @@ fn every_way_into_the_schema_is_seen() {
     views.run("DROP VIEW bare");
 }
 
-/// The store by itself drops rows before it looks at this HAVING, if the functions may vary: a derived table tells
-/// what is right.
+/// The store by itself drops rows before it looks at this HAVING, if the functions may vary: a
+/// derived table tells what is right.
 #[test]
 fn limits_count_rows_that_having_keeps() {
     let mut session = fixture().root();

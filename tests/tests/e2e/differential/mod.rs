@@ -1,8 +1,9 @@
-//! The lane's answers against the naive evaluation: the same statement, run by the store itself with
-//! functions that read what ONNX Runtime said of every image, in place of the predict calls.
+//! The lane's answers against the naive evaluation: the same statement, run by the store itself
+//! with functions that read what ONNX Runtime said of every image, in place of the predict calls.
 //!
-//! Statements are written with schema `ml`; the proxy here has its catalog in `dm`, the naive functions
-//! are in `nv`. Both names are as long as `ml`, so that cut-off column names are comparable too.
+//! Statements are written with schema `ml`; the proxy here has its catalog in `dm`, the naive
+//! functions are in `nv`. Both names are as long as `ml`,
+//! so that cut-off column names are comparable too.
 
 pub mod answer;
 mod case;

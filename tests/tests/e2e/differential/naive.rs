@@ -1,5 +1,5 @@
-//! The naive evaluation: ONNX Runtime run by the test over every image, its answers in a table of the
-//! store, and functions that read them where the statement has a predict call.
+//! The naive evaluation: ONNX Runtime run by the test over every image, its answers in a table of
+//! the store, and functions that read them where the statement has a predict call.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,12 +10,14 @@ use ort::value::TensorRef;
 use predictsql_tests::Wire;
 use predictsql_tests::process::checkout;
 
-/// Height and width of the images here, in pixels: what the models take, so that nothing is resized.
+/// Height and width of the images here, in pixels: what the models take,
+/// so that nothing is resized.
 const SIDE: usize = 28;
 
 /// A model as the naive evaluation knows it.
 pub struct NaiveModel {
-    /// By which spellings a call names it: its task (if it is the default), its name, name@version.
+    /// By which spellings a call names it: its task (if it is the default),
+    /// its name, name@version.
     pub targets: Vec<&'static str>,
     pub file: PathBuf,
     pub labels: Vec<String>,
@@ -165,8 +167,8 @@ fn fill(session: &mut Wire, target: &str, inputs: &Inputs, said: &[Option<Said>]
     session.run(&format!("INSERT INTO nv.scores VALUES {}", &scores[2..]));
 }
 
-/// The file that a path of the tests names below `root`, without looking at any rule of the product:
-/// `None` where it leaves the root.
+/// The file that a path of the tests names below `root`, without looking at any rule of the
+/// product: `None` where it leaves the root.
 pub fn file_of(root: &Path, path: &str) -> Option<Vec<u8>> {
     let path = path.strip_prefix("file://").unwrap_or(path);
     let whole = root.join(path);

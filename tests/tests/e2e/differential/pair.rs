@@ -34,8 +34,8 @@ impl Pair {
         };
         pair.lane.run(&format!("USE {lane}"));
         pair.naive.run(&format!("USE {naive}"));
-        // Else the store takes answers of sub-queries for each other's, by the collations of columns
-        // that they read.
+        // Else the store takes answers of sub-queries for each other's, by the collations of
+        // columns that they read.
         pair.naive
             .run("SET optimizer_switch = 'subquery_cache=off'");
         pair

@@ -99,7 +99,8 @@ fn long_data(id: u32, parameter: u16, data: &str) -> Vec<u8> {
     payload
 }
 
-/// A cursor may be refused by sending the rows at once, without the flag that says that there is one.
+/// A cursor may be refused by sending the rows at once,
+/// without the flag that says that there is one.
 #[test]
 fn a_client_that_asks_for_a_cursor_gets_all_rows() {
     let mut pair = Pair::open();
@@ -161,7 +162,8 @@ fn the_last_id_means_what_the_client_has_prepared_last() {
     for session in [&mut pair.lane, &mut pair.naive] {
         assert_eq!(error(execute(session, LAST, &three)), 1243);
     }
-    // A predicting statement that cannot be prepared is no last one either, whether the store refuses it or the lane.
+    // A predicting statement that cannot be prepared is no last one either,
+    // whether the store refuses it or the lane.
     let session = &mut pair.lane;
     for unprepared in [
         "SELECT ml.apparel(nosuch) FROM p",

@@ -1,8 +1,8 @@
-//! Many random statements, others in each run, in several sessions at a time. What fails is made shorter and
-//! saved, and later runs begin with it, until it fails no more.
+//! Many random statements, others in each run, in several sessions at a time. What fails is made
+//! shorter and saved, and later runs begin with it, until it fails no more.
 //!
-//! `PREDICTSQL_TEST_SEED` repeats a run, `PREDICTSQL_TEST_STATEMENTS` makes it longer or shorter, and
-//! `PREDICTSQL_TEST_ONLY` runs the one group of statements that a saved failure names.
+//! `PREDICTSQL_TEST_SEED` repeats a run, `PREDICTSQL_TEST_STATEMENTS` makes it longer or shorter,
+//! and `PREDICTSQL_TEST_ONLY` runs the one group of statements that a saved failure names.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -29,7 +29,8 @@ const STATEMENTS: usize = 5_000;
 const WARNINGS_KEPT: usize = 64;
 /// Code of the warning about an image that cannot be read.
 const UNREADABLE_INPUT: &str = "1366";
-/// Groups that have failed in earlier runs, below the folder of what is built: a seed and a number a line.
+/// Groups that have failed in earlier runs, below the folder of what is built:
+/// a seed and a number a line.
 const FAILED_GROUPS: &str = "differential-failed-groups";
 /// What the run was, below the same folder.
 const SUMMARY: &str = "differential-summary";
@@ -205,16 +206,17 @@ fn run(pair: &mut Pair, plan: &str, statement: &Statement) -> Vec<Verdict> {
     verdicts
 }
 
-/// Whether warnings compare: without a table, those of the statement before stay; and of which rows the store evaluates
-/// the columns of a query within another is up to its plan.
+/// Whether warnings compare: without a table, those of the statement before stay; and of which
+/// rows the store evaluates the columns of a query within another is up to its plan.
 fn has_own_warnings(case: &Case) -> bool {
     let sql = &case.sql;
     sql.contains("FROM") && !sql.contains("FROM DUAL") && sql.matches("SELECT").count() == 1
 }
 
-/// Compares the kinds of the warnings that the last query gave, but for what only the lane says of images. How many
-/// there are of a kind depends on how often the store evaluates an expression, and without rows whether it does at all;
-/// in a stream plan it evaluates some once a class, of which the session is not told.
+/// Compares the kinds of the warnings that the last query gave, but for what only the lane says of
+/// images. How many there are of a kind depends on how often the store evaluates an expression,
+/// and without rows whether it does at all; in a stream plan it evaluates some once a class, of
+/// which the session is not told.
 fn warnings(pair: &mut Pair, forced: bool) -> Verdict {
     let kinds = |session: &mut Wire| {
         let warnings = session.rows("SHOW WARNINGS");

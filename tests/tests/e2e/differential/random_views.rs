@@ -1,5 +1,5 @@
-//! Random views over predictions, views of these, and random statements over them, against the same over the naive
-//! functions.
+//! Random views over predictions, views of these, and random statements over them, against the
+//! same over the naive functions.
 //!
 //! `PREDICTSQL_TEST_SEED` repeats a run, `PREDICTSQL_TEST_VIEW_ROUNDS` makes it longer or shorter.
 

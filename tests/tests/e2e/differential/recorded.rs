@@ -1,5 +1,5 @@
-//! The replies from which the optimizer's tests plan whole statements: what a real store answers today. With
-//! `PREDICTSQL_RECORD=1` they are recorded anew.
+//! The replies from which the optimizer's tests plan whole statements: what a real store answers
+//! today. With `PREDICTSQL_RECORD=1` they are recorded anew.
 
 #[path = "../../../../optimizer/tests/planned/conversation.rs"]
 mod conversation;

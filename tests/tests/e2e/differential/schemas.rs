@@ -5,8 +5,8 @@ pub const LANE: &str = "dm";
 /// Schema of the naive functions.
 pub const NAIVE: &str = "nv";
 
-/// The text with every word `ml` turned into another schema's name. It stays in capitals for the lane
-/// alone: to the store they are another name.
+/// The text with every word `ml` turned into another schema's name. It stays in capitals for the
+/// lane alone: to the store they are another name.
 pub fn in_schema(sql: &str, schema: &str) -> String {
     replace_word(sql, "ml", schema)
 }

@@ -1,5 +1,5 @@
-//! What statements of two passes do in sessions: how often they infer, whose rights they need, and what
-//! they see while others write.
+//! What statements of two passes do in sessions: how often they infer, whose rights they need, and
+//! what they see while others write.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};

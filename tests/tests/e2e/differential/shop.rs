@@ -1,5 +1,5 @@
-//! What is predicted here: a table whose paths differ by case, collation, spelling and trailing space,
-//! with NULLs, missing and broken files, and the models that look at it.
+//! What is predicted here: a table whose paths differ by case, collation, spelling and trailing
+//! space, with NULLs, missing and broken files, and the models that look at it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -90,8 +90,8 @@ impl Shop {
         Self { root }
     }
 
-    /// Of a proxy that reads the images, and keeps nothing where a session does not ask for it: each plan
-    /// predicts for itself.
+    /// Of a proxy that reads the images, and keeps nothing where a session does not ask for it:
+    /// each plan predicts for itself.
     pub fn settings(&self) -> Settings {
         Settings {
             schema: LANE.to_owned(),

@@ -1,4 +1,5 @@
-//! What a predict statement leaves in its session, against what the same statement leaves without a proxy.
+//! What a predict statement leaves in its session,
+//! against what the same statement leaves without a proxy.
 
 use super::answer::{self, Answer, execute_once, query};
 use super::pair::Pair;
@@ -17,7 +18,8 @@ const STATEMENTS: &[&str] = &[
     "SELECT id FROM p WHERE id < 100 AND ml.apparel(photo) = 'no class'",
     "SELECT id, ml.apparel(photo) FROM p WHERE id < 20 LIMIT 3 OFFSET 2",
     "SELECT id, CAST('x' AS INT), ml.apparel(photo) FROM p WHERE id < 4",
-    // The select list is evaluated for rows that the prediction drops, too: it warns of nothing here.
+    // The select list is evaluated for rows that the prediction drops, too:
+    // it warns of nothing here.
     "SELECT id, CAST(id AS CHAR) FROM p WHERE id < 80 AND ml.apparel(photo) <> 'Bag'",
     "SELECT ml.predict('apparel', 'photos/a.png')",
     "SELECT ml.predict('apparel', 'photos/a.png') = 'Bag' AS b LIMIT 0",

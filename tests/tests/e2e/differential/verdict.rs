@@ -16,8 +16,8 @@ pub enum Verdict {
     Same,
     /// Both are the same error.
     SameError,
-    /// The lane answers where functions of the store mix collations (1267): its labels are constants, which
-    /// the store converts where it can.
+    /// The lane answers where functions of the store mix collations (1267): its labels are
+    /// constants, which the store converts where it can.
     Lenient,
     /// Refused with 1235.
     Refused(String),

@@ -1,6 +1,7 @@
 //! Views over predictions against views over the naive functions: the same statements over both.
 //!
-//! Statements are written with database `vw`, which is `vd` for the lane and `vn` for the naive side.
+//! Statements are written with database `vw`, which is `vd` for the lane and `vn` for the naive
+//! side.
 
 use super::answer::{Answer, Param, execute_once, query};
 use super::pair::Pair;
@@ -202,7 +203,8 @@ fn compare(pair: &mut Pair, sql: &str, parameters: Option<&[Param]>) -> Verdict 
     };
     let found = run(&mut pair.lane, LANE);
     let mut expected = run(&mut pair.naive, NAIVE);
-    // The store says of such a column that it is never NULL, and then gives NULL where a join finds no row.
+    // The store says of such a column that it is never NULL,
+    // and then gives NULL where a join finds no row.
     if let (true, Ok(found), Ok(expected)) = (sql.contains("filled"), &found, &mut expected) {
         expected.allow_null_as(found);
     }

@@ -116,8 +116,8 @@ fn without_figures(line: &str) -> String {
     text
 }
 
-/// The words with which the documented lines of a plan begin come in this order in the plan found. Which models it has
-/// depends on what was measured.
+/// The words with which the documented lines of a plan begin come in this order in the plan found.
+/// Which models it has depends on what was measured.
 pub fn compare_plan(documented: &[String], found: &[String]) -> Option<String> {
     let word = |line: &String| {
         let word = line

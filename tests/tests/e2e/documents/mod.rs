@@ -1,10 +1,13 @@
-//! The statements of README.md and of `docs/`: each runs, and gives the answer that stands below it.
+//! The statements of README.md and of `docs/`: each runs,
+//! and gives the answer that stands below it.
 //!
-//! * A block of kind `sql` is run statement by statement, in the order of its document, in one session in the demo's shop.
-//!   `<!-- tested: NAME -->` above a block means that another test runs it.
-//! * Lines of a table, or an `ERROR`, after a statement are its answer. A line of `...` stands for any lines. Below
-//!   `<!-- figures vary -->` numbers may differ.
-//! * A block of kind `text` right after one that ends in EXPLAIN or ANALYZE is the plan: the same words must begin its lines, in the same order.
+//! * A block of kind `sql` is run statement by statement, in the order of its document, in one
+//!   session in the demo's shop. `<!-- tested: NAME -->` above a block means that another test
+//!   runs it.
+//! * Lines of a table, or an `ERROR`, after a statement are its answer. A line of `...` stands for
+//!   any lines. Below `<!-- figures vary -->` numbers may differ.
+//! * A block of kind `text` right after one that ends in EXPLAIN or ANALYZE is the plan: the same
+//!   words must begin its lines, in the same order.
 
 mod answer;
 mod blocks;
@@ -58,7 +61,8 @@ fn statements_of_documents_give_the_answers_that_stand_there() {
     assert!(statements > 60 && answers > 12, "{statements}, {answers}");
 }
 
-/// Runs the statements of a block; what is different from the document. `last` is what the last of them gave.
+/// Runs the statements of a block; what is different from the document.
+/// `last` is what the last of them gave.
 fn run(session: &mut Wire, steps: &[Step], last: &mut Vec<String>) -> Vec<String> {
     let mut differences = Vec::new();
     for step in steps {

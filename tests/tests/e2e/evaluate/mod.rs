@@ -1,5 +1,5 @@
-//! EVALUATE through the proxy: what it measures, on whose rows, by whose right, and what it leaves behind
-//! when it does not come to its end.
+//! EVALUATE through the proxy: what it measures, on whose rows, by whose right, and what it leaves
+//! behind when it does not come to its end.
 
 mod beside;
 mod naive;
@@ -14,7 +14,8 @@ use predictsql_tests::{Proxy, Settings, Store, Wire, eventually};
 
 use crate::admin::metric;
 
-/// A proxy with a catalog of its own: task `apparel` with these models, and the database `{schema}_shop`.
+/// A proxy with a catalog of its own: task `apparel` with these models,
+/// and the database `{schema}_shop`.
 fn proxy(schema: &str, models: &[&str]) -> Proxy {
     let settings = Settings {
         schema: schema.to_owned(),

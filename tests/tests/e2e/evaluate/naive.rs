@@ -1,5 +1,5 @@
-//! Answers equal those of running the decision's models naively: every model of the plan that EXPLAIN shows
-//! votes on every row, as EVALUATE has stored it, and the rule is applied by hand.
+//! Answers equal those of running the decision's models naively: every model of the plan that
+//! EXPLAIN shows votes on every row, as EVALUATE has stored it, and the rule is applied by hand.
 
 use std::collections::BTreeMap;
 

@@ -77,7 +77,8 @@ fn rows_are_those_that_the_session_sees_in_whatever_character_set() {
     let none = session.error("EVALUATE TASK apparel ON (SELECT photo, label FROM mine)");
     assert_eq!(none.code, 1525, "{none:?}");
 
-    // Images themselves, equal names, WITH, a trailing comment, labels of another type and character set.
+    // Images themselves, equal names, WITH, a trailing comment,
+    // labels of another type and character set.
     assert_eq!(
         rows(
             &mut session,

@@ -1,5 +1,5 @@
-//! The same statement gives the same rows: cold or warm, under load, from kept outputs or not, by either
-//! physical plan, through any proxy of the store.
+//! The same statement gives the same rows: cold or warm, under load, from kept outputs or not, by
+//! either physical plan, through any proxy of the store.
 
 use std::collections::BTreeSet;
 use std::thread;

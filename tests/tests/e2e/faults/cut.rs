@@ -9,8 +9,9 @@ const USER: &str = "cutter";
 /// More packets than the store sends for any of the statements.
 const PACKETS_MAX: usize = 500;
 
-/// Has a session's store cut after so many packets of the answers to `commands`, and says whether they all came. What must
-/// not come is a packet behind a complete answer, or an answer that seems complete and is not.
+/// Has a session's store cut after so many packets of the answers to `commands`, and says whether
+/// they all came. What must not come is a packet behind a complete answer,
+/// or an answer that seems complete and is not.
 fn answered(proxy: &Proxy, commands: &[Vec<u8>]) -> bool {
     let mut session = Wire::login(proxy.address(), USER, "", None).unwrap();
     for command in commands {
@@ -29,7 +30,8 @@ fn answered(proxy: &Proxy, commands: &[Vec<u8>]) -> bool {
             }
         }
     }
-    // The store may be lost while the proxy has still to do with it. Then nothing comes, in answer to a command or not.
+    // The store may be lost while the proxy has still to do with it. Then nothing comes,
+    // in answer to a command or not.
     if session.send(&[command::PING]).is_ok() {
         match session.read_packet() {
             Ok(packet) => {

@@ -1,5 +1,5 @@
-//! An embedded store whose files are damaged, or whose disk is full: a clear error in bounded time, and nothing
-//! destroyed.
+//! An embedded store whose files are damaged, or whose disk is full: a clear error in bounded
+//! time, and nothing destroyed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -45,8 +45,8 @@ fn rows(proxy: &Proxy) -> Option<String> {
     proxy.root().value(sql)
 }
 
-/// The contents of what belongs to tables. The server brings its logs, and what is Aria's of them, up to date before it
-/// gives up.
+/// The contents of what belongs to tables. The server brings its logs, and what is Aria's of them,
+/// up to date before it gives up.
 fn tables(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let store = dir.join("store");
     let mut files = vec![store.join("ibdata1"), store.join("ib_logfile0")];

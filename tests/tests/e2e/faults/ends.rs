@@ -7,7 +7,8 @@ use predictsql_tests::{Proxy, Settings, Store, Wire, apparel, eventually};
 use std::io::Read;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
-/// What a session is told after it has sent `bytes` in writes of `write_bytes`, until its connection ends.
+/// What a session is told after it has sent `bytes` in writes of `write_bytes`,
+/// until its connection ends.
 fn told(address: SocketAddr, bytes: &[u8], write_bytes: usize) -> Vec<Packet> {
     let mut session = Wire::login(address, "root", "", None).unwrap();
     for part in bytes.chunks(write_bytes) {

@@ -1,5 +1,6 @@
-//! Statements with predictions, prepared and by other routes, under KILL QUERY: each answer is whole and right, or ends in an error where the
-//! protocol lets one in; afterwards the connection works.
+//! Statements with predictions, prepared and by other routes, under KILL QUERY: each answer is
+//! whole and right, or ends in an error where the protocol lets one in;
+//! afterwards the connection works.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -14,7 +15,8 @@ use crate::fidelity::encode::{Parameter, close, execute, fetch, query};
 
 const READ_ONLY_CURSOR: u8 = 1;
 const INTERRUPTED: u16 = 1317;
-/// Answers that are to be interrupted for each statement and way, of so many at most: how many others there are is chance.
+/// Answers that are to be interrupted for each statement and way, of so many at most: how many
+/// others there are is chance.
 const INTERRUPTIONS: usize = 12;
 /// Where a KILL has to meet one of many questions.
 const MANY_INTERRUPTIONS: usize = 100;
@@ -40,7 +42,8 @@ fn proxy() -> &'static Proxy {
     })
 }
 
-/// Ends statements of the session again and again, by the proxy or at the store, until it is told to stop.
+/// Ends statements of the session again and again, by the proxy or at the store,
+/// until it is told to stop.
 fn with_killer<T>(id: u32, by_proxy: bool, act: impl FnOnce(&AtomicUsize) -> T) -> T {
     let (stop, kills) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
@@ -68,8 +71,8 @@ fn with_killer<T>(id: u32, by_proxy: bool, act: impl FnOnce(&AtomicUsize) -> T) 
     })
 }
 
-/// The packets of an answer are numbered in turn, and only the last may be an error, which has the code of a KILL.
-/// Whether it is one.
+/// The packets of an answer are numbered in turn, and only the last may be an error, which has the
+/// code of a KILL. Whether it is one.
 #[track_caller]
 fn is_interrupted(answer: &[Packet]) -> bool {
     for (packet, place) in answer.iter().zip(1_usize..) {

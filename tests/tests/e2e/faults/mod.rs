@@ -1,5 +1,5 @@
-//! What goes wrong between clients and stores: compared with a direct connection where that shows anything, and
-//! without anything left behind.
+//! What goes wrong between clients and stores: compared with a direct connection where that shows
+//! anything, and without anything left behind.
 
 mod crowd;
 mod cut;

@@ -1,4 +1,5 @@
-//! Stores that are stopped (SIGSTOP), and what a proxy does about them at its own stop and when they are busy.
+//! Stores that are stopped (SIGSTOP), and what a proxy does about them at its own stop and when
+//! they are busy.
 
 use super::{plain, query};
 use predictsql_tests::process::new_dir;

@@ -1,5 +1,6 @@
-//! Two proxies of one store while the catalog changes through both, and one of them is killed again and again: the
-//! catalog stays whole, both agree on it, and answers of what did not change are right all the time.
+//! Two proxies of one store while the catalog changes through both, and one of them is killed
+//! again and again: the catalog stays whole, both agree on it,
+//! and answers of what did not change are right all the time.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -71,7 +72,8 @@ fn statements(turn: usize) -> Vec<String> {
     ]
 }
 
-/// Changes the catalog; others do so at the same time, and a refusal is right as long as it says why.
+/// Changes the catalog; others do so at the same time,
+/// and a refusal is right as long as it says why.
 fn change(shared: &Shared, proxy: usize, start: usize) {
     for turn in start.. {
         let Some(mut session) = shared.login(proxy) else {
@@ -200,7 +202,8 @@ fn the_catalog_stays_whole_while_both_change_it_and_one_is_killed() {
         let [a, b] = sessions.each_mut().map(|session| names(session, sql));
         assert_eq!(a, b, "{sql}");
     }
-    // Every task has its function, and can be used or says what it lacks; what was left half done can be done again.
+    // Every task has its function, and can be used or says what it lacks;
+    // what was left half done can be done again.
     let tasks = names(&mut sessions[1], "SHOW TASKS");
     let found = functions(&store);
     for task in &tasks {

@@ -1,9 +1,10 @@
 //! Pass-through fidelity: answers through the proxy are, byte for byte, those of the store.
 //!
-//! Two stores with the same content run every script of the corpus side by side, one asked directly and one
-//! through the proxy, for each set of capabilities that clients use. Every packet of every answer must be the
-//! same, header included. What differs by nature is left out of the scripts or masked (`tape.rs`): ids of connections
-//! and statements, random bytes of logins, and the moments at which progress is reported.
+//! Two stores with the same content run every script of the corpus side by side, one asked
+//! directly and one through the proxy, for each set of capabilities that clients use. Every packet
+//! of every answer must be the same, header included. What differs by nature is left out of the
+//! scripts or masked (`tape.rs`): ids of connections and statements, random bytes of logins, and
+//! the moments at which progress is reported.
 
 mod capabilities;
 pub mod encode;
@@ -24,8 +25,8 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use tape::{Answer, Client, Tape, difference};
 
-/// Both are as they would be behind a proxy. Durability is of no use here, and statistics that are brought up to date
-/// in the background would change plans.
+/// Both are as they would be behind a proxy. Durability is of no use here, and statistics that are
+/// brought up to date in the background would change plans.
 const STORE_ARGUMENTS: [&str; 5] = [
     "--debug-no-sync",
     "--innodb-flush-method=nosync",
@@ -91,7 +92,8 @@ impl Ends {
         });
     }
 
-    /// Runs a script on both sides at once, each in a session of its own, and compares what they were told.
+    /// Runs a script on both sides at once, each in a session of its own,
+    /// and compares what they were told.
     #[track_caller]
     fn compare(&self, set: &Set, script: &Script<'_>, compared: &mut Compared) {
         let tls = set.tls.then(|| self.authority.client_config());

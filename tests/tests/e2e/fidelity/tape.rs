@@ -66,7 +66,8 @@ impl Tape {
         self.answers
     }
 
-    /// Runs these at once, each in a session of its own, and keeps what each was told: for those that wait.
+    /// Runs these at once, each in a session of its own, and keeps what each was told:
+    /// for those that wait.
     pub fn at_once(&mut self, runs: &[&(dyn Fn(&mut Tape) + Sync)]) {
         let client = &self.client;
         let run = |run: &(dyn Fn(&mut Tape) + Sync)| {
@@ -92,15 +93,16 @@ impl Tape {
         self.wire.capabilities().has(capabilities)
     }
 
-    /// Whether the proxy still follows the session; nothing where that has ended. The statement is the proxy's own: one
-    /// that it does not follow reaches the store, which knows no such syntax.
+    /// Whether the proxy still follows the session; nothing where that has ended. The statement is
+    /// the proxy's own: one that it does not follow reaches the store, which knows no such syntax.
     pub fn is_followed(&mut self) -> Option<bool> {
         const SYNTAX: &[u8] = b"\xff\x28\x04";
         let answer = self.wire.command(&query("SHOW TASKS")).ok()?;
         Some(!answer[0].payload.starts_with(SYNTAX))
     }
 
-    /// Logs in once more, by itself, and keeps what the server says: all but the greeting, which is another's test.
+    /// Logs in once more, by itself, and keeps what the server says: all but the greeting,
+    /// which is another's test.
     #[track_caller]
     pub fn try_login(&mut self, login: &Login<'_>) {
         let handshake = Wire::handshake_with(self.client.address, login).unwrap();
@@ -239,7 +241,8 @@ impl Tape {
         self.answers.push((label.to_owned(), rest));
     }
 
-    /// The same where the store closes and owes an answer: the proxy tells that to a client that waits.
+    /// The same where the store closes and owes an answer:
+    /// the proxy tells that to a client that waits.
     pub fn until_lost(&mut self, label: &str) {
         const LOST: &[u8] = b"\xff\x86\x04#08S01";
         self.until_closed(label);
@@ -257,8 +260,9 @@ fn label(payload: &[u8]) -> String {
 /// What differs between two sessions however they are connected.
 ///
 /// The store counts statements over all sessions: ids differ in answers to PREPARE and in errors
-/// that name a statement (1243, 1421). A request for another plugin's proof ends with random bytes. And variables
-/// that have changed are told in the order of their addresses in the store's memory.
+/// that name a statement (1243, 1421). A request for another plugin's proof ends with random
+/// bytes. And variables that have changed are told in the order of their addresses in the store's
+/// memory.
 fn mask(answer: &mut [Packet], kind: u8) {
     for Packet { payload, .. } in &mut *answer {
         if let Some(sorted) = with_sorted_variables(payload) {

@@ -1,4 +1,5 @@
-//! What each right that `docs/operating.md` tells of allows: an account with exactly that right tries everything.
+//! What each right that `docs/operating.md` tells of allows:
+//! an account with exactly that right tries everything.
 
 mod set_up;
 
@@ -8,7 +9,8 @@ use std::sync::OnceLock;
 
 use crate::differential::shop::model;
 
-/// Codes by which a right is denied: to a database, a table, a column, a routine, an operation of the server.
+/// Codes by which a right is denied: to a database, a table, a column, a routine,
+/// an operation of the server.
 const DENIED: [u16; 5] = [1044, 1142, 1143, 1227, 1370];
 
 /// Schema of the catalog.
@@ -53,8 +55,8 @@ fn attempt(name: impl Into<String>, sql: impl Into<String>, direct: bool) -> Att
     }
 }
 
-/// All that concerns the catalog and the schemas beside it. Statements that would change something are prepared
-/// only, which asks for the same rights.
+/// All that concerns the catalog and the schemas beside it. Statements that would change something
+/// are prepared only, which asks for the same rights.
 fn attempts(root: &mut Wire) -> Vec<Attempt> {
     let mut attempts = Vec::new();
     let column = |root: &mut Wire, sql: &str| -> Vec<String> {
@@ -150,7 +152,8 @@ fn beside() -> Vec<Attempt> {
     attempts
 }
 
-/// Statements of PredictSQL, through the proxy. Those that change the catalog leave it as it was, if they are let.
+/// Statements of PredictSQL, through the proxy. Those that change the catalog leave it as it was,
+/// if they are let.
 fn statements() -> Vec<Attempt> {
     let file = model("apparel_nano").statement();
     let other = file.replace("CREATE MODEL apparel_nano", "CREATE MODEL nano_again");

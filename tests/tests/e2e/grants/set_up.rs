@@ -1,4 +1,5 @@
-//! The schemas beside the catalog's: databases of others, and stores that were set up when there was only one.
+//! The schemas beside the catalog's: databases of others,
+//! and stores that were set up when there was only one.
 
 use predictsql_tests::binary::binary_command;
 use predictsql_tests::{Proxy, Settings, Store, Wire, apparel, eventually};
@@ -69,7 +70,8 @@ fn databases_of_others_are_refused_and_not_touched() {
     }
 }
 
-/// As up to version 6: the procedure in the catalog's own schema, and the service account with the right to that.
+/// As up to version 6: the procedure in the catalog's own schema,
+/// and the service account with the right to that.
 #[test]
 fn a_store_of_the_version_before_is_told_of_once_and_mended_by_init() {
     let settings = Settings {

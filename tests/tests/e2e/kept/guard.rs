@@ -1,4 +1,5 @@
-//! The limit on what a statement may have models do: told before it starts, and what is kept does not count.
+//! The limit on what a statement may have models do: told before it starts,
+//! and what is kept does not count.
 
 use predictsql_tests::Wire;
 

@@ -19,8 +19,8 @@ pub struct Place {
 }
 
 impl Place {
-    /// Photos 1 to 40 as `1.png` ..., and table `<schema>_shop.products (id, photo, blob_photo)` of them
-    /// twice over. `cache` has the lines of table `[cache]`, and tables after it.
+    /// Photos 1 to 40 as `1.png` ..., and table `<schema>_shop.products (id, photo, blob_photo)`
+    /// of them twice over. `cache` has the lines of table `[cache]`, and tables after it.
     pub fn new(schema: &str, cache: &str) -> Self {
         Self::of(Settings {
             schema: schema.to_owned(),
@@ -63,8 +63,8 @@ impl Place {
         Proxy::start(Store::shared(), &self.settings)
     }
 
-    /// What another proxy answers from the table alone, and that proxy. Statements wait a second for the table at most: on a
-    /// busy machine that takes more than one try.
+    /// What another proxy answers from the table alone, and that proxy. Statements wait a second
+    /// for the table at most: on a busy machine that takes more than one try.
     pub fn found_in_table(&self, sql: &str) -> (Proxy, Vec<Vec<Option<String>>>) {
         eventually("another proxy finds what is kept", || {
             let other = self.another();
@@ -97,8 +97,8 @@ impl Place {
         rows(&self.proxy, session, &self.sql(sql))
     }
 
-    /// Waits until a model need not look at the images any more: files that changed just now are not
-    /// told from those that will.
+    /// Waits until a model need not look at the images any more: files that changed just now are
+    /// not told from those that will.
     pub fn settle(&self, sql: &str) {
         let mut session = self.session();
         eventually("outputs are kept", || {

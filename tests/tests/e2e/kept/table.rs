@@ -34,7 +34,8 @@ fn rows_that_no_model_gave_are_ignored_and_users_can_make_none() {
     root.run(
         "UPDATE kept_poison.predictions SET scores = IF(ORD(input) % 2, 'x', REPEAT('\\0', 44))",
     );
-    // A statement waits a second for the table at most: on a busy machine it may take more than one proxy to see the rows.
+    // A statement waits a second for the table at most: on a busy machine it may take more than
+    // one proxy to see the rows.
     eventually("rows that no model gave are told of", || {
         let other = place.another();
         let mut session = in_shop(&other, &place.schema);

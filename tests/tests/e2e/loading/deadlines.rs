@@ -1,5 +1,5 @@
-//! `max_statement_time` and `@ml_max_seconds` end the statements that change the catalog, in each of their
-//! phases, and what has not come to its end has changed nothing.
+//! `max_statement_time` and `@ml_max_seconds` end the statements that change the catalog, in each
+//! of their phases, and what has not come to its end has changed nothing.
 
 use std::fmt::Write as _;
 

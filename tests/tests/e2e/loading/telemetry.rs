@@ -1,4 +1,5 @@
-//! ONNX Runtime tells nobody what a proxy does: some builds write reports below the user's folders, to send them.
+//! ONNX Runtime tells nobody what a proxy does: some builds write reports below the user's
+//! folders, to send them.
 
 use std::fs;
 

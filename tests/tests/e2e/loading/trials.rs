@@ -1,4 +1,5 @@
-//! Models that nobody has tried yet: whatever they do, they do it in a process of their own, which ends.
+//! Models that nobody has tried yet: whatever they do, they do it in a process of their own,
+//! which ends.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,11 +1,13 @@
-//! Declared shares of classes, through SQL: figures and plans are of inputs that show classes so often.
+//! Declared shares of classes, through SQL: figures and plans are of inputs that show classes so
+//! often.
 
 use predictsql_tests::Wire;
 use serde_json::Value;
 
 use super::{plan, proxy};
 
-/// Accuracy of a statement's labels on photos that nothing was planned with, each class by its share.
+/// Accuracy of a statement's labels on photos that nothing was planned with,
+/// each class by its share.
 fn accuracy(session: &mut Wire, predict: &str, shares: &Value) -> f64 {
     let rows = session.rows(&format!(
         "SELECT t.label, AVG(t.label <=> p.answer) FROM truth t \

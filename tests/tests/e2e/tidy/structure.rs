@@ -8,7 +8,8 @@ use predictsql_tests::structure::Structure;
 
 use super::{ARROWS, FREE, files};
 
-/// The root modules of our crates, relative to the checkout. Modules of a crate are found from its root.
+/// The root modules of our crates, relative to the checkout.
+/// Modules of a crate are found from its root.
 fn root_modules() -> Vec<PathBuf> {
     let crates = ARROWS.iter().map(|(folder, _)| *folder);
     let sources = crates
@@ -46,8 +47,8 @@ fn no_files_import_each_other_in_a_cycle() {
     assert!(cycles.is_empty(), "{}", cycles.join("\n"));
 }
 
-/// Files of a crate with cycles: between two files, between two folders, and in arguments of a macro. What is
-/// passed on by `pub use` and what only tests use forms none.
+/// Files of a crate with cycles: between two files, between two folders, and in arguments of a
+/// macro. What is passed on by `pub use` and what only tests use forms none.
 const CRATE_WITH_CYCLES: [(&str, &str); 14] = [
     (
         "lib.rs",
@@ -112,9 +113,10 @@ fn cycles_are_found_between_files_and_folders_but_not_in_what_is_passed_on_or_te
     );
 }
 
-/// No function is longer, but for tables, and for tests, which are stories.
+/// No function is longer, but for tables. Tests are not counted.
 const FUNCTION_LINES_MAX: usize = 70;
-/// Functions that are tables: the crate's root module, the file, the function, and what its rows are.
+/// Functions that are tables: the crate's root module, the file, the function,
+/// and what its rows are.
 const TABLES: &[(&str, &str, &str, &str)] = &[(
     "proxy/src/lib.rs",
     "metrics.rs",
@@ -152,7 +154,8 @@ fn functions_fit_a_screen() {
 /// Every line of comments is narrower, in characters.
 const COMMENT_COLUMNS: usize = 100;
 
-/// Numbers of the lines that hold nothing but a comment and are too wide. An address cannot be broken.
+/// Numbers of the lines that hold nothing but a comment and are too wide.
+/// An address cannot be broken.
 fn wide_comments(text: &str) -> Vec<usize> {
     let lines = text.lines().enumerate().filter(|(_, line)| {
         let is_comment = line.trim_start().starts_with("//");

@@ -6,7 +6,8 @@ use predictsql_tests::{Wire, apparel};
 use std::io::{Read, Write};
 use std::process::Command;
 
-/// The start of a request for TLS: PROTOCOL_41, SSL, SECURE_CONNECTION, PLUGIN_AUTH; packets up to 16 MiB; utf8mb4.
+/// The start of a request for TLS: PROTOCOL_41, SSL, SECURE_CONNECTION, PLUGIN_AUTH;
+/// packets up to 16 MiB; utf8mb4.
 const REQUEST: [u8; 9] = [0x01, 0x8a, 0x08, 0, 0, 0, 0, 1, 45];
 
 /// A whole request, with its header.

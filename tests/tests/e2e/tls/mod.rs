@@ -1,4 +1,5 @@
-//! TLS on either leg: who gets it, what is verified, how certificates and settings change under load.
+//! TLS on either leg: who gets it, what is verified,
+//! how certificates and settings change under load.
 
 mod certificate;
 mod legs;
@@ -20,7 +21,8 @@ fn authority() -> &'static Authority {
     AUTHORITY.get_or_init(Authority::new)
 }
 
-/// A store that offers TLS, with an account `tls_only` that must use it. Its predictions are set up.
+/// A store that offers TLS, with an account `tls_only` that must use it.
+/// Its predictions are set up.
 fn store() -> &'static Store {
     static STORE: OnceLock<Store> = OnceLock::new();
     STORE.get_or_init(|| {

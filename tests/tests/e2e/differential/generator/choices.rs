@@ -1,5 +1,5 @@
-//! The choices from which a random statement is made. They can be recorded, and made again with some
-//! of them left out or smaller: which is how a statement that fails is made shorter.
+//! The choices from which a random statement is made. They can be recorded, and made again with
+//! some of them left out or smaller: which is how a statement that fails is made shorter.
 
 use predictsql_tests::process::checkout;
 use predictsql_tests::seed;
@@ -90,7 +90,8 @@ pub fn seed_of(run: u64, number: usize) -> u64 {
     mix(&mut state)
 }
 
-/// Makes choices smaller as long as `fails` says that they still show the failure; at most `tries` times.
+/// Makes choices smaller as long as `fails` says that they still show the failure;
+/// at most `tries` times.
 pub fn shrink(
     choices: Vec<usize>,
     mut tries: usize,

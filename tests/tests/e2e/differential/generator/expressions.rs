@@ -1,5 +1,5 @@
-//! Expressions: inputs, calls, what is made of predictions, conditions. Parameters stand in the text in
-//! the order in which they were made, so parts are made in the order in which they stand.
+//! Expressions: inputs, calls, what is made of predictions, conditions. Parameters stand in the
+//! text in the order in which they were made, so parts are made in the order in which they stand.
 
 use super::super::answer::Param;
 use super::super::shop::THRESHOLDS;
@@ -26,13 +26,16 @@ const SCORED: [(&str, &str); 6] = [
 ];
 /// Labels of the rows' own, each with another collation.
 const OWN_LABELS: [&str; 4] = ["label", "label_bin", "label_uni", "label_latin"];
-/// Those that are spelt as classes are: which of several spellings stands for a group is up to the store.
+/// Those that are spelt as classes are: which of several spellings stands for a group is up to the
+/// store.
 const SHOWN_LABELS: [&str; 3] = ["label", "label_bin", "label_uni"];
-/// Of 100 labels in latin1, those that stand as they are: functions of the store cannot be compared with them.
+/// Of 100 labels in latin1, those that stand as they are:
+/// functions of the store cannot be compared with them.
 const UNCONVERTED_PERCENT: usize = 10;
 
 impl Generator {
-    /// A call that gives a label, over a table of `p`'s columns called by `t` (with its dot, or empty).
+    /// A call that gives a label, over a table of `p`'s columns called by `t` (with its dot,
+    /// or empty).
     pub(super) fn label(&mut self, t: &str) -> String {
         let call = self.pick(&[
             "ml.apparel(",

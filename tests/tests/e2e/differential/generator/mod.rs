@@ -1,5 +1,6 @@
-//! Random statements by a grammar, the same for the same choices. Each is made over the tables `p` and
-//! `q`, changes go to `w` (a copy of `p`) and `made`, and every statement has but one right answer.
+//! Random statements by a grammar, the same for the same choices. Each is made over the tables `p`
+//! and `q`, changes go to `w` (a copy of `p`) and `made`,
+//! and every statement has but one right answer.
 
 mod changes;
 pub mod choices;

@@ -118,7 +118,8 @@ impl Generator {
             2 => self.label_test("p."),
             _ => self.over_label("p."),
         };
-        // The store takes a sub-query over a function for a constant there, and answers too few groups.
+        // The store takes a sub-query over a function for a constant there,
+        // and answers too few groups.
         let key = match key.contains("SELECT") {
             true => "stock % 3".to_owned(),
             false => key,
@@ -461,7 +462,8 @@ impl Generator {
     /// Over a view that predicts: `seen` is `p` with its `kind`, `above` a view of that.
     fn over_view(&mut self) -> Query {
         let (sql, ordered) = self.over_view_as_spelled();
-        // Beside such a view the store is shown the client's own text, which names schemas as they are.
+        // Beside such a view the store is shown the client's own text,
+        // which names schemas as they are.
         (sql.replace("ML.Apparel (", "ml.apparel("), ordered)
     }
 

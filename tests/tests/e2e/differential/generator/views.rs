@@ -15,8 +15,8 @@ pub struct View {
     has_key: bool,
     /// Its rows are rows of one table, which may be changed by way of it.
     updatable: bool,
-    /// Its query may take its place where a prediction is asked of it, so that nothing is changed by way
-    /// of it then.
+    /// Its query may take its place where a prediction is asked of it, so that nothing is changed
+    /// by way of it then.
     replaced: bool,
 }
 

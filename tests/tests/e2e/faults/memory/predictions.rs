@@ -1,4 +1,5 @@
-//! What predict statements hold: images that are refused anyway, long rows, rows for clients that do not read.
+//! What predict statements hold: images that are refused anyway, long rows,
+//! rows for clients that do not read.
 
 use super::super::{metric, query};
 use super::{resident_bytes, settled, status_bytes};
@@ -207,8 +208,9 @@ fn executed(session: &mut Wire, sql: &str) -> Vec<u8> {
     row.unwrap().payload.clone()
 }
 
-/// Reads an answer of rows whose cells are `id`, a long value and a prediction, without keeping it. Gives for each row
-/// the length of its payload, and whether the long value is made of one byte.
+/// Reads an answer of rows whose cells are `id`, a long value and a prediction, without keeping
+/// it. Gives for each row the length of its payload,
+/// and whether the long value is made of one byte.
 fn read_long_rows(client: &mut Wire, bytes: usize) -> Vec<usize> {
     let mut rows = Vec::new();
     let (mut ends, mut length, mut same) = (0, 0, true);

@@ -268,7 +268,8 @@ fn within_transaction(tape: &mut Tape) {
     tape.query("SELECT COUNT(*), @@in_transaction FROM pets WHERE name = 'never'");
 }
 
-/// Everything in one write: the command, the empty proof that it will be asked for, and a statement.
+/// Everything in one write: the command, the empty proof that it will be asked for,
+/// and a statement.
 fn before_others(tape: &mut Tape) {
     tape.query("SET @a = 4");
     let change = tape.wire.change_user_command(&login(tape, "plain", ""));

@@ -95,7 +95,8 @@ fn multi_statements(tape: &mut Tape) {
     tape.pipeline(&commands);
 }
 
-/// Ids, ports and times differ, and so do the sessions of the service account: one that sees only its own tells.
+/// Ids, ports and times differ, and so do the sessions of the service account:
+/// one that sees only its own tells.
 fn process_list(tape: &mut Tape) {
     tape.login(&Login {
         user: "plain",

@@ -109,7 +109,8 @@ fn own_statement(tape: &mut Tape) {
     tape.until_closed("kill of the own session");
 }
 
-/// Waits for a lock until it is killed by another session, which holds the lock and sees it wait first.
+/// Waits for a lock until it is killed by another session,
+/// which holds the lock and sees it wait first.
 #[must_use]
 fn wait_and_kill(tape: &mut Tape, kill: &str) -> Wire {
     let mut other = victim(tape);
@@ -206,8 +207,8 @@ fn until_time_is_over(tape: &mut Tape, command: &[u8], came: fn(&[Packet]) -> bo
     );
 }
 
-/// Asks with more and more time, until what precedes the error has come within it, and keeps that answer only: how much
-/// comes in a given time is chance.
+/// Asks with more and more time, until what precedes the error has come within it, and keeps that
+/// answer only: how much comes in a given time is chance.
 fn with_more_time(
     tape: &mut Tape,
     label: &str,

@@ -69,7 +69,8 @@ fn statements(tape: &mut Tape) {
 fn longer_statements(tape: &mut Tape) {
     let around = query("SELECT MD5('')").len();
     let two = 2 * PACKET_BYTES_MAX;
-    // What starts the second packet looks like a command, and its length is a whole packet once more.
+    // What starts the second packet looks like a command,
+    // and its length is a whole packet once more.
     tape.query(&format!("SELECT MD5('{}')", "\u{3}".repeat(two - around)));
     tape.pipeline(&[
         query(&format!("SELECT LENGTH('{}')", "\u{1}".repeat(17 << 20))),

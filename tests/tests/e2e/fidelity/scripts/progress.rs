@@ -20,7 +20,8 @@ const LONG_ONES: [&str; 5] = [
     "ALTER TABLE many DROP KEY t, ENGINE = InnoDB",
 ];
 
-/// How many come depends on time: that some do does not. They are kept apart from the answers, which are the same.
+/// How many come depends on time: that some do does not.
+/// They are kept apart from the answers, which are the same.
 fn reports(tape: &mut Tape) {
     for sql in LONG_ONES {
         tape.query(sql);

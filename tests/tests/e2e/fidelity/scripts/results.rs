@@ -1,4 +1,5 @@
-//! Results in rows: of procedures, of several statements, with errors in the middle, and of odd shapes.
+//! Results in rows: of procedures, of several statements, with errors in the middle,
+//! and of odd shapes.
 
 use super::script::Script;
 use crate::fidelity::encode::{Parameter, close, query};
