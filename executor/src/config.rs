@@ -40,8 +40,8 @@ pub struct ExecutorConfig {
     pub image_decode_bytes_max: u64,
     /// The same of all images under way together. One that takes more waits until it is alone.
     pub decoding_bytes_max: u64,
-    /// Encoded images read ahead of decoding, in bytes, over all queries. Images beyond it are read
-    /// once others have been decoded.
+    /// Encoded images read ahead of decoding, in bytes, over all queries. Images beyond it are
+    /// read once others have been decoded.
     pub fetched_bytes_max: u64,
     /// Size of a model file in bytes.
     pub model_bytes_max: u64,

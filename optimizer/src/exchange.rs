@@ -1,5 +1,5 @@
-//! Questions to the store and its replies, in plain types: a conversation asks, and somebody who has a
-//! connection carries question and reply.
+//! Questions to the store and its replies, in plain types: a conversation asks, and somebody who
+//! has a connection carries question and reply.
 
 use crate::refusal::Refusal;
 use crate::sql::fragment::Fragment;
@@ -72,8 +72,8 @@ pub struct Column {
 pub struct Rows {
     /// The columns.
     pub columns: Vec<Column>,
-    /// For each row one value a column, `None` for NULL: a string's bytes; of binary rows' other types the
-    /// bytes of the protocol.
+    /// For each row one value a column, `None` for NULL: a string's bytes; of binary rows' other
+    /// types the bytes of the protocol.
     pub rows: Vec<Vec<Option<Vec<u8>>>>,
 }
 
@@ -194,7 +194,8 @@ pub enum Step<T> {
     Ready(T),
 }
 
-/// Questions and replies in turn, up to an outcome: the same replies give the same questions and outcome.
+/// Questions and replies in turn, up to an outcome:
+/// the same replies give the same questions and outcome.
 pub trait Conversation {
     /// What it comes to.
     type Outcome;

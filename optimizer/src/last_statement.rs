@@ -1,5 +1,5 @@
-//! What statements read of the one before them: ROW_COUNT() and its kin. The lane's own statements come in
-//! between, so that what was there is written into the text.
+//! What statements read of the one before them: ROW_COUNT() and its kin. The lane's own statements
+//! come in between, so that what was there is written into the text.
 
 use std::ops::Range;
 
@@ -46,8 +46,8 @@ pub fn may_read_last_statement(text: &[u8]) -> bool {
 }
 
 impl LastStatement {
-    /// The text with what it reads of the statement before written in; elements of its select list keep
-    /// their names. `None`: it reads nothing that is known here.
+    /// The text with what it reads of the statement before written in; elements of its select list
+    /// keep their names. `None`: it reads nothing that is known here.
     pub fn written_into(&self, text: &str, mode: LexMode) -> Option<String> {
         if !may_read_last_statement(text.as_bytes()) {
             return None;

@@ -1,9 +1,10 @@
 //! Statement analysis and model planning of PredictSQL.
 //!
 //! Pure: no I/O, no async, no clock. The same text, catalog and answers of the store give the
-//! same plan. [`statement`] finds predict calls, [`stream`] and [`materialise`] analyse it for either kind of plan and
-//! splice the statements that the store is sent, [`planner`] chooses who answers. [`planning`] is the conversation with the
-//! store ([`exchange`]) that comes to a [`plan`], [`explain`] shows it, [`schedule`] says how it is run.
+//! same plan. [`statement`] finds predict calls, [`stream`] and [`materialise`] analyse it for
+//! either kind of plan and splice the statements that the store is sent, [`planner`] chooses who
+//! answers. [`planning`] is the conversation with the store ([`exchange`]) that comes to a
+//! [`plan`], [`explain`] shows it, [`schedule`] says how it is run.
 
 pub mod ddl;
 pub mod distinctions;

@@ -50,8 +50,8 @@ pub fn split(text: &str, mode: LexMode) -> Option<Vec<&str>> {
 pub struct Explain {
     /// One row of JSON (`FORMAT=JSON`) in place of a line a row.
     pub json: bool,
-    /// It is executed, and what it took is shown beside what was expected: MariaDB's `ANALYZE`, MySQL's
-    /// `EXPLAIN ANALYZE`.
+    /// It is executed, and what it took is shown beside what was expected: MariaDB's `ANALYZE`,
+    /// MySQL's `EXPLAIN ANALYZE`.
     pub analyze: bool,
     /// Name of the answer's column.
     pub column: &'static str,
@@ -113,8 +113,8 @@ impl<'a> PredictStatement<'a> {
         Self::read_with_bare(text, mode, schema, &BareNames::default(), catalog)
     }
 
-    /// The same in a session whose current database is the schema: functions of the names `bare` are the
-    /// schema's.
+    /// The same in a session whose current database is the schema: functions of the names `bare`
+    /// are the schema's.
     pub fn read_with_bare(
         text: &'a str,
         mode: LexMode,
@@ -215,8 +215,8 @@ impl<'a> PredictStatement<'a> {
             || matches!(self.lexed.token(start), Some(Token::LParen))
     }
 
-    /// Whether FOUND_ROWS() is what it leaves; else it leaves what was there: changes of one table that hold no
-    /// query, and assignments.
+    /// Whether FOUND_ROWS() is what it leaves; else it leaves what was there: changes of one table
+    /// that hold no query, and assignments.
     pub fn finds_rows(&self) -> bool {
         let is = |at: usize, words: &[&str]| words.iter().any(|w| self.lexed.is_keyword(at, w));
         let mut body = self.body.clone();
@@ -260,7 +260,8 @@ impl<'a> PredictStatement<'a> {
         calls::described_splices(&self.lexed, self.schema, &self.calls, range, self.labels)
     }
 
-    /// A statement made of this one for people: the lists of these tasks' class names, which repeat, left out.
+    /// A statement made of this one for people: the lists of these tasks' class names,
+    /// which repeat, left out.
     pub(crate) fn abbreviated<'t>(
         &self,
         sql: &str,

@@ -1,7 +1,7 @@
 //! The service account: the proxy's own few connections to the store, and the cached catalog.
 //!
-//! The connections live on one runtime thread of their own, since sessions run on many runtimes and
-//! a connection is bound to the one that opened it. Work is handed over and awaited; a caller
+//! The connections live on one runtime thread of their own, since sessions run on many runtimes
+//! and a connection is bound to the one that opened it. Work is handed over and awaited; a caller
 //! that goes away does not interrupt it.
 
 mod address;
@@ -126,8 +126,8 @@ struct Account {
     pool: Pool,
     runtime: tokio::runtime::Handle,
     stop: CancellationToken,
-    /// One refresh at a time; the others wait for its result, also for its failure: a store that does not answer
-    /// is not asked again for each of them.
+    /// One refresh at a time; the others wait for its result, also for its failure: a store that
+    /// does not answer is not asked again for each of them.
     refresh: tokio::sync::Mutex<Option<FailedRefresh>>,
     cached: ArcSwapOption<Cached>,
     /// What a snapshot of the next epoch need not read again.
@@ -256,8 +256,9 @@ impl ServiceAccount {
             .unwrap_or(Err(AccountError::Stopped))
     }
 
-    /// As [`ServiceAccount::run`], for a statement that must have ended at `until`: the store itself ends what
-    /// `work` has it do by then, with error 1969, so that nothing goes on that nobody waits for.
+    /// As [`ServiceAccount::run`], for a statement that must have ended at `until`: the store
+    /// itself ends what `work` has it do by then, with error 1969,
+    /// so that nothing goes on that nobody waits for.
     pub async fn run_until<T, W, F>(
         &self,
         until: Option<tokio::time::Instant>,
@@ -282,7 +283,8 @@ impl ServiceAccount {
         .await
     }
 
-    /// Runs `work` on the account's thread until it ends or the account is closed; nowhere without an account.
+    /// Runs `work` on the account's thread until it ends or the account is closed;
+    /// nowhere without an account.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         if let Some(account) = &self.0 {
             let stop = account.stop.clone();
@@ -394,7 +396,8 @@ impl ServiceAccount {
         }
     }
 
-    /// Looks at the store soon, also where no statement needs the catalog: after an own change that frees something.
+    /// Looks at the store soon, also where no statement needs the catalog:
+    /// after an own change that frees something.
     pub fn look_soon(&self) {
         let account = self.clone();
         self.spawn(async move {

@@ -42,7 +42,8 @@ impl AdminLogin {
     }
 
     /// Whether `answer` to the challenge `salt` proves the password. What is sent is
-    /// `SHA1(password) XOR SHA1(salt + SHA1(SHA1(password)))`. Takes the same time whatever is wrong.
+    /// `SHA1(password) XOR SHA1(salt + SHA1(SHA1(password)))`.
+    /// Takes the same time whatever is wrong.
     pub fn admits(&self, user: &[u8], salt: &[u8], answer: &[u8]) -> bool {
         let mut padded = [0; SCRAMBLE_BYTES];
         let whole = answer.len() == SCRAMBLE_BYTES;

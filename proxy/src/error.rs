@@ -133,8 +133,8 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// The MySQL error number. Never one of 2000 to 2999: they belong to client libraries, and MariaDB's takes an
-    /// ERR packet that carries one for malformed (error 2027).
+    /// The MySQL error number. Never one of 2000 to 2999: they belong to client libraries, and
+    /// MariaDB's takes an ERR packet that carries one for malformed (error 2027).
     #[must_use]
     pub const fn code(self) -> u16 {
         self.row().0

@@ -1,7 +1,7 @@
 //! `--http`: metrics for Prometheus and health for whoever restarts or routes around this proxy.
 //!
-//! `/metrics`: the text format. `/healthz`: 200 while the process lives. `/readyz`: 200 while the store answers and the proxy
-//! is not stopping, else 503 with the reason.
+//! `/metrics`: the text format. `/healthz`: 200 while the process lives. `/readyz`: 200 while the
+//! store answers and the proxy is not stopping, else 503 with the reason.
 
 use crate::account::{ServiceAccount, StoreAddress};
 use crate::admission::{Admission, Applicant, Source};
@@ -140,8 +140,8 @@ impl Status {
     }
 }
 
-/// Whether the store answers. Without a service account, the clients' own connections tell: probing a store
-/// without logging in would have it block this host (`max_connect_errors`).
+/// Whether the store answers. Without a service account, the clients' own connections tell:
+/// probing a store without logging in would have it block this host (`max_connect_errors`).
 async fn sign_of_life(account: &ServiceAccount, live: &Live, store: &StoreAddress) -> bool {
     if account.is_configured() {
         // Pooled connections may all have died with the last run of the store.

@@ -34,7 +34,8 @@ pub struct InitArgs {
     /// Admin account that may create databases, users and functions, and grant
     #[arg(long, value_name = "NAME", default_value = "root")]
     pub admin_user: String,
-    /// Environment variable that holds the admin's password [none: log in without one, as by socket]
+    /// Environment variable that holds the admin's password [none: log in without one,
+    /// as by socket]
     #[arg(long, value_name = "VAR")]
     pub admin_password_env: Option<String>,
     /// Service account to create
@@ -310,7 +311,8 @@ fn grants(schema: &SchemaName, account: &str) -> Vec<String> {
     ]
 }
 
-/// All that [`init`] does, as a script for the `mariadb` client with `<password>` for the password.
+/// All that [`init`] does, as a script for the `mariadb` client with `<password>` for the
+/// password.
 pub fn script(schema: &SchemaName, user: &ServiceUser) -> String {
     let mut script = String::from("-- Replace <password> before running this.\nDELIMITER //\n");
     for statement in store::bootstrap_script(schema) {
@@ -325,7 +327,8 @@ pub fn script(schema: &SchemaName, user: &ServiceUser) -> String {
     script
 }
 
-/// Reads the password kept at `path`, or makes a random one and keeps it, for the owner's eyes only.
+/// Reads the password kept at `path`, or makes a random one and keeps it,
+/// for the owner's eyes only.
 fn kept_password(path: &Path) -> io::Result<String> {
     match fs::read_to_string(path) {
         Ok(password) if password.len() == PASSWORD_BYTES * 2 => return Ok(password),

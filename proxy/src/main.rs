@@ -59,8 +59,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// Has ONNX Runtime report to nobody. Builds with telemetry start with its library, write what they would send below the
-/// user's folders, and heed this variable alone: what the program asks of the library comes too late.
+/// Has ONNX Runtime report to nobody. Builds with telemetry start with its library, write what
+/// they would send below the user's folders, and heed this variable alone: what the program asks
+/// of the library comes too late.
 #[allow(
     unsafe_code,
     reason = "the environment can be set in no other way, and only before there are threads"

@@ -1,7 +1,7 @@
 //! The numbers that this proxy counts, for Prometheus and `SHOW METRICS`.
 //!
-//! One registry, made by [`crate::serve`] and handed down. The relay's hot path does not come here: what sessions
-//! count is added when somebody asks, see [`crate::live::Live::metrics_text`].
+//! One registry, made by [`crate::serve`] and handed down. The relay's hot path does not come
+//! here: what sessions count is added when somebody asks, see [`crate::live::Live::metrics_text`].
 
 use crate::error::Outcome;
 use crate::session_end::SessionEnd;

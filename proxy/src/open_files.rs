@@ -1,4 +1,5 @@
-//! The process's limit of open files: each client takes two, its own connection and that to the store.
+//! The process's limit of open files: each client takes two,
+//! its own connection and that to the store.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
@@ -7,7 +8,8 @@ const FILES_PER_CLIENT: u64 = 2;
 /// Files besides those of clients: listeners, the service account, models, images, spools.
 const FILES_SPARE: u64 = 64;
 
-/// Raises the limit as far as the process may, and warns where that is not enough for `connections_max` clients.
+/// Raises the limit as far as the process may, and warns where that is not enough for
+/// `connections_max` clients.
 pub fn raise_limit(connections_max: usize) {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {

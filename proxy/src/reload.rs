@@ -1,4 +1,5 @@
-//! Settings and certificates that change while the proxy runs: at SIGHUP, and when a certificate's file changes.
+//! Settings and certificates that change while the proxy runs: at SIGHUP,
+//! and when a certificate's file changes.
 
 use crate::account::StoreAddress;
 use crate::config::{Config, ConfigError, ServeArgs};
@@ -13,7 +14,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// How often the certificate's files are looked at.
 const CERTIFICATE_LOOK: Duration = Duration::from_secs(5);
 
-/// The settings that new sessions, or the next tick of a clock, take over. All others need a restart.
+/// The settings that new sessions, or the next tick of a clock, take over.
+/// All others need a restart.
 const RELOADED: [&str; 8] = [
     "connections_max",
     "connect_timeout_ms",

@@ -39,7 +39,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// Store connections beyond those of clients: the service account, and an admin who looks for trouble.
+/// Store connections beyond those of clients: the service account,
+/// and an admin who looks for trouble.
 const STORE_CONNECTIONS_SPARE: usize = 50;
 /// Longest data sent ahead for one parameter of a predict statement, bytes.
 const LONG_DATA_BYTES_MAX: usize = 64 << 20;
@@ -151,7 +152,8 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
 }
 
 impl Server {
-    /// Starts everything but the accepting of clients. Blocks: for seconds where an embedded store has to be made.
+    /// Starts everything but the accepting of clients. Blocks:
+    /// for seconds where an embedded store has to be made.
     ///
     /// # Errors
     /// See [`ServeError`]; nothing keeps running after an error.
@@ -196,7 +198,8 @@ impl Server {
             long_data_bytes_max: LONG_DATA_BYTES_MAX,
         });
         let executor = lane.executor.clone();
-        // Models that are dropped, here or through another proxy, go with the snapshot that lists them no more.
+        // Models that are dropped, here or through another proxy,
+        // go with the snapshot that lists them no more.
         lane.account.tell_snapshots(move |snapshot| {
             executor.retain(snapshot.models().cloned().collect());
         });
@@ -244,8 +247,8 @@ impl Server {
         self.embedded.as_ref()
     }
 
-    /// Cancels `stopping` at the first SIGTERM or SIGINT; a second one ends the process at once, in whatever phase the
-    /// stop is: a thread of its own waits for it.
+    /// Cancels `stopping` at the first SIGTERM or SIGINT; a second one ends the process at once,
+    /// in whatever phase the stop is: a thread of its own waits for it.
     ///
     /// # Errors
     /// The system refuses the handlers or the thread.
@@ -255,7 +258,8 @@ impl Server {
             .build()?;
         let (mut terminate, mut interrupt) = {
             let _inside = runtime.enter();
-            // Once it is listened to, a file that grows beyond the process's limit (ulimit -f) is an error of the write.
+            // Once it is listened to, a file that grows beyond the process's limit (ulimit -f) is
+            // an error of the write.
             drop(signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?);
             (
                 signal(SignalKind::terminate())?,
@@ -477,7 +481,8 @@ fn start_embedded(config: &Config) -> Result<Option<EmbeddedStore>, ServeError> 
     Ok(Some(EmbeddedStore::start(&options)?))
 }
 
-/// Where no roots are named, an embedded store brings its own: what lies beside the data may be read.
+/// Where no roots are named, an embedded store brings its own:
+/// what lies beside the data may be read.
 fn own_roots(executor: &mut ExecutorConfig, data_dir: &Path) -> Result<(), ServeError> {
     let roots = [
         ("images", &mut executor.image_roots),

@@ -1,8 +1,8 @@
 //! How the time of a stop is divided, so that the whole has a bound.
 //!
 //! ```text
-//! |-- sessions end by themselves --|-- those that are busy are closed, pools, writers --|-- embedded store --|
-//! |<--------------------- stop_seconds_max (1 s at least) ---------------------------->|<- store_stop_ ... ->|
+//! |-- sessions end --|-- busy ones are closed, pools, writers --|-- embedded store --|
+//! |<------------ stop_seconds_max (1 s at least) -------------->|<- store_stop_ ... ->|
 //! ```
 
 use std::sync::mpsc;
@@ -14,7 +14,8 @@ use rustix::process::{Signal, getpid, kill_process};
 const CLOSING_TIME_MAX: Duration = Duration::from_secs(5);
 /// What the end of a stop is given in any case.
 const CLOSING_TIME_MIN: Duration = Duration::from_secs(1);
-/// How much later than its bound a stop that is stuck in a way that was not foreseen is ended by a signal.
+/// How much later than its bound a stop that is stuck in a way that was not foreseen is ended by a
+/// signal.
 const STUCK_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// A stop under way.
@@ -50,8 +51,8 @@ impl StopTime {
         whole.saturating_sub(self.began.elapsed())
     }
 
-    /// Does `work` on a thread of its own, which may go on alone when the time is over, or a second where it is over
-    /// already. Says whether it has ended.
+    /// Does `work` on a thread of its own, which may go on alone when the time is over, or a
+    /// second where it is over already. Says whether it has ended.
     pub fn within(&self, name: &str, work: impl FnOnce() + Send + 'static) -> bool {
         let (done, ended) = mpsc::channel();
         let thread = std::thread::Builder::new().name(name.to_owned());
@@ -63,8 +64,8 @@ impl StopTime {
         started.is_ok() && ended.recv_timeout(patience).is_ok()
     }
 
-    /// Ends the process some seconds after its time, and `more` for what comes afterwards, unless what is returned has
-    /// been dropped by then.
+    /// Ends the process some seconds after its time, and `more` for what comes afterwards, unless
+    /// what is returned has been dropped by then.
     #[must_use]
     pub fn watch(&self, more: Duration) -> StopWatch {
         let patience = self
@@ -90,7 +91,8 @@ impl StopTime {
 #[derive(Debug)]
 pub struct StopWatch(#[expect(dead_code, reason = "its end is the message")] mpsc::Sender<()>);
 
-/// Ends the process with SIGKILL: what an ordinary end of the process runs must not meet threads that still work.
+/// Ends the process with SIGKILL: what an ordinary end of the process runs must not meet threads
+/// that still work.
 pub fn end_process() {
     tracing::warn!("ending at once");
     if let Err(error) = kill_process(getpid(), Signal::KILL) {

@@ -155,8 +155,8 @@ impl OutputCache {
             .collect()
     }
 
-    /// Share of the outputs of `output` that were found kept, of all that were looked up since the start;
-    /// `None`: none was.
+    /// Share of the outputs of `output` that were found kept, of all that were looked up since the
+    /// start; `None`: none was.
     pub fn hit_rate(&self, output: [u8; 16]) -> Option<f64> {
         self.0.as_ref()?.looked_up.rate(output)
     }

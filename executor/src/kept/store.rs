@@ -8,8 +8,8 @@ use predictsql_catalog::OutputCodec;
 use super::numbers::Numbers;
 use crate::identity::InputId;
 
-/// Keeps outputs of models. Nothing of it fails: what cannot be read is not found, and what cannot be stored is
-/// dropped.
+/// Keeps outputs of models. Nothing of it fails: what cannot be read is not found, and what cannot
+/// be stored is dropped.
 pub trait OutputStore: fmt::Debug + Send + Sync {
     /// Those of `inputs` that have a stored output of `output`, which `codec` decodes. None where
     /// they are not to be had soon.

@@ -22,8 +22,9 @@ pub(super) enum CpuWork {
     Infer(Vec<Run>),
 }
 
-/// What waits for the CPU pool: one queue for both stages, since one pool serves both. A caller's runs come before its
-/// other work, so that what is nearly done leaves; whose work is next is the callers' turn.
+/// What waits for the CPU pool: one queue for both stages, since one pool serves both. A caller's
+/// runs come before its other work, so that what is nearly done leaves;
+/// whose work is next is the callers' turn.
 #[derive(Debug)]
 pub(crate) struct CpuQueue {
     queue: Queue<CpuWork>,
@@ -139,8 +140,8 @@ impl CpuQueue {
     }
 }
 
-/// Takes along those waiting runs of the same sessions, whoever's, that fit into one batch with the first. Nothing waits
-/// for a batch to fill.
+/// Takes along those waiting runs of the same sessions, whoever's, that fit into one batch with
+/// the first. Nothing waits for a batch to fill.
 fn gather(turns: &mut Turns<CpuWork>, work: CpuWork) -> CpuWork {
     let CpuWork::Infer(mut runs) = work else {
         return work;

@@ -1,4 +1,5 @@
-//! The fetch stage: reads images from their sources, ahead of the decoders up to a number of bytes.
+//! The fetch stage: reads images from their sources,
+//! ahead of the decoders up to a number of bytes.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -67,7 +68,8 @@ impl Reader {
         }
     }
 
-    /// Reads images of a chunk as far as there is room. `None`: there was none, and it waits, or nobody waits for it.
+    /// Reads images of a chunk as far as there is room. `None`: there was none, and it waits,
+    /// or nobody waits for it.
     pub(super) async fn fetch(&self, mut chunk: Box<Preparing>) -> Option<Box<Preparing>> {
         let begin = Instant::now();
         let read = self.read_ahead(&mut chunk).await;

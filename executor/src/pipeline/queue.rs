@@ -32,7 +32,8 @@ impl<T> Default for Queue<T> {
 }
 
 impl<T> Queue<T> {
-    /// Adds a caller's work, which takes about so long; a stopped queue drops it, which tells its caller.
+    /// Adds a caller's work, which takes about so long; a stopped queue drops it,
+    /// which tells its caller.
     pub(super) fn push(&self, caller: CallerId, rank: Rank, cost_ns: u64, work: T) {
         let mut state = self.state();
         if state.stopped {

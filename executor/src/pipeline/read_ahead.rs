@@ -1,7 +1,9 @@
-//! How many bytes of encoded images are read ahead of the decoders, and the chunks that wait for room.
+//! How many bytes of encoded images are read ahead of the decoders,
+//! and the chunks that wait for room.
 //!
-//! A chunk that has read something goes on to the decoders with it, and comes back for the rest; one that has read
-//! nothing waits here. Whoever waits holds nothing, so no two chunks can wait for each other.
+//! A chunk that has read something goes on to the decoders with it, and comes back for the rest;
+//! one that has read nothing waits here. Whoever waits holds nothing,
+//! so no two chunks can wait for each other.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -45,7 +47,8 @@ impl Drop for Reserved {
 }
 
 impl<T: fmt::Debug + Send + 'static> ReadAhead<T> {
-    /// Room for `bytes_max` bytes, and the last image beside them; work that waits for it goes to `queue`.
+    /// Room for `bytes_max` bytes, and the last image beside them;
+    /// work that waits for it goes to `queue`.
     pub(super) fn new(bytes_max: u64, queue: &Arc<Queue<T>>) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::new(State {
@@ -79,7 +82,8 @@ impl<T: fmt::Debug + Send + 'static> ReadAhead<T> {
         self.let_go(state);
     }
 
-    /// Lets the next go that waits, if there is room: to be called where a chunk has read what it wanted.
+    /// Lets the next go that waits, if there is room:
+    /// to be called where a chunk has read what it wanted.
     pub(super) fn look_again(&self) {
         self.let_go(self.state());
     }

@@ -42,7 +42,8 @@ impl Source for GivenBytes {
     }
 }
 
-/// Takes an image that is here, without a copy. Refuses one that is empty, or larger than a file may be.
+/// Takes an image that is here, without a copy. Refuses one that is empty,
+/// or larger than a file may be.
 pub(crate) fn given(bytes: Bytes, wanted: Wanted) -> Result<Object, ReadError> {
     if bytes.is_empty() {
         return Err(ReadError::Other("is empty".to_string()));

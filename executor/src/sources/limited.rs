@@ -34,7 +34,8 @@ pub(crate) struct Sources {
 struct Limited {
     source: Arc<dyn Source>,
     reads: Semaphore,
-    /// Identities with the time at which they were asked for, where the source has an age for them.
+    /// Identities with the time at which they were asked for,
+    /// where the source has an age for them.
     identities: Option<Cache<Bytes, (InputId, Instant)>>,
 }
 
@@ -72,8 +73,8 @@ impl Sources {
         source.map_or(1, |source| source.reads_per_chunk_max().max(1))
     }
 
-    /// The identity of an input's content now, or one that is believed still. `None` for what cannot be looked at or has
-    /// changed just now, for NULL, and for columns.
+    /// The identity of an input's content now, or one that is believed still. `None` for what
+    /// cannot be looked at or has changed just now, for NULL, and for columns.
     pub(crate) async fn identify(&self, input: &Input) -> Option<InputId> {
         match input {
             Input::Null | Input::Columns(_) | Input::TooLarge { .. } => None,

@@ -12,7 +12,8 @@ use super::roots::Roots;
 use super::source::{Object, ReadError, Source, Wanted};
 use crate::identity::InputId;
 
-/// Files below roots. Its futures are ready at their first poll, which blocks for as long as the system does.
+/// Files below roots. Its futures are ready at their first poll,
+/// which blocks for as long as the system does.
 #[derive(Debug)]
 pub(super) struct LocalFiles {
     roots: Roots,

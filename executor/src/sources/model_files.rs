@@ -19,7 +19,8 @@ pub struct ModelFile {
     pub sha256: String,
     /// Size.
     pub bytes: u64,
-    /// Seconds of one CPU thread for one input, inference alone; `None` where it could not be tried.
+    /// Seconds of one CPU thread for one input, inference alone;
+    /// `None` where it could not be tried.
     pub seconds_per_image: Option<f64>,
 }
 
@@ -55,7 +56,8 @@ impl ModelFiles {
         Ok(file)
     }
 
-    /// As [`ModelFiles::read_pinned`], on a thread of its own, for which the calling one waits: one that infers.
+    /// As [`ModelFiles::read_pinned`], on a thread of its own,
+    /// for which the calling one waits: one that infers.
     pub(crate) fn read_elsewhere(&self, uri: &str, sha256: &str) -> Result<Bytes, ModelError> {
         thread::scope(|scope| {
             let read = thread::Builder::new()

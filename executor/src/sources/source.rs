@@ -52,8 +52,8 @@ pub(crate) struct Wanted {
 #[derive(Debug)]
 pub(crate) struct Object {
     pub(crate) bytes: Bytes,
-    /// Of the very content that was read; `None` where it was not wanted, or the object changed meanwhile or just
-    /// before.
+    /// Of the very content that was read; `None` where it was not wanted, or the object changed
+    /// meanwhile or just before.
     pub(crate) id: Option<InputId>,
 }
 

@@ -1,4 +1,5 @@
-//! Tests of what holds for every source: bounds on its reads, and identities that are believed for a time.
+//! Tests of what holds for every source: bounds on its reads,
+//! and identities that are believed for a time.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! Whether a text begins as a catalog statement does, by its first words.
 
-/// Whether `sql` begins as a catalog statement does. Cheap; it may still be refused by [`parse`](super::parse).
+/// Whether `sql` begins as a catalog statement does. Cheap; it may still be refused by
+/// [`parse`](super::parse).
 pub fn recognise(sql: &str) -> bool {
     let mut words = Words { rest: sql };
     let mut is = |expected: &[&str]| {
@@ -22,8 +23,9 @@ pub fn recognise(sql: &str) -> bool {
     }
 }
 
-/// Whether `sql` begins as a statement for which settings are set (`SET STATEMENT a = b FOR ...`), and may be a
-/// catalog statement. Cheap, too: where `FOR` stands in a string, what follows it may look like one.
+/// Whether `sql` begins as a statement for which settings are set (`SET STATEMENT a = b FOR ...`),
+/// and may be a catalog statement. Cheap, too: where `FOR` stands in a string,
+/// what follows it may look like one.
 pub fn recognise_with_settings(sql: &str) -> bool {
     let mut words = Words { rest: sql };
     let mut is = |expected: &str| words.next_word().eq_ignore_ascii_case(expected);

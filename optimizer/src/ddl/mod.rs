@@ -1,10 +1,13 @@
-//! Catalog statements: `CREATE TASK`, `CREATE MODEL`, `DROP`, `SHOW`, `EVALUATE`, from text to typed values.
+//! Catalog statements: `CREATE TASK`, `CREATE MODEL`, `DROP`, `SHOW`, `EVALUATE`,
+//! from text to typed values.
 //!
 //! ```text
-//! CREATE TASK [IF NOT EXISTS] t [KIND CLASSIFICATION] CLASSES ('a', ...) [INPUT i] [OPTIONS (k = v, ...)]
+//! CREATE TASK [IF NOT EXISTS] t [KIND CLASSIFICATION] CLASSES ('a', ...)
+//!   [INPUT i] [OPTIONS (k = v, ...)]
 //! CREATE TASK [IF NOT EXISTS] t KIND REGRESSION [INPUT i] [OPTIONS (k = v, ...)]
 //!   i: IMAGE | (c1 DOUBLE, c2 VARCHAR, ...)
-//! CREATE MODEL [IF NOT EXISTS] m FOR TASK t FROM 'uri' [VERSION 'v'] [COVERS ('a', ...)] [OPTIONS (k = v, ...)]
+//! CREATE MODEL [IF NOT EXISTS] m FOR TASK t FROM 'uri' [VERSION 'v']
+//!   [COVERS ('a', ...)] [OPTIONS (k = v, ...)]
 //! DROP TASK [IF EXISTS] t          DROP MODEL [IF EXISTS] m [VERSION 'v']
 //! SHOW TASKS [LIKE 'p' | WHERE e]  SHOW MODELS [FOR TASK t] [LIKE 'p' | WHERE e]
 //! SHOW CREATE TASK t               SHOW CREATE MODEL m [VERSION 'v']

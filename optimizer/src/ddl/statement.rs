@@ -1,4 +1,5 @@
-//! Catalog statements as typed values: changes of the catalog, listings of it, and work for its models.
+//! Catalog statements as typed values: changes of the catalog, listings of it,
+//! and work for its models.
 
 use predictsql_catalog::{OptionValue, TaskInput, TaskKind};
 

@@ -1,5 +1,5 @@
-//! A prediction's plan for people (labelled lines) and for programs (JSON): the parts of EXPLAIN that the
-//! planner has to say.
+//! A prediction's plan for people (labelled lines) and for programs (JSON): the parts of EXPLAIN
+//! that the planner has to say.
 
 use predictsql_catalog::{Task, Vote};
 use serde_json::{Value, json};
@@ -75,7 +75,8 @@ pub fn lines(prediction: &Prediction, outputs: Kept, costs: &CostModel) -> Vec<(
     lines
 }
 
-/// The stages in a few words: models that vote together, and after `>` those that see what is left in doubt.
+/// The stages in a few words: models that vote together,
+/// and after `>` those that see what is left in doubt.
 pub fn short(task: &Task, planned: &Decided) -> String {
     let stage = |stage: &Stage| stage.voters.iter().map(model_name).collect::<Vec<_>>();
     let stages = planned.plan.decision.stages.iter();

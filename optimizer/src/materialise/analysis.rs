@@ -64,8 +64,8 @@ pub struct Materialise<'s, 'a> {
 }
 
 impl<'a> PredictStatement<'a> {
-    /// Analyses the statement for a materialise plan; what such a plan cannot answer is refused with
-    /// error 1235 naming the construct.
+    /// Analyses the statement for a materialise plan; what such a plan cannot answer is refused
+    /// with error 1235 naming the construct.
     pub fn materialise<'s>(&'s self) -> Result<Materialise<'s, 'a>, Refusal> {
         let lexed = &self.lexed;
         if self.is_several() {

@@ -1,5 +1,5 @@
-//! Which classes a materialise plan's statement tells apart, where it looks at them by expressions over
-//! one prediction and constants.
+//! Which classes a materialise plan's statement tells apart, where it looks at them by expressions
+//! over one prediction and constants.
 
 use std::ops::Range;
 
@@ -15,8 +15,8 @@ const CODE: &str = "`ml classes`.`k`";
 /// How a statement looks at predictions of a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClassQuery {
-    /// A query that answers a row for NULL and then one for each class of the target's task in order: what
-    /// each expression gives.
+    /// A query that answers a row for NULL and then one for each class of the target's task in
+    /// order: what each expression gives.
     pub text: Fragment,
     /// All of them are conditions, which only filter rows.
     pub filters: bool,
@@ -31,8 +31,8 @@ struct Look {
 }
 
 impl Materialise<'_, '_> {
-    /// What the statement tells apart of a target's predictions. `None` where it looks at a label itself,
-    /// or at scores: there every class may make a difference.
+    /// What the statement tells apart of a target's predictions. `None` where it looks at a label
+    /// itself, or at scores: there every class may make a difference.
     pub fn class_query(&self, target: usize) -> Option<ClassQuery> {
         let asked = self.targets.get(target)?;
         let looks = self.looks(target)?;
@@ -113,8 +113,8 @@ impl Materialise<'_, '_> {
         Some(around::largest(lexed, block, call, is_over_this)).filter(|range| range != call)
     }
 
-    /// The outermost condition after WHERE or ON that a lexeme of its own block stands in: rows pass
-    /// where it is true, whatever else it may be.
+    /// The outermost condition after WHERE or ON that a lexeme of its own block stands in: rows
+    /// pass where it is true, whatever else it may be.
     fn condition_around(&self, at: usize) -> Option<Range<usize>> {
         let block = self.blocks.blocks.get(self.blocks.around(at)?)?;
         let lexed = &self.statement.lexed;

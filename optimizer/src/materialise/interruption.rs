@@ -1,11 +1,12 @@
 //! Expressions that make a statement fail which was to end and would go on with NULL.
 //!
-//! Once a session was told to end its statement (KILL QUERY, `max_statement_time`) the store does not run a
-//! sub-query any more: its value is NULL, and there is no error. Scans look for a KILL before each row, UPDATE and
-//! DELETE at their end. SET, INSERT ... VALUES and queries without tables do not: they store that NULL and are acknowledged (10.11, measured).
+//! Once a session was told to end its statement (KILL QUERY, `max_statement_time`) the store does
+//! not run a sub-query any more: its value is NULL, and there is no error. Scans look for a KILL
+//! before each row, UPDATE and DELETE at their end. SET, INSERT ... VALUES and queries without
+//! tables do not: they store that NULL and are acknowledged (10.11, measured).
 //!
-//! [`GOES_ON`] holds a sub-query that is never NULL otherwise, and adds what does not fit. DO forgets errors:
-//! nothing helps there.
+//! [`GOES_ON`] holds a sub-query that is never NULL otherwise, and adds what does not fit. DO
+//! forgets errors: nothing helps there.
 
 use std::ops::Range;
 
@@ -21,7 +22,8 @@ const GOES_ON: &str = "~0 + IFNULL((SELECT 0 FROM DUAL WHERE RAND() IS NOT NULL)
 /// The variable that SET assigns NULL to, in the end.
 const LAST_VARIABLE: &str = "@ml_last";
 
-/// Whether this error of the store says that the statement was to end: that of an expression of the lane's own.
+/// Whether this error of the store says that the statement was to end:
+/// that of an expression of the lane's own.
 pub fn says_interrupted(code: u16, message: &[u8]) -> bool {
     const OUT_OF_RANGE: u16 = 1690;
     let message = String::from_utf8_lossy(message);
@@ -34,7 +36,8 @@ pub(super) fn unless_interrupted(expression: &str) -> String {
 }
 
 impl Materialise<'_, '_> {
-    /// Whether the statement changes tables, and what it has done stays done once the store has acknowledged it.
+    /// Whether the statement changes tables, and what it has done stays done once the store has
+    /// acknowledged it.
     pub fn changes_tables(&self) -> bool {
         let first = ["INSERT", "REPLACE", "UPDATE", "DELETE", "CREATE"];
         let start = self.statement.body.start;
@@ -43,14 +46,15 @@ impl Materialise<'_, '_> {
             .any(|word| self.statement.lexed.is_keyword(start, word))
     }
 
-    /// Whether the store acknowledges the statement only if all that it assigns was evaluated to its end.
+    /// Whether the store acknowledges the statement only if all that it assigns was evaluated to
+    /// its end.
     pub fn fails_if_interrupted(&self) -> bool {
         let start = self.statement.body.start;
         self.statement.lexed.is_keyword(start, "SET")
     }
 
-    /// The last assignment of a SET. The store evaluates all of them before it assigns any, so one that fails
-    /// leaves all variables as they were.
+    /// The last assignment of a SET. The store evaluates all of them before it assigns any, so one
+    /// that fails leaves all variables as they were.
     pub(super) fn last_assignment(&self) -> Option<Splice> {
         let end = self.statement.body.end;
         let last = format!(", {LAST_VARIABLE} = {}", unless_interrupted("NULL"));
@@ -58,7 +62,8 @@ impl Materialise<'_, '_> {
             .then(|| (end..end, Fragment::plain(last)))
     }
 
-    /// The sub-queries that are values to be stored, such that a NULL of theirs is one. `splices` are those of pass 2.
+    /// The sub-queries that are values to be stored, such that a NULL of theirs is one.
+    /// `splices` are those of pass 2.
     pub(super) fn stored_queries(&self, splices: &[Splice]) -> Vec<Splice> {
         let stored = self.stored_values();
         let blocks = self.blocks.blocks.iter();

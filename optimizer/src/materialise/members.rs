@@ -1,9 +1,10 @@
 //! Which rows a key must be known of, where the store asks about more rows than count.
 //!
-//! The store merges views and derived tables into the statement that names them, and may then evaluate a
-//! call before their conditions, or before it joins tables. Nobody looks at what the call says of a row that these drop,
-//! but its key is in no relation. The rows that may count are the *members* of a harvest; pass 2 asks for them itself, in the
-//! state that it finds: once, and only when it has met a key that is missing. Of any other row a missing key is no error.
+//! The store merges views and derived tables into the statement that names them, and may then
+//! evaluate a call before their conditions, or before it joins tables. Nobody looks at what the
+//! call says of a row that these drop, but its key is in no relation. The rows that may count are
+//! the *members* of a harvest; pass 2 asks for them itself, in the state that it finds: once, and
+//! only when it has met a key that is missing. Of any other row a missing key is no error.
 
 use super::analysis::Materialise;
 use super::relation::{KeyForm, Lookup};
@@ -19,8 +20,8 @@ pub enum MemberRows {
     Unknown,
     /// Among the rows of its block.
     OfBlock,
-    /// Among the rows of the one table that its input is of: an outer join also gives rows that its conditions drop. With
-    /// the conditions on that table, or without.
+    /// Among the rows of the one table that its input is of: an outer join also gives rows that
+    /// its conditions drop. With the conditions on that table, or without.
     OfTable {
         /// With them.
         conditions: bool,
@@ -115,7 +116,8 @@ mod tests {
     use crate::sql::text::LexMode;
     use crate::statement::PredictStatement;
 
-    /// Where members of the first call are found, and the expression that asks whether a row is of one.
+    /// Where members of the first call are found, and the expression that asks whether a row is of
+    /// one.
     fn missing(text: &str) -> (MemberRows, String) {
         let catalog = catalog();
         let statement = PredictStatement::read(text, LexMode::default(), "ml", &catalog);

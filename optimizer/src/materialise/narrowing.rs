@@ -1,9 +1,10 @@
-//! Conditions on predictions that narrow the harvests of others: `WHERE ml.a(x) = 'p' AND ml.b(y) = 'q'`
-//! asks `b` only about rows that pass the first, and so does a call in the select list.
+//! Conditions on predictions that narrow the harvests of others:
+//! `WHERE ml.a(x) = 'p' AND ml.b(y) = 'q'` asks `b` only about rows that pass the first, and so
+//! does a call in the select list.
 //!
-//! What narrows is joined by AND, in the order in which it is written. Pass 2 must not look up what was
-//! not harvested: there, and in harvests, these conditions are an `IF(first, second, FALSE)`, which the
-//! store evaluates in this order.
+//! What narrows is joined by AND, in the order in which it is written. Pass 2 must not look up
+//! what was not harvested: there, and in harvests, these conditions are an
+//! `IF(first, second, FALSE)`, which the store evaluates in this order.
 
 use std::ops::Range;
 
@@ -14,8 +15,8 @@ use crate::sql::fragment::{Fragment, Splice};
 use crate::sql::functions;
 
 impl Materialise<'_, '_> {
-    /// The parts of a block's WHERE that hold predictions of its own rows, with one value for a row
-    /// however often they are evaluated.
+    /// The parts of a block's WHERE that hold predictions of its own rows, with one value for a
+    /// row however often they are evaluated.
     fn predicted_conditions(&self, number: usize) -> Vec<Range<usize>> {
         let Some(block) = self.blocks.blocks.get(number) else {
             return Vec::new();
@@ -68,8 +69,8 @@ impl Materialise<'_, '_> {
         !harvest.aggregates && harvest.sources.get(source) == Some(&own)
     }
 
-    /// Whether pass 2 evaluates a block's conditions on predictions in order. Over several tables it must
-    /// be free to drop rows of one before it joins them.
+    /// Whether pass 2 evaluates a block's conditions on predictions in order. Over several tables
+    /// it must be free to drop rows of one before it joins them.
     fn is_chained(&self, block: &Block) -> bool {
         factors(&self.statement.lexed, &block.from).len() == 1
     }

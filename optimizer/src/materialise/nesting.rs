@@ -1,5 +1,6 @@
-//! How deep predictions of predictions go. Pass 2 evaluates the lookup of an outer one by comparing its key, which
-//! looks the inner one up, with the keys of a relation: what that costs the store is multiplied with each level.
+//! How deep predictions of predictions go. Pass 2 evaluates the lookup of an outer one by
+//! comparing its key, which looks the inner one up, with the keys of a relation: what that costs
+//! the store is multiplied with each level.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -10,12 +11,13 @@ use super::analysis::Materialise;
 use crate::refusal::Refusal;
 use crate::sql::select_list;
 
-/// Most predictions in each other's inputs, the outermost counted. The store may merge derived tables and common table
-/// expressions, so inputs by way of these count too.
+/// Most predictions in each other's inputs, the outermost counted. The store may merge derived
+/// tables and common table expressions, so inputs by way of these count too.
 pub const NESTED_PREDICTIONS_MAX: usize = 3;
 
 impl Materialise<'_, '_> {
-    /// Refuses what is nested too deep. Harvests need no calls yet but those that their inputs may read.
+    /// Refuses what is nested too deep. Harvests need no calls yet but those that their inputs may
+    /// read.
     pub(super) fn check_nesting(&self) -> Result<(), Refusal> {
         let predicted = self.predicted_names();
         let calls = 0..self.of_call.len();
@@ -39,8 +41,8 @@ impl Materialise<'_, '_> {
         }
     }
 
-    /// The calls whose answers may be in a call's input: those that stand in it, and those that it needs where it
-    /// reads a column that may be predicted.
+    /// The calls whose answers may be in a call's input: those that stand in it, and those that it
+    /// needs where it reads a column that may be predicted.
     fn inner_calls(&self, index: usize, predicted: &BTreeSet<String>) -> BTreeSet<usize> {
         let Some(call) = self.statement.calls.get(index) else {
             return BTreeSet::new();
@@ -99,8 +101,8 @@ impl Materialise<'_, '_> {
         names.map(|name| name.to_lowercase()).collect()
     }
 
-    /// Names that lists after common table expressions and derived tables give to columns, any of which may be a
-    /// prediction.
+    /// Names that lists after common table expressions and derived tables give to columns, any of
+    /// which may be a prediction.
     fn renamed(&self, predicts: bool) -> Vec<String> {
         let lexed = &self.statement.lexed;
         let is_open = |at: usize| matches!(lexed.token(at), Some(Token::LParen));

@@ -43,7 +43,8 @@ impl KeyForm {
         }
     }
 
-    /// What is predicted, where the key does not say it; of an image longer than `bytes_max` its length alone.
+    /// What is predicted, where the key does not say it;
+    /// of an image longer than `bytes_max` its length alone.
     pub(super) fn value(self, input: &Fragment, bytes_max: Option<u64>) -> Option<Fragment> {
         let bounded = || bytes_max.map_or_else(|| input.clone(), |max| within(input, max));
         match self {
@@ -54,8 +55,8 @@ impl KeyForm {
         }
     }
 
-    /// Whether the store makes the answers of a harvest distinct. It would have to keep whole images to
-    /// do so.
+    /// Whether the store makes the answers of a harvest distinct. It would have to keep whole
+    /// images to do so.
     pub fn is_distinct(self) -> bool {
         !matches!(self, Self::LongText | Self::Bytes)
     }

@@ -7,8 +7,8 @@ pub struct Shape {
     pub source: usize,
     /// Numbers of the conditions.
     pub conditions: Vec<usize>,
-    /// Of the tables that are joined only the one of this number: the store may evaluate a condition
-    /// before it joins, for rows that no join keeps.
+    /// Of the tables that are joined only the one of this number: the store may evaluate a
+    /// condition before it joins, for rows that no join keeps.
     pub factor: Option<usize>,
     /// Without the conditions of derived tables, which the store may merge into the block and then
     /// evaluate in any order.

@@ -25,7 +25,8 @@ pub struct HarvestPass {
     pub new_only: bool,
     /// Rows as they are now, as a change of the tables would read them.
     pub locking: bool,
-    /// An image of more bytes is not asked for, but its length: [`TOO_LONG_MARK`](crate::TOO_LONG_MARK).
+    /// An image of more bytes is not asked for, but its length:
+    /// [`TOO_LONG_MARK`](crate::TOO_LONG_MARK).
     pub input_bytes_max: Option<u64>,
 }
 
@@ -47,8 +48,9 @@ impl Materialise<'_, '_> {
         self.whole(splices)
     }
 
-    /// The store applies LIMIT before a HAVING without groups, where what that reads may vary (as it must believe of
-    /// lookups) and it sorts the table itself. It sorts a temporary one by what may vary, too.
+    /// The store applies LIMIT before a HAVING without groups, where what that reads may vary (as
+    /// it must believe of lookups) and it sorts the table itself.
+    /// It sorts a temporary one by what may vary, too.
     fn late_limits(&self) -> Vec<Splice> {
         let lexed = &self.statement.lexed;
         let blocks = self.blocks.blocks.iter();
@@ -98,8 +100,8 @@ impl Materialise<'_, '_> {
         self.conditions(harvest, source).len()
     }
 
-    /// A statement that the store is asked to prepare: it describes the input, or says by its error
-    /// that the shape is not possible.
+    /// A statement that the store is asked to prepare: it describes the input, or says by its
+    /// error that the shape is not possible.
     pub fn probe(&self, harvest: usize, shape: &Shape) -> Fragment {
         let statement = self.statement;
         let stubs = |range: &Range<usize>| statement.described_splices(range);
@@ -122,8 +124,8 @@ impl Materialise<'_, '_> {
         self.statement.lexed.split_commas(input.clone())
     }
 
-    /// An input over what `replace` makes of calls within it, as one expression: that itself, or the text of a task's
-    /// columns.
+    /// An input over what `replace` makes of calls within it, as one expression: that itself, or
+    /// the text of a task's columns.
     pub(super) fn input(
         &self,
         range: &Range<usize>,
@@ -405,8 +407,9 @@ impl Materialise<'_, '_> {
         })
     }
 
-    /// What stands in place of a call. A code of 0 gives NULL; a key that is not there calls the stub, which raises its
-    /// error, unless the statement was interrupted. Keys of calls within the input are looked for first.
+    /// What stands in place of a call. A code of 0 gives NULL; a key that is not there calls the
+    /// stub, which raises its error, unless the statement was interrupted. Keys of calls within
+    /// the input are looked for first.
     fn lookup(&self, index: usize, lookups: &[Lookup]) -> Fragment {
         let Some(mut found) = self.found(index, lookups) else {
             return Fragment::default();
@@ -432,8 +435,8 @@ impl Materialise<'_, '_> {
 
     /// The cell that a call's key finds in its relation; NULL where it has none.
     ///
-    /// In it calls within the input do not call stubs: what calls a function that may vary is compared with each key of
-    /// the relation, where else the store goes by its index.
+    /// In it calls within the input do not call stubs: what calls a function that may vary is
+    /// compared with each key of the relation, where else the store goes by its index.
     ///
     /// RAND() keeps the store from remembering answers by the input's columns, whose collation may
     /// take different inputs for the same.
@@ -519,7 +522,8 @@ impl Materialise<'_, '_> {
         of.is_some_and(|h| h.aggregates)
     }
 
-    /// The calls within a call's input that can be looked up beside it: not below an aggregate, nor in a sub-query.
+    /// The calls within a call's input that can be looked up beside it:
+    /// not below an aggregate, nor in a sub-query.
     fn quiet_calls(&self, index: usize) -> Vec<usize> {
         let Some(call) = self.statement.calls.get(index) else {
             return Vec::new();
@@ -536,8 +540,8 @@ impl Materialise<'_, '_> {
         inner
     }
 
-    /// The conditions by which a call's inputs were harvested, where it may be asked about rows that
-    /// fail them: in a condition beside them. There its value does not matter.
+    /// The conditions by which a call's inputs were harvested, where it may be asked about rows
+    /// that fail them: in a condition beside them. There its value does not matter.
     fn guard(&self, index: usize, lookup: &Lookup) -> Option<Fragment> {
         let call = self.statement.calls.get(index)?.range.start;
         let number = *self.of_call.get(index)?;

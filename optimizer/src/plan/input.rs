@@ -20,8 +20,8 @@ pub enum InputKind {
 }
 
 impl InputKind {
-    /// An image as its expression is described; `text` is the expression. It must be text (a location)
-    /// or bytes.
+    /// An image as its expression is described; `text` is the expression. It must be text (a
+    /// location) or bytes.
     ///
     /// # Errors
     /// It is neither.
@@ -46,17 +46,17 @@ impl InputKind {
     }
 }
 
-/// The most bytes of an image that the store is asked for, where the expression `described` so may have more; a
-/// byte of it has `growth` bytes in UTF-8 at most. The store's length of a variable is not to be believed: it
-/// describes a variable as MEDIUMTEXT at most.
+/// The most bytes of an image that the store is asked for, where the expression `described` so may
+/// have more; a byte of it has `growth` bytes in UTF-8 at most. The store's length of a variable
+/// is not to be believed: it describes a variable as MEDIUMTEXT at most.
 pub fn bytes_asked(described: &Column, growth: u64, bytes_max: u64) -> Option<u64> {
     const BELIEVED_BELOW: u64 = (1 << 24) - 1;
     let length = u64::from(described.length).saturating_mul(growth);
     (length > bytes_max || length >= BELIEVED_BELOW).then_some(bytes_max)
 }
 
-/// How the key of a task's columns is made of arguments that are `described` so. A text for a number
-/// is an error of the store where the session is `strict`.
+/// How the key of a task's columns is made of arguments that are `described` so. A text for a
+/// number is an error of the store where the session is `strict`.
 pub fn columns_key(columns: &[TaskColumn], described: &[Column], strict: bool) -> ColumnsKey {
     let is_checked = |(_, (column, argument)): &(usize, (&TaskColumn, &Column))| {
         strict && column.kind == ColumnKind::Double && argument.is_string

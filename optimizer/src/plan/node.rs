@@ -100,10 +100,11 @@ pub struct Prediction {
 pub enum Node<'s, 'a> {
     /// The store runs a statement, whose rows go on.
     Scan(Scan),
-    /// Rows wait in memory, and on disk beyond that, so that the store is read as fast as it sends.
+    /// Rows wait in memory, and on disk beyond that,
+    /// so that the store is read as fast as it sends.
     Spool,
-    /// A prediction is made of rows, of each only where its answer depends on it. Predictions that decide whether a row
-    /// passes the [`Filter`] are made first, in its order.
+    /// A prediction is made of rows, of each only where its answer depends on it. Predictions that
+    /// decide whether a row passes the [`Filter`] are made first, in its order.
     Predict(Predict),
     /// Rows that fail a condition are dropped.
     Filter(Filter),
@@ -111,8 +112,8 @@ pub enum Node<'s, 'a> {
     Project(Project),
     /// The store is asked for distinct inputs, which are predicted, and related to their answers.
     Relate(Relate),
-    /// The store runs the statement with a lookup in these relations in place of each call. While a key is missing, the
-    /// [`Relate`]s and the statement run again.
+    /// The store runs the statement with a lookup in these relations in place of each call. While
+    /// a key is missing, the [`Relate`]s and the statement run again.
     Rerun(Rerun<'s, 'a>),
 }
 
@@ -168,7 +169,8 @@ pub struct Filter {
     pub known: Vec<Known>,
     /// Constants that scores are compared with; `None` for NULL.
     pub constants: Vec<Option<f64>>,
-    /// The [`Predict`] nodes by which rows are dropped (numbers of predictions), in the order in which they are made.
+    /// The [`Predict`] nodes by which rows are dropped (numbers of predictions),
+    /// in the order in which they are made.
     pub deciding: Vec<usize>,
     /// Rows may be dropped.
     pub drops: bool,

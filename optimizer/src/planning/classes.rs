@@ -1,5 +1,5 @@
-//! The values of expressions over a prediction, as the store gives them for each class; and what follows for the
-//! decision.
+//! The values of expressions over a prediction, as the store gives them for each class; and what
+//! follows for the decision.
 
 use crate::distinctions::Distinctions;
 use crate::exchange::{Failure, Layout, Reply};
@@ -57,8 +57,8 @@ fn check_outcomes(answered: usize, outcomes: usize) -> Result<(), Refusal> {
     }
 }
 
-/// The partition of the outcomes by all values here; one block where there are none. Outcomes whose
-/// rows are dropped are one block: nobody sees their cells.
+/// The partition of the outcomes by all values here; one block where there are none. Outcomes
+/// whose rows are dropped are one block: nobody sees their cells.
 pub(super) fn distinctions(
     by_class: &ByClass,
     select: &StreamSelect<'_, '_>,

@@ -1,5 +1,5 @@
-//! What is known of a stream plan's condition before any row: which tests have the same truth for all rows, what is
-//! expected of the others, and in which order their predictions are made.
+//! What is known of a stream plan's condition before any row: which tests have the same truth for
+//! all rows, what is expected of the others, and in which order their predictions are made.
 
 use predictsql_catalog::Snapshot;
 
@@ -45,8 +45,8 @@ pub(super) fn is_asked(select: &StreamSelect<'_, '_>, prediction: usize, known: 
         })
 }
 
-/// What is expected of each test: the share of the rows that its models' votes on labelled rows let
-/// pass, and what the prediction costs.
+/// What is expected of each test: the share of the rows that its models' votes on labelled rows
+/// let pass, and what the prediction costs.
 pub(super) fn expected_of(
     catalog: &Snapshot,
     select: &StreamSelect<'_, '_>,

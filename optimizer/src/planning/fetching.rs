@@ -17,8 +17,8 @@ pub(super) struct Inputs {
 }
 
 impl Inputs {
-    /// By the descriptions of all their expressions in order. A parameter's type is known only when it
-    /// is bound.
+    /// By the descriptions of all their expressions in order. A parameter's type is known only
+    /// when it is bound.
     pub fn read(
         select: &StreamSelect<'_, '_>,
         session: &PlanSession,
@@ -61,8 +61,9 @@ impl Inputs {
         }
     }
 
-    /// How an input is fetched that some prediction needs; `None` for others. An image that may be too long is only fetched
-    /// where it is not; an expression that cannot be evaluated twice is fetched in any case, and looked at when it is here.
+    /// How an input is fetched that some prediction needs; `None` for others. An image that may be
+    /// too long is only fetched where it is not; an expression that cannot be evaluated twice is
+    /// fetched in any case, and looked at when it is here.
     pub fn wanted(
         &self,
         select: &StreamSelect<'_, '_>,

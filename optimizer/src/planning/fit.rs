@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use crate::exchange::{Column, Failure, Question, Reply};
 use crate::materialise::{Materialise, Shape};
 
-/// The first of several shapes whose tables the store accepts, with all conditions that it accepts with them.
+/// The first of several shapes whose tables the store accepts,
+/// with all conditions that it accepts with them.
 #[derive(Debug)]
 pub(super) struct Fitting {
     harvest: usize,
@@ -120,8 +121,8 @@ impl Fitting {
 }
 
 impl Fit {
-    /// Takes the description of what was tried, `None` where the store refused it. Gives the shape that fits; else what is
-    /// tried next, `None` where nothing is left.
+    /// Takes the description of what was tried, `None` where the store refused it. Gives the shape
+    /// that fits; else what is tried next, `None` where nothing is left.
     fn next(
         mut self,
         described: Option<Vec<Column>>,

@@ -1,5 +1,5 @@
-//! Plans a statement that runs in two passes: each harvest gets the tables and conditions that the store accepts,
-//! and models are decided.
+//! Plans a statement that runs in two passes: each harvest gets the tables and conditions that the
+//! store accepts, and models are decided.
 
 use std::sync::Arc;
 
@@ -186,7 +186,8 @@ impl<'s, 'a> MaterialisePlanning<'s, 'a, '_> {
         }
     }
 
-    /// Where the plan is to be shown, goes on with the first target whose inputs are not estimated.
+    /// Where the plan is to be shown, goes on with the first target whose inputs are not
+    /// estimated.
     fn ask_estimate(&mut self) -> PlanStep<'s, 'a> {
         let target = self.inputs.len();
         if self.statement.explain().is_none() || target == self.predictions.len() {
@@ -334,8 +335,8 @@ impl<'s, 'a> MaterialisePlanning<'s, 'a, '_> {
         Ok(())
     }
 
-    /// The form of a harvest's keys, and the longest in bytes. A parameter's type is known only when it
-    /// is bound.
+    /// The form of a harvest's keys, and the longest in bytes. A parameter's type is known only
+    /// when it is bound.
     fn form(&self, number: usize, described: &[Column]) -> Result<(KeyForm, usize), Refusal> {
         let session = self.context.session;
         // Described in the character set of results.

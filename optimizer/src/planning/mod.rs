@@ -1,9 +1,11 @@
-//! Planning of a whole statement, as a conversation with the store: [`Planning`] asks, and comes to a
-//! [`Plan`](crate::plan::Plan).
+//! Planning of a whole statement, as a conversation with the store: [`Planning`] asks, and comes
+//! to a [`Plan`](crate::plan::Plan).
 //!
 //! ```text
-//! stream:       describe ─► constants ─► rows ─► classes, decide (each prediction) ─► estimate, to be shown
-//! materialise:  describe ─► fit (each harvest) ─► rows, classes, decide (each target) ─► estimates, to be shown
+//! stream:       describe ─► constants ─► rows ─► classes, decide (each prediction)
+//!               ─► estimate, to be shown
+//! materialise:  describe ─► fit (each harvest) ─► rows, classes, decide (each target)
+//!               ─► estimates, to be shown
 //! ```
 
 mod classes;

@@ -63,8 +63,8 @@ impl Physical<'_, '_> {
     }
 }
 
-/// Chooses. What no plan can answer is first shown to the store, whose own errors (syntax, unknown columns, rights)
-/// come before "not supported".
+/// Chooses. What no plan can answer is first shown to the store, whose own errors (syntax, unknown
+/// columns, rights) come before "not supported".
 #[derive(Debug)]
 pub struct Choosing<'s, 'a> {
     statement: &'s PredictStatement<'a>,

@@ -355,7 +355,8 @@ impl<'s, 'a> StreamPlanning<'s, 'a, '_> {
         asked.map(prediction).collect()
     }
 
-    /// In binary rows, cells made from the store's values must be laid out as the described column is.
+    /// In binary rows, cells made from the store's values must be laid out as the described column
+    /// is.
     fn check_layouts(&self) -> Result<(), Refusal> {
         if !self.context.session.is_binary() {
             return Ok(());

@@ -1,4 +1,5 @@
-//! The shapes of harvests that look at more rows: the store has asked about a row that no harvest found.
+//! The shapes of harvests that look at more rows:
+//! the store has asked about a row that no harvest found.
 
 use super::fit::{Fitted, Fitting};
 use crate::exchange::{Conversation, Failure, Reply, Step};
@@ -11,10 +12,11 @@ use crate::refusal::Refusal;
 pub enum Breadth {
     /// The rows that reach the call; no key may be missing.
     Block,
-    /// The same, where its members are known: keys of other rows may be missing. Else the rows of the input's own table
-    /// that pass the conditions on it.
+    /// The same, where its members are known: keys of other rows may be missing. Else the rows of
+    /// the input's own table that pass the conditions on it.
     Members,
-    /// All members, whatever other predictions say of them; else all rows of the input's own table.
+    /// All members, whatever other predictions say of them;
+    /// else all rows of the input's own table.
     Everything,
 }
 
@@ -38,7 +40,8 @@ enum Purpose {
     Unjoined,
 }
 
-/// Finds the shapes of all harvests at a breadth, and the members of those of which they are known.
+/// Finds the shapes of all harvests at a breadth,
+/// and the members of those of which they are known.
 pub struct Widening<'p, 's, 'a> {
     passes: &'p Materialise<'s, 'a>,
     /// The shape of each harvest.

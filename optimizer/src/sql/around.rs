@@ -1,8 +1,8 @@
-//! The largest enclosing expression that satisfies a predicate, found by tokens: operands of AND and OR,
-//! elements of lists and of CASE, parenthesised expressions, functions.
+//! The largest enclosing expression that satisfies a predicate, found by tokens: operands of AND
+//! and OR, elements of lists and of CASE, parenthesised expressions, functions.
 //!
-//! What is taken for an expression by mistake holds a word that is no operator, which the test must
-//! refuse.
+//! What is taken for an expression by mistake holds a word that is no operator, which the test
+//! must refuse.
 
 use std::ops::Range;
 
@@ -51,7 +51,8 @@ const AFTER: [&str; 27] = [
 /// Reserved words that do, unless they are functions.
 const AFTER_OR_FUNCTIONS: [&str; 2] = ["LEFT", "RIGHT"];
 
-/// The largest expression in `block` around `call` of which `holds` is true; that itself, if no other.
+/// The largest expression in `block` around `call` of which `holds` is true; that itself,
+/// if no other.
 pub(crate) fn largest(
     lexed: &Lexed<'_>,
     block: &Range<usize>,
@@ -137,8 +138,8 @@ const OPERATORS: [&str; 20] = [
     "OR", "REGEXP", "RLIKE", "SELECT", "THEN", "WHEN", "WHERE", "XOR",
 ];
 
-/// The element of `within` that `at` stands in: between commas and reserved words, those of other CASEs
-/// left out.
+/// The element of `within` that `at` stands in: between commas and reserved words, those of other
+/// CASEs left out.
 fn element(lexed: &Lexed<'_>, within: &Range<usize>, at: &Range<usize>) -> Range<usize> {
     let is = |at: usize, words: &[&str]| words.iter().any(|w| lexed.is_keyword(at, w));
     let (mut start, mut end) = (within.start, within.end);

@@ -1,4 +1,5 @@
-//! Calls without the schema's name: predict calls where the schema is the session's current database.
+//! Calls without the schema's name: predict calls where the schema is the session's current
+//! database.
 
 use std::collections::BTreeSet;
 
@@ -38,7 +39,8 @@ pub struct BareCall {
     pub head: String,
 }
 
-/// The calls without a schema's name of functions of which `is_known` takes the name, each head once.
+/// The calls without a schema's name of functions of which `is_known` takes the name,
+/// each head once.
 pub fn bare_calls(text: &str, mode: LexMode, is_known: impl Fn(&str) -> bool) -> Vec<BareCall> {
     let mut calls: Vec<BareCall> = Vec::new();
     let Some(lexed) = Lexed::new(text, mode) else {
@@ -59,13 +61,15 @@ pub fn bare_calls(text: &str, mode: LexMode, is_known: impl Fn(&str) -> bool) ->
     calls
 }
 
-/// Whether the tokens of a text hold such a call, outside strings and comments, whatever the session's sql_mode.
+/// Whether the tokens of a text hold such a call, outside strings and comments,
+/// whatever the session's sql_mode.
 pub fn has_bare_call(text: &str, is_known: impl Fn(&str) -> bool) -> bool {
     let mut modes = LexMode::QUOTINGS.into_iter();
     modes.any(|mode| !bare_calls(text, mode, &is_known).is_empty())
 }
 
-/// The name at `at`, if a call of a function may begin there: not what is followed by a list of columns.
+/// The name at `at`, if a call of a function may begin there:
+/// not what is followed by a list of columns.
 fn bare_call(lexed: &Lexed<'_>, at: usize) -> Option<String> {
     const LISTS_COLUMNS: [&str; 21] = [
         "INTO",
@@ -149,7 +153,8 @@ fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || byte >= 0x80
 }
 
-/// Whether running or preparing a text may make `schema` the session's current database. A "no" is final.
+/// Whether running or preparing a text may make `schema` the session's current database.
+/// A "no" is final.
 pub fn may_use(sql: &[u8], schema: &str) -> bool {
     let sql = trim_space_start(sql);
     let begins = |word: &str| {

@@ -20,8 +20,8 @@ pub(crate) enum Split {
     Leaf,
 }
 
-/// Splits a condition at its outermost ORs; where it has none, at its outermost ANDs. XOR stands between
-/// them.
+/// Splits a condition at its outermost ORs; where it has none, at its outermost ANDs. XOR stands
+/// between them.
 pub(crate) fn split(lexed: &Lexed<'_>, range: &Range<usize>) -> Split {
     let (mut ors, mut ands, mut is_xor) = (Vec::new(), Vec::new(), false);
     let (mut open_cases, mut betweens) = (0_usize, 0_usize);

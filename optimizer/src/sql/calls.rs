@@ -55,9 +55,9 @@ impl Call {
     }
 }
 
-/// The predict calls of a statement in order, one within the arguments of another after it; calls of functions of the schema that are
-/// neither generic nor a task's are the store's to answer. Functions of the names `bare` are the schema's also
-/// where its name is missing.
+/// The predict calls of a statement in order, one within the arguments of another after it; calls
+/// of functions of the schema that are neither generic nor a task's are the store's to answer.
+/// Functions of the names `bare` are the schema's also where its name is missing.
 pub(crate) fn find(
     lexed: &Lexed<'_>,
     schema: &str,
@@ -80,8 +80,8 @@ pub(crate) fn find(
     Ok(calls)
 }
 
-/// Whether a text calls a function of the schema that is neither generic nor that of a task of this catalog: it may be that
-/// of a task which is newer.
+/// Whether a text calls a function of the schema that is neither generic nor that of a task of
+/// this catalog: it may be that of a task which is newer.
 pub fn may_call_newer_task(text: &str, mode: LexMode, schema: &str, catalog: &Snapshot) -> bool {
     let is_known = |name: &str| {
         let generic = ["predict", "predict_proba"];
@@ -121,8 +121,8 @@ pub(crate) fn stub_splices(
     described_splices(lexed, schema, calls, range, LabelCollation::Default)
 }
 
-/// Splices that replace every call of `range` by what has the type and the collation of its answer, for
-/// the store to describe: its stub, within labels where those have another collation.
+/// Splices that replace every call of `range` by what has the type and the collation of its
+/// answer, for the store to describe: its stub, within labels where those have another collation.
 pub(crate) fn described_splices(
     lexed: &Lexed<'_>,
     schema: &str,
@@ -274,7 +274,8 @@ fn probability(
     }
 }
 
-/// `before` arguments say what is asked of the task; those of its input do not follow as they should.
+/// `before` arguments say what is asked of the task;
+/// those of its input do not follow as they should.
 fn wrong_count(function: &str, before: usize, task: &Task, got: usize) -> Refusal {
     let mut refusal = Refusal::argument_count(function, before + task.input_arguments(), got);
     if let TaskInput::Columns(_) = &task.input {

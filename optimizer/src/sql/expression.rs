@@ -136,8 +136,8 @@ const AGGREGATES: [&str; 20] = [
     "PERCENTILE_CONT",
 ];
 
-/// Most operators, names and keywords of a statement: a chain of operators is parsed into a tree as
-/// deep as it is long, whatever limit there is on nesting. Elements of lists do not count.
+/// Most operators, names and keywords of a statement: a chain of operators is parsed into a tree
+/// as deep as it is long, whatever limit there is on nesting. Elements of lists do not count.
 const CHAIN_TOKENS_MAX: usize = 5000;
 
 /// Refuses a statement whose analysis would cost too much.
@@ -261,8 +261,8 @@ pub(crate) fn aggregate_or_window(lexed: &Lexed<'_>, range: Range<usize>) -> Opt
     None
 }
 
-/// The first function in `range` whose value depends on how often it was called: RAND with a seed, and
-/// the functions of sequences.
+/// The first function in `range` whose value depends on how often it was called: RAND with a seed,
+/// and the functions of sequences.
 pub(crate) fn sequence_function(lexed: &Lexed<'_>, range: Range<usize>) -> Option<String> {
     range.clone().find_map(|at| {
         let word = lexed.keyword(at)?.to_uppercase();

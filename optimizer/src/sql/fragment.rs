@@ -49,8 +49,8 @@ impl Fragment {
 pub(crate) type Splice = (Range<usize>, Fragment);
 
 /// Copies the text of `range` (lexemes), white space and comments included, with each splice
-/// (in order, not overlapping) put in place of its range. Words stay apart that parentheses kept apart:
-/// `ON(a = b)` with `1` in place of its condition is `ON 1`.
+/// (in order, not overlapping) put in place of its range. Words stay apart that parentheses kept
+/// apart: `ON(a = b)` with `1` in place of its condition is `ON 1`.
 pub(crate) fn splice(source: &Lexed<'_>, range: Range<usize>, splices: &[Splice]) -> Fragment {
     let mut out = Fragment::default();
     let mut at = range.start;

@@ -58,8 +58,9 @@ pub(crate) fn not_harmless(
         })
 }
 
-/// Whether a query may leave more behind than its answer, whatever the session's sql_mode: it assigns, writes a
-/// file, takes of a sequence, or calls what is not known to be harmless. A "no" is final.
+/// Whether a query may leave more behind than its answer, whatever the session's sql_mode: it
+/// assigns, writes a file, takes of a sequence, or calls what is not known to be harmless.
+/// A "no" is final.
 pub fn may_leave_traces(text: &str) -> bool {
     let changes = |lexed: &Lexed<'_>| {
         let lexemes = 0..lexed.lexemes.len();

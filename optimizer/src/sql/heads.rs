@@ -1,4 +1,5 @@
-//! Heads of statements that carry another statement: `SET STATEMENT ... FOR`, `PREPARE`, `EXECUTE`.
+//! Heads of statements that carry another statement: `SET STATEMENT ... FOR`,
+//! `PREPARE`, `EXECUTE`.
 
 use std::ops::Range;
 

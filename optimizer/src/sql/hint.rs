@@ -2,8 +2,9 @@
 
 use super::text::Lexed;
 
-/// The settings of all `ML(...)` hints of a statement as (name, value), in order. A value may stand in quotes of either
-/// kind, which are taken off; a quote within is doubled. Other hints are left to the store, as is anything that has another form.
+/// The settings of all `ML(...)` hints of a statement as (name, value), in order. A value may
+/// stand in quotes of either kind, which are taken off; a quote within is doubled. Other hints are
+/// left to the store, as is anything that has another form.
 pub(crate) fn settings(lexed: &Lexed<'_>) -> Vec<(String, String)> {
     let ends = lexed.lexemes.iter().map(|l| l.range.end);
     let starts = lexed.lexemes.iter().skip(1).map(|l| l.range.start);
@@ -42,7 +43,8 @@ fn of_hint(hint: &str) -> Vec<(String, String)> {
             continue;
         };
         let Some((settings, rest)) = arguments_of(inner) else {
-            // What does not end is one setting, whose value is wrong: it is not to be passed over in silence.
+            // What does not end is one setting, whose value is wrong:
+            // it is not to be passed over in silence.
             found.extend(setting(inner));
             break;
         };
@@ -52,7 +54,8 @@ fn of_hint(hint: &str) -> Vec<(String, String)> {
     found
 }
 
-/// What stands between commas up to the closing parenthesis, both outside quotes, and what follows it.
+/// What stands between commas up to the closing parenthesis, both outside quotes,
+/// and what follows it.
 fn arguments_of(text: &str) -> Option<(Vec<&str>, &str)> {
     let (mut arguments, mut from, mut quote) = (Vec::new(), 0, None);
     for (at, c) in text.char_indices() {

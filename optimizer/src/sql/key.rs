@@ -1,17 +1,17 @@
-//! Keys of inputs: expressions that the store evaluates to the same bytes for the same input, and to
-//! other bytes for another.
+//! Keys of inputs: expressions that the store evaluates to the same bytes for the same input, and
+//! to other bytes for another.
 //!
 //! The key of an input over columns is a text that says the input itself: each argument as a
-//! number's shortest digits or a text's bytes in hexadecimal, and a comma after it. It is NULL where
-//! an argument is. Arguments are converted as parameters of the typed stub would be.
+//! number's shortest digits or a text's bytes in hexadecimal, and a comma after it. It is NULL
+//! where an argument is. Arguments are converted as parameters of the typed stub would be.
 
 use predictsql_catalog::{Column, ColumnKind, Task};
 
 use super::calls::stub_name;
 use super::fragment::{Fragment, quote_string};
 
-/// What the store takes for a number and nothing else, as a regular expression without backslashes,
-/// whose meaning depends on the session.
+/// What the store takes for a number and nothing else, as a regular expression without
+/// backslashes, whose meaning depends on the session.
 const NUMBER: &str =
     "^[[:space:]]*[-+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][-+]?[0-9]+)?[[:space:]]*$";
 
@@ -21,8 +21,9 @@ const NUMBER_MAX: &str = "1.7976931348623157e308";
 /// How the key of an input over columns is made.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ColumnsKey {
-    /// Positions of arguments that must be numbers and may be other texts, which is an error of the
-    /// store where they are a function's argument: for these the typed stub is called, which raises it.
+    /// Positions of arguments that must be numbers and may be other texts, which is an error of
+    /// the store where they are a function's argument: for these the typed stub is called,
+    /// which raises it.
     pub checked: Vec<usize>,
 }
 
@@ -61,12 +62,13 @@ impl ColumnsKey {
     }
 }
 
-/// The start of what the store sends in place of a value that is too long ([`within`]); the value's length in bytes
-/// follows. It is a URI whose scheme nobody serves, and no image: a value that says the same cannot be read either.
+/// The start of what the store sends in place of a value that is too long ([`within`]); the
+/// value's length in bytes follows. It is a URI whose scheme nobody serves, and no image: a value
+/// that says the same cannot be read either.
 pub const TOO_LONG_MARK: &str = "ml-too-long://";
 
-/// A string of up to `bytes_max` bytes as it is, a longer one as [`TOO_LONG_MARK`] and its length. It is evaluated
-/// twice.
+/// A string of up to `bytes_max` bytes as it is, a longer one as [`TOO_LONG_MARK`] and its length.
+/// It is evaluated twice.
 pub(crate) fn within(value: &Fragment, bytes_max: u64) -> Fragment {
     let mut out = wrapped(
         "IF(OCTET_LENGTH(",

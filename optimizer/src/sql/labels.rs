@@ -1,5 +1,5 @@
-//! Labels as SQL: in place of a prediction stands `ELT(code, labels)`, whose collation is as weak as a
-//! literal's.
+//! Labels as SQL: in place of a prediction stands `ELT(code, labels)`, whose collation is as weak
+//! as a literal's.
 
 use predictsql_catalog::Task;
 
@@ -14,7 +14,8 @@ pub enum LabelCollation {
     /// That which utf8mb4 has by default, as what the stubs return.
     #[default]
     Default,
-    /// That of the connection's literals, which is another of utf8mb4: the store would not compare the two.
+    /// That of the connection's literals, which is another of utf8mb4:
+    /// the store would not compare the two.
     Connection,
 }
 
@@ -31,13 +32,15 @@ impl LabelCollation {
         format!("{}, {widest}", self.list(task))
     }
 
-    /// A label as a literal that means the same under every `sql_mode` and in every encoding of the text.
+    /// A label as a literal that means the same under every `sql_mode` and in every encoding of
+    /// the text.
     fn literal(self, label: &str) -> String {
         let literal = quote_string(label);
         match (self, literal.strip_prefix("_utf8mb4'")) {
             (Self::Default, _) => literal,
             (Self::Connection, Some(plain)) => format!("'{plain}"),
-            // In hexadecimal it would have the default collation; as the format of a date it has the connection's.
+            // In hexadecimal it would have the default collation;
+            // as the format of a date it has the connection's.
             (Self::Connection, None) => {
                 let format = quote_string(&label.replace('%', "%%"));
                 format!("DATE_FORMAT(DATE'2000-01-01', {format})")

@@ -2,8 +2,8 @@
 
 use super::text::{LexMode, Lexed};
 
-/// The statement with every literal replaced by `?`, and comments and white space by single spaces. A text that is
-/// not lexically SQL shows nothing of itself.
+/// The statement with every literal replaced by `?`, and comments and white space by single
+/// spaces. A text that is not lexically SQL shows nothing of itself.
 pub fn mask_literals(text: &str, mode: LexMode) -> String {
     let Some(lexed) = Lexed::new(text, mode) else {
         return "(not readable as SQL)".to_owned();

@@ -27,7 +27,8 @@ pub fn may_call(sql: &[u8], schema: &str) -> bool {
     })
 }
 
-/// What the store takes for white space, which is one character more than Rust's ASCII white space.
+/// What the store takes for white space, which is one character more than Rust's ASCII white
+/// space.
 pub(super) fn trim_space_end(sql: &[u8]) -> &[u8] {
     let end = sql.iter().rposition(|byte| !is_space(byte));
     sql.get(..end.map_or(0, |last| last + 1))

@@ -18,7 +18,8 @@ pub struct LexMode {
 }
 
 impl LexMode {
-    /// Those that tell strings from other text, for a text of a session whose `sql_mode` is not known.
+    /// Those that tell strings from other text, for a text of a session whose `sql_mode` is not
+    /// known.
     pub(crate) const QUOTINGS: [Self; 4] = [
         Self::quoting(false, false),
         Self::quoting(false, true),

@@ -284,8 +284,8 @@ impl StreamSelect<'_, '_> {
         is_parameter(range.start).then(|| (0..range.start).filter(|&at| is_parameter(at)).count())
     }
 
-    /// Whether an input may be evaluated twice: it has one value a row, leaves nothing behind, and holds no parameter,
-    /// which would be sent twice.
+    /// Whether an input may be evaluated twice: it has one value a row, leaves nothing behind, and
+    /// holds no parameter, which would be sent twice.
     pub fn is_repeatable(&self, input: usize) -> bool {
         let lexed = &self.statement.lexed;
         self.inputs.get(input).is_some_and(|input| {
@@ -317,9 +317,9 @@ impl StreamSelect<'_, '_> {
         Ok(())
     }
 
-    /// Functions that give another value at each call or change something must be called for the rows
-    /// of the answer only, and the store also sees those that predictions drop. A stored function may
-    /// be such a one, or an aggregate.
+    /// Functions that give another value at each call or change something must be called for the
+    /// rows of the answer only, and the store also sees those that predictions drop. A stored
+    /// function may be such a one, or an aggregate.
     fn check_sequences(&self) -> Result<(), Refusal> {
         if self.tests.is_empty() {
             return Ok(());

@@ -1,4 +1,5 @@
-//! What WHERE says of a stream plan's rows: a tree of AND and OR over tests, each of at most one prediction.
+//! What WHERE says of a stream plan's rows: a tree of AND and OR over tests,
+//! each of at most one prediction.
 
 use std::ops::Range;
 
@@ -27,7 +28,8 @@ impl StreamSelect<'_, '_> {
         Ok(())
     }
 
-    /// A test where one prediction decides it once for all rows; else it is taken apart as far as possible.
+    /// A test where one prediction decides it once for all rows;
+    /// else it is taken apart as far as possible.
     fn read_condition(&mut self, range: Range<usize>, negated: bool) -> Result<Condition, Refusal> {
         let lexed = &self.statement.lexed;
         let calls = self.calls_in(&range);

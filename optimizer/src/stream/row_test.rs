@@ -19,8 +19,8 @@ pub enum Decider {
     Native,
 }
 
-/// A part of a condition that is decided at once: whether it is true or, below NOT, whether it is false.
-/// In SQL's logic of three values a row passes AND and OR by such truths alone.
+/// A part of a condition that is decided at once: whether it is true or, below NOT, whether it is
+/// false. In SQL's logic of three values a row passes AND and OR by such truths alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowTest {
     /// How.

@@ -29,7 +29,8 @@ pub(crate) enum ItemShape {
     Aliased,
 }
 
-/// Parses the lexemes `body`, of which `condition` follow WHERE; refuses what is not one SELECT block.
+/// Parses the lexemes `body`, of which `condition` follow WHERE;
+/// refuses what is not one SELECT block.
 pub(crate) fn parse(
     lexed: &Lexed<'_>,
     body: Range<usize>,

@@ -55,8 +55,8 @@ pub struct Pushdown {
     /// For each cell of kind [`Cell::PerRow`] the first of its hidden columns: one for NULL, then
     /// one a class.
     pub cells: Vec<Option<usize>>,
-    /// For each test of kind [`Decider::PerRow`] its hidden column: bit 0 for NULL, bit n for class n;
-    /// and for each of kind [`Decider::Native`]: bit 0.
+    /// For each test of kind [`Decider::PerRow`] its hidden column: bit 0 for NULL, bit n for
+    /// class n; and for each of kind [`Decider::Native`]: bit 0.
     pub tests: Vec<Option<usize>>,
     /// LIMIT and OFFSET were left to the store.
     pub limit_pushed: bool,
@@ -241,8 +241,8 @@ impl StreamSelect<'_, '_> {
         Some(first)
     }
 
-    /// FROM and WHERE: native conditions as they are; of the others what rows must pass whatever is
-    /// predicted.
+    /// FROM and WHERE: native conditions as they are; of the others what rows must pass whatever
+    /// is predicted.
     fn push_from(&self, text: &mut Fragment, impossible: bool) {
         let mut conditions: Vec<Fragment> = self.native.iter().map(|r| self.copy(r)).collect();
         if let Condition::All(parts) = &self.condition {
@@ -267,8 +267,8 @@ impl StreamSelect<'_, '_> {
         }
     }
 
-    /// What is true of a row at least where the condition may be, by columns alone; `None`: any row may
-    /// pass.
+    /// What is true of a row at least where the condition may be, by columns alone; `None`: any
+    /// row may pass.
     fn passable(&self, condition: &Condition) -> Option<Fragment> {
         match condition {
             Condition::Test(test) => self.row_bits(self.tests.get(*test)?),
@@ -284,8 +284,8 @@ impl StreamSelect<'_, '_> {
         }
     }
 
-    /// Of a test over columns and a prediction: bit k is set if it passes where the prediction is class k
-    /// (0: NULL). Of one over columns: bit 0.
+    /// Of a test over columns and a prediction: bit k is set if it passes where the prediction is
+    /// class k (0: NULL). Of one over columns: bit 0.
     fn row_bits(&self, test: &RowTest) -> Option<Fragment> {
         let last = match test.decider {
             Decider::PerRow(prediction) => self.class_count(prediction),

@@ -16,11 +16,12 @@ use crate::sql::fragment::quote_name;
 use crate::sql::text::{LexMode, Lexed};
 use crate::sql::{expression, select_list};
 
-/// Most bytes of the definitions of all views that predict, each with those of the views that it reads in their place:
-/// what is kept of them.
+/// Most bytes of the definitions of all views that predict, each with those of the views that it
+/// reads in their place: what is kept of them.
 pub(super) const DEFINITIONS_BYTES_MAX: usize = 64 << 20;
 
-/// Words of a view whose rows are not rows of its tables, or which predicts elsewhere than in columns.
+/// Words of a view whose rows are not rows of its tables,
+/// or which predicts elsewhere than in columns.
 const UNMERGED: [&str; 9] = [
     "DISTINCT",
     "GROUP",
@@ -236,8 +237,8 @@ impl Reader<'_, '_> {
         opens && column.end + 1 == call.end
     }
 
-    /// The columns that an expression reads, all of which the store prints with their tables. `None`:
-    /// it has a quoted name that is something else.
+    /// The columns that an expression reads, all of which the store prints with their tables.
+    /// `None`: it has a quoted name that is something else.
     fn column_references(&self, range: Range<usize>) -> Option<Vec<Range<usize>>> {
         let is_quoted = |at: usize| matches!(self.lexed.token(at), Some(Token::Word(w)) if w.quote_style.is_some());
         let is_period = |at: usize| matches!(self.lexed.token(at), Some(Token::Period));

@@ -1,9 +1,9 @@
 //! Rewrites a statement over views that predict, so that the calls stand in its own text.
 //!
 //! Two forms are tried, in this order: *merged*, where each name of a column that predicts becomes
-//! the call itself, so that the block's other conditions narrow what is predicted and rows may stream;
-//! and *derived*, where each view becomes a derived table, which is right wherever names cannot be told
-//! for sure by tokens. The store says which it accepts.
+//! the call itself, so that the block's other conditions narrow what is predicted and rows may
+//! stream; and *derived*, where each view becomes a derived table, which is right wherever names
+//! cannot be told for sure by tokens. The store says which it accepts.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -49,7 +49,8 @@ pub struct Expansion {
     /// Each view as the statement names it, and a column of it that predicts: of a temporary table
     /// of the same name it would be a column like any other.
     pub named: Vec<(String, String)>,
-    /// The store evaluates a prediction wherever one of the views is read, whatever is asked of it.
+    /// The store evaluates a prediction wherever one of the views is read,
+    /// whatever is asked of it.
     pub(super) eager: bool,
 }
 
@@ -70,8 +71,8 @@ pub(super) struct Expander<'e> {
 }
 
 impl Views {
-    /// Whether a statement whose text [may name](Self::may_name) one of them seems to be over it, in
-    /// whatever schema, or changes it.
+    /// Whether a statement whose text [may name](Self::may_name) one of them seems to be over it,
+    /// in whatever schema, or changes it.
     pub fn concerns(&self, text: &str) -> bool {
         // The session's sql_mode is not known here.
         [false, true].into_iter().any(|ansi_quotes| {
@@ -111,8 +112,8 @@ impl Views {
     }
 }
 
-/// Whether a statement of a kind that is rewritten names, as a table, what some view that predicts is
-/// named.
+/// Whether a statement of a kind that is rewritten names, as a table, what some view that predicts
+/// is named.
 fn names_a_view(views: &Views, text: &str, mode: LexMode) -> bool {
     let Some(lexed) = Lexed::new(text, mode) else {
         return false;
@@ -210,7 +211,8 @@ impl Expander<'_> {
         }
     }
 
-    /// Counts text of a view that is put in, before more of it is made: a column may be named often.
+    /// Counts text of a view that is put in, before more of it is made:
+    /// a column may be named often.
     pub(super) fn counted(&self, text: String) -> Result<String, Refusal> {
         let left = self.bytes_left.get().checked_sub(text.len());
         self.bytes_left.set(left.ok_or_else(too_long)?);
@@ -283,8 +285,8 @@ impl Expander<'_> {
         )
     }
 
-    /// The lexemes that may name columns of a block's tables: its own, those of the queries in it, and
-    /// what follows ON DUPLICATE KEY UPDATE or RETURNING.
+    /// The lexemes that may name columns of a block's tables: its own, those of the queries in it,
+    /// and what follows ON DUPLICATE KEY UPDATE or RETURNING.
     fn places(&self, block: &Block) -> impl Iterator<Item = usize> + '_ {
         let end = match block.parent {
             None => self.lexed.lexemes.len(),
@@ -313,8 +315,8 @@ impl Expander<'_> {
         }
     }
 
-    /// A derived table has no schema: it goes from names of its columns, but for those that start in
-    /// `but`.
+    /// A derived table has no schema: it goes from names of its columns, but for those that start
+    /// in `but`.
     pub(super) fn unqualified(
         &self,
         block: &Block,

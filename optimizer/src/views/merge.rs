@@ -63,8 +63,8 @@ impl Expander<'_> {
         Ok(Some(splices))
     }
 
-    /// Whether an outer join may find no row of a view, and an expression of it might still have a value
-    /// then: every column of the view is NULL there.
+    /// Whether an outer join may find no row of a view, and an expression of it might still have a
+    /// value then: every column of the view is NULL there.
     fn may_hide_null(&self, block: &Block, found: &[Found<'_>]) -> bool {
         const OUTER: [&str; 2] = ["LEFT", "RIGHT"];
         let opens = |at: usize| OUTER.iter().any(|word| self.lexed.is_keyword(at, word));
@@ -170,8 +170,8 @@ impl Expander<'_> {
         Some(occurrences)
     }
 
-    /// Whether a lexeme is the alias of an element of the select list. `None`: cannot be told, or an
-    /// alias takes the name of a column.
+    /// Whether a lexeme is the alias of an element of the select list. `None`: cannot be told, or
+    /// an alias takes the name of a column.
     fn is_alias(&self, block: &Block, at: usize) -> Option<bool> {
         if !block.items.contains(&at) {
             return Some(false);
@@ -207,8 +207,8 @@ impl Expander<'_> {
             && matches!(lexed.token(at + 1), Some(Token::Eq))
     }
 
-    /// The select list. Returns the columns that it shows under their own names; `None`: a wildcard's
-    /// columns are not known.
+    /// The select list. Returns the columns that it shows under their own names; `None`: a
+    /// wildcard's columns are not known.
     fn merged_items(
         &self,
         block: &Block,

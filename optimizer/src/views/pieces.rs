@@ -1,7 +1,8 @@
 //! Text of a view's definition, made ready to stand in other sessions' statements.
 //!
-//! The store prints definitions in one form, whatever the `sql_mode` they were made under. Two things
-//! depend on the session they are put into: how a string is quoted, and which collation it has.
+//! The store prints definitions in one form, whatever the `sql_mode` they were made under. Two
+//! things depend on the session they are put into: how a string is quoted,
+//! and which collation it has.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -37,8 +38,8 @@ enum Piece {
 pub(super) struct Pieces(Vec<Piece>);
 
 impl Pieces {
-    /// The lexemes `range` of a definition. Where `columns` has the start of a range, a column of that
-    /// name stands in its place.
+    /// The lexemes `range` of a definition. Where `columns` has the start of a range, a column of
+    /// that name stands in its place.
     pub(super) fn of(
         lexed: &Lexed<'_>,
         range: Range<usize>,
@@ -89,8 +90,8 @@ impl Pieces {
         self.0.extend(other.0.iter().cloned());
     }
 
-    /// The text for a session, over columns of `table`. `collation` is the one that the view was made
-    /// under.
+    /// The text for a session, over columns of `table`. `collation` is the one that the view was
+    /// made under.
     pub(super) fn render(
         &self,
         table: &str,

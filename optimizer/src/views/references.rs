@@ -47,8 +47,8 @@ const NO_ALIAS: [&str; 19] = [
     "LOCK",
 ];
 
-/// The tables that a block names, in order, and whether they are all that it reads: not where it has
-/// a derived table, a table function or syntax that is not known here.
+/// The tables that a block names, in order, and whether they are all that it reads: not where it
+/// has a derived table, a table function or syntax that is not known here.
 pub(super) fn references(
     lexed: &Lexed<'_>,
     blocks: &Blocks,

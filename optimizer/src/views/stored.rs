@@ -27,7 +27,8 @@ fn defines_view(lexed: &Lexed<'_>) -> bool {
     first.iter().any(|w| lexed.is_keyword(0, w)) && names_view(lexed)
 }
 
-/// Whether VIEW stands in the head of a statement: before its query, and before what else could be made.
+/// Whether VIEW stands in the head of a statement: before its query,
+/// and before what else could be made.
 fn names_view(lexed: &Lexed<'_>) -> bool {
     const OTHERS: [&str; 11] = [
         "TABLE",

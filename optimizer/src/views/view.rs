@@ -43,8 +43,8 @@ pub(super) struct Prediction {
     pub(super) over_body: Pieces,
     /// It is a call and nothing else.
     pub(super) is_call: bool,
-    /// It is a call whose input is a column: NULL where an outer join finds no row of the view. Of other
-    /// expressions (`IFNULL(...)`) that cannot be told.
+    /// It is a call whose input is a column: NULL where an outer join finds no row of the view. Of
+    /// other expressions (`IFNULL(...)`) that cannot be told.
     pub(super) is_null_of_null: bool,
 }
 

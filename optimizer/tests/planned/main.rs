@@ -1,4 +1,5 @@
-//! Whole statements, planned from recorded replies without a store: questions, nodes and EXPLAIN as reviewed snapshots.
+//! Whole statements, planned from recorded replies without a store: questions,
+//! nodes and EXPLAIN as reviewed snapshots.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod conversation;

@@ -1,4 +1,5 @@
-//! Recorded replies of the store: a file of one line a question, whose reply is the same whichever statement asks.
+//! Recorded replies of the store: a file of one line a question,
+//! whose reply is the same whichever statement asks.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -93,7 +93,8 @@ fn cell_text((cell, values): &(usize, Vec<Option<Vec<u8>>>)) -> String {
     format!("{cell}: {}", values.join(", "))
 }
 
-/// A statement without what repeats: lists of labels, rows of classes, the label that gives a type its length.
+/// A statement without what repeats: lists of labels, rows of classes,
+/// the label that gives a type its length.
 pub fn abbreviated(sql: &str) -> String {
     let mut text = sql.replace('\n', "\\n");
     text = text.replace(&format!(", _utf8mb4'{}'", " ".repeat(255)), ", WIDE");

@@ -1,5 +1,5 @@
-//! The statements that are planned from recorded replies: every shape of the differential tests is among them. They are over
-//! these tests' tables `p`, `w` (a copy), `q` and `f`.
+//! The statements that are planned from recorded replies: every shape of the differential tests is
+//! among them. They are over these tests' tables `p`, `w` (a copy), `q` and `f`.
 
 use predictsql_catalog::{
     Column, ColumnKind, ImageOptions, Layout, Model, ModelInput, ModelOptions, Normalisation,

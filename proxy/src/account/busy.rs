@@ -1,7 +1,8 @@
 //! Connecting to a store whose queue of new connections is full.
 //!
-//! A Unix socket refuses at once what TCP would wait for: EAGAIN says that the server has not accepted those before yet. A
-//! store that is down or missing is another error, which is told at once.
+//! A Unix socket refuses at once what TCP would wait for: EAGAIN says that the server has not
+//! accepted those before yet. A store that is down or missing is another error,
+//! which is told at once.
 
 use std::collections::hash_map::RandomState;
 use std::future::Future;
@@ -10,7 +11,8 @@ use std::io;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// First and longest pause before the next try; each is half as long to one and a half times as long.
+/// First and longest pause before the next try; each is half as long to one and a half times as
+/// long.
 const PAUSE: Duration = Duration::from_millis(1);
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 

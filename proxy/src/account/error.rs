@@ -38,8 +38,8 @@ impl AccountError {
 
 impl From<&AccountError> for SqlError {
     /// Code by cause: 1105 not configured, stopped or not set up; 1205 timed out or locked; 1045
-    /// refused login; 1158 (08S01) store unreachable; 1304 exists; 1305 unknown; 1451 in use; 1419 binary
-    /// log; 1969 its time was up; anything else of the store's 1105, without its text.
+    /// refused login; 1158 (08S01) store unreachable; 1304 exists; 1305 unknown; 1451 in use; 1419
+    /// binary log; 1969 its time was up; anything else of the store's 1105, without its text.
     fn from(error: &AccountError) -> Self {
         let cause = match error {
             AccountError::Shared(error) => return Self::from(&**error),

@@ -1,7 +1,8 @@
 //! Whether a store on a Unix socket lets the proxy's own system user in without a password.
 //!
-//! Accounts of the plugin `unix_socket` (`auth_socket`) are opened to whoever owns the socket's other
-//! end. Behind a proxy that is always the proxy, so such an account would be open to every client.
+//! Accounts of the plugin `unix_socket` (`auth_socket`) are opened to whoever owns the socket's
+//! other end. Behind a proxy that is always the proxy,
+//! so such an account would be open to every client.
 
 use std::time::Duration;
 
@@ -13,8 +14,9 @@ use super::busy::{connect_when_free, is_queue_full_for_account};
 /// Longest wait for the store's answer.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// Codes by which a store turns a login away. Others that it sends at a login (too many connections,
-/// an expired password, a used-up quota) say nothing of the account, or come after its login has worked.
+/// Codes by which a store turns a login away. Others that it sends at a login (too many
+/// connections, an expired password, a used-up quota) say nothing of the account,
+/// or come after its login has worked.
 const REFUSALS: [u16; 7] = [
     1045, // ER_ACCESS_DENIED_ERROR
     1130, // ER_HOST_NOT_PRIVILEGED
@@ -30,7 +32,8 @@ const REFUSALS: [u16; 7] = [
 pub enum PeerTrust {
     /// It does: the account of this name, which is that of the process's system user.
     Trusted(String),
-    /// It does not: it turned the login away, or is not on a socket and cannot know the system user.
+    /// It does not: it turned the login away, or is not on a socket and cannot know the system
+    /// user.
     Refused,
     /// It could not be found out, for this reason.
     Unknown(String),
@@ -51,7 +54,8 @@ async fn peer_trust_of(store: &StoreAddress, user: String) -> PeerTrust {
     // Nobody's password: only an account that looks at none accepts it.
     let wrong = format!("not a password: {:?}", std::time::SystemTime::now());
     let opts: OptsBuilder = store.opts(&user, Some(&wrong));
-    // A task of its own: the client panics where the store asks for a plugin that it was built without.
+    // A task of its own: the client panics where the store asks for a plugin that it was built
+    // without.
     let login = tokio::spawn(connect_when_free(
         ANSWER_TIME_MAX,
         is_queue_full_for_account,

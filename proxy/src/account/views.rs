@@ -1,8 +1,8 @@
 //! The views that predict, as the service account last saw them.
 //!
-//! There is no cheap way to ask a store whether a view has changed: all are read (70 ms for 1,000 of
-//! them), at the start, after each change that goes through this proxy, when a function of the catalog
-//! was run past it, and every few seconds, since others change views too.
+//! There is no cheap way to ask a store whether a view has changed: all are read (70 ms for 1,000
+//! of them), at the start, after each change that goes through this proxy, when a function of the
+//! catalog was run past it, and every few seconds, since others change views too.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
@@ -23,7 +23,8 @@ const VAIN_SECONDS: u64 = 1;
 const REFRESH_SHARE: u32 = 200;
 
 impl ServiceAccount {
-    /// Whether a statement's text could name a view that predicts: what every plain statement pays.
+    /// Whether a statement's text could name a view that predicts:
+    /// what every plain statement pays.
     pub fn may_name_view(&self, sql: &[u8]) -> bool {
         self.0
             .as_ref()
@@ -76,8 +77,8 @@ impl ServiceAccount {
         }
     }
 
-    /// Whether a look at catalog and views may help a statement that met a stub: none has been in vain just now. A
-    /// function of a user may say what the stubs say, as often as it likes.
+    /// Whether a look at catalog and views may help a statement that met a stub: none has been in
+    /// vain just now. A function of a user may say what the stubs say, as often as it likes.
     pub fn may_look_anew(&self) -> bool {
         self.0.as_ref().is_some_and(|account| {
             let vain = account.looked_in_vain.load();

@@ -15,7 +15,8 @@ use tokio::io::BufWriter;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-/// Clients at once that have not logged in. A further one takes the place of one that is waited for.
+/// Clients at once that have not logged in. A further one takes the place of one that is waited
+/// for.
 const LOGINS_MAX: usize = 64;
 /// Pause after an accept that failed for want of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -31,8 +31,8 @@ pub struct AdminSession {
     salt: [u8; SCRAMBLE_BYTES],
     /// Its place among the sessions, once it has logged in.
     place: OnceLock<OwnedSemaphorePermit>,
-    /// Cancelled when the client has proven who it is. opensrv-mysql asks for no proof of a handshake without a
-    /// user, so every answer looks at it.
+    /// Cancelled when the client has proven who it is. opensrv-mysql asks for no proof of a
+    /// handshake without a user, so every answer looks at it.
     let_in: CancellationToken,
 }
 

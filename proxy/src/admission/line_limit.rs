@@ -26,7 +26,8 @@ impl LineLimit {
         }))
     }
 
-    /// Whether a line may be logged now: then how many have been left out since the last one that was.
+    /// Whether a line may be logged now: then how many have been left out since the last one that
+    /// was.
     pub fn pass(&self) -> Option<u64> {
         self.pass_at(Instant::now())
     }

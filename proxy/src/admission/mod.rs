@@ -1,9 +1,10 @@
-//! Connections whose clients have not shown yet who they are: where they come from, and which of them gives way where there
-//! is no room.
+//! Connections whose clients have not shown yet who they are: where they come from, and which of
+//! them gives way where there is no room.
 //!
-//! A client that opens connections and says nothing must not keep others out. So a newcomer takes the place of one that
-//! waits for its client: the oldest of the address that has the most of them. Addresses are counted as
-//! [`Source`]s. Nothing here is touched once a client has logged in.
+//! A client that opens connections and says nothing must not keep others out. So a newcomer takes
+//! the place of one that waits for its client: the oldest of the address that has the most of
+//! them. Addresses are counted as [`Source`]s. Nothing here is touched once a client has logged
+//! in.
 
 mod line_limit;
 mod source;
@@ -87,9 +88,9 @@ impl Admission {
         self.lock().by_source.get(&source).map_or(0, BTreeMap::len)
     }
 
-    /// Has one give way to a newcomer of `source`; says whether one does. It is the oldest that waits for its client, of the
-    /// source that has the most connections; where all wait for the proxy or the store, the oldest of a source that
-    /// has more than the newcomer's would have.
+    /// Has one give way to a newcomer of `source`; says whether one does. It is the oldest that
+    /// waits for its client, of the source that has the most connections; where all wait for the
+    /// proxy or the store, the oldest of a source that has more than the newcomer's would have.
     pub fn make_room(&self, source: Source) -> bool {
         let mut waiting = self.lock();
         let own = waiting.by_source.get(&source).map_or(0, BTreeMap::len);
@@ -98,7 +99,8 @@ impl Admission {
         waiting.displace(victim)
     }
 
-    /// As [`make_room`](Self::make_room); where nobody should, the oldest of the source that has the most.
+    /// As [`make_room`](Self::make_room); where nobody should,
+    /// the oldest of the source that has the most.
     pub fn make_room_anyhow(&self, source: Source) -> bool {
         self.make_room(source) || {
             let mut waiting = self.lock();
@@ -107,7 +109,8 @@ impl Admission {
         }
     }
 
-    /// As [`make_room`](Self::make_room), of those alone whose clients have been silent for `silence` since they connected.
+    /// As [`make_room`](Self::make_room), of those alone whose clients have been silent for
+    /// `silence` since they connected.
     pub fn make_room_of_silent(&self, silence: Duration) -> bool {
         let mut waiting = self.lock();
         let victim = waiting.silent(silence);

@@ -1,4 +1,5 @@
-//! Wrong logins by address: each makes the next attempt of that address wait longer, and nobody else's.
+//! Wrong logins by address: each makes the next attempt of that address wait longer,
+//! and nobody else's.
 
 use super::Source;
 use std::collections::HashMap;
@@ -37,8 +38,9 @@ impl WrongLogins {
         }
     }
 
-    /// When an attempt of `source` may be looked at. It has its turn then: the next one comes a delay later. `None` where
-    /// others of that source wait already, so that it would be after `latest`.
+    /// When an attempt of `source` may be looked at. It has its turn then: the next one comes a
+    /// delay later. `None` where others of that source wait already,
+    /// so that it would be after `latest`.
     pub fn turn(&self, source: Source, latest: Instant) -> Option<Instant> {
         let now = Instant::now();
         let mut sources = self.lock();

@@ -1,4 +1,5 @@
-//! The tables `[service]` and `[admin]`: the proxy's own account at the store, and the admin endpoint's.
+//! The tables `[service]` and `[admin]`: the proxy's own account at the store,
+//! and the admin endpoint's.
 
 use super::args::ServeArgs;
 use super::endpoint::Endpoint;

@@ -31,14 +31,15 @@ pub struct ServeArgs {
     /// Address for /metrics, /healthz and /readyz, or off [default: 127.0.0.1:9307]
     #[arg(long, value_name = "ADDRESS:PORT", env = "PREDICTSQL_HTTP")]
     pub http: Option<Endpoint>,
-    /// Address for SHOW SESSIONS and KILL SESSION, or off; its password is in PREDICTSQL_ADMIN_PASSWORD
-    /// [default: 127.0.0.1:6307 where a password is set]
+    /// Address for SHOW SESSIONS and KILL SESSION, or off; its password is in
+    /// PREDICTSQL_ADMIN_PASSWORD [default: 127.0.0.1:6307 where a password is set]
     #[arg(long, value_name = "ADDRESS:PORT", env = "PREDICTSQL_ADMIN")]
     pub admin: Option<Endpoint>,
     /// Schema of the catalog and of the functions [default: ml]
     #[arg(long, value_name = "NAME", env = "PREDICTSQL_SCHEMA")]
     pub schema: Option<String>,
-    /// Predict statements that take so many milliseconds or more are logged with their plan; 0 for none [default: 10000]
+    /// Predict statements that take so many milliseconds or more are logged with their plan;
+    /// 0 for none [default: 10000]
     #[arg(long, value_name = "MILLISECONDS", env = "PREDICTSQL_SLOW_QUERY_MS")]
     pub slow_query_ms: Option<u64>,
     /// TLS with clients.

@@ -40,7 +40,8 @@ pub struct Config {
     pub admin: AdminConfig,
     /// Root password of an embedded store. `None` leaves what it has: empty in a new one.
     pub root_password: Option<String>,
-    /// Login of the service account; none leaves predict statements with an error. Unused with an embedded store.
+    /// Login of the service account; none leaves predict statements with an error.
+    /// Unused with an embedded store.
     pub service: Option<ServiceLogin>,
     /// Schema of the catalog.
     pub schema: SchemaName,
@@ -52,7 +53,8 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// How long clients are waited for.
     pub logins: LoginLimits,
-    /// How long a session may do nothing, also in a transaction; none for as long as the store lets it.
+    /// How long a session may do nothing, also in a transaction;
+    /// none for as long as the store lets it.
     pub idle_time_max: Option<Duration>,
     /// How long a stop may take, but for the end of an embedded store.
     pub stop_time_max: Duration,

@@ -13,7 +13,8 @@ pub enum Endpoint {
     Off,
     /// There, or it is an error.
     At(SocketAddr),
-    /// There unless the address is taken: a default that must not keep a second proxy from starting.
+    /// There unless the address is taken: a default that must not keep a second proxy from
+    /// starting.
     IfFree(SocketAddr),
 }
 

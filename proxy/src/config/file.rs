@@ -1,7 +1,7 @@
 //! The settings file, as typed: the one list of all settings.
 //!
-//! [`Config::as_typed`](super::Config::as_typed) gives the file that would make a configuration; `SHOW CONFIG` lists its
-//! keys and values.
+//! [`Config::as_typed`](super::Config::as_typed) gives the file that would make a configuration;
+//! `SHOW CONFIG` lists its keys and values.
 
 use super::accounts::{AdminFile, ServiceFile};
 use super::cache::CacheFile;

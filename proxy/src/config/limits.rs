@@ -16,8 +16,8 @@ pub struct LimitsFile {
     trials_max: Option<usize>,
 }
 
-/// How many inputs a statement may run through models unless its session says otherwise, and what trying a new
-/// model may take.
+/// How many inputs a statement may run through models unless its session says otherwise, and what
+/// trying a new model may take.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LimitsConfig {
     /// Anybody's; 0 for no limit.

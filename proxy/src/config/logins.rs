@@ -6,7 +6,8 @@ use std::time::Duration;
 /// How long, and how many, clients may keep the proxy waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoginLimits {
-    /// Time between a client's connection and the end of its login, the store's part of it included.
+    /// Time between a client's connection and the end of its login,
+    /// the store's part of it included.
     pub login_time_max: Duration,
     /// Connections of one address (an IPv6 network of 64 bits) at once; 0 for no limit.
     pub logins_max_by_address: usize,

@@ -1,6 +1,8 @@
-//! Settings: read as typed (file, environment, flags), then checked as meant. Nothing is bound before all is valid.
+//! Settings: read as typed (file, environment, flags), then checked as meant.
+//! Nothing is bound before all is valid.
 //!
-//! A flag wins over its environment variable, which wins over the file, which wins over the default.
+//! A flag wins over its environment variable, which wins over the file,
+//! which wins over the default.
 
 mod accounts;
 mod args;

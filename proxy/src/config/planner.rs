@@ -16,7 +16,8 @@ pub struct PlannerFile {
 /// Costs of plans.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PlannerConfig {
-    /// Price of an hour of one CPU thread, in any unit of money; `max_cost` is in the same. `None`: not known.
+    /// Price of an hour of one CPU thread, in any unit of money;
+    /// `max_cost` is in the same. `None`: not known.
     pub price_per_device_hour: Option<f64>,
 }
 

@@ -1,4 +1,5 @@
-//! The settings as `SHOW CONFIG` lists them: those of the settings file, with the values in force, and no passwords.
+//! The settings as `SHOW CONFIG` lists them: those of the settings file,
+//! with the values in force, and no passwords.
 
 use super::checked::Config;
 use super::file::ConfigFile;
@@ -10,7 +11,8 @@ use std::fmt;
 use std::time::Duration;
 
 impl Config {
-    /// The settings file that would make this configuration; of passwords it says only that they are set.
+    /// The settings file that would make this configuration;
+    /// of passwords it says only that they are set.
     pub(super) fn as_typed(&self) -> ConfigFile {
         let (store, embedded) = match &self.store {
             StoreConfig::External(address) => (Some(address.to_string()), None),
@@ -49,8 +51,8 @@ impl Config {
         }
     }
 
-    /// Every setting with its value; `None` where there is none. Names are those of the settings file, but `password`
-    /// stands for `password_file`.
+    /// Every setting with its value; `None` where there is none. Names are those of the settings
+    /// file, but `password` stands for `password_file`.
     #[must_use]
     pub fn settings(&self) -> Vec<(String, Option<String>)> {
         let typed = serde_json::to_string(&self.as_typed());

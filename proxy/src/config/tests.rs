@@ -126,7 +126,8 @@ fn limits_of_zero_are_refused() {
 
 const EXAMPLE: &str = include_str!("../../../predictsql.toml");
 
-/// `table.key`, or `key` of the top, of every setting in the example, whether it is commented out or not.
+/// `table.key`, or `key` of the top, of every setting in the example,
+/// whether it is commented out or not.
 fn keys_in_example() -> Vec<String> {
     let mut table = String::new();
     let mut keys = Vec::new();

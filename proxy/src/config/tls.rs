@@ -33,7 +33,8 @@ pub struct StoreTlsArgs {
     /// Certificates of the authorities that vouch for the store (PEM)
     #[arg(long, value_name = "FILE", env = "PREDICTSQL_STORE_TLS_CA")]
     pub store_tls_ca: Option<PathBuf>,
-    /// What is verified of the store's certificate [default: identity with --store-tls-ca, else none]
+    /// What is verified of the store's certificate [default: identity with --store-tls-ca,
+    /// else none]
     #[arg(long, value_name = "WHAT", env = "PREDICTSQL_STORE_TLS_VERIFY")]
     pub store_tls_verify: Option<Verify>,
 }

@@ -133,7 +133,8 @@ fn created(
     match result {
         Ok(()) => Ok(DdlAnswer::default()),
         Err(error) => match &error {
-            // The name of a task that a model has (or the other way round) is no reason to be content.
+            // The name of a task that a model has (or the other way round) is no reason to be
+            // content.
             AccountError::Store(StoreError::Exists { kind: found, .. })
                 if if_not_exists && *found == kind =>
             {

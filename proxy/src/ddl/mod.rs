@@ -2,8 +2,8 @@
 //! plain SELECTs for the user's own session.
 //!
 //! The user's right to change the catalog is the right to change its tables. The lane has the
-//! user's session prepare the probe of a [`Right`] (which the store refuses with error 1142 where the
-//! right is missing) and calls [`run`] only then.
+//! user's session prepare the probe of a [`Right`] (which the store refuses with error 1142 where
+//! the right is missing) and calls [`run`] only then.
 
 mod alter;
 mod change;

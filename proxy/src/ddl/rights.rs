@@ -50,8 +50,8 @@ impl Right {
         self.table
     }
 
-    /// A statement that needs the right: prepared on the user's session, and never executed, it is refused with 1142
-    /// where the right is missing.
+    /// A statement that needs the right: prepared on the user's session, and never executed, it is
+    /// refused with 1142 where the right is missing.
     #[must_use]
     pub fn probe(self, schema: &SchemaName) -> String {
         let table = self.table;

@@ -1,7 +1,7 @@
 //! Fashion-MNIST as Debian's package `dataset-fashion-mnist` installs it: gzipped IDX files.
 //!
-//! IDX (<http://yann.lecun.com/exdb/mnist/>): a big-endian magic number `0x0000_08DD`, where `DD` is
-//! the number of dimensions, the sizes of the dimensions as `u32`, and the values as bytes.
+//! IDX (<http://yann.lecun.com/exdb/mnist/>): a big-endian magic number `0x0000_08DD`, where `DD`
+//! is the number of dimensions, the sizes of the dimensions as `u32`, and the values as bytes.
 
 use std::fs::File;
 use std::io::Read;

@@ -1,8 +1,8 @@
 //! `predictsql demo`: a small shop with photos, predicted by the models of `bench/zoo`.
 //!
-//! The demo is a client like any other: it starts a proxy with an embedded store in its own process,
-//! and then sets everything up by SQL through the proxy's port. What is complete stays for the next
-//! start; what an interruption left half done is done anew.
+//! The demo is a client like any other: it starts a proxy with an embedded store in its own
+//! process, and then sets everything up by SQL through the proxy's port. What is complete stays
+//! for the next start; what an interruption left half done is done anew.
 
 pub mod dataset;
 mod error;
@@ -50,8 +50,8 @@ pub struct DemoArgs {
     pub exit: bool,
 }
 
-/// Sets the demo up, shows it, and serves until SIGINT or SIGTERM. The exit code is a failure when a
-/// query failed.
+/// Sets the demo up, shows it, and serves until SIGINT or SIGTERM. The exit code is a failure when
+/// a query failed.
 ///
 /// # Errors
 /// See [`DemoError`]. The proxy and its store are stopped then.

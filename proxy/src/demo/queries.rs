@@ -115,8 +115,8 @@ pub(super) fn client_command(proxy: SocketAddr) -> String {
     format!("mariadb -h{} -P{} -uroot shop", proxy.ip(), proxy.port())
 }
 
-/// Puts a query through the client; the inner error is what the client said. A plan is as wide as a terminal: no
-/// room for the frame of a table.
+/// Puts a query through the client; the inner error is what the client said. A plan is as wide as
+/// a terminal: no room for the frame of a table.
 fn ask(proxy: SocketAddr, query: &Query) -> io::Result<Result<Answer, String>> {
     let is_plan = query.sql.starts_with("EXPLAIN");
     let form: &[&str] = match is_plan {

@@ -115,8 +115,8 @@ impl DataDirectory {
         Ok(())
     }
 
-    /// Refuses a store whose system tablespace is gone. A server that finds neither that nor its log makes both anew and
-    /// answers, and no table of InnoDB is to be found any more.
+    /// Refuses a store whose system tablespace is gone. A server that finds neither that nor its
+    /// log makes both anew and answers, and no table of InnoDB is to be found any more.
     pub(super) fn check_tablespace(&self) -> Result<(), EmbeddedError> {
         let file = self.store().join(SYSTEM_TABLESPACE);
         match fs::metadata(&file) {

@@ -383,8 +383,8 @@ fn answers(socket: &Path) -> bool {
     greeting().is_ok_and(|version| version == 10)
 }
 
-/// What the server's error log says of its last start: errors, since the first tells most and others follow from it, and
-/// its last lines.
+/// What the server's error log says of its last start: errors, since the first tells most and
+/// others follow from it, and its last lines.
 fn log_tail(log: &Path) -> String {
     let read = || -> io::Result<String> {
         let mut file = File::open(log)?;

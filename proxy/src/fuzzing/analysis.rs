@@ -13,8 +13,8 @@ use std::sync::OnceLock;
 
 const SCHEMA: &str = "ml";
 
-/// Any text as a statement: what the prefilter lets pass has no predict call under any lexing, and what has one is
-/// refused or rewritten.
+/// Any text as a statement: what the prefilter lets pass has no predict call under any lexing, and
+/// what has one is refused or rewritten.
 pub fn analysis(data: &[u8]) {
     let mut input = Input::new(data);
     let bits = input.byte();

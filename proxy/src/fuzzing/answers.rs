@@ -33,8 +33,9 @@ struct Twins {
     commands: usize,
 }
 
-/// Any conversation: where reads end changes nothing, the store is not idle in mid-packet, what is not followed stays
-/// so, no file is asked for that was not offered, and what is outstanding is bounded.
+/// Any conversation: where reads end changes nothing, the store is not idle in mid-packet, what is
+/// not followed stays so, no file is asked for that was not offered,
+/// and what is outstanding is bounded.
 pub fn answers(data: &[u8]) {
     let mut input = Input::new(data);
     let capabilities = input.capabilities();

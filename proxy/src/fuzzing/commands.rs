@@ -65,8 +65,9 @@ struct Session {
     held: bool,
 }
 
-/// Any bytes of both sides: where the client's reads end changes nothing, every byte is forwarded, the lane's, or kept
-/// from the start of a packet, and the lane gets whole commands while the store is idle.
+/// Any bytes of both sides: where the client's reads end changes nothing, every byte is forwarded,
+/// the lane's, or kept from the start of a packet,
+/// and the lane gets whole commands while the store is idle.
 pub fn commands(data: &[u8]) {
     play(data);
 }

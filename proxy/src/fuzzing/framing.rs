@@ -65,8 +65,9 @@ pub(super) fn packets(bytes: &[u8]) -> Vec<Seen> {
     seen
 }
 
-/// The payloads that are whole in `bytes`, up to the first that is longer than `payload_bytes_max`, with the sequence
-/// ids of their last packets; and whether there is such a one.
+/// The payloads that are whole in `bytes`, up to the first that is longer than
+/// `payload_bytes_max`, with the sequence ids of their last packets;
+/// and whether there is such a one.
 pub(super) fn payloads(bytes: &[u8], payload_bytes_max: usize) -> (Vec<(u8, &[u8])>, bool) {
     let mut found = Vec::new();
     let mut rest = bytes;

@@ -40,7 +40,8 @@ pub fn handshake(data: &[u8]) {
     };
     let relayed = Capabilities::RELAYED.or(Capabilities::LONG_PASSWORD);
     assert!(relayed.has(facts.capabilities));
-    // All but the greeting and the login passes unchanged, as far as the last packet of the handshake.
+    // All but the greeting and the login passes unchanged,
+    // as far as the last packet of the handshake.
     for (sent, got) in [(&from_store, &got.client), (&from_client, &got.store)] {
         let (sent, _) = payloads(sent, usize::MAX);
         let (got, _) = payloads(got, usize::MAX);

@@ -67,7 +67,8 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Cuts bytes as reads of a socket might: into pieces of 1 to 40 bytes, the same for the same seed.
+/// Cuts bytes as reads of a socket might: into pieces of 1 to 40 bytes,
+/// the same for the same seed.
 pub(super) fn pieces(mut bytes: &[u8], seed: u8) -> impl Iterator<Item = &[u8]> {
     let mut state = u32::from(seed);
     std::iter::from_fn(move || {

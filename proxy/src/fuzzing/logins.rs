@@ -13,7 +13,8 @@ fn changed(before: &[u8], after: &[u8]) -> Vec<usize> {
         .collect()
 }
 
-/// A greeting of any bytes: only capabilities change, none that was not allowed stays, and once is enough.
+/// A greeting of any bytes: only capabilities change, none that was not allowed stays,
+/// and once is enough.
 pub fn greeting(data: &[u8]) {
     let mut input = Input::new(data);
     // The one says which family the store is of, without the other it is refused.
@@ -57,7 +58,8 @@ pub fn greeting(data: &[u8]) {
     }
 }
 
-/// A login of any bytes: only capabilities change, none that was not offered stays, and once is enough.
+/// A login of any bytes: only capabilities change, none that was not offered stays,
+/// and once is enough.
 pub fn login(data: &[u8]) {
     let mut input = Input::new(data);
     // A greeting without it is refused.

@@ -1,8 +1,10 @@
-//! Fuzz targets: functions that take any bytes and panic where the proxy would break one of its promises.
+//! Fuzz targets: functions that take any bytes and panic where the proxy would break one of its
+//! promises.
 //!
-//! `proxy/fuzz/` runs each under libFuzzer; the tests here run the same functions over the same corpora, and over
-//! mutations of them, on stable Rust. The first bytes of an input choose circumstances (capabilities, limits, where
-//! reads end), the rest is what a peer sends. Compiled for neither library nor binary.
+//! `proxy/fuzz/` runs each under libFuzzer; the tests here run the same functions over the same
+//! corpora, and over mutations of them, on stable Rust. The first bytes of an input choose
+//! circumstances (capabilities, limits, where reads end), the rest is what a peer sends. Compiled
+//! for neither library nor binary.
 
 mod analysis;
 mod answers;

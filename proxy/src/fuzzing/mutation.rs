@@ -1,5 +1,5 @@
-//! Mutations of a corpus on stable Rust: far fewer and blinder than libFuzzer's, and the same for the same seed. The
-//! executor's fuzz targets take this file, too.
+//! Mutations of a corpus on stable Rust: far fewer and blinder than libFuzzer's, and the same for
+//! the same seed. The executor's fuzz targets take this file, too.
 
 /// Longest input that is made.
 const INPUT_BYTES_MAX: usize = 4096;

@@ -67,7 +67,8 @@ impl Walk {
     }
 }
 
-/// A packet of 16 MiB, and the packets of `bytes` after it: the first of them goes on with its payload.
+/// A packet of 16 MiB, and the packets of `bytes` after it:
+/// the first of them goes on with its payload.
 fn a_huge_packet_and(walk: &mut Walk, bytes: &[u8]) {
     let zeros = vec![0; 1 << 16];
     walk.feed(&packet_header(PACKET_BYTES_MAX, 9));

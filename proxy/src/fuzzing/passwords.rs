@@ -5,8 +5,8 @@ use crate::relay::handshake::password::{Authentication, Step, encrypt, refusal};
 use crate::wire::Stream;
 use bytes::Bytes;
 
-/// Any packets of the store's plugins on plain legs, and any key: nothing is withheld there, and a password is
-/// encrypted or the key refused.
+/// Any packets of the store's plugins on plain legs, and any key: nothing is withheld there, and a
+/// password is encrypted or the key refused.
 pub fn passwords(data: &[u8]) {
     let mut input = Input::new(data);
     let plugins: [&[u8]; 3] = [

@@ -1,5 +1,6 @@
-//! Seeds of random tests: the same for the same sources, so that what passed once passes again, and another with each
-//! change. The executor's fuzz targets and the end-to-end tests take this file, too.
+//! Seeds of random tests: the same for the same sources, so that what passed once passes again,
+//! and another with each change. The executor's fuzz targets and the end-to-end tests take this
+//! file, too.
 
 use std::fs;
 use std::path::{Path, PathBuf};

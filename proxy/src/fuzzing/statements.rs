@@ -1,4 +1,5 @@
-//! The small parsers that look at every statement: the lane's, the catalog's and the admin endpoint's.
+//! The small parsers that look at every statement: the lane's,
+//! the catalog's and the admin endpoint's.
 
 use super::input::Input;
 use crate::admin::statement::Statement;
@@ -7,7 +8,8 @@ use crate::lane::statements::kill::Kill;
 use crate::lane::store::text_encoding::TextEncoding;
 use predictsql_optimizer::{LexMode, ddl, mask_literals};
 
-/// Any bytes as a statement: recognised or not, and only by its first word; read as text and sent as it came.
+/// Any bytes as a statement: recognised or not, and only by its first word;
+/// read as text and sent as it came.
 pub fn statements(data: &[u8]) {
     let mut input = Input::new(data);
     let bits = input.byte();

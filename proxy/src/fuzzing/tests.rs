@@ -1,5 +1,6 @@
-//! A bounded run of every target: its whole corpus, then mutations of it. A failure prints the input, to be kept in the
-//! corpus once it is understood; PREDICTSQL_FUZZ_SEED repeats a run, PREDICTSQL_FUZZ_RUNS makes it longer.
+//! A bounded run of every target: its whole corpus, then mutations of it. A failure prints the
+//! input, to be kept in the corpus once it is understood; PREDICTSQL_FUZZ_SEED repeats a run,
+//! PREDICTSQL_FUZZ_RUNS makes it longer.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use super::commands::ends_idle;

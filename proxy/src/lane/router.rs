@@ -32,7 +32,8 @@ impl Router for Lane {
         Route::Forward
     }
 
-    /// The query that the store has just answered with the error of a stub, if it can be answered again.
+    /// The query that the store has just answered with the error of a stub,
+    /// if it can be answered again.
     fn take_back(&mut self, answer: &[u8]) -> Option<(Bytes, Routed)> {
         let account = &self.context.account;
         let text = self.last_query.take().filter(|text| {

@@ -1,4 +1,5 @@
-//! One command in the lane: both legs of its session, the answer under way, and the guard over its work.
+//! One command in the lane: both legs of its session, the answer under way,
+//! and the guard over its work.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -38,7 +39,8 @@ pub struct Turn<'a> {
     pub more: bool,
     /// The client's answer has its last packet, sent or not.
     pub complete: AtomicBool,
-    /// FOUND_ROWS() after a refusal of the statement itself by the store, where the store says another number.
+    /// FOUND_ROWS() after a refusal of the statement itself by the store,
+    /// where the store says another number.
     pub found_rows_if_refused: Option<u64>,
     /// Columns of the client's answer, where they are not those of the statement that runs.
     pub own_columns: Option<Vec<ColumnDefinition>>,
@@ -117,14 +119,16 @@ pub struct Legs<'t, 'a> {
     pub out: &'t mut PacketWriter,
 }
 
-/// Reads what the client sends meanwhile, and notices that it leaves or that the session is to end.
+/// Reads what the client sends meanwhile, and notices that it leaves or that the session is to
+/// end.
 pub struct Guard<'t> {
     reader: ReadHalf<&'t mut Stream>,
     read_ahead: &'t mut BytesMut,
     stop: &'t CancellationToken,
 }
 
-/// Work that is finished once it has begun, also where nobody waits for its result any more: a change of the catalog.
+/// Work that is finished once it has begun, also where nobody waits for its result any more:
+/// a change of the catalog.
 pub struct MustFinish<'c, F> {
     /// The work; it ends early, and properly, after `cancel`.
     pub work: F,
@@ -133,7 +137,8 @@ pub struct MustFinish<'c, F> {
 }
 
 impl Guard<'_> {
-    /// Does the work for as long as the client stays and nothing stops the session; else it is dropped.
+    /// Does the work for as long as the client stays and nothing stops the session;
+    /// else it is dropped.
     ///
     /// # Errors
     /// Those of the work; the session's end.
@@ -148,7 +153,8 @@ impl Guard<'_> {
         }
     }
 
-    /// Does the work. Where the client leaves or something stops the session, the work is cancelled and its end awaited.
+    /// Does the work. Where the client leaves or something stops the session, the work is
+    /// cancelled and its end awaited.
     ///
     /// # Errors
     /// Those of the work; the session's end.
@@ -167,7 +173,8 @@ impl Guard<'_> {
         Err(LinkError::End(end))
     }
 
-    /// Waits for the client to leave or the session to be stopped; keeps what the client sends meanwhile.
+    /// Waits for the client to leave or the session to be stopped;
+    /// keeps what the client sends meanwhile.
     async fn end(&mut self) -> SessionEnd {
         tokio::select! {
             biased;
@@ -191,8 +198,9 @@ async fn read_ahead(reader: &mut ReadHalf<&mut Stream>, read_ahead: &mut BytesMu
     }
 }
 
-/// Refuses to acknowledge a statement that was to end, though the store has: it may have taken NULL for what it did not
-/// evaluate. For statements that change no table. What has changed is acknowledged by whoever changed it.
+/// Refuses to acknowledge a statement that was to end, though the store has: it may have taken
+/// NULL for what it did not evaluate. For statements that change no table. What has changed is
+/// acknowledged by whoever changed it.
 pub async fn check_not_interrupted(
     session: &Session,
     running: &Statement,

@@ -1,7 +1,8 @@
 //! Ends sessions whose clients have asked nothing for too long, or leave a command unfinished.
 //!
-//! There is no timer for a session or a command: one task looks at all sessions every [`IDLE_SWEEP_PERIOD`] and
-//! compares what each has done with what it had done at the last look. An end is at most one period late.
+//! There is no timer for a session or a command: one task looks at all sessions every
+//! [`IDLE_SWEEP_PERIOD`] and compares what each has done with what it had done at the last look.
+//! An end is at most one period late.
 
 use super::activity::Activity;
 use super::idle_watch::millis;
@@ -15,9 +16,10 @@ use std::time::Duration;
 pub const IDLE_SWEEP_PERIOD: Duration = Duration::from_secs(1);
 
 impl Live {
-    /// Ends the sessions that have waited for their clients for `idle_time_max` or longer, also within a transaction;
-    /// returns how many. Zero is no limit. To be called every [`IDLE_SWEEP_PERIOD`]. A session whose client asks for
-    /// something at the very moment still answers that.
+    /// Ends the sessions that have waited for their clients for `idle_time_max` or longer, also
+    /// within a transaction; returns how many. Zero is no limit. To be called every
+    /// [`IDLE_SWEEP_PERIOD`]. A session whose client asks for something at the very moment still
+    /// answers that.
     pub fn sweep_idle(&self, idle_time_max: Duration) -> usize {
         if idle_time_max.is_zero() {
             return 0;
@@ -30,9 +32,9 @@ impl Live {
         idle.count()
     }
 
-    /// Ends the sessions whose clients have sent the start of a command and nothing more for `stall_time_max` or longer;
-    /// returns how many. Zero is no limit. The store would do so by its `net_read_timeout`, but has seen nothing of
-    /// the command yet.
+    /// Ends the sessions whose clients have sent the start of a command and nothing more for
+    /// `stall_time_max` or longer; returns how many. Zero is no limit. The store would do so by
+    /// its `net_read_timeout`, but has seen nothing of the command yet.
     pub fn sweep_stalled(&self, stall_time_max: Duration) -> usize {
         if stall_time_max.is_zero() {
             return 0;

@@ -26,7 +26,8 @@ impl IdleWatch {
 }
 
 impl IdleWatch {
-    /// For how long nothing has been done; none where something has, or the client is not waited for.
+    /// For how long nothing has been done; none where something has,
+    /// or the client is not waited for.
     pub(super) fn quiet(&self, now: Duration, done: u64, waits: bool) -> Option<Duration> {
         if self.done.swap(done, Relaxed) != done || !waits {
             self.since_ms.store(millis(now), Relaxed);

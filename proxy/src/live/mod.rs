@@ -1,7 +1,9 @@
-//! What goes on now: the sessions and the predict statements that they run, for operators to see and end.
+//! What goes on now: the sessions and the predict statements that they run,
+//! for operators to see and end.
 //!
-//! A session writes here without locks while it runs (one relaxed store for each time it is polled); locks are
-//! taken when it begins, when it ends, when a predict statement begins or ends, and when somebody looks.
+//! A session writes here without locks while it runs (one relaxed store for each time it is
+//! polled); locks are taken when it begins, when it ends, when a predict statement begins or ends,
+//! and when somebody looks.
 
 mod activity;
 mod idle;

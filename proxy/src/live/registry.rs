@@ -60,8 +60,8 @@ impl Live {
         &self.metrics
     }
 
-    /// Registers a session for as long as what is returned lives. `kill` ends it at once, `leave` when it owes its
-    /// client nothing.
+    /// Registers a session for as long as what is returned lives. `kill` ends it at once, `leave`
+    /// when it owes its client nothing.
     #[must_use]
     pub fn enter(
         self: &Arc<Self>,
@@ -134,8 +134,8 @@ impl Live {
         sessions
     }
 
-    /// Interrupts the predict statement that the session with the store's id `connection_id` runs, and unless
-    /// `query_only` ends that session. Whoever runs none is left to the store.
+    /// Interrupts the predict statement that the session with the store's id `connection_id` runs,
+    /// and unless `query_only` ends that session. Whoever runs none is left to the store.
     pub fn interrupt(&self, connection_id: u32, query_only: bool) {
         for session in self.sessions_of(connection_id) {
             if let Some(statement) = session.statement() {

@@ -87,7 +87,8 @@ impl Session {
         &self.leave
     }
 
-    /// To be held while the store is asked to interrupt it, until what follows from the answer is done.
+    /// To be held while the store is asked to interrupt it,
+    /// until what follows from the answer is done.
     pub async fn being_killed(&self) -> tokio::sync::RwLockReadGuard<'_, ()> {
         self.kills.read().await
     }
@@ -117,8 +118,8 @@ impl Session {
             .inc();
     }
 
-    /// Registers a predict statement for as long as what is returned lives. `route` says in a word what is done
-    /// with it.
+    /// Registers a predict statement for as long as what is returned lives. `route` says in a word
+    /// what is done with it.
     #[must_use]
     pub fn begin(&self, route: &'static str, text: &str, mode: LexMode) -> StatementGuard<'_> {
         let statement = Arc::new(Statement::new(text, mode));

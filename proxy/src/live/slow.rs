@@ -1,4 +1,5 @@
-//! What is told of a predict statement at its end: an event for each, and a line for those that took long.
+//! What is told of a predict statement at its end: an event for each,
+//! and a line for those that took long.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;

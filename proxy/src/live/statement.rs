@@ -190,8 +190,8 @@ impl Statement {
         self.store_ns.load(Relaxed) as f64 / 1e9
     }
 
-    /// Seconds until the inputs that are known are predicted, at the pace of this phase so far. `None`: there is no
-    /// pace yet, more inputs may come, or nothing is predicted now.
+    /// Seconds until the inputs that are known are predicted, at the pace of this phase so far.
+    /// `None`: there is no pace yet, more inputs may come, or nothing is predicted now.
     #[must_use]
     pub fn seconds_left(&self) -> Option<f64> {
         let (now, entered, before) = {

@@ -1,5 +1,5 @@
-//! The lane's way to predictions: the executor's decision runner, with errors and warnings as clients see them, and
-//! the table of kept outputs.
+//! The lane's way to predictions: the executor's decision runner, with errors and warnings as
+//! clients see them, and the table of kept outputs.
 
 mod outputs;
 

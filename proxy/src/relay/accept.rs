@@ -37,7 +37,8 @@ pub struct Limits {
     pub stop_time_max: Duration,
 }
 
-/// An address that is taken, and not listened on: clients are refused until an [`Acceptor`] has started.
+/// An address that is taken, and not listened on:
+/// clients are refused until an [`Acceptor`] has started.
 pub struct BoundListener(socket2::Socket);
 
 impl BoundListener {
@@ -63,7 +64,8 @@ pub struct Acceptor {
     control: Control,
 }
 
-/// What can be changed while clients are accepted. Sessions that have begun keep what they began with.
+/// What can be changed while clients are accepted.
+/// Sessions that have begun keep what they began with.
 #[derive(Clone)]
 pub struct Control {
     limits: Arc<ArcSwap<Limits>>,
@@ -112,8 +114,8 @@ impl Drop for Slot {
 }
 
 impl Acceptor {
-    /// Listens and starts the threads; `open_lane` makes each session's router. Clients wait in the kernel until
-    /// [`run`](Self::run).
+    /// Listens and starts the threads; `open_lane` makes each session's router. Clients wait in
+    /// the kernel until [`run`](Self::run).
     ///
     /// # Errors
     /// Another process listens on the address, or a thread cannot be started.
@@ -152,8 +154,9 @@ impl Acceptor {
         self.listener.local_addr()
     }
 
-    /// Accepts until `stopping` is cancelled; then lets sessions end at their next idle point outside a transaction,
-    /// and closes those that are busy for most of `stop_time_max`. Returns what is left of that.
+    /// Accepts until `stopping` is cancelled; then lets sessions end at their next idle point
+    /// outside a transaction, and closes those that are busy for most of `stop_time_max`.
+    /// Returns what is left of that.
     ///
     /// # Errors
     /// The listener cannot be used at all.
@@ -220,7 +223,8 @@ fn total(threads: &[RelayThread]) -> usize {
     sessions.map(|count| count.load(Ordering::Relaxed)).sum()
 }
 
-/// Whether a client may come in. Where there are too many, one that has not logged in may give way.
+/// Whether a client may come in. Where there are too many,
+/// one that has not logged in may give way.
 fn has_room(
     threads: &[RelayThread],
     limits: &Limits,

@@ -28,7 +28,8 @@ pub struct Framer {
     inspect_bytes_max: usize,
 }
 
-/// What the router is shown of a body too long to be looked at: a statement id and a parameter's number.
+/// What the router is shown of a body too long to be looked at:
+/// a statement id and a parameter's number.
 const HEAD_BYTES: usize = 6;
 
 /// Commands that may be or may change what the lane cares for. All others are forwarded on sight.
@@ -50,8 +51,8 @@ fn is_inspected(command: u8) -> bool {
 }
 
 impl Framer {
-    /// A framer at the start of a packet. Commands longer than `inspect_bytes_max` (at most a packet) pass
-    /// without being looked at.
+    /// A framer at the start of a packet. Commands longer than `inspect_bytes_max` (at most a
+    /// packet) pass without being looked at.
     #[must_use]
     pub fn new(inspect_bytes_max: usize) -> Self {
         Self {
@@ -61,7 +62,8 @@ impl Framer {
         }
     }
 
-    /// How many bytes of `input` may be forwarded now, and why not more. Commands among them are told to the tracker.
+    /// How many bytes of `input` may be forwarded now, and why not more.
+    /// Commands among them are told to the tracker.
     #[inline]
     pub fn decide<R: Router>(
         &mut self,

@@ -1,16 +1,17 @@
-//! The relayed handshake: the client logs in to the store itself. The proxy clears capabilities, and has TLS of its
-//! own on each leg.
+//! The relayed handshake: the client logs in to the store itself. The proxy clears capabilities,
+//! and has TLS of its own on each leg.
 //!
 //! ```text
 //! Connected --greeting edited, forwarded--> Greeted --client's TLS if it asks, login--> Asked
 //!     Asked --store's TLS if it is due, login edited, forwarded--> LoggedIn
 //!     LoggedIn --authentication packets both ways, until OK--> Established
 //! ```
-//! Each state consumes the one before it. An ERR of the store reaches the client and ends the session. The
-//! session bounds the time of the whole, and learns from [`Waiting`] whom it waits for.
+//! Each state consumes the one before it. An ERR of the store reaches the client and ends the
+//! session. The session bounds the time of the whole,
+//! and learns from [`Waiting`] whom it waits for.
 //!
-//! Each leg counts its own packets: a request for TLS, or a password that the proxy encrypts for the store, makes one
-//! leg longer than the other, and what passes afterwards is renumbered.
+//! Each leg counts its own packets: a request for TLS, or a password that the proxy encrypts for
+//! the store, makes one leg longer than the other, and what passes afterwards is renumbered.
 
 pub(crate) mod password;
 
@@ -466,8 +467,8 @@ impl Legs<'_> {
         writer.flush(self.store).await.map_err(SessionEnd::store)
     }
 
-    /// Takes the password that the client sends in clear over TLS, and gives it to a store that no one else must
-    /// overhear, encrypted with the store's public key.
+    /// Takes the password that the client sends in clear over TLS, and gives it to a store that no
+    /// one else must overhear, encrypted with the store's public key.
     async fn encrypt_password(&mut self, nonce: &[u8]) -> Result<(), SessionEnd> {
         let password = self.client_packet().await?;
         self.send_store(&[password::REQUEST_PUBLIC_KEY]).await?;

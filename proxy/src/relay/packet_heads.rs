@@ -10,8 +10,8 @@ pub fn is_of_stub(head: &[u8]) -> bool {
     head.get(3..9) == Some(STUB_STATE)
 }
 
-/// Whether a plugin that a change of user comes to wants the password itself, in clear or under a key depending on
-/// the leg: caching_sha2_password's full path, or sha256_password.
+/// Whether a plugin that a change of user comes to wants the password itself, in clear or under a
+/// key depending on the leg: caching_sha2_password's full path, or sha256_password.
 pub fn asks_for_password(packet: PacketHead<'_>) -> bool {
     let full_path = packet.head == b"\x01\x04" && packet.length == 2;
     full_path || packet.head.starts_with(b"\xfesha256_password\0")

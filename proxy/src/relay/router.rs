@@ -1,4 +1,5 @@
-//! The lane as the relay sees it: who answers a command, and what the lane gets for the time of one.
+//! The lane as the relay sees it: who answers a command,
+//! and what the lane gets for the time of one.
 
 use crate::live;
 use crate::session_end::SessionEnd;
@@ -18,27 +19,31 @@ pub enum Route<R> {
 
 /// One session's lane, as the relay sees it.
 pub trait Router: Send {
-    /// What the router has found a command of the lane to be: it travels with the command, which is looked at once.
+    /// What the router has found a command of the lane to be: it travels with the command,
+    /// which is looked at once.
     type Routed: std::fmt::Debug + Send;
 
-    /// Says who answers a command. `body` is what follows the command byte, whole. Called once per command in order,
-    /// before it is forwarded, for queries, prepared statements, and what changes the session (INIT_DB,
-    /// CHANGE_USER, RESET_CONNECTION), as long as they are at most `inspect_bytes_max` long. Must be quick: every plain query waits for it.
+    /// Says who answers a command. `body` is what follows the command byte, whole. Called once per
+    /// command in order, before it is forwarded, for queries, prepared statements, and what
+    /// changes the session (INIT_DB, CHANGE_USER, RESET_CONNECTION), as long as they are at most
+    /// `inspect_bytes_max` long. Must be quick: every plain query waits for it.
     fn route(&mut self, command: u8, body: &[u8]) -> Route<Self::Routed>;
 
-    /// Is told instead of a command of those kinds that is longer than `inspect_bytes_max` and is forwarded without
-    /// being shown. `head` is as much of its body as is at hand, at least 6 bytes where it has as many.
+    /// Is told instead of a command of those kinds that is longer than `inspect_bytes_max` and is
+    /// forwarded without being shown. `head` is as much of its body as is at hand, at least 6
+    /// bytes where it has as many.
     fn passed_unseen(&mut self, command: u8, head: &[u8]);
 
-    /// The store has answered the command that was routed last with the error of a stub, and the client was sent
-    /// nothing yet. `answer` is what the store sent last. Returns the command's payload where the lane is to answer it
-    /// after all; then it is called.
+    /// The store has answered the command that was routed last with the error of a stub, and the
+    /// client was sent nothing yet. `answer` is what the store sent last. Returns the command's
+    /// payload where the lane is to answer it after all; then it is called.
     fn take_back(&mut self, _answer: &[u8]) -> Option<(Bytes, Self::Routed)> {
         None
     }
 
-    /// Answers a command that was routed to the lane. Both streams are its own until it returns, and then the store
-    /// must be idle and the client's answer be complete and flushed. Returning an error closes the session.
+    /// Answers a command that was routed to the lane. Both streams are its own until it returns,
+    /// and then the store must be idle and the client's answer be complete and flushed. Returning
+    /// an error closes the session.
     fn handle(
         &mut self,
         takeover: Takeover<'_, Self::Routed>,
@@ -50,8 +55,8 @@ pub trait Router: Send {
 pub enum Handled {
     /// The client has its answer.
     Answered,
-    /// Nothing was sent to the client: the relay forwards this payload (the command as it came, or another
-    /// that the store answers in its place) and relays the answer as of any command.
+    /// Nothing was sent to the client: the relay forwards this payload (the command as it came, or
+    /// another that the store answers in its place) and relays the answer as of any command.
     Forward(Bytes),
 }
 
@@ -70,10 +75,11 @@ pub struct Takeover<'a, R> {
     pub seq: u8,
     /// What the session has negotiated, the same on both legs.
     pub capabilities: Capabilities,
-    /// Bytes of the client that were read after the command. What the lane reads of the client beyond its own
-    /// business is appended here.
+    /// Bytes of the client that were read after the command. What the lane reads of the client
+    /// beyond its own business is appended here.
     pub read_ahead: &'a mut BytesMut,
-    /// Id of the statement that the client has prepared last at the store by itself; none where that failed.
+    /// Id of the statement that the client has prepared last at the store by itself;
+    /// none where that failed.
     pub prepared: Option<u32>,
     /// Status flags of the last answer; the lane leaves those of its own.
     pub status: &'a mut StatusFlags,

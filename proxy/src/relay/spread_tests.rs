@@ -11,7 +11,8 @@ use tokio::task::JoinSet;
 const RUNTIMES: usize = 8;
 const CLIENTS: usize = 400;
 
-/// A proxy of 8 threads, before a store that greets everybody, and how many clients each thread has.
+/// A proxy of 8 threads, before a store that greets everybody,
+/// and how many clients each thread has.
 fn spread() -> (Arc<Proxy>, Vec<Arc<AtomicUsize>>) {
     let (proxy, threads) = proxy_on(RUNTIMES, 2 * CLIENTS, Duration::from_secs(5));
     let proxy = Arc::new(proxy);

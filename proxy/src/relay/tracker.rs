@@ -17,7 +17,7 @@ enum Answer {
     Single,
     /// OK, ERR, a request for a local file, or a result; more may follow.
     Results,
-    /// The same, of a COM_STMT_EXECUTE that asks for a cursor: its result may have no rows of its own.
+    /// The same, of a COM_STMT_EXECUTE with a cursor: its result may have no rows of its own.
     ResultsOrCursor,
     /// COM_STMT_PREPARE.
     Prepare,
@@ -44,7 +44,8 @@ enum Answer {
 /// Idle --command--> Answer(Rows | Fields) --end--> Idle       Answer(Single) --any packet--> Idle
 /// any --unknown command, replication, or what the protocol does not foresee--> Opaque (final)
 /// ```
-/// An ERR ends the command from every state. "Idle" is the next outstanding command's `Answer`, if one is.
+/// An ERR ends the command from every state. "Idle" is the next outstanding command's `Answer`,
+/// if one is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Idle,
@@ -79,7 +80,7 @@ pub enum ClientTurn {
     Hold,
 }
 
-/// Follows one session. Fed with the commands as they are forwarded and with all bytes of the store.
+/// Follows one session: its commands as they are forwarded, and all bytes of the store.
 #[derive(Debug)]
 pub struct Tracker {
     capabilities: Capabilities,
@@ -129,7 +130,8 @@ impl Tracker {
         }
     }
 
-    /// Whether the whole answer to the one outstanding command, which gives results, is still to come.
+    /// Whether the whole answer to the one outstanding command, which gives results,
+    /// is still to come.
     #[inline]
     #[must_use]
     pub fn owes_whole_result(&self) -> bool {
@@ -162,8 +164,8 @@ impl Tracker {
         self.state == State::Opaque
     }
 
-    /// Status flags of the last OK or EOF that ended an answer. An ERR carries none: after a deadlock the
-    /// transaction is gone although IN_TRANS is still set here.
+    /// Status flags of the last OK or EOF that ended an answer. An ERR carries none: after a
+    /// deadlock the transaction is gone although IN_TRANS is still set here.
     #[must_use]
     pub fn status(&self) -> StatusFlags {
         self.status
@@ -199,8 +201,8 @@ impl Tracker {
         self.status = status;
     }
 
-    /// Sequence id of the packet that would go on with the current answer, if it may go on with a packet of the
-    /// proxy's: none while a packet has passed in part or nothing is owed.
+    /// Sequence id of the packet that would go on with the current answer, if it may go on with a
+    /// packet of the proxy's: none while a packet has passed in part or nothing is owed.
     #[must_use]
     pub fn next_answer_seq(&self) -> Option<u8> {
         if let Some(before) = self.refused {
@@ -241,7 +243,8 @@ impl Tracker {
         }
     }
 
-    /// A command is forwarded, or its first part. Of its body, a statement's id and one byte are enough.
+    /// A command is forwarded, or its first part. Of its body,
+    /// a statement's id and one byte are enough.
     #[inline]
     pub fn forwarded(&mut self, command: u8, body: &[u8]) {
         match (command, body) {
@@ -322,8 +325,9 @@ impl Tracker {
     /// Bytes of the store, in order, cut anywhere.
     ///
     /// # Errors
-    /// What must not reach the client: a request for a local file that it did not offer, or for a password that the
-    /// other leg would expose. None of these bytes may be forwarded, and the session must end.
+    /// What must not reach the client: a request for a local file that it did not offer, or for a
+    /// password that the other leg would expose. None of these bytes may be forwarded,
+    /// and the session must end.
     #[inline]
     pub fn store_bytes(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
         if self.state == State::Opaque {
@@ -345,7 +349,7 @@ impl Tracker {
         if self.state == State::Rows && !matches!(packet.head.first(), Some(0xfe | 0xff)) {
             return Ok(());
         }
-        // What follows in the same read is not followed any more: an ERR would seem to end an answer.
+        // The rest of the read is not followed: an ERR would seem to end an answer.
         if packet.continuation || self.opaque() {
             return Ok(());
         }
@@ -354,7 +358,7 @@ impl Tracker {
         self.erred = false;
         self.stub_ran = false;
         let Some(&first) = packet.head.first() else {
-            // An empty packet where one with a meaning is due (a row of no columns does not exist).
+            // An empty packet where one with a meaning is due (each row has columns).
             self.lose();
             return Ok(());
         };
@@ -479,8 +483,9 @@ impl Tracker {
             return self.lose();
         }
         let status = eof_status(head).unwrap_or(self.status);
-        // The flag alone tells nothing: MariaDB sets it also where a stored program has a cursor of its own open.
-        // A procedure's result is followed by another answer, which a client's cursor never is.
+        // The flag alone tells nothing: MariaDB sets it also where a stored program has a cursor
+        // of its own open. A procedure's result is followed by another answer,
+        // which a client's cursor never is.
         if self.cursor_asked
             && status.contains(StatusFlags::SERVER_STATUS_CURSOR_EXISTS)
             && !status.contains(StatusFlags::SERVER_MORE_RESULTS_EXISTS)

@@ -13,7 +13,8 @@ enum ResultModel {
     Ok {
         info: Vec<u8>,
     },
-    /// Whether a stored program has a cursor of its own open, which MariaDB tells as if it were the client's.
+    /// Whether a stored program has a cursor of its own open,
+    /// which MariaDB tells as if it were the client's.
     Rows {
         columns: u8,
         rows: Vec<Vec<u8>>,
@@ -30,7 +31,8 @@ enum Exchange {
         results: Vec<ResultModel>,
         fails: bool,
     },
-    /// An execution that asked for a cursor and got it; whether it failed after the column definitions.
+    /// An execution that asked for a cursor and got it;
+    /// whether it failed after the column definitions.
     Cursor {
         columns: u8,
         fails: bool,

@@ -77,7 +77,8 @@ impl ServerTls {
         TlsAcceptor::from(self.current.load_full())
     }
 
-    /// Looks whether the files have changed, and takes over what they hold now. Reads two small files.
+    /// Looks whether the files have changed, and takes over what they hold now.
+    /// Reads two small files.
     ///
     /// # Errors
     /// They cannot be used, told once per content; what was in use before stays so.

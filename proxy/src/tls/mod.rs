@@ -1,7 +1,7 @@
 //! TLS of both legs: the certificate that clients are shown, and how the store is connected to.
 //!
-//! Cryptography is rustls with ring; protocol versions are 1.2 and 1.3. Client certificates are not asked for: a
-//! relayed login could not pass them on to the store.
+//! Cryptography is rustls with ring; protocol versions are 1.2 and 1.3. Client certificates are
+//! not asked for: a relayed login could not pass them on to the store.
 
 mod certificate;
 mod store;

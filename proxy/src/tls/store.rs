@@ -65,8 +65,8 @@ impl StoreTlsConfig {
         })
     }
 
-    /// How the service account's own connections are made, which have no client to go by: with TLS where it is
-    /// required, or where an authority is named so that it is worth something.
+    /// How the service account's own connections are made, which have no client to go by: with TLS
+    /// where it is required, or where an authority is named so that it is worth something.
     #[must_use]
     pub fn service(&self) -> Option<SslOpts> {
         let wanted = match self.mode {
@@ -179,7 +179,8 @@ fn roots(path: &Path) -> Result<Arc<RootCertStore>, TlsError> {
     Ok(Arc::new(roots))
 }
 
-/// Takes any certificate, also one that this library cannot read: servers make themselves such at their installation.
+/// Takes any certificate, also one that this library cannot read:
+/// servers make themselves such at their installation.
 #[derive(Debug)]
 struct Anybody(tokio_rustls::rustls::crypto::WebPkiSupportedAlgorithms);
 

@@ -2,7 +2,8 @@
 
 use mysql_common::constants::{CapabilityFlags, MariadbCapabilities};
 
-/// Capabilities of a leg or of a session: low 32 bits as in MySQL, high 32 bits as MariaDB extends them.
+/// Capabilities of a leg or of a session: low 32 bits as in MySQL,
+/// high 32 bits as MariaDB extends them.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Capabilities(pub u64);
 
@@ -16,7 +17,8 @@ const fn mariadb(flag: MariadbCapabilities) -> Capabilities {
 
 #[allow(missing_docs, reason = "the names are those of the protocol's manual")]
 impl Capabilities {
-    /// Set by MySQL; MariaDB clears it (it calls the bit CLIENT_MYSQL) to say that extended bits follow.
+    /// Set by MySQL; MariaDB clears it (it calls the bit CLIENT_MYSQL) to say that extended bits
+    /// follow.
     pub const LONG_PASSWORD: Self = mysql(CapabilityFlags::CLIENT_LONG_PASSWORD);
     pub const FOUND_ROWS: Self = mysql(CapabilityFlags::CLIENT_FOUND_ROWS);
     pub const CONNECT_WITH_DB: Self = mysql(CapabilityFlags::CLIENT_CONNECT_WITH_DB);
@@ -47,10 +49,10 @@ impl Capabilities {
     pub const MARIADB_BULK_UNIT_RESULTS: Self =
         mariadb(MariadbCapabilities::MARIADB_CLIENT_BULK_UNIT_RESULTS);
 
-    /// What the relay can follow on a session. The rest is cleared in the greeting and in the login:
-    /// compression and query attributes hide or shift the statement, optional and cached metadata leave out
-    /// column definitions that the tracker counts, SSL belongs to the proxy, and extended bits that are not known
-    /// today may mean anything.
+    /// What the relay can follow on a session. The rest is cleared in the greeting and in the
+    /// login: compression and query attributes hide or shift the statement, optional and cached
+    /// metadata leave out column definitions that the tracker counts, SSL belongs to the proxy,
+    /// and extended bits that are not known today may mean anything.
     pub const RELAYED: Self = Self(
         !(Self::COMPRESS.0
             | Self::ZSTD_COMPRESSION.0

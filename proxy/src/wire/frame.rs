@@ -2,8 +2,8 @@
 
 use super::{HEADER_BYTES, PACKET_BYTES_MAX};
 
-/// As much of a payload's start as a walker shows: an OK packet up to its warnings, a prepare answer,
-/// an ERR code, a column count.
+/// As much of a payload's start as a walker shows: an OK packet up to its warnings, a prepare
+/// answer, an ERR code, a column count.
 pub const HEAD_BYTES_MAX: usize = 24;
 
 /// The start of a payload that passes.

@@ -24,7 +24,8 @@ pub struct Greeting {
     pub plugin: Bytes,
 }
 
-/// Bytes between the end of the version and the lower capabilities: connection id, scramble, filler.
+/// Bytes between the end of the version and the lower capabilities: connection id,
+/// scramble, filler.
 const TO_CAPABILITIES_BYTES: usize = 4 + NONCE_HEAD_BYTES + 1;
 /// The part of the nonce that stands before the capabilities.
 const NONCE_HEAD_BYTES: usize = 8;
@@ -32,7 +33,8 @@ const NONCE_HEAD_BYTES: usize = 8;
 const FILLER_BYTES: usize = 6;
 
 impl Greeting {
-    /// Reads a greeting and clears each offered capability that is not in `allowed`. No other byte changes.
+    /// Reads a greeting and clears each offered capability that is not in `allowed`.
+    /// No other byte changes.
     ///
     /// # Errors
     /// Not protocol version 10, older than MySQL 4.1, or cut short.
@@ -93,7 +95,8 @@ impl Greeting {
         })
     }
 
-    /// Tells clients that they may go on in TLS, in a greeting that [`restrict`](Self::restrict) has accepted.
+    /// Tells clients that they may go on in TLS, in a greeting that [`restrict`](Self::restrict)
+    /// has accepted.
     pub fn offer_tls(&self, payload: &mut [u8]) {
         let low_at = 1
             + payload

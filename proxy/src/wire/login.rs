@@ -1,4 +1,5 @@
-//! The client's first packet (Protocol::HandshakeResponse41 or SSLRequest), read and edited in place.
+//! The client's first packet (Protocol::HandshakeResponse41 or SSLRequest),
+//! read and edited in place.
 
 use super::greeting::put;
 use super::{Capabilities, Malformed, lenenc};
@@ -25,7 +26,8 @@ pub enum LoginError {
     /// The client asks for TLS although it was not offered.
     #[error("TLS is not offered here: connect without it (--skip-ssl, ssl-mode=DISABLED)")]
     Tls,
-    /// The client goes on to compress although that was not offered, as PHP's mysqlnd and the pure Connector/Python do.
+    /// The client goes on to compress although that was not offered,
+    /// as PHP's mysqlnd and the pure Connector/Python do.
     #[error("compression is not offered here: connect without it")]
     Compression,
     /// A client from before MySQL 4.1.
@@ -40,7 +42,8 @@ pub enum LoginError {
 pub const TLS_REQUEST_BYTES: usize = 32;
 
 impl Login {
-    /// Reads a login and clears each capability that the greeting did not offer. No other byte changes.
+    /// Reads a login and clears each capability that the greeting did not offer.
+    /// No other byte changes.
     ///
     /// # Errors
     /// See [`LoginError`].
@@ -95,8 +98,8 @@ impl Login {
                 .is_ok_and(|base| Capabilities(u64::from(base)).has(Capabilities::SSL))
     }
 
-    /// Makes a login that [`restrict`](Self::restrict) has accepted say that its leg has TLS. Its first
-    /// [`TLS_REQUEST_BYTES`] are then the request for it.
+    /// Makes a login that [`restrict`](Self::restrict) has accepted say that its leg has TLS. Its
+    /// first [`TLS_REQUEST_BYTES`] are then the request for it.
     pub fn say_tls(payload: &mut [u8]) {
         let [_, ssl, ..] = Capabilities::SSL.0.to_le_bytes();
         if let Some(byte) = payload.get_mut(1) {

@@ -1,7 +1,8 @@
-//! The MySQL client/server protocol: packets, capabilities and the few payloads that the proxy reads or writes.
+//! The MySQL client/server protocol: packets, capabilities and the few payloads that the proxy
+//! reads or writes.
 //!
-//! Nothing here knows about sessions or statements. Parsers take bytes from the network, so every one is
-//! checked and returns [`Malformed`]; none panics.
+//! Nothing here knows about sessions or statements. Parsers take bytes from the network, so every
+//! one is checked and returns [`Malformed`]; none panics.
 
 mod capabilities;
 mod column;

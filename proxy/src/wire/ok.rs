@@ -22,7 +22,8 @@ impl OkPacket {
     /// First byte of the payload of a plain OK.
     pub const HEADER: u8 = 0x00;
 
-    /// Parses a payload that starts with 0x00 or 0xFE. The start of one is enough, as far as the warnings.
+    /// Parses a payload that starts with 0x00 or 0xFE. The start of one is enough,
+    /// as far as the warnings.
     pub fn parse(payload: &[u8]) -> Result<Self, Malformed> {
         let mut input = payload;
         if !matches!(

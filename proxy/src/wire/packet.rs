@@ -1,4 +1,5 @@
-//! Whole payloads in and out of packets, for the handshake and the lane; the relay walks frames instead.
+//! Whole payloads in and out of packets, for the handshake and the lane;
+//! the relay walks frames instead.
 
 use super::Malformed;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -105,13 +106,15 @@ impl PacketReader {
     /// The next payload.
     ///
     /// # Errors
-    /// `UnexpectedEof` when the stream ends, also between packets; `InvalidData` beyond the limit; I/O errors.
+    /// `UnexpectedEof` when the stream ends, also between packets;
+    /// `InvalidData` beyond the limit; I/O errors.
     pub async fn read(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Bytes> {
         loop {
             if let Some(payload) = self.buffered_payload()? {
                 return Ok(payload);
             }
-            // More than one packet may come at once; a long packet is asked for as a whole, within reason.
+            // More than one packet may come at once; a long packet is asked for as a whole,
+            // within reason.
             self.buffer.reserve(READ_BYTES.max(self.missing_bytes()));
             if stream.read_buf(&mut self.buffer).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
@@ -119,8 +122,8 @@ impl PacketReader {
         }
     }
 
-    /// The next payload as far as its first packet is at most `gathered_bytes_max` long, else its next piece. Ends
-    /// and errors of results are gathered however long they are. Cancel-safe.
+    /// The next payload as far as its first packet is at most `gathered_bytes_max` long, else its
+    /// next piece. Ends and errors of results are gathered however long they are. Cancel-safe.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -211,7 +214,8 @@ impl PacketReader {
         }))
     }
 
-    /// The next payload of one packet, without reading a byte beyond it: what follows may be of another protocol.
+    /// The next payload of one packet, without reading a byte beyond it:
+    /// what follows may be of another protocol.
     ///
     /// # Errors
     /// As [`read`](Self::read). Not cancel-safe.
@@ -234,7 +238,8 @@ impl PacketReader {
         Ok(payload.into())
     }
 
-    /// The next payload if it has been read whole: lets a caller drain what is here without waiting.
+    /// The next payload if it has been read whole: lets a caller drain what is here without
+    /// waiting.
     ///
     /// # Errors
     /// `InvalidData` when the payload is longer than the limit.
@@ -369,8 +374,8 @@ impl PacketWriter {
         }
     }
 
-    /// Begins a packet of a payload that goes on after a full one, or that has not begun; an empty one is due after
-    /// full ones. False where the payload is complete.
+    /// Begins a packet of a payload that goes on after a full one, or that has not begun; an empty
+    /// one is due after full ones. False where the payload is complete.
     fn begin_packet_of(&mut self, parts: &mut Parts) -> bool {
         let length = usize::try_from(parts.rest).unwrap_or(usize::MAX);
         let length = length.min(PACKET_BYTES_MAX);
@@ -383,7 +388,8 @@ impl PacketWriter {
         true
     }
 
-    /// Begins a packet of the caller's own making, whose bytes [`put_bytes`](Self::put_bytes) appends.
+    /// Begins a packet of the caller's own making, whose bytes [`put_bytes`](Self::put_bytes)
+    /// appends.
     pub fn put_header(&mut self, length: usize) {
         self.buffer.put_slice(&packet_header(length, self.seq));
         self.seq = self.seq.wrapping_add(1);
@@ -488,7 +494,8 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 
-    /// Payloads as [`PacketReader::read_piece`] gives them, those in pieces joined; and which came in pieces.
+    /// Payloads as [`PacketReader::read_piece`] gives them, those in pieces joined;
+    /// and which came in pieces.
     async fn read_pieces(bytes: &[u8], gathered: usize) -> Vec<(Vec<u8>, bool)> {
         let mut reader = PacketReader::new(3 * PACKET_BYTES_MAX);
         let (mut stream, mut payloads) = (bytes, Vec::new());

@@ -55,8 +55,8 @@ impl Stream {
         }
     }
 
-    /// Whether the peer has closed the connection or its own direction of it, also while there is something left to
-    /// read. What the kernel has told so far: it asks nobody.
+    /// Whether the peer has closed the connection or its own direction of it, also while there is
+    /// something left to read. What the kernel has told so far: it asks nobody.
     #[must_use]
     pub fn peer_has_ended(&self) -> bool {
         let told = match self {
@@ -83,7 +83,8 @@ impl Stream {
     /// Goes on in TLS, as the server. Nothing of the TLS handshake may have been read.
     ///
     /// # Errors
-    /// What the client did wrong, or what it does not have in common with us. The leg is then broken.
+    /// What the client did wrong, or what it does not have in common with us.
+    /// The leg is then broken.
     pub async fn accept_tls(&mut self, acceptor: &TlsAcceptor) -> io::Result<()> {
         let plain = std::mem::replace(self, Self::Broken);
         let stream = acceptor.accept(plain).await?;
@@ -94,7 +95,8 @@ impl Stream {
     /// Goes on in TLS, as the client of a server called `name`.
     ///
     /// # Errors
-    /// The server's certificate is not accepted, or what goes wrong on the way. The leg is then broken.
+    /// The server's certificate is not accepted, or what goes wrong on the way.
+    /// The leg is then broken.
     pub async fn connect_tls(
         &mut self,
         connector: &TlsConnector,

@@ -1,4 +1,5 @@
-//! Options that change and statistics that are published: seen by SHOW, and by every proxy of the store.
+//! Options that change and statistics that are published: seen by SHOW,
+//! and by every proxy of the store.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! The tokens of a statement under a cursor: what stands here is taken, or an error says what was expected.
+//! The tokens of a statement under a cursor: what stands here is taken,
+//! or an error says what was expected.
 
 use predictsql_catalog::OptionValue;
 use sqlparser::tokenizer::{Token, Tokenizer};
@@ -20,8 +21,8 @@ pub struct Cursor<'a> {
 /// Reads a whole statement by `read`; a semicolon may end it.
 ///
 /// # Errors
-/// What `read` refuses, text that is not cut into tokens, comments that the store would execute, and text after the
-/// statement.
+/// What `read` refuses, text that is not cut into tokens, comments that the store would execute,
+/// and text after the statement.
 pub fn read_whole<T>(
     sql: &str,
     mode: LexMode,

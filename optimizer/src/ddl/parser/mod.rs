@@ -20,8 +20,8 @@ pub fn parse_in(sql: &str, mode: LexMode) -> Result<CatalogStatement, Refusal> {
     read_whole(sql, mode, statement)
 }
 
-/// Reads `SHOW list [LIKE 'p' | WHERE e]` of lists that are not the catalog's, each a word and what it stands for:
-/// which list, and which rows.
+/// Reads `SHOW list [LIKE 'p' | WHERE e]` of lists that are not the catalog's, each a word and
+/// what it stands for: which list, and which rows.
 pub fn parse_listing<L: Clone>(
     sql: &str,
     lists: &[(&str, L)],

@@ -35,7 +35,8 @@ pub fn show(cursor: &mut Cursor<'_>) -> Result<Option<Show>, Refusal> {
     Ok(Some(Show::Models { task, filter }))
 }
 
-/// Reads `SHOW` of one of `lists`, each a word and the list it stands for: which list, and which rows.
+/// Reads `SHOW` of one of `lists`, each a word and the list it stands for: which list,
+/// and which rows.
 pub fn listing<L: Clone>(
     cursor: &mut Cursor<'_>,
     lists: &[(&str, L)],

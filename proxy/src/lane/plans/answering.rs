@@ -1,4 +1,5 @@
-//! Answers a planned statement: with its rows, with its plan, or with its plan and what executing it took.
+//! Answers a planned statement: with its rows, with its plan,
+//! or with its plan and what executing it took.
 
 use std::sync::Arc;
 

@@ -8,7 +8,8 @@ use predictsql_optimizer::plan::InputKind;
 
 use crate::wire::Malformed;
 
-/// Reads an input of that kind from a cell's string; `columns` are the task's. An image has at most `bytes_max` bytes.
+/// Reads an input of that kind from a cell's string; `columns` are the task's.
+/// An image has at most `bytes_max` bytes.
 pub fn read_input(
     kind: &InputKind,
     columns: &[Column],

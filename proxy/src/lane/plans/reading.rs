@@ -11,8 +11,8 @@ use crate::lane::context::LaneContext;
 use crate::lane::session::settings::SessionSettings;
 use crate::lane::store::error::LinkError;
 
-/// Reads a statement against the catalog; `None`: it holds no predict call. What the catalog does not know may be what another
-/// proxy has just made: then it is looked at again.
+/// Reads a statement against the catalog; `None`: it holds no predict call. What the catalog does
+/// not know may be what another proxy has just made: then it is looked at again.
 pub async fn read<'a>(
     context: &'a LaneContext,
     settings: &SessionSettings,

@@ -133,8 +133,8 @@ struct Drained {
     skipped: u64,
 }
 
-/// Writes the columns of the answer, where somebody is to get it. Rows of other columns than those that
-/// were described are read to their end.
+/// Writes the columns of the answer, where somebody is to get it. Rows of other columns than those
+/// that were described are read to their end.
 async fn write_columns(
     turn: &mut Turn<'_>,
     pipeline: &Pipeline<'_, '_, '_>,
@@ -157,7 +157,8 @@ async fn write_columns(
     Ok(())
 }
 
-/// Ends the answer: adds the store's warnings and writes the last packet, where somebody is to get it.
+/// Ends the answer: adds the store's warnings and writes the last packet,
+/// where somebody is to get it.
 async fn conclude(
     turn: &mut Turn<'_>,
     pipeline: &Pipeline<'_, '_, '_>,
@@ -226,8 +227,8 @@ fn visible_columns(
         .collect())
 }
 
-/// In binary rows a cell that comes in hidden columns, one a class, must be laid out as the described
-/// column says.
+/// In binary rows a cell that comes in hidden columns, one a class, must be laid out as the
+/// described column says.
 fn check_row_layouts(
     pipeline: &Pipeline<'_, '_, '_>,
     running: &[ColumnDefinition],
@@ -251,7 +252,8 @@ fn check_row_layouts(
     Ok(())
 }
 
-/// What the input of each prediction is, by the running statement's own columns where nothing else is known.
+/// What the input of each prediction is, by the running statement's own columns where nothing else
+/// is known.
 fn input_kinds(pipeline: &Pipeline<'_, '_, '_>, columns: &[ColumnDefinition]) -> Vec<InputKind> {
     let hidden = columns.get(pipeline.visible()..).unwrap_or_default();
     let running = |predict: &&Predict| {
@@ -335,8 +337,9 @@ impl<'d> Drainer<'d, '_, '_> {
         }
     }
 
-    /// Under a limit on what models may look at: waits for the rows, and refuses the statement if it needs
-    /// more. What is predicted only for rows that pass another prediction is not foreseen.
+    /// Under a limit on what models may look at: waits for the rows, and refuses the statement if
+    /// it needs more. What is predicted only for rows that pass another prediction is not
+    /// foreseen.
     async fn forecast(&self, order: &[usize]) -> Result<(), LinkError> {
         let ready: &Ready<'_, '_> = self.pipeline.ready;
         let asked = |p: &usize| Some((*p, ready.predictors.get(*p)?));

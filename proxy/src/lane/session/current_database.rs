@@ -13,8 +13,8 @@ use crate::wire::command;
 const IS_STORED_FUNCTION: u16 = 1584;
 
 impl Lane {
-    /// Notes whether a command may make the schema the current database. Nothing notes that another is: whoever
-    /// sees such a call asks the store.
+    /// Notes whether a command may make the schema the current database. Nothing notes that
+    /// another is: whoever sees such a call asks the store.
     pub(in crate::lane) fn note_database(&mut self, command: u8, body: &[u8]) {
         let schema = self.context.schema.as_str();
         let is_named = |name: &[u8]| name.eq_ignore_ascii_case(schema.as_bytes());
@@ -45,7 +45,8 @@ impl Lane {
             })
     }
 
-    /// Finds which calls without a schema's name are the schema's. Functions that the store has built in go before.
+    /// Finds which calls without a schema's name are the schema's.
+    /// Functions that the store has built in go before.
     pub(in crate::lane) async fn find_bare_calls(
         &self,
         turn: &mut Turn<'_>,

@@ -1,9 +1,10 @@
-//! The session after a predict statement: what ROW_COUNT(), FOUND_ROWS(), warnings and errors say is what the
-//! statement itself would have left, although the lane's own statements came in between.
+//! The session after a predict statement: what ROW_COUNT(), FOUND_ROWS(), warnings and errors say
+//! is what the statement itself would have left,
+//! although the lane's own statements came in between.
 //!
-//! The store is brought to say so wherever it can be: a statement that finds as many rows sets FOUND_ROWS(),
-//! one that fails likewise sets the rest. What it cannot be brought to say (a row count, warnings of the lane)
-//! is remembered, and written into the next statement that reads it.
+//! The store is brought to say so wherever it can be: a statement that finds as many rows sets
+//! FOUND_ROWS(), one that fails likewise sets the rest. What it cannot be brought to say (a row
+//! count, warnings of the lane) is remembered, and written into the next statement that reads it.
 
 use bytes::Bytes;
 use predictsql_optimizer::LexMode;
@@ -72,8 +73,8 @@ impl Lane {
         self.remembered.found_rows = None;
     }
 
-    /// The text of a statement for the store with what it reads of the one before; `None`: as it is. Warnings stay as
-    /// long as no table is read.
+    /// The text of a statement for the store with what it reads of the one before; `None`: as it
+    /// is. Warnings stay as long as no table is read.
     pub(in crate::lane) fn with_remembered(
         &mut self,
         statement: &str,
@@ -128,7 +129,8 @@ impl Lane {
         Ok(left)
     }
 
-    /// Brings the session into the state in which the lane found it in this turn, for a statement that the store answers.
+    /// Brings the session into the state in which the lane found it in this turn,
+    /// for a statement that the store answers.
     pub(in crate::lane) async fn leave_as_found(
         &mut self,
         turn: &mut Turn<'_>,

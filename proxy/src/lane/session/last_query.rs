@@ -1,5 +1,6 @@
-//! Plain queries that turn out to predict: the store ran a stub, since a view over predictions was made past the
-//! proxy. What the proxy knows is looked at anew, and the query answered once more, by the lane.
+//! Plain queries that turn out to predict: the store ran a stub, since a view over predictions was
+//! made past the proxy. What the proxy knows is looked at anew,
+//! and the query answered once more, by the lane.
 
 use crate::wire::{ErrPacket, HEADER_BYTES, command};
 

@@ -6,8 +6,8 @@ use crate::lane::session::diagnostics::Diagnostics;
 use crate::lane::store::before::reads_tables;
 use crate::wire::command;
 
-/// What a statement leaves in its session besides what the store says by itself (the status flags among it, which a
-/// turn notes with each answer of the store). Handlers of statements return it;
+/// What a statement leaves in its session besides what the store says by itself (the status flags
+/// among it, which a turn notes with each answer of the store). Handlers of statements return it;
 /// [`Lane::leave`](crate::lane::session::lane::Lane) alone writes it.
 #[derive(Debug, Default)]
 pub struct Left {
@@ -25,7 +25,8 @@ pub enum FoundRows {
     /// As the store says.
     #[default]
     AsStore,
-    /// The store says another number: the lane writes this one into the next statement that reads it.
+    /// The store says another number: the lane writes this one into the next statement that reads
+    /// it.
     Remembered(u64),
     /// The store is brought to say it.
     Set(u64),
@@ -48,7 +49,8 @@ impl Remembered {
         self.diagnostics.is_some() || self.row_count.is_some() || self.found_rows.is_some()
     }
 
-    /// The store answers a command, which leaves counts of its own; warnings stay where it reads no table.
+    /// The store answers a command, which leaves counts of its own;
+    /// warnings stay where it reads no table.
     pub fn forwarded(&mut self, payload: &[u8]) {
         if payload.first() == Some(&command::STMT_CLOSE) {
             return; // changes nothing

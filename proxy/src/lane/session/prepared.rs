@@ -111,8 +111,8 @@ impl PreparedStatements {
         self.last = Last::AtStore;
     }
 
-    /// The lane takes over; the store has prepared `prepared` for the client last, if it could. A statement that
-    /// cannot be prepared leaves none.
+    /// The lane takes over; the store has prepared `prepared` for the client last, if it could. A
+    /// statement that cannot be prepared leaves none.
     pub fn taken_over(&mut self, command: u8, prepared: Option<u32>) {
         if command == command::STMT_PREPARE {
             self.last = Last::None;
@@ -121,7 +121,8 @@ impl PreparedStatements {
         }
     }
 
-    /// Whether a command body means the statement prepared last where the store may take another for it.
+    /// Whether a command body means the statement prepared last where the store may take another
+    /// for it.
     pub fn names_last(&self, body: &[u8]) -> bool {
         lenenc::get_u32(&mut &*body) == Ok(LAST) && matches!(self.last, Last::Known(_))
     }
@@ -179,7 +180,8 @@ impl PreparedStatements {
         }
     }
 
-    /// A COM_STMT_SEND_LONG_DATA that was too long to be looked at went to the store: as [`Self::long_data`] of too much.
+    /// A COM_STMT_SEND_LONG_DATA that was too long to be looked at went to the store: as
+    /// [`Self::long_data`] of too much.
     pub fn long_data_lost(&mut self, head: &[u8]) {
         if let Some(Kept::Select(kept)) = self.id(head).and_then(|id| self.by_id.get_mut(&id)) {
             kept.long_data = Err(too_long());

@@ -69,8 +69,8 @@ impl Meaning {
 }
 
 impl SessionSettings {
-    /// The settings of a statement that sets some for itself alone (`SET STATEMENT`): its text has been
-    /// read by then under those of the session.
+    /// The settings of a statement that sets some for itself alone (`SET STATEMENT`): its text has
+    /// been read by then under those of the session.
     pub fn for_text_of(self, session: Self) -> Self {
         Self {
             encoding: session.encoding,
@@ -194,7 +194,8 @@ impl SessionSettings {
             bytes => bytes,
         };
         let results = variables.text("CAST(@@character_set_results AS BINARY)")?;
-        // In these the lane cannot read numbers and paths, or text cannot be distinguished from bytes.
+        // In these the lane cannot read numbers and paths,
+        // or text cannot be distinguished from bytes.
         if matches!(&*results, "ucs2" | "utf16" | "utf16le" | "utf32" | "binary") {
             return Err(SqlError::unsupported(format_args!(
                 "predictions with character_set_results = {results}; use SET NAMES utf8mb4"
@@ -256,8 +257,8 @@ impl SessionSettings {
     }
 }
 
-/// Literals of the connection and text of the `default` collation of utf8mb4 are equally weak: the store
-/// compares them where one is binary or of a smaller character set, else not (error 1267).
+/// Literals of the connection and text of the `default` collation of utf8mb4 are equally weak: the
+/// store compares them where one is binary or of a smaller character set, else not (error 1267).
 fn labels(connection: &str, default: &str) -> LabelCollation {
     let is_other = connection.starts_with("utf8mb4_") || connection.starts_with("uca1400_");
     match is_other && connection != default && !connection.ends_with("_bin") {

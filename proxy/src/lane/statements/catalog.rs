@@ -98,8 +98,8 @@ impl Lane {
         }
     }
 
-    /// Refuses a SHOW of what does not exist; what another proxy has just made is looked for again. Who may not read the
-    /// catalog is not told what there is.
+    /// Refuses a SHOW of what does not exist; what another proxy has just made is looked for
+    /// again. Who may not read the catalog is not told what there is.
     async fn check_known(
         &self,
         turn: &mut Turn<'_>,
@@ -235,8 +235,8 @@ pub(in crate::lane) async fn check_right(
     check_not_hidden(turn, schema, right.table()).await
 }
 
-/// Refuses where a temporary table of the session has the name of the catalog's: whoever makes one has all rights on it,
-/// which say nothing of those on the catalog.
+/// Refuses where a temporary table of the session has the name of the catalog's: whoever makes one
+/// has all rights on it, which say nothing of those on the catalog.
 async fn check_not_hidden(
     turn: &mut Turn<'_>,
     schema: &SchemaName,

@@ -1,4 +1,5 @@
-//! What is done about a command that failed: whether the client is told, and how the session goes on.
+//! What is done about a command that failed: whether the client is told,
+//! and how the session goes on.
 
 use crate::error::Outcome;
 use crate::lane::session::lane::Lane;
@@ -10,8 +11,8 @@ use crate::wire::command;
 use std::sync::atomic::Ordering::Relaxed;
 
 impl Turn<'_> {
-    /// Whether the client waits for a packet. After the last packet of an answer one more would be taken for the start of the
-    /// next answer.
+    /// Whether the client waits for a packet. After the last packet of an answer one more would be
+    /// taken for the start of the next answer.
     fn owes(&self, command: u8) -> bool {
         let unanswered = matches!(
             command,
@@ -22,7 +23,8 @@ impl Turn<'_> {
 }
 
 impl Lane {
-    /// Tells the client of an error where it waits for an answer, and leaves the session as after a statement that failed.
+    /// Tells the client of an error where it waits for an answer, and leaves the session as after
+    /// a statement that failed.
     pub(in crate::lane) async fn fail(
         &mut self,
         turn: &mut Turn<'_>,
@@ -56,7 +58,8 @@ impl Lane {
     }
 }
 
-/// What the lane has still to do at the store has failed: the client has its answer, or is not to get one.
+/// What the lane has still to do at the store has failed: the client has its answer,
+/// or is not to get one.
 async fn fail_after_answer(turn: &mut Turn<'_>, error: LinkError) -> Result<Handled, SessionEnd> {
     let told = turn.flush().await;
     match error {

@@ -1,6 +1,8 @@
-//! `KILL` as clients send it: the store decides and acts, and a predict statement that runs here heeds it too.
+//! `KILL` as clients send it: the store decides and acts,
+//! and a predict statement that runs here heeds it too.
 //!
-//! The store cannot interrupt a session that waits for the proxy's inference: to it, that session is idle.
+//! The store cannot interrupt a session that waits for the proxy's inference: to it,
+//! that session is idle.
 
 use crate::lane::session::lane::Lane;
 use crate::lane::session::left::{Done, Left};
@@ -21,7 +23,8 @@ pub struct Kill {
 }
 
 impl Kill {
-    /// Reads `KILL [HARD | SOFT] [CONNECTION | QUERY] n`; all else, such as `KILL QUERY ID n`, is the store's alone.
+    /// Reads `KILL [HARD | SOFT] [CONNECTION | QUERY] n`; all else, such as `KILL QUERY ID n`,
+    /// is the store's alone.
     pub fn parse(body: &[u8]) -> Option<Self> {
         let body = body.trim_ascii_start();
         if !body.get(..4)?.eq_ignore_ascii_case(b"KILL") {

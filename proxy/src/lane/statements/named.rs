@@ -1,7 +1,8 @@
 //! Statements that SQL itself prepares: `PREPARE`, `EXECUTE`, `EXECUTE IMMEDIATE`.
 //!
-//! The store prepares them too, over stubs: names, limits and `DEALLOCATE` stay its own. An execution of
-//! one that predicts is answered here, with the values of its parameters written into its text.
+//! The store prepares them too, over stubs: names, limits and `DEALLOCATE` stay its own. An
+//! execution of one that predicts is answered here,
+//! with the values of its parameters written into its text.
 
 use predictsql_optimizer::heads::{
     NamedStatement, parameter_count, statement_settings, with_values,

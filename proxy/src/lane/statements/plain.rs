@@ -1,4 +1,5 @@
-//! Statements that the store answers between those that the lane answers: the lane runs them and passes the results on.
+//! Statements that the store answers between those that the lane answers:
+//! the lane runs them and passes the results on.
 
 use predictsql_optimizer::{Fragment, LexMode};
 

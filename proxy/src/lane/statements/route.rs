@@ -1,5 +1,6 @@
-//! Whose a command is: the store's, or one of the kinds that the lane answers. It is decided once, from the command as it
-//! comes: what only the session's settings tell (how its text is cut into tokens) is left to the handler of the kind.
+//! Whose a command is: the store's, or one of the kinds that the lane answers. It is decided once,
+//! from the command as it comes: what only the session's settings tell (how its text is cut into
+//! tokens) is left to the handler of the kind.
 
 use predictsql_optimizer::{ddl, prefilter};
 
@@ -152,8 +153,8 @@ pub fn is_catalog(text: &[u8]) -> bool {
     ddl::recognise(&text) || ddl::recognise_with_settings(&text)
 }
 
-/// Whether one of several statements begins as a catalog statement, but for the first, which may with settings
-/// of its own.
+/// Whether one of several statements begins as a catalog statement, but for the first, which may
+/// with settings of its own.
 fn may_hold_catalog_statement(text: &[u8]) -> bool {
     is_headed(text)
         || memchr::memchr_iter(b';', text).any(|semicolon| {

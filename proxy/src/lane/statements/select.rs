@@ -20,8 +20,8 @@ use crate::predict::Work;
 use crate::wire::command;
 
 impl Lane {
-    /// The session's settings as a statement finds them, and the statement without the head that sets some
-    /// for it alone.
+    /// The session's settings as a statement finds them, and the statement without the head that
+    /// sets some for it alone.
     pub(in crate::lane) async fn settings_of(
         &self,
         turn: &mut Turn<'_>,

@@ -1,5 +1,5 @@
-//! Several statements in one text, some of which hold predictions: each is answered in turn, as one
-//! result after the other.
+//! Several statements in one text, some of which hold predictions: each is answered in turn, as
+//! one result after the other.
 
 use predictsql_optimizer::statement::split;
 
@@ -13,7 +13,8 @@ use crate::lane::turn::Turn;
 use crate::wire::command;
 
 impl Lane {
-    /// Answers a text of several statements; of one, where its semicolons turn out to be in strings.
+    /// Answers a text of several statements; of one,
+    /// where its semicolons turn out to be in strings.
     pub(in crate::lane) async fn answer_several(
         &mut self,
         turn: &mut Turn<'_>,

@@ -24,13 +24,13 @@ use crate::wire::{ColumnDefinition, ErrPacket, OkPacket, encode_result_end};
 #[derive(Debug)]
 pub(in crate::lane) struct Expanded {
     pub text: Fragment,
-    /// The columns of its answer, as the store describes them over the views; `None` for a statement
-    /// without.
+    /// The columns of its answer, as the store describes them over the views; `None` for a
+    /// statement without.
     pub columns: Option<Vec<ColumnDefinition>>,
 }
 
-/// Rewrites a statement over views that predict. The store has checked the client's own text then, and
-/// accepts the rewritten one. `None`: it is none, or needs none of their predictions.
+/// Rewrites a statement over views that predict. The store has checked the client's own text then,
+/// and accepts the rewritten one. `None`: it is none, or needs none of their predictions.
 pub(in crate::lane) async fn expand(
     turn: &mut Turn<'_>,
     context: &LaneContext,
@@ -110,8 +110,8 @@ async fn accepted(
             );
             Err(SqlError::new(kind, message).into())
         }
-        // The store accepts what the client wrote, so what it says against the rewritten text is no
-        // fault of the client's: through a query nothing is changed, for example.
+        // The store accepts what the client wrote, so what it says against the rewritten text is
+        // no fault of the client's: through a query nothing is changed, for example.
         Some(error) if !is_about_rights(&error) && !expansion.bodies.is_empty() => {
             // A syntax error is of text that the client does not see.
             let reason = match error.code {
@@ -156,7 +156,8 @@ impl Turn<'_> {
                     .column_type
                     == column.column_type
                 {
-                    // While it runs, the store may find that an outer join leaves a column without a value.
+                    // While it runs, the store may find that an outer join leaves a column without
+                    // a value.
                     true => ColumnDefinition {
                         flags: own.flags & (column.flags | !ColumnFlags::NOT_NULL_FLAG.bits()),
                         ..own.clone()
@@ -180,8 +181,8 @@ impl Lane {
         account.may_name_view(body) && account.views().concerns(&String::from_utf8_lossy(body))
     }
 
-    /// Runs a statement that changes views, in the form that is stored; what it changes is known to
-    /// all sessions before its client learns of it. `None`: it is another statement.
+    /// Runs a statement that changes views, in the form that is stored; what it changes is known
+    /// to all sessions before its client learns of it. `None`: it is another statement.
     pub(in crate::lane) async fn change_views(
         &mut self,
         turn: &mut Turn<'_>,

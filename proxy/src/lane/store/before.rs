@@ -16,7 +16,8 @@ pub struct Before {
 }
 
 impl Before {
-    /// What a predict statement reads of it. Where it reads tables, the store has forgotten the warnings by then.
+    /// What a predict statement reads of it. Where it reads tables,
+    /// the store has forgotten the warnings by then.
     pub fn as_read_by(&self, statement: &str) -> LastStatement {
         let reads_tables = reads_tables(statement);
         let kept = |count: u64| Some(if reads_tables { 0 } else { count });
@@ -29,7 +30,8 @@ impl Before {
     }
 }
 
-/// Whether a statement reads tables, or is no query: then the store forgets the warnings of the statement before.
+/// Whether a statement reads tables, or is no query:
+/// then the store forgets the warnings of the statement before.
 pub fn reads_tables(statement: &str) -> bool {
     let words = || statement.split_ascii_whitespace();
     let is_query = |word: &str| word.eq_ignore_ascii_case("SELECT");

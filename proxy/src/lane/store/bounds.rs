@@ -1,5 +1,5 @@
-//! What holds for all statements that the lane sends for one of the client's: when it must have ended, and
-//! what time it is.
+//! What holds for all statements that the lane sends for one of the client's: when it must have
+//! ended, and what time it is.
 
 use std::time::Duration;
 
@@ -32,7 +32,8 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// The earlier of `max_statement_time` and `@ml_max_seconds`, in seconds from `began`; zero is none.
+    /// The earlier of `max_statement_time` and `@ml_max_seconds`, in seconds from `began`;
+    /// zero is none.
     pub fn of(began: Instant, max_statement_time: f64, ml_max_seconds: f64) -> Option<Self> {
         let at = |seconds: f64, limit: Limit| {
             let time = Duration::try_from_secs_f64(seconds).ok()?;
@@ -111,13 +112,15 @@ impl Bounds {
         self.deadline.is_some_and(Deadline::is_over)
     }
 
-    /// Gives the time of the beginning up where the store refused it with this error; says whether it did.
+    /// Gives the time of the beginning up where the store refused it with this error;
+    /// says whether it did.
     pub fn without_timestamp(&mut self, code: u16) -> bool {
         NO_TIMESTAMP.contains(&code) && self.timestamp.take().is_some()
     }
 }
 
-/// Whether the store refused a statement since somebody or its deadline ended it, not for what it says.
+/// Whether the store refused a statement since somebody or its deadline ended it,
+/// not for what it says.
 pub fn is_interruption(code: u16) -> bool {
     exchange::is_interruption(code)
 }

@@ -19,13 +19,15 @@ use predictsql_optimizer::Fragment;
 use predictsql_optimizer::materialise::says_interrupted;
 use tokio::time::Instant;
 
-/// Longest payload that the lane takes from the store: a row may be as long as `max_allowed_packet`.
+/// Longest payload that the lane takes from the store:
+/// a row may be as long as `max_allowed_packet`.
 const PAYLOAD_BYTES_MAX: usize = 1 << 30;
 
 /// Longest row that is gathered in memory; longer ones come in pieces.
 pub const GATHERED_BYTES_MAX: usize = 1 << 20;
 
-/// Warnings that a session keeps of a statement, as `max_error_count` has it by default; all are counted.
+/// Warnings that a session keeps of a statement, as `max_error_count` has it by default;
+/// all are counted.
 pub const WARNINGS_KEPT: usize = 64;
 
 /// ER_UNSUPPORTED_PS: what the store cannot prepare is checked when it runs.
@@ -150,7 +152,8 @@ pub struct StoreLink<'a> {
     reader: PacketReader,
     capabilities: Capabilities,
     encoding: TextEncoding,
-    /// What the session was left in before the first statement of the lane, once that has been sent.
+    /// What the session was left in before the first statement of the lane,
+    /// once that has been sent.
     pub before: Option<Before>,
     /// Bounds of the client's statement.
     pub bounds: Bounds,
@@ -158,8 +161,8 @@ pub struct StoreLink<'a> {
     pub began: Instant,
     /// Warnings that the session keeps of a statement (`max_error_count`).
     pub warnings_kept: usize,
-    /// Longest command that the store takes from the session, in bytes (`max_allowed_packet`): it ends a session that
-    /// sends a longer one.
+    /// Longest command that the store takes from the session, in bytes (`max_allowed_packet`): it
+    /// ends a session that sends a longer one.
     pub packet_bytes_max: usize,
     answering: bool,
     /// `SET STATEMENT ... FOR` of the client's statement, under which all that is made of it runs.
@@ -189,8 +192,8 @@ impl<'a> StoreLink<'a> {
         self.settings = settings;
     }
 
-    /// A statement as it is sent. Those of the lane that keep a transaction, or show what the last one
-    /// left, are sent plainly.
+    /// A statement as it is sent. Those of the lane that keep a transaction, or show what the last
+    /// one left, are sent plainly.
     fn as_sent(&self, sql: &str) -> Vec<u8> {
         const PLAIN: [&str; 5] = ["SHOW ", "SET TRANSACTION", "START ", "COMMIT", "ROLLBACK"];
         match &self.settings {
@@ -283,9 +286,9 @@ impl<'a> StoreLink<'a> {
         Ok(prepared.columns)
     }
 
-    /// Runs a statement that gives rows up to its column definitions; [`StoreLink::next`] gives the
-    /// rows. With [`Protocol::Binary`] the id of the prepared statement is returned, to be closed
-    /// after the last row.
+    /// Runs a statement that gives rows up to its column definitions; [`StoreLink::next`] gives
+    /// the rows. With [`Protocol::Binary`] the id of the prepared statement is returned, to be
+    /// closed after the last row.
     pub async fn start(
         &mut self,
         statement: &Fragment,
@@ -334,7 +337,8 @@ impl<'a> StoreLink<'a> {
         }
     }
 
-    /// Runs the client's statement, or what stands for it: what it leaves in the session, the store says itself.
+    /// Runs the client's statement, or what stands for it: what it leaves in the session,
+    /// the store says itself.
     pub async fn run_answering(
         &mut self,
         statement: &Fragment,
@@ -510,7 +514,8 @@ impl<'a> StoreLink<'a> {
     }
 }
 
-/// The store's refusal. That of an expression of the lane's own says that the statement was to end.
+/// The store's refusal. That of an expression of the lane's own says that the statement was to
+/// end.
 fn refusal(payload: &[u8]) -> Result<LinkError, Malformed> {
     let error = ErrPacket::parse(payload)?;
     Ok(match says_interrupted(error.code, &error.message) {

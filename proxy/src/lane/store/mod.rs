@@ -1,4 +1,5 @@
-//! The client's store connection while the lane has it: own statements, rows and values of both protocols, kept rows.
+//! The client's store connection while the lane has it: own statements,
+//! rows and values of both protocols, kept rows.
 
 pub mod before;
 pub mod bounds;

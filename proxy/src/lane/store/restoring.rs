@@ -1,5 +1,5 @@
-//! How the store is brought to say what a statement leaves: a statement that finds as many rows sets FOUND_ROWS(), one
-//! that fails likewise sets the rest.
+//! How the store is brought to say what a statement leaves: a statement that finds as many rows
+//! sets FOUND_ROWS(), one that fails likewise sets the rest.
 
 use predictsql_optimizer::quote_string;
 
@@ -14,8 +14,8 @@ const LIST_ROWS: u64 = 1000;
 const CONDITION_BYTES_MAX: usize = 512;
 
 impl StoreLink<'_> {
-    /// Has the session say so many FOUND_ROWS(). Its warnings are forgotten, and ROW_COUNT() is -1, as after
-    /// any SELECT.
+    /// Has the session say so many FOUND_ROWS(). Its warnings are forgotten, and ROW_COUNT()
+    /// is -1, as after any SELECT.
     pub async fn set_found_rows(&mut self, rows: u64) -> Result<(), LinkError> {
         match self.command(&finding(rows)).await {
             // The session says something else then, and goes on.
@@ -27,7 +27,8 @@ impl StoreLink<'_> {
     /// Leaves the session as a statement does that fails with this error before it begins.
     pub async fn leave_error(&mut self, command: u8, error: &ErrPacket) -> Result<(), LinkError> {
         if command == command::STMT_PREPARE {
-            // What was prepared last is closed: the store's own last statement is none from here on, too.
+            // What was prepared last is closed: the store's own last statement is none from here
+            // on, too.
             match self.describe("DO 0").await {
                 Ok(_) | Err(LinkError::Refused(_)) => {}
                 Err(error) => return Err(error),

@@ -226,8 +226,8 @@ fn bitmap_bytes(columns: usize) -> usize {
     (columns + BITMAP_OFFSET).div_ceil(8)
 }
 
-/// The payload of a row up to its cells, of which one is NULL where `nulls` says so, and how a NULL among them is
-/// written.
+/// The payload of a row up to its cells, of which one is NULL where `nulls` says so, and how a
+/// NULL among them is written.
 pub fn row_start(
     codec: Codec,
     nulls: impl ExactSizeIterator<Item = bool>,
@@ -295,8 +295,9 @@ pub fn double_cell(codec: Codec, value: f64) -> Vec<u8> {
     }
 }
 
-/// A finite double as the store writes it: the shortest digits that read back as the same number, with
-/// an exponent where the point would stand far from them (`my_gcvt` in MariaDB's `strings/dtoa.c`).
+/// A finite double as the store writes it: the shortest digits that read back as the same number,
+/// with an exponent where the point would stand far from them (`my_gcvt` in MariaDB's
+/// `strings/dtoa.c`).
 fn double_text(value: f64) -> String {
     /// Most digits before the point, and zeros after it, without an exponent.
     const POINT_MAX: i32 = 15;

@@ -1,8 +1,8 @@
 //! Rows of the store that wait to be predicted: read as fast as the store sends them, so that a
 //! slow model never stalls it, kept in memory up to a limit and beyond that in a temporary file.
 //!
-//! A row that is too long to be gathered goes into the file as it comes, and is read from there in parts. When the file
-//! has some size the next one is begun; each is gone with the last row in it.
+//! A row that is too long to be gathered goes into the file as it comes, and is read from there in
+//! parts. When the file has some size the next one is begun; each is gone with the last row in it.
 
 mod account;
 mod file;
@@ -125,8 +125,8 @@ impl Spool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether rows may be taken that are worked on beside those that are: they are held until then. Who works on
-    /// none may take some in any case.
+    /// Whether rows may be taken that are worked on beside those that are: they are held until
+    /// then. Who works on none may take some in any case.
     pub fn may_take(&self) -> bool {
         let own = self.limits.memory_bytes_max;
         self.share.held() < self.share.bytes_max().max(own.min(BLOCK_BYTES as u64))
@@ -159,8 +159,8 @@ impl Spool {
         Ok(())
     }
 
-    /// Appends to a row that is too long to be gathered; it is there for the reader once its last part is. Blocks
-    /// that are open must have been handed over.
+    /// Appends to a row that is too long to be gathered; it is there for the reader once its last
+    /// part is. Blocks that are open must have been handed over.
     pub async fn write_part(&self, part: Bytes, last: bool) -> Result<(), SqlError> {
         let length = part.len() as u64;
         let Place::File(file, offset) = self.place(length, false).await? else {
@@ -270,8 +270,8 @@ impl Spool {
         }
     }
 
-    /// Block number `number` of those that wait, without taking it; waits until it is there. `None`: there
-    /// will be no such block.
+    /// Block number `number` of those that wait, without taking it; waits until it is there.
+    /// `None`: there will be no such block.
     pub async fn look(&self, number: usize) -> Result<Option<Rows>, SqlError> {
         loop {
             let place = {

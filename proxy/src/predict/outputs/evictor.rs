@@ -18,8 +18,8 @@ const REST: Duration = Duration::from_secs(1);
 /// Statements, of a thousand rows each, that are run in one go.
 const DELETES_MAX: u64 = 10;
 
-/// Starts the task that deletes the rows used least recently once there are more than `rows_max`. It
-/// wants to be told when rows were added, and ends with the last who could tell it.
+/// Starts the task that deletes the rows used least recently once there are more than `rows_max`.
+/// It wants to be told when rows were added, and ends with the last who could tell it.
 pub fn start(account: &ServiceAccount, rows_max: u64, metrics: &Arc<Metrics>) -> mpsc::Sender<()> {
     let (grown, told) = mpsc::channel(1);
     account.spawn(run(account.clone(), rows_max, Arc::clone(metrics), told));

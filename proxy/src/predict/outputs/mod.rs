@@ -4,8 +4,8 @@
 //! read ─► reader ─► table      keep ─► writer ─► table      evictor ─► table
 //! ```
 //!
-//! Reader, writer and evictor are tasks of the service account's thread. None of them can fail a statement or hold it
-//! up for long: what they cannot do is not found, or dropped and counted.
+//! Reader, writer and evictor are tasks of the service account's thread. None of them can fail a
+//! statement or hold it up for long: what they cannot do is not found, or dropped and counted.
 
 mod evictor;
 mod reader;

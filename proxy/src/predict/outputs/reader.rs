@@ -1,4 +1,5 @@
-//! Finds kept outputs in the table: what several callers ask for at the same time goes in one query.
+//! Finds kept outputs in the table: what several callers ask for at the same time goes in one
+//! query.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,8 +1,10 @@
-//! Authentication that depends on whether a leg is private: caching_sha2_password's full path and sha256_password.
+//! Authentication that depends on whether a leg is private:
+//! caching_sha2_password's full path and sha256_password.
 //!
-//! Both plugins want the password itself where they do not know its hash. A client sends it in clear over TLS, and
-//! otherwise encrypted with a public key that it asks the store for; a store expects it in clear over TLS and on a
-//! Unix socket, and gives its key elsewhere. Where both legs are private, or neither is, the packets are relayed.
+//! Both plugins want the password itself where they do not know its hash. A client sends it in
+//! clear over TLS, and otherwise encrypted with a public key that it asks the store for; a store
+//! expects it in clear over TLS and on a Unix socket, and gives its key elsewhere. Where both legs
+//! are private, or neither is, the packets are relayed.
 //!
 //! | client | store | caching_sha2, full | sha256 |
 //! |---|---|---|---|
@@ -130,7 +132,8 @@ impl Authentication {
     }
 }
 
-/// The password, with its NUL as the client sent it, for the owner of the key in the store's packet.
+/// The password, with its NUL as the client sent it,
+/// for the owner of the key in the store's packet.
 ///
 /// # Errors
 /// What is wrong with the key or the password.

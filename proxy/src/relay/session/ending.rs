@@ -1,8 +1,8 @@
 //! The end of a session: what is still owed to whom, and how long it is waited for.
 //!
-//! A client that sends no more may still read: the store is told so, as it would be on a connection of the
-//! client's own, and goes on answering. A store that takes no more may still say why. Nobody who has
-//! stopped listening is waited for without end.
+//! A client that sends no more may still read: the store is told so, as it would be on a
+//! connection of the client's own, and goes on answering. A store that takes no more may still say
+//! why. Nobody who has stopped listening is waited for without end.
 
 use super::state::{Session, StalledClient, Turn};
 use crate::admission::LineLimit;
@@ -20,14 +20,14 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// How long the last words to a client may take.
 pub const FAREWELL_TIME_MAX: Duration = Duration::from_secs(2);
-/// Time between looks at whether the store is still there, while the client does not read. A client that takes nothing
-/// from one look to the next loses what a store that has gone had sent: the time after which MariaDB by
-/// itself gives such a client up (`net_write_timeout`).
+/// Time between looks at whether the store is still there, while the client does not read. A
+/// client that takes nothing from one look to the next loses what a store that has gone had sent:
+/// the time after which MariaDB by itself gives such a client up (`net_write_timeout`).
 const STALL_LOOK_PERIOD: Duration = Duration::from_secs(60);
 
 impl<R: Router> Session<R> {
-    /// Why a session that is to end, or whose client sends no more, ends now; none while something is owed.
-    /// `idle` says that the store and the client have all that was for them.
+    /// Why a session that is to end, or whose client sends no more, ends now; none while something
+    /// is owed. `idle` says that the store and the client have all that was for them.
     pub(super) fn due_end(&self, idle: bool) -> Option<SessionEnd> {
         if self.client_ended && idle {
             return Some(SessionEnd::ClientClosed);
@@ -44,7 +44,8 @@ impl<R: Router> Session<R> {
         free.then_some(SessionEnd::Stopped)
     }
 
-    /// The client sends no more: tells the store, unless all is answered and the session ends anyway.
+    /// The client sends no more: tells the store, unless all is answered and the session ends
+    /// anyway.
     #[cold]
     pub(super) fn poll_tell_store(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Turn>> {
         if !self.store_told && !self.tracker.idle() {
@@ -55,8 +56,8 @@ impl<R: Router> Session<R> {
         Poll::Pending
     }
 
-    /// The client does not take what it is sent. A store that has ended meanwhile is not seen by reading it, since
-    /// it is not read.
+    /// The client does not take what it is sent. A store that has ended meanwhile is not seen by
+    /// reading it, since it is not read.
     #[cold]
     pub(super) fn poll_stalled(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Turn>> {
         let untaken_bytes = self.to_client.len();
@@ -77,14 +78,15 @@ impl<R: Router> Session<R> {
         Poll::Pending
     }
 
-    /// The last words to a client that still waits for an answer, where the protocol lets them in. A client that
-    /// does not read them is not waited for. Of a store that is lost there are none but its own: drivers take the end
-    /// of the connection for what it is, and an error for one of the statement, after which they go on.
+    /// The last words to a client that still waits for an answer, where the protocol lets them in.
+    /// A client that does not read them is not waited for. Of a store that is lost there are none
+    /// but its own: drivers take the end of the connection for what it is, and an error for one of
+    /// the statement, after which they go on.
     pub(super) async fn farewell(&mut self, end: &SessionEnd) {
         let error = match end {
             SessionEnd::ClientClosed | SessionEnd::Client(_) => return,
-            // Nothing is owed. It is told as MariaDB tells it, by the end of the connection: an error that answers no
-            // command would be taken for the answer to the next.
+            // Nothing is owed. It is told as MariaDB tells it, by the end of the connection: an
+            // error that answers no command would be taken for the answer to the next.
             SessionEnd::Idle | SessionEnd::Displaced => None,
             SessionEnd::StoreClosed | SessionEnd::Store(_) => {
                 self.log_loss();

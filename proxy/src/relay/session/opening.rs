@@ -13,13 +13,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, sleep_until, timeout};
 
-/// How long a client must have been silent to give way where the store has no room. Shorter silences are those of the
-/// network.
+/// How long a client must have been silent to give way where the store has no room. Shorter
+/// silences are those of the network.
 const SILENCE: Duration = Duration::from_secs(1);
 /// What a store is given to end a connection before the next one is tried.
 const STORE_PAUSE: Duration = Duration::from_millis(20);
 
-/// Connects to the store and relays the login, all of it within `login_time_max` of the connection.
+/// Connects to the store and relays the login, all of it within `login_time_max` of the
+/// connection.
 pub async fn open(
     client: &mut Stream,
     config: &SessionConfig,
@@ -90,15 +91,15 @@ async fn connect_and_log_in(
     Ok((store, facts, ahead))
 }
 
-/// Has clients give way that keep this proxy waiting; says whether there is one. Two, since the last place of a store may be for
-/// administrators.
+/// Has clients give way that keep this proxy waiting; says whether there is one. Two, since the
+/// last place of a store may be for administrators.
 fn make_room_in_store(config: &SessionConfig) -> bool {
     let made = [(); 2].map(|()| config.admission.make_room_of_silent(SILENCE));
     made.contains(&true)
 }
 
-/// Connects to the store, and hears what it says first. Where it has no room, clients of this proxy that keep it waiting make
-/// some, as long as there are any.
+/// Connects to the store, and hears what it says first. Where it has no room, clients of this
+/// proxy that keep it waiting make some, as long as there are any.
 async fn connect_with_room(config: &SessionConfig) -> io::Result<(Stream, FirstPacket)> {
     loop {
         let mut store = connect::connect(&config.store, config.connect_timeout).await?;

@@ -148,7 +148,8 @@ impl<R: Router> Session<R> {
         })
     }
 
-    /// Whether the client's side, which has nothing more to do by itself, can go on after what the store has sent.
+    /// Whether the client's side, which has nothing more to do by itself,
+    /// can go on after what the store has sent.
     fn answer_frees_client(&mut self) -> bool {
         let turn = self.tracker.client_turn();
         if self.lane_due.is_some() && (turn == ClientTurn::LocalFile || self.tracker.opaque()) {
@@ -159,7 +160,8 @@ impl<R: Router> Session<R> {
         self.held && turn != ClientTurn::Hold && self.to_store.is_empty()
     }
 
-    /// Moves commands until the client has no more, the store takes no more, or the answer is needed first.
+    /// Moves commands until the client has no more, the store takes no more,
+    /// or the answer is needed first.
     fn poll_client(
         &mut self,
         context: &mut Context<'_>,
@@ -272,8 +274,8 @@ impl<R: Router> Session<R> {
         }
     }
 
-    /// Relays what a store that takes no more still has to say, such as why. Returns `end`, or why the client could not
-    /// be told.
+    /// Relays what a store that takes no more still has to say, such as why. Returns `end`, or why
+    /// the client could not be told.
     async fn drain_store_error(&mut self, end: SessionEnd) -> SessionEnd {
         self.to_store = BytesMut::new();
         let mut patience = pin!(sleep(HEAR_OUT_TIME_MAX));

@@ -71,7 +71,8 @@ const GREETING: &[u8] =
     b"\x0a5.5.5-10.11.6-MariaDB\0\x1f\0\0\0abcdefgh\0\xfe\xf7\x2d\x02\0\xff\x81\x15\
     \0\0\0\0\0\0\x1d\0\0\0ijklmnopqrst\0mysql_native_password\0";
 
-/// A client that never logs in, and what becomes of it at a store that sends `greeting` and no more.
+/// A client that never logs in, and what becomes of it at a store that sends `greeting` and no
+/// more.
 async fn opened_by_silence(greeting: &[u8]) -> (SessionEnd, Vec<u8>) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.sock");

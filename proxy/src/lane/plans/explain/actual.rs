@@ -1,4 +1,5 @@
-//! What ANALYZE adds to a plan: what was counted and measured while the statement ran, beside what was expected.
+//! What ANALYZE adds to a plan: what was counted and measured while the statement ran,
+//! beside what was expected.
 
 use std::sync::atomic::Ordering::Relaxed;
 

@@ -59,8 +59,8 @@ struct Piece {
 }
 
 impl Harvester<'_, '_, '_, '_> {
-    /// Runs all harvests in order, and puts the answers into the relations. False: one of them looked up a
-    /// key that an earlier one had not found, and those after it were not run.
+    /// Runs all harvests in order, and puts the answers into the relations. False: one of them
+    /// looked up a key that an earlier one had not found, and those after it were not run.
     pub async fn harvest(
         &mut self,
         store: &mut StoreLink<'_>,
@@ -84,8 +84,8 @@ impl Harvester<'_, '_, '_, '_> {
         Ok(true)
     }
 
-    /// Under a limit: runs the harvests that need no answers of others, and refuses the statement if it
-    /// needs more inferences than it may.
+    /// Under a limit: runs the harvests that need no answers of others, and refuses the statement
+    /// if it needs more inferences than it may.
     async fn forecast(
         &mut self,
         store: &mut StoreLink<'_>,
@@ -374,7 +374,8 @@ struct Pieces<'p> {
 }
 
 impl Pieces<'_> {
-    /// Up to `inputs` inputs that the relation does not know; `None` at the end. One that lies on disk ends a piece.
+    /// Up to `inputs` inputs that the relation does not know; `None` at the end.
+    /// One that lies on disk ends a piece.
     async fn next(
         &mut self,
         inputs: usize,

@@ -43,9 +43,9 @@ use relation::Relation;
 /// How often a statement whose keys were missing is tried before it gives up with error 1205.
 const ATTEMPTS_MAX: usize = 8;
 
-/// From this attempt on (counted from 0) both passes of an autocommit statement share a transaction:
-/// others change its tables faster than it can follow. Never so under LOCK TABLES, which START
-/// TRANSACTION would release: there nobody else changes them.
+/// From this attempt on (counted from 0) both passes of an autocommit statement share a
+/// transaction: others change its tables faster than it can follow. Never so under LOCK TABLES,
+/// which START TRANSACTION would release: there nobody else changes them.
 const SHARED_STATE_ATTEMPT: usize = 3;
 
 /// Runs the statement and writes its whole answer, where somebody is to get it.
@@ -141,7 +141,8 @@ impl Passes<'_, '_, '_, '_> {
                 missed = false;
                 breadth = breadth.next().ok_or_else(unfound)?;
                 let wider = self.widen(store, breadth).await?;
-                // The same rows, but others need not be known any more: there is nothing to look for.
+                // The same rows, but others need not be known any more:
+                // there is nothing to look for.
                 let same = found && wider == shapes && breadth == Breadth::Members;
                 shapes = wider;
                 if !same {
@@ -179,8 +180,8 @@ impl Passes<'_, '_, '_, '_> {
         self.relations.iter().map(Relation::keys).sum()
     }
 
-    /// The shapes of harvests that look at more; from now on a missing key is no error where the members of its
-    /// harvest are known, and the store takes the statement that asks for them.
+    /// The shapes of harvests that look at more; from now on a missing key is no error where the
+    /// members of its harvest are known, and the store takes the statement that asks for them.
     async fn widen(
         &mut self,
         store: &mut StoreLink<'_>,

@@ -21,16 +21,16 @@ const INLINE_KEYS: usize = 10_000;
 /// Most keys of a relation where no temporary table can be made.
 const INLINE_KEYS_MAX: usize = 20_000;
 
-/// Most bytes of a relation in the statement's text, where it stands once a call: the store takes no
-/// longer statement than its `max_allowed_packet`.
+/// Most bytes of a relation in the statement's text, where it stands once a call: the store takes
+/// no longer statement than its `max_allowed_packet`.
 const INLINE_BYTES_MAX: usize = 1 << 20;
 
 /// Rows, and bytes, of one INSERT into a temporary table.
 const INSERT_ROWS: usize = 1000;
 const INSERT_BYTES: usize = 256 * 1024;
 
-/// Refusals by which the store says that this session can make no temporary table: no right, no such
-/// schema, a READ ONLY transaction or server.
+/// Refusals by which the store says that this session can make no temporary table: no right, no
+/// such schema, a READ ONLY transaction or server.
 const NO_TABLE: [u16; 6] = [1044, 1049, 1142, 1290, 1792, 1836];
 
 /// One relation of a statement.

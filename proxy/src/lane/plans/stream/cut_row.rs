@@ -234,7 +234,8 @@ pub struct FarInput {
 }
 
 impl RowInput {
-    /// Of a string value; `columns` are the task's. An image has at most `bytes_max` bytes: what is longer is not read.
+    /// Of a string value; `columns` are the task's. An image has at most `bytes_max` bytes:
+    /// what is longer is not read.
     pub fn of(
         kind: &InputKind,
         columns: &[Column],

@@ -35,8 +35,8 @@ impl<'p> Pieces<'p> {
         }
     }
 
-    /// Up to `rows` rows that are here, at least one; `None` at the end. A long row ends a piece. By value, so that a
-    /// caller can wait for it beside other things and lose nothing.
+    /// Up to `rows` rows that are here, at least one; `None` at the end. A long row ends a piece.
+    /// By value, so that a caller can wait for it beside other things and lose nothing.
     pub async fn next(
         mut self,
         rows: usize,
@@ -70,8 +70,8 @@ impl<'p> Pieces<'p> {
     }
 }
 
-/// Makes the predictions that the rows of a piece need, one after the other: each only for rows that the
-/// ones before have not decided.
+/// Makes the predictions that the rows of a piece need, one after the other: each only for rows
+/// that the ones before have not decided.
 pub async fn predict(
     (ready, row_filter, order): (&Ready<'_, '_>, &RowFilter<'_, '_, '_>, &[usize]),
     mut rows: Vec<PendingRow>,
@@ -103,8 +103,8 @@ pub async fn predict(
     Ok(rows)
 }
 
-/// One answer an input. What lies on disk is read once there is room for it, and held by a task of its own: a
-/// client that reads slowly must not hold up others that wait for room.
+/// One answer an input. What lies on disk is read once there is room for it, and held by a task of
+/// its own: a client that reads slowly must not hold up others that wait for room.
 pub async fn answer_inputs(
     predictor: &Predictor,
     inputs: Vec<RowInput>,

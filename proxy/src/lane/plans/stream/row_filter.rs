@@ -63,7 +63,8 @@ pub struct RowFilter<'r, 's, 'a> {
 }
 
 impl<'r, 's, 'a> RowFilter<'r, 's, 'a> {
-    /// For rows of the visible columns and the hidden ones after them; `inputs` are those of the predictions.
+    /// For rows of the visible columns and the hidden ones after them;
+    /// `inputs` are those of the predictions.
     pub fn new(
         pipeline: &'r Pipeline<'r, 's, 'a>,
         codec: Codec,
@@ -82,8 +83,8 @@ impl<'r, 's, 'a> RowFilter<'r, 's, 'a> {
         &self.pipeline.project.cells
     }
 
-    /// The order in which predictions are made: those that decide rows, as planned, then those that fill
-    /// cells of rows that pass.
+    /// The order in which predictions are made: those that decide rows, as planned, then those
+    /// that fill cells of rows that pass.
     pub fn order(&self) -> Vec<usize> {
         let predicts = self.pipeline.predicts.iter();
         let needed = predicts.filter(|p| p.needed).map(|p| p.prediction);
@@ -119,8 +120,8 @@ impl<'r, 's, 'a> RowFilter<'r, 's, 'a> {
         row.passes = self.pipeline.filter.condition.passes(&row.known);
     }
 
-    /// The input of a prediction for a row, or `None` where the row's answer does not depend on it, as far
-    /// as is known by now.
+    /// The input of a prediction for a row, or `None` where the row's answer does not depend on
+    /// it, as far as is known by now.
     pub fn input(
         &self,
         row: &PendingRow,

@@ -1,13 +1,13 @@
-//! EVALUATE in a session: labelled rows come from the user's own session, with the user's own rights
-//! and in the user's own transaction; models look at them, and the service account publishes what
-//! follows.
+//! EVALUATE in a session: labelled rows come from the user's own session, with the user's own
+//! rights and in the user's own transaction; models look at them, and the service account
+//! publishes what follows.
 //!
 //! ```text
 //! describe ─► rows ─► spool ─► sample ─► executor, all models ─► calibrate, vote ─► publish
 //! ```
 //!
-//! Nothing is published before all is known: a KILL, a client that leaves or a model that fails leaves
-//! everything as it was.
+//! Nothing is published before all is known: a KILL, a client that leaves or a model that fails
+//! leaves everything as it was.
 
 mod report;
 mod request;
@@ -178,8 +178,8 @@ async fn run(
     done
 }
 
-/// What is to be published. Calibrations are fitted on a thread that nobody waits for once the statement is
-/// interrupted.
+/// What is to be published. Calibrations are fitted on a thread that nobody waits for once the
+/// statement is interrupted.
 async fn conclude(
     request: &Request,
     rows: Rows,

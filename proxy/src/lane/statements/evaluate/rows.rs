@@ -31,7 +31,8 @@ pub enum Form {
     Columns(Vec<ColumnKind>),
 }
 
-/// Has the store check the query, and looks whether its columns are an input of the task and a label.
+/// Has the store check the query, and looks whether its columns are an input of the task and a
+/// label.
 pub async fn check(
     turn: &mut Turn<'_>,
     query: &str,
@@ -75,8 +76,8 @@ fn form(columns: &[ColumnDefinition], task: &Task) -> Result<Form, SqlError> {
 }
 
 /// The query with its texts in UTF-8, whatever the session's character set, and all rows, whatever
-/// its `sql_select_limit`. Of an image of more than `bytes_max` bytes the length is asked for, unless the query is not
-/// to be evaluated twice.
+/// its `sql_select_limit`. Of an image of more than `bytes_max` bytes the length is asked for,
+/// unless the query is not to be evaluated twice.
 pub fn fetch(query: &str, form: &Form, bytes_max: u64) -> Fragment {
     let image = match may_leave_traces(query) {
         true => "ml_input".to_owned(),

@@ -1,5 +1,5 @@
-//! The work of an EVALUATE: rows off the store, models loaded and timed, and each row answered by all
-//! of them, decoded once.
+//! The work of an EVALUATE: rows off the store, models loaded and timed, and each row answered by
+//! all of them, decoded once.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;

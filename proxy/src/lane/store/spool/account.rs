@@ -1,10 +1,12 @@
 //! What the spools of all statements hold together, in memory and on disk.
 //!
-//! Half of the memory is for rows. Each spool has an equal share of it, which shrinks as statements come: who holds
-//! more by then gets nothing new before it has given some back, and whoever holds nothing gets a block in any case. So
-//! a client that does not read keeps no other from being answered. A quarter is for long inputs that lie on disk: they
-//! wait for one another in order, and are only held while they are predicted. The last quarter is for data that clients
-//! send ahead of an execution: these may hold it for as long as they like, and more of it is refused.
+//! Half of the memory is for rows. Each spool has an equal share of it, which shrinks as
+//! statements come: who holds more by then gets nothing new before it has given some back, and
+//! whoever holds nothing gets a block in any case. So a client that does not read keeps no other
+//! from being answered. A quarter is for long inputs that lie on disk: they wait for one another
+//! in order, and are only held while they are predicted. The last quarter is for data that clients
+//! send ahead of an execution: these may hold it for as long as they like,
+//! and more of it is refused.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -8,7 +8,8 @@ fn too_big() -> Bytes {
     ErrPacket::new(1153, b"08S01", "Got a packet bigger than").encode()
 }
 
-/// Longer than anything here takes. By a paused clock it comes at once: who does not end fails, and does not hang.
+/// Longer than anything here takes. By a paused clock it comes at once:
+/// who does not end fails, and does not hang.
 const DEADLINE: Duration = Duration::from_secs(3600);
 
 async fn end_of(session: JoinHandle<SessionEnd>) -> SessionEnd {
@@ -103,7 +104,8 @@ async fn a_store_that_closes_on_who_sends_no_more_says_all_there_is() {
     ));
 }
 
-/// A statement of which the store reads `read_bytes` before it answers with ERR and closes; what the client is told.
+/// A statement of which the store reads `read_bytes` before it answers with ERR and closes;
+/// what the client is told.
 async fn told_of_too_big(statement_bytes: usize, read_bytes: usize) -> Vec<u8> {
     let mut ends = start(CAPABILITIES);
     let mut statement = vec![b'x'; statement_bytes];
@@ -156,7 +158,8 @@ async fn nothing_is_added_to_the_reason_that_a_store_gives() {
 #[tokio::test]
 async fn what_a_deaf_store_has_sent_is_relayed_before_its_end_is() {
     let mut ends = start(CAPABILITIES);
-    // The store takes nothing, has sent the end of an answer, and is gone: all before the relay is polled.
+    // The store takes nothing, has sent the end of an answer, and is gone:
+    // all before the relay is polled.
     ends.store
         .write_all(&packets(1, &[&too_big()]))
         .await
