@@ -25,7 +25,7 @@ impl From<&ModelError> for SqlError {
     /// | cause | code | SQLSTATE |
     /// |---|---|---|
     /// | ONNX Runtime missing | 1126 cannot open library | HY000 |
-    /// | outside the roots, too large, beyond a limit of the trial | 1290 option prevents it | HY000 |
+    /// | outside roots, too large, beyond limits of the trial | 1290 option prevents it | HY000 |
     /// | not found | 1017 | HY000 |
     /// | cannot be read | 1024 | HY000 |
     /// | damaged, or not the file that was created | 1033 | HY000 |
