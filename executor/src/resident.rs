@@ -106,14 +106,15 @@ mod tests {
 
     #[test]
     fn memory_in_use_shows() {
-        let before = resident_bytes();
-        let much = std::hint::black_box(vec![1_u8; 64 << 20]);
-        let after = resident_bytes();
-        assert!(
-            before > 0 && after > before + (48 << 20),
-            "{before} {after}"
-        );
-        drop(much);
-        assert!(available_bytes().is_some_and(|bytes| bytes > after));
+        // Other tests give memory back meanwhile: one look of several is enough.
+        let shows = || {
+            let before = resident_bytes();
+            let much = std::hint::black_box(vec![1_u8; 64 << 20]);
+            let after = resident_bytes();
+            drop(much);
+            before > 0 && after > before + (48 << 20)
+        };
+        assert!((0..20).any(|_| shows()));
+        assert!(available_bytes().is_some_and(|bytes| bytes > resident_bytes()));
     }
 }
