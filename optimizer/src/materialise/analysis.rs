@@ -8,6 +8,7 @@ use std::sync::Arc;
 use predictsql_catalog::{Column, Model, Task};
 use sqlparser::tokenizer::Token;
 
+use super::alike::first_alike;
 use crate::refusal::Refusal;
 use crate::sql::blocks::{Block, Blocks, Cte};
 use crate::sql::calls::{Asked, Call};
@@ -57,6 +58,8 @@ pub struct Materialise<'s, 'a> {
     pub(super) harvests: Vec<Harvest>,
     /// The harvest of each call.
     pub(super) of_call: Vec<usize>,
+    /// For each call the first one that is written alike.
+    pub(super) alike: Vec<usize>,
     /// For each element of a select list without an alias: where it ends, and its text.
     pub(super) names: Vec<(usize, String)>,
     /// The statement assigns to user variables.
@@ -82,6 +85,7 @@ impl<'a> PredictStatement<'a> {
             targets: Vec::new(),
             harvests: Vec::new(),
             of_call: Vec::new(),
+            alike: first_alike(lexed, &self.body, &self.calls),
             names: Vec::new(),
             assigns: self.body.clone().any(assignment),
         };

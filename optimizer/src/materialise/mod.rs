@@ -6,6 +6,7 @@
 //! answer: a harvest that finds too many inputs costs inference, and one that finds too few is
 //! noticed, since a key that a relation lacks raises the stub's error instead of giving NULL.
 
+mod alike;
 mod analysis;
 mod distinctions;
 mod interruption;

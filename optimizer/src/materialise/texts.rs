@@ -459,7 +459,8 @@ impl Materialise<'_, '_> {
             Asked::Probability(class) => score_cell(class),
         };
         let mut cell = Fragment::plain(format!(
-            "(SELECT {column} FROM {} AS `ml r` WHERE `ml r`.`ml k` = COALESCE(",
+            "(SELECT {column} AS `ml {}` FROM {} AS `ml r` WHERE `ml r`.`ml k` = COALESCE(",
+            self.alike.get(index)?,
             lookup.relation
         ));
         cell.push_fragment(&lookup.form.key(&input))

@@ -32,6 +32,7 @@ const CHANGES: &[&str] = &[
     "CREATE TEMPORARY TABLE made (k VARCHAR(40), PRIMARY KEY (id)) SELECT id, ml.apparel(photo) AS k FROM p WHERE price < 50",
     "SELECT COUNT(*) INTO @v FROM w WHERE ml.apparel(photo) = 'Bag'",
     "SELECT id, ml.apparel(photo) INTO @v, @u FROM w ORDER BY ml.apparel(photo), id LIMIT 1",
+    "SELECT id, ml.apparel(photo) INTO @v, @u FROM w ORDER BY ml.apparel('photos/00002.png'), id LIMIT 1",
     "SET @v = ml.apparel('photos/00002.png')",
     "SET @v = (SELECT MAX(ml.apparel(photo)) FROM w)",
     "DO ml.apparel('photos/00002.png')",

@@ -42,6 +42,12 @@ pub const SELECTS: &[&str] = &[
     "SELECT id FROM p ORDER BY ml.predict_proba('apparel', 'Bag', photo) > 0.5 DESC, id LIMIT 20",
     "SELECT id FROM p WHERE price < 70 ORDER BY ml.apparel(photo) = label DESC, id",
     "SELECT id FROM p WHERE ml.apparel(photo) = 'Bag' ORDER BY ml.apparel(img), id",
+    // Lookups whose texts begin alike.
+    "SELECT id, ml.apparel(photo) FROM p ORDER BY ml.apparel('photos/00002.png'), id",
+    "SELECT id, ml.apparel(photo) FROM p ORDER BY ml.apparel(IF(id % 2, photo, NULL)), id",
+    "SELECT id, ml.predict_proba('apparel', 'Bag', photo) FROM p ORDER BY ml.predict_proba('apparel', 'Bag', IF(id % 2, photo, NULL)) > 0.5, id",
+    "SELECT id, COALESCE((SELECT MAX(ml.apparel(o.photo)) FROM p o WHERE o.id = p.id), '-') FROM p ORDER BY COALESCE((SELECT MAX(ml.apparel(o.photo)) FROM p o WHERE o.id = 61 - p.id), '-'), id",
+    "SELECT GROUP_CONCAT(id ORDER BY id) k, ml.apparel('photos/00002.png') FROM p GROUP BY ml.apparel(photo) ORDER BY k",
     "SELECT id FROM p ORDER BY FIELD(ml.apparel(photo), 'Bag', 'Coat'), id LIMIT 30",
     // expressions that a stream cannot evaluate
     "SELECT id, CONCAT(ml.apparel(photo), '/', ml.apparel(img)) FROM p",
