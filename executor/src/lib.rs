@@ -10,7 +10,7 @@
 //! ```
 //!
 //! [`decision`] runs what the optimizer decided over inputs, from outputs that are [`kept`] where
-//! there are any; [`evaluation`] measures models on labelled rows.
+//! there are any; [`evaluation`] measures models on labelled rows. A [`pump`] feeds both.
 //!
 //! A chunk of at most `batch_images_max` inputs is what the stages hand to each other, so that the
 //! price of a queue is paid per chunk and not per image. Chunks in flight, over all stages and
@@ -45,6 +45,7 @@ mod picture;
 mod pieces;
 mod pipeline;
 mod prepared;
+pub mod pump;
 mod resident;
 mod sources;
 mod spent;

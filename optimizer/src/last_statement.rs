@@ -6,6 +6,7 @@ use std::ops::Range;
 use sqlparser::tokenizer::Token;
 
 use crate::sql::LexMode;
+use crate::sql::blocks::Blocks;
 use crate::sql::fragment::{Fragment, Splice, quote_name, splice};
 use crate::sql::select_list;
 use crate::sql::text::Lexed;
@@ -45,18 +46,44 @@ pub fn may_read_last_statement(text: &[u8]) -> bool {
     })
 }
 
+/// Whether a statement makes the store forget the warnings of the one before: a query, SET or DO
+/// that reads a table, and every other statement. (MariaDB 10.11; a statement without tables leaves
+/// them, a FROM clause within EXTRACT and the like is none.)
+pub fn forgets_warnings(text: &str, mode: LexMode) -> bool {
+    Lexed::new(text, mode).is_none_or(|lexed| forgets(&lexed))
+}
+
+fn forgets(lexed: &Lexed<'_>) -> bool {
+    const READING: [&str; 5] = ["SELECT", "WITH", "VALUES", "SET", "DO"];
+    let all = 0..lexed.lexemes.len();
+    let open = |at: &usize| matches!(lexed.token(*at), Some(Token::LParen));
+    let first = all.clone().find(|at| !open(at)).unwrap_or(all.end);
+    if !READING.iter().any(|word| lexed.is_keyword(first, word)) {
+        return true;
+    }
+    let dual = |from: &Range<usize>| from.len() == 1 && lexed.is_keyword(from.start, "DUAL");
+    let blocks = Blocks::cut(lexed, all).blocks;
+    blocks.iter().any(|b| !b.from.is_empty() && !dual(&b.from))
+}
+
 impl LastStatement {
     /// The text with what it reads of the statement before written in; elements of its select list
-    /// keep their names. `None`: it reads nothing that is known here.
+    /// keep their names. Where it reads tables, there are no warnings: the store forgets them
+    /// first. `None`: it reads nothing that is known here.
     pub fn written_into(&self, text: &str, mode: LexMode) -> Option<String> {
         if !may_read_last_statement(text.as_bytes()) {
             return None;
         }
         let lexed = Lexed::new(text, mode)?;
         let all = 0..lexed.lexemes.len();
+        let mut last = *self;
+        if forgets(&lexed) {
+            last.warnings = last.warnings.map(|_| 0);
+            last.errors = last.errors.map(|_| 0);
+        }
         let mut splices: Vec<Splice> = Vec::new();
         for at in all.clone() {
-            splices.extend(self.reading(&lexed, at));
+            splices.extend(last.reading(&lexed, at));
         }
         if splices.is_empty() {
             return None;
@@ -171,13 +198,41 @@ mod tests {
                 .as_deref(),
             Some(
                 "SELECT IFNULL(-1, ROW_COUNT()) AS `ROW_COUNT()`, IFNULL(7, FOUND_ROWS())+1 x, \
-                 (2 | 0 * @@warning_count)  AS `@@Session.warning_count` FROM t"
+                 (0 | 0 * @@warning_count)  AS `@@Session.warning_count` FROM t"
             )
         );
         assert_eq!(
             written("SET @n = FOUND_ROWS()").as_deref(),
             Some("SET @n = IFNULL(7, FOUND_ROWS())")
         );
+    }
+
+    #[test]
+    fn warnings_are_forgotten_where_a_table_is_read() {
+        for (text, forgets) in [
+            ("SELECT @@warning_count", false),
+            ("(SELECT 'x FROM y')", false),
+            (
+                "SELECT TRIM('a' FROM 'abc'), EXTRACT(DAY FROM '2020-01-01') FROM DUAL",
+                false,
+            ),
+            ("SELECT /* FROM t */ 1 UNION VALUES (2)", false),
+            ("SET @x = @@warning_count", false),
+            ("DO 1", false),
+            ("SELECT(1)FROM`t`", true),
+            ("SELECT 1 + (SELECT MAX(a) FROM t)", true),
+            ("WITH c AS (SELECT 1 FROM t) SELECT 1", true),
+            ("SET @x = (SELECT MAX(a) FROM t)", true),
+            ("UPDATE t SET a = @@warning_count", true),
+            ("SHOW TABLES", true),
+            ("SELECT 'open", true),
+        ] {
+            assert_eq!(
+                forgets_warnings(text, LexMode::default()),
+                forgets,
+                "{text}"
+            );
+        }
     }
 
     #[test]

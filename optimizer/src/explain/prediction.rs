@@ -13,6 +13,9 @@ use crate::planner::{
 /// Reasons for which models were not chosen that are shown with these.
 const REASONS_SHOWN: usize = 24;
 
+/// Label of the lines that name models which were not chosen.
+const REJECTED: &str = "  Rejected: ";
+
 /// Lines as (label, text): which models run, why, at which cost, and how right they are.
 pub fn lines(prediction: &Prediction, outputs: Kept, costs: &CostModel) -> Vec<(String, String)> {
     let (task, planned) = (&*prediction.task, &*prediction.decided);
@@ -260,15 +263,15 @@ fn rejected_lines(plan: &Plan) -> Vec<(String, String)> {
         }
     }
     let line = |(reason, names): &(String, Vec<String>)| {
-        let text = format!("{}: {reason}", names.join(", "));
-        ("  Not     ".to_owned(), text)
+        let text = format!("{} ({reason})", names.join(", "));
+        (REJECTED.to_owned(), text)
     };
     let mut lines: Vec<_> = by_reason.iter().take(REASONS_SHOWN).map(line).collect();
     let more = by_reason.iter().skip(REASONS_SHOWN);
     let more: usize = more.map(|(_, names)| names.len()).sum();
     if more > 0 {
         let text = format!("{more} more: FORMAT=JSON names them");
-        lines.push(("  Not     ".to_owned(), text));
+        lines.push((REJECTED.to_owned(), text));
     }
     lines
 }

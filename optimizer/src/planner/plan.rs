@@ -117,7 +117,7 @@ pub enum Reason {
     NotFirst,
     /// It alone takes more than the limit allows, in seconds of work an input.
     TooDear(f64),
-    /// What it would add to the plan: to the metric (as a share of 1; negative where it harms),
+    /// What its vote adds to the plan: to the metric (as a share of 1; negative where it harms),
     /// and to the seconds of work an input.
     Adds(f64, f64),
 }
@@ -245,7 +245,7 @@ impl fmt::Display for Reason {
             Self::Adds(value, seconds) => {
                 write!(
                     f,
-                    "would add {:+.2} points for {}",
+                    "{:+.2} points for {} an image",
                     value * 100.0,
                     Seconds(*seconds)
                 )
@@ -309,7 +309,7 @@ impl fmt::Display for Plan {
             writeln!(f, "gap: {points:.2} points, {cost:.1} % of cost")?;
         }
         for rejected in &self.rejected {
-            writeln!(f, "not {}: {}", rejected.model.name, rejected.reason)?;
+            writeln!(f, "rejected: {} ({})", rejected.model.name, rejected.reason)?;
         }
         Ok(())
     }

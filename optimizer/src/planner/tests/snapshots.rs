@@ -42,11 +42,11 @@ other below 0.172
 F1: 0.9737 expected
 seen 0.9737, at least 0.9630 (95 %, 900 rows)
 gap: 0.00 points, 0.0 % of cost
-not m02: knows no class that is needed
-not m01: would add -5.10 points for 1.30 ms
-not m04: would add -5.49 points for 33.71 ms
-not m05: would add +0.04 points for 12.70 ms
-not m06: would add -3.29 points for 18.31 ms
+rejected: m02 (knows no class that is needed)
+rejected: m01 (-5.10 points for 1.30 ms an image)
+rejected: m04 (-5.49 points for 33.71 ms an image)
+rejected: m05 (+0.04 points for 12.70 ms an image)
+rejected: m06 (-3.29 points for 18.31 ms an image)
 ";
     assert_eq!(text(Strategy::Optimal, None), expected);
 }
@@ -57,10 +57,10 @@ fn the_cheapest_cover_is_worth_less() {
 stage 1: m01, m03; 100.0 % of rows, 10.09 ms each
 F1: 0.9447 expected
 seen 0.9447, at least 0.9303 (95 %, 900 rows)
-not m02: knows no class that is needed
-not m04: would add -2.85 points for 33.71 ms
-not m05: would add +1.63 points for 12.70 ms
-not m06: would add -0.91 points for 18.31 ms
+rejected: m02 (knows no class that is needed)
+rejected: m04 (-2.85 points for 33.71 ms an image)
+rejected: m05 (+1.63 points for 12.70 ms an image)
+rejected: m06 (-0.91 points for 18.31 ms an image)
 ";
     assert_eq!(text(Strategy::Cheapest, None), expected);
 }

@@ -10,3 +10,4 @@ pub mod reading;
 pub mod ready;
 pub mod run;
 pub mod stream;
+pub mod unreadable;

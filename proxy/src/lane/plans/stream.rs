@@ -14,18 +14,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesOrdered;
 use predictsql_executor::Input;
+use predictsql_executor::pump::Pump;
 use predictsql_optimizer::plan::{InputKind, Predict};
 use predictsql_optimizer::schedule::Schedule;
 use tokio::io::WriteHalf;
 use tokio_util::sync::CancellationToken;
 
-use crate::error::{ErrorKind, SqlError};
+use crate::error::SqlError;
 use crate::lane::context::LaneContext;
 use crate::lane::plans::answered::{Answered, Audience};
 use crate::lane::plans::ready::{Pipeline, Ready};
+use crate::lane::plans::unreadable::Unreadable;
 use crate::lane::session::diagnostics::Diagnostics;
 use crate::lane::store::error::LinkError;
 use crate::lane::store::filling::fill;
@@ -43,8 +43,8 @@ use crate::wire::{ColumnDefinition, PacketWriter, StatusFlags, Stream, encode_re
 pub use cut_row::{CellBytes, CutRow, RowInput, StringValue};
 use long_cells::UNSENT_BYTES_MAX;
 pub use long_cells::copy_row;
-pub use pieces::answer_inputs;
-use pieces::{Pieces, predict};
+use pieces::{SpooledRows, predict};
+pub use pieces::{answer_inputs, read_inputs};
 use row_filter::{PendingRow, RowFilter};
 
 /// Runs the statement and writes its whole answer, where somebody is to get it.
@@ -302,39 +302,21 @@ impl<'d> Drainer<'d, '_, '_> {
         if limited.is_none() {
             self.forecast(&order).await?;
         }
-        let codec = self.codec.clone();
-        let pieces = Pieces::new(self.spool, &codec);
-        let mut piece_number = 0;
-        let mut under_way = FuturesOrdered::new();
-        let mut coming = Some(Box::pin(pieces.next(schedule.chunk_rows(0))));
-        loop {
-            let room = under_way.is_empty()
-                || under_way.len() < schedule.chunks_in_flight && self.spool.may_take();
-            tokio::select! {
-                biased;
-                Some(done) = under_way.next(), if !under_way.is_empty() => {
-                    let piece: Vec<PendingRow> = done?;
-                    self.running.predicted.fetch_add(piece.len() as u64, Relaxed);
-                    let is_enough = self.send(piece, out, client).await?;
-                    flush(out, client).await?;
-                    if is_enough {
-                        return Ok(());
-                    }
-                }
-                taken = wait(&mut coming), if room && coming.is_some() => {
-                    let (pieces, piece) = taken?;
-                    coming = None;
-                    if let Some(piece) = piece {
-                        let account = self.spool.account();
-                        let judged = (self.pipeline.ready, self.row_filter, &order[..]);
-                        under_way.push_back(predict(judged, piece, account, self.cancel));
-                        piece_number += 1;
-                        coming = Some(Box::pin(pieces.next(schedule.chunk_rows(piece_number))));
-                    }
-                }
-                else => return flush(out, client).await,
+        let (codec, cancel) = (self.codec.clone(), self.cancel);
+        let (spool, running) = (self.spool, self.running);
+        let judged = (self.pipeline.ready, self.row_filter, &order[..]);
+        let rows = SpooledRows::new(spool, &codec);
+        let predicted = |piece| predict(judged, piece, spool.account(), cancel);
+        let may_take = || spool.may_take();
+        let mut pump = Pump::new(schedule, rows, may_take, predicted, &running.predicted);
+        while let Some(piece) = pump.next().await? {
+            let is_enough = self.send(piece, out, client).await?;
+            flush(out, client).await?;
+            if is_enough {
+                return Ok(());
             }
         }
+        flush(out, client).await
     }
 
     /// Under a limit on what models may look at: waits for the rows, and refuses the statement if
@@ -449,23 +431,13 @@ impl<'d> Drainer<'d, '_, '_> {
     }
 
     fn warn(&mut self, row: &PendingRow) -> Result<(), LinkError> {
+        let unreadable = Unreadable::prediction(self.pipeline.ready.fail_on_error);
         for (prediction, answer) in row.answers.iter().enumerate() {
             let Some(reason) = answer.as_ref().and_then(Answer::unreadable) else {
                 continue;
             };
-            self.running.images_unreadable.fetch_add(1, Relaxed);
-            let message = || {
-                format!(
-                    "Image {} {reason}",
-                    self.row_filter.input_name(row, prediction)
-                )
-            };
-            if self.pipeline.ready.fail_on_error {
-                return Err(SqlError::new(ErrorKind::UnreadableInput, message()).into());
-            }
-            self.diagnostics.warn(ErrorKind::UnreadableInput, || {
-                format!("{}: its prediction is NULL", message())
-            });
+            let name = || self.row_filter.input_name(row, prediction);
+            unreadable.note(self.running, &mut self.diagnostics, name, reason)?;
         }
         Ok(())
     }
@@ -478,12 +450,4 @@ async fn flush(
     out.flush(client)
         .await
         .map_err(|e| LinkError::End(SessionEnd::client(e)))
-}
-
-/// Waits for what is coming; for ever where nothing is.
-async fn wait<F: Future + Unpin>(coming: &mut Option<F>) -> F::Output {
-    match coming {
-        Some(future) => future.await,
-        None => std::future::pending().await,
-    }
 }

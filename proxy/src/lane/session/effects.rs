@@ -8,7 +8,9 @@
 
 use bytes::Bytes;
 use predictsql_optimizer::LexMode;
-use predictsql_optimizer::last_statement::{LastStatement, may_read_last_statement};
+use predictsql_optimizer::last_statement::{
+    LastStatement, forgets_warnings, may_read_last_statement,
+};
 
 use crate::lane::session::diagnostics::Diagnostics;
 use crate::lane::session::lane::Lane;
@@ -81,8 +83,7 @@ impl Lane {
         mode: LexMode,
     ) -> Option<String> {
         let written = self.last_statement().written_into(statement, mode);
-        let mut words = statement.split_ascii_whitespace();
-        if written.is_none() || words.any(|word| word.eq_ignore_ascii_case("FROM")) {
+        if written.is_none() || forgets_warnings(statement, mode) {
             self.remembered.diagnostics = None;
         }
         self.forget_counts();

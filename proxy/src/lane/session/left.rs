@@ -1,9 +1,10 @@
 //! What a statement leaves in its session, where the store does not say it.
 
 use bytes::Bytes;
+use predictsql_optimizer::LexMode;
+use predictsql_optimizer::last_statement::forgets_warnings;
 
 use crate::lane::session::diagnostics::Diagnostics;
-use crate::lane::store::before::reads_tables;
 use crate::wire::command;
 
 /// What a statement leaves in its session besides what the store says by itself (the status flags
@@ -57,9 +58,13 @@ impl Remembered {
         }
         self.row_count = None;
         self.found_rows = None;
-        let text = String::from_utf8_lossy(payload.get(1..).unwrap_or_default());
-        if payload.first() == Some(&command::QUERY) && reads_tables(&text) {
-            self.diagnostics = None;
+        if self.diagnostics.is_some() && payload.first() == Some(&command::QUERY) {
+            let text = String::from_utf8_lossy(payload.get(1..).unwrap_or_default());
+            // The session's sql_mode is not known here: one that quotes otherwise finds a FROM
+            // too many or too few.
+            if forgets_warnings(&text, LexMode::default()) {
+                self.diagnostics = None;
+            }
         }
     }
 

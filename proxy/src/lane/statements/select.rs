@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use predictsql_optimizer::heads;
+use predictsql_optimizer::last_statement::LastStatement;
 use predictsql_optimizer::statement::PredictStatement;
 use tracing::Instrument;
 
@@ -62,7 +63,7 @@ impl Lane {
             return Ok(Done::Answered(left));
         }
         self.tell_remembered(turn);
-        let last = turn.store.before.unwrap_or_default().as_read_by(&text);
+        let last = LastStatement::from(turn.store.before.unwrap_or_default());
         let written = last.written_into(&text, settings.lex);
         let text = written.as_deref().unwrap_or(&text);
         let expanded = views::expand(turn, &context, &settings, text).await?;

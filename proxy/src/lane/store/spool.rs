@@ -21,7 +21,7 @@ use crate::lane::store::error::LinkError;
 use crate::lane::store::link::ResultEnd;
 use crate::wire::{Malformed, lenenc};
 use account::Share;
-pub use account::{SentAhead, SpoolAccount};
+pub use account::{LongInput, SentAhead, SpoolAccount};
 pub use file::LongRow;
 use file::SpoolFile;
 

@@ -192,7 +192,14 @@ fn lines_fit_a_terminal_and_say_what_was_chosen_and_why() {
         for line in plan.iter().chain(&analyzed).chain(&again) {
             assert!(line.chars().count() <= 80, "{line:?}");
         }
-        for said in ["Price", "Kept", "Planned in", "F1", "Not ", "at least"] {
+        for said in [
+            "Price",
+            "Kept",
+            "Planned in",
+            "F1",
+            "Rejected: ",
+            "at least",
+        ] {
             let found = |lines: &[String]| lines.iter().any(|l| l.contains(said));
             assert!(found(&plan) && found(&analyzed), "{said}: {plan:#?}");
         }

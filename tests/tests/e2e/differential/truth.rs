@@ -71,6 +71,8 @@ const LOOKS: &[&str] = &[
     "SELECT ROW_COUNT(), FOUND_ROWS(), LAST_INSERT_ID()",
     "SELECT FOUND_ROWS() AS f, 1 + ROW_COUNT()",
     "SELECT @@warning_count, @@session.error_count AS e",
+    "SELECT @@warning_count, 'a FROM b', TRIM('a' FROM 'ab')",
+    "SELECT(@@warning_count)FROM`tr`LIMIT 1",
     "SHOW WARNINGS",
     "SHOW COUNT(*) WARNINGS",
     "SHOW ERRORS LIMIT 1",

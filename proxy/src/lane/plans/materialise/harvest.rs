@@ -1,27 +1,26 @@
 //! Pass 1: asks the store for the inputs of each harvest, and has them predicted.
 
 use std::collections::HashSet;
-use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
-use futures_util::stream::FuturesOrdered;
 use predictsql_catalog::Column;
 use predictsql_executor::PredictError;
-use predictsql_optimizer::materialise::{HarvestPass, Members, Shape};
+use predictsql_executor::pump::{Feed, Piece, Pump, Room};
+use predictsql_optimizer::materialise::{HarvestPass, KeyForm, Members, Shape};
 use predictsql_optimizer::plan::InputKind;
 use predictsql_optimizer::schedule::Schedule;
 use tokio_util::sync::CancellationToken;
 
-use crate::error::{ErrorKind, SqlError};
+use crate::error::SqlError;
 use crate::lane::context::LaneContext;
 use crate::lane::plans::materialise::finish::is_missing_key;
 use crate::lane::plans::materialise::lookups::lookups;
 use crate::lane::plans::materialise::relation::Relation;
 use crate::lane::plans::ready::{Materialisation, Ready};
-use crate::lane::plans::stream::{CutRow, RowInput, StringValue, answer_inputs};
+use crate::lane::plans::stream::{CutRow, RowInput, StringValue, answer_inputs, read_inputs};
+use crate::lane::plans::unreadable::Unreadable;
 use crate::lane::session::diagnostics::Diagnostics;
 use crate::lane::session::temporary_tables::TableNames;
 use crate::lane::store::error::LinkError;
@@ -36,9 +35,6 @@ use crate::wire::Malformed;
 /// Inputs that are looked up together before any model runs.
 const FORECAST_INPUTS: usize = 512;
 
-/// A piece of inputs ends when its rows have so many bytes.
-const PIECE_BYTES: usize = 512 * 1024;
-
 /// Runs the harvests of one statement.
 pub struct Harvester<'h, 'p, 's, 'a> {
     pub context: &'h LaneContext,
@@ -48,14 +44,6 @@ pub struct Harvester<'h, 'p, 's, 'a> {
     pub diagnostics: Diagnostics,
     /// Of each harvest; of none in the beginning.
     pub members: Vec<Option<Members>>,
-}
-
-/// Inputs with their keys, and what became of them.
-struct Piece {
-    keys: Vec<Bytes>,
-    inputs: Vec<RowInput>,
-    /// Of its rows, in memory.
-    bytes: usize,
 }
 
 impl Harvester<'_, '_, '_, '_> {
@@ -129,15 +117,11 @@ impl Harvester<'_, '_, '_, '_> {
             return Ok(());
         };
         let image_bytes_max = self.context.executor.image_bytes_max();
-        let mut pieces = harvested.pieces(self.plan, image_bytes_max);
-        pieces.looked = Some(0);
-        while let Some(piece) = pieces.next(FORECAST_INPUTS, relation).await? {
-            let far: u64 = piece.inputs.iter().map(RowInput::far_bytes).sum();
-            let _room = harvested.spool.account().long_input(far).await;
-            let mut inputs = Vec::with_capacity(piece.inputs.len());
-            for input in piece.inputs {
-                inputs.push(input.read().await?);
-            }
+        let mut ahead = harvested.inputs(self.plan, relation.known(), image_bytes_max);
+        ahead.looked = Some(0);
+        while let Some((rest, piece)) = ahead.next(Room::for_inputs(FORECAST_INPUTS)).await? {
+            ahead = rest;
+            let (inputs, _room) = read_inputs(piece.inputs, harvested.spool.account()).await?;
             predictor.forecast(inputs, forecast, self.cancel).await?;
         }
         Ok(())
@@ -189,6 +173,7 @@ impl Harvester<'_, '_, '_, '_> {
             number,
             target: relate.prediction,
             kind: relate.input(),
+            form: relation.form(),
             relation: relate.relation,
         }))
     }
@@ -219,10 +204,13 @@ impl Harvester<'_, '_, '_, '_> {
         let Some(relation) = relations.get_mut(harvested.relation) else {
             return Ok(());
         };
-        let image_bytes_max = self.context.executor.image_bytes_max();
-        let mut pieces = harvested.pieces(self.plan, image_bytes_max);
-        self.predict(store, relation, names, harvested.target, &mut pieces)
-            .await?;
+        // What is found while this harvest is predicted is new to it: its keys come once.
+        let known = relation.take_known();
+        let predicted = self
+            .predict(store, relation, names, &harvested, &known)
+            .await;
+        relation.know(known);
+        predicted?;
         if relation.is_due(true) {
             self.running.enter(Phase::Relating);
             relation.settle(store, names).await?;
@@ -230,57 +218,46 @@ impl Harvester<'_, '_, '_, '_> {
         Ok(())
     }
 
-    /// Predicts what is spooled, several pieces at a time, and adds the answers.
+    /// Predicts what is spooled but for keys that are known, and adds the answers.
     async fn predict(
         &mut self,
         store: &mut StoreLink<'_>,
         relation: &mut Relation<'_>,
         names: &mut TableNames<'_>,
-        target: usize,
-        pieces: &mut Pieces<'_>,
+        harvested: &Harvested,
+        known: &HashSet<Vec<u8>>,
     ) -> Result<(), LinkError> {
-        let executor = &self.context.executor;
-        let account = Arc::clone(pieces.spool.account());
-        let asked = self.plan.ready.plan.predictions.get(target);
+        let (executor, plan) = (&self.context.executor, self.plan);
+        let (running, cancel) = (self.running, self.cancel);
+        let asked = plan.ready.plan.predictions.get(harvested.target);
         let chunk_inputs = asked.map_or(1, |t| executor.chunk_inputs_of(&t.task.input));
         let schedule = Schedule::new(chunk_inputs, executor.threads(), None);
-        let Some(predictor) = self.plan.ready.predictors.get(target) else {
+        let Some(predictor) = plan.ready.predictors.get(harvested.target) else {
             return Ok(());
         };
-        self.running.enter(Phase::Predicting);
-        self.running.inputs_known.store(true, Relaxed);
-        let mut under_way = FuturesOrdered::new();
-        let mut more = true;
-        loop {
-            while more && has_room(under_way.len(), &schedule, pieces.spool) {
-                let next = pieces.next(schedule.chunk_rows, relation).await?;
-                let passed_over = std::mem::take(&mut pieces.passed_over);
-                self.running.predicted.fetch_add(passed_over, Relaxed);
-                let Some(piece) = next else {
-                    more = false;
-                    break;
-                };
-                let (cancel, account) = (self.cancel, &account);
-                under_way.push_back(async move {
-                    let inputs = piece.inputs.clone();
-                    let answers = answer_inputs(predictor, inputs, account, cancel).await;
-                    (piece, answers)
-                });
-            }
-            let Some((piece, answers)) = under_way.next().await else {
-                return Ok(());
-            };
-            for ((key, input), answer) in piece.keys.iter().zip(&piece.inputs).zip(answers?) {
+        running.enter(Phase::Predicting);
+        running.inputs_known.store(true, Relaxed);
+        let mut inputs = harvested.inputs(plan, known, executor.image_bytes_max());
+        inputs.passed_over = Some(&running.predicted);
+        let (spool, account) = (&harvested.spool, harvested.spool.account());
+        let answer = |piece: KeyedInputs| async move {
+            let inputs = piece.inputs.clone();
+            let answers = answer_inputs(predictor, inputs, account, cancel).await?;
+            Ok((piece, answers))
+        };
+        let may_take = || spool.may_take();
+        let mut pump = Pump::new(schedule, inputs, may_take, answer, &running.predicted);
+        while let Some((piece, answers)) = pump.next().await? {
+            for ((key, input), answer) in piece.keys.iter().zip(&piece.inputs).zip(answers) {
                 self.add(relation, key, input, &answer)?;
             }
-            let done = piece.keys.len() as u64;
-            self.running.predicted.fetch_add(done, Relaxed);
             if relation.is_due(false) {
-                self.running.enter(Phase::Relating);
+                running.enter(Phase::Relating);
                 relation.settle(store, names).await?;
-                self.running.enter(Phase::Predicting);
+                running.enter(Phase::Predicting);
             }
         }
+        Ok(())
     }
 
     fn add(
@@ -291,21 +268,11 @@ impl Harvester<'_, '_, '_, '_> {
         answer: &Answer,
     ) -> Result<(), LinkError> {
         if let Some(reason) = answer.unreadable() {
-            self.warn(input, reason)?;
+            let unreadable = Unreadable::prediction(self.plan.ready.fail_on_error);
+            let name = || input.short_name();
+            unreadable.note(self.running, &mut self.diagnostics, name, reason)?;
         }
         relation.add(key, answer)?;
-        Ok(())
-    }
-
-    fn warn(&mut self, input: &RowInput, reason: &str) -> Result<(), LinkError> {
-        self.running.images_unreadable.fetch_add(1, Relaxed);
-        let message = || format!("Image {} {reason}", input.short_name());
-        if self.plan.ready.fail_on_error {
-            return Err(SqlError::new(ErrorKind::UnreadableInput, message()).into());
-        }
-        self.diagnostics.warn(ErrorKind::UnreadableInput, || {
-            format!("{}: its prediction is NULL", message())
-        });
         Ok(())
     }
 }
@@ -316,26 +283,27 @@ struct Harvested {
     codec: RowCodec,
     number: usize,
     kind: InputKind,
+    form: KeyForm,
     target: usize,
     relation: usize,
 }
 
 impl Harvested {
-    /// Its inputs, of which an image has at most `image_bytes_max` bytes.
-    fn pieces<'p>(
+    /// Its inputs but for the keys `known`; an image has at most `image_bytes_max` bytes.
+    fn inputs<'p>(
         &'p self,
         plan: &'p Materialisation<'_, '_, '_>,
+        known: &'p HashSet<Vec<u8>>,
         image_bytes_max: u64,
-    ) -> Pieces<'p> {
-        Pieces {
-            spool: &self.spool,
-            codec: &self.codec,
-            kind: self.kind.clone(),
+    ) -> HarvestedInputs<'p> {
+        HarvestedInputs {
+            harvested: self,
             columns: plan.passes().input_columns(self.number),
+            known,
             image_bytes_max,
             looked: None,
             block: None,
-            passed_over: 0,
+            passed_over: None,
             seen: HashSet::new(),
         }
     }
@@ -357,44 +325,45 @@ impl Forecasts {
 }
 
 /// Takes inputs off a spool, or looks at them.
-struct Pieces<'p> {
-    spool: &'p Spool,
-    codec: &'p RowCodec,
-    kind: InputKind,
+struct HarvestedInputs<'p> {
+    harvested: &'p Harvested,
     /// Of the task.
     columns: &'p [Column],
+    known: &'p HashSet<Vec<u8>>,
     image_bytes_max: u64,
     /// Blocks that were looked at and left there.
     looked: Option<usize>,
     block: Option<Rows>,
-    /// Rows that held no input to predict.
-    passed_over: u64,
+    /// Counts rows that held no input to predict.
+    passed_over: Option<&'p AtomicU64>,
     /// Hashes that came before in this harvest, whose rows the store does not make distinct.
     seen: HashSet<Bytes>,
 }
 
-impl Pieces<'_> {
-    /// Up to `inputs` inputs that the relation does not know; `None` at the end.
-    /// One that lies on disk ends a piece.
-    async fn next(
-        &mut self,
-        inputs: usize,
-        relation: &Relation<'_>,
-    ) -> Result<Option<Piece>, LinkError> {
-        let mut piece = Piece {
-            keys: Vec::with_capacity(inputs),
-            inputs: Vec::with_capacity(inputs),
-            bytes: 0,
+/// Inputs with their keys.
+struct KeyedInputs {
+    keys: Vec<Bytes>,
+    inputs: Vec<RowInput>,
+}
+
+impl Piece for KeyedInputs {
+    fn inputs(&self) -> usize {
+        self.keys.len()
+    }
+}
+
+impl Feed for HarvestedInputs<'_> {
+    type Piece = KeyedInputs;
+    type Error = LinkError;
+
+    async fn next(mut self, mut room: Room) -> Result<Option<(Self, KeyedInputs)>, LinkError> {
+        let mut piece = KeyedInputs {
+            keys: Vec::new(),
+            inputs: Vec::new(),
         };
-        while piece.keys.len() < inputs && piece.bytes < PIECE_BYTES {
+        while !room.is_full() {
             let Some(block) = &mut self.block else {
-                self.block = match &mut self.looked {
-                    None => self.spool.read().await?,
-                    Some(looked) => {
-                        *looked += 1;
-                        self.spool.look(*looked - 1).await?
-                    }
-                };
+                self.block = self.next_block().await?;
                 if self.block.is_none() {
                     break;
                 }
@@ -404,30 +373,53 @@ impl Pieces<'_> {
                 self.block = None;
                 continue;
             };
-            let row = CutRow::cut(row, self.codec).await?;
-            let Some(key) = key(&row)? else {
-                self.passed_over += 1;
-                continue; // NULL has no prediction
-            };
-            let form = relation.form();
-            if relation.knows(&key) || (!form.is_distinct() && !self.is_new(&key)) {
-                self.passed_over += 1;
+            let row = CutRow::cut(row, &self.harvested.codec).await?;
+            let Some((key, input)) = self.new_input(&row)? else {
+                if let Some(passed_over) = self.passed_over {
+                    passed_over.fetch_add(1, Relaxed);
+                }
                 continue;
+            };
+            match input.far_bytes() {
+                0 => room.take(row.held_bytes()),
+                _ => room.take_long(),
             }
-            let value = match form.says_input() {
-                true => StringValue::Here(key.clone()),
-                false => row.string(1)?.unwrap_or(StringValue::Here(Bytes::new())),
-            };
-            let bytes_max = self.image_bytes_max;
-            let input = RowInput::of(&self.kind, self.columns, Some(value), bytes_max)?;
-            piece.bytes += match input.far_bytes() {
-                0 => row.held_bytes(),
-                _ => PIECE_BYTES,
-            };
             piece.inputs.push(input);
             piece.keys.push(key);
         }
-        Ok((!piece.keys.is_empty()).then_some(piece))
+        Ok((!piece.keys.is_empty()).then_some((self, piece)))
+    }
+}
+
+impl HarvestedInputs<'_> {
+    async fn next_block(&mut self) -> Result<Option<Rows>, SqlError> {
+        let spool = &self.harvested.spool;
+        match &mut self.looked {
+            None => spool.read().await,
+            Some(looked) => {
+                *looked += 1;
+                spool.look(*looked - 1).await
+            }
+        }
+    }
+
+    /// A row's key and input; `None` where it is NULL, which has no prediction, or known.
+    fn new_input(&mut self, row: &CutRow) -> Result<Option<(Bytes, RowInput)>, Malformed> {
+        let harvested = self.harvested;
+        let Some(key) = key(row)? else {
+            return Ok(None);
+        };
+        let form = harvested.form;
+        if self.known.contains(&key[..]) || (!form.is_distinct() && !self.is_new(&key)) {
+            return Ok(None);
+        }
+        let value = match form.says_input() {
+            true => StringValue::Here(key.clone()),
+            false => row.string(1)?.unwrap_or(StringValue::Here(Bytes::new())),
+        };
+        let (kind, bytes_max) = (&harvested.kind, self.image_bytes_max);
+        let input = RowInput::of(kind, self.columns, Some(value), bytes_max)?;
+        Ok(Some((key, input)))
     }
 
     /// A copy of the key is kept, not the row that it came in.
@@ -443,9 +435,4 @@ fn key(row: &CutRow) -> Result<Option<Bytes>, Malformed> {
         Some(StringValue::Here(key)) => Ok(Some(key)),
         Some(StringValue::Far(_)) => Err(Malformed("a key of an input is too long")),
     }
-}
-
-/// Whether another piece may be worked on beside so many: at least one is.
-fn has_room(under_way: usize, schedule: &Schedule, spool: &Spool) -> bool {
-    under_way == 0 || under_way < schedule.chunks_in_flight && spool.may_take()
 }

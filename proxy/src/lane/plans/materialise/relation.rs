@@ -86,9 +86,22 @@ impl<'p> Relation<'p> {
         self.table.is_some()
     }
 
-    /// Whether a key is there for sure: those in a table are not known here.
-    pub fn knows(&self, key: &[u8]) -> bool {
-        self.known.contains(key)
+    /// Keys that are there for sure: those in a table are not known here.
+    pub fn known(&self) -> &HashSet<Vec<u8>> {
+        &self.known
+    }
+
+    /// Takes them, to be given back by [`Relation::know`]. Until then those that are added are.
+    pub fn take_known(&mut self) -> HashSet<Vec<u8>> {
+        std::mem::take(&mut self.known)
+    }
+
+    /// Adds keys that are there.
+    pub fn know(&mut self, mut known: HashSet<Vec<u8>>) {
+        if self.table.is_none() {
+            known.extend(self.known.drain());
+            self.known = known;
+        }
     }
 
     /// The relation as a table reference.

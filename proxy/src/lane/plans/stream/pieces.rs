@@ -1,8 +1,9 @@
-//! Rows on their way through the executor: some at a time, by number and by bytes.
+//! Rows on their way through the executor: how they are cut into pieces, and predicted.
 
 use std::sync::Arc;
 
 use predictsql_executor::Input;
+use predictsql_executor::pump::{Feed, Piece, Room};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -12,20 +13,17 @@ use crate::lane::plans::stream::RowInput;
 use crate::lane::plans::stream::row_filter::{PendingRow, RowFilter};
 use crate::lane::store::error::LinkError;
 use crate::lane::store::rows::RowCodec;
-use crate::lane::store::spool::{Rows, Spool, SpoolAccount};
+use crate::lane::store::spool::{LongInput, Rows, Spool, SpoolAccount};
 use crate::predict::{Answer, Predictor};
 
-/// A piece of rows ends when it has so many bytes.
-const PIECE_BYTES: usize = 512 * 1024;
-
 /// Takes rows off the spool in pieces.
-pub struct Pieces<'p> {
+pub struct SpooledRows<'p> {
     spool: &'p Spool,
     codec: &'p RowCodec,
     block: Option<Rows>,
 }
 
-impl<'p> Pieces<'p> {
+impl<'p> SpooledRows<'p> {
     /// All rows of the spool.
     pub fn new(spool: &'p Spool, codec: &'p RowCodec) -> Self {
         Self {
@@ -34,39 +32,46 @@ impl<'p> Pieces<'p> {
             block: None,
         }
     }
+}
 
-    /// Up to `rows` rows that are here, at least one; `None` at the end. A long row ends a piece.
-    /// By value, so that a caller can wait for it beside other things and lose nothing.
-    pub async fn next(
-        mut self,
-        rows: usize,
-    ) -> Result<(Pieces<'p>, Option<Vec<PendingRow>>), LinkError> {
-        let (mut piece, mut bytes) = (Vec::new(), 0);
-        loop {
+/// Rows of one piece.
+pub struct PendingRows(pub Vec<PendingRow>);
+
+impl Piece for PendingRows {
+    fn inputs(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl Feed for SpooledRows<'_> {
+    type Piece = PendingRows;
+    type Error = LinkError;
+
+    /// Rows that are here, at least one.
+    async fn next(mut self, mut room: Room) -> Result<Option<(Self, PendingRows)>, LinkError> {
+        let mut piece = Vec::new();
+        while piece.is_empty() {
             if self.block.is_none() {
                 self.block = self.spool.read().await?;
             }
             let Some(block) = &mut self.block else {
-                return Ok((self, None));
+                return Ok(None);
             };
-            while piece.len() < rows
-                && bytes < PIECE_BYTES
+            while !room.is_full()
                 && let Some(row) = block.next()?
             {
                 let row = PendingRow::new(row, self.codec).await?;
-                bytes += row.row.held_bytes();
-                if row.row.is_long() {
-                    bytes = bytes.max(PIECE_BYTES);
+                match row.row.is_long() {
+                    true => room.take_long(),
+                    false => room.take(row.row.held_bytes()),
                 }
                 piece.push(row);
             }
-            if piece.len() < rows && bytes < PIECE_BYTES {
+            if !room.is_full() {
                 self.block = None;
             }
-            if !piece.is_empty() {
-                return Ok((self, Some(piece)));
-            }
         }
+        Ok(Some((self, PendingRows(piece))))
     }
 }
 
@@ -74,7 +79,7 @@ impl<'p> Pieces<'p> {
 /// that the ones before have not decided.
 pub async fn predict(
     (ready, row_filter, order): (&Ready<'_, '_>, &RowFilter<'_, '_, '_>, &[usize]),
-    mut rows: Vec<PendingRow>,
+    PendingRows(mut rows): PendingRows,
     account: &Arc<SpoolAccount>,
     cancel: &CancellationToken,
 ) -> Result<Vec<PendingRow>, LinkError> {
@@ -103,33 +108,40 @@ pub async fn predict(
     Ok(rows)
 }
 
-/// One answer an input. What lies on disk is read once there is room for it, and held by a task of
-/// its own: a client that reads slowly must not hold up others that wait for room.
+/// One answer an input. What lies on disk is held by a task of its own: a client that reads slowly
+/// must not hold up others that wait for room.
 pub async fn answer_inputs(
     predictor: &Predictor,
     inputs: Vec<RowInput>,
     account: &Arc<SpoolAccount>,
     cancel: &CancellationToken,
 ) -> Result<Vec<Answer>, LinkError> {
-    let far: u64 = inputs.iter().map(RowInput::far_bytes).sum();
-    if far == 0 {
-        let inputs = read(inputs).await?;
+    if inputs.iter().all(|input| input.far_bytes() == 0) {
+        let (inputs, _) = read_inputs(inputs, account).await?;
         return Ok(predictor.answer(inputs, cancel).await?);
     }
     let (predictor, account, cancel) = (predictor.clone(), Arc::clone(account), cancel.clone());
     let task = tokio::spawn(async move {
-        let _room = account.long_input(far).await;
-        let inputs = read(inputs).await?;
+        let (inputs, _room) = read_inputs(inputs, &account).await?;
         Ok(predictor.answer(inputs, &cancel).await?)
     });
     let answered = AbortOnDropHandle::new(task).await;
     answered.unwrap_or_else(|_| Err(SqlError::other("internal error in predicting").into()))
 }
 
-async fn read(inputs: Vec<RowInput>) -> Result<Vec<Input>, LinkError> {
+/// Reads inputs, those that lie on disk once there is room for them, which is to be held as long
+/// as they are.
+pub async fn read_inputs(
+    inputs: Vec<RowInput>,
+    account: &Arc<SpoolAccount>,
+) -> Result<(Vec<Input>, Option<LongInput>), LinkError> {
+    let room = match inputs.iter().map(RowInput::far_bytes).sum() {
+        0 => None,
+        far => Some(account.long_input(far).await),
+    };
     let mut read = Vec::with_capacity(inputs.len());
     for input in inputs {
         read.push(input.read().await?);
     }
-    Ok(read)
+    Ok((read, room))
 }

@@ -117,6 +117,15 @@ pub fn fetch(query: &str, form: &Form, bytes_max: u64) -> Fragment {
     }
 }
 
+/// A row of [`fetch`].
+pub struct LabelledRow {
+    pub input: RowInput,
+    /// `None` for NULL.
+    pub label: Option<Bytes>,
+    /// Bytes that it holds in memory.
+    pub held_bytes: usize,
+}
+
 /// Takes rows off a spool.
 pub struct LabelledRows<'s> {
     spool: &'s Spool,
@@ -142,8 +151,13 @@ impl<'s> LabelledRows<'s> {
         }
     }
 
-    /// The next row's input and label; `None` at the end.
-    pub async fn next(&mut self) -> Result<Option<(Input, Option<Bytes>)>, LinkError> {
+    /// Where they come from.
+    pub fn spool(&self) -> &'s Spool {
+        self.spool
+    }
+
+    /// The next row; `None` at the end.
+    pub async fn next(&mut self) -> Result<Option<LabelledRow>, LinkError> {
         loop {
             let Some(block) = &mut self.block else {
                 self.block = self.spool.read().await?;
@@ -162,11 +176,15 @@ impl<'s> LabelledRows<'s> {
                 Form::Location | Form::Bytes => 1,
             };
             let label = text(&row, label).await?;
-            return Ok(Some((self.input(&row).await?, label)));
+            return Ok(Some(LabelledRow {
+                input: self.input(&row).await?,
+                label,
+                held_bytes: row.held_bytes(),
+            }));
         }
     }
 
-    async fn input(&self, row: &CutRow) -> Result<Input, LinkError> {
+    async fn input(&self, row: &CutRow) -> Result<RowInput, LinkError> {
         let kinds = match self.form {
             Form::Columns(kinds) => kinds,
             form => {
@@ -174,8 +192,8 @@ impl<'s> LabelledRows<'s> {
                     Form::Bytes => InputKind::Bytes,
                     _ => InputKind::Location,
                 };
-                let input = RowInput::of(&kind, &[], row.string(0)?, self.image_bytes_max);
-                return input?.read().await;
+                let value = row.string(0)?;
+                return Ok(RowInput::of(&kind, &[], value, self.image_bytes_max)?);
             }
         };
         let mut values = Vec::with_capacity(kinds.len());
@@ -187,7 +205,7 @@ impl<'s> LabelledRows<'s> {
                 (Some(text), ColumnKind::Double) => number(&text)?,
             });
         }
-        Ok(Input::Columns(values.into()))
+        Ok(RowInput::Here(Input::Columns(values.into())))
     }
 }
 

@@ -1,20 +1,20 @@
 //! The work of an EVALUATE: rows off the store, models loaded and timed, and each row answered by
 //! all of them, decoded once.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesOrdered;
-use predictsql_catalog::{CostCurve, Model};
+use predictsql_catalog::{CostCurve, Model, Task};
 use predictsql_executor::evaluation::{Measured, RowKey, Rows, RowsMax, Sample, features};
-use predictsql_executor::{Input, LoadedModel, ModelError};
+use predictsql_executor::pump::{Feed, Piece, Pump, Room};
+use predictsql_executor::{LoadedModel, ModelError};
 use predictsql_optimizer::schedule::Schedule;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{ErrorKind, SqlError};
 use crate::lane::context::LaneContext;
-use crate::lane::plans::inputs::short_name;
+use crate::lane::plans::stream::{RowInput, read_inputs};
+use crate::lane::plans::unreadable::Unreadable;
 use crate::lane::session::diagnostics::Diagnostics;
 use crate::lane::statements::evaluate::request::Request;
 use crate::lane::statements::evaluate::rows::{LabelledRows, fetch};
@@ -45,15 +45,6 @@ pub struct Run<'r> {
     running: &'r Statement,
     cancel: &'r CancellationToken,
     diagnostics: Diagnostics,
-    without_label: u64,
-    without_input: u64,
-}
-
-/// Rows on their way through the executor.
-#[derive(Default)]
-struct Piece {
-    keys: Vec<RowKey>,
-    inputs: Vec<Input>,
 }
 
 impl<'r> Run<'r> {
@@ -69,8 +60,6 @@ impl<'r> Run<'r> {
             running,
             cancel,
             diagnostics: Diagnostics::default(),
-            without_label: 0,
-            without_input: 0,
         }
     }
 
@@ -132,111 +121,68 @@ impl<'r> Run<'r> {
         Ok((loaded, cost))
     }
 
-    /// Has all rows answered, several pieces at a time.
+    /// Has all rows answered.
     async fn answer(
         &mut self,
-        mut rows: LabelledRows<'_>,
+        rows: LabelledRows<'_>,
         models: &[LoadedModel],
     ) -> Result<Rows, LinkError> {
+        let (running, cancel) = (self.running, self.cancel);
         // All of its pieces are one caller's, for the executor.
-        let spent = &self.running.counters.spent;
-        let executor = self.context.executor.on_account(spent);
+        let executor = self.context.executor.on_account(&running.counters.spent);
+        let executor = &executor;
         let inputs = models.iter().map(LoadedModel::chunk_inputs).min();
         let schedule = Schedule::new(inputs.unwrap_or(1), executor.threads(), None);
-        let mut sample = Sample::new(RowsMax::default());
-        self.running.enter(Phase::Predicting);
-        self.running.inputs_known.store(true, Relaxed);
-        let mut under_way = FuturesOrdered::new();
-        let mut more = true;
-        loop {
-            while more && under_way.len() < schedule.chunks_in_flight {
-                let piece = self
-                    .piece(&mut rows, &mut sample, schedule.chunk_rows)
-                    .await?;
-                more = piece.keys.len() == schedule.chunk_rows;
-                if !piece.keys.is_empty() {
-                    let (executor, cancel) = (&executor, self.cancel);
-                    under_way.push_back(async move {
-                        let inputs = piece.inputs.clone();
-                        let features = features(executor, models, inputs, cancel).await;
-                        (piece, features)
-                    });
-                }
-            }
-            let Some((piece, answers)) = under_way.next().await else {
-                break;
-            };
-            let answers = answers?;
-            let done = piece.keys.len() as u64;
-            self.running.predicted.fetch_add(done, Relaxed);
+        let sampling = Mutex::new(Sampling::default());
+        running.enter(Phase::Predicting);
+        running.inputs_known.store(true, Relaxed);
+        let spool = rows.spool();
+        let account = spool.account();
+        let rows = SampledRows {
+            rows,
+            task: &self.request.task,
+            sampling: &sampling,
+        };
+        let answer = |piece: SampledInputs| async move {
+            let (inputs, _room) = read_inputs(piece.inputs.clone(), account).await?;
+            let features = features(executor, models, inputs, cancel).await?;
+            Ok((piece, features))
+        };
+        let may_take = || spool.may_take();
+        let mut pump = Pump::new(schedule, rows, may_take, answer, &running.predicted);
+        let unreadable = Unreadable {
+            fails: self.request.fail_on_error,
+            instead: "it is left out",
+        };
+        while let Some((piece, answers)) = pump.next().await? {
             for ((key, input), answers) in piece.keys.iter().zip(&piece.inputs).zip(answers) {
                 match answers {
                     Ok(answers) => {
                         let images = answers.len() as u64;
-                        self.running.counters.images.fetch_add(images, Relaxed);
-                        sample.answer(*key, answers);
+                        running.counters.images.fetch_add(images, Relaxed);
+                        lock(&sampling).sample.answer(*key, answers);
                     }
-                    Err(reason) => self.warn_of_unreadable(input, &reason)?,
+                    Err(reason) => {
+                        let name = || input.short_name();
+                        unreadable.note(running, &mut self.diagnostics, name, &reason)?;
+                    }
                 }
             }
         }
-        self.warn_of_rows(&sample);
-        Ok(sample.finish())
+        drop(pump);
+        let sampling = sampling
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.warn_of_rows(&sampling);
+        Ok(sampling.sample.finish())
     }
 
-    /// Up to `inputs` rows that are to be answered; fewer at the end only.
-    async fn piece(
-        &mut self,
-        rows: &mut LabelledRows<'_>,
-        sample: &mut Sample,
-        inputs: usize,
-    ) -> Result<Piece, LinkError> {
-        let mut piece = Piece::default();
-        while piece.keys.len() < inputs {
-            let Some((input, label)) = rows.next().await? else {
-                break;
-            };
-            let Some(key) = RowKey::of(&input) else {
-                self.without_input += 1;
-                continue;
-            };
-            let Some(label) = label else {
-                self.without_label += 1;
-                continue;
-            };
-            if sample.take(key, self.truth(&label)) {
-                piece.keys.push(key);
-                piece.inputs.push(input);
-            }
-        }
-        Ok(piece)
-    }
-
-    /// The outcome that a label stands for: 0 where the task has no such class.
-    fn truth(&self, label: &[u8]) -> u16 {
-        let class = std::str::from_utf8(label).ok();
-        let class = class.and_then(|label| self.request.task.class_index(label));
-        class.and_then(|c| u16::try_from(c + 1).ok()).unwrap_or(0)
-    }
-
-    fn warn_of_unreadable(&mut self, input: &Input, reason: &str) -> Result<(), LinkError> {
-        self.running.images_unreadable.fetch_add(1, Relaxed);
-        let message = || format!("Image {} {reason}", short_name(input));
-        if self.request.fail_on_error {
-            return Err(SqlError::new(ErrorKind::UnreadableInput, message()).into());
-        }
-        self.diagnostics.warn(ErrorKind::UnreadableInput, || {
-            format!("{}: it is left out", message())
-        });
-        Ok(())
-    }
-
-    fn warn_of_rows(&mut self, sample: &Sample) {
+    fn warn_of_rows(&mut self, sampling: &Sampling) {
         for (rows, what) in [
-            (self.without_label, "without a label are left out"),
-            (self.without_input, "without an input are left out"),
+            (sampling.without_label, "without a label are left out"),
+            (sampling.without_input, "without an input are left out"),
             (
-                sample.contradictory(),
+                sampling.sample.contradictory(),
                 "have an input that came with another label before: the class that comes first counts",
             ),
         ] {
@@ -245,5 +191,100 @@ impl<'r> Run<'r> {
                     .warn(ErrorKind::UnreadableInput, || format!("{rows} rows {what}"));
             }
         }
+    }
+}
+
+/// What became of the rows so far.
+struct Sampling {
+    sample: Sample,
+    without_label: u64,
+    without_input: u64,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self {
+            sample: Sample::new(RowsMax::default()),
+            without_label: 0,
+            without_input: 0,
+        }
+    }
+}
+
+/// Held for a moment only: while rows are taken, others are answered.
+fn lock(sampling: &Mutex<Sampling>) -> MutexGuard<'_, Sampling> {
+    sampling.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes rows into the sample.
+struct SampledRows<'r> {
+    rows: LabelledRows<'r>,
+    task: &'r Task,
+    sampling: &'r Mutex<Sampling>,
+}
+
+/// Inputs that are to be answered.
+#[derive(Default)]
+struct SampledInputs {
+    keys: Vec<RowKey>,
+    inputs: Vec<RowInput>,
+}
+
+impl Piece for SampledInputs {
+    fn inputs(&self) -> usize {
+        self.keys.len()
+    }
+}
+
+impl Feed for SampledRows<'_> {
+    type Piece = SampledInputs;
+    type Error = LinkError;
+
+    async fn next(mut self, mut room: Room) -> Result<Option<(Self, SampledInputs)>, LinkError> {
+        let mut piece = SampledInputs::default();
+        while !room.is_full()
+            && let Some(row) = self.rows.next().await?
+        {
+            let key = self.key(&row.input).await?;
+            let Some(key) = key.filter(|key| self.take(*key, row.label.as_deref())) else {
+                continue;
+            };
+            match row.input.far_bytes() {
+                0 => room.take(row.held_bytes),
+                _ => room.take_long(),
+            }
+            piece.keys.push(key);
+            piece.inputs.push(row.input);
+        }
+        Ok((!piece.keys.is_empty()).then_some((self, piece)))
+    }
+}
+
+impl SampledRows<'_> {
+    /// What a row is known by; `None` without an input.
+    async fn key(&self, input: &RowInput) -> Result<Option<RowKey>, LinkError> {
+        let (inputs, _room) = read_inputs(vec![input.clone()], self.rows.spool().account()).await?;
+        let key = inputs.first().and_then(RowKey::of);
+        if key.is_none() {
+            lock(self.sampling).without_input += 1;
+        }
+        Ok(key)
+    }
+
+    /// Whether a row is to be answered.
+    fn take(&self, key: RowKey, label: Option<&[u8]>) -> bool {
+        let mut sampling = lock(self.sampling);
+        let Some(label) = label else {
+            sampling.without_label += 1;
+            return false;
+        };
+        sampling.sample.take(key, self.truth(label))
+    }
+
+    /// The outcome that a label stands for: 0 where the task has no such class.
+    fn truth(&self, label: &[u8]) -> u16 {
+        let class = std::str::from_utf8(label).ok();
+        let class = class.and_then(|label| self.task.class_index(label));
+        class.and_then(|c| u16::try_from(c + 1).ok()).unwrap_or(0)
     }
 }
