@@ -134,9 +134,9 @@ pub struct Scan {
 pub struct Predict {
     /// Index of the prediction in the plan.
     pub prediction: usize,
-    /// The text of the input.
+    /// SQL text of the input.
     pub text: String,
-    /// What the input is.
+    /// Kind of the input.
     pub input: InputKind,
     /// Hidden column of the input, if it is fetched.
     pub column: Option<usize>,
@@ -181,9 +181,9 @@ pub struct Filter {
 pub struct FilterTest {
     /// How the test is evaluated.
     pub test: RowTest,
-    /// Its text.
+    /// SQL text of the test.
     pub text: String,
-    /// Share of the rows that pass, and seconds a row, as expected.
+    /// Expected share of rows that pass, and expected seconds per row.
     pub expected: ordering::Test,
 }
 
@@ -201,13 +201,13 @@ impl Filter {
 pub struct Project {
     /// How the predicted cells are computed.
     pub cells: Vec<Cell>,
-    /// Their columns' names.
+    /// Column names of the cells.
     pub names: Vec<String>,
-    /// For each visible column the cell that it is, if it is predicted.
+    /// For each visible column, the index of its predicted cell, if it is predicted.
     pub cell_of_column: Vec<Option<usize>>,
-    /// Rows to skip, where the store does not count them.
+    /// Rows to skip, where the store does not apply the OFFSET.
     pub offset: u64,
-    /// Rows to send at most.
+    /// Maximum number of rows to send.
     pub rows_max: u64,
 }
 
@@ -216,15 +216,15 @@ pub struct Project {
 pub struct Relate {
     /// Index of the prediction in the plan.
     pub prediction: usize,
-    /// Tables and conditions of the harvest, the query for its inputs.
+    /// Tables and conditions of the harvest query.
     pub shape: Shape,
-    /// How keys are made.
+    /// How keys are encoded.
     pub form: KeyForm,
-    /// How, of inputs over columns.
+    /// Key encoding of the task's input columns.
     pub columns: ColumnsKey,
-    /// To which relation its answers go.
+    /// Index of the relation that its answers go to.
     pub relation: usize,
-    /// Most bytes of an image that the store is asked for, where it might send more.
+    /// Maximum bytes of an image to request from the store, where the store might send more.
     pub input_bytes_max: Option<u64>,
 }
 
@@ -264,9 +264,9 @@ pub struct Rerun<'s, 'a> {
 pub struct RelationForm {
     /// Index of the plan's prediction that its answers come from.
     pub prediction: usize,
-    /// How keys are made.
+    /// How keys are encoded.
     pub form: KeyForm,
-    /// Longest key in bytes.
+    /// Maximum key length in bytes.
     pub key_bytes: usize,
 }
 
