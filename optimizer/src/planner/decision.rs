@@ -15,7 +15,7 @@ use super::blocks::{Blocks, OTHER};
 pub struct Decision {
     /// In execution order; at least one.
     pub stages: Vec<Stage>,
-    /// Votes with a score below it claim nothing; 0 where there is no floor.
+    /// Votes with a lower score are ignored; 0 means no floor.
     pub floor: u16,
     /// The outcomes that the statement distinguishes, and the answer for inputs that no vote
     /// claims.
