@@ -31,7 +31,7 @@ pub struct Counts {
     pub needed: u64,
     /// Rows answered with a needed block.
     pub claimed: u64,
-    /// Rows answered with the right block, which is a needed one.
+    /// Rows answered with the right block, if it is a needed one.
     pub found: u64,
     /// Rows of a needed block answered with another needed one; `None` if a single block is
     /// needed, so that this is impossible.

@@ -1,4 +1,4 @@
-//! Answers depend on nothing but what they may depend on.
+//! Tests that answers depend only on their documented inputs.
 
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ proptest! {
         let mut repository = Repository::new(SHAPE, seed);
         let before = plan(&repository, needed, Strategy::Optimal, replays);
         prop_assert_eq!(&plan(&repository, needed, Strategy::Optimal, replays), &before);
-        // The catalog lists models in another order, and they were created in another.
+        // The models are created and listed in another order.
         repository.models.reverse();
         repository.statistics.models.reverse();
         let renumbered = |id: u64| 1_000 - id;
@@ -137,8 +137,8 @@ proptest! {
 
 #[test]
 fn unknown_things_that_specialists_claim_are_other() {
-    // Two specialists of cats and dogs, sure of those and unsure of all else;
-    // a third of the rows shows cars.
+    // Two specialists for cats and dogs, with high scores on those and low scores on everything
+    // else; a third of the rows shows cars.
     let task = task("t", &["cat", "dog", "car"]);
     let mut dice = Dice::new(5);
     let truths: Vec<u16> = (0..300).map(|row| row % 3 + 1).collect();
@@ -270,8 +270,8 @@ fn without_measurements_the_default_rule_guesses() {
 
 #[test]
 fn the_best_on_few_rows_is_not_taken_by_chance() {
-    // Of few rows of the needed classes and many others, the search finds sets that are best by
-    // chance. Looked at again on more rows, beside what simpler strategies would take, the choice
+    // With few rows of the needed classes and many others, the search finds sets that are best by
+    // chance. Re-evaluated on more rows, together with the plans of simpler strategies, the choice
     // is no worse than theirs.
     let shape = Shape {
         classes: 40,
