@@ -89,7 +89,7 @@ fn bare_call(lexed: &Lexed<'_>, at: usize) -> Option<String> {
         "FUNCTION",
         "PROCEDURE",
         "CALL",
-        "ON", // CREATE INDEX i ON t (c), but also ON f(x): see below
+        "ON", // of CREATE INDEX i ON t (c); not of a join condition ON f(x), see below
     ];
     if !matches!(lexed.token(at + 1), Some(Token::LParen)) {
         return None;
@@ -159,7 +159,7 @@ pub fn may_use(sql: &[u8], schema: &str) -> bool {
         head.is_some_and(|head| head.eq_ignore_ascii_case(word.as_bytes()))
     };
     if begins("PREPARE") || begins("EXECUTE") {
-        return true; // a text in a variable can be anything
+        return true; // the text may come from a variable
     }
     let stands_later = ["/*", "--", "#", "SET"].iter().any(|head| begins(head));
     let may_stand = begins("USE") || stands_later || memchr::memchr(b';', sql).is_some();

@@ -49,7 +49,7 @@ pub(crate) fn is_unnamed(lexed: &Lexed<'_>, element: &Range<usize>) -> Result<bo
         return Ok(true);
     };
     if matches!(lexed.token(last), Some(Token::RParen)) {
-        return Ok(true); // no alias ends so
+        return Ok(true); // an alias never ends with a parenthesis
     }
     if last > element.start && lexed.is_keyword(last - 1, "AS") {
         return Ok(false);

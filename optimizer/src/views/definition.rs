@@ -20,7 +20,8 @@ use crate::sql::{expression, select_list};
 /// the predicting views that it reads expanded.
 pub(super) const DEFINITIONS_BYTES_MAX: usize = 64 << 20;
 
-/// Keywords of views whose rows are not rows of their tables.
+/// Keywords of views whose rows are not rows of their tables, or that predict outside their
+/// columns.
 const UNMERGED: [&str; 9] = [
     "DISTINCT",
     "GROUP",

@@ -49,8 +49,8 @@ pub struct Expansion {
     /// Each view as named in the statement, and one of its predicted columns: if a temporary table
     /// hides the view, that column is an ordinary one.
     pub named: Vec<(String, String)>,
-    /// The store evaluates a prediction wherever one of the views is read,
-    /// whatever is asked of it.
+    /// Whether the store evaluates a prediction of one of the views whenever the view is read,
+    /// whatever columns are used.
     pub(super) eager: bool,
 }
 

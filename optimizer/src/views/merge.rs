@@ -158,7 +158,7 @@ impl Expander<'_> {
                 },
             };
             if self.is_assigned(block, start, at) {
-                continue; // the store says that it cannot be
+                continue; // the store reports its own error
             }
             if tables(at) {
                 return None;
