@@ -32,7 +32,7 @@ impl Distinctions {
         self.blocks
     }
 
-    /// The block of an outcome (0: NULL, then one a class).
+    /// The block of an outcome (0: NULL, then one per class).
     pub fn block_of(&self, outcome: usize) -> Option<usize> {
         self.block_of.get(outcome).copied()
     }

@@ -193,7 +193,7 @@ mod tests {
         };
         assert!(longest(&chain(NESTED_PREDICTIONS_MAX)).is_ok());
         assert!(longest(&chain(NESTED_PREDICTIONS_MAX + 1)).is_err());
-        // Predictions of columns that are none are beside each other.
+        // Predictions of columns that are not predicted are not nested.
         assert!(longest(&chain(9).replace("UPPER(ml.t(k))", "UPPER(ml.t(i))")).is_ok());
         let derived = |length: usize| {
             let from = (0..length).fold("p".to_owned(), |from, n| {
@@ -206,7 +206,7 @@ mod tests {
         assert!(longest(&derived(NESTED_PREDICTIONS_MAX + 1)).is_err());
     }
 
-    /// On a stack smaller than any thread's.
+    /// With a stack smaller than that of any thread of the proxy.
     #[test]
     fn nothing_that_is_nested_deep_takes_the_stack() {
         let many = |open: &str, close: &str| {

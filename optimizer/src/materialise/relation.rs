@@ -55,8 +55,8 @@ impl KeyForm {
         }
     }
 
-    /// Whether the harvest uses DISTINCT. For these forms the store would have to buffer whole
-    /// images or long texts.
+    /// Whether the harvest uses DISTINCT. The other forms fetch values that may be whole images,
+    /// which the store would have to buffer.
     pub fn is_distinct(self) -> bool {
         !matches!(self, Self::LongText | Self::Bytes)
     }

@@ -343,7 +343,7 @@ fn what_is_not_supported_is_named() {
     }
 }
 
-/// Any order of these words must be refused or planned.
+/// Any sequence of these words must be refused or planned.
 const WORDS: [&str; 40] = [
     "SELECT",
     "FROM",

@@ -12,8 +12,9 @@ const AGAIN_MAX: (usize, usize) = (16, 64);
 /// Margin by which a cheaper plan may be better before a plan is dropped.
 const CHANCE: f64 = 0.004;
 impl Measured<'_> {
-    /// Pareto-optimal choices, with their values on more rows if there are more: on few rows the
-    /// random error is as large as the margin of a promise.
+    /// Single models, and the sets that no cheaper set clearly beats, with their values on more
+    /// rows if there are more; otherwise all choices unchanged. On few rows the random error is as
+    /// large as the margin of a promise.
     pub(super) fn seen_again(&self, choices: Vec<Choice>) -> Vec<Choice> {
         if !self.has_more_rows() {
             return choices;

@@ -16,11 +16,10 @@ const BLOCKS_MAX: usize = NEVER as usize;
 
 /// A partition of a task's outcomes (0: none of the classes, then one per class), numbered for
 /// planning.
+///
 /// Where `other` is the complement of the classes that the statement asks for, models need not
 /// know the classes in `other`. If every class is needed and each input shows one of them, there
 /// is no `other`.
-/// With `other` being the complement of what the statement asks for, models need not know its
-/// classes. Where every class is needed and each input shows one of them, there is no `other`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Blocks {
     of: Arc<[u16]>,

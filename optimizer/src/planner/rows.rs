@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn rows_of_a_prior_are_of_its_classes_however_rare() {
-        // Two rows of class 0 among 5,000, the first of them far behind.
+        // Two rows of class 0 among 5,000, the first one far from the start.
         let mut truths = vec![2_u16; 5_000];
         truths[3_000] = 1;
         truths[4_000] = 1;

@@ -12,7 +12,7 @@ pub(super) fn question(session: &PlanSession, query: &Fragment) -> Question {
     })
 }
 
-/// Reads the estimate; `None` where the store has or shows none.
+/// Reads the estimate; `None` where the store has or shows none, or the rows are binary.
 pub(super) fn rows(session: &PlanSession, reply: Reply) -> Result<Option<f64>, Failure> {
     let answer = match reply {
         Reply::Refused(refusal) if refusal.hides_plan() => return Ok(None),

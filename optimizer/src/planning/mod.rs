@@ -3,9 +3,9 @@
 //!
 //! ```text
 //! stream:       describe ─► constants ─► rows ─► classes, decide (each prediction)
-//!               ─► estimate, to be shown
+//!               ─► estimate (EXPLAIN)
 //! materialise:  describe ─► fit (each harvest) ─► rows, classes, decide (each target)
-//!               ─► estimates, to be shown
+//!               ─► estimates (EXPLAIN)
 //! ```
 
 mod classes;

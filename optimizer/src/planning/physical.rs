@@ -63,8 +63,9 @@ impl Physical<'_, '_> {
     }
 }
 
-/// Chooses the physical plan. A statement that has none is described by the store first, so that
-/// the store's own errors (syntax, unknown columns, rights) take precedence over "not supported".
+/// Chooses the physical plan. A statement without a stream plan is described by the store first,
+/// so that the store's own errors (syntax, unknown columns, rights) take precedence over "not
+/// supported".
 #[derive(Debug)]
 pub struct Choosing<'s, 'a> {
     statement: &'s PredictStatement<'a>,

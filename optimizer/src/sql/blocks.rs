@@ -171,7 +171,7 @@ fn starts_join(lexed: &Lexed<'_>, at: usize) -> bool {
     ) || (is(&["LEFT", "RIGHT"], at) && is(&["JOIN", "OUTER"], at + 1))
 }
 
-/// Keywords that start a clause. The derived order has no meaning for the clauses.
+/// Keywords that start a clause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mark {
     From,

@@ -189,7 +189,7 @@ fn the_rows_own_shares_plan_as_no_prior_does() {
     let shares = ClassShares::new(shares).expect("shares");
     let prior = Prior::declared(&shares, &repository.task, Some(statistics)).expect("known");
     assert_eq!(prior, None);
-    // Counted by them all the same, rows stay.
+    // A prior equal to the labelled rows' shares keeps all rows when they are counted.
     let mut own = vec![0.0; CLASSES + 1];
     all().for_each(|truth| own[usize::from(*truth)] += 1.0);
     let prior = Prior::new(&own);
@@ -219,7 +219,7 @@ fn refusals_count_rows_of_the_declared_population() {
     };
     let plan = ask(&repository, &query, Strategy::MostAccurate, None).expect("a plan");
     let counted = plan.guarantee.expect("an interval").rows;
-    // Of the class with three quarters there are about 50 of 300 rows.
+    // The class with a share of three quarters has about 50 of 300 rows.
     assert!((50..90).contains(&counted), "{counted}");
     let seen = plan.guarantee.expect("an interval").observed;
     let refused = ask(

@@ -290,7 +290,7 @@ proptest! {
             sample.value(metric, sample.tally(&best, &best))
         };
         let (all, part) = (value(usize::MAX), value(1_024));
-        // 400 rows of each kind at least: five deviations.
+        // At least 400 rows of each kind: five standard deviations.
         prop_assert!((all - part).abs() < 0.1, "{all} {part}");
     }
 }

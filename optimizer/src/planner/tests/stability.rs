@@ -96,7 +96,8 @@ proptest! {
     #[test]
     fn the_number_of_replays_is_kept_to(seed in any::<u64>(), replays in 100_u32..2_000) {
         let repository = Repository::new(SHAPE, seed);
-        // Beyond it: the chains' last looks and tuned floors, without which nothing is found.
+        // Margin for the last evaluations of the chains and the tuning of floors, which every
+        // search needs.
         let most = replays + 400;
         if let Some(plan) = plan(&repository, 5, Strategy::Optimal, replays) {
             prop_assert!(plan.replays <= most, "{} of {replays}", plan.replays);
@@ -110,7 +111,8 @@ proptest! {
         let repository = Repository::new(SHAPE, seed);
         let rows = repository.statistics.plan.clone();
         let copies_of = |truth: &u16| copies[usize::from(*truth) - 1];
-        // The prior is that of the sample in which each row of a class stands so often.
+        // The prior corresponds to a sample that repeats each row as often as `copies` says for
+        // its class.
         let mut weights = vec![0.0; 9];
         rows.iter().for_each(|t| weights[usize::from(*t)] += copies_of(t) as f64);
         let prior = Prior::new(&weights).expect("positive");
@@ -309,7 +311,7 @@ fn the_best_on_few_rows_is_not_taken_by_chance() {
             .iter_mut()
             .zip([Strategy::Greedy, Strategy::BestPerClass])
         {
-            // Within the limit others may have no plan.
+            // Other strategies may have no plan within the limit.
             *sum += value(strategy).unwrap_or(found);
         }
     }
