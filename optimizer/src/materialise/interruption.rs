@@ -23,7 +23,7 @@ const GOES_ON: &str = "~0 + IFNULL((SELECT 0 FROM DUAL WHERE RAND() IS NOT NULL)
 /// A variable that SET assigns NULL to, as its last assignment.
 const LAST_VARIABLE: &str = "@ml_last";
 
-/// Whether this error of the store comes from [`GOES_ON`], that is, from an interruption.
+/// Whether this error of the store comes from `GOES_ON`, that is, from an interruption.
 pub fn says_interrupted(code: u16, message: &[u8]) -> bool {
     const OUT_OF_RANGE: u16 = 1690;
     let message = String::from_utf8_lossy(message);
