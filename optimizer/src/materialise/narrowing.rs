@@ -1,10 +1,10 @@
-//! Narrowing of harvests by conditions on other predictions: `WHERE ml.a(x) = 'p' AND ml.b(y) =
-//! 'q'` predicts `b` only for rows that pass the first condition; the same applies to a call in
-//! the select list.
+//! Narrowing of harvests by conditions on other predictions:
+//! `WHERE ml.a(x) = 'p' AND ml.b(y) = 'q'` predicts `b` only for rows that pass the first
+//! condition; the same applies to a call in the select list.
 //!
 //! Narrowing conditions are terms of an AND, in written order. Pass 2 must not look up keys that
-//! were not harvested: in pass 2 and in harvests these conditions become an `IF(first, second,
-//! FALSE)`, which the store evaluates in this order.
+//! were not harvested: in pass 2 and in harvests these conditions become an
+//! `IF(first, second, FALSE)`, which the store evaluates in this order.
 
 use std::ops::Range;
 

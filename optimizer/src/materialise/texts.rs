@@ -47,10 +47,9 @@ impl Materialise<'_, '_> {
         self.whole(splices)
     }
 
-    /// Prevents the store from applying LIMIT before a HAVING without groups. It does so if the
-    /// HAVING reads non-deterministic expressions (as lookups must appear) and the store sorts the
-    /// table itself. It sorts a temporary table if it sorts by a non-deterministic expression,
-    /// too.
+    /// Prevents the store from applying LIMIT before a HAVING without groups. The store does so if
+    /// the HAVING reads non-deterministic expressions (lookups appear to be) and it sorts the
+    /// table itself; with a non-deterministic ORDER BY term it sorts a temporary table instead.
     fn late_limits(&self) -> Vec<Splice> {
         let lexed = &self.statement.lexed;
         let blocks = self.blocks.blocks.iter();

@@ -13,11 +13,11 @@
 //! ones is Binomial(n, j). F1 is less than `t` exactly where `j` is less than `t / (2 - t)`, so
 //! the exact test of that is the exact test of F1.
 //!
-//! **Several**: `q` is a nuisance parameter. Plans that reach exactly `t` have `j(q) = t (1 + q) /
-//! (2 - t)`, with `q <= 1 - t`. The statistic is `(2 - t) found - t mistaken`. The p-value is the
-//! greatest probability of a statistic at least as large as observed, over all `q` up to an upper
-//! confidence bound at a tenth of the failure probability, plus that tenth (Berger and Boos 1994).
-//! That probability is
+//! **Several**: `q` is a nuisance parameter. Plans that reach exactly `t` have
+//! `j(q) = t (1 + q) / (2 - t)`, with `q <= 1 - t`. The statistic is `(2 - t) found - t mistaken`.
+//! The p-value is the greatest probability of a statistic at least as large as observed, over all
+//! `q` up to an upper confidence bound at a tenth of the failure probability, plus that tenth
+//! (Berger and Boos 1994). That probability is
 //!
 //! ```text
 //! sum over d of P[Binomial(n, q) = d]
