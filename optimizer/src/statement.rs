@@ -1,4 +1,5 @@
-//! Parsing of a statement that may contain predict calls, and its texts for the store.
+//! Parsing of a statement that may contain predict calls, and the texts derived from it for the
+//! store.
 
 use std::ops::Range;
 

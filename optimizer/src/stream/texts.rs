@@ -241,8 +241,8 @@ impl StreamSelect<'_, '_> {
         Some(first)
     }
 
-    /// FROM and WHERE: native conditions unchanged, and the part of the other conditions that rows
-    /// must pass under any prediction.
+    /// FROM and WHERE: native conditions unchanged, and a necessary condition over columns for
+    /// each of the others.
     fn push_from(&self, text: &mut Fragment, impossible: bool) {
         let mut conditions: Vec<Fragment> = self.native.iter().map(|r| self.copy(r)).collect();
         if let Condition::All(parts) = &self.condition {
@@ -303,7 +303,8 @@ impl StreamSelect<'_, '_> {
         Some(bits)
     }
 
-    /// The expression with each call replaced by the class name of the SQL expression `code`.
+    /// The expression with each call replaced by the class name that the SQL expression `code`
+    /// selects.
     fn over(&self, range: &Range<usize>, code: &str) -> Fragment {
         over_classes(self.statement, range, code)
     }
@@ -376,7 +377,7 @@ pub(crate) fn class_rows(classes: usize) -> String {
     text
 }
 
-/// An expression with each call replaced by the class name of the SQL expression `code`.
+/// An expression with each call replaced by the class name that the SQL expression `code` selects.
 pub(crate) fn over_classes(
     statement: &PredictStatement<'_>,
     range: &Range<usize>,
