@@ -1,9 +1,9 @@
-//! Needed distinctions: which classes a statement can tell apart.
+//! Needed distinctions: the classes that a statement's result distinguishes.
 
 use std::collections::BTreeMap;
 
-/// A partition of a task's outcomes (0: NULL, then one a class) into blocks that the statement
-/// cannot look into: two outcomes are in one block if every expression over the prediction has
+/// A partition of a task's outcomes (0: NULL, then one per class) into blocks that the statement
+/// does not distinguish: two outcomes are in one block if every expression over the prediction has
 /// the same value for both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Distinctions {
@@ -12,8 +12,8 @@ pub struct Distinctions {
 }
 
 impl Distinctions {
-    /// Builds the partition from each outcome's signature: the values of all the statement's
-    /// expressions over the prediction, in a fixed order.
+    /// Builds the partition from each outcome's signature: the values of all expressions over the
+    /// prediction, in a fixed order.
     pub fn from_signatures<S: Ord>(signatures: impl IntoIterator<Item = S>) -> Self {
         let mut known = BTreeMap::new();
         let mut block_of = Vec::new();
@@ -27,12 +27,12 @@ impl Distinctions {
         }
     }
 
-    /// Number of blocks. With one block (or none) nothing depends on the prediction.
+    /// Number of blocks. With at most one block the result does not depend on the prediction.
     pub fn blocks(&self) -> usize {
         self.blocks
     }
 
-    /// The block of an outcome (0: NULL, then one a class).
+    /// The block of an outcome (0: NULL, then one per class).
     pub fn block_of(&self, outcome: usize) -> Option<usize> {
         self.block_of.get(outcome).copied()
     }

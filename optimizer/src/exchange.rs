@@ -1,5 +1,5 @@
-//! Questions to the store and its replies, in plain types: a conversation asks, and somebody who
-//! has a connection carries question and reply.
+//! Questions to the store and its replies, in plain types: a conversation emits questions, and the
+//! caller, who has a connection, sends them and returns the replies.
 
 use crate::refusal::Refusal;
 use crate::sql::fragment::Fragment;
@@ -11,44 +11,44 @@ const UNPREPARABLE: u16 = 1295;
 /// ER_VIEW_NO_EXPLAIN
 const NO_EXPLAIN: u16 = 1345;
 
-/// How a question is put.
+/// How a question is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Method {
-    /// The text is prepared, which checks and describes it, and not run.
+    /// Prepare the text without executing it: the store checks and describes it.
     Describe,
-    /// The text is run by the text protocol. It has no parameters.
+    /// Execute by the text protocol, without parameters.
     Query,
-    /// The text is prepared and run with the client's parameters: rows of the binary protocol.
+    /// Prepare and execute with the client's parameters; rows come in the binary protocol.
     Execute,
 }
 
-/// A question to the store, in the client's session.
+/// A question to the store, sent in the client's session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
-    /// How it is put.
+    /// How it is sent.
     pub method: Method,
-    /// What is sent.
+    /// The SQL text and its parameters.
     pub text: Fragment,
 }
 
 impl Question {
-    /// The description of a statement's columns.
+    /// Asks for the description of a statement's columns.
     pub fn describe(text: Fragment) -> Self {
         let method = Method::Describe;
         Self { method, text }
     }
 }
 
-/// How a value travels in rows of the binary protocol.
+/// Encoding of a value in binary protocol rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Layout {
-    /// So many bytes.
+    /// A fixed number of bytes.
     Fixed(usize),
-    /// One byte of length, then so many bytes: dates and times.
+    /// A length byte, then that many bytes: dates and times.
     Short,
     /// A length-encoded string.
     String,
-    /// Never there: the type of NULL.
+    /// No bytes: the type of NULL.
     Null,
 }
 
@@ -57,53 +57,53 @@ pub enum Layout {
 pub struct Column {
     /// Its alias in the statement.
     pub name: String,
-    /// How its values travel in binary rows.
+    /// Encoding of its values in binary rows.
     pub layout: Layout,
-    /// Its values are text or bytes.
+    /// Whether its values are text or bytes.
     pub is_string: bool,
-    /// Its collation is that of bytes.
+    /// Whether it has the binary collation.
     pub is_binary: bool,
-    /// Longest value in bytes of the result's character set.
+    /// Maximum value length in bytes of the result's character set.
     pub length: u32,
 }
 
-/// The whole answer to a statement that was run.
+/// The complete result set of an executed statement.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rows {
     /// The columns.
     pub columns: Vec<Column>,
-    /// For each row one value a column, `None` for NULL: a string's bytes; of binary rows' other
-    /// types the bytes of the protocol.
+    /// For each row one value per column, `None` for NULL. Strings: their bytes; other types in
+    /// binary rows: their bytes as in the protocol.
     pub rows: Vec<Vec<Option<Vec<u8>>>>,
 }
 
 impl Rows {
-    /// The text of a value; `None` for NULL and where there is none.
+    /// A value as text; `None` if it is NULL or does not exist.
     pub fn text(&self, row: usize, column: usize) -> Option<String> {
         let value = self.rows.get(row)?.get(column)?.as_ref()?;
         Some(String::from_utf8_lossy(value).into_owned())
     }
 
-    /// The position of a column by its name, whatever the case.
+    /// The position of a column by name, case-insensitive.
     pub fn column(&self, name: &str) -> Option<usize> {
         let mut columns = self.columns.iter();
         columns.position(|c| c.name.eq_ignore_ascii_case(name))
     }
 }
 
-/// The store's refusal of a question, in its own words.
+/// An error packet of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreRefusal {
-    /// Error number.
+    /// Error code.
     pub code: u16,
-    /// Five characters.
+    /// SQLSTATE.
     pub sqlstate: [u8; 5],
-    /// The sentence, in the connection's character set.
+    /// Error message, in the connection's character set.
     pub message: Vec<u8>,
 }
 
 impl StoreRefusal {
-    /// Whether the statement was ended: the refusal says nothing of the text.
+    /// Whether the statement was killed or timed out: the error is not caused by its text.
     pub fn is_interruption(&self) -> bool {
         is_interruption(self.code)
     }
@@ -113,18 +113,19 @@ impl StoreRefusal {
         self.code == UNPREPARABLE
     }
 
-    /// Whether the store does not show the plan: who may read a view may not see how it is made.
+    /// Whether the store refuses to EXPLAIN a view: the user may read it but not see its
+    /// definition.
     pub fn hides_plan(&self) -> bool {
         self.code == NO_EXPLAIN
     }
 
-    /// The sentence as text.
+    /// The message as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.message).into_owned()
     }
 }
 
-/// Whether an error of the store says that a statement was ended.
+/// Whether an error code of the store means that a statement was interrupted.
 pub fn is_interruption(code: u16) -> bool {
     INTERRUPTIONS.contains(&code)
 }
@@ -132,19 +133,19 @@ pub fn is_interruption(code: u16) -> bool {
 /// The store's reply to a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// To [`Method::Describe`]: the columns of the statement's answer, none where it has no rows.
+    /// To [`Method::Describe`]: the columns of the result set, empty if there is none.
     Described(Vec<Column>),
     /// To [`Method::Query`] and [`Method::Execute`].
     Rows(Rows),
-    /// To any.
+    /// To any method: an error.
     Refused(StoreRefusal),
 }
 
 impl Reply {
-    /// The description that was asked for.
+    /// The requested description.
     ///
     /// # Errors
-    /// The store's refusal.
+    /// The store's error, or an internal error on a reply of another kind.
     pub fn described(self) -> Result<Vec<Column>, Failure> {
         match self {
             Self::Described(columns) => Ok(columns),
@@ -153,10 +154,10 @@ impl Reply {
         }
     }
 
-    /// The rows that were asked for.
+    /// The requested rows.
     ///
     /// # Errors
-    /// The store's refusal.
+    /// The store's error, or an internal error on a reply of another kind.
     pub fn rows(self) -> Result<Rows, Failure> {
         match self {
             Self::Rows(rows) => Ok(rows),
@@ -170,12 +171,12 @@ fn unfit_reply() -> Failure {
     Failure::Refused(Refusal::internal("a reply does not fit its question"))
 }
 
-/// Why a conversation has no outcome.
+/// Why a conversation failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
-    /// The statement is refused here.
+    /// The statement is refused by PredictSQL.
     Refused(Refusal),
-    /// The store refuses it: its refusal is the statement's answer.
+    /// The store returned an error, which is the statement's result.
     Store(StoreRefusal),
 }
 
@@ -185,19 +186,19 @@ impl From<Refusal> for Failure {
     }
 }
 
-/// What comes next in a conversation.
+/// The next step of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step<T> {
-    /// The store is asked; the conversation goes on with its reply.
+    /// A question for the store; the conversation continues with its reply.
     Ask(Question),
-    /// The conversation has come to its outcome.
+    /// The conversation is finished.
     Ready(T),
 }
 
-/// Questions and replies in turn, up to an outcome:
-/// the same replies give the same questions and outcome.
+/// A sequence of questions and replies that ends with an outcome. Deterministic: the same replies
+/// give the same questions and outcome.
 pub trait Conversation {
-    /// What it comes to.
+    /// Type of the outcome.
     type Outcome;
 
     /// The first step.
@@ -206,9 +207,9 @@ pub trait Conversation {
     /// See [`Conversation::next`].
     fn begin(&mut self) -> Result<Step<Self::Outcome>, Failure>;
 
-    /// Takes the reply to the last question.
+    /// Processes the reply to the last question.
     ///
     /// # Errors
-    /// The statement's refusal, or the store's.
+    /// The statement is refused by PredictSQL or by the store.
     fn next(&mut self, reply: Reply) -> Result<Step<Self::Outcome>, Failure>;
 }

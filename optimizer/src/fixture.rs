@@ -48,7 +48,7 @@ pub(crate) fn model(id: u64, name: &str, labels: &[&str], accuracy: Option<f64>)
     }
 }
 
-/// Regression `price` over a number and a text.
+/// Regression `price` over a number and a text column.
 pub(crate) fn columns_task() -> Task {
     let column = |name: &str, kind| Column {
         name: name.to_owned(),
@@ -64,7 +64,7 @@ pub(crate) fn columns_task() -> Task {
     }
 }
 
-/// Task `t` with classes cat, dog, bag and model `m`, and the task `price`, which has none.
+/// Task `t` with classes cat, dog, bag and model `m`, and the task `price` without a model.
 pub(crate) fn catalog() -> Snapshot {
     let classes = ["cat", "dog", "bag"];
     Snapshot::new(

@@ -1,5 +1,5 @@
-//! What statements read of the one before them: ROW_COUNT() and its kin. The lane's own statements
-//! come in between, so that what was there is written into the text.
+//! ROW_COUNT() and other values that a statement reads of the previous one. The proxy runs its own
+//! statements in between on the same connection, so the values are written into the text.
 
 use std::ops::Range;
 
@@ -11,10 +11,10 @@ use crate::sql::fragment::{Fragment, Splice, quote_name, splice};
 use crate::sql::select_list;
 use crate::sql::text::Lexed;
 
-/// Longest text that names a column by itself, in characters: the store's limit on aliases.
+/// Longest expression that names its own column, in characters: the store's limit on aliases.
 const NAME_CHARS_MAX: usize = 256;
 
-/// What a statement leaves to the next; `None` where the store knows it.
+/// Values that a statement leaves for the next one; `None` where the store has the right value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LastStatement {
     /// `ROW_COUNT()`
@@ -27,7 +27,7 @@ pub struct LastStatement {
     pub errors: Option<u64>,
 }
 
-/// Whether a text may read any of it: it does not if this says no.
+/// Whether a text may read any of these values; no false negatives.
 pub fn may_read_last_statement(text: &[u8]) -> bool {
     const NAMES: [&[u8]; 4] = [
         b"ROW_COUNT",
@@ -35,7 +35,7 @@ pub fn may_read_last_statement(text: &[u8]) -> bool {
         b"WARNING_COUNT",
         b"ERROR_COUNT",
     ];
-    // All have an underscore, and few statements have many.
+    // All names have an underscore, and few statements contain many underscores.
     memchr::memchr_iter(b'_', text).any(|at| {
         NAMES.iter().any(|name| {
             let before = name.iter().position(|&b| b == b'_').unwrap_or(0);
@@ -67,9 +67,9 @@ fn forgets(lexed: &Lexed<'_>) -> bool {
 }
 
 impl LastStatement {
-    /// The text with what it reads of the statement before written in; elements of its select list
-    /// keep their names. Where it reads tables, there are no warnings: the store forgets them
-    /// first. `None`: it reads nothing that is known here.
+    /// The text with these values written in; elements of its select list keep their names. If the
+    /// statement reads tables, the warning counts are 0, since the store clears warnings first.
+    /// `None`: it reads none of the values known here.
     pub fn written_into(&self, text: &str, mode: LexMode) -> Option<String> {
         if !may_read_last_statement(text.as_bytes()) {
             return None;
@@ -98,7 +98,8 @@ impl LastStatement {
         Some(splice(&lexed, all, &splices).sql)
     }
 
-    /// What is read at `at`. The original stays as a second choice, so that the type is the same.
+    /// Replacement of the function or variable at `at`. The original stays as a second operand, so
+    /// that the expression keeps its type.
     fn reading(&self, lexed: &Lexed<'_>, at: usize) -> Option<Splice> {
         let Some(Token::Word(word)) = lexed.token(at) else {
             return None;
@@ -167,7 +168,7 @@ fn elements(lexed: &Lexed<'_>) -> Vec<Range<usize>> {
     select_list::elements(lexed, 1..end.unwrap_or(all.end))
 }
 
-/// Names an element by its text, where it has no other name.
+/// Gives an element its own text as alias, if it has no name.
 fn name(lexed: &Lexed<'_>, element: &Range<usize>) -> Option<Splice> {
     let text = lexed.text_of(element);
     let unnamed = select_list::is_unnamed(lexed, element).unwrap_or(false);

@@ -1,10 +1,10 @@
 //! Statement analysis and model planning of PredictSQL.
 //!
-//! Pure: no I/O, no async, no clock. The same text, catalog and answers of the store give the
-//! same plan. [`statement`] finds predict calls, [`stream`] and [`materialise`] analyse it for
-//! either kind of plan and splice the statements that the store is sent, [`planner`] chooses who
-//! answers. [`planning`] is the conversation with the store ([`exchange`]) that comes to a
-//! [`plan`], [`explain`] shows it, [`schedule`] says how it is run.
+//! Pure: no I/O, no async, no clock. The same text, catalog and store replies give the same plan.
+//! [`statement`] finds predict calls; [`stream`] and [`materialise`] analyse the statement for the
+//! two kinds of plan and build the statements sent to the store; [`planner`] chooses the models.
+//! [`planning`] exchanges questions and replies with the store ([`exchange`]) and builds a
+//! [`plan`]; [`explain`] renders it; [`schedule`] sets the batch sizes of its execution.
 
 pub mod ddl;
 pub mod distinctions;

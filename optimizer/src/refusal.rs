@@ -1,9 +1,9 @@
-//! Why a statement is refused: its kind, and the sentence for the client.
+//! Refusal of a statement: its kind, and the message for the client.
 
-/// What a statement is refused for. The proxy has the MySQL error number of each.
+/// Kind of a refusal. The proxy maps each kind to a MySQL error code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefusalKind {
-    /// The text is not a statement that is understood.
+    /// The text cannot be parsed.
     Syntax,
     /// A construct that is not supported yet.
     Unsupported,
@@ -23,17 +23,17 @@ pub enum RefusalKind {
     Argument,
     /// A class that the task does not have.
     UnknownClass,
-    /// What must not happen: a failure with no number of its own.
+    /// A violated invariant: an error without a more specific kind.
     Internal,
 }
 
-/// A refusal that goes to the client as it is.
+/// An error that is sent to the client as it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Refusal {
-    /// What it is for.
+    /// Its kind.
     pub kind: RefusalKind,
-    /// A sentence that says what is wrong and what to do.
+    /// Error message: what is wrong and how to fix it.
     pub message: String,
 }
 
@@ -85,12 +85,12 @@ impl Refusal {
         Self::new(RefusalKind::Prior, message)
     }
 
-    /// A text that is not understood.
+    /// A text that cannot be parsed.
     pub fn syntax(what: impl Into<String>) -> Self {
         Self::new(RefusalKind::Syntax, what.into())
     }
 
-    /// What must not happen.
+    /// A violated invariant.
     pub fn internal(what: impl Into<String>) -> Self {
         Self::new(RefusalKind::Internal, what.into())
     }

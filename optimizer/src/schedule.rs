@@ -1,20 +1,20 @@
-//! The schedule: how decided models are run. Nothing here can change an answer.
+//! The schedule: batch sizes for running the chosen models. It never changes an answer.
 
-/// Sizes of the pieces in which a statement's inputs are predicted.
+/// Sizes of the chunks in which a statement's inputs are predicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Schedule {
-    /// Rows in the first piece; it doubles up to `chunk_rows`, so that the first rows leave
-    /// early and a small LIMIT infers little.
+    /// Rows in the first chunk; doubles up to `chunk_rows`, so that the first rows are sent early
+    /// and a small LIMIT needs little inference.
     pub first_chunk_rows: usize,
-    /// Rows in a piece.
+    /// Maximum rows per chunk.
     pub chunk_rows: usize,
-    /// Pieces under way at once.
+    /// Maximum number of chunks in flight.
     pub chunks_in_flight: usize,
 }
 
 impl Schedule {
     /// A schedule for a device that takes `batch` images at a time with `threads` workers.
-    /// `rows_wanted` is the LIMIT where rows are dropped by predictions.
+    /// `rows_wanted` is the LIMIT where predictions drop rows.
     pub fn new(batch: usize, threads: usize, rows_wanted: Option<u64>) -> Self {
         let chunk_rows = batch.max(1);
         let wanted = rows_wanted
@@ -31,7 +31,7 @@ impl Schedule {
         }
     }
 
-    /// Rows in piece number `n`.
+    /// Rows in chunk number `n`.
     pub fn chunk_rows(&self, n: usize) -> usize {
         let doublings = u32::try_from(n).unwrap_or(u32::MAX).min(30);
         self.first_chunk_rows

@@ -1,4 +1,5 @@
-//! A statement that may hold predict calls: what it is, and how it looks to the store.
+//! Parsing of a statement that may contain predict calls, and the texts derived from it for the
+//! store.
 
 use std::ops::Range;
 
@@ -13,8 +14,8 @@ use crate::sql::hint;
 use crate::sql::labels::LabelCollation;
 use crate::sql::text::{LexMode, Lexed};
 
-/// Cuts a text into its statements. `None`: it is one, or what it holds must not be cut (bodies of
-/// routines, comments that the store executes, files of the client).
+/// Splits a text into its statements. `None`: it is a single statement, or it contains constructs
+/// that must not be split (routine bodies, executable comments, LOAD of client files).
 pub fn split(text: &str, mode: LexMode) -> Option<Vec<&str>> {
     const UNCUT: [&str; 8] = [
         "PROCEDURE",
@@ -45,19 +46,19 @@ pub fn split(text: &str, mode: LexMode) -> Option<Vec<&str>> {
     (statements.len() > 1).then_some(statements)
 }
 
-/// How a statement asks for its plan instead of its rows.
+/// How a statement requests its plan instead of its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Explain {
-    /// One row of JSON (`FORMAT=JSON`) in place of a line a row.
+    /// One row of JSON (`FORMAT=JSON`) instead of one text line per row.
     pub json: bool,
-    /// It is executed, and what it took is shown beside what was expected: MariaDB's `ANALYZE`,
-    /// MySQL's `EXPLAIN ANALYZE`.
+    /// The statement is executed, and actual figures are shown beside the expected ones: MariaDB's
+    /// `ANALYZE`, MySQL's `EXPLAIN ANALYZE`.
     pub analyze: bool,
-    /// Name of the answer's column.
+    /// Column name of the result.
     pub column: &'static str,
 }
 
-/// Whether a text begins with EXPLAIN or the like, and where what is explained begins.
+/// Parses a leading EXPLAIN or synonym, and gives the lexeme where the explained statement begins.
 fn explained(lexed: &Lexed<'_>) -> (Option<Explain>, usize) {
     let is = |at: usize, words: &[&str]| words.iter().any(|w| lexed.is_keyword(at, w));
     let (analyze, column, mut at) = match () {
@@ -70,7 +71,7 @@ fn explained(lexed: &Lexed<'_>) -> (Option<Explain>, usize) {
     };
     let is_format = is(at, &["FORMAT"]) && matches!(lexed.token(at + 1), Some(Token::Eq));
     let json = is_format && is(at + 2, &["JSON"]);
-    // MySQL's tree of an executed statement is what lines are here.
+    // MySQL's FORMAT=TREE is treated as the text-line format.
     if json || (is_format && is(at + 2, &["TRADITIONAL", "TREE"])) {
         at += 3;
     }
@@ -82,7 +83,7 @@ fn explained(lexed: &Lexed<'_>) -> (Option<Explain>, usize) {
     (Some(explain), at)
 }
 
-/// The statement that a text explains; `None`: it explains none.
+/// The statement after an EXPLAIN; `None` if the text is not an EXPLAIN.
 pub fn explained_statement(text: &str, mode: LexMode) -> Option<&str> {
     let lexed = Lexed::new(text, mode)?;
     let (explain, start) = explained(&lexed);
@@ -95,15 +96,15 @@ pub struct PredictStatement<'a> {
     pub(crate) lexed: Lexed<'a>,
     pub(crate) calls: Vec<Call>,
     pub(crate) schema: &'a str,
-    /// The lexemes of the statement itself, without EXPLAIN and a trailing semicolon.
+    /// Lexemes of the statement itself, without EXPLAIN and trailing semicolons.
     pub(crate) body: Range<usize>,
     explain: Option<Explain>,
     pub(crate) labels: LabelCollation,
 }
 
 impl<'a> PredictStatement<'a> {
-    /// Reads a statement. `None`: it holds no predict call and is the store's to answer, as is
-    /// any text that is not lexically SQL.
+    /// Parses a statement. `None`: it contains no predict call, or is not lexically SQL; the store
+    /// executes it.
     pub fn read(
         text: &'a str,
         mode: LexMode,
@@ -113,8 +114,8 @@ impl<'a> PredictStatement<'a> {
         Self::read_with_bare(text, mode, schema, &BareNames::default(), catalog)
     }
 
-    /// The same in a session whose current database is the schema: functions of the names `bare`
-    /// are the schema's.
+    /// The same in a session whose current database is `schema`: unqualified functions named in
+    /// `bare` belong to that schema.
     pub fn read_with_bare(
         text: &'a str,
         mode: LexMode,
@@ -160,29 +161,29 @@ impl<'a> PredictStatement<'a> {
         }))
     }
 
-    /// The same with labels of this collation.
+    /// Sets the collation of class labels.
     #[must_use]
     pub fn with_labels(self, labels: LabelCollation) -> Self {
         Self { labels, ..self }
     }
 
-    /// What its hints `/*+ ML(...) */` set, as (name in lower case, value).
+    /// Settings of its hints `/*+ ML(...) */`, as (name in lower case, value).
     pub fn hints(&self) -> Vec<(String, String)> {
         hint::settings(&self.lexed)
     }
 
-    /// Whether it is more than one statement. The store prepares only single ones.
+    /// Whether it contains several statements. The store prepares single statements only.
     pub fn is_several(&self) -> bool {
         let mut body = self.body.clone();
         body.any(|at| matches!(self.lexed.token(at), Some(Token::SemiColon)))
     }
 
-    /// How it asks for the plan instead of the rows, if it does.
+    /// The EXPLAIN form, if it is one.
     pub fn explain(&self) -> Option<Explain> {
         self.explain
     }
 
-    /// Whether the time at which it runs may show in its answer or in what it writes.
+    /// Whether its result or the rows it writes may depend on the current time.
     pub fn tells_time(&self) -> bool {
         const CLOCK: [&str; 12] = [
             "NOW",
@@ -199,11 +200,12 @@ impl<'a> PredictStatement<'a> {
             "UTC_TIMESTAMP",
         ];
         let is = |at: usize| CLOCK.iter().any(|w| self.lexed.is_keyword(at, w));
-        // Columns that are written may have the time for a default.
+        // Written columns may default to the current time.
         !self.is_query() || self.body.clone().any(is)
     }
 
-    /// Whether it is a list of rows, whose first names the columns: there is no place for aliases.
+    /// Whether it is a VALUES statement, whose first row names the columns: aliases are not
+    /// possible.
     pub fn is_values(&self) -> bool {
         self.lexed.is_keyword(self.body.start, "VALUES")
     }
@@ -215,8 +217,8 @@ impl<'a> PredictStatement<'a> {
             || matches!(self.lexed.token(start), Some(Token::LParen))
     }
 
-    /// Whether FOUND_ROWS() is what it leaves; else it leaves what was there: changes of one table
-    /// that hold no query, and assignments.
+    /// Whether it sets FOUND_ROWS(). Assignments, and changes of one table without a query, leave
+    /// it unchanged.
     pub fn finds_rows(&self) -> bool {
         let is = |at: usize, words: &[&str]| words.iter().any(|w| self.lexed.is_keyword(at, w));
         let mut body = self.body.clone();
@@ -240,8 +242,8 @@ impl<'a> PredictStatement<'a> {
         names_first || tables.any(several)
     }
 
-    /// The statement with each call replaced by its typed stub: what the store is asked to
-    /// check, so that its own errors come first.
+    /// The statement with each call replaced by its typed stub; the store checks this text, so
+    /// that its own errors come first.
     pub fn as_stubs(&self) -> Fragment {
         splice(
             &self.lexed,
@@ -250,7 +252,8 @@ impl<'a> PredictStatement<'a> {
         )
     }
 
-    /// The statement with each call replaced by what is described as its answer is.
+    /// The statement with each call replaced by an expression of the same column type as the
+    /// answer.
     pub fn as_described(&self) -> Fragment {
         let splices = self.described_splices(&self.body);
         splice(&self.lexed, self.body.clone(), &splices)
@@ -260,8 +263,8 @@ impl<'a> PredictStatement<'a> {
         calls::described_splices(&self.lexed, self.schema, &self.calls, range, self.labels)
     }
 
-    /// A statement made of this one for people: the lists of these tasks' class names,
-    /// which repeat, left out.
+    /// Shortens a statement for display: replaces the class name lists of these tasks, which
+    /// repeat, by `...`.
     pub(crate) fn abbreviated<'t>(
         &self,
         sql: &str,

@@ -1,7 +1,7 @@
-//! Whether a text begins as a catalog statement does, by its first words.
+//! Recognises catalog statements by their first words.
 
-/// Whether `sql` begins as a catalog statement does. Cheap; it may still be refused by
-/// [`parse`](super::parse).
+/// Whether `sql` begins like a catalog statement. Cheap; [`parse`](super::parse) may still refuse
+/// it.
 pub fn recognise(sql: &str) -> bool {
     let mut words = Words { rest: sql };
     let mut is = |expected: &[&str]| {
@@ -23,9 +23,8 @@ pub fn recognise(sql: &str) -> bool {
     }
 }
 
-/// Whether `sql` begins as a statement for which settings are set (`SET STATEMENT a = b FOR ...`),
-/// and may be a catalog statement. Cheap, too: where `FOR` stands in a string,
-/// what follows it may look like one.
+/// Whether `sql` begins like `SET STATEMENT a = b FOR ...` and may contain a catalog statement.
+/// Cheap and approximate: a `FOR` inside a string counts, too.
 pub fn recognise_with_settings(sql: &str) -> bool {
     let mut words = Words { rest: sql };
     let mut is = |expected: &str| words.next_word().eq_ignore_ascii_case(expected);
@@ -41,13 +40,13 @@ pub fn recognise_with_settings(sql: &str) -> bool {
     })
 }
 
-/// The words at the head of a text, past white space and comments.
+/// The words at the start of a text, skipping white space and comments.
 struct Words<'a> {
     rest: &'a str,
 }
 
 impl<'a> Words<'a> {
-    /// The next word; empty where something else stands, or the text ends.
+    /// The next word; empty if there is another character, or the text ends.
     fn next_word(&mut self) -> &'a str {
         self.skip_blank();
         let end = self
@@ -55,7 +54,7 @@ impl<'a> Words<'a> {
             .bytes()
             .position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$') || b >= 0x80))
             .unwrap_or(self.rest.len());
-        // A byte below 0x80 is a boundary of characters, and so is the end.
+        // A byte below 0x80 is a character boundary, and so is the end.
         let (word, rest) = self.rest.split_at(end);
         self.rest = rest;
         word
@@ -65,7 +64,7 @@ impl<'a> Words<'a> {
         loop {
             self.rest = self.rest.trim_start();
             let after = if let Some(comment) = self.rest.strip_prefix("/*") {
-                // `/*!` is run by the store.
+                // The store executes `/*!` comments.
                 (!comment.starts_with('!') && !comment.starts_with("M!"))
                     .then(|| comment.split_once("*/"))
                     .flatten()
@@ -82,7 +81,7 @@ impl<'a> Words<'a> {
     }
 }
 
-/// `--` begins a comment only where white space, a control character or the end follows.
+/// `--` begins a comment only if followed by white space, a control character or the end.
 fn is_dash_comment(text: &str) -> bool {
     text.strip_prefix("--").is_some_and(|rest| {
         rest.chars()

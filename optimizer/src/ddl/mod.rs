@@ -1,5 +1,5 @@
-//! Catalog statements: `CREATE TASK`, `CREATE MODEL`, `DROP`, `SHOW`, `EVALUATE`,
-//! from text to typed values.
+//! Parser of catalog statements: `CREATE TASK`, `CREATE MODEL`, `DROP`, `SHOW`, `EVALUATE`, from
+//! text to typed values.
 //!
 //! ```text
 //! CREATE TASK [IF NOT EXISTS] t [KIND CLASSIFICATION] CLASSES ('a', ...)
@@ -16,7 +16,7 @@
 //! EVALUATE MODEL m[@v] ON (SELECT input, label FROM ...)
 //! ```
 //!
-//! The grammar works on tokens; what options mean is the catalog's.
+//! The grammar works on tokens; the catalog interprets the options.
 
 mod head;
 mod parser;

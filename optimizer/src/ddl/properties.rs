@@ -1,4 +1,4 @@
-//! Properties: definitions parse back to what they were made of, and no text panics.
+//! Property tests: definitions parse back to their source, and no text panics.
 
 #![allow(clippy::unwrap_used)]
 
@@ -105,7 +105,7 @@ fn options(task: Task) -> impl Strategy<Value = (Task, ModelOptions)> {
     let accuracy = prop::option::of(0.0..=1.0_f64);
     (model_input(&task), flags, accuracy).prop_map(move |(input, (logits, other), accuracy)| {
         let regression = task.kind == TaskKind::Regression;
-        // Upper case: no class is.
+        // Upper case, unlike every class.
         let other = (other && !regression).then(|| "O'THER\\".to_owned());
         let classes = task.classes.iter().rev().cloned();
         let options = ModelOptions {

@@ -1,16 +1,15 @@
-//! Catalog statements as typed values: changes of the catalog, listings of it,
-//! and work for its models.
+//! Catalog statements as typed values: changes of the catalog, listings, and jobs for models.
 
 use predictsql_catalog::{OptionValue, TaskInput, TaskKind};
 
-/// A catalog statement as written; names keep their case and are not yet checked.
+/// A parsed catalog statement; names keep their case and are not checked yet.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CatalogStatement {
     /// Changes the catalog.
     Change(Change),
-    /// Lists what is in it.
+    /// Lists catalog entries.
     Show(Show),
-    /// Has models run.
+    /// Runs models.
     Work(Work),
 }
 
@@ -32,7 +31,7 @@ pub enum Change {
     AlterModel {
         /// The model.
         name: String,
-        /// This version; the one created last without.
+        /// The version; without it the one created last.
         version: Option<String>,
         /// Options in order.
         options: Vec<(String, OptionValue)>,
@@ -41,33 +40,33 @@ pub enum Change {
     DropTask {
         /// The task.
         name: String,
-        /// Whether a missing task is a note only.
+        /// Whether a missing task causes only a note.
         if_exists: bool,
     },
     /// `DROP MODEL`
     DropModel {
         /// The model.
         name: String,
-        /// One version; all without.
+        /// The version; without it all versions.
         version: Option<String>,
-        /// Whether a missing model is a note only.
+        /// Whether a missing model causes only a note.
         if_exists: bool,
     },
 }
 
-/// A statement that lists what is in the catalog.
+/// A statement that lists catalog entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Show {
     /// `SHOW TASKS`
     Tasks {
-        /// Which.
+        /// Filter of the rows.
         filter: Option<ShowFilter>,
     },
     /// `SHOW MODELS`
     Models {
-        /// Of this task only.
+        /// Only models of this task.
         task: Option<String>,
-        /// Which.
+        /// Filter of the rows.
         filter: Option<ShowFilter>,
     },
     /// `SHOW CREATE TASK`
@@ -79,28 +78,28 @@ pub enum Show {
     CreateModel {
         /// The model.
         name: String,
-        /// This version; the one created last without.
+        /// The version; without it the one created last.
         version: Option<String>,
     },
 }
 
-/// A statement that has models run, and keeps what comes of it.
+/// A statement that runs models and stores the results.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Work {
     /// `EVALUATE`
     Evaluate(Evaluate),
 }
 
-/// What `EVALUATE` says.
+/// A parsed `EVALUATE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evaluate {
-    /// What is measured.
+    /// The evaluated task or model.
     pub target: Evaluated,
     /// The query of labelled rows as written, without its parentheses.
     pub query: String,
 }
 
-/// What `EVALUATE` measures.
+/// The subject of an `EVALUATE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Evaluated {
     /// All models of this task.
@@ -109,21 +108,21 @@ pub enum Evaluated {
     Model {
         /// The model.
         name: String,
-        /// This version; the one created last without.
+        /// The version; without it the one created last.
         version: Option<String>,
     },
 }
 
-/// What `CREATE TASK` says.
+/// A parsed `CREATE TASK`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CreateTask {
     /// Name of the task.
     pub name: String,
-    /// Whether an existing task is a note only.
+    /// Whether an existing task causes only a note.
     pub if_not_exists: bool,
     /// Kind of answer.
     pub kind: TaskKind,
-    /// What it looks at.
+    /// Kind of input.
     pub input: TaskInput,
     /// Classes in order.
     pub classes: Vec<String>,
@@ -131,30 +130,30 @@ pub struct CreateTask {
     pub options: Vec<(String, OptionValue)>,
 }
 
-/// What `CREATE MODEL` says.
+/// A parsed `CREATE MODEL`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CreateModel {
     /// Name of the model.
     pub name: String,
-    /// Whether an existing model of that version is a note only.
+    /// Whether an existing model of that version causes only a note.
     pub if_not_exists: bool,
-    /// The task that it answers.
+    /// The task it belongs to.
     pub task: String,
-    /// Where the file is.
+    /// Path or URI of the file.
     pub uri: String,
     /// Version label.
     pub version: Option<String>,
-    /// Classes that it answers.
+    /// Classes that it covers.
     pub covers: Option<Vec<String>>,
     /// `OPTIONS` in order.
     pub options: Vec<(String, OptionValue)>,
 }
 
-/// Which rows a `SHOW` lists.
+/// Row filter of a `SHOW`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ShowFilter {
-    /// Names like a pattern.
+    /// Names that match a LIKE pattern.
     Like(String),
-    /// Rows for which an expression over the columns of the answer holds; its text as written.
+    /// Rows for which an expression over the result's columns is true; as written.
     Where(String),
 }

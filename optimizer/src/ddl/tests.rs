@@ -1,4 +1,4 @@
-//! Tests of reading catalog statements.
+//! Tests of parsing catalog statements.
 
 #![allow(clippy::unwrap_used)]
 

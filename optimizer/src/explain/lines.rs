@@ -1,9 +1,9 @@
-//! Lines for a terminal.
+//! Text lines for a terminal.
 
-/// Widest line, in characters.
+/// Maximum line width, in characters.
 pub const WIDTH: u32 = 80;
 
-/// Three significant digits.
+/// A number with three significant digits.
 pub fn short(value: f64) -> String {
     match value {
         v if v <= 0.0 || !v.is_finite() => "0".to_owned(),
@@ -14,7 +14,7 @@ pub fn short(value: f64) -> String {
     }
 }
 
-/// Adds `text` after `label`, broken at spaces so that no line is wider than [`WIDTH`].
+/// Adds `text` after `label`, wrapped at spaces to lines of at most [`WIDTH`] characters.
 pub fn wrap(lines: &mut Vec<String>, label: &str, text: &str) {
     let indent = label.chars().count();
     let room = (WIDTH as usize).saturating_sub(indent).max(1);

@@ -1,4 +1,4 @@
-//! EXPLAIN of a plan: its nodes as lines for people, and as JSON for programs.
+//! EXPLAIN output of a plan: text lines for users, JSON for programs.
 
 mod lines;
 mod prediction;

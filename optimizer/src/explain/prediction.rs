@@ -1,5 +1,4 @@
-//! A prediction's plan for people (labelled lines) and for programs (JSON): the parts of EXPLAIN
-//! that the planner has to say.
+//! The plan of a prediction in EXPLAIN: labelled lines for users and JSON for programs.
 
 use predictsql_catalog::{Task, Vote};
 use serde_json::{Value, json};
@@ -10,13 +9,13 @@ use crate::planner::{
     StageEstimate, Voter, class_names,
 };
 
-/// Reasons for which models were not chosen that are shown with these.
+/// Maximum number of reasons for rejected models in the text output.
 const REASONS_SHOWN: usize = 24;
 
-/// Label of the lines that name models which were not chosen.
+/// Label of the lines that name rejected models.
 const REJECTED: &str = "  Rejected: ";
 
-/// Lines as (label, text): which models run, why, at which cost, and how right they are.
+/// Lines as (label, text): the chosen models, the reason, the cost, and the expected accuracy.
 pub fn lines(prediction: &Prediction, outputs: Kept, costs: &CostModel) -> Vec<(String, String)> {
     let (task, planned) = (&*prediction.task, &*prediction.decided);
     let plan = &planned.plan;
@@ -78,8 +77,8 @@ pub fn lines(prediction: &Prediction, outputs: Kept, costs: &CostModel) -> Vec<(
     lines
 }
 
-/// The stages in a few words: models that vote together,
-/// and after `>` those that see what is left in doubt.
+/// The stages in short form: models that vote together are joined by `+`; `>` separates the
+/// stages.
 pub fn short(task: &Task, planned: &Decided) -> String {
     let stage = |stage: &Stage| stage.voters.iter().map(model_name).collect::<Vec<_>>();
     let stages = planned.plan.decision.stages.iter();
@@ -92,18 +91,18 @@ pub fn model_name(voter: &Voter) -> String {
     format!("{}@{}", voter.model.name, voter.model.version)
 }
 
-/// Outputs of models that are kept, as a prediction uses them.
+/// Usage of cached model outputs by a prediction.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Kept {
-    /// The statement's setting by its name; `None`: inputs of this kind are not looked up.
+    /// The cache setting by its name; `None`: inputs of this kind are never looked up.
     pub mode: Option<&'static str>,
-    /// Outputs are looked up.
+    /// Whether outputs are looked up.
     pub looks_up: bool,
-    /// Share of the outputs that were found so far, of those that were looked up.
+    /// Cache hit rate so far.
     pub hit_rate_so_far: Option<f64>,
 }
 
-/// What is known of kept outputs before any input is read.
+/// Text about cached outputs, before any input is read.
 fn kept(outputs: Kept) -> String {
     match (outputs.mode, outputs.hit_rate_so_far) {
         (None, _) => "no outputs: inputs of this kind are always run".to_owned(),
@@ -188,7 +187,7 @@ fn accuracy(plan: &Plan) -> String {
     text
 }
 
-/// The classes with the greatest shares.
+/// The classes with the largest shares.
 fn shares(prior: &Prior, task: &Task) -> String {
     const SHOWN: usize = 6;
     let mut classes: Vec<(&String, f64)> = (0..)
@@ -230,7 +229,7 @@ fn price(plan: &Plan, rows: Estimate<u64>, costs: &CostModel) -> String {
     text
 }
 
-/// Money in the unit of the device's price.
+/// An amount of money in the unit of the device's price.
 pub fn amount(cost: f64) -> String {
     match cost {
         c if c <= 0.0 => "0".to_owned(),
@@ -249,7 +248,7 @@ fn spread(interval: Interval) -> String {
     )
 }
 
-/// Models that were not chosen, those of one reason together.
+/// The models that were not chosen, grouped by reason.
 fn rejected_lines(plan: &Plan) -> Vec<(String, String)> {
     let mut by_reason: Vec<(String, Vec<String>)> = Vec::new();
     for Rejected { model, reason } in &plan.rejected {
@@ -276,12 +275,12 @@ fn rejected_lines(plan: &Plan) -> Vec<(String, String)> {
     lines
 }
 
-/// A score as a share of one.
+/// A score as a fraction of one.
 fn share(score: u16) -> f64 {
     f64::from(score) / f64::from(Vote::SCORE_MAX)
 }
 
-/// Seconds in the unit that fits.
+/// A duration with a suitable unit.
 pub fn duration(seconds: f64) -> String {
     match seconds {
         s if !s.is_finite() || s <= 0.0 => "0 s".to_owned(),
@@ -291,7 +290,7 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// The same for programs.
+/// The same as JSON.
 pub fn json(prediction: &Prediction, outputs: Kept, costs: &CostModel) -> Value {
     let (task, planned) = (&*prediction.task, &*prediction.decided);
     let (plan, rows) = (&planned.plan, prediction.inputs);

@@ -1,4 +1,4 @@
-//! All of a plan as text.
+//! EXPLAIN output of a whole plan.
 
 use serde_json::{Value, json};
 
@@ -8,20 +8,20 @@ use crate::materialise::HarvestPass;
 use crate::plan::{Filter, Node, Plan, Predict, Prediction, Relate, Rerun, Scan};
 use crate::planner::CostModel;
 
-/// A plan, and what else is shown with it.
+/// A plan, and further data shown with it.
 #[derive(Debug, Clone, Copy)]
 pub struct Shown<'p, 's, 'a> {
     /// The plan, with the inputs of its predictions estimated.
     pub plan: &'p Plan<'s, 'a>,
-    /// Kept outputs, one a prediction.
+    /// Cache usage, one per prediction.
     pub kept: &'p [Kept],
-    /// Schema of the catalog.
+    /// Schema name of the catalog.
     pub schema: &'p str,
-    /// By which it is priced.
+    /// The cost model for its prices.
     pub costs: &'p CostModel,
 }
 
-/// Parts of the text in their order.
+/// Sections of the text in output order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Part {
     Head,
@@ -31,7 +31,7 @@ enum Part {
 }
 
 impl Shown<'_, '_, '_> {
-    /// One line a row.
+    /// The text, one row per line.
     pub fn lines(&self) -> Vec<String> {
         let mut parts: Vec<(Part, Vec<String>)> = Vec::new();
         for node in &self.plan.nodes {
@@ -59,7 +59,7 @@ impl Shown<'_, '_, '_> {
         self.kept.get(prediction).copied().unwrap_or_default()
     }
 
-    /// Which models answer, why, and at which cost.
+    /// Lines about the chosen models, the reason, and the cost.
     fn decision(&self, lines: &mut Vec<String>, (number, of): (usize, &Prediction)) {
         for (label, text) in prediction::lines(of, self.kept(number), self.costs) {
             wrap(lines, &label, &text);
@@ -173,7 +173,7 @@ impl Shown<'_, '_, '_> {
         lines
     }
 
-    /// The same for programs.
+    /// The plan as JSON.
     pub fn json(&self) -> Value {
         let mut plan = json!({"predictions": self.predictions_json()});
         for node in &self.plan.nodes {
@@ -214,7 +214,7 @@ impl Shown<'_, '_, '_> {
     }
 }
 
-/// The tests of a condition in the order in which they are made.
+/// The tests of a condition in execution order.
 fn filter_lines(filter: &Filter) -> Vec<String> {
     let mut lines = Vec::new();
     for test in filter.ordered() {
@@ -233,7 +233,7 @@ fn filter_lines(filter: &Filter) -> Vec<String> {
     lines
 }
 
-/// A plan in a few words: its kind, its tasks, and the models of each stage.
+/// A short description of a plan: its kind, its tasks, and the models of each stage.
 pub fn short(plan: &Plan<'_, '_>) -> String {
     let predictions = plan.predictions.iter().enumerate();
     let one = |(number, of): (usize, &Prediction)| match plan.predict(number) {

@@ -1,12 +1,12 @@
-//! Which calls are written alike, so that lookups that differ never pass for each other.
+//! Groups calls by identical text, so that different lookups have different texts.
 //!
-//! The store takes an expression of ORDER BY or GROUP BY for one of the select list where both
-//! have the same text. Of a sub-query among a function's arguments it compares the first 255
-//! characters only, without regard to case. A lookup is such a sub-query, and two lookups in one
-//! relation may begin with the same thousand keys: the answer of one call would order the rows of
-//! another. So a lookup's column has the number of its call for a name, which stands among its
-//! first characters. Calls that are written alike share a number: the store still sees that
-//! `SELECT ml.t(x) ... GROUP BY ml.t(x)` groups by what it selects.
+//! The store identifies an expression of ORDER BY or GROUP BY with one of the select list if both
+//! have the same text. For a sub-query among a function's arguments it compares the first 255
+//! characters only, case-insensitively. A lookup is such a sub-query, and two lookups in one
+//! inline relation may begin with the same thousand keys: the rows would be ordered by the answer
+//! of the wrong call. A lookup's column is therefore named after the number of its call, which
+//! stands among its first characters. Calls with identical text share a number: the store still
+//! sees that `SELECT ml.t(x) ... GROUP BY ml.t(x)` groups by the selected expression.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -16,9 +16,9 @@ use sqlparser::tokenizer::Token;
 use crate::sql::calls::Call;
 use crate::sql::text::Lexed;
 
-/// For each call the position of the first one that is written alike, as are all sub-queries
-/// around it: in `COALESCE((SELECT ml.t(x) FROM q WHERE k = 1), '')` the sub-query is an argument
-/// itself. Texts with parameters are never alike, since parameters may differ.
+/// For each call, the index of the first call with the same text in enclosing sub-queries of the
+/// same texts: in `COALESCE((SELECT ml.t(x) FROM q WHERE k = 1), '')` the sub-query is an argument
+/// itself. Texts with parameters are never equal, since the parameters may differ.
 pub(super) fn first_alike(lexed: &Lexed<'_>, body: &Range<usize>, calls: &[Call]) -> Vec<usize> {
     let mut texts: HashMap<&str, usize> = HashMap::new();
     let mut number = |range: &Range<usize>| match lexed.holds_parameter(range) {
@@ -39,7 +39,7 @@ pub(super) fn first_alike(lexed: &Lexed<'_>, body: &Range<usize>, calls: &[Call]
     of_call
 }
 
-/// Queries in parentheses, from the one that opens to the one that closes, outer ones first.
+/// Ranges of the queries in parentheses, including the parentheses, outer ones first.
 fn parenthesised_queries(lexed: &Lexed<'_>, body: &Range<usize>) -> Vec<Range<usize>> {
     let mut open = Vec::new();
     let mut queries = Vec::new();
@@ -57,7 +57,7 @@ fn parenthesised_queries(lexed: &Lexed<'_>, body: &Range<usize>) -> Vec<Range<us
     queries
 }
 
-/// Whether the word after the parentheses that open at `at` begins a query.
+/// Whether the parentheses that open at `at` contain a query.
 fn begins_query(lexed: &Lexed<'_>, at: usize) -> bool {
     let mut word = at;
     while matches!(lexed.token(word), Some(Token::LParen)) {
@@ -67,7 +67,7 @@ fn begins_query(lexed: &Lexed<'_>, at: usize) -> bool {
     queries.iter().any(|begin| lexed.is_keyword(word, begin))
 }
 
-/// Takes the numbers of calls out of a text.
+/// Removes the call numbers from a text.
 #[cfg(test)]
 pub(super) fn unnumbered(sql: &str) -> String {
     let without = |sql: String, call| sql.replace(&format!(" AS `ml {call}`"), "");

@@ -1,5 +1,5 @@
-//! What a materialise plan has to find out: which inputs are asked about, where each is harvested,
-//! and in which order.
+//! Analysis for a materialise plan: which inputs are predicted, where each is harvested, and in
+//! which order.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -16,40 +16,42 @@ use crate::sql::fragment::Fragment;
 use crate::sql::{expression, functions, select_list};
 use crate::statement::PredictStatement;
 
-/// Longest text that names a column by itself, in characters: the store's limit on aliases.
+/// Longest expression that names its own column, in characters: the store's limit on aliases.
 const NAME_CHARS_MAX: usize = 256;
 
-/// Most blocks around a call whose tables its input may use.
+/// Maximum number of enclosing blocks whose tables a call's input may use.
 const DEPTH_MAX: usize = 3;
 
-/// A task, or one of its models, that some call asks.
+/// A task, or one of its models, that some call predicts.
 #[derive(Debug, Clone)]
 pub struct Target {
     /// The task.
     pub task: Arc<Task>,
     /// The model, where the statement names one.
     pub model: Option<Arc<Model>>,
-    /// Classes whose scores are asked for (positions in the task's classes), in order.
+    /// Classes whose scores are requested (positions in the task's classes), ascending.
     pub scored: Vec<usize>,
 }
 
-/// An input expression of one block, asked of one target: what one query of pass 1 looks for.
+/// An input expression of one block, predicted for one target: one query of pass 1.
 #[derive(Debug, Clone)]
 pub struct Harvest {
     /// Position in [`Materialise::targets`].
     pub target: usize,
     pub(super) input: Range<usize>,
-    /// The block whose rows it is asked about.
+    /// The block whose rows are predicted.
     pub(super) block: Option<usize>,
-    /// Blocks whose tables are read, the likeliest choice first. An empty choice reads none.
+    /// Candidate sets of blocks whose tables are read, the most likely first. An empty set reads
+    /// no table.
     pub(super) sources: Vec<Vec<usize>>,
-    /// The input is an aggregate: the block's rows and groups must be found exactly.
+    /// The input contains an aggregate or window function: the block's rows and groups must be
+    /// read exactly.
     pub(super) aggregates: bool,
     /// Calls whose answers its queries need.
     pub(super) needs: BTreeSet<usize>,
 }
 
-/// A statement that a materialise plan can answer.
+/// A statement with a materialise plan.
 #[derive(Debug)]
 pub struct Materialise<'s, 'a> {
     pub(super) statement: &'s PredictStatement<'a>,
@@ -58,17 +60,17 @@ pub struct Materialise<'s, 'a> {
     pub(super) harvests: Vec<Harvest>,
     /// The harvest of each call.
     pub(super) of_call: Vec<usize>,
-    /// For each call the first one that is written alike.
+    /// For each call, the first call with the same text.
     pub(super) alike: Vec<usize>,
-    /// For each element of a select list without an alias: where it ends, and its text.
+    /// For each element of a select list without an alias: its end and its text.
     pub(super) names: Vec<(usize, String)>,
-    /// The statement assigns to user variables.
+    /// Whether the statement assigns to user variables.
     assigns: bool,
 }
 
 impl<'a> PredictStatement<'a> {
-    /// Analyses the statement for a materialise plan; what such a plan cannot answer is refused
-    /// with error 1235 naming the construct.
+    /// Analyses the statement for a materialise plan. Unsupported constructs are refused with
+    /// error 1235, which names the construct.
     pub fn materialise<'s>(&'s self) -> Result<Materialise<'s, 'a>, Refusal> {
         let lexed = &self.lexed;
         if self.is_several() {
@@ -136,18 +138,18 @@ impl<'a> PredictStatement<'a> {
 }
 
 impl Materialise<'_, '_> {
-    /// What is asked, of whom.
+    /// The targets of the calls.
     pub fn targets(&self) -> &[Target] {
         &self.targets
     }
 
-    /// The queries of pass 1, each after those whose answers it needs.
+    /// The queries of pass 1, in dependency order.
     pub fn harvests(&self) -> &[Harvest] {
         &self.harvests
     }
 
-    /// Whether the statement changes tables: its rows are read as they are now, not as the
-    /// transaction's snapshot has them.
+    /// Whether the statement changes or locks rows: it then reads current rows, not the
+    /// transaction's snapshot.
     pub fn reads_current_rows(&self) -> bool {
         let lexed = &self.statement.lexed;
         let first = ["INSERT", "REPLACE", "UPDATE", "DELETE", "CREATE"];
@@ -161,7 +163,8 @@ impl Materialise<'_, '_> {
             || self.statement.body.clone().any(locking)
     }
 
-    /// Whether the answer goes to a file of the store's, which a second try would find there.
+    /// Whether the result is written to a file on the store's host (INTO OUTFILE); a retry would
+    /// fail, since the file exists.
     pub fn writes_file(&self) -> bool {
         let lexed = &self.statement.lexed;
         let file = ["OUTFILE", "DUMPFILE"];
@@ -175,7 +178,7 @@ impl Materialise<'_, '_> {
         self.of_call.len()
     }
 
-    /// Whether no row can be asked for: a single block with LIMIT 0.
+    /// Whether the result is empty without reading a row: a single block with LIMIT 0.
     pub fn is_empty_answer(&self) -> bool {
         let lexed = &self.statement.lexed;
         let zero = |b: &Block| {
@@ -191,14 +194,15 @@ impl Materialise<'_, '_> {
         input.map_or("", |range| self.statement.lexed.text_of(range))
     }
 
-    /// The columns that a harvest's input gives values for; none where it is an image.
+    /// The task's input columns for a harvest; empty if the input is an image.
     pub fn input_columns(&self, harvest: usize) -> &[Column] {
         let target = self.harvests.get(harvest).map(|h| h.target);
         let target = target.and_then(|t| self.targets.get(t));
         target.map_or(&[], |t| t.task.columns())
     }
 
-    /// The number of the client's parameter that a harvest's image is, where it is nothing else.
+    /// The index of the client's parameter, where a harvest's image input is nothing but a
+    /// parameter.
     pub fn input_parameter(&self, harvest: usize) -> Option<usize> {
         if !self.input_columns(harvest).is_empty() {
             return None;
@@ -212,13 +216,13 @@ impl Materialise<'_, '_> {
         }
     }
 
-    /// Whether a harvest's input holds a parameter.
+    /// Whether a harvest's input contains a parameter.
     pub fn input_holds_parameter(&self, harvest: usize) -> bool {
         let input = self.harvests.get(harvest).map(|h| &h.input);
         input.is_some_and(|input| self.statement.lexed.holds_parameter(input))
     }
 
-    /// Number of choices of tables that a harvest may read.
+    /// Number of candidate table sets of a harvest.
     pub fn source_count(&self, harvest: usize) -> usize {
         self.harvests.get(harvest).map_or(0, |h| h.sources.len())
     }
@@ -260,7 +264,7 @@ impl Materialise<'_, '_> {
                 needs,
             });
         }
-        // What stands in the arguments is the same for equal texts, but its own calls are not.
+        // Equal texts have equal arguments, but the calls within them are distinct.
         let inner = self.calls_in(&call.input);
         if let Some(harvest) = self.harvests.get_mut(harvest) {
             harvest.needs.extend(inner);
@@ -270,7 +274,7 @@ impl Materialise<'_, '_> {
         Ok(())
     }
 
-    /// An input is evaluated in both passes: it must have one value.
+    /// Checks that an input can be evaluated in both passes with the same value.
     fn check_input(&self, call: &Call) -> Result<(), Refusal> {
         let lexed = &self.statement.lexed;
         let within = self.calls_in(&call.input).into_iter();
@@ -297,7 +301,7 @@ impl Materialise<'_, '_> {
         Ok(())
     }
 
-    /// It reads no user variable that the statement may assign to.
+    /// Whether a range reads no user variable that the statement may assign to.
     pub(super) fn is_steady(&self, range: &Range<usize>) -> bool {
         !(self.assigns && self.reads_variable(range))
     }
@@ -332,8 +336,8 @@ impl Materialise<'_, '_> {
         place
     }
 
-    /// The block whose rows a call is asked about. What follows ON DUPLICATE KEY UPDATE sees the
-    /// rows of the block before it.
+    /// The block whose rows a call predicts. The ON DUPLICATE KEY UPDATE clause sees the rows of
+    /// the preceding block.
     fn block_of(&self, call: &Call) -> Option<usize> {
         let around = self.blocks.around(call.range.start);
         around.or_else(|| {
@@ -347,8 +351,8 @@ impl Materialise<'_, '_> {
         })
     }
 
-    /// The choices of tables for a call in `block`: its own; where that cannot be (a column of an
-    /// outer block), those of the block around it, or both.
+    /// Candidate table sets for a call in `block`: the block's own tables; where these do not
+    /// suffice (a column of an outer block), those of the enclosing block, or both.
     fn sources(&self, block: Option<usize>) -> Vec<Vec<usize>> {
         let Some(own) = block else {
             return vec![Vec::new()];
@@ -367,7 +371,7 @@ impl Materialise<'_, '_> {
         sources
     }
 
-    /// The block whose columns a sub-query may read: not where it is a table itself.
+    /// The enclosing block whose columns a sub-query may read; `None` for a derived table.
     fn correlated_parent(&self, block: usize) -> Option<usize> {
         let at = self.blocks.blocks.get(block)?.range.start;
         let parent = self.blocks.blocks.get(block)?.parent?;
@@ -408,8 +412,8 @@ impl Materialise<'_, '_> {
         needs
     }
 
-    /// Elements of WITH clauses that a query over a block's tables may name: not the one that the
-    /// block stands in.
+    /// Elements of WITH clauses visible to a query over a block's tables, except the one that
+    /// contains the block.
     pub(super) fn visible_ctes<'b>(&'b self, block: &'b Block) -> impl Iterator<Item = &'b Cte> {
         let ctes = block.ctes.iter().filter_map(|&c| self.blocks.ctes.get(c));
         ctes.filter(|c| !c.range.contains(&block.range.start))
@@ -424,7 +428,7 @@ impl Materialise<'_, '_> {
             .collect()
     }
 
-    /// Harvests need the answers by which they are narrowed.
+    /// Adds the calls of narrowing conditions to what each harvest needs.
     fn add_narrowing(&mut self) {
         for number in 0..self.harvests.len() {
             let narrowing = self.narrowing(number);
@@ -437,7 +441,7 @@ impl Materialise<'_, '_> {
         }
     }
 
-    /// Puts each harvest after those that it needs.
+    /// Sorts the harvests so that each follows those it needs.
     fn order_harvests(&mut self) -> Result<(), Refusal> {
         let mut order: Vec<usize> = Vec::new();
         while order.len() < self.harvests.len() {
@@ -473,8 +477,8 @@ impl Materialise<'_, '_> {
         Ok(())
     }
 
-    /// Conditions of a block that a harvest may use: without predictions, and with one value for a
-    /// row however often they are evaluated.
+    /// Conditions of a block that a harvest may use: without predictions, and with the same value
+    /// for a row however often they are evaluated.
     pub(super) fn native_conditions(&self, range: &Range<usize>) -> Vec<Range<usize>> {
         let lexed = &self.statement.lexed;
         let is_native = |c: &Range<usize>| {
@@ -487,7 +491,7 @@ impl Materialise<'_, '_> {
         conjuncts.into_iter().filter(is_native).collect()
     }
 
-    /// Whether the name of a column is a text too long to be an alias.
+    /// Whether a column's text is too long to be an alias.
     pub(super) fn is_long_name(name: &str) -> bool {
         name.chars().count() > NAME_CHARS_MAX
     }

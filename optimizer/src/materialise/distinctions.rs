@@ -1,5 +1,5 @@
-//! Which classes a materialise plan's statement tells apart, where it looks at them by expressions
-//! over one prediction and constants.
+//! The classes that a materialise plan's statement distinguishes, where it uses them only in
+//! expressions over one prediction and constants.
 
 use std::ops::Range;
 
@@ -9,16 +9,16 @@ use crate::sql::expression::{self, Dependence};
 use crate::sql::fragment::Fragment;
 use crate::stream::{class_rows, over_classes};
 
-/// Column of the class's code in a query over classes.
+/// Column of the class code in a class query.
 const CODE: &str = "`ml classes`.`k`";
 
-/// How a statement looks at predictions of a target.
+/// A query for the values of the statement's expressions over a target's predictions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClassQuery {
-    /// A query that answers a row for NULL and then one for each class of the target's task in
-    /// order: what each expression gives.
+    /// The query: a row for NULL, then one per class of the target's task in order, with the value
+    /// of each expression.
     pub text: Fragment,
-    /// All of them are conditions, which only filter rows.
+    /// Whether all expressions are conditions, which only filter rows.
     pub filters: bool,
 }
 
@@ -26,13 +26,13 @@ pub struct ClassQuery {
 #[derive(Debug, PartialEq, Eq)]
 struct Look {
     range: Range<usize>,
-    /// It is a condition: only whether it is true counts.
+    /// Whether it is a condition: only its truth matters.
     filters: bool,
 }
 
 impl Materialise<'_, '_> {
-    /// What the statement tells apart of a target's predictions. `None` where it looks at a label
-    /// itself, or at scores: there every class may make a difference.
+    /// The class query of a target. `None` where the statement uses a label directly, or scores:
+    /// then every class may make a difference.
     pub fn class_query(&self, target: usize) -> Option<ClassQuery> {
         let asked = self.targets.get(target)?;
         let looks = self.looks(target)?;
@@ -41,7 +41,7 @@ impl Materialise<'_, '_> {
             let over = over_classes(self.statement, &look.range, CODE);
             let (head, tail) = match look.filters {
                 true => ("IF((", ") IS TRUE, '1', '0')"),
-                // Byte by byte, and whatever character set answers have.
+                // Compares bytes, independent of the character set of results.
                 false => ("HEX(CAST((", ") AS BINARY))"),
             };
             text.push(if i > 0 { ", " } else { "" })
@@ -56,7 +56,7 @@ impl Materialise<'_, '_> {
         })
     }
 
-    /// The expressions that together hold all calls of a target.
+    /// Expressions that together contain all calls of a target.
     fn looks(&self, target: usize) -> Option<Vec<Look>> {
         let mut looks: Vec<Look> = Vec::new();
         for (index, call) in self.statement.calls.iter().enumerate() {
@@ -86,7 +86,7 @@ impl Materialise<'_, '_> {
         (!looks.is_empty()).then_some(looks)
     }
 
-    /// Whether a range holds predictions of one harvest only, and constants.
+    /// Whether a range consists of predictions of one harvest, and constants.
     fn is_over(&self, range: &Range<usize>, harvest: usize) -> bool {
         let within = self.calls_in(range);
         let calls = within.iter().filter_map(|&c| self.statement.calls.get(c));
@@ -99,7 +99,7 @@ impl Materialise<'_, '_> {
             )
     }
 
-    /// The largest such expression around a call; `None`: the label itself is looked at.
+    /// The largest such expression around a call; `None`: the label itself is used.
     fn expression_around(
         &self,
         call: &Range<usize>,
@@ -113,8 +113,8 @@ impl Materialise<'_, '_> {
         Some(around::largest(lexed, block, call, is_over_this)).filter(|range| range != call)
     }
 
-    /// The outermost condition after WHERE or ON that a lexeme of its own block stands in: rows
-    /// pass where it is true, whatever else it may be.
+    /// The outermost term after WHERE or ON that contains this lexeme of its own block: rows pass
+    /// exactly where the term is true.
     fn condition_around(&self, at: usize) -> Option<Range<usize>> {
         let block = self.blocks.blocks.get(self.blocks.around(at)?)?;
         let lexed = &self.statement.lexed;

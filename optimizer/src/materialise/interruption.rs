@@ -1,12 +1,12 @@
-//! Expressions that make a statement fail which was to end and would go on with NULL.
+//! Expressions that make an interrupted statement fail, where the store would continue with NULL.
 //!
-//! Once a session was told to end its statement (KILL QUERY, `max_statement_time`) the store does
-//! not run a sub-query any more: its value is NULL, and there is no error. Scans look for a KILL
-//! before each row, UPDATE and DELETE at their end. SET, INSERT ... VALUES and queries without
-//! tables do not: they store that NULL and are acknowledged (10.11, measured).
+//! After a KILL QUERY or when `max_statement_time` is over, the store stops evaluating
+//! sub-queries: their value is NULL, without an error. Scans check for a KILL before each row,
+//! UPDATE and DELETE at their end. SET, INSERT ... VALUES and queries without tables do not check:
+//! they store that NULL and succeed (10.11, measured).
 //!
-//! [`GOES_ON`] holds a sub-query that is never NULL otherwise, and adds what does not fit. DO
-//! forgets errors: nothing helps there.
+//! [`GOES_ON`] contains a sub-query that is NULL only after an interruption, and then overflows an
+//! addition. DO discards errors, so it cannot be protected.
 
 use std::ops::Range;
 
@@ -16,28 +16,28 @@ use super::analysis::Materialise;
 use crate::sql::blocks::Block;
 use crate::sql::fragment::{Fragment, Splice};
 
-/// True, or error 1690 where the statement was to end. RAND() has it evaluated each time.
+/// True, or error 1690 if the statement was interrupted. RAND() prevents the value from being
+/// cached.
 const GOES_ON: &str = "~0 + IFNULL((SELECT 0 FROM DUAL WHERE RAND() IS NOT NULL), 1317)";
 
-/// The variable that SET assigns NULL to, in the end.
+/// A variable that SET assigns NULL to, as its last assignment.
 const LAST_VARIABLE: &str = "@ml_last";
 
-/// Whether this error of the store says that the statement was to end:
-/// that of an expression of the lane's own.
+/// Whether this error of the store comes from `GOES_ON`, that is, from an interruption.
 pub fn says_interrupted(code: u16, message: &[u8]) -> bool {
     const OUT_OF_RANGE: u16 = 1690;
     let message = String::from_utf8_lossy(message);
     code == OUT_OF_RANGE && message.contains("rand() is not null),1317)")
 }
 
-/// An expression that is evaluated only where the statement goes on.
+/// An expression that is evaluated only if the statement was not interrupted.
 pub(super) fn unless_interrupted(expression: &str) -> String {
     format!("IF({GOES_ON}, {expression}, NULL)")
 }
 
 impl Materialise<'_, '_> {
-    /// Whether the statement changes tables, and what it has done stays done once the store has
-    /// acknowledged it.
+    /// Whether the statement changes tables: its changes persist once the store has acknowledged
+    /// it.
     pub fn changes_tables(&self) -> bool {
         let first = ["INSERT", "REPLACE", "UPDATE", "DELETE", "CREATE"];
         let start = self.statement.body.start;
@@ -46,15 +46,15 @@ impl Materialise<'_, '_> {
             .any(|word| self.statement.lexed.is_keyword(start, word))
     }
 
-    /// Whether the store acknowledges the statement only if all that it assigns was evaluated to
-    /// its end.
+    /// Whether the store acknowledges the statement only if all its assignments were evaluated
+    /// without interruption.
     pub fn fails_if_interrupted(&self) -> bool {
         let start = self.statement.body.start;
         self.statement.lexed.is_keyword(start, "SET")
     }
 
-    /// The last assignment of a SET. The store evaluates all of them before it assigns any, so one
-    /// that fails leaves all variables as they were.
+    /// The last assignment of a SET. The store evaluates all assignments before it performs any,
+    /// so an error in one leaves all variables unchanged.
     pub(super) fn last_assignment(&self) -> Option<Splice> {
         let end = self.statement.body.end;
         let last = format!(", {LAST_VARIABLE} = {}", unless_interrupted("NULL"));
@@ -62,8 +62,8 @@ impl Materialise<'_, '_> {
             .then(|| (end..end, Fragment::plain(last)))
     }
 
-    /// The sub-queries that are values to be stored, such that a NULL of theirs is one.
-    /// `splices` are those of pass 2.
+    /// Wraps the sub-queries whose values are stored, so that a NULL from an interruption is an
+    /// error. `splices` are those of pass 2.
     pub(super) fn stored_queries(&self, splices: &[Splice]) -> Vec<Splice> {
         let stored = self.stored_values();
         let blocks = self.blocks.blocks.iter();
@@ -78,7 +78,7 @@ impl Materialise<'_, '_> {
                 value
                     .push_fragment(&within(splices.to_vec()))
                     .push(&format!(", IF({GOES_ON}, NULL, "));
-                // Never evaluated: it only has the type.
+                // Never evaluated: it only provides the type.
                 value
                     .push_fragment(&within(self.statement.described_splices(&range)))
                     .push("))");
@@ -87,7 +87,7 @@ impl Materialise<'_, '_> {
             .collect()
     }
 
-    /// Where the values stand that a statement stores.
+    /// Ranges of the values that a statement stores.
     fn stored_values(&self) -> Vec<Range<usize>> {
         let lexed = &self.statement.lexed;
         let body = &self.statement.body;
@@ -118,7 +118,8 @@ impl Materialise<'_, '_> {
             .collect()
     }
 
-    /// The range of a query of one column in parentheses that is a value, or an argument in one.
+    /// The range of a single-column query in parentheses that is a stored value, or an argument in
+    /// one.
     fn stored_query(&self, block: &Block, stored: &[Range<usize>]) -> Option<Range<usize>> {
         let lexed = &self.statement.lexed;
         let open = block.range.start.checked_sub(1)?;
@@ -135,7 +136,7 @@ impl Materialise<'_, '_> {
             Some(Token::Eq | Token::Comma | Token::LParen)
         ) || is(before, &["SELECT"]);
         let end = lexed.after_closing(open)?;
-        // `a IN ((SELECT ...))` is about all its rows.
+        // `a IN ((SELECT ...))` uses all rows of the query.
         let compared = (region.start..open).any(|at| {
             matches!(token(at), Some(Token::LParen))
                 && is(
@@ -163,7 +164,7 @@ mod tests {
     use crate::sql::text::LexMode;
     use crate::statement::PredictStatement;
 
-    /// Pass 2 with what is checked as `GOES_ON`, and lookups as their relation.
+    /// Pass 2 with the check abbreviated as `GOES_ON`, and lookups as their relation.
     fn run(text: &str) -> String {
         let catalog = catalog();
         let statement = PredictStatement::read(text, LexMode::default(), "ml", &catalog);

@@ -1,10 +1,12 @@
-//! Which rows a key must be known of, where the store asks about more rows than count.
+//! Members: the rows whose keys must not be missing, where the store evaluates calls for more rows
+//! than affect the result.
 //!
 //! The store merges views and derived tables into the statement that names them, and may then
-//! evaluate a call before their conditions, or before it joins tables. Nobody looks at what the
-//! call says of a row that these drop, but its key is in no relation. The rows that may count are
-//! the *members* of a harvest; pass 2 asks for them itself, in the state that it finds: once, and
-//! only when it has met a key that is missing. Of any other row a missing key is no error.
+//! evaluate a call before their conditions, or before a join. The value of a call for a row that
+//! these drop does not affect the result, but its key is in no relation. The rows that may affect
+//! the result are the *members* of a harvest. Pass 2 queries the members itself, in the state that
+//! it reads: once, and only after it met a missing key. For any other row a missing key is no
+//! error.
 
 use super::analysis::Materialise;
 use super::relation::{KeyForm, Lookup};
@@ -13,23 +15,23 @@ use crate::sql::blocks::Block;
 use crate::sql::fragment::Fragment;
 use crate::sql::key::wrapped;
 
-/// Where the rows are found that a harvest's calls may count for.
+/// The source of a harvest's members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MemberRows {
-    /// It cannot be told.
+    /// Cannot be determined.
     Unknown,
-    /// Among the rows of its block.
+    /// The rows of its block.
     OfBlock,
-    /// Among the rows of the one table that its input is of: an outer join also gives rows that
-    /// its conditions drop. With the conditions on that table, or without.
+    /// The rows of the single table that its input reads, since an outer join also gives rows that
+    /// the conditions drop.
     OfTable {
-        /// With them.
+        /// Whether the conditions on that table apply.
         conditions: bool,
     },
 }
 
 impl Materialise<'_, '_> {
-    /// Where a harvest over a choice of tables finds its members.
+    /// The source of the members of a harvest over a candidate table set.
     pub fn member_rows(&self, number: usize, source: usize) -> MemberRows {
         let Some(harvest) = self.harvests.get(number) else {
             return MemberRows::Unknown;
@@ -54,7 +56,7 @@ impl Materialise<'_, '_> {
         }
     }
 
-    /// A shape without conditions that look up predictions.
+    /// The shape without the conditions that look up predictions.
     pub fn native_shape(&self, number: usize, shape: &Shape) -> Shape {
         let all = self.conditions(number, shape.source);
         let is_native = |c: &usize| all.get(*c).is_some_and(|c| self.calls_in(c).is_empty());
@@ -65,7 +67,7 @@ impl Materialise<'_, '_> {
         }
     }
 
-    /// Whether a block's tables themselves hold predictions, conditions of joins left out.
+    /// Whether a block's FROM clause contains predictions outside join conditions.
     fn predicts_in_tables(&self, block: &Block) -> bool {
         let on = self.blocks.on_conditions(&self.statement.lexed, block);
         let calls = self.calls_in(&block.from).into_iter();
@@ -80,7 +82,8 @@ impl Materialise<'_, '_> {
         from.any(|at| sides.iter().any(|side| lexed.is_keyword(at, side)))
     }
 
-    /// Whether some member has this input. Keys are hashed, so that the store can index them.
+    /// An expression that counts the members with this input. Keys are hashed, so that the store
+    /// can index them.
     pub(super) fn is_member(&self, number: usize, lookup: &Lookup) -> Option<Fragment> {
         let members = lookup.members.as_ref()?;
         let harvest = self.harvests.get(number)?;
@@ -116,8 +119,8 @@ mod tests {
     use crate::sql::text::LexMode;
     use crate::statement::PredictStatement;
 
-    /// Where members of the first call are found, and the expression that asks whether a row is of
-    /// one.
+    /// The source of the first call's members, and the expression that tests whether a row has a
+    /// member's input.
     fn missing(text: &str) -> (MemberRows, String) {
         let catalog = catalog();
         let statement = PredictStatement::read(text, LexMode::default(), "ml", &catalog);

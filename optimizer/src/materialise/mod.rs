@@ -1,10 +1,10 @@
-//! Materialise plans: any statement at all, in two passes.
+//! Materialise plans: support any statement shape, in two passes.
 //!
-//! Pass 1 *harvests* the distinct inputs of each call with queries of their own; they are
-//! predicted and given to the session as *relations* of key and answer; pass 2 is the statement
-//! itself with each call replaced by an expression that looks its key up. Pass 2 alone decides the
-//! answer: a harvest that finds too many inputs costs inference, and one that finds too few is
-//! noticed, since a key that a relation lacks raises the stub's error instead of giving NULL.
+//! Pass 1 *harvests* the distinct inputs of each call with separate queries; the inputs are
+//! predicted and passed to the session as *relations* of (key, answer). Pass 2 is the statement
+//! itself with each call replaced by an expression that looks its key up. The result depends on
+//! pass 2 alone: a harvest with too many inputs only costs inference, and one with too few is
+//! detected, since a key missing from a relation raises the stub's error instead of giving NULL.
 
 mod alike;
 mod analysis;

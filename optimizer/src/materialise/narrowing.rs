@@ -1,9 +1,9 @@
-//! Conditions on predictions that narrow the harvests of others:
-//! `WHERE ml.a(x) = 'p' AND ml.b(y) = 'q'` asks `b` only about rows that pass the first, and so
-//! does a call in the select list.
+//! Narrowing of harvests by conditions on other predictions:
+//! `WHERE ml.a(x) = 'p' AND ml.b(y) = 'q'` predicts `b` only for rows that pass the first
+//! condition; the same applies to a call in the select list.
 //!
-//! What narrows is joined by AND, in the order in which it is written. Pass 2 must not look up
-//! what was not harvested: there, and in harvests, these conditions are an
+//! Narrowing conditions are terms of an AND, in written order. Pass 2 must not look up keys that
+//! were not harvested: in pass 2 and in harvests these conditions become an
 //! `IF(first, second, FALSE)`, which the store evaluates in this order.
 
 use std::ops::Range;
@@ -15,8 +15,8 @@ use crate::sql::fragment::{Fragment, Splice};
 use crate::sql::functions;
 
 impl Materialise<'_, '_> {
-    /// The parts of a block's WHERE that hold predictions of its own rows, with one value for a
-    /// row however often they are evaluated.
+    /// The terms of a block's WHERE that contain predictions of its own rows only, and have the
+    /// same value for a row however often they are evaluated.
     fn predicted_conditions(&self, number: usize) -> Vec<Range<usize>> {
         let Some(block) = self.blocks.blocks.get(number) else {
             return Vec::new();
@@ -37,7 +37,7 @@ impl Materialise<'_, '_> {
         conjuncts.into_iter().filter(narrows).collect()
     }
 
-    /// Of these, those that narrow a harvest over the rows of its own block.
+    /// The predicted conditions that narrow a harvest over the rows of its own block.
     pub(super) fn narrowing(&self, number: usize) -> Vec<Range<usize>> {
         let Some(harvest) = self.harvests.get(number) else {
             return Vec::new();
@@ -54,7 +54,7 @@ impl Materialise<'_, '_> {
             let first = match block.condition.contains(&at) {
                 true if self.is_chained(block) => narrowing.iter().position(|c| c.contains(&at)),
                 true => None,
-                // Joined before WHERE is looked at.
+                // Join conditions are evaluated before WHERE.
                 false if block.from.contains(&at) => None,
                 false => continue,
             };
@@ -70,12 +70,12 @@ impl Materialise<'_, '_> {
     }
 
     /// Whether pass 2 evaluates a block's conditions on predictions in order. Over several tables
-    /// it must be free to drop rows of one before it joins them.
+    /// the store must be free to drop rows of one table before the join.
     fn is_chained(&self, block: &Block) -> bool {
         factors(&self.statement.lexed, &block.from).len() == 1
     }
 
-    /// These conditions, evaluated in order, each only where those before are true.
+    /// The conditions chained in order: each is evaluated only where all before it are true.
     pub(super) fn chain(
         &self,
         conditions: &[Range<usize>],
@@ -93,7 +93,8 @@ impl Materialise<'_, '_> {
         })
     }
 
-    /// The conditions of pass 2 that are evaluated in order, in the place of the last of them.
+    /// Splices of pass 2 that replace the last chained condition by the chain, and the others by
+    /// TRUE.
     pub(super) fn chain_splices(
         &self,
         replace: &dyn Fn(&Range<usize>) -> Vec<Splice>,

@@ -1,6 +1,6 @@
-//! How deep predictions of predictions go. Pass 2 evaluates the lookup of an outer one by
-//! comparing its key, which looks the inner one up, with the keys of a relation: what that costs
-//! the store is multiplied with each level.
+//! Limit on the depth of predictions of predictions. Pass 2 evaluates the lookup of an outer
+//! prediction by comparing its key, which contains the inner lookup, with the keys of a relation:
+//! each level multiplies the cost in the store.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -11,19 +11,19 @@ use super::analysis::Materialise;
 use crate::refusal::Refusal;
 use crate::sql::select_list;
 
-/// Most predictions in each other's inputs, the outermost counted. The store may merge derived
-/// tables and common table expressions, so inputs by way of these count too.
+/// Maximum number of nested predictions, the outermost included. Inputs from derived tables and
+/// common table expressions count too, since the store may merge these.
 pub const NESTED_PREDICTIONS_MAX: usize = 3;
 
 impl Materialise<'_, '_> {
-    /// Refuses what is nested too deep. Harvests need no calls yet but those that their inputs may
+    /// Refuses deeper nesting. At this point harvests need only those calls that their inputs may
     /// read.
     pub(super) fn check_nesting(&self) -> Result<(), Refusal> {
         let predicted = self.predicted_names();
         let calls = 0..self.of_call.len();
         let inner: Vec<_> = calls.map(|c| self.inner_calls(c, &predicted)).collect();
         let mut depths: Vec<Option<usize>> = vec![None; inner.len()];
-        // Each round settles one more level. What is never settled depends on itself.
+        // Each round resolves one more level. Calls that are never resolved depend on themselves.
         for _ in 0..=NESTED_PREDICTIONS_MAX {
             let of = |call: &usize| depths.get(*call).copied().flatten();
             let depth = |inner: &BTreeSet<usize>| {
@@ -41,8 +41,8 @@ impl Materialise<'_, '_> {
         }
     }
 
-    /// The calls whose answers may be in a call's input: those that stand in it, and those that it
-    /// needs where it reads a column that may be predicted.
+    /// The calls whose answers may be in a call's input: those within it, and those its harvest
+    /// needs if it reads a column that may be predicted.
     fn inner_calls(&self, index: usize, predicted: &BTreeSet<String>) -> BTreeSet<usize> {
         let Some(call) = self.statement.calls.get(index) else {
             return BTreeSet::new();
@@ -59,7 +59,8 @@ impl Materialise<'_, '_> {
         inner
     }
 
-    /// Names of columns of queries within the statement that may be predictions, or made of such.
+    /// Column names of queries within the statement that may be predictions, or derived from
+    /// predictions.
     fn predicted_names(&self) -> BTreeSet<String> {
         let lexed = &self.statement.lexed;
         let blocks = self.blocks.blocks.iter();
@@ -78,7 +79,7 @@ impl Materialise<'_, '_> {
             let mut found = self.renamed(!names.is_empty());
             for (parent, elements) in &blocks {
                 for (place, _) in elements.iter().enumerate().filter(|(_, e)| is_predicted(e)) {
-                    // Of a union the first query names the columns.
+                    // The first query of a union names its columns.
                     let united = blocks.iter().filter(|(of, _)| of == parent);
                     let elements = united.filter_map(|(_, elements)| elements.get(place));
                     found.extend(elements.flat_map(|element| self.column_names(element)));
@@ -92,7 +93,7 @@ impl Materialise<'_, '_> {
         }
     }
 
-    /// What an element of a select list may be named: by its text, or its alias.
+    /// Possible names of a select list element: its text, or its alias.
     fn column_names(&self, element: &Range<usize>) -> Vec<String> {
         let lexed = &self.statement.lexed;
         let alias = element.end.checked_sub(1).and_then(|at| lexed.name(at));
@@ -101,8 +102,8 @@ impl Materialise<'_, '_> {
         names.map(|name| name.to_lowercase()).collect()
     }
 
-    /// Names that lists after common table expressions and derived tables give to columns, any of
-    /// which may be a prediction.
+    /// Names from the column lists of common table expressions; any of these columns may be a
+    /// prediction.
     fn renamed(&self, predicts: bool) -> Vec<String> {
         let lexed = &self.statement.lexed;
         let is_open = |at: usize| matches!(lexed.token(at), Some(Token::LParen));
@@ -126,7 +127,7 @@ mod tests {
     use crate::sql::text::LexMode;
     use crate::statement::PredictStatement;
 
-    /// The longest text that is made of a statement, in bytes; or why it is refused.
+    /// Length in bytes of the longest text built for a statement, or the refusal.
     fn longest(text: &str) -> Result<usize, String> {
         let catalog = catalog();
         let statement = PredictStatement::read(text, LexMode::default(), "ml", &catalog);
@@ -192,7 +193,7 @@ mod tests {
         };
         assert!(longest(&chain(NESTED_PREDICTIONS_MAX)).is_ok());
         assert!(longest(&chain(NESTED_PREDICTIONS_MAX + 1)).is_err());
-        // Predictions of columns that are none are beside each other.
+        // Predictions of columns that are not predicted are not nested.
         assert!(longest(&chain(9).replace("UPPER(ml.t(k))", "UPPER(ml.t(i))")).is_ok());
         let derived = |length: usize| {
             let from = (0..length).fold("p".to_owned(), |from, n| {
@@ -205,7 +206,7 @@ mod tests {
         assert!(longest(&derived(NESTED_PREDICTIONS_MAX + 1)).is_err());
     }
 
-    /// On a stack smaller than any thread's.
+    /// With a stack smaller than that of any thread of the proxy.
     #[test]
     fn nothing_that_is_nested_deep_takes_the_stack() {
         let many = |open: &str, close: &str| {

@@ -1,4 +1,4 @@
-//! Relations of key and answer: how keys are made, and the tables as SQL.
+//! Relations of (key, answer): key encodings, and the tables as SQL.
 
 use predictsql_catalog::{AnswerShape, RelationColumn};
 
@@ -8,10 +8,10 @@ use crate::sql::calls::Asked;
 use crate::sql::fragment::Fragment;
 use crate::sql::key::{ColumnsKey, utf8_bytes, within, wrapped};
 
-/// The score of an input that has none.
+/// Score of an input without scores.
 const NO_SCORE: &str = "-1e0";
 
-/// How the key of an input is made. Keys are compared byte by byte.
+/// Encoding of an input's key. Keys are compared byte by byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum KeyForm {
     /// Short text: its bytes in UTF-8.
@@ -20,14 +20,14 @@ pub enum KeyForm {
     LongText,
     /// Bytes: their SHA-256.
     Bytes,
-    /// The values of a task's columns: a text that says them.
+    /// The values of a task's columns, encoded as a text.
     Columns,
-    /// The same where it may be long: its SHA-256.
+    /// The same where the text may be long: its SHA-256.
     LongColumns,
 }
 
 impl KeyForm {
-    /// Whether a key says what is predicted.
+    /// Whether the key itself contains the input, unhashed.
     pub fn says_input(self) -> bool {
         matches!(self, Self::Text | Self::Columns)
     }
@@ -43,8 +43,8 @@ impl KeyForm {
         }
     }
 
-    /// What is predicted, where the key does not say it;
-    /// of an image longer than `bytes_max` its length alone.
+    /// The value to predict, where the key does not contain it; for an image longer than
+    /// `bytes_max`, only its length.
     pub(super) fn value(self, input: &Fragment, bytes_max: Option<u64>) -> Option<Fragment> {
         let bounded = || bytes_max.map_or_else(|| input.clone(), |max| within(input, max));
         match self {
@@ -55,29 +55,30 @@ impl KeyForm {
         }
     }
 
-    /// Whether the store makes the answers of a harvest distinct. It would have to keep whole
-    /// images to do so.
+    /// Whether the harvest uses DISTINCT. The other forms fetch values that may be whole images,
+    /// which the store would have to buffer.
     pub fn is_distinct(self) -> bool {
         !matches!(self, Self::LongText | Self::Bytes)
     }
 }
 
-/// Where the calls of a harvest find their answers.
+/// The relation in which the calls of a harvest look up their answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lookup {
-    /// How the key is made.
+    /// Key encoding.
     pub form: KeyForm,
     /// The relation as a table reference, without alias.
     pub relation: String,
-    /// Of inputs over columns.
+    /// Key encoding of the task's input columns.
     pub columns: ColumnsKey,
-    /// By which conditions its keys were harvested.
+    /// The tables and conditions its keys were harvested with.
     pub shape: Shape,
-    /// The rows whose keys it must know; `None`: those of all rows that the store asks about.
+    /// The rows whose keys must not be missing; `None`: all rows for which the store evaluates the
+    /// call.
     pub members: Option<Members>,
 }
 
-/// What a relation says of an input, a variant for each [`AnswerShape`].
+/// A relation's answer for an input, one variant per [`AnswerShape`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum RelationAnswer<'a> {
     /// A label.
@@ -92,8 +93,8 @@ pub enum RelationAnswer<'a> {
 }
 
 impl Target {
-    /// The columns of its relation besides the key, their types, and what they hold for NULL: the
-    /// answer, and a score for each class asked for.
+    /// The columns of its relation besides the key, as (name, type, value for NULL): the answer,
+    /// and a score per requested class.
     fn answers(&self) -> Vec<(String, &'static str, &'static str)> {
         let RelationColumn {
             name,
@@ -106,14 +107,14 @@ impl Target {
         [answer].into_iter().chain(scores).collect()
     }
 
-    /// The columns of its relation.
+    /// The column names of its relation.
     pub fn columns(&self) -> Vec<String> {
         let answers = self.answers().into_iter().map(|(name, ..)| name);
         ["`ml k`".to_owned()].into_iter().chain(answers).collect()
     }
 
-    /// The statement that creates its relation as a temporary table. `key_bytes` is the length of
-    /// the longest key.
+    /// The CREATE TEMPORARY TABLE statement of its relation. `key_bytes` is the maximum key length
+    /// in bytes.
     pub fn create(&self, table: &str, key_bytes: usize) -> String {
         let mut sql = format!(
             "CREATE TEMPORARY TABLE {table} (`ml k` VARBINARY({key_bytes}) NOT NULL PRIMARY KEY"
@@ -132,7 +133,7 @@ impl Target {
         row.push_str("(X'");
         row.push_str(&hex::encode_upper(key));
         row.push('\'');
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let mut number = |number: Option<f64>, none: &str| match number {
             Some(number) => write!(row, ",{number:e}"),
             None => write!(row, ",{none}"),
@@ -152,7 +153,7 @@ impl Target {
         row
     }
 
-    /// The relation as a derived table of these [`Target::row`]s. The row of NULL inputs is added.
+    /// The relation as a derived table of these [`Target::row`]s, plus the row of NULL inputs.
     pub fn inline(&self, rows: &[String]) -> String {
         let mut sql = String::from("(SELECT X'' AS `ml k`");
         for (name, _, none) in self.answers() {
@@ -166,7 +167,7 @@ impl Target {
         sql
     }
 
-    /// The row of NULL inputs. An empty key is that of NULL too: neither has a prediction.
+    /// The row of NULL inputs. It also serves empty keys: neither has a prediction.
     pub fn null_row(&self) -> String {
         let answers = self.answers().into_iter().map(|(.., none)| none);
         let cells: Vec<&str> = ["X''"].into_iter().chain(answers).collect();
@@ -178,22 +179,22 @@ fn score_column(class: usize) -> String {
     format!("`ml s{class}`")
 }
 
-/// A class's score in a row of relation `ml r`.
+/// A class's score column in relation `ml r`.
 pub(super) fn score_cell(class: usize) -> String {
     format!("`ml r`.{}", score_column(class))
 }
 
-/// The answer in a row of relation `ml r`.
+/// The answer column in relation `ml r`.
 pub(super) fn answer_cell(shape: AnswerShape) -> String {
     let cell = format!("`ml r`.{}", shape.relation_column().name);
     match shape {
         AnswerShape::Label => cell,
-        // As a literal of the text it may be described as longer than other numbers are.
+        // As a literal in the text its described length may exceed that of other numbers.
         AnswerShape::Value => format!("CAST({cell} AS DOUBLE)"),
     }
 }
 
-/// What a row of a relation holds for a call whose answer is NULL.
+/// The value in a relation for a NULL answer of a call.
 pub(super) fn none_of(asked: Asked) -> &'static str {
     match asked {
         Asked::Answer(shape) => shape.relation_column().none,

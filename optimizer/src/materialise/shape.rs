@@ -1,25 +1,25 @@
-//! By which tables and conditions the store is asked for the keys of a harvest.
+//! Shape of a harvest query: its tables and conditions.
 
-/// Which tables a harvest reads, and by which of the block's conditions.
+/// The tables that a harvest reads, and the block's conditions it uses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Shape {
-    /// Number of the choice of tables.
+    /// Index of the candidate table set.
     pub source: usize,
-    /// Numbers of the conditions.
+    /// Indexes of the conditions.
     pub conditions: Vec<usize>,
-    /// Of the tables that are joined only the one of this number: the store may evaluate a
-    /// condition before it joins, for rows that no join keeps.
+    /// Index of the only table of the join to read: the store may evaluate a condition before a
+    /// join, for rows that the join drops.
     pub factor: Option<usize>,
-    /// Without the conditions of derived tables, which the store may merge into the block and then
-    /// evaluate in any order.
+    /// Whether the conditions of derived tables are removed; the store may merge these tables into
+    /// the block and then evaluate their conditions in any order.
     pub stripped: bool,
 }
 
-/// The members of a harvest, as pass 2 asks for them.
+/// The members of a harvest, as pass 2 queries them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Members {
-    /// By which tables and conditions they are found.
+    /// The tables and conditions of the member query.
     pub shape: Shape,
-    /// Rows are read as they are now, as a change of the tables reads them.
+    /// Whether to read current rows, as a statement that changes the tables does.
     pub locking: bool,
 }

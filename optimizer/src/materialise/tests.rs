@@ -1,4 +1,4 @@
-//! Statements and what a materialise plan makes of them.
+//! Tests of the statements that a materialise plan builds.
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
@@ -10,7 +10,7 @@ use crate::fixture::catalog;
 use crate::sql::text::{LexMode, Lexed, Lexeme};
 use crate::statement::PredictStatement;
 
-/// What stands for class names in expected texts.
+/// Placeholder for class names in expected texts.
 const LABELS: &str = "_utf8mb4'cat', _utf8mb4'dog', _utf8mb4'bag', ";
 
 fn with<T>(text: &str, check: impl FnOnce(&Materialise<'_, '_>) -> T) -> T {
@@ -69,7 +69,7 @@ fn run(text: &str) -> String {
     with(text, |plan| shortened(&plan.run(&lookups(plan)).sql))
 }
 
-/// Takes away what is the same everywhere.
+/// Removes text that is the same in all statements.
 fn shortened(sql: &str) -> String {
     let pad = format!("_utf8mb4'{}'", " ".repeat(255));
     let missing = unless_interrupted("CAST(`ml`.`t`(NULL) AS SIGNED)");
@@ -343,7 +343,7 @@ fn what_is_not_supported_is_named() {
     }
 }
 
-/// Any order of these words must be refused or planned.
+/// Any sequence of these words must be refused or planned.
 const WORDS: [&str; 40] = [
     "SELECT",
     "FROM",

@@ -1,4 +1,4 @@
-//! The statements of both passes, spliced from the client's text.
+//! The statements of both passes, built from the client's text.
 
 use std::cmp::Reverse;
 use std::ops::Range;
@@ -15,18 +15,17 @@ use crate::sql::fragment::{Fragment, Splice, quote_name, splice};
 use crate::sql::key::wrapped;
 use crate::stream::CELL_MARK;
 
-/// Stands against `sql_select_limit`, which counts the rows of answers only.
+/// Overrides `sql_select_limit`, which is meant for the rows of results only.
 const ALL_ROWS: &str = " LIMIT 18446744073709551615";
 
-/// What a harvest is run for.
+/// Options of a harvest query.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct HarvestPass {
     /// Only keys that the relation lacks.
     pub new_only: bool,
-    /// Rows as they are now, as a change of the tables would read them.
+    /// Read current rows, as a statement that changes the tables does.
     pub locking: bool,
-    /// An image of more bytes is not asked for, but its length:
-    /// [`TOO_LONG_MARK`](crate::TOO_LONG_MARK).
+    /// For an image of more bytes, fetch only its length: [`TOO_LONG_MARK`](crate::TOO_LONG_MARK).
     pub input_bytes_max: Option<u64>,
 }
 
@@ -37,7 +36,7 @@ impl Materialise<'_, '_> {
         self.whole(statement.described_splices(&statement.body))
     }
 
-    /// Pass 2: the statement with each call replaced by a lookup (one a harvest).
+    /// Pass 2: the statement with each call replaced by a lookup. `lookups` has one per harvest.
     pub fn run(&self, lookups: &[Lookup]) -> Fragment {
         let over_lookups = |range: &Range<usize>| self.lookup_splices(range, lookups);
         let mut splices = self.chain_splices(&over_lookups);
@@ -48,9 +47,9 @@ impl Materialise<'_, '_> {
         self.whole(splices)
     }
 
-    /// The store applies LIMIT before a HAVING without groups, where what that reads may vary (as
-    /// it must believe of lookups) and it sorts the table itself.
-    /// It sorts a temporary one by what may vary, too.
+    /// Prevents the store from applying LIMIT before a HAVING without groups. The store does so if
+    /// the HAVING reads non-deterministic expressions (lookups appear to be) and it sorts the
+    /// table itself; with a non-deterministic ORDER BY term it sorts a temporary table instead.
     fn late_limits(&self) -> Vec<Splice> {
         let lexed = &self.statement.lexed;
         let blocks = self.blocks.blocks.iter();
@@ -60,8 +59,8 @@ impl Materialise<'_, '_> {
             .collect()
     }
 
-    /// The names of columns whose definitions are marked with [`CELL_MARK`] and their number here:
-    /// those too long to be aliases.
+    /// Column names too long to be aliases; these columns are marked with [`CELL_MARK`] and their
+    /// index in this list.
     pub fn long_names(&self) -> Vec<&str> {
         let names = self.names.iter().map(|(_, name)| name.as_str());
         names.filter(|name| Self::is_long_name(name)).collect()
@@ -83,7 +82,7 @@ impl Materialise<'_, '_> {
         self.spliced(&self.statement.body, splices)
     }
 
-    /// Copies a range with the splices put in; where they overlap the outer one stands.
+    /// Copies a range with these splices; where they overlap, the outer one applies.
     pub(super) fn spliced(&self, range: &Range<usize>, mut splices: Vec<Splice>) -> Fragment {
         splices.sort_by_key(|(r, _)| (r.start, Reverse(r.end)));
         let mut until = range.start;
@@ -95,13 +94,13 @@ impl Materialise<'_, '_> {
         splice(&self.statement.lexed, range.clone(), &splices)
     }
 
-    /// Number of conditions of a choice of tables that may narrow a harvest.
+    /// Number of conditions that may narrow a harvest over a candidate table set.
     pub fn condition_count(&self, harvest: usize, source: usize) -> usize {
         self.conditions(harvest, source).len()
     }
 
-    /// A statement that the store is asked to prepare: it describes the input, or says by its
-    /// error that the shape is not possible.
+    /// A statement for the store to prepare: the store describes the input, or returns an error if
+    /// the shape is not possible.
     pub fn probe(&self, harvest: usize, shape: &Shape) -> Fragment {
         let statement = self.statement;
         let stubs = |range: &Range<usize>| statement.described_splices(range);
@@ -119,13 +118,13 @@ impl Materialise<'_, '_> {
         self.query(number, shape, &select, &stubs)
     }
 
-    /// Each expression of an input.
+    /// The expressions of an input.
     fn arguments(&self, input: &Range<usize>) -> Vec<Range<usize>> {
         self.statement.lexed.split_commas(input.clone())
     }
 
-    /// An input over what `replace` makes of calls within it, as one expression: that itself, or
-    /// the text of a task's columns.
+    /// An input as a single expression, with the calls within it replaced by `replace`: an image
+    /// expression itself, or the encoded text of a task's columns.
     pub(super) fn input(
         &self,
         range: &Range<usize>,
@@ -206,7 +205,7 @@ impl Materialise<'_, '_> {
         query
     }
 
-    /// Splices that also take the conditions of derived tables away, where a shape says so.
+    /// Splices that also remove the conditions of derived tables, if the shape is stripped.
     fn stripped<'r>(
         &'r self,
         shape: &'r Shape,
@@ -221,7 +220,7 @@ impl Materialise<'_, '_> {
         }
     }
 
-    /// The same where the names of WITH clauses are known.
+    /// The same query without WITH clause, for use where its names are visible.
     pub(super) fn query_in_scope(
         &self,
         number: usize,
@@ -279,13 +278,13 @@ impl Materialise<'_, '_> {
         query
     }
 
-    /// Number of tables that a choice of tables joins.
+    /// Number of tables in the join of a candidate table set.
     pub fn factor_count(&self, harvest: usize, source: usize) -> usize {
         let harvest = self.harvests.get(harvest);
         harvest.map_or(0, |h| self.factors(h, source).len())
     }
 
-    /// The tables of a choice, each alone. The rows below an aggregate are all needed.
+    /// Each single table of a candidate set; none for an aggregate, which needs all rows.
     fn factors(&self, harvest: &Harvest, source: usize) -> Vec<Range<usize>> {
         if harvest.aggregates {
             return Vec::new();
@@ -302,7 +301,7 @@ impl Materialise<'_, '_> {
         blocks.collect()
     }
 
-    /// The conditions that may narrow a harvest over a choice of tables.
+    /// The conditions that may narrow a harvest over a candidate table set.
     pub(super) fn conditions(&self, number: usize, source: usize) -> Vec<Range<usize>> {
         let harvest = self.harvests.get(number).filter(|h| !h.aggregates);
         let Some(harvest) = harvest else {
@@ -317,7 +316,7 @@ impl Materialise<'_, '_> {
         conditions
     }
 
-    /// The conditions of a shape: those without predictions, and those with.
+    /// The conditions of a shape: (without predictions, with predictions).
     fn chosen_conditions(
         &self,
         number: usize,
@@ -350,8 +349,8 @@ impl Materialise<'_, '_> {
         with
     }
 
-    /// Table references of a block, or one of those that it joins. Conditions of joins that hold
-    /// predictions are left out, which only finds more rows; not so below an aggregate.
+    /// Table references of a block, or one table of its join. Unless `exact`, as below an
+    /// aggregate, join conditions with predictions are removed, which only reads more rows.
     fn tables(
         &self,
         block: &Block,
@@ -379,7 +378,7 @@ impl Materialise<'_, '_> {
         self.spliced(range, splices)
     }
 
-    /// Conditions of the queries within a range, each replaced by one that all rows pass.
+    /// Replaces the conditions of the queries within a range by a constant truth.
     fn conditions_within(&self, range: &Range<usize>) -> Vec<Splice> {
         let is_within = |b: &&Block| range.contains(&b.range.start) && b.range.end <= range.end;
         let within = self.blocks.blocks.iter().filter(is_within);
@@ -388,7 +387,8 @@ impl Materialise<'_, '_> {
         conditions.map(all).collect()
     }
 
-    /// Aliases of elements of select lists within a range, which are names to what stands around.
+    /// Aliases for select list elements within a range, since the surrounding text may refer to
+    /// their names.
     pub(super) fn names_within(&self, range: &Range<usize>) -> Vec<Splice> {
         let within = self.names.iter().filter(|(end, name)| {
             (range.start + 1..range.end).contains(end) && !Self::is_long_name(name)
@@ -407,9 +407,9 @@ impl Materialise<'_, '_> {
         })
     }
 
-    /// What stands in place of a call. A code of 0 gives NULL; a key that is not there calls the
-    /// stub, which raises its error, unless the statement was interrupted. Keys of calls within
-    /// the input are looked for first.
+    /// The replacement of a call. A code of 0 gives NULL; a missing key calls the stub, which
+    /// raises its error, unless the statement was interrupted. Keys of calls within the input are
+    /// looked up first.
     fn lookup(&self, index: usize, lookups: &[Lookup]) -> Fragment {
         let Some(mut found) = self.found(index, lookups) else {
             return Fragment::default();
@@ -427,19 +427,19 @@ impl Materialise<'_, '_> {
             found = first;
         }
         if self.is_of_aggregate(index) {
-            // Else the store calls the stub before it has the aggregate.
+            // Otherwise the store calls the stub before it has the aggregate.
             found = wrapped("(SELECT ", &found, ")");
         }
         self.answer(index, &found)
     }
 
-    /// The cell that a call's key finds in its relation; NULL where it has none.
+    /// The cell of a call's key in its relation; NULL if the key is missing.
     ///
-    /// In it calls within the input do not call stubs: what calls a function that may vary is
-    /// compared with each key of the relation, where else the store goes by its index.
+    /// Calls within the input do not call stubs here: with a non-deterministic function in it, the
+    /// store compares the key with each row of the relation instead of using its index.
     ///
-    /// RAND() keeps the store from remembering answers by the input's columns, whose collation may
-    /// take different inputs for the same.
+    /// RAND() keeps the store from caching answers by the input's columns, whose collation may
+    /// treat different inputs as equal.
     fn cell(&self, index: usize, lookups: &[Lookup]) -> Option<Fragment> {
         let call = self.statement.calls.get(index)?;
         let harvest = *self.of_call.get(index)?;
@@ -468,7 +468,7 @@ impl Materialise<'_, '_> {
         Some(cell)
     }
 
-    /// The same where a missing key calls the stub.
+    /// The same, with a stub call for a missing key.
     fn found(&self, index: usize, lookups: &[Lookup]) -> Option<Fragment> {
         let call = self.statement.calls.get(index)?;
         let harvest = *self.of_call.get(index)?;
@@ -502,7 +502,7 @@ impl Materialise<'_, '_> {
         Some(found)
     }
 
-    /// The answer that a cell tells.
+    /// The answer that a cell encodes.
     fn answer(&self, index: usize, cell: &Fragment) -> Fragment {
         let Some(call) = self.statement.calls.get(index) else {
             return Fragment::default();
@@ -523,8 +523,8 @@ impl Materialise<'_, '_> {
         of.is_some_and(|h| h.aggregates)
     }
 
-    /// The calls within a call's input that can be looked up beside it:
-    /// not below an aggregate, nor in a sub-query.
+    /// The calls within a call's input that are looked up together with it: not below an
+    /// aggregate, nor in a sub-query.
     fn quiet_calls(&self, index: usize) -> Vec<usize> {
         let Some(call) = self.statement.calls.get(index) else {
             return Vec::new();
@@ -541,8 +541,9 @@ impl Materialise<'_, '_> {
         inner
     }
 
-    /// The conditions by which a call's inputs were harvested, where it may be asked about rows
-    /// that fail them: in a condition beside them. There its value does not matter.
+    /// The conditions that a call's inputs were harvested with, where the store may evaluate the
+    /// call for rows that fail them: in a condition beside them. For such rows its value does not
+    /// matter.
     fn guard(&self, index: usize, lookup: &Lookup) -> Option<Fragment> {
         let call = self.statement.calls.get(index)?.range.start;
         let number = *self.of_call.get(index)?;
@@ -568,7 +569,7 @@ impl Materialise<'_, '_> {
         (!conditions.is_empty() && self.blocks.around(call) == harvest.block).then_some(guard)
     }
 
-    /// A statement of this plan for people: lists of class names and of keys, which repeat, cut.
+    /// A statement of this plan shortened for display: class name lists, which repeat, are cut.
     pub fn abbreviated(&self, sql: &str) -> String {
         let calls = self.statement.calls.iter();
         calls.fold(sql.to_owned(), |text, call| {

@@ -1,4 +1,4 @@
-//! Physical plans as values: the nodes by which a statement is answered.
+//! Physical plans as values: the plan nodes that execute a statement.
 //!
 //! ```text
 //! stream:       Scan ─► Spool ─► Predict ... ─► Filter ─► Project

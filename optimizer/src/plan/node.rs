@@ -15,19 +15,19 @@ use crate::sql::key::ColumnsKey;
 use crate::statement::PredictStatement;
 use crate::stream::{Cell, Pushdown, RowTest};
 
-/// How a statement is answered.
+/// The physical plan of a statement.
 #[derive(Debug)]
 pub struct Plan<'s, 'a> {
     /// The statement.
     pub statement: &'s PredictStatement<'a>,
-    /// What models are asked, numbered as the nodes name it.
+    /// The predictions; nodes refer to them by index.
     pub predictions: Vec<Prediction>,
-    /// The nodes in the order in which rows pass them.
+    /// The nodes in the order in which rows pass through them.
     pub nodes: Vec<Node<'s, 'a>>,
 }
 
 impl Plan<'_, '_> {
-    /// The node that makes a prediction of rows; `None` where it is made of distinct inputs.
+    /// The [`Predict`] node of a prediction; `None` where it is made for distinct inputs.
     pub fn predict(&self, prediction: usize) -> Option<&Predict> {
         self.nodes.iter().find_map(|node| match node {
             Node::Predict(predict) if predict.prediction == prediction => Some(predict),
@@ -41,7 +41,7 @@ impl Plan<'_, '_> {
         })
     }
 
-    /// The [`Relate`]s, one a harvest.
+    /// The [`Relate`] nodes, one per harvest.
     pub fn relates(&self) -> Vec<&Relate> {
         let relates = self.nodes.iter().filter_map(|node| match node {
             Node::Relate(relate) => Some(relate),
@@ -55,7 +55,7 @@ impl Plan<'_, '_> {
         relates.collect()
     }
 
-    /// The node that gives rows to the client, where they pass through.
+    /// The node that sends rows to the client, in a stream plan.
     pub fn project(&self) -> Option<&Project> {
         self.nodes.iter().find_map(|node| match node {
             Node::Project(project) => Some(project),
@@ -68,7 +68,7 @@ impl Plan<'_, '_> {
         })
     }
 
-    /// The node whose rows pass through.
+    /// The node that reads the rows, in a stream plan.
     pub fn scan(&self) -> Option<&Scan> {
         self.nodes.iter().find_map(|node| match node {
             Node::Scan(scan) => Some(scan),
@@ -82,74 +82,75 @@ impl Plan<'_, '_> {
     }
 }
 
-/// A task, or one of its models, that is asked, and who answers.
+/// A task or model that is predicted, and the models chosen for it.
 #[derive(Debug)]
 pub struct Prediction {
     /// The task.
     pub task: Arc<Task>,
-    /// The models, by stages.
+    /// The chosen models, by stage.
     pub decided: Arc<Decided>,
-    /// Classes whose scores answers hold (positions among the task's classes, ascending).
+    /// Classes whose scores the answers include (positions among the task's classes, ascending).
     pub scored: Vec<usize>,
-    /// Inputs that it is expected to be made for, where the plan is to be shown.
+    /// Expected number of predicted inputs; estimated only for a plan that is shown.
     pub inputs: Estimate<u64>,
 }
 
 /// A step of a plan.
 #[derive(Debug)]
 pub enum Node<'s, 'a> {
-    /// The store runs a statement, whose rows go on.
+    /// The store runs a statement; its rows are passed on.
     Scan(Scan),
-    /// Rows wait in memory, and on disk beyond that,
-    /// so that the store is read as fast as it sends.
+    /// Rows are buffered in memory, and on disk beyond its limit, so that the store is read as
+    /// fast as it sends.
     Spool,
-    /// A prediction is made of rows, of each only where its answer depends on it. Predictions that
-    /// decide whether a row passes the [`Filter`] are made first, in its order.
+    /// Predicts the rows whose result depends on the prediction. Predictions that decide whether a
+    /// row passes the [`Filter`] are made first, in the filter's order.
     Predict(Predict),
-    /// Rows that fail a condition are dropped.
+    /// Drops rows that fail a condition.
     Filter(Filter),
-    /// Rows go to the client, with predicted cells put in.
+    /// Sends rows to the client, with predicted cells inserted.
     Project(Project),
-    /// The store is asked for distinct inputs, which are predicted, and related to their answers.
+    /// Reads distinct inputs from the store, predicts them, and stores (key, answer) in a
+    /// relation.
     Relate(Relate),
-    /// The store runs the statement with a lookup in these relations in place of each call. While
-    /// a key is missing, the [`Relate`]s and the statement run again.
+    /// The store runs the statement with each call replaced by a lookup in these relations. While
+    /// a key is missing, the [`Relate`] nodes and the statement run again.
     Rerun(Rerun<'s, 'a>),
 }
 
 /// See [`Node::Scan`].
 #[derive(Debug)]
 pub struct Scan {
-    /// What the store runs, and where its hidden columns stand.
+    /// The statement that the store runs, and the positions of its hidden columns.
     pub pushdown: Pushdown,
     /// LIMIT and OFFSET of the statement.
     pub limit: Option<Limit>,
-    /// The store's estimate of its rows, where the plan is to be shown and the store has one.
+    /// The store's row estimate, if it has one; requested only for a plan that is shown.
     pub rows: Option<f64>,
 }
 
 /// See [`Node::Predict`].
 #[derive(Debug)]
 pub struct Predict {
-    /// Which of the plan's predictions.
+    /// Index of the prediction in the plan.
     pub prediction: usize,
-    /// The text of the input.
+    /// SQL text of the input.
     pub text: String,
-    /// What the input is.
+    /// Kind of the input.
     pub input: InputKind,
     /// Hidden column of the input, if it is fetched.
     pub column: Option<usize>,
-    /// Which outcomes the statement distinguishes by expressions over the prediction alone.
+    /// Outcomes that the statement distinguishes by expressions over the prediction alone.
     pub distinctions: Distinctions,
-    /// Whether any row may need inference.
+    /// Whether some row may need inference.
     pub needed: bool,
-    /// Values by class of cells and tests that depend on the prediction alone.
+    /// Per-class values of the cells and tests that depend on the prediction alone.
     pub by_class: ByClass,
-    /// Share of the store's rows that it is expected to be made for.
+    /// Expected share of the store's rows that are predicted.
     pub reached: f64,
 }
 
-/// The store's values for each outcome of a prediction: 0 is NULL, then one a class.
+/// The store's values for each outcome of a prediction: index 0 is NULL, then one per class.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ByClass {
     /// (cell, its value for each outcome), see [`Rows`](crate::exchange::Rows)
@@ -161,34 +162,33 @@ pub struct ByClass {
 /// See [`Node::Filter`].
 #[derive(Debug)]
 pub struct Filter {
-    /// What rows must pass besides what the store filters by, over the tests.
+    /// Condition over the tests that rows must pass, besides the store's own filter.
     pub condition: Condition,
     /// The tests.
     pub tests: Vec<FilterTest>,
-    /// For each test its truth for every row, where it is the same.
+    /// For each test, its truth value if it is the same for every row.
     pub known: Vec<Known>,
     /// Constants that scores are compared with; `None` for NULL.
     pub constants: Vec<Option<f64>>,
-    /// The [`Predict`] nodes by which rows are dropped (numbers of predictions),
-    /// in the order in which they are made.
+    /// Indexes of the predictions whose [`Predict`] nodes drop rows, in execution order.
     pub deciding: Vec<usize>,
-    /// Rows may be dropped.
+    /// Whether rows may be dropped.
     pub drops: bool,
 }
 
-/// A part of a filter's condition.
+/// One test of a filter's condition.
 #[derive(Debug)]
 pub struct FilterTest {
-    /// How it is decided.
+    /// How the test is evaluated.
     pub test: RowTest,
-    /// Its text.
+    /// SQL text of the test.
     pub text: String,
-    /// Share of the rows that pass, and seconds a row, as expected.
+    /// Expected share of rows that pass, and expected seconds per row.
     pub expected: ordering::Test,
 }
 
 impl Filter {
-    /// The tests in the order in which they are made.
+    /// The tests in execution order.
     pub fn ordered(&self) -> impl Iterator<Item = &FilterTest> {
         let expected: Vec<ordering::Test> = self.tests.iter().map(|t| t.expected).collect();
         let order = self.condition.order(&expected).into_iter();
@@ -199,37 +199,37 @@ impl Filter {
 /// See [`Node::Project`].
 #[derive(Debug)]
 pub struct Project {
-    /// How the predicted cells are found.
+    /// How the predicted cells are computed.
     pub cells: Vec<Cell>,
-    /// Their columns' names.
+    /// Column names of the cells.
     pub names: Vec<String>,
-    /// For each visible column the cell that it is, if it is predicted.
+    /// For each visible column, the index of its predicted cell, if it is predicted.
     pub cell_of_column: Vec<Option<usize>>,
-    /// Rows to skip, where the store does not count them.
+    /// Rows to skip, where the store does not apply the OFFSET.
     pub offset: u64,
-    /// Rows to send at most.
+    /// Maximum number of rows to send.
     pub rows_max: u64,
 }
 
 /// See [`Node::Relate`].
 #[derive(Debug, Clone)]
 pub struct Relate {
-    /// Which of the plan's predictions.
+    /// Index of the prediction in the plan.
     pub prediction: usize,
-    /// Tables and conditions of the harvest, the query for its inputs.
+    /// Tables and conditions of the harvest query.
     pub shape: Shape,
-    /// How keys are made.
+    /// How keys are encoded.
     pub form: KeyForm,
-    /// How, of inputs over columns.
+    /// Key encoding of the task's input columns.
     pub columns: ColumnsKey,
-    /// To which relation its answers go.
+    /// Index of the relation that its answers go to.
     pub relation: usize,
-    /// Most bytes of an image that the store is asked for, where it might send more.
+    /// Maximum bytes of an image to request from the store, where the store might send more.
     pub input_bytes_max: Option<u64>,
 }
 
 impl Relate {
-    /// What its inputs are.
+    /// The kind of its inputs.
     pub fn input(&self) -> InputKind {
         match self.form {
             KeyForm::Text | KeyForm::LongText => InputKind::Location,
@@ -238,7 +238,7 @@ impl Relate {
         }
     }
 
-    /// Where its calls find their answers.
+    /// The lookup of its calls in the relation of this name.
     pub fn lookup(&self, relation: String) -> Lookup {
         Lookup {
             form: self.form,
@@ -259,28 +259,28 @@ pub struct Rerun<'s, 'a> {
     pub relations: Vec<RelationForm>,
 }
 
-/// A relation of key and answer.
+/// A relation of (key, answer).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RelationForm {
-    /// Which of the plan's predictions its answers are of.
+    /// Index of the plan's prediction that its answers come from.
     pub prediction: usize,
-    /// How keys are made.
+    /// How keys are encoded.
     pub form: KeyForm,
-    /// Longest key in bytes.
+    /// Maximum key length in bytes.
     pub key_bytes: usize,
 }
 
-/// Stands for a relation where it only matters whether, or how often, one is looked at.
+/// Placeholder for a relation's name, where only the number of its uses matters.
 const RELATION_MARK: &str = "<relation>";
 
 impl Rerun<'_, '_> {
-    /// How often each relation would stand in the statement's text.
+    /// How often the lookups of all relations occur in the statement's text, at least 1.
     pub fn copies(&self, relates: &[&Relate]) -> usize {
         let run = self.passes.run(&marked_lookups(relates));
         run.sql.matches(RELATION_MARK).count().max(1)
     }
 
-    /// Whether a harvest looks at answers of others.
+    /// Whether a harvest query looks up answers of other harvests.
     pub fn looks_up(&self, relates: &[&Relate], number: usize, shape: &Shape) -> bool {
         let lookups = marked_lookups(relates);
         let query: Fragment = self
@@ -289,7 +289,7 @@ impl Rerun<'_, '_> {
         query.sql.contains(RELATION_MARK)
     }
 
-    /// What a relation is of.
+    /// The task or model whose answers a relation holds.
     pub fn target(&self, relation: &RelationForm) -> Option<&Target> {
         self.passes.targets().get(relation.prediction)
     }

@@ -1,4 +1,4 @@
-//! A second look at choices: on more rows than they were found on, where there are such.
+//! Re-evaluates choices on more rows than the search used, if there are more.
 
 use super::answered::Rows;
 use super::cascades::{FEW_MODELS, spread};
@@ -6,14 +6,15 @@ use super::choice::Choice;
 use super::frontier::Goal;
 use super::measured::Measured;
 
-/// Most sets and cascades that are looked at again on more rows for a promise, where there are
-/// many models and where there are few.
+/// Maximum number of sets and cascades that are re-evaluated for a promise: with many models, and
+/// with few.
 const AGAIN_MAX: (usize, usize) = (16, 64);
-/// By how much they may be beaten by a cheaper one.
+/// Margin by which a cheaper plan may be better before a plan is dropped.
 const CHANCE: f64 = 0.004;
 impl Measured<'_> {
-    /// Choices that no other is both cheaper and better than, with the values that more rows show,
-    /// where there are such: chance on few rows is as large as what a promise has to leave.
+    /// Single models, and the sets that no cheaper set clearly beats, with their values on more
+    /// rows if there are more; otherwise all choices unchanged. On few rows the random error is as
+    /// large as the margin of a promise.
     pub(super) fn seen_again(&self, choices: Vec<Choice>) -> Vec<Choice> {
         if !self.has_more_rows() {
             return choices;
@@ -30,8 +31,8 @@ impl Measured<'_> {
         .collect()
     }
 
-    /// Which of several choices serves a goal best on more rows than they were found on, where
-    /// there are such: the best of many on few rows is often best by chance.
+    /// The choice that serves a goal best on more rows than the search used, if there are more:
+    /// the best of many choices on few rows is often best by chance.
     pub(super) fn best_of(&self, choices: Vec<Choice>, goal: &Goal) -> Option<Choice> {
         if choices.len() < 2 || !self.has_more_rows() {
             return choices.into_iter().next();
@@ -54,8 +55,8 @@ impl Measured<'_> {
     }
 }
 
-/// Plans that are worth a look on more rows, at most some:
-/// no cheaper one is better by as much as chance may make of it.
+/// A limited number of plans to re-evaluate: those that no cheaper plan beats by more than the
+/// random error.
 fn hardly_beaten(mut plans: Vec<Choice>, has_few_models: bool) -> Vec<Choice> {
     plans.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
     let mut best = f64::NEG_INFINITY;

@@ -1,4 +1,4 @@
-//! How a choice answers the labelled rows of one part, whole.
+//! Answers of a choice to all labelled rows of one part.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -14,19 +14,20 @@ use super::rows::Chosen;
 use super::thinning::Thinned;
 use super::thresholds::cascade;
 
-/// Rows on which choices are replayed whole, with the votes of the candidates that were asked for.
+/// Rows on which choices are fully replayed, with the projected votes of the candidates used so
+/// far.
 pub(super) struct Rows<'m, 'a> {
     measured: &'m Measured<'a>,
     sample: Cow<'m, Sample>,
     votes: fn(&ModelStatistics) -> &[Vote],
     known: HashMap<u16, Vec<Key>>,
-    /// Which rows count, where they are counted rather than weighed; `None`: all.
+    /// The rows that count where rows are counted rather than weighted; `None`: all.
     thinned: Option<Thinned>,
 }
 
 impl<'m, 'a> Rows<'m, 'a> {
-    /// Those that certify: all of them are weighed, and those count that are left as a sample of
-    /// the population that a prior declares.
+    /// The certification rows: all are weighted; for counts they are thinned to a sample of the
+    /// population that a prior declares.
     pub(super) fn cert(measured: &'m Measured<'a>) -> Self {
         let (query, cert) = (measured.query, &measured.statistics.cert);
         let all = Chosen::all(cert, query.blocks);
@@ -41,7 +42,7 @@ impl<'m, 'a> Rows<'m, 'a> {
         }
     }
 
-    /// Those that plans are searched on, and more like them.
+    /// The rows that plans are searched on, plus more of the same part.
     pub(super) fn more(measured: &'m Measured<'a>) -> Self {
         let (query, plan) = (measured.query, &measured.statistics.plan);
         let chosen = match query.prior {
@@ -55,7 +56,7 @@ impl<'m, 'a> Rows<'m, 'a> {
         }
     }
 
-    /// Those that plans are searched on.
+    /// The rows that plans are searched on.
     pub(super) fn plan(measured: &'m Measured<'a>) -> Self {
         let sample = Cow::Borrowed(&measured.sample);
         Self {
@@ -75,7 +76,7 @@ impl<'m, 'a> Rows<'m, 'a> {
         }
     }
 
-    /// What rows that had no part in the choice say of it.
+    /// Confidence interval of a choice, from rows that were not used to choose it.
     pub(super) fn interval(&mut self, choice: &Choice) -> Option<Guarantee> {
         let (counts, metric) = (self.counts(choice), self.measured.query.metric);
         counts.observed(metric).map(|observed| Guarantee {
@@ -87,8 +88,8 @@ impl<'m, 'a> Rows<'m, 'a> {
         })
     }
 
-    /// The metric to expect: on these rows, which had no part in the choice, where they tell it,
-    /// since a choice is too good on the rows that it was searched on.
+    /// Expected metric of a choice: measured on these rows if they are sufficient, since its value
+    /// on the rows it was searched on is biased upwards.
     pub(super) fn expected(&mut self, choice: &Choice) -> f64 {
         let metric = self.measured.query.metric;
         if !self.sample.tells(metric) {

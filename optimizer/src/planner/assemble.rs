@@ -1,4 +1,4 @@
-//! The plan of a choice: who votes, with which estimates, and why others do not.
+//! Builds the plan of a choice: the voters, their estimates, and the reasons for rejected models.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::query::{Estimate, Strategy};
 use super::search::Problem;
 
 impl Measured<'_> {
-    /// The plan of a choice; what certifying rows say of it is still to come.
+    /// The plan of a choice, still without the results on certification rows.
     pub(super) fn plan(
         &self,
         problem: &Problem<'_>,
@@ -56,7 +56,7 @@ impl Measured<'_> {
         }
     }
 
-    /// Who votes in each stage of a choice.
+    /// The voters of each stage of a choice.
     fn voters(&self, choice: &Choice) -> Vec<Stage> {
         let voters = |set: &[u16]| set.iter().filter_map(|m| self.voter(*m)).collect();
         let pass_below = choice.second.as_ref().map(|second| second.pass_below);
@@ -86,7 +86,7 @@ impl Measured<'_> {
         needed.filter(|class| !knows(class)).collect()
     }
 
-    /// Positions of the needed classes of which there is no labelled row.
+    /// Positions of the needed classes without labelled rows.
     fn unmeasured(&self) -> Vec<usize> {
         let (plan, cert) = (&self.statistics.plan, &self.statistics.cert);
         let mut seen = vec![false; self.query.blocks.outcomes()];
@@ -110,7 +110,7 @@ impl Measured<'_> {
         })
     }
 
-    /// What each stage is expected to take.
+    /// Estimates for each stage.
     fn stages(&self, choice: &Choice) -> Vec<StageEstimate> {
         let (seconds, inference_seconds) = self.costs.stage(&[], &choice.first);
         let mut stages = vec![StageEstimate {
@@ -137,7 +137,7 @@ impl Measured<'_> {
         stages
     }
 
-    /// For each candidate that is not chosen, what it would add.
+    /// For each candidate that is not chosen, its marginal contribution.
     fn why_not(&self, problem: &Problem<'_>, choice: &Choice) -> Vec<Rejected> {
         let chosen = choice.all();
         let best = Rows::plan(self).answers(choice);

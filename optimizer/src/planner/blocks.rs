@@ -1,38 +1,39 @@
-//! What a statement can tell apart, as the planner counts it: blocks of outcomes, and which of
-//! them is `other`.
+//! The planner's partition of outcomes into blocks that the statement distinguishes, with a block
+//! `other`.
 
 use std::sync::Arc;
 
 use crate::distinctions::Distinctions;
 
-/// The block of whatever no model that ran claims. The greatest, so that of votes with equal
-/// scores `other` wins.
+/// The block `other`: inputs that no model claims. It has the greatest number, so that it wins
+/// among votes with equal scores.
 pub(crate) const OTHER: u16 = u16::MAX;
-/// No outcome's block: what an input is answered that nobody votes on where there is no `other`.
+/// No outcome's block: the answer for an input without votes where there is no `other`.
 pub(crate) const NOBODY: u16 = u16::MAX - 1;
-/// No outcome's block: the truth of an input that no answer is right for.
+/// No outcome's block: the truth of an input for which no answer is right.
 pub(crate) const NEVER: u16 = u16::MAX - 2;
 const BLOCKS_MAX: usize = NEVER as usize;
 
-/// A partition of a task's outcomes (0: none of the classes, then one a class), numbered for
+/// A partition of a task's outcomes (0: none of the classes, then one per class), numbered for
 /// planning.
 ///
-/// With `other` being the complement of what the statement asks for, models need not know its
-/// classes. Where every class is needed and each input shows one of them, there is no `other`.
+/// Where `other` is the complement of the classes that the statement asks for, models need not
+/// know the classes in `other`. If every class is needed and each input shows one of them, there
+/// is no `other`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Blocks {
     of: Arc<[u16]>,
-    /// Outcome that is answered for `other`, if there is one.
+    /// The outcome that is answered for `other`, if there is one.
     other: Option<u16>,
-    /// Whether `other` is what a condition lets pass.
+    /// Whether a condition passes `other`.
     other_passes: bool,
 }
 
 impl Blocks {
-    /// Of a task with `classes` classes, as a statement tells them apart. In an open world inputs
-    /// may show none of the classes, which is answered with NULL: then `other` is the block of
-    /// NULL. Else it is the block with the most classes, NULL's among equals,
-    /// if any block has more than one outcome.
+    /// The blocks of a task with `classes` classes. In an open world inputs may show none of the
+    /// classes, which is answered with NULL: then `other` is the block of NULL. Otherwise it is
+    /// the block with the most classes, NULL's among equals, if any block has more than one
+    /// outcome.
     pub fn new(distinctions: &Distinctions, classes: usize, open_world: bool) -> Self {
         let block_of = |outcome: usize| distinctions.block_of(outcome).unwrap_or(0);
         let of_null = block_of(0);
@@ -63,7 +64,7 @@ impl Blocks {
         }
     }
 
-    /// Where every class must be told from every other.
+    /// Blocks that distinguish every class.
     pub fn every_class(classes: usize, open_world: bool) -> Self {
         Self::new(
             &Distinctions::from_signatures(0..=classes),
@@ -72,14 +73,14 @@ impl Blocks {
         )
     }
 
-    /// Whether the classes with these positions are needed, and all others are `other`, as in
-    /// `WHERE p IN (...)`.
+    /// The blocks where the classes at these positions are needed as one block, and all others are
+    /// `other`, as in `WHERE p IN (...)`.
     pub fn any_of(needed: &[usize], classes: usize, open_world: bool) -> Self {
         let is_needed = |outcome: usize| outcome > 0 && needed.contains(&(outcome - 1));
         let blocks = Distinctions::from_signatures((0..=classes).map(is_needed));
         let mut blocks = Self::new(&blocks, classes, open_world);
         if !open_world && needed.len() < classes {
-            // The complement is `other` also where it is the smaller part.
+            // The complement is `other` even if it is the smaller part.
             blocks.of = (0..=classes)
                 .map(|o| if is_needed(o) { 0 } else { OTHER })
                 .collect();
@@ -89,23 +90,23 @@ impl Blocks {
         blocks
     }
 
-    /// The same, for a condition that lets classes pass (by position). F1 is that of what passes,
-    /// also where this is `other`: of `p <> 'bag'` models need to know the bag only,
-    /// but what is found is all the rest.
+    /// Sets which classes a condition passes (by position). F1 is computed over the passing
+    /// inputs, even if these are `other`: for `p <> 'bag'` models need to know only the bag, but
+    /// the result is all the rest.
     #[must_use]
     pub fn passing(mut self, passes: impl Fn(usize) -> bool) -> Self {
         let mut classes = 0..self.outcomes().saturating_sub(1);
         self.other_passes =
             self.has_other() && classes.all(|class| passes(class) != self.needs(class));
         if self.other_passes {
-            // What does not pass need not be told apart.
+            // Classes that do not pass need not be distinguished.
             let merge = |block: &u16| if *block == OTHER { OTHER } else { 0 };
             self.of = self.of.iter().map(merge).collect();
         }
         self
     }
 
-    /// Whether F1 is that of `other`.
+    /// Whether F1 is computed over `other`.
     pub(crate) fn other_passes(&self) -> bool {
         self.other_passes
     }
@@ -120,25 +121,25 @@ impl Blocks {
         self.of.get(usize::from(outcome)).copied().unwrap_or(OTHER)
     }
 
-    /// Whether one block stands for all that no model claims.
+    /// Whether one block stands for all inputs that no model claims.
     pub fn has_other(&self) -> bool {
         self.other.is_some()
     }
 
-    /// Whether all that is not `other` is one block, as in `WHERE p IN (...)`.
+    /// Whether all outcomes outside `other` are a single block, as in `WHERE p IN (...)`.
     pub(crate) fn is_one(&self) -> bool {
         let mut needed = self.of.iter().filter(|block| **block != OTHER);
         let first = needed.next();
         self.has_other() && needed.all(|block| Some(block) == first)
     }
 
-    /// What is answered where no model claims an input: an outcome of `other`, or 0 (NULL) where
-    /// there is none.
+    /// The answer for an input that no model claims: an outcome of `other`, or 0 (NULL) if there
+    /// is none.
     pub fn unclaimed(&self) -> u16 {
         self.other.unwrap_or(0)
     }
 
-    /// Whether a class (its position among the task's) is in a block that is not `other`.
+    /// Whether a class (by position) is in a block that is not `other`.
     pub fn needs(&self, class: usize) -> bool {
         self.of.get(class + 1).is_some_and(|block| *block != OTHER)
     }
@@ -148,19 +149,19 @@ impl Blocks {
         (0..self.of.len().saturating_sub(1)).filter(|class| self.needs(*class))
     }
 
-    /// Whether an answer is right where `truth` is the true outcome: it is in the same block.
+    /// Whether an answer is right for the true outcome `truth`: it is in the same block.
     pub fn are_alike(&self, answer: u16, truth: u16) -> bool {
         self.of(answer) == self.truth(truth)
     }
 
-    /// Whether a class (its position) is in the block of that number.
+    /// Whether a class (by position) is in the block of that number.
     pub(crate) fn is_in(&self, class: usize, block: u32) -> bool {
         self.of
             .get(class + 1)
             .is_some_and(|b| u32::from(*b) == block)
     }
 
-    /// How many of these true outcomes F1 is to find.
+    /// How many of these true outcomes F1 counts as relevant.
     pub(crate) fn truths_needed(&self, truths: &[u16]) -> usize {
         truths
             .iter()
@@ -168,13 +169,13 @@ impl Blocks {
             .count()
     }
 
-    /// The same blocks, with NULL answered where nothing is claimed.
+    /// The same blocks, with NULL as the answer for unclaimed inputs.
     pub(crate) fn without_other(mut self) -> Self {
         (self.other, self.other_passes) = (None, false);
         self
     }
 
-    /// The block of a true outcome: what an answer must be in to be right.
+    /// The block of a true outcome: a right answer is in this block.
     pub(crate) fn truth(&self, outcome: u16) -> u16 {
         match (outcome, self.has_other()) {
             (0, true) => OTHER,

@@ -1,31 +1,31 @@
-//! Branch and bound over sets of models, with one floor: finds the best set, or says how far from
-//! it the best set found may be.
+//! Branch and bound over sets of models, with a fixed floor: finds the best set, or bounds how
+//! much better another may be.
 
 use super::cost::Work;
 use super::frontier::{Found, Goal};
 use super::replay::{Key, Tally};
 use super::search::{SET_MODELS_MAX, Search, combined};
 
-/// Candidates in a group: the greatest right votes of those that are still to come are kept for
-/// each group, not for each candidate.
+/// Candidates per group: the greatest right votes of the remaining candidates are stored per
+/// group, not per candidate.
 const GROUP: usize = 8;
 
-/// How far the best set found may be from the best that there is (of those with one stage and the
-/// same floor).
+/// Optimality gap of the best set found, among those with one stage and the same floor.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Gap {
-    /// How much better another may be, as a share of 1; where the best is looked for.
+    /// How much better another set may be, as a fraction of 1, where the most accurate is searched
+    /// for.
     pub value: f64,
-    /// By which share of its cost another that is as good as it must be may be cheaper; where the
-    /// cheapest is looked for.
+    /// By which fraction of its cost another sufficient set may be cheaper, where the cheapest is
+    /// searched for.
     pub cost: f64,
 }
 
-/// What any set below a node can still reach.
+/// Bound on all sets below a node.
 #[derive(Debug, Clone, Copy)]
 struct Bound {
     value: f64,
-    /// Least seconds of work at which the goal's value may be reached.
+    /// Minimum seconds of work to reach the goal's value.
     seconds: f64,
 }
 
@@ -33,18 +33,19 @@ struct Branch<'s, 'p, 'a> {
     search: &'s mut Search<'p, 'a>,
     goal: Goal,
     floor: u16,
-    /// For each group of the order, the greatest right votes from its first candidate on.
+    /// For each group of the order, the greatest right votes of its first and all later
+    /// candidates.
     rights: Vec<Vec<Key>>,
     /// The greatest votes at each depth.
     best: Vec<Vec<Key>>,
     set: Vec<u16>,
     incumbent: Option<(f64, f64)>,
-    /// Over nodes that were not looked into.
+    /// Bound over the nodes that were not expanded.
     open: Option<Bound>,
 }
 
-/// Searches all sets, best first found, within the replays that are left. `order` of the search is
-/// where it begins; the better the sets that come first, the more is pruned.
+/// Searches all sets, depth first, within the remaining replays. It follows the `order` of the
+/// search; the better the first sets are, the more is pruned.
 pub(crate) fn run(search: &mut Search<'_, '_>, goal: Goal, start: &Found) -> Gap {
     let incumbent = search.frontier.best(&goal).map(|f| (f.seconds, f.value));
     let rights = rights(search);
@@ -64,7 +65,7 @@ pub(crate) fn run(search: &mut Search<'_, '_>, goal: Goal, start: &Found) -> Gap
     branch.gap()
 }
 
-/// For each group of candidates, the greatest right votes from its first on.
+/// For each group of candidates, the greatest right votes of its first and all later candidates.
 fn rights(search: &Search<'_, '_>) -> Vec<Vec<Key>> {
     let problem = search.problem;
     let mut right = vec![Key::MIN; problem.sample.rows()];
@@ -87,8 +88,8 @@ impl Branch<'_, '_, '_> {
         }
     }
 
-    /// Looks into all sets that add to the present one candidates from position `from` of the
-    /// order on.
+    /// Expands all sets that add candidates from position `from` of the order on to the current
+    /// set.
     fn expand(&mut self, from: usize, work: Work, tally: Tally) {
         let candidates = self.search.order.len();
         if from >= candidates {
@@ -117,7 +118,7 @@ impl Branch<'_, '_, '_> {
         }
     }
 
-    /// Adds a candidate, and takes the set in.
+    /// Adds a candidate, and offers the new set to the frontier.
     fn enter(&mut self, depth: usize, candidate: u16, work: Work) -> Tally {
         let problem = self.search.problem;
         if self.best.len() < depth + 2 {
@@ -146,8 +147,8 @@ impl Branch<'_, '_, '_> {
         tally
     }
 
-    /// Whether a set is as dear as a sufficient one that was found,
-    /// so that all greater ones are, too.
+    /// Whether a set costs at least as much as a known sufficient one, so that all its supersets
+    /// do, too.
     fn is_too_dear(&self, seconds: f64) -> bool {
         let Some((cost, value)) = self.incumbent else {
             return false;
@@ -161,14 +162,14 @@ impl Branch<'_, '_, '_> {
         };
         match self.goal.value_min {
             Some(least) if value >= least => bound.seconds < cost,
-            // The best is kept where nothing is enough.
+            // Without a sufficient set, the best one is sought.
             _ => bound.value > value,
         }
     }
 
-    /// What sets that add candidates from a position on can reach: no row that none of them has a
-    /// greater right vote on, and no more than their gains alone together, as far as those are
-    /// affordable. (A row that a set makes right is made right by one of its members alone.)
+    /// Bound on sets that add candidates from a position on: at most the rows on which one of them
+    /// has a greater right vote, and at most the sum of their individual gains within the budget.
+    /// (A row that a set makes right is made right by one of its members alone.)
     fn bound(&mut self, from: usize, work: Work, tally: Tally) -> Bound {
         let problem = self.search.problem;
         let sample = problem.sample;
@@ -200,8 +201,8 @@ impl Branch<'_, '_, '_> {
         self.fine_bound(from, work, tally, (most, coarse))
     }
 
-    /// The bound where what candidates add is looked at one by one: `most` and `coarse` are those
-    /// of all of them together.
+    /// The bound from the individual gains of candidates: `most` and `coarse` are the bounds from
+    /// all of them together.
     fn fine_bound(
         &mut self,
         from: usize,
@@ -254,7 +255,8 @@ impl Branch<'_, '_, '_> {
                 let (by_found, by_rejected, constant) = sample.linear(problem.metric, least);
                 let sum =
                     |t: &Tally| by_found * f64::from(t.found) + by_rejected * f64::from(t.rejected);
-                // Rounding of products of weights must not prune what is just enough.
+                // Slack for rounding of weight products, so that sets that just suffice are not
+                // pruned.
                 let deficit = -(sum(&tally) + constant) - 1.0;
                 let items = gains
                     .iter()
@@ -296,8 +298,8 @@ impl Branch<'_, '_, '_> {
     }
 }
 
-/// The fractional knapsack of (cost, gain) items: the most gain within a budget,
-/// up to `enough`, and its cost.
+/// The fractional knapsack of (cost, gain) items: the maximum gain within a budget, up to
+/// `enough`, and its cost.
 fn knapsack(mut items: Vec<(f64, f64)>, budget: f64, enough: f64) -> (f64, f64) {
     items.retain(|(_, gain)| *gain > 0.0);
     if budget.is_finite() || enough.is_finite() {
@@ -321,7 +323,7 @@ fn knapsack(mut items: Vec<(f64, f64)>, budget: f64, enough: f64) -> (f64, f64) 
     (sum, spent)
 }
 
-/// The least cost of a gain of `deficit`; infinite where all items together do not reach it.
+/// The minimum cost of a gain of `deficit`; infinite if all items together do not reach it.
 fn knapsack_cost(items: Vec<(f64, f64)>, deficit: f64) -> f64 {
     if deficit <= 0.0 {
         return 0.0;

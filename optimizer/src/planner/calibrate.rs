@@ -1,45 +1,45 @@
-//! Fits calibrations: from a model's probabilities to the probability that its answer is right,
-//! whatever the input shows.
+//! Fits calibrations: maps a model's probabilities to the probability that its answer is right,
+//! for inputs of any class.
 
 use predictsql_catalog::Calibration;
 
-/// Greatest score of a model that was never shown inputs of classes that it does not know.
+/// Maximum score of a model that was never evaluated on inputs of classes it does not know.
 pub const UNSEEN_SCORE_MAX: f32 = 0.9;
 
 /// Precision of the prior on the constant term, around 0.
 const BIAS_PRECISION: f64 = 0.01;
 /// Precision of the prior on the two weights, around 1 (log-odds) and 0 (margin): without rows the
-/// score is the model's own probability.
+/// score equals the model's own probability.
 const WEIGHT_PRECISION: f64 = 0.1;
-/// Precision of the prior on a label's offset, around 0: a label needs about as many rows of
-/// middling scores as 4 / 0.25 to move half of the way from its model to itself.
+/// Precision of the prior on a label's offset, around 0: it takes about 4 / 0.25 rows with medium
+/// scores to move a label half way from its model's value to its own.
 const OFFSET_PRECISION: f64 = 4.0;
 
 const NEWTON_STEPS_MAX: usize = 50;
 const HALVINGS_MAX: usize = 30;
 const STEP_MIN: f64 = 1e-9;
 
-/// A model's answer to one calibration row, and the truth.
+/// A model's answer to a calibration row, and the truth.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Answer {
-    /// Position of the greatest probability among the model's labels.
+    /// Label with the greatest probability.
     pub label: usize,
-    /// Its log-odds, as [`Calibration::features`] gives them.
+    /// Its log-odds, see [`Calibration::features`].
     pub log_odds: f32,
-    /// Log-ratio of the two greatest probabilities, likewise.
+    /// Log-ratio of the two greatest probabilities, see [`Calibration::features`].
     pub margin: f32,
     /// The true outcome: class position plus one, or 0 for none of the task's classes.
     pub truth: u16,
 }
 
-/// Fits a calibration on rows of *all* the task's `classes`, those that the model does not know
-/// included.
+/// Fits a calibration on rows of *all* the task's `classes`, including those that the model does
+/// not know.
 ///
 /// `outcomes` has the outcome of each of the model's labels: class position plus one, or 0 for
-/// "none of the classes I know", which is right where the truth is none of the others.
-/// It is a logistic regression, with the labels' offsets shrunk to their model, by Newton's
-/// method; the same rows in the same order give the same calibration, to the bit. Answers with
-/// features that are no numbers, or labels that do not exist, are left out.
+/// "none of my classes", which is right if the model does not know the true class. The fit is a
+/// logistic regression by Newton's method, with the labels' offsets shrunk towards their model's;
+/// it is deterministic to the bit for the same rows in the same order. Answers with non-finite
+/// features or invalid labels are skipped.
 pub fn fit(classes: usize, outcomes: &[u16], answers: &[Answer]) -> Calibration {
     let knows = |truth: u16| truth != 0 && outcomes.contains(&truth);
     let samples: Vec<Sample> = answers
@@ -94,7 +94,7 @@ const PRECISION: [f64; 3] = [BIAS_PRECISION, WEIGHT_PRECISION, WEIGHT_PRECISION]
 
 #[derive(Clone)]
 struct Fit {
-    /// Of the constant, log-odds and margin.
+    /// Weights of the constant, log-odds and margin.
     dense: [f64; 3],
     offsets: Vec<f64>,
 }
@@ -114,7 +114,7 @@ impl Fit {
         products.map(|(w, f)| w * f).sum::<f64>() + offset
     }
 
-    /// Minus the logarithm of the posterior, up to a constant.
+    /// Negative logarithm of the posterior, up to a constant.
     fn loss(&self, samples: &[Sample]) -> f64 {
         let misfit = |sample: &Sample| {
             let z = self.score(sample);
@@ -126,10 +126,10 @@ impl Fit {
         samples.iter().map(misfit).sum::<f64>() + (dense.sum::<f64>() + offsets.sum::<f64>()) / 2.0
     }
 
-    /// One Newton step, halved until it improves; false where none does, or not by anything.
+    /// One Newton step, halved until the loss improves; false if it does not, or only negligibly.
     ///
-    /// The Hessian is an arrow (offsets do not meet each other), so that eliminating the offsets
-    /// leaves three equations.
+    /// The Hessian is an arrow matrix (offsets are not coupled with each other), so eliminating
+    /// the offsets leaves three equations.
     fn improve(&mut self, samples: &[Sample]) -> bool {
         let mut gradient = [0.0; 3];
         let mut hessian = [[0.0; 3]; 3];
@@ -209,14 +209,14 @@ fn add(sum: &mut [f64; 3], factor: f64, of: &[f64; 3]) {
     sum.iter_mut().zip(of).for_each(|(s, x)| *s += factor * x);
 }
 
-/// Adds the products of each two of the numbers.
+/// Adds the outer product of the vector, scaled.
 fn add_square(sum: &mut [[f64; 3]; 3], factor: f64, of: &[f64; 3]) {
     for (row, x) in sum.iter_mut().zip(of) {
         add(row, factor * x, of);
     }
 }
 
-/// Solves three equations by elimination with pivoting; `None` where they are all but singular.
+/// Solves three equations by elimination with pivoting; `None` if they are nearly singular.
 fn solve(mut a: [[f64; 3]; 3], mut b: [f64; 3]) -> Option<[f64; 3]> {
     for column in 0..3 {
         let pivot =
@@ -245,7 +245,8 @@ fn solve(mut a: [[f64; 3]; 3], mut b: [f64; 3]) -> Option<[f64; 3]> {
 mod tests {
     use super::*;
 
-    /// A generator of equal steps: good enough to spread rows, the same everywhere.
+    /// A linear congruential generator: sufficient to spread rows, and identical on every
+    /// platform.
     fn uniform(state: &mut u64) -> f64 {
         *state = state
             .wrapping_mul(6_364_136_223_846_793_005)

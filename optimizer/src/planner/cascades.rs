@@ -1,4 +1,4 @@
-//! Cascades: plans of two stages, made of sets that were found for one.
+//! Cascades: two-stage plans, built from the sets found for one stage.
 
 use super::choice::{Choice, Second};
 use super::frontier::{Found, Frontier};
@@ -6,21 +6,22 @@ use super::replay::{Key, raise};
 use super::search::Problem;
 use super::thresholds::{FLOOR_STEPS, threshold};
 
-/// Most sets that a cascade begins with, and that it ends in.
+/// Maximum number of sets tried as first stage, and as the union of both stages.
 const ENDS: (usize, usize) = (4, 3);
-/// The same where there are at most [`FEW_MODELS`].
+/// The same if there are at most [`FEW_MODELS`].
 const ENDS_OF_FEW: (usize, usize) = (8, 6);
-/// So few models leave time for more cascades.
+/// Up to this number of models there is time for more cascades.
 pub(super) const FEW_MODELS: usize = 24;
-/// Cascades of one pair that are less than this apart in the metric count as one.
+/// Cascades of a pair must differ by more than this in the metric.
 const STEP: f64 = 0.0005;
 
-/// Two stages for pairs of sets of the frontier, where the first is the cheaper one,
-/// and how many replays that took.
+/// Two-stage choices for pairs of frontier sets, the cheaper one first, and the number of replays
+/// used.
 ///
-/// The first set looks at all rows. Those whose best vote has a score below a threshold are looked
-/// at by what the other has beyond it; they are answered by the votes of both, or, where the sets
-/// have no model in common, by the second's alone: a better model need not be surer.
+/// The first set is run on all rows. Rows whose best vote has a score below a threshold are passed
+/// to those models of the other set that are not in the first; they are answered by the votes of
+/// both or, if the sets are disjoint, by the second's votes alone: a better model need not have
+/// higher scores.
 pub(super) fn cascades(
     problem: &Problem<'_>,
     frontier: &Frontier,
@@ -30,7 +31,7 @@ pub(super) fn cascades(
     let split = found.iter().position(|f| Some(*f) == serves).unwrap_or(0);
     let is_few = usize::from(problem.candidates) <= FEW_MODELS;
     let (first_max, both_max) = if is_few { ENDS_OF_FEW } else { ENDS };
-    // Few are all combined: what seems to serve best on these rows may not on others.
+    // Few sets are all combined: the best set on these rows may not be best on others.
     let (cheaper, better) = match is_few {
         true => (found.as_slice(), found.as_slice()),
         false => found.split_at(split),
@@ -48,7 +49,7 @@ pub(super) fn cascades(
     (plans, replays)
 }
 
-/// At most `count` of them, evenly, both ends included.
+/// At most `count` items, evenly spaced, including both ends.
 pub(super) fn spread<T>(of: Vec<T>, count: usize) -> Vec<T> {
     let last = of.len().saturating_sub(1);
     if last < count {
@@ -61,9 +62,9 @@ pub(super) fn spread<T>(of: Vec<T>, count: usize) -> Vec<T> {
         .collect()
 }
 
-/// The cascades of a pair at all thresholds, in one pass over the rows for each way to answer;
-/// those that are dearer than another and no better are left out. `sure` has the greatest votes of
-/// `first`. Gives the number of passes.
+/// The cascades of a pair at all thresholds, in one pass over the rows per answering mode;
+/// dominated ones are skipped. `sure` has the greatest votes of `first`. Returns the number of
+/// passes.
 fn cascade(
     problem: &Problem<'_>,
     first: &Found,
@@ -83,13 +84,13 @@ fn cascade(
     let mut union = sure.to_vec();
     set.iter()
         .for_each(|m| raise(&mut union, problem.votes(*m)));
-    // Models that the sets have in common vote in both stages.
+    // Models common to both sets vote in both stages.
     let are_apart = set.len() == both.set.len();
     let alone = are_apart.then(|| (true, problem.best(&set, 0)));
     let mut ways = vec![(false, union)];
     ways.extend(alone);
     if usize::from(problem.candidates) > FEW_MODELS {
-        // There is time for one: that which is better where all rows go on.
+        // There is time for only one mode: the better one if all rows go on.
         let floor = vec![problem.sample.floor(both.floor); problem.sample.rows()];
         let value =
             |(_, then): &(bool, Vec<Key>)| problem.value(problem.sample.tally(then, &floor));

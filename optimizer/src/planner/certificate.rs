@@ -1,9 +1,9 @@
-//! Certificates: what can be promised from rows that were never searched.
+//! Certificates: bounds on the metric from rows that were never searched.
 //!
-//! Exact one-sided binomial bounds (Clopper and Pearson 1934), for F1 by way of the rows that it
-//! counts (`f1`). Several plans are tested in a sequence that is fixed beforehand and ends at the
-//! first failure, so that the probability of any false promise stays below [`FAILURE_PROBABILITY`]
-//! (Angelopoulos et al., Learn then Test, arXiv 2110.01052).
+//! Exact one-sided binomial bounds (Clopper and Pearson 1934); for F1 they apply to the rows that
+//! it counts (`f1`). Several plans are tested in a fixed sequence that stops at the first failure,
+//! so that the probability of any false promise stays below [`FAILURE_PROBABILITY`] (Angelopoulos
+//! et al., Learn then Test, arXiv 2110.01052).
 
 mod beta;
 mod bounds;
@@ -14,13 +14,13 @@ use f1::Outcomes;
 
 pub use bounds::{lower_bound, upper_bound};
 
-/// How probable a promise that does not hold may be.
+/// Maximum probability that a promise does not hold.
 pub const FAILURE_PROBABILITY: f64 = 0.05;
 
-/// Most labelled rows that a refusal asks for.
+/// Maximum number of labelled rows that a refusal suggests.
 const ROWS_NEEDED_MAX: u64 = 100_000_000;
 
-/// Counts of a plan's answers to rows that were never searched.
+/// Counts of a plan's answers on rows that were never searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
     /// Rows.
@@ -31,18 +31,18 @@ pub struct Counts {
     pub needed: u64,
     /// Rows answered with a needed block.
     pub claimed: u64,
-    /// Rows answered with the right block, which is a needed one.
+    /// Rows answered with the right block, if it is a needed one.
     pub found: u64,
-    /// Rows of a needed block answered with another needed one; `None` where a single block is
-    /// needed, so that there can be none.
+    /// Rows of a needed block answered with another needed one; `None` if a single block is
+    /// needed, so that this is impossible.
     pub mistaken: Option<u64>,
-    /// Nothing is `other`. F1 is bounded by the share of all rows that is found, then: it is never
-    /// less, and the same where every row is needed and claimed.
+    /// Whether there is no `other`. F1 is then bounded by the share of found rows among all: F1 is
+    /// never less than this share, and equals it if every row is needed and claimed.
     pub all_are_needed: bool,
 }
 
 impl Counts {
-    /// The metric as observed; `None` where nothing was.
+    /// The observed metric; `None` without observations.
     pub fn observed(&self, metric: Metric) -> Option<f64> {
         let share = |part: u64, all: u64| (all > 0).then(|| part as f64 / all as f64);
         match metric {
@@ -52,7 +52,7 @@ impl Counts {
         }
     }
 
-    /// What the metric is at least, but for `failure`; 0 where nothing was observed.
+    /// Lower bound of the metric with error probability `failure`; 0 without observations.
     pub fn lower_bound(&self, metric: Metric, failure: f64) -> f64 {
         match metric {
             Metric::F1 if !self.all_are_needed => self.outcomes().lower_bound(failure),
@@ -71,18 +71,18 @@ impl Counts {
         }
     }
 
-    /// Whether the metric can be promised to be at least `target`.
+    /// Whether the metric is certified to be at least `target`.
     pub fn certifies(&self, metric: Metric, target: f64, failure: f64) -> bool {
         match metric {
             Metric::F1 if !self.all_are_needed => self.outcomes().certify(target, failure),
-            // One look at the tail is enough.
+            // A single tail evaluation is enough.
             Metric::F1 => beta::tail(self.found, self.rows, target) <= failure,
             Metric::Accuracy => beta::tail(self.right, self.rows, target) <= failure,
         }
     }
 
-    /// How many rows there would have to be for `target` to be promised, if what is seen stays as
-    /// it is; `None` where no number would do.
+    /// Number of rows needed to certify `target` at the observed rates; `None` if no number up to
+    /// the maximum suffices.
     pub fn rows_needed(&self, metric: Metric, target: f64, failure: f64) -> Option<u64> {
         if self.rows == 0 || self.observed(metric)? <= target {
             return None;

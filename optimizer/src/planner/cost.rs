@@ -1,4 +1,4 @@
-//! What sets of models cost, an input at a time, from published figures.
+//! Cost of sets of models per input, from published figures.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,35 +7,35 @@ use predictsql_catalog::{ImageOptions, Layout, Model, ModelStatistics};
 
 use super::query::{CostModel, Estimate};
 
-/// Specifications beyond these are taken to be shared by nobody.
+/// Image specifications beyond this number are treated as not shared.
 const SPECIFICATIONS_MAX: usize = 128;
 
-/// Costs of a decision's candidates, in seconds of work an input.
+/// Costs of a decision's candidates, in seconds of work per input.
 #[derive(Debug)]
 pub(crate) struct Costs {
-    /// Fetch and decode, once an input.
+    /// Fetch and decode, once per input.
     decode: f64,
-    /// One a candidate: inference alone.
+    /// Inference alone, per candidate.
     infer: Vec<f64>,
-    /// One a candidate: which specification its input has.
+    /// Index of the image specification, per candidate.
     specification: Vec<usize>,
-    /// One a specification.
+    /// Preprocessing, per specification.
     preprocess: Vec<f64>,
-    /// One a candidate: whether its seconds are known.
+    /// Whether the seconds are known, per candidate.
     known: Vec<bool>,
 }
 
-/// The work of a set of models so far.
+/// Accumulated work of a set of models.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Work {
-    /// Seconds an input.
+    /// Seconds per input.
     pub(crate) seconds: f64,
     specifications: u128,
 }
 
 impl Costs {
-    /// Of candidates with what was measured of them. A model of unknown cost counts as the
-    /// dearest that is known.
+    /// Costs of candidates from their measurements. A model of unknown cost counts as the most
+    /// expensive known one.
     pub(crate) fn new(
         candidates: &[(Arc<Model>, Option<&ModelStatistics>)],
         model: &CostModel,
@@ -53,7 +53,7 @@ impl Costs {
         let mut known = BTreeMap::new();
         let mut preprocess = Vec::new();
         let specification = candidates.iter().map(|(candidate, _)| {
-            // Columns cost nothing to prepare.
+            // Columns need no preprocessing.
             let image = candidate.options.input.image();
             *known.entry(image.map(specification)).or_insert_with(|| {
                 let values = image.map_or(0.0, |image| {
@@ -80,7 +80,7 @@ impl Costs {
         }
     }
 
-    /// With one more model.
+    /// Adds the work of one more model.
     pub(crate) fn add(&self, work: Work, candidate: usize) -> Work {
         let specification = self.specification.get(candidate).copied().unwrap_or(0);
         let bit = match specification {
@@ -103,18 +103,18 @@ impl Costs {
             .fold(self.start(), |work, m| self.add(work, usize::from(*m)))
     }
 
-    /// The least that a candidate adds to any set.
+    /// The minimum that a candidate adds to any set.
     pub(crate) fn infer(&self, candidate: usize) -> f64 {
         self.infer.get(candidate).copied().unwrap_or(0.0)
     }
 
-    /// Whether the seconds of all of them are known.
+    /// Whether the seconds of all candidates are known.
     pub(crate) fn are_known(&self, set: &[u16]) -> bool {
         set.iter()
             .all(|m| self.known.get(usize::from(*m)).copied().unwrap_or(false))
     }
 
-    /// Seconds of work and of inference an input that a stage adds to those before it.
+    /// Seconds of work and of inference per input that a stage adds to the stages before it.
     pub(crate) fn stage(&self, before: &[u16], stage: &[u16]) -> (Estimate<f64>, Estimate<f64>) {
         if !self.are_known(stage) {
             return (Estimate::Absent, Estimate::Absent);
@@ -133,8 +133,8 @@ impl Costs {
     }
 }
 
-/// Seconds of inference an input: as measured on the device, else on any,
-/// else when it was created.
+/// Seconds of inference per input: as measured on the device, or on any device, or as given at
+/// creation of the model.
 fn seconds_per_input(
     candidate: &Model,
     statistics: Option<&ModelStatistics>,
@@ -148,7 +148,7 @@ fn seconds_per_input(
         .filter(|seconds| seconds.is_finite() && *seconds >= 0.0)
 }
 
-/// What says how a picture is prepared, so that it can be compared.
+/// The image preprocessing parameters of a model, in comparable form.
 fn specification(options: &ImageOptions) -> (bool, u32, u32, u8, Vec<u32>) {
     let numbers = options
         .normalisation

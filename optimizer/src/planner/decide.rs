@@ -1,4 +1,4 @@
-//! Deciding: from a query, its constraints and what was measured to a plan.
+//! Planning of a prediction: builds a plan from a query, its constraints and the measurements.
 
 use std::sync::Arc;
 
@@ -18,29 +18,28 @@ use super::unmeasured::unmeasured;
 use super::unreachable;
 use crate::Refusal;
 
-/// Replays of the labelled rows that a search may take, by number of models: what keeps planning
-/// within a millisecond for 50 models, and 10 milliseconds for 500.
+/// Default limit on replays of the labelled rows in a search, by number of models: keeps planning
+/// within one millisecond for 50 models, and 10 milliseconds for 500.
 pub fn replays_default(models: usize) -> u32 {
     u32::try_from(models.saturating_mul(4))
         .unwrap_or(u32::MAX)
         .clamp(220, 2_400)
 }
 
-/// Decides which of `models` (the task's, in any order) answer a prediction.
+/// Chooses which of `models` (the task's, in any order) answer a prediction.
 ///
-/// A named model answers alone. Without statistics of this version of the task, or where they have
-/// no row of any class that is needed, the default rule guesses. Without constraint the plan is
-/// the cheapest whose metric is within the task's slack of the best single model's (where none
-/// knows all that is needed, of the models' that are best a class, too); with `min_accuracy` the
-/// cheapest of those that are certified to keep it;
-/// with a limit on seconds or cost alone the most accurate within it.
+/// A named model answers alone. Without statistics for this version of the task, or if they have
+/// no row of any needed class, the default rule guesses. Without constraints the plan is the
+/// cheapest whose metric is within the task's slack of the best single model's (if no model knows
+/// all needed classes, also of the metric of the best models per class); with `min_accuracy` it is
+/// the cheapest plan certified to keep it; with only a limit on seconds or cost it is the most
+/// accurate plan within the limit.
 ///
-/// The same arguments give the same plan, whatever the order of `models`.
-/// `replays_max` bounds the work.
+/// Deterministic: the order of `models` does not matter. `replays_max` limits the work.
 ///
 /// # Errors
-/// No model can answer, or a constraint cannot be kept or promised:
-/// the message says what could be.
+/// No model can answer, or a constraint cannot be kept or promised: the message says what is
+/// possible.
 pub fn decide(
     query: &Query<'_>,
     constraints: &Constraints,
@@ -114,7 +113,7 @@ impl Measured<'_> {
         Ok(plan)
     }
 
-    /// The first choice, if it is within the limits.
+    /// The first choice within the limits.
     fn affordable(&self, choices: Vec<Choice>) -> Result<Choice, Refusal> {
         let limit = self.seconds_max();
         let cheapest = choices
@@ -130,9 +129,9 @@ impl Measured<'_> {
         limits::too_dear(self.query, self.constraints, self.cost_model, plan, seconds)
     }
 
-    /// The last choice before the first that cannot be promised to keep `least`, of those within
-    /// the limits. Choices come by falling cost in an order that no answer to the rows that
-    /// certify has a part in.
+    /// The last choice before the first one not certified to keep `least`; refused if it exceeds
+    /// the limits. Choices come in order of falling cost, and the order does not depend on the
+    /// certification rows.
     fn certified(
         &self,
         cert: &mut Rows<'_, '_>,

@@ -1,5 +1,5 @@
-//! From a prediction of a statement to its plan, by what the statement,
-//! its session and the task demand.
+//! Prepares a prediction of a statement for planning: combines the demands of the statement, its
+//! session and the task.
 
 use std::sync::Arc;
 
@@ -12,44 +12,44 @@ use super::plan::Plan;
 use super::query::{Constraints, CostModel, DecisionKey, Estimate, Metric, Prior, Query, Strategy};
 use crate::refusal::Refusal;
 
-/// One prediction of a statement.
+/// A prediction of a statement.
 #[derive(Debug, Clone)]
 pub struct PredictionRequest<'q> {
     /// The task.
     pub task: &'q Arc<Task>,
     /// The model, where the statement names one.
     pub model: Option<&'q Arc<Model>>,
-    /// Which outcomes the statement distinguishes.
+    /// The outcomes that the statement distinguishes.
     pub blocks: Blocks,
-    /// By which its answers are judged.
+    /// The metric for its answers.
     pub metric: Metric,
-    /// Classes whose scores are asked for (positions among the task's classes, ascending).
+    /// Classes whose scores are requested (positions among the task's classes, ascending).
     pub scored: Vec<usize>,
-    /// Inputs, as far as they are known; they count under a limit on time or money only.
+    /// Number of inputs, if known; used only under a limit on time or money.
     pub rows: Estimate<u64>,
 }
 
-/// A plan, and what it took to find it.
+/// A plan, and the cost of planning.
 #[derive(Debug)]
 pub struct Decided {
     /// The plan.
     pub plan: Plan,
-    /// Seconds of the search.
+    /// Planning time in seconds.
     pub seconds: f64,
-    /// The limits on seconds and money that it was asked to keep.
+    /// The requested limits on seconds and money, as text.
     pub limits: String,
 }
 
-/// Decides the predictions of one statement: by a search, or by the memory of one.
+/// Plans the predictions of a statement, by search or from a cache.
 pub trait Decide {
     /// The plan of a prediction.
     ///
     /// # Errors
-    /// No model answers, or a constraint cannot be kept.
+    /// No model can answer, or a constraint cannot be kept.
     fn decide(&self, request: &PredictionRequest<'_>) -> Result<Arc<Decided>, Refusal>;
 }
 
-/// All that the decision of a prediction depends on.
+/// Everything that the plan of a prediction depends on.
 #[derive(Debug)]
 pub struct Deciding<'q> {
     request: &'q PredictionRequest<'q>,
@@ -60,8 +60,8 @@ pub struct Deciding<'q> {
 }
 
 impl<'q> Deciding<'q> {
-    /// A prediction under the demands of its statement and session,
-    /// and after them those of its task.
+    /// A prediction under the demands of its statement and session; those of its task are
+    /// defaults.
     ///
     /// # Errors
     /// A declared prior does not fit the task.
@@ -71,7 +71,7 @@ impl<'q> Deciding<'q> {
         catalog: &'q Snapshot,
     ) -> Result<Self, Refusal> {
         let demands = demands.clone().or(Demands::of_task(request.task));
-        // A model that is named answers whatever the inputs show.
+        // A named model answers regardless of the prior.
         let prior = match request.model {
             None => prior(&demands, request.task, catalog)?,
             Some(_) => None,
@@ -97,16 +97,16 @@ impl<'q> Deciding<'q> {
         }
     }
 
-    /// The same for equal decisions.
+    /// Cache key: equal keys mean equal decisions.
     pub fn key(&self, costs: &CostModel) -> DecisionKey {
         let (query, epoch) = (self.query(), self.catalog.epoch());
         DecisionKey::new(&query, &self.constraints, self.strategy, costs, epoch)
     }
 
-    /// Searches the plan.
+    /// Searches for the plan.
     ///
     /// # Errors
-    /// No model answers, or a constraint cannot be kept.
+    /// No model can answer, or a constraint cannot be kept.
     pub fn decide(&self, costs: &CostModel) -> Result<Plan, Refusal> {
         let name = &self.request.task.name;
         let models: Vec<_> = self.catalog.models_of(name).cloned().collect();
@@ -121,13 +121,13 @@ impl<'q> Deciding<'q> {
         )
     }
 
-    /// The limits on seconds and money, in words.
+    /// The limits on seconds and money, as text.
     pub fn limits(&self) -> String {
         self.constraints.limits()
     }
 }
 
-/// How often inputs show a task's classes, where that is declared and not as the labelled rows do.
+/// The declared shares of a task's classes, where they differ from those of the labelled rows.
 fn prior(demands: &Demands, task: &Task, catalog: &Snapshot) -> Result<Option<Prior>, Refusal> {
     if let Some(unknown) = demands.tasks().find(|name| catalog.task(name).is_none()) {
         return Err(Refusal::prior(format_args!(
@@ -142,13 +142,13 @@ fn prior(demands: &Demands, task: &Task, catalog: &Snapshot) -> Result<Option<Pr
 }
 
 impl Decided {
-    /// The warning about limits that had no part in the plan.
+    /// The warning about limits that the plan does not consider.
     pub fn unplanned_limits(&self) -> Option<String> {
         let why = self.plan.unplanned?;
         Some(format!("{} could not be planned for: {why}", self.limits))
     }
 
-    /// The warning about classes that the prior gives a share, and no labelled row can stand for.
+    /// The warning about classes that have a share in the prior but too few labelled rows.
     pub fn unshown(&self, task: &Task) -> Option<String> {
         let names = class_names(task, &self.plan.unshown);
         (!names.is_empty()).then(|| {
@@ -160,7 +160,7 @@ impl Decided {
     }
 }
 
-/// Classes in quotes, the first few of many.
+/// Class names in quotes; long lists are cut.
 pub fn class_names(task: &Task, classes: &[usize]) -> String {
     const SHOWN: usize = 5;
     let name = |class: &usize| Some(format!("'{}'", task.classes.get(*class)?));

@@ -1,8 +1,8 @@
-//! The decision: all of a plan that can change an answer.
+//! The decision: the parts of a plan that can change an answer.
 //!
-//! It depends on the statement, its constraints and what was published, never on load, time or
-//! cache. Replay and execution share its one rule: the greatest vote wins,
-//! if it reaches the floor.
+//! It depends on the statement, its constraints and the published data, never on load, time or
+//! cache. Replay and execution share its single rule: the greatest vote wins if it reaches the
+//! floor.
 
 use std::sync::Arc;
 
@@ -10,47 +10,47 @@ use predictsql_catalog::{Calibration, Model, Vote};
 
 use super::blocks::{Blocks, OTHER};
 
-/// Which models answer a prediction, in which stages, and from which scores on.
+/// The models of a prediction, their stages, and the score thresholds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
-    /// In the order in which they run; at least one.
+    /// In execution order; at least one.
     pub stages: Vec<Stage>,
-    /// Votes with a score below it claim nothing; 0 where there is no floor.
+    /// Votes with a lower score are ignored; 0 means no floor.
     pub floor: u16,
-    /// What the statement tells apart, and what is answered where nothing is claimed.
+    /// The outcomes that the statement distinguishes, and the answer for inputs that no vote
+    /// claims.
     pub blocks: Blocks,
 }
 
-/// Models that look at the same rows.
+/// Models that are run on the same rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stage {
-    /// At least one, in no order that matters.
+    /// At least one; their order does not matter.
     pub voters: Vec<Voter>,
-    /// Rows whose best vote so far has a score below it go on to the next stage. `None` for the
-    /// last stage.
+    /// Rows whose best vote so far has a lower score go on to the next stage. `None` for the last
+    /// stage.
     pub pass_below: Option<u16>,
-    /// Whether its votes alone count for the rows that it looks at;
-    /// else those of the stages before it, too.
+    /// Whether its votes replace those of earlier stages for its rows; otherwise all votes count.
     pub replaces: bool,
 }
 
-/// A model that votes.
+/// A voting model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Voter {
     /// The model.
     pub model: Arc<Model>,
-    /// Outcome of each of its labels (its output's columns): class position plus one, or 0 for
-    /// "none of the classes I know".
+    /// Outcome of each of its labels (output columns): class position plus one, or 0 for "none of
+    /// my classes".
     pub outcomes: Vec<u16>,
-    /// How its probabilities become scores; `None` where nothing was measured, and it votes alone.
+    /// Maps its probabilities to scores; `None` if it was not measured: then it is the only voter.
     pub calibration: Option<Calibration>,
-    /// Whether "none of the classes I know" claims `other`: only of a model that knows every
-    /// class that is needed. Of others it claims nothing.
+    /// Whether an outcome of 0 is a vote for `other`: only if the model knows every needed class.
+    /// Otherwise it is no vote.
     pub none_is_other: bool,
 }
 
 impl Voter {
-    /// The vote of an answer, from the model's probabilities, one a label.
+    /// The vote for an answer, from the model's probabilities, one per label.
     pub fn vote(&self, probabilities: &[f32]) -> Vote {
         match (&self.calibration, Calibration::features(probabilities)) {
             (Some(calibration), _) => calibration.vote(probabilities, &self.outcomes),
@@ -62,8 +62,8 @@ impl Voter {
         }
     }
 
-    /// The label that holds the score of a class (position among the task's classes); `None` where
-    /// the model does not know it.
+    /// The label with the score of a class (position among the task's classes); `None` if the
+    /// model does not know the class.
     pub fn label_of_class(&self, class: usize) -> Option<usize> {
         self.outcomes
             .iter()
@@ -71,8 +71,8 @@ impl Voter {
     }
 }
 
-/// The best vote on a row so far. The greater wins, whatever the order: by score, then by block
-/// (`other` first), then by outcome.
+/// The best vote on a row so far. The maximum does not depend on the order of votes: it compares
+/// the score, then the block (`other` first), then the outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Leader {
     score: u16,
@@ -81,16 +81,15 @@ pub struct Leader {
 }
 
 impl Leader {
-    /// The calibrated probability that it is right, in units of 1/65535;
-    /// 0 where nobody claims anything.
+    /// The calibrated probability that it is right, in units of 1/65535; 0 without any vote.
     pub fn score(self) -> u16 {
         self.score
     }
 }
 
 impl Decision {
-    /// One model, named or chosen without measurements: its label of the highest score, NULL for
-    /// "none of the classes I know".
+    /// A single model, named or chosen without measurements: its label with the highest score,
+    /// NULL for "none of my classes".
     pub fn single(model: Arc<Model>, outcomes: Vec<u16>, blocks: Blocks) -> Self {
         let voter = Voter {
             model,
@@ -110,7 +109,8 @@ impl Decision {
         }
     }
 
-    /// Has the scores of the only model calibrated. That changes no answer: nothing else votes.
+    /// Sets the calibration of the scores if there is a single model. The answers do not change,
+    /// since nothing else votes.
     pub(super) fn calibrate(&mut self, calibration: Option<&Calibration>) {
         if let [stage] = &mut self.stages[..]
             && let [voter] = &mut stage.voters[..]
@@ -119,13 +119,13 @@ impl Decision {
         }
     }
 
-    /// All voters in the order of the stages.
+    /// All voters, in stage order.
     pub fn voters(&self) -> impl Iterator<Item = &Voter> {
         self.stages.iter().flat_map(|stage| &stage.voters)
     }
 
-    /// What a voter's vote on a row claims. Of the leaders of several voters the greatest
-    /// ([`Ord::max`]) leads; [`Leader::default`] before anyone voted.
+    /// A voter's vote on a row as a leader. The maximum ([`Ord::max`]) of several leaders wins;
+    /// [`Leader::default`] stands for no vote.
     pub fn leader(&self, voter: &Voter, vote: Vote) -> Leader {
         let score = vote.score().max(1);
         match vote.outcome() {
@@ -143,15 +143,14 @@ impl Decision {
         }
     }
 
-    /// Whether a row with this leader after `stage` (counted from 0) is looked at by the next
-    /// stage too.
+    /// Whether a row with this leader after `stage` (counted from 0) goes on to the next stage.
     pub fn goes_on(&self, stage: usize, leader: Leader) -> bool {
         let stage_is_last = stage + 1 >= self.stages.len();
         let pass_below = self.stages.get(stage).and_then(|s| s.pass_below);
         !stage_is_last && pass_below.is_some_and(|pass_below| leader.score < pass_below)
     }
 
-    /// The leader with which a row comes to `stage`, from its leader after the stages before.
+    /// The leader with which a row enters `stage`, given its leader after the previous stages.
     pub fn before(&self, stage: usize, leader: Leader) -> Leader {
         match self.stages.get(stage) {
             Some(stage) if stage.replaces => Leader::default(),
@@ -169,8 +168,8 @@ impl Decision {
         }
     }
 
-    /// The answer for a row, asking for the votes of voters as they are needed: what each other
-    /// way of running the decision must give.
+    /// The answer for a row; requests votes as needed. Reference implementation: every other
+    /// execution of the decision must give the same answers.
     pub fn answer(&self, mut vote: impl FnMut(&Voter) -> Vote) -> u16 {
         let mut leader = Leader::default();
         for (number, stage) in self.stages.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The default rule: who answers a task of which nothing was measured.
+//! The default rule: chooses the model of a task without measurements.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ pub enum Declared {
     CreatedLast,
 }
 
-/// Refuses a task that nobody can answer, whatever is asked of it.
+/// Refuses a task without any model.
 ///
 /// # Errors
 /// [`RefusalKind::NoModel`](crate::RefusalKind::NoModel): the task has no model.
@@ -27,8 +27,8 @@ pub fn check_has_model<'m>(
     models.next().map(|_| ()).ok_or_else(|| no_model(task, &[]))
 }
 
-/// The full-coverage model that declares the best accuracy, else the one created last. `models`
-/// are the task's, in order of creation.
+/// The full-coverage model with the best declared accuracy, or the one created last. `models` are
+/// the task's, in creation order.
 pub(crate) fn declared<'m>(
     task: &Task,
     models: &[&'m Arc<Model>],
@@ -54,7 +54,7 @@ pub(crate) fn class_outcomes(task: &Task) -> HashMap<&str, u16> {
         .collect()
 }
 
-/// The outcome of each of a model's labels: that of the class, or 0 for "none of my classes".
+/// The outcome of each label of a model: its class's outcome, or 0 for "none of my classes".
 pub(crate) fn outcomes(classes: &HashMap<&str, u16>, model: &Model) -> Vec<u16> {
     let outcome = |label: &String| classes.get(label.as_str()).copied().unwrap_or(0);
     model.options.labels.iter().map(outcome).collect()

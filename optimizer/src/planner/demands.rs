@@ -1,4 +1,4 @@
-//! What a statement, its session and its task ask of a plan.
+//! Demands on a plan by a statement, its session and its task.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -7,22 +7,22 @@ use predictsql_catalog::{ClassShares, DeclaredShares, Task, TaskConstraints};
 
 use super::query::{Constraints, Strategy};
 
-/// What is asked of a plan by name: in a hint, a session's variables, or a task's defaults.
+/// Named settings for a plan: from a hint, session variables, or a task's defaults.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Demands {
-    /// Least F1 or accuracy, 0..=1.
+    /// Minimum F1 or accuracy, 0..=1.
     pub min_accuracy: Option<f64>,
-    /// Most seconds.
+    /// Maximum seconds.
     pub max_seconds: Option<f64>,
-    /// Most money.
+    /// Maximum cost in money.
     pub max_cost: Option<f64>,
-    /// How models are chosen.
+    /// Strategy for choosing models.
     pub strategy: Option<Strategy>,
-    /// How often inputs show classes, the closest declaration first.
+    /// Declared class shares of the inputs, most specific declaration first.
     priors: Vec<Arc<DeclaredShares>>,
 }
 
-/// What a setting must be; `None`: no setting has that name.
+/// The expected value of a setting; `None`: there is no setting of that name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrongDemand(pub Option<Cow<'static, str>>);
 
@@ -36,10 +36,10 @@ pub const DEMANDS: [&str; 5] = [
 ];
 
 impl Demands {
-    /// Takes a setting from its text.
+    /// Sets a setting from its text.
     ///
     /// # Errors
-    /// There is no such setting, or it cannot have that value.
+    /// There is no such setting, or the value is invalid.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), WrongDemand> {
         let number = || value.trim().parse::<f64>().ok().filter(|v| v.is_finite());
         let wrong = |what| WrongDemand(Some(Cow::Borrowed(what)));
@@ -62,7 +62,7 @@ impl Demands {
                     "optimal, greedy, best_per_class, most_accurate, cheapest, best_single, random or all",
                 ))?);
             }
-            // Of no text: nothing is declared here.
+            // An empty text clears the declaration.
             "prior" if value.trim().is_empty() => self.priors.clear(),
             "prior" => {
                 let declared = DeclaredShares::parse(value).map_err(|error| {
@@ -76,17 +76,17 @@ impl Demands {
         Ok(())
     }
 
-    /// How often inputs show a task's classes: the closest declaration that speaks of it.
+    /// The declared class shares for a task: the most specific declaration that mentions it.
     pub fn shares(&self, task: &str) -> Option<&ClassShares> {
         self.priors.iter().find_map(|declared| declared.of(task))
     }
 
-    /// The tasks that priors name.
+    /// The tasks mentioned in priors.
     pub fn tasks(&self) -> impl Iterator<Item = &str> {
         self.priors.iter().flat_map(|declared| declared.tasks())
     }
 
-    /// These, and where they ask nothing, those of `weaker`.
+    /// Fills unset settings from `weaker`.
     #[must_use]
     pub fn or(self, weaker: Self) -> Self {
         Self {
@@ -98,7 +98,7 @@ impl Demands {
         }
     }
 
-    /// What a task asks of every plan for it.
+    /// The default demands of a task.
     pub fn of_task(task: &Task) -> Self {
         let TaskConstraints {
             min_accuracy,
@@ -116,7 +116,7 @@ impl Demands {
         }
     }
 
-    /// As constraints of a plan for a task.
+    /// The demands as constraints of a plan for a task.
     pub fn constraints(&self, task: &Task) -> Constraints {
         Constraints {
             min_accuracy: self.min_accuracy,

@@ -1,38 +1,38 @@
-//! The plans found so far that no other found is both cheaper and better than.
+//! The Pareto frontier of the sets found so far by cost and value.
 
-/// A set of models that all look at every row, and what it is worth on the rows that plans are
+/// A set of models that are all run on every row, and its value on the rows that plans are
 /// searched on.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Found {
-    /// Candidates by ascending number.
+    /// Candidates in ascending order.
     pub(crate) set: Vec<u16>,
-    /// Votes with a score below it claim nothing.
+    /// Votes with a lower score are ignored.
     pub(crate) floor: u16,
-    /// Seconds of work an input.
+    /// Seconds of work per input.
     pub(crate) seconds: f64,
     /// The metric.
     pub(crate) value: f64,
-    /// Whether no other floor serves this set better.
+    /// Whether the floor is the best one for this set.
     pub(crate) is_tuned: bool,
 }
 
-/// What is looked for.
+/// Objective of a search.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Goal {
-    /// With it, the cheapest that is worth as much; without, the best.
+    /// If set, the cheapest set with at least this value is sought; otherwise the best.
     pub(crate) value_min: Option<f64>,
-    /// Most seconds of work an input.
+    /// Maximum seconds of work per input.
     pub(crate) seconds_max: f64,
 }
 
 impl Goal {
-    /// The best, whatever it costs.
+    /// The best set, regardless of cost.
     pub(crate) const BEST: Self = Self {
         value_min: None,
         seconds_max: f64::INFINITY,
     };
 
-    /// Whether something of that cost and value serves better than another.
+    /// Whether the first (cost, value) serves the goal better than the second.
     pub(crate) fn prefers(&self, (cost, value): (f64, f64), (than, worth): (f64, f64)) -> bool {
         let enough = |value: f64| self.value_min.is_some_and(|least| value >= least);
         match (enough(value), enough(worth)) {
@@ -43,24 +43,24 @@ impl Goal {
         }
     }
 
-    /// What serves better first.
+    /// Ordering by preference, the best first.
     pub(crate) fn order(&self, a: (f64, f64), b: (f64, f64)) -> std::cmp::Ordering {
         self.prefers(b, a).cmp(&self.prefers(a, b))
     }
 
-    /// Whether it is affordable.
+    /// Whether the cost is within the limit.
     pub(crate) fn affords(&self, seconds: f64) -> bool {
         seconds <= self.seconds_max
     }
 }
 
-/// By ascending cost, and so by ascending value.
+/// In ascending order of cost, and therefore of value.
 #[derive(Debug, Default)]
 pub(crate) struct Frontier(Vec<Found>);
 
 impl Frontier {
-    /// Takes a set in, unless another is at least as cheap and as good; what it beats is dropped.
-    /// The set is made only where it is taken.
+    /// Adds a set unless it is dominated, and removes the sets it dominates. `set` is called only
+    /// if it is added.
     pub(crate) fn offer(
         &mut self,
         seconds: f64,
@@ -97,7 +97,7 @@ impl Frontier {
         true
     }
 
-    /// Takes a set in with the best floor for it.
+    /// Adds a set with its best floor.
     pub(crate) fn offer_tuned(&mut self, seconds: f64, value: f64, floor: u16, set: &[u16]) {
         if self.offer(seconds, value, floor, || set.to_vec()) {
             let taken = self
@@ -108,12 +108,12 @@ impl Frontier {
         }
     }
 
-    /// All, by ascending cost.
+    /// All sets, in ascending order of cost.
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Found> + ExactSizeIterator {
         self.0.iter()
     }
 
-    /// What serves a goal best.
+    /// The best set for a goal.
     pub(crate) fn best(&self, goal: &Goal) -> Option<&Found> {
         let affordable = self.0.iter().filter(|f| goal.affords(f.seconds));
         affordable.reduce(|best, f| {

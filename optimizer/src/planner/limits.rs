@@ -1,4 +1,4 @@
-//! Limits on seconds and money: what they allow an input, and when nothing can be planned by them.
+//! Limits on seconds and money: the seconds they allow per input, and when they cannot be applied.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use predictsql_catalog::Device;
 use super::query::{Constraints, CostModel, Query, rows_that_count};
 use crate::Refusal;
 
-/// Why a limit on seconds or money had no part in a plan.
+/// Why a plan ignores a limit on seconds or money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unplanned {
-    /// Nobody knows how many inputs there are.
+    /// The number of inputs is unknown.
     Rows,
-    /// The seconds of the model that answers are not known.
+    /// The seconds of the chosen model are unknown.
     Seconds,
 }
 
@@ -26,7 +26,7 @@ impl fmt::Display for Unplanned {
 }
 
 impl Constraints {
-    /// The limits on seconds and money, as they are set; empty where there are none.
+    /// The limits on seconds and money, as text; empty if there are none.
     pub fn limits(&self) -> String {
         let mut limits = Vec::new();
         limits.extend(self.max_seconds.map(|s| format!("max_seconds = {s}")));
@@ -39,7 +39,7 @@ impl Constraints {
     }
 }
 
-/// Refuses a limit on money that nobody can count.
+/// Refuses a limit on money if the device has no price.
 pub(super) fn check(constraints: &Constraints, costs: &CostModel) -> Result<(), Refusal> {
     match (constraints.max_cost, costs.price_per_device_second) {
         (Some(cost), None) => Err(Refusal::constraint(format_args!(
@@ -50,8 +50,7 @@ pub(super) fn check(constraints: &Constraints, costs: &CostModel) -> Result<(), 
     }
 }
 
-/// The seconds of work an input that the limits allow;
-/// infinite where there is none that can be planned for.
+/// The seconds of work per input that the limits allow; infinite if no limit can be applied.
 pub(super) fn seconds_max(query: &Query<'_>, constraints: &Constraints, costs: &CostModel) -> f64 {
     let Some(rows) = rows_that_count(query, constraints) else {
         return f64::INFINITY;
@@ -63,8 +62,8 @@ pub(super) fn seconds_max(query: &Query<'_>, constraints: &Constraints, costs: &
     least.into_iter().flatten().fold(f64::INFINITY, f64::min) / rows as f64
 }
 
-/// Whether limits are set that a plan of that many seconds of work an input cannot be held
-/// against.
+/// Why limits cannot be checked for a plan with these seconds of work per input; `None` if they
+/// can, or none is set.
 pub(super) fn unplanned(
     query: &Query<'_>,
     constraints: &Constraints,
@@ -78,7 +77,7 @@ pub(super) fn unplanned(
     }
 }
 
-/// Nothing within the limits: what `plan` takes, in seconds of work an input.
+/// The refusal if nothing is within the limits: the cost of `plan`, in seconds of work per input.
 pub(super) fn too_dear(
     query: &Query<'_>,
     constraints: &Constraints,
@@ -104,7 +103,7 @@ pub(super) fn too_dear(
     ))
 }
 
-/// Threads that share the work of an input.
+/// Number of threads that share the work of an input.
 fn parallel(costs: &CostModel) -> f64 {
     match costs.device {
         Device::Cpu => f64::from(costs.threads.max(1)),
@@ -112,7 +111,7 @@ fn parallel(costs: &CostModel) -> f64 {
     }
 }
 
-/// Two or three significant digits.
+/// A number with two or three significant digits.
 fn short(value: f64) -> String {
     match value {
         v if v >= 10.0 => format!("{v:.0}"),

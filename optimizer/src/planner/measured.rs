@@ -1,4 +1,4 @@
-//! A query with what was measured of the models that may answer it.
+//! A query with the measurements of its candidate models.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,36 +16,36 @@ use super::replay::{Key, MORE_ROWS_MAX, PLAN_ROWS_MAX, Sample};
 use super::rows::Chosen;
 use super::thinning::{Rates, counts};
 
-/// A model that may be chosen.
+/// A candidate model.
 #[derive(Debug)]
 pub(super) struct Candidate<'a> {
     pub(super) model: &'a Arc<Model>,
     pub(super) statistics: &'a ModelStatistics,
-    /// What "none of my classes" claims.
+    /// The block that "none of my classes" votes for, if any.
     pub(super) none: Option<u16>,
 }
 
-/// A query, and what was measured of the models that may answer it.
+/// A query, and the measurements of its candidate models.
 #[derive(Debug)]
 pub(super) struct Measured<'a> {
     pub(super) query: &'a Query<'a>,
     pub(super) constraints: &'a Constraints,
     pub(super) statistics: &'a TaskStatistics,
     pub(super) cost_model: &'a CostModel,
-    /// By name and version, so that the order of creation decides nothing.
+    /// Sorted by name and version, so that the order of creation does not matter.
     pub(super) candidates: Vec<Candidate<'a>>,
     pub(super) costs: Costs,
     pub(super) sample: Sample,
-    /// What certifying rows are thinned by, where a prior is declared.
+    /// Thinning rates for the certification rows, if a prior is declared.
     pub(super) rates: Option<Rates>,
     pub(super) keys: Vec<Key>,
     pub(super) rejected: Vec<Rejected>,
-    /// Outcome of each class by name.
+    /// Outcome of each class, by name.
     pub(super) classes: HashMap<&'a str, u16>,
 }
 
 impl<'a> Measured<'a> {
-    /// `None` where nothing that was measured tells of the query.
+    /// `None` if there are no measurements for the query.
     pub(super) fn new(
         query: &'a Query<'a>,
         constraints: &'a Constraints,
@@ -111,12 +111,12 @@ impl<'a> Measured<'a> {
         })
     }
 
-    /// The limit on seconds of work an input that the constraints set.
+    /// Maximum seconds of work per input under the constraints.
     pub(super) fn seconds_max(&self) -> f64 {
         limits::seconds_max(self.query, self.constraints, self.cost_model)
     }
 
-    /// What to look for.
+    /// The goal of a search for the best plan within the limits.
     pub(super) fn goal(&self) -> Goal {
         Goal {
             value_min: None,
@@ -124,7 +124,7 @@ impl<'a> Measured<'a> {
         }
     }
 
-    /// On how many rows plans are seen that are tested for a promise.
+    /// Number of rows on which plans are evaluated before they are tested for a promise.
     pub(super) fn rows_seen(&self) -> usize {
         match self.has_more_rows() {
             true => self.statistics.plan.len().min(MORE_ROWS_MAX),
@@ -132,7 +132,7 @@ impl<'a> Measured<'a> {
         }
     }
 
-    /// Whether there are many more rows than plans are searched on.
+    /// Whether there are at least twice as many rows as plans are searched on.
     pub(super) fn has_more_rows(&self) -> bool {
         self.statistics.plan.len() >= 2 * PLAN_ROWS_MAX
     }
@@ -150,8 +150,8 @@ impl<'a> Measured<'a> {
             .filter(|class| self.query.blocks.needs(*class))
     }
 
-    /// How many rows are to be expected to certify, and how many of them F1 is to find, as the
-    /// rows that plans are searched on tell it.
+    /// Expected number of certification rows, and how many of them are relevant for F1, estimated
+    /// from the rows that plans are searched on.
     pub(super) fn rows_to_certify(&self) -> (f64, f64) {
         let (cert, plan) = (self.statistics.cert.len() as f64, &self.statistics.plan);
         let (searched, blocks) = (plan.len().max(1) as f64, self.query.blocks);
@@ -166,7 +166,7 @@ impl<'a> Measured<'a> {
         (sum(&|_| true), sum(&found))
     }
 
-    /// What labelled rows are called, and whose mix they are looked at in.
+    /// Description of the labelled rows, and their weighting.
     pub(super) fn population(&self) -> String {
         let rows = &self.statistics.population;
         match self.query.prior {
@@ -175,7 +175,7 @@ impl<'a> Measured<'a> {
         }
     }
 
-    /// Positions of classes that have a share in the prior and no row in one of the parts.
+    /// Positions of classes with a share in the prior and no row in one of the parts.
     pub(super) fn unshown(&self) -> Vec<usize> {
         let Some(prior) = self.query.prior else {
             return Vec::new();
@@ -202,7 +202,7 @@ impl<'a> Candidate<'a> {
             m.plan.len() == statistics.plan.len() && m.cert.len() == statistics.cert.len()
         });
         let measured = measured.ok_or(Reason::NotEvaluated)?;
-        // The first needed class ends the look at most models.
+        // For most models the scan ends at the first needed class.
         let needs = |class: &&String| {
             let outcome = classes.get(class.as_str()).map(|o| usize::from(*o));
             outcome.is_some_and(|o| query.blocks.needs(o - 1))
@@ -210,7 +210,7 @@ impl<'a> Candidate<'a> {
         if !model.covers.iter().any(|class| needs(&class)) {
             return Err(Reason::CoversNothing);
         }
-        // Only a model with a label for it can say "none of my classes".
+        // Only a model with a label for it can answer "none of my classes".
         let knows_all = model.options.other.is_some()
             && query.blocks.has_other()
             && model.covers.iter().filter(needs).count() == query.blocks.needed().count();

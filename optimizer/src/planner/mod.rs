@@ -1,8 +1,8 @@
 //! Planning: which models answer a prediction, in which stages and with which thresholds.
 //!
-//! [`decide()`] chooses among models of which votes on labelled rows were stored: what any set of
-//! them would have answered to these rows is computed, not assumed. Everything here is a pure
-//! function of the statement, its constraints and what was published.
+//! [`decide()`] chooses among models whose votes on labelled rows are stored: the answers of any
+//! set of models to these rows are computed, not assumed. Everything here is a pure function of
+//! the statement, its constraints and the published data.
 //!
 //! ```text
 //! blocks ─► projection of votes ─► greedy, refinement, branch and bound ─► cascades

@@ -1,7 +1,7 @@
-//! The order in which several predictions of a row's condition are made.
+//! Execution order of several predictions in a condition on a row.
 //!
-//! A prediction is a test that may decide several leaves of the condition. A row stops being
-//! looked at as soon as it cannot pass any more, or passes whatever else is predicted.
+//! A prediction is a test that may decide several leaves of the condition. Evaluation of a row
+//! stops as soon as the result of the condition is certain.
 
 use predictsql_catalog::{TaskStatistics, Vote};
 
@@ -9,15 +9,15 @@ use super::decision::Decision;
 use super::query::{Estimate, Prior};
 use super::replay::weights;
 
-/// What a test that was never measured is taken to pass.
+/// Assumed share of rows that pass a test without measurements.
 const SHARE_UNKNOWN: f64 = 0.5;
 
-/// A condition over tests, in SQL's logic of three values.
+/// A condition over tests, in three-valued logic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
-    /// What the test of that number says.
+    /// The value of the test with this index.
     Test(usize),
-    /// The opposite.
+    /// NOT
     Not(Box<Condition>),
     /// AND
     All(Vec<Condition>),
@@ -25,28 +25,29 @@ pub enum Condition {
     Any(Vec<Condition>),
 }
 
-/// What is expected of a test.
+/// Expected figures of a test.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Test {
-    /// Share of the rows that it is true for.
+    /// Share of the rows for which it is true.
     pub share: Estimate<f64>,
-    /// Seconds of work a row.
+    /// Seconds of work per row.
     pub seconds: Estimate<f64>,
 }
 
-/// What is expected of a condition.
+/// Expected figures of a condition.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Expected {
-    /// Its tests in their order, each with the share of the rows that none before it has decided.
+    /// Its tests in execution order, each with the share of the rows that the tests before it do
+    /// not decide.
     pub made: Vec<(usize, f64)>,
     /// Share of the rows that pass.
     pub passing: f64,
 }
 
-/// Whether a test is true, false or NULL for a row; `None` while that is not known.
+/// Value of a test for a row: true, false or NULL; `None` while it is unknown.
 pub type Known = Option<Option<bool>>;
 
-/// Which of true, false and NULL a condition may still be.
+/// The possible values of a condition.
 #[derive(Debug, Clone, Copy)]
 struct Possible {
     yes: bool,
@@ -55,7 +56,7 @@ struct Possible {
 }
 
 impl Condition {
-    /// Whether a row passes, as far as that depends on nothing that is not known yet.
+    /// Whether a row passes; `None` while this depends on unknown tests.
     pub fn passes(&self, known: &[Known]) -> Option<bool> {
         match self.possible(known) {
             Possible { yes: false, .. } => Some(false),
@@ -68,7 +69,7 @@ impl Condition {
         }
     }
 
-    /// Whether it may still depend on what a test says.
+    /// Whether the result may still depend on a test.
     pub fn depends_on(&self, test: usize, known: &[Known]) -> bool {
         match self {
             Self::Test(own) => *own == test && known.get(test).copied().flatten().is_none(),
@@ -109,15 +110,14 @@ impl Condition {
         }
     }
 
-    /// The tests in the order in which they are best made: of an AND first those that drop most
-    /// rows for their cost, of an OR those that pass most.
-    /// Each test stands where it is first of use.
+    /// The tests in the best execution order: for an AND, those that drop most rows for their cost
+    /// first; for an OR, those that pass most. Each test stands at its first use.
     pub fn order(&self, tests: &[Test]) -> Vec<usize> {
         let expected = self.expected(tests);
         expected.made.into_iter().map(|(test, _)| test).collect()
     }
 
-    /// What comes of the condition where its tests are made in that order, and are independent.
+    /// Expected figures of the condition, if its tests run in that order and are independent.
     pub fn expected(&self, tests: &[Test]) -> Expected {
         let dearest = tests
             .iter()
@@ -205,13 +205,13 @@ impl Possible {
     }
 }
 
-/// A part of a condition, as far as its order goes.
+/// Expected figures of a part of a condition, for ordering.
 struct Part {
-    /// Of rows that it is true for.
+    /// Share of rows for which it is true.
     share: f64,
-    /// Expected a row.
+    /// Expected seconds per row.
     seconds: f64,
-    /// Its tests, and the share of its rows that each is made for.
+    /// Its tests, each with the share of the part's rows that it runs on.
     order: Vec<(usize, f64)>,
 }
 
@@ -223,8 +223,8 @@ impl Part {
         }
     }
 
-    /// By (share - 1) / seconds, the least first (Hellerstein and Stonebraker 1993); those of
-    /// equal rank in the order in which they are written.
+    /// Sorted by (share - 1) / seconds, ascending (Hellerstein and Stonebraker 1993); parts of
+    /// equal rank stay in written order.
     fn all(mut parts: Vec<Self>) -> Self {
         parts.sort_by(|a, b| a.rank().total_cmp(&b.rank()));
         let mut all = Self {
@@ -248,8 +248,8 @@ impl Part {
 }
 
 /// The share of the labelled rows, weighted by a prior, for which a decision's answer passes;
-/// `passes` is told outcomes (class position plus one, or 0).
-/// Absent where the votes of one of its models are not known.
+/// `passes` takes an outcome (class position plus one, or 0). Absent if the votes of one of its
+/// models are unknown.
 pub fn share_passing(
     decision: &Decision,
     statistics: Option<&TaskStatistics>,
@@ -304,8 +304,8 @@ mod tests {
         Condition::All((0..count).map(Condition::Test).collect())
     }
 
-    /// Expected seconds of tests in that order, each made where the condition is still open: over
-    /// all outcomes of independent tests.
+    /// Expected seconds of tests in that order, each run only where the condition is still
+    /// undecided: over all outcomes of independent tests.
     fn expected(condition: &Condition, tests: &[Test], order: &[usize]) -> f64 {
         (0_u32..1 << tests.len())
             .map(|outcome| {
@@ -363,7 +363,7 @@ mod tests {
             tests in proptest::collection::vec((0.05..0.95, 0.1..10.0), 3..6), is_and in any::<bool>(),
         ) {
             let tests: Vec<Test> = tests.into_iter().map(|(s, c)| test(s, c)).collect();
-            // The last two in a part of their own: each test stands once.
+            // The last two form a nested part: each test appears once.
             let (first, inner) = (0..tests.len() - 2, tests.len() - 2..tests.len());
             let leaf = |range: std::ops::Range<usize>| range.map(Condition::Test).collect::<Vec<_>>();
             let mut outer = leaf(first);
@@ -377,8 +377,8 @@ mod tests {
             let found = condition.expected(&tests);
             let seconds: f64 = found.made.iter()
                 .map(|(t, reached)| reached * tests[*t].seconds.value().expect("known")).sum();
-            // Each test is made where the condition depends on it:
-            // a part of its own that is decided is skipped.
+            // Each test runs where the condition depends on it: a nested part that is decided is
+            // skipped.
             let naive: f64 = (0_u32..1 << tests.len()).map(|outcome| {
                 let is = |t: usize| outcome >> t & 1 == 1;
                 let chance: f64 = tests.iter().enumerate().map(|(t, of)| {

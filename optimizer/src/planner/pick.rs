@@ -1,5 +1,4 @@
-//! Strategies: from a problem to the plans that may be chosen,
-//! in the order in which they are tried.
+//! Strategies: produce the candidate plans of a problem, in the order in which they are tried.
 
 use super::branch::{self, Gap};
 use super::cascades::cascades;
@@ -10,25 +9,25 @@ use super::query::{Metric, Strategy};
 use super::search::{Problem, Search};
 use super::sequence::{Asked, sequence};
 
-/// Standard deviations above which a twentieth of a normal distribution is: the failure
-/// probability of promises.
+/// One-sided 95 % quantile of the normal distribution, matching the failure probability of
+/// promises.
 const DEVIATIONS: f64 = 1.645;
-/// Most plans that are looked at again on more rows, where the best is looked for.
+/// Maximum number of plans that are re-evaluated on more rows, where the best is searched for.
 const SEEN_AGAIN_MAX: usize = 8;
-/// Share of the replays for branch and bound, at least.
+/// Minimum share of the replays for branch and bound, as a divisor.
 const BRANCH_SHARE: u32 = 4;
 
-/// Plans in the order in which they are to be tried, and how they were found.
+/// Plans in the order in which they are tried, and search statistics.
 #[derive(Debug)]
 pub(super) struct Picked {
-    /// Without `min_accuracy` the first that is affordable counts; with it the last that is
-    /// certified before any fails.
+    /// Without `min_accuracy` the first affordable one is chosen; with it the last one that is
+    /// certified before the first failure.
     pub(super) choices: Vec<Choice>,
     pub(super) gap: Option<Gap>,
     pub(super) replays: u32,
 }
 
-/// Follows a strategy.
+/// Runs a strategy.
 pub(super) fn pick(
     measured: &Measured<'_>,
     problem: &Problem<'_>,
@@ -58,7 +57,7 @@ pub(super) fn pick(
             } else {
                 measured.search_goal(&mut search, false)
             };
-            // Sets that only seem better must not hide what one model does.
+            // Single models are kept, so that sets that only seem better do not hide them.
             search.tune();
             let singles = choices(&search.frontier);
             let (mut plans, found, greedy) = optimal(&mut search, &goal, &alone);
@@ -91,8 +90,8 @@ fn choices(frontier: &Frontier) -> Vec<Choice> {
     frontier.iter().map(Choice::of).collect()
 }
 
-/// Greedy chains, refinement, branch and bound, cascades. Gives all plans that are not beaten, and
-/// the best of the first chain.
+/// Greedy chains, refinement, branch and bound, cascades. Returns all undominated plans, the gap,
+/// and the best plan of the first chain.
 fn optimal(
     search: &mut Search<'_, '_>,
     goal: &Goal,
@@ -129,8 +128,8 @@ fn optimal(
     (plans, gap, greedy)
 }
 
-/// Puts plans into the order in which they are to be tried.
-/// `others` are looked at again with the best of them.
+/// Sorts plans into the order in which they are tried. `others` are re-evaluated together with the
+/// best of them.
 fn in_turn(
     measured: &Measured<'_>,
     plans: Vec<Choice>,
@@ -168,7 +167,7 @@ fn in_turn(
     measured.best_of(best, goal).into_iter().collect()
 }
 
-/// Plans that no other is both cheaper and better than, by ascending cost.
+/// Pareto-optimal plans, in ascending order of cost.
 fn unbeaten(mut plans: Vec<Choice>) -> Vec<Choice> {
     plans.sort_by(|a, b| {
         a.seconds
@@ -185,9 +184,9 @@ fn unbeaten(mut plans: Vec<Choice>) -> Vec<Choice> {
 }
 
 impl Measured<'_> {
-    /// What to look for, once single models were looked at. Without constraint: as good as the
-    /// best single model but for the slack; where none knows all that is needed, as good as the
-    /// models that are best a class, too. Under a limit: the best within it.
+    /// The goal, after single models were evaluated. Without constraint: as good as the best
+    /// single model, minus the slack; if no model knows all needed classes, the set of the best
+    /// models per class competes, too. Under a limit: the best within it.
     fn search_goal(&self, search: &mut Search<'_, '_>, one_only: bool) -> Goal {
         if let Some(least) = self.constraints.min_accuracy {
             let value_min = Some(self.expected_to_certify(least));
@@ -215,8 +214,8 @@ impl Measured<'_> {
         }
     }
 
-    /// Plans that simpler strategies would take, where the best is looked for and there are rows
-    /// to look at again: the search found better ones on its rows, perhaps by chance.
+    /// Plans of simpler strategies, where the best is searched for and there are more rows for
+    /// re-evaluation: the plans of the search may be better on its rows by chance only.
     fn worth_a_look(
         &self,
         search: &Search<'_, '_>,
@@ -240,7 +239,7 @@ impl Measured<'_> {
         all.filter(|choice| goal.affords(choice.seconds)).collect()
     }
 
-    /// What tests of plans for a promise ask for.
+    /// Parameters of the tests of plans for a promise.
     fn asked(&self, least: f64) -> Asked {
         let needed = self.expected_to_certify(least);
         let deviation = (needed - least) / DEVIATIONS;
@@ -253,18 +252,18 @@ impl Measured<'_> {
         }
     }
 
-    /// The metric that has to be seen for `least` to be certified in about half of the cases.
+    /// The metric that must be observed for `least` to be certified in about half of the cases.
     fn expected_to_certify(&self, least: f64) -> f64 {
-        // Answers to the rows that certify have no part in what is tested; how often these show
-        // each class has, where a prior is declared.
+        // Answers on certification rows are not used here; only their class frequencies are, if a
+        // prior is declared.
         let (rows, needed) = self.rows_to_certify();
         let deviations = |share: f64, rows: f64| {
             (share + DEVIATIONS * (share * (1.0 - share) / rows.max(1.0)).sqrt()).min(1.0)
         };
         match self.query.metric {
             Metric::Accuracy => deviations(least, rows),
-            // Of the rows that F1 counts, the share that is found;
-            // there are as many missed as claimed in vain.
+            // The share of found rows among those that F1 counts, assuming as many missed rows as
+            // false claims.
             Metric::F1 => {
                 let found = least / (2.0 - least);
                 let rows = 2.0 * needed / (1.0 + found);
@@ -274,7 +273,7 @@ impl Measured<'_> {
         }
     }
 
-    /// The set of a strategy that does not search.
+    /// The set of a strategy without search.
     fn fixed_set(&self, problem: &Problem<'_>, strategy: Strategy) -> Vec<u16> {
         let all = 0..problem.candidates;
         match strategy {
@@ -290,7 +289,8 @@ impl Measured<'_> {
         }
     }
 
-    /// Candidates in order, as long as each knows a needed class that none before it knows.
+    /// Candidates in order, skipping those that know no needed class beyond the candidates before
+    /// them.
     fn first_cover(&self, order: Vec<u16>) -> Vec<u16> {
         let mut covered = vec![false; self.query.blocks.outcomes()];
         let mut set = Vec::new();
@@ -307,7 +307,7 @@ impl Measured<'_> {
         set
     }
 
-    /// The cheapest cover, nearly: by cost for each class that is not known yet.
+    /// An approximately cheapest cover: greedy by cost per newly known class.
     fn cheapest_cover(&self, order: Vec<u16>) -> Vec<u16> {
         let mut covered = vec![false; self.query.blocks.outcomes()];
         let mut set: Vec<u16> = Vec::new();
@@ -333,8 +333,8 @@ impl Measured<'_> {
         }
     }
 
-    /// For each candidate, how many of the searched rows of each needed class that has any it
-    /// names right.
+    /// For each candidate, the number of searched rows it answers right, per needed class that has
+    /// rows.
     fn hits(&self) -> Vec<Vec<u32>> {
         let truths = &self.statistics.plan;
         let mut place = vec![None; self.query.blocks.outcomes()];
@@ -373,7 +373,7 @@ impl Measured<'_> {
     }
 }
 
-/// For each class the candidate that names most of its rows right; the first of equals.
+/// For each class the candidate with most right rows; the first of equals.
 fn best_per_class(hits: &[Vec<u32>]) -> Vec<u16> {
     let classes = hits.first().map_or(0, Vec::len);
     let best = |class: usize| {
@@ -391,11 +391,11 @@ fn best_per_class(hits: &[Vec<u32>]) -> Vec<u16> {
     set.sort_unstable();
     set.dedup();
     set.truncate(super::search::SET_MODELS_MAX);
-    // Where nobody names any row right, anybody will do.
+    // If no candidate answers any row right, any set is as good.
     if set.is_empty() { vec![0] } else { set }
 }
 
-/// A shuffle by a generator of the crate's own, so that a seed means the same everywhere
+/// A shuffle with a built-in generator, so that a seed gives the same order on every platform
 /// (SplitMix64).
 fn shuffled(mut items: Vec<u16>, seed: u64) -> Vec<u16> {
     let mut state = seed;

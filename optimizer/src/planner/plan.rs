@@ -1,4 +1,4 @@
-//! A plan: the decision, what is expected of it, and why not otherwise.
+//! A plan: the decision, its estimates, and the reasons for rejected models.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,85 +11,84 @@ use super::declared::Declared;
 use super::limits::Unplanned;
 use super::query::{CostModel, Estimate, Metric, Prior, Strategy};
 
-/// Which models answer a prediction, with what is expected of them.
+/// The models of a prediction, with their estimates.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// All that can change an answer.
+    /// The parts that can change an answer.
     pub decision: Decision,
-    /// What it was decided by.
+    /// What the choice is based on.
     pub basis: Basis,
-    /// How models were chosen.
+    /// The strategy that chose the models.
     pub strategy: Strategy,
-    /// What answers are judged by.
+    /// The metric for the answers.
     pub metric: Metric,
-    /// The metric to expect on the query's inputs: that on rows that are never searched,
-    /// where these tell it.
+    /// Expected metric on the query's inputs: measured on rows that are never searched, if there
+    /// are any.
     pub accuracy: Estimate<f64>,
-    /// The metric on the rows that plans are searched on, which plans are compared by;
-    /// it is too good to expect.
+    /// The metric on the rows that plans are searched on, used to compare plans; biased upwards.
     pub searched: Estimate<f64>,
-    /// What the metric is at least, from rows that are never searched.
+    /// Lower bound of the metric, from rows that are never searched.
     pub guarantee: Option<Guarantee>,
-    /// Which labelled rows these are, as published, and whether a prior weights them;
-    /// empty where there are none.
+    /// Description of these labelled rows, as published, and whether a prior weights them; empty
+    /// if there are none.
     pub population: String,
-    /// By which their classes are weighted, where it is not by their own shares.
+    /// The prior that weights their classes, if it is not their own shares.
     pub prior: Option<Prior>,
-    /// Positions of classes that have a share in the prior, but no rows that would count for it.
+    /// Positions of classes with a share in the prior, but too few rows.
     pub unshown: Vec<usize>,
-    /// One a stage of the decision.
+    /// One per stage of the decision.
     pub stages: Vec<StageEstimate>,
-    /// How far from the best plan it may be; `None` where nothing was searched for.
+    /// Optimality gap; `None` without a search.
     pub gap: Option<Gap>,
-    /// Why limits on seconds or money that are set had no part in it.
+    /// Why the plan ignores limits on seconds or money, if it does.
     pub unplanned: Option<Unplanned>,
-    /// Replays of labelled rows that the search took.
+    /// Number of replays of labelled rows in the search.
     pub replays: u32,
     /// Positions of needed classes that no model of the plan knows.
     pub uncovered: Vec<usize>,
-    /// Positions of needed classes of which there are no labelled rows.
+    /// Positions of needed classes without labelled rows.
     pub unmeasured: Vec<usize>,
     /// Models of the task that are not in the plan, and why.
     pub rejected: Vec<Rejected>,
 }
 
-/// What a plan was decided by.
+/// What a plan is based on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Basis {
     /// The statement names the model.
     Named,
-    /// Nothing was measured, so that the default rule guesses.
+    /// Nothing was measured: the default rule guessed.
     Guess(Declared),
     /// Measured votes.
     Measured,
 }
 
-/// What can be promised.
+/// A lower bound of the metric.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Guarantee {
-    /// The metric as seen on the rows, each counting alike.
+    /// The metric observed on the rows, equally weighted.
     pub observed: f64,
-    /// The metric is at least this, on inputs like the labelled rows,
+    /// The metric is at least this, on inputs distributed like the labelled rows,
     pub at_least: f64,
-    /// but for this probability.
+    /// except with this probability.
     pub failure: f64,
-    /// Labelled rows that were never searched, by which it is told.
+    /// Number of labelled rows it is based on, none of which was searched.
     pub rows: u64,
-    /// Whether it is the `min_accuracy` that was asked for.
+    /// Whether it is the requested `min_accuracy`.
     pub is_asked_for: bool,
 }
 
-/// What is expected of a stage.
+/// Estimates for a stage.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StageEstimate {
-    /// Share of the inputs that it looks at.
+    /// Share of the inputs that reach it.
     pub share: f64,
-    /// Between these with a probability of 95 %.
+    /// 95 % interval of the share.
     pub share_between: (f64, f64),
-    /// Seconds of work for an input that it looks at: decoding (in the first stage),
-    /// preparing, inference.
+    /// Seconds of work per input that reaches it: decoding (in the first stage), preprocessing,
+    /// inference.
     pub seconds: Estimate<f64>,
-    /// Of those, seconds of inference.
+    /// The inference part of these seconds.
     pub inference_seconds: Estimate<f64>,
 }
 
@@ -98,38 +97,38 @@ pub struct StageEstimate {
 pub struct Rejected {
     /// The model.
     pub model: Arc<Model>,
-    /// Why not.
+    /// The reason.
     pub reason: Reason,
 }
 
 /// Why a model is not in a plan.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Reason {
-    /// The statement names another.
+    /// The statement names another model.
     NotNamed,
-    /// It was not evaluated on the rows that the others were.
+    /// It was not evaluated on the same rows as the others.
     NotEvaluated,
-    /// It knows no class that is needed.
+    /// It knows no needed class.
     CoversNothing,
-    /// The default rule takes models that know all classes only.
+    /// The default rule requires models that know all classes.
     NotFullCoverage,
-    /// The default rule takes another: one that declares a better accuracy, or was created later.
+    /// The default rule chose another model: with a better declared accuracy, or created later.
     NotFirst,
-    /// It alone takes more than the limit allows, in seconds of work an input.
+    /// It alone exceeds the limit; seconds of work per input.
     TooDear(f64),
-    /// What its vote adds to the plan: to the metric (as a share of 1; negative where it harms),
-    /// and to the seconds of work an input.
+    /// Its contribution to the plan: change of the metric (as a fraction of 1; negative if it
+    /// harms), and seconds of work per input.
     Adds(f64, f64),
 }
 
-/// A quantity and between which two it lies.
+/// A quantity with lower and upper bound.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interval {
-    /// At least.
+    /// Lower bound.
     pub low: f64,
-    /// Expected.
+    /// Expected value.
     pub expected: f64,
-    /// At most.
+    /// Upper bound.
     pub high: f64,
 }
 
@@ -143,18 +142,18 @@ impl Interval {
     }
 }
 
-/// What a plan costs for a number of inputs.
+/// Cost of a plan for a number of inputs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Price {
-    /// From start to end, loading of models not included.
+    /// Elapsed seconds, without loading of models.
     pub seconds: Interval,
-    /// Of the device.
+    /// Device seconds.
     pub device_seconds: Interval,
-    /// Money, where the device has a price.
+    /// Money, if the device has a price.
     pub cost: Option<Interval>,
 }
 
-/// By which factor a number of rows that is only estimated may be wrong either way.
+/// Factor by which an estimated number of rows may be wrong in either direction.
 const ROWS_FACTOR: f64 = 2.0;
 
 impl Plan {
@@ -163,14 +162,15 @@ impl Plan {
         matches!(self.basis, Basis::Guess(_))
     }
 
-    /// Seconds of work for an input, over all stages, as far as their costs are known.
+    /// Seconds of work per input over all stages; absent if the cost of one is unknown.
     pub fn seconds_per_input(&self) -> Estimate<f64> {
         let seconds = |stage: &StageEstimate| Some(stage.share * stage.seconds.value()?);
         let seconds = self.stages.iter().map(seconds).sum::<Option<f64>>();
         seconds.map_or(Estimate::Absent, Estimate::Inexact)
     }
 
-    /// What the plan costs for `rows` inputs, if its models' costs are known.
+    /// The cost of the plan for `rows` inputs; `None` if the number of inputs or a model's cost is
+    /// unknown.
     pub fn price(&self, rows: Estimate<u64>, costs: &CostModel) -> Option<Price> {
         let count = rows.value()? as f64;
         let factor = if matches!(rows, Estimate::Exact(_)) {
@@ -254,7 +254,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Seconds an input, readable.
+/// Seconds per input, for display.
 struct Seconds(f64);
 
 impl fmt::Display for Seconds {
@@ -267,7 +267,7 @@ impl fmt::Display for Seconds {
     }
 }
 
-/// One line a stage and a fact, each at most 80 wide unless names are long.
+/// One line per stage and fact, each at most 80 wide unless names are long.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stages = self.decision.stages.iter().zip(&self.stages);

@@ -1,4 +1,4 @@
-//! Declared priors: from shares of classes by name to weights of outcomes.
+//! Declared priors: converts class shares by name to outcome weights.
 
 use predictsql_catalog::{AnswerShape, ClassShares, Task, TaskStatistics};
 
@@ -7,13 +7,13 @@ use super::thinning::counts;
 use crate::Refusal;
 
 impl Prior {
-    /// Of declared shares. What they leave goes to the outcomes that they do not name, as labelled
-    /// rows show them (those of none of the classes, too); where these show none of them, the
-    /// named ones have all. `None`: nothing was measured that could be weighted, or the labelled
-    /// rows' own shares are meant.
+    /// From declared shares. The remainder goes to the unnamed outcomes (including "none of the
+    /// classes") in proportion to the labelled rows; if these show none of them, the named ones
+    /// get everything. `None`: there are no measurements to weight, or the shares equal those of
+    /// the labelled rows.
     ///
     /// # Errors
-    /// A class is not the task's, or no labelled row shows a class that has a share.
+    /// A class is not the task's, or no labelled row shows a class with a share.
     pub fn declared(
         shares: &ClassShares,
         task: &Task,
@@ -116,7 +116,7 @@ mod tests {
             Some(weights(r#"{"a": 0.5, "d": 0.5}"#)),
             Prior::new(&[0.0, 1.0, 0.0, 0.0, 1.0])
         );
-        // Nothing can have the rest, so that the named have all.
+        // No other outcome can take the remainder, so the named ones get everything.
         let task = task("t", &["a", "b", "c"]);
         let mut statistics = statistics();
         statistics.plan = [1, 2, 2, 3].into();

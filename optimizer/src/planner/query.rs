@@ -1,4 +1,4 @@
-//! What is asked of the planner: a prediction of a statement, its constraints, and how to choose.
+//! Input of the planner: a prediction of a statement, its constraints, and the strategy.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use strum::{EnumString, IntoStaticStr};
 
 use super::blocks::Blocks;
 
-/// A quantity and how sure it is. What is not known is absent, never 0.
+/// A quantity and its certainty. An unknown quantity is absent, never 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Estimate<T> {
     /// Known.
@@ -19,7 +19,7 @@ pub enum Estimate<T> {
 }
 
 impl<T> Estimate<T> {
-    /// The quantity, however sure.
+    /// The quantity, exact or not.
     pub fn value(self) -> Option<T> {
         match self {
             Self::Exact(value) | Self::Inexact(value) => Some(value),
@@ -27,7 +27,7 @@ impl<T> Estimate<T> {
         }
     }
 
-    /// What follows from it, as sure as it is.
+    /// Applies a function to the quantity and keeps its certainty.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Estimate<U> {
         match self {
             Self::Exact(value) => Estimate::Exact(f(value)),
@@ -37,7 +37,7 @@ impl<T> Estimate<T> {
     }
 }
 
-/// What a plan's answers are judged by.
+/// The metric for a plan's answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
 pub enum Metric {
@@ -49,20 +49,20 @@ pub enum Metric {
 }
 
 impl Metric {
-    /// As people write it.
+    /// Display name.
     pub fn name(self) -> &'static str {
         self.into()
     }
 }
 
-/// How often a query's inputs show each outcome, in steps: plans are made of these, so that equal
-/// steps are equal decisions.
+/// Frequency of each outcome among a query's inputs, quantized: plans use the quantized values, so
+/// that equal values give equal decisions.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Prior(Arc<[u16]>);
 
 impl Prior {
-    /// From one weight an outcome (0: none of the task's classes, then one a class). `None` where
-    /// no weight is a positive number.
+    /// From one weight per outcome (0: none of the task's classes, then one per class). `None` if
+    /// no weight is positive and finite, or their sum overflows.
     pub fn new(weights: &[f64]) -> Option<Self> {
         const STEPS: f64 = 32_768.0;
         let weight = |w: &f64| if w.is_finite() && *w > 0.0 { *w } else { 0.0 };
@@ -74,12 +74,12 @@ impl Prior {
         (total > 0.0 && total.is_finite()).then(|| Self(weights.iter().map(steps).collect()))
     }
 
-    /// The weight of an outcome.
+    /// The quantized weight of an outcome.
     pub(crate) fn of(&self, outcome: u16) -> f64 {
         f64::from(self.0.get(usize::from(outcome)).copied().unwrap_or(0))
     }
 
-    /// The share of a class (its position among the task's), 0..=1.
+    /// The share of a class (by position in the task's classes), 0..=1.
     pub fn share(&self, class: usize) -> f64 {
         u16::try_from(class + 1).map_or(0.0, |outcome| self.share_of(outcome))
     }
@@ -91,41 +91,40 @@ impl Prior {
     }
 }
 
-/// One prediction of a statement.
+/// A prediction of a statement.
 #[derive(Debug, Clone)]
 pub struct Query<'a> {
-    /// What is predicted.
+    /// The predicted task.
     pub task: &'a Task,
-    /// The model that the statement names, if it does: that one answers, alone.
+    /// The model that the statement names, if any: it answers alone.
     pub named: Option<&'a Arc<Model>>,
-    /// What the statement tells apart.
+    /// The outcomes that the statement distinguishes.
     pub blocks: &'a Blocks,
-    /// What answers are judged by.
+    /// The metric for the answers.
     pub metric: Metric,
-    /// How often its inputs show each outcome; `None`: as often as the labelled rows do.
+    /// Frequency of each outcome among its inputs; `None`: as in the labelled rows.
     pub prior: Option<&'a Prior>,
-    /// Inputs to predict. Only a limit on seconds or cost lets it into the decision, rounded up
-    /// to a power of two.
+    /// Number of inputs. Used only under a limit on seconds or cost, rounded up to a power of two.
     pub rows: Estimate<u64>,
-    /// Whether scores of classes are asked for, not only the answer: then one model answers.
+    /// Whether class scores are requested besides the answer: then a single model answers.
     pub scores_needed: bool,
 }
 
-/// What a plan must keep.
+/// Constraints on a plan.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Constraints {
-    /// Least metric to promise, 0..=1.
+    /// Minimum of the metric to certify, 0..=1.
     pub min_accuracy: Option<f64>,
-    /// Most seconds from start to end.
+    /// Maximum elapsed seconds.
     pub max_seconds: Option<f64>,
-    /// Most money.
+    /// Maximum cost in money.
     pub max_cost: Option<f64>,
-    /// How far below the best single model a plan without constraint may be, in points.
+    /// How far a plan without constraints may be below the best single model, in points.
     pub slack_points: f64,
 }
 
 impl Constraints {
-    /// None, but for the task's own slack.
+    /// No constraints except the task's slack.
     pub fn none(task: &Task) -> Self {
         Self {
             min_accuracy: None,
@@ -135,7 +134,7 @@ impl Constraints {
         }
     }
 
-    /// Those of the task, which statements that say nothing of their own keep.
+    /// The task's defaults, which apply to statements without constraints of their own.
     pub fn of(task: &Task) -> Self {
         Self {
             min_accuracy: task.constraints.min_accuracy,
@@ -150,22 +149,22 @@ impl Constraints {
 /// planning: a busy machine must not change an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CostModel {
-    /// The device whose cost curves count; a model without one there counts with its first.
+    /// The device whose cost curves apply; for a model without one there, its first curve applies.
     pub device: Device,
-    /// Threads that decode and infer.
+    /// Number of threads that decode and infer.
     pub threads: u32,
-    /// Seconds of one thread to fetch and decode an image.
+    /// Seconds to fetch and decode an image on one thread.
     pub decode_seconds: f64,
-    /// Seconds of one thread to prepare one number of an input tensor.
+    /// Seconds to preprocess one value of an input tensor on one thread.
     pub preprocess_seconds_per_value: f64,
-    /// Price of a second of the device, in the unit of `max_cost`; none where it is not known.
+    /// Price of a device second, in the unit of `max_cost`; `None` if unknown.
     pub price_per_device_second: Option<f64>,
 }
 
-/// To read and decode a small image, on one thread.
+/// Seconds to read and decode a small image on one thread.
 const DECODE_SECONDS: f64 = 50e-6;
 
-/// To resize and scale an image to 224 x 224 in three channels takes a third of a millisecond.
+/// Resizing and scaling an image to 224 x 224 in three channels takes a third of a millisecond.
 const PREPROCESS_SECONDS_PER_VALUE: f64 = 2e-9;
 
 impl Default for CostModel {
@@ -180,7 +179,7 @@ impl Default for CostModel {
     }
 }
 
-/// How models are chosen: `@ml_strategy`.
+/// Strategy for choosing models: `@ml_strategy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Strategy {
@@ -189,22 +188,23 @@ pub enum Strategy {
     Optimal,
     /// By gain over cost, one model at a time.
     Greedy,
-    /// For each needed class the model that is best at it.
+    /// For each needed class, its best model.
     BestPerClass,
-    /// The most accurate plan, whatever it costs.
+    /// The most accurate plan, regardless of cost.
     MostAccurate,
-    /// The cheapest models that together know what is needed, however accurate.
+    /// The cheapest models that together know all needed classes, regardless of accuracy.
     Cheapest,
     /// One model: the most accurate, or the cheapest that keeps `min_accuracy`.
     BestSingle,
-    /// Models in random order until they know what is needed; the same for the same seed.
+    /// Models in random order until they know all needed classes; deterministic for a seed.
     Random(u64),
-    /// Every model that knows anything that is needed.
+    /// Every model that knows a needed class.
     All,
 }
 
 impl Strategy {
-    /// The strategy of that name, in any case; `random` may be followed by a seed: `random 7`.
+    /// Parses the name of a strategy, case-insensitive; `random` may be followed by a seed:
+    /// `random 7`.
     pub fn parse(name: &str) -> Option<Self> {
         let lower = name.trim().to_ascii_lowercase();
         match lower.strip_prefix("random").map(str::trim) {
@@ -214,34 +214,34 @@ impl Strategy {
         }
     }
 
-    /// The name by which it is set.
+    /// The name used in settings.
     pub fn name(self) -> &'static str {
         self.into()
     }
 }
 
-/// What a decision depends on: equal keys, equal decisions. For caches.
+/// Cache key of a decision: equal keys give equal decisions.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct DecisionKey {
     task: String,
     task_version: u32,
-    /// Of the catalog: it moves with models and with what is published of them.
+    /// Catalog epoch: it changes with models and with published statistics.
     epoch: u64,
     named: Option<u64>,
     blocks: Blocks,
     metric: Metric,
     prior: Option<Prior>,
-    /// Base-two logarithm of the rows, where a limit makes them count.
+    /// Base-two logarithm of the rows, if a limit makes them relevant.
     rows: Option<u32>,
     scores_needed: bool,
     strategy: Strategy,
-    /// Bits of the constraints' and the cost model's numbers.
+    /// Bit patterns of the numbers in the constraints and the cost model.
     numbers: [Option<u64>; 8],
     device: Device,
 }
 
 impl DecisionKey {
-    /// The key of a decision with a catalog of that epoch.
+    /// The key of a decision at this catalog epoch.
     pub fn new(
         query: &Query<'_>,
         constraints: &Constraints,
@@ -276,8 +276,8 @@ impl DecisionKey {
     }
 }
 
-/// Rows as a decision may know them: rounded up to a power of two, and only under a limit on
-/// seconds or cost.
+/// The number of rows as used in a decision: rounded up to a power of two, and only under a limit
+/// on seconds or cost.
 pub(crate) fn rows_that_count(query: &Query<'_>, constraints: &Constraints) -> Option<u64> {
     let is_limited = constraints.max_seconds.is_some() || constraints.max_cost.is_some();
     let rows = query.rows.value().filter(|_| is_limited)?;

@@ -1,7 +1,8 @@
-//! Replay: what a set of models would have answered to labelled rows, from their stored votes.
+//! Replay: computes what a set of models would have answered on labelled rows, from their stored
+//! votes.
 //!
-//! Votes are projected once a decision to blocks of the statement, in an order of rows in which
-//! those of needed blocks come first; then a set's answers are an elementwise maximum.
+//! Votes are projected once per decision to blocks of the statement, with rows of needed blocks
+//! first; then a set's answers are an elementwise maximum.
 
 use predictsql_catalog::Vote;
 
@@ -10,29 +11,29 @@ use super::certificate::Counts;
 use super::query::{Metric, Prior};
 use super::rows::Chosen;
 
-/// Most rows that plans are searched on.
+/// Maximum number of rows that plans are searched on.
 pub const PLAN_ROWS_MAX: usize = 1_024;
-/// Most rows on which the last choice is made.
+/// Maximum number of rows for the final choice.
 pub(super) const MORE_ROWS_MAX: usize = 4 * PLAN_ROWS_MAX;
 
-/// The weights of all rows sum to about this.
+/// Approximate sum of the weights of all rows.
 const WEIGHT_TOTAL: f64 = (1_u32 << 30) as f64;
 
-/// A score and a block in one number whose order is that of votes: flipping the sign bit makes
-/// signed comparison, which every processor has for vectors, that of unsigned numbers.
+/// Score and block packed into a number that sorts like votes: flipping the sign bit turns
+/// unsigned order into signed order, for which every processor has vector comparisons.
 pub(crate) type Key = i32;
 
 const SIGN: u32 = 1 << 31;
 
-/// The key of a vote that claims a block.
+/// The key of a vote for a block.
 pub(crate) fn key(score: u16, block: u16) -> Key {
     ((u32::from(score) << 16 | u32::from(block)) ^ SIGN) as Key
 }
 
-/// Less than any vote's key, and than where rows begin.
+/// Less than the key of any vote or floor.
 const SILENT: Key = Key::MIN;
 
-/// In as many bits as keys have: rows are compared in vectors of one width.
+/// The block of a key, as wide as a key: rows are compared in vectors of one width.
 pub(super) fn block(key: Key) -> u32 {
     key as u32 & 0xFFFF
 }
@@ -43,30 +44,31 @@ pub(super) fn score(key: Key) -> u16 {
     ((key as u32 ^ SIGN) >> 16) as u16
 }
 
-/// Labelled rows as a statement tells them apart.
+/// Labelled rows, prepared for a statement's blocks.
 #[derive(Debug, Clone)]
 pub(crate) struct Sample {
-    /// Where each row stands among the votes as stored; those of needed blocks come first.
+    /// Index of each row in the stored votes; rows of needed blocks come first.
     order: Vec<u16>,
-    /// How many are of needed blocks.
+    /// Number of rows of needed blocks.
     pub(super) needed: usize,
     /// The true block of each row.
     pub(super) truth: Vec<u32>,
-    /// By how much each row counts.
+    /// Weight of each row.
     pub(super) weight: Vec<u32>,
     needed_weight: u64,
     other_weight: u64,
-    /// What a row is answered that nobody votes on.
+    /// The block answered for a row without votes.
     pub(super) unclaimed: u16,
-    /// Whether a row of a needed block cannot be answered with another.
+    /// Whether there is only one needed block, so that a row of it cannot be answered with
+    /// another.
     is_one_block: bool,
-    /// Whether F1 is that of `other`. There is one other block then.
+    /// Whether F1 is computed over `other`. Then there is exactly one other block.
     other_passes: bool,
-    /// Whether no row can be of `other`.
+    /// Whether no row can belong to `other`.
     all_are_needed: bool,
 }
 
-/// Rows that count alike.
+/// The rows of needed blocks, or the others.
 pub(super) struct Half<'a> {
     best: &'a [Key],
     votes: &'a [Key],
@@ -86,7 +88,7 @@ impl<'a> Half<'a> {
             .zip(self.truth)
     }
 
-    /// The weight of the rows for which something holds.
+    /// The total weight of the rows that satisfy a predicate.
     #[inline(always)]
     fn sum(&self, holds: impl Fn(Key, Key, u32) -> bool) -> u32 {
         let weight = |(((best, vote), weight), truth): (((&Key, &Key), &u32), &u32)| {
@@ -96,28 +98,27 @@ impl<'a> Half<'a> {
     }
 }
 
-/// The weight, or 0: by a mask, since a branch would keep rows from being looked at many at a
-/// time.
+/// The weight, or 0: branch-free, so that the loop is vectorized.
 #[inline(always)]
 pub(super) fn when(holds: bool, weight: u32) -> u32 {
     weight & u32::from(holds).wrapping_neg()
 }
 
-/// Weights of rows by how they were answered.
+/// Weights of rows by kind of answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Tally {
-    /// Of needed blocks, answered right.
+    /// Rows of needed blocks, answered right.
     pub(crate) found: u32,
-    /// Of needed blocks, answered `other`.
+    /// Rows of needed blocks, answered `other`.
     pub(crate) missed: u32,
-    /// Of other blocks, answered right.
+    /// Rows of other blocks, answered right.
     pub(crate) rejected: u32,
 }
 
 impl Sample {
-    /// Of chosen rows of those with these true outcomes. With a prior, each row counts by its
-    /// class's share of the prior over its share of the rows,
-    /// which is the same as to draw rows anew by that prior.
+    /// Samples the chosen rows from those with these true outcomes. With a prior, a row's weight
+    /// is its class's prior share divided by the class's share of the rows, which corresponds to
+    /// resampling the rows by that prior.
     pub(crate) fn new(
         truths: &[u16],
         blocks: &Blocks,
@@ -151,7 +152,7 @@ impl Sample {
         }
     }
 
-    /// Where the rows of needed blocks stand among the votes as stored.
+    /// Indexes of the rows of needed blocks in the stored votes.
     pub(crate) fn rows_needed(&self) -> &[u16] {
         self.order.get(..self.needed).unwrap_or_default()
     }
@@ -161,13 +162,14 @@ impl Sample {
         self.order.len()
     }
 
-    /// How many rows that count alike tell as much as these with their weights (Kish 1965).
+    /// Effective sample size: the number of equally weighted rows with the same information (Kish
+    /// 1965).
     pub(crate) fn rows_in_effect(&self) -> f64 {
         let squares: f64 = self.weight.iter().map(|w| f64::from(*w).powi(2)).sum();
         (self.total() as f64).powi(2) / squares.max(1.0)
     }
 
-    /// Whether the metric can be told from these rows.
+    /// Whether the metric is defined on these rows.
     pub(crate) fn tells(&self, metric: Metric) -> bool {
         match metric {
             Metric::Accuracy => self.needed_weight + self.other_weight > 0,
@@ -176,13 +178,13 @@ impl Sample {
         }
     }
 
-    /// Where rows begin: votes with a score below `floor` claim nothing.
+    /// The initial key of rows: votes with a score below `floor` are ignored.
     pub(crate) fn floor(&self, floor: u16) -> Key {
         key(floor.saturating_sub(1), self.unclaimed)
     }
 
-    /// Appends the keys of a model's votes, a row each. `none` is the block that "none of my
-    /// classes" claims, if any.
+    /// Appends the keys of a model's votes, one per row. `none` is the block that "none of my
+    /// classes" votes for, if any.
     pub(crate) fn project(
         &self,
         votes: &[Vote],
@@ -209,7 +211,7 @@ impl Sample {
         }));
     }
 
-    /// Adds up the answers that the votes so far, and one model's, give.
+    /// Tallies the answers from the best votes so far and one more model's votes.
     pub(crate) fn tally(&self, best: &[Key], votes: &[Key]) -> Tally {
         let (needed, rest) = self.halves(best, votes);
         let (mut found, mut missed) = (0, 0);
@@ -225,9 +227,9 @@ impl Sample {
         }
     }
 
-    /// The most that rows can be answered right by adding votes out of which `right` are each
-    /// row's greatest right ones: each row that is right, or has a greater right vote. As a tally
-    /// of no set: `missed` is 0.
+    /// The most that can be right after adding votes, where `right` has each row's greatest right
+    /// vote among them: a row counts if it is right already, or has a greater right vote. It is
+    /// not the tally of a set: `missed` is 0.
     pub(crate) fn reachable(&self, best: &[Key], right: &[Key]) -> Tally {
         let (needed, rest) = self.halves(best, right);
         let reaches = |best, right, truth| (block(best) == truth) | (right > best);
@@ -238,7 +240,8 @@ impl Sample {
         }
     }
 
-    /// What votes on rows that are answered wrong now would make right, by kind of row.
+    /// The weight of rows that are wrong now and that these votes would make right, by kind of
+    /// row.
     pub(crate) fn gains(&self, best: &[Key], votes: &[Key]) -> Tally {
         let (needed, rest) = self.halves(best, votes);
         let gains =
@@ -250,7 +253,7 @@ impl Sample {
         }
     }
 
-    /// Rows of needed blocks, and the others.
+    /// The rows of needed blocks, and the others.
     pub(super) fn halves<'a>(&'a self, best: &'a [Key], votes: &'a [Key]) -> (Half<'a>, Half<'a>) {
         let at = self.needed;
         let (best, best_rest) = best.split_at(at.min(best.len()));
@@ -280,8 +283,8 @@ impl Sample {
         }
     }
 
-    /// Weights of rows that are to be found and that were, and of those to be rejected and that
-    /// were. With two blocks either may be `other`.
+    /// Weights of the relevant rows, the found ones among them, the irrelevant rows, and the
+    /// rejected ones among them. With two blocks either may be `other`.
     fn roles(&self, tally: Tally) -> [f64; 4] {
         let (found, rejected) = (f64::from(tally.found), f64::from(tally.rejected));
         let (needed, other) = (self.needed_weight as f64, self.other_weight as f64);
@@ -294,7 +297,7 @@ impl Sample {
     /// The metric.
     pub(crate) fn value(&self, metric: Metric, tally: Tally) -> f64 {
         let [wanted, found, unwanted, rejected] = self.roles(tally);
-        // With two blocks, what is not found is missed.
+        // With two blocks, every row not found is missed.
         let missed = match self.other_passes {
             true => wanted - found,
             false => f64::from(tally.missed),
@@ -309,20 +312,20 @@ impl Sample {
         if all > 0.0 { part / all } else { 0.0 }
     }
 
-    /// The most that the metric can be for sets whose tallies are below one of
-    /// [`Sample::reachable`].
+    /// Upper bound of the metric for sets whose tallies are at most that of [`Sample::reachable`].
     pub(crate) fn value_bound(&self, metric: Metric, most: Tally) -> f64 {
         let [wanted, found, unwanted, rejected] = self.roles(most);
         let (part, all) = match metric {
             Metric::Accuracy => (found + rejected, wanted + unwanted),
-            // Nothing wrong is claimed of rows to be found, and of others no more than must be.
+            // The bound assumes no false claims on relevant rows, and on others only the
+            // unavoidable ones.
             Metric::F1 => (2.0 * found, wanted + found + unwanted - rejected),
         };
         if all > 0.0 { part / all } else { 0.0 }
     }
 
-    /// Weights by which a tally's `found` and `rejected` sum to 0 or more exactly where the metric
-    /// may reach `target`, and what else is added.
+    /// Coefficients for `found` and `rejected` of a tally, and a constant: the sum is at least 0
+    /// exactly where the metric may reach `target`.
     pub(crate) fn linear(&self, metric: Metric, target: f64) -> (f64, f64, f64) {
         let (needed, other) = (self.needed_weight as f64, self.other_weight as f64);
         let constant = -target * (needed + other);
@@ -333,8 +336,8 @@ impl Sample {
         }
     }
 
-    /// Counts of rows, whatever their weight, for answers of a plan. Rows that are not kept (by
-    /// where they stand among the votes as stored) do not count.
+    /// Unweighted row counts for the answers of a plan. Rows that are not kept (by index in the
+    /// stored votes) are skipped.
     pub(crate) fn counts(&self, answers: &[Key], is_kept: impl Fn(u16) -> bool) -> Counts {
         let mut counts = Counts {
             all_are_needed: self.all_are_needed,
@@ -364,12 +367,12 @@ impl Sample {
         counts
     }
 
-    /// Weight of all rows.
+    /// Total weight of all rows.
     pub(crate) fn total(&self) -> u64 {
         self.needed_weight + self.other_weight
     }
 
-    /// Share of each true block's rows that are answered right: block, weight right, weight.
+    /// Recall of each needed true block as (block, weight answered right, total weight).
     pub(crate) fn recalls(&self, answers: &[Key]) -> Vec<(u32, u64, u64)> {
         let mut recalls: std::collections::BTreeMap<u32, (u64, u64)> =
             std::collections::BTreeMap::new();
@@ -390,7 +393,7 @@ impl Sample {
     }
 }
 
-/// By how much a row of each outcome counts.
+/// Row weight by outcome.
 pub(super) fn weights(truths: &[u16], outcomes: usize, prior: Option<&Prior>) -> Vec<f64> {
     let mut counts = vec![0_u32; outcomes.max(1)];
     for truth in truths {
@@ -418,14 +421,14 @@ pub(super) fn weights(truths: &[u16], outcomes: usize, prior: Option<&Prior>) ->
     shares.iter().map(|share| share * scale).collect()
 }
 
-/// The greatest of two votes on each row.
+/// The elementwise maximum of two sets of votes.
 pub(crate) fn combine(best: &[Key], votes: &[Key], into: &mut [Key]) {
     for ((into, best), vote) in into.iter_mut().zip(best).zip(votes) {
         *into = *best.max(vote);
     }
 }
 
-/// Raises the greatest votes so far by a model's.
+/// Raises the best votes so far to a model's votes where these are greater.
 pub(crate) fn raise(best: &mut [Key], votes: &[Key]) {
     for (best, vote) in best.iter_mut().zip(votes) {
         *best = (*best).max(*vote);

@@ -1,21 +1,21 @@
-//! Which labelled rows plans are searched on, where there are more than can be looked at.
+//! Selects the labelled rows that plans are searched on, if there are more than the limit.
 //!
-//! Each kind of rows is represented by some of it that count for all, so that what is replayed
-//! stays unbiased for every set of models: rows of needed blocks, of which the first stand for the
-//! rest (rows are stored in random order); other rows that a model claims to be of a needed block
-//! with a high score, of which all are looked at, since they decide what is claimed in vain and
-//! are few; and the rest of the others, again by the first.
+//! The rows are stratified and each stratum keeps its total weight, so that replay stays unbiased
+//! for every set of models. The strata are: rows of needed blocks, of which the first represent
+//! the rest (rows are stored in random order); other rows that a model claims to be of a needed
+//! block with a high score, all of which are kept, since they determine the false claims and are
+//! few; and the remaining others, again represented by the first.
 
 use predictsql_catalog::Vote;
 
 use super::blocks::{Blocks, OTHER};
 use super::query::Prior;
 
-/// Share of the rows looked at that are of needed blocks, at most, where there are enough others.
+/// Maximum share of rows of needed blocks in the selection, if there are enough others.
 const NEEDED_SHARE: f64 = 0.4;
-/// Share of the others that are looked at since they are claimed with high scores.
+/// Share of the others that are selected for being claimed with high scores.
 const CLAIMED_SHARE: f64 = 0.75;
-/// Most rows among which these are sought.
+/// Maximum number of rows among which these are searched.
 const SOUGHT_MAX: usize = 6_144;
 
 /// A weighted sample of the rows.
@@ -23,18 +23,18 @@ const SOUGHT_MAX: usize = 6_144;
 pub(crate) struct Chosen {
     /// Sampled rows as (row, weight); rows of needed blocks come first.
     pub(super) rows: Vec<(u16, f64)>,
-    /// How many are of needed blocks.
+    /// Number of rows of needed blocks.
     pub(super) needed: usize,
 }
 
 impl Chosen {
-    /// All rows, of which the first 65,535 count.
+    /// All rows, up to the first 65,535.
     pub(crate) fn all(truths: &[u16], blocks: &Blocks) -> Self {
         Self::new(truths, blocks, usize::MAX, &[])
     }
 
-    /// At most `rows_max` of the rows with these true outcomes.
-    /// `votes` are those of each model that may be chosen.
+    /// At most `rows_max` of the rows with these true outcomes. `votes` are those of each
+    /// candidate model.
     pub(crate) fn new(truths: &[u16], blocks: &Blocks, rows_max: usize, votes: &[&[Vote]]) -> Self {
         let rows = 0..u16::try_from(truths.len()).unwrap_or(u16::MAX);
         let (mut needed, mut others) = (Vec::new(), Vec::new());
@@ -66,8 +66,8 @@ impl Chosen {
         chosen
     }
 
-    /// At most about `rows_max` of the rows, of each outcome as many as its share of a prior: the
-    /// first, which stand for the rest.
+    /// About `rows_max` rows or fewer, with each outcome in proportion to its share in a prior;
+    /// the first rows of an outcome represent the rest.
     pub(crate) fn by_prior(
         truths: &[u16],
         blocks: &Blocks,
@@ -98,15 +98,15 @@ impl Chosen {
         chosen
     }
 
-    /// Adds rows that together count for `all`.
+    /// Adds rows with the total weight of `all` rows.
     fn add(&mut self, rows: &[u16], all: usize) {
         let factor = all as f64 / rows.len().max(1) as f64;
         self.rows.extend(rows.iter().map(|row| (*row, factor)));
     }
 }
 
-/// Of rows that are of no needed block, those that are claimed with the highest scores, and the
-/// first of the rest, with the number of the rest.
+/// Of rows that are of no needed block: those claimed with the highest scores, and the first of
+/// the rest, with the number of the rest.
 fn by_claims(
     rows: Vec<u16>,
     room: usize,
@@ -138,7 +138,7 @@ fn by_claims(
         Some(place) if place < scores.len() => *scores.select_nth_unstable(place).1,
         _ => u16::MAX,
     };
-    // Rows with the same score are all of one kind.
+    // Rows with the same score go to the same stratum.
     let (claimed, mut rest): (Vec<u16>, Vec<u16>) =
         rows.into_iter().partition(|row| claim(row) > least);
     let all = rest.len();
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn what_is_claimed_with_high_scores_is_looked_at() {
         let blocks = Blocks::any_of(&[0], 2, false);
-        // Another model's votes on the same rows claim nothing that is needed.
+        // Another model's votes on the same rows claim no needed class.
         let claims: Vec<Vote> = (0..5_000_u16)
             .map(|row| Vote::new(if row % 50 == 7 { 60_000 } else { 9 }, 1))
             .collect();
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn rows_of_a_prior_are_of_its_classes_however_rare() {
-        // Two rows of class 0 among 5,000, the first of them far behind.
+        // Two rows of class 0 among 5,000, the first one far from the start.
         let mut truths = vec![2_u16; 5_000];
         truths[3_000] = 1;
         truths[4_000] = 1;
@@ -216,7 +216,8 @@ mod tests {
             assert_eq!(rare, [&(3_000, 1.0), &(4_000, 1.0)]);
             let sum: f64 = chosen.rows.iter().map(|(_, factor)| factor).sum();
             assert!((sum - 5_000.0).abs() < 1e-6, "{sum}");
-            // However much a rare class counts, weights add up to less than their type holds.
+            // However large the weight of a rare class is, the sum of the weights stays below the
+            // type's maximum.
             let sample = Sample::new(&truths, &blocks, Some(&prior), &chosen);
             let total = sample.total() as f64 / f64::from(1_u32 << 30);
             assert!((total - 1.0).abs() < 1e-3, "{total}");

@@ -1,30 +1,30 @@
-//! Search for sets of models: greedy chains, then drops, swaps and additions around the best of
-//! them, then branch and bound, all within one number of replays.
+//! Search for sets of models: greedy chains, then removals, swaps and additions around the best of
+//! them, then branch and bound, all within one limit on replays.
 
 use super::cost::{Costs, Work};
 use super::frontier::{Found, Frontier, Goal};
 use super::query::Metric;
 use super::replay::{Key, Sample, Tally, combine, raise};
 
-/// The floor before any was searched for: what is more likely wrong than right claims nothing.
+/// The initial floor: votes that are more likely wrong than right are ignored.
 const FLOOR_FIRST: u16 = 1 << 15;
-/// Most models of a set.
+/// Maximum number of models in a set.
 pub(crate) const SET_MODELS_MAX: usize = 64;
-/// Of single models, how many of the best have their floor searched for.
+/// Number of best single models whose floor is optimized.
 const TUNED_SINGLES: usize = 4;
 
-/// What sets are made of and measured by.
+/// A search problem: candidates, their votes and costs, and the metric.
 #[derive(Debug)]
 pub(crate) struct Problem<'a> {
     /// Labelled rows.
     pub(crate) sample: &'a Sample,
-    /// Projected votes: of each candidate in turn, a row each.
+    /// Projected votes: for each candidate in turn, one per row.
     pub(crate) keys: &'a [Key],
     /// Number of candidates.
     pub(crate) candidates: u16,
-    /// What they are judged by.
+    /// The metric for answers.
     pub(crate) metric: Metric,
-    /// What they cost.
+    /// The candidates' costs.
     pub(crate) costs: &'a Costs,
     /// Whether a row may be answered `other`.
     pub(crate) has_other: bool,
@@ -38,7 +38,7 @@ impl Problem<'_> {
         self.keys.get(start..start + rows).unwrap_or_default()
     }
 
-    /// The greatest votes of a set, over a floor.
+    /// The greatest votes of a set, with a floor.
     pub(crate) fn best(&self, set: &[u16], floor: u16) -> Vec<Key> {
         let mut best = vec![self.sample.floor(floor); self.sample.rows()];
         set.iter().for_each(|m| raise(&mut best, self.votes(*m)));
@@ -51,21 +51,21 @@ impl Problem<'_> {
     }
 }
 
-/// A search under way.
+/// State of a search.
 #[derive(Debug)]
 pub(crate) struct Search<'p, 'a> {
     pub(crate) problem: &'p Problem<'a>,
     pub(crate) frontier: Frontier,
-    /// Replays so far.
+    /// Replays used so far.
     pub(crate) replays: u32,
-    /// Replays at which the search ends.
+    /// Maximum number of replays.
     pub(crate) replays_max: u32,
-    /// Candidates in the order in which branch and bound takes them.
+    /// Candidates in the order used by branch and bound.
     pub(crate) order: Vec<u16>,
 }
 
 impl<'p, 'a> Search<'p, 'a> {
-    /// Of at most `replays_max` replays, but for those without which nothing is found.
+    /// With at most `replays_max` replays, except those that every search needs.
     pub(crate) fn new(problem: &'p Problem<'a>, replays_max: u32) -> Self {
         Self {
             problem,
@@ -89,7 +89,7 @@ impl<'p, 'a> Search<'p, 'a> {
         self.replays < self.replays_max
     }
 
-    /// The metric of the greatest votes so far and one more model's.
+    /// The tally of the best votes so far plus one more model's votes.
     pub(crate) fn tally(&mut self, best: &[Key], candidate: u16) -> Tally {
         self.replays += 1;
         self.problem
@@ -97,7 +97,7 @@ impl<'p, 'a> Search<'p, 'a> {
             .tally(best, self.problem.votes(candidate))
     }
 
-    /// Takes a set in with the best floor for it.
+    /// Adds a set with its best floor.
     pub(crate) fn offer_tuned(&mut self, set: &[u16]) {
         self.replays += 2;
         let best = self.problem.best(set, 0);
@@ -106,7 +106,7 @@ impl<'p, 'a> Search<'p, 'a> {
         self.frontier.offer_tuned(seconds, value, floor, set);
     }
 
-    /// Each model alone. Gives the value of each.
+    /// Evaluates each model alone; returns their values.
     pub(crate) fn singles(&mut self) -> Vec<f64> {
         let floor = self.floor_first();
         let start = self.problem.best(&[], floor);
@@ -131,9 +131,9 @@ impl<'p, 'a> Search<'p, 'a> {
         values
     }
 
-    /// Adds the model of the best gain (over its cost, if `per_second`) while any gains and is
-    /// affordable, and takes in every set on the way. Gains are looked at again lazily: they
-    /// mostly shrink as the set grows. Gives the models in the order in which they were added.
+    /// Repeatedly adds the model with the best gain (divided by its cost, if `per_second`) while
+    /// one gains and is affordable, and offers every intermediate set. Gains are re-evaluated
+    /// lazily, since they mostly shrink as the set grows. Returns the models in order of addition.
     pub(crate) fn greedy(&mut self, seconds_max: f64, per_second: bool, alone: &[f64]) -> Vec<u16> {
         let problem = self.problem;
         let mut best = problem.best(&[], self.floor_first());
@@ -159,7 +159,7 @@ impl<'p, 'a> Search<'p, 'a> {
             let affordable = |g: &&mut Gain| {
                 problem.costs.add(work, usize::from(g.candidate)).seconds <= seconds_max
             };
-            // The first of equals: candidates are in an order of their own.
+            // The first of equals: candidates are sorted.
             let top = gains
                 .iter_mut()
                 .filter(affordable)
@@ -190,7 +190,7 @@ impl<'p, 'a> Search<'p, 'a> {
         set
     }
 
-    /// Drops, swaps and adds models of a set while that serves the goal better.
+    /// Improves a set by removals, swaps and additions while the goal is served better.
     pub(crate) fn refine(&mut self, found: &Found, goal: &Goal) -> Found {
         let mut at = found.clone();
         while let Some(better) = self.step(&at, goal) {
@@ -199,8 +199,8 @@ impl<'p, 'a> Search<'p, 'a> {
         at
     }
 
-    /// The first change to a set that serves better: the best for the first of its members that
-    /// can be dropped or swapped with gain, else the best addition.
+    /// The first improving change of a set: the best removal or swap for the first member that has
+    /// one, otherwise the best addition.
     fn step(&mut self, at: &Found, goal: &Goal) -> Option<Found> {
         let leaving = at.set.iter().map(|m| Some(*m)).chain([None]);
         for left_out in leaving {
@@ -259,7 +259,7 @@ impl<'p, 'a> Search<'p, 'a> {
         None
     }
 
-    /// Searches again for the floor of each set found.
+    /// Optimizes the floor of each set found.
     pub(crate) fn tune(&mut self) {
         if !self.problem.has_other {
             return;
@@ -272,15 +272,15 @@ impl<'p, 'a> Search<'p, 'a> {
 
 struct Gain {
     candidate: u16,
-    /// What it is worth, as last looked at.
+    /// Its gain, possibly per second, as last evaluated.
     rate: f64,
-    /// The metric with it.
+    /// The metric with this candidate added.
     value: f64,
-    /// Size of the set at which it was last looked at.
+    /// Size of the set at the last evaluation.
     fresh_at: usize,
 }
 
-/// Raises into a buffer of its own.
+/// The elementwise maximum, written to a separate buffer.
 pub(crate) fn combined(best: &[Key], votes: &[Key], into: &mut Vec<Key>) {
     into.resize(best.len(), 0);
     combine(best, votes, into);

@@ -1,39 +1,39 @@
-//! In which order plans are tested for a promise.
+//! Order in which plans are tested for a promise.
 //!
-//! Tests come in a sequence that is fixed before the rows that certify are looked at, and that
-//! ends at the first plan that fails; the last one that passed is taken. Each test is a bet, then:
-//! passed, it makes the plan cheaper; failed, it hides all that would have come after it. The
-//! sequence with the least seconds to expect is found from the cheapest plan back to the dearest,
-//! by how likely each is to pass.
+//! The sequence of tests is fixed before the certification rows are used, and ends at the first
+//! plan that fails; the last plan that passed is chosen. Each test is therefore a bet: if it
+//! passes, the plan becomes cheaper; if it fails, all later plans are lost. The sequence with the
+//! least expected seconds is computed from the cheapest plan back to the most expensive, from each
+//! plan's probability to pass.
 
 use super::cascades::spread;
 use super::choice::Choice;
 
-/// Most plans that are looked at for a sequence, and so most tests.
+/// Maximum number of plans considered for a sequence, and so of tests.
 const PLANS_MAX: usize = 32;
-/// How far a set or a cascade, being one of many that were looked at, seems better than it is, in
-/// standard deviations of the rows that it was seen on.
+/// Selection bias of a set or cascade, as one of many that were evaluated: how much better it
+/// seems than it is, in standard deviations on the rows that it was evaluated on.
 const FLATTERED: f64 = 0.5;
-/// How much what passed says of what comes after it: 0 nothing, 1 all (who passes the harder test
-/// passes the easier one). Both are on the same rows.
+/// Dependence between successive tests: 0 for independent ones, 1 if a plan that passes the harder
+/// test always passes the easier one. Both use the same rows.
 const ALIKE: f64 = 0.9;
-/// What is less likely to pass is not tested.
+/// Plans with a lower probability to pass are not tested.
 const PASSES_MIN: f64 = 0.01;
 
-/// What the tests ask for, and how well their outcome is known.
+/// Requirement of the tests, and the uncertainty of their outcome.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked {
-    /// The metric that a plan has to show to pass.
+    /// The metric that a plan must show to pass.
     pub(super) needed: f64,
-    /// Standard deviation of what the rows that certify will show of a plan whose metric is known.
+    /// Standard deviation of the metric on the certification rows, for a plan with known metric.
     pub(super) deviation: f64,
-    /// The same of the rows on which the plans were seen.
+    /// The same on the rows on which the plans were evaluated.
     pub(super) deviation_seen: f64,
 }
 
 impl Asked {
-    /// By how many deviations more is expected of a plan than it has to show: the greater,
-    /// the likelier it passes.
+    /// Margin between the expected and the needed metric, in standard deviations: a larger margin
+    /// means a higher probability to pass.
     fn surplus(&self, plan: &Choice) -> f64 {
         let flattered = if plan.is_single() { 0.0 } else { FLATTERED };
         let expected = plan.value - flattered * self.deviation_seen;
@@ -42,12 +42,12 @@ impl Asked {
     }
 }
 
-/// The plans to test, in this order: first the likeliest to pass, since what a refusal tells of it
-/// can be had, then cheaper and cheaper ones.
+/// The plans to test, in order: first the plan most likely to pass, so that a refusal can report
+/// its result, then cheaper and cheaper ones.
 pub(super) fn sequence(plans: Vec<Choice>, asked: &Asked) -> Vec<Choice> {
     let surplus = |plan: Choice| (asked.surplus(&plan), plan);
     let mut bets: Vec<(f64, Choice)> = plans.into_iter().map(surplus).collect();
-    // Of what is no cheaper and no likelier to pass than another, nothing is worth a test.
+    // A plan that is neither cheaper nor more likely to pass than another is not worth a test.
     bets.sort_by(|(p, a), (q, b)| a.seconds.total_cmp(&b.seconds).then(q.total_cmp(p)));
     let mut most = f64::NEG_INFINITY;
     bets.retain(|(surplus, _)| {
@@ -59,7 +59,7 @@ pub(super) fn sequence(plans: Vec<Choice>, asked: &Asked) -> Vec<Choice> {
         .into_iter()
         .map(|(surplus, plan)| (normal(surplus), plan))
         .collect();
-    // The least seconds to expect once a plan passed, and what to test then.
+    // For each plan: the least expected seconds after it passed, and the plan to test next.
     let mut after: Vec<(f64, Option<usize>)> = Vec::with_capacity(bets.len());
     for number in 0..bets.len() {
         let next = best_bet(&bets, &after, number);
@@ -74,11 +74,11 @@ pub(super) fn sequence(plans: Vec<Choice>, asked: &Asked) -> Vec<Choice> {
     order
 }
 
-/// How likely a plan is to pass, and the plan.
+/// (probability to pass, plan)
 type Bet = (f64, Choice);
 
-/// The least seconds to expect once plan `number` passed, and the cheaper plan to test next,
-/// if any is worth it.
+/// The least expected seconds after plan `number` passed, and the cheaper plan to test next, if
+/// any is worth it.
 fn best_bet(bets: &[Bet], after: &[(f64, Option<usize>)], number: usize) -> (f64, Option<usize>) {
     let Some((passed, plan)) = bets.get(number) else {
         return (0.0, None);
@@ -98,13 +98,13 @@ fn best_bet(bets: &[Bet], after: &[(f64, Option<usize>)], number: usize) -> (f64
     )
 }
 
-/// How likely a plan is to pass that alone would with `passes`,
-/// where another did that would with `passed`.
+/// Conditional probability that a plan passes, given its own probability `passes`, after a plan
+/// with probability `passed` did.
 fn passes_after(passed: f64, passes: f64) -> f64 {
     (1.0 - ALIKE) * passes + ALIKE * (passes / passed.max(f64::MIN_POSITIVE)).min(1.0)
 }
 
-/// How likely a standard normal number is below `x`, within 1e-7 (Abramowitz and Stegun 26.2.17).
+/// The standard normal distribution function at `x`, within 1e-7 (Abramowitz and Stegun 26.2.17).
 fn normal(x: f64) -> f64 {
     let t = 1.0 / (1.0 + 0.231_641_9 * x.abs());
     let factors = [
@@ -142,7 +142,7 @@ mod tests {
         deviation_seen: 0.005,
     };
 
-    /// Seconds to expect of testing plans in this order, once one passed.
+    /// Expected seconds of testing plans in this order, after one passed.
     fn expected(order: &[Choice], at_hand: &Choice) -> f64 {
         let Some((first, rest)) = order.split_first() else {
             return at_hand.seconds;
@@ -173,7 +173,7 @@ mod tests {
                 let some = cheaper.iter().enumerate().filter(|(n, _)| chosen >> n & 1 == 1);
                 let order: Vec<Choice> = some.map(|(_, plan)| (*plan).clone()).collect();
                 let other = expected(&order, first);
-                // Tests that hardly anything passes are left out.
+                // Tests with a negligible probability to pass are left out.
                 prop_assert!(least <= other * 1.02, "{least} {found:?}, {other} {order:?}");
             }
         }

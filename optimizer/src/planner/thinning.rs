@@ -1,35 +1,36 @@
-//! Thinning: which labelled rows are left as a sample of the population that a prior declares.
+//! Thinning: samples labelled rows to the class frequencies of the population that a prior
+//! declares.
 //!
-//! The bounds of certificates (`certificate`) are of counts, so rows that certify are not weighed:
-//! each row of class c stays with a probability in proportion to (prior of c) / (share of c), the
-//! largest 1, by a pseudo-random number of the row's place, which is told by a hash of its input
-//! and says nothing of it. A row that stays is of class c as often as the prior says, and within a
-//! class any row is as likely as another.
+//! The bounds of certificates (`certificate`) are bounds of counts, so certification rows are not
+//! weighted: each row of class c is kept with a probability proportional to (prior of c) / (share
+//! of c), scaled to a maximum of 1, by a pseudo-random number of the row's index. The index is
+//! determined by a hash of the row's input and is independent of its content. The kept rows have
+//! class frequencies as in the prior, and within a class all rows are equally likely.
 //!
-//! What that assumes: an input of class c of the query looks like a labelled row of class c; only
-//! the mix of classes differs. The share of c is that of the rows that plans are searched on and
-//! those that certify together: which part a row is in is a hash of its input, too, so both have
-//! the same mix. That this share is estimated from the rows themselves does not weaken a promise:
-//! where chance gives the certifying rows more of a class, the estimate has more of it as well, so
-//! that the mix of what stays varies about the prior less than that of rows drawn freely (with n
-//! rows in all, m of which certify, the variance between classes is 1 - m/n of theirs to first
-//! order), and rows within a class are drawn as freely as ever. Were the share estimated from
-//! other rows alone, its error would come on top.
+//! Assumption: an input of class c of the query is distributed like a labelled row of class c;
+//! only the class frequencies differ. The share of c is estimated from the rows that plans are
+//! searched on and the certification rows together: rows are assigned to the parts by a hash of
+//! the input, so both have the same distribution. Estimating this share from the rows themselves
+//! does not weaken a promise: if by chance the certification rows have more of a class, the
+//! estimate is higher as well, so that the frequencies of the kept rows vary less about the prior
+//! than those of independently drawn rows (with n rows in all, m of which certify, the variance
+//! between classes is 1 - m/n of theirs to first order), and rows within a class are still drawn
+//! independently. If the share were estimated from other rows only, its error would be added.
 
 use predictsql_catalog::TaskStatistics;
 
 use super::query::Prior;
 
-/// With which probability rows of each outcome stay.
+/// Probability of keeping a row, by outcome.
 #[derive(Debug, Clone)]
 pub(super) struct Rates(Vec<f64>);
 
-/// Rows that stay, of one part.
+/// Whether each row of a part is kept.
 #[derive(Debug)]
 pub(super) struct Thinned(Vec<bool>);
 
 impl Rates {
-    /// For the rows that certify.
+    /// The rates for the certification rows.
     pub(super) fn new(prior: &Prior, statistics: &TaskStatistics) -> Self {
         let (plan, cert) = (counts(&statistics.plan), counts(&statistics.cert));
         let outcomes = plan.len().max(cert.len());
@@ -46,12 +47,12 @@ impl Rates {
         Self(rates.iter().map(|rate| rate / largest).collect())
     }
 
-    /// The probability of rows of an outcome.
+    /// The probability of keeping a row of an outcome.
     pub(super) fn of(&self, outcome: u16) -> f64 {
         self.0.get(usize::from(outcome)).copied().unwrap_or(0.0)
     }
 
-    /// Of rows with these true outcomes those that stay.
+    /// Thins rows with these true outcomes.
     pub(super) fn thin(&self, truths: &[u16]) -> Thinned {
         let stays = |(row, truth): (u64, &u16)| uniform(row) < self.of(*truth);
         Thinned((0..).zip(truths).map(stays).collect())
@@ -59,13 +60,13 @@ impl Rates {
 }
 
 impl Thinned {
-    /// Whether the row at this place stays.
+    /// Whether the row at this index is kept.
     pub(super) fn keeps(&self, row: u16) -> bool {
         self.0.get(usize::from(row)).copied().unwrap_or(false)
     }
 }
 
-/// How many rows are of each true outcome.
+/// Number of rows by true outcome.
 pub(super) fn counts(truths: &[u16]) -> Vec<u32> {
     let outcomes = truths.iter().max().map_or(0, |most| usize::from(*most) + 1);
     let mut counts = vec![0; outcomes];
@@ -77,8 +78,8 @@ pub(super) fn counts(truths: &[u16]) -> Vec<u32> {
     counts
 }
 
-/// In 0..1, the same for the same number everywhere (the finaliser of SplitMix64,
-/// Steele et al. 2014).
+/// A number in 0..1, the same for the same argument on every platform (the finaliser of
+/// SplitMix64, Steele et al. 2014).
 fn uniform(number: u64) -> f64 {
     let z = number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -117,7 +118,8 @@ mod tests {
             .map(|(_, t)| *t)
             .collect();
         let counts = counts(&stays);
-        // Of the class of the largest rate all rows stay, of the others as many as go with them.
+        // All rows of the class with the largest rate are kept, and of the others a proportionate
+        // number.
         assert_eq!(counts[3], 4_000);
         assert!((1_900..2_100).contains(&counts[2]), "{counts:?}");
         assert!((570..770).contains(&counts[1]), "{counts:?}");

@@ -1,29 +1,29 @@
-//! Thresholds: floors and the passing on of cascades, all looked at in one pass over the rows.
+//! Thresholds: evaluates floors and cascade thresholds in one pass over the rows.
 
 use super::blocks::OTHER;
 use super::query::Metric;
 use super::replay::{Key, OTHERS, Sample, Tally, block, score, when};
 
-/// How many thresholds are looked at.
+/// Number of thresholds evaluated.
 pub(crate) const FLOOR_STEPS: usize = 256;
-/// From a score to its step.
+/// Shift that maps a score to its step.
 const FLOOR_SHIFT: u32 = 8;
 
-/// The threshold above step `number`: rows of that step and below are below it.
+/// The threshold above step `number`: rows of this step and lower ones are below it.
 pub(crate) fn threshold(number: usize) -> u16 {
     u16::try_from((number + 1) << FLOOR_SHIFT).unwrap_or(u16::MAX)
 }
 
 impl Sample {
-    /// The floor among [`FLOOR_STEPS`] at which the metric of a set's greatest votes (without
-    /// floor) is best, and the metric there; the lowest among equals.
+    /// The floor among [`FLOOR_STEPS`] with the best metric for a set's greatest votes (without
+    /// floor), and the metric there; the lowest among equals.
     pub(crate) fn best_floor(&self, metric: Metric, best: &[Key]) -> (u16, f64) {
         let mut now = self.tally(best, best);
         if self.unclaimed != OTHER {
             return (0, self.value(metric, now));
         }
-        // What a floor above a row's score changes: of needed blocks it is missed,
-        // of others rejected.
+        // Effect of a floor above a row's score: a row of a needed block is missed, another is
+        // rejected.
         let mut steps = [Tally::default(); FLOOR_STEPS];
         let (needed, rest) = self.halves(best, best);
         for (((best, _), weight), truth) in needed.rows() {
@@ -47,9 +47,8 @@ impl Sample {
         found
     }
 
-    /// Steps of a cascade: for each threshold among [`FLOOR_STEPS`] the tally, and the weight of
-    /// the rows that go on, where rows whose vote in `first` has a score below the threshold are
-    /// answered as in `both`.
+    /// For each threshold among [`FLOOR_STEPS`], the tally and the weight of the rows that go on,
+    /// where rows whose vote in `first` has a score below the threshold are answered as in `both`.
     pub(crate) fn cascades(
         &self,
         first: &[Key],
@@ -59,7 +58,7 @@ impl Sample {
         let floor = self.floor(floor);
         let mut steps = [(Tally::default(), 0_u32); FLOOR_STEPS];
         let mut now = Tally::default();
-        // Changes may be negative: their sums never are, so that wrapping numbers do.
+        // Changes may be negative, but their sums never are, so wrapping arithmetic is correct.
         let change = |sum: &mut u32, now: bool, then: bool, weight: u32| {
             *sum = sum
                 .wrapping_add(when(then, weight))
@@ -89,7 +88,7 @@ impl Sample {
         }
         let mut going = 0;
         steps.map(|(step, goes_on)| {
-            // After this step its rows go on.
+            // From this step on its rows go on.
             now.found = now.found.wrapping_add(step.found);
             now.missed = now.missed.wrapping_add(step.missed);
             now.rejected = now.rejected.wrapping_add(step.rejected);
@@ -103,8 +102,8 @@ fn step(key: Key) -> usize {
     usize::from(score(key) >> FLOOR_SHIFT)
 }
 
-/// Answers of two stages: rows whose vote in `first` has a score below `pass_below` are answered
-/// as in `both`.
+/// Answers of a two-stage cascade: rows whose vote in `first` has a score below `pass_below` are
+/// answered as in `both`.
 pub(crate) fn cascade(first: &[Key], both: &[Key], pass_below: u16) -> Vec<Key> {
     let pick = |(first, both): (&Key, &Key)| {
         if score(*first) < pass_below {

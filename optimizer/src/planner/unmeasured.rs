@@ -12,10 +12,10 @@ use super::plan::{Basis, Plan, Reason, Rejected, StageEstimate};
 use super::query::{Constraints, CostModel, Estimate, Query, Strategy};
 use crate::Refusal;
 
-/// The plan of one model that nothing was measured of, as far as the decision knows.
+/// The plan of a single model, using none of its measured votes.
 ///
 /// # Errors
-/// It takes more than the limits allow.
+/// Its cost exceeds the limits.
 pub(super) fn unmeasured(
     query: &Query<'_>,
     constraints: &Constraints,

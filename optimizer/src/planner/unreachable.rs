@@ -1,4 +1,4 @@
-//! Constraints that cannot be kept: errors that say what could be, and what is missing.
+//! Refusals of constraints that cannot be kept: they state what is possible and what is missing.
 
 use std::fmt::Write as _;
 
@@ -11,10 +11,10 @@ use super::measured::Measured;
 use super::query::Query;
 use crate::Refusal;
 
-/// Classes named in a message.
+/// Maximum number of classes named in a message.
 const NAMES_MAX: usize = 5;
 
-/// Nothing was measured that would tell of the query.
+/// The refusal where no measurements apply to the query.
 pub(super) fn not_measured(
     query: &Query<'_>,
     least: f64,
@@ -34,8 +34,8 @@ pub(super) fn not_measured(
     ))
 }
 
-/// No plan that can be promised to keep `least`. `first` is the plan likeliest to, with how it
-/// answers the rows that certify.
+/// The refusal where no plan is certified to keep `least`. `first` is the plan most likely to keep
+/// it, with its counts on the certification rows.
 pub(super) fn not_certified(
     measured: &Measured<'_>,
     least: f64,
@@ -86,8 +86,8 @@ pub(super) fn not_certified(
     Refusal::constraint(text)
 }
 
-/// What would help. More rows help as far as what was seen, here or where plans are searched,
-/// is enough.
+/// Suggests what would help: more rows if the observed metric is sufficient, otherwise better
+/// models.
 fn what_could_do(measured: &Measured<'_>, least: f64, counts: Counts, choice: &Choice) -> String {
     let query = measured.query;
     match counts.rows_needed(query.metric, least, FAILURE_PROBABILITY) {
@@ -113,7 +113,8 @@ fn what_could_do(measured: &Measured<'_>, least: f64, counts: Counts, choice: &C
     }
 }
 
-/// Names of the needed classes that a choice answers wrong most often, where plans are searched.
+/// Names of the needed classes with the lowest recall of a choice, on the rows that plans are
+/// searched on.
 fn weakest(measured: &Measured<'_>, choice: &Choice) -> Vec<String> {
     const SHOWN: usize = 3;
     let answers = Rows::plan(measured).answers(choice);

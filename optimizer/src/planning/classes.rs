@@ -1,5 +1,5 @@
-//! The values of expressions over a prediction, as the store gives them for each class; and what
-//! follows for the decision.
+//! Per-class values of expressions over a prediction, computed by the store, and the distinctions
+//! that follow from them.
 
 use crate::distinctions::Distinctions;
 use crate::exchange::{Failure, Layout, Reply};
@@ -8,7 +8,7 @@ use crate::planner::ordering::Known;
 use crate::refusal::Refusal;
 use crate::stream::{ClassQuery, StreamSelect};
 
-/// Reads the reply to a query over classes, and how its cells are laid out.
+/// Reads the reply to a class query, and the encodings of its cells.
 pub(super) fn read(
     query: &ClassQuery,
     outcomes: usize,
@@ -32,7 +32,7 @@ pub(super) fn read(
     Ok((by_class, layouts))
 }
 
-/// The values of each outcome as text, in the order of the outcomes.
+/// The values of each outcome as text, by outcome.
 pub(super) fn signatures(
     outcomes: usize,
     reply: Reply,
@@ -57,8 +57,8 @@ fn check_outcomes(answered: usize, outcomes: usize) -> Result<(), Refusal> {
     }
 }
 
-/// The partition of the outcomes by all values here; one block where there are none. Outcomes
-/// whose rows are dropped are one block: nobody sees their cells.
+/// The partition of the outcomes by all these values; a single block if there are none. Outcomes
+/// whose rows are dropped share a block, since their cells are never sent.
 pub(super) fn distinctions(
     by_class: &ByClass,
     select: &StreamSelect<'_, '_>,
@@ -79,7 +79,7 @@ pub(super) fn passes(by_class: &ByClass, select: &StreamSelect<'_, '_>, outcome:
     select.condition().passes(&known) != Some(false)
 }
 
-/// The truth of each test of the condition for the outcome.
+/// For an outcome, the truth value of each test of the condition.
 fn known(by_class: &ByClass, select: &StreamSelect<'_, '_>, outcome: usize) -> Vec<Known> {
     let mut known: Vec<Known> = vec![None; select.tests().len()];
     for (test, passes) in &by_class.tests {

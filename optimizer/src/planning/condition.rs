@@ -1,5 +1,5 @@
-//! What is known of a stream plan's condition before any row: which tests have the same truth for
-//! all rows, what is expected of the others, and in which order their predictions are made.
+//! Static evaluation of a stream plan's condition: tests with the same truth value for all rows,
+//! expected selectivity and cost of the others, and the order of their predictions.
 
 use predictsql_catalog::Snapshot;
 
@@ -8,7 +8,7 @@ use crate::planner::Estimate;
 use crate::planner::ordering::{self, Known};
 use crate::stream::{Decider, RowTest, ScoreTest, StreamSelect};
 
-/// The truth of each test for every row, as far as no prediction or row can change it.
+/// For each test, its truth value for all rows; `None` where it depends on the row.
 pub(super) fn known_tests(
     select: &StreamSelect<'_, '_>,
     predictions: &[Draft],
@@ -27,7 +27,8 @@ pub(super) fn known_tests(
             Decider::PerClass(_) => by_class(index),
             Decider::Score(_, _, ScoreTest::Compare(of))
             | Decider::Value(_, ScoreTest::Compare(of)) => {
-                // A comparison with NULL is never true; several may be false.
+                // A comparison with NULL is never true; a negated list of several comparisons may
+                // be false.
                 let never = !test.negated || of.len() == 1;
                 (never && of.iter().any(|(_, place)| is_null(place))).then_some(Some(false))
             }
@@ -36,7 +37,7 @@ pub(super) fn known_tests(
         .collect()
 }
 
-/// Whether a cell or a test that still counts asks for a prediction.
+/// Whether a prediction is needed by a cell, or by a test that the condition still depends on.
 pub(super) fn is_asked(select: &StreamSelect<'_, '_>, prediction: usize, known: &[Known]) -> bool {
     let mut tests = select.tests().iter().enumerate();
     select.cells().any(|cell| cell.prediction() == prediction)
@@ -45,8 +46,8 @@ pub(super) fn is_asked(select: &StreamSelect<'_, '_>, prediction: usize, known: 
         })
 }
 
-/// What is expected of each test: the share of the rows that its models' votes on labelled rows
-/// let pass, and what the prediction costs.
+/// Expected figures of each test: the share of rows that pass, by its models' votes on labelled
+/// rows, and the prediction cost.
 pub(super) fn expected_of(
     catalog: &Snapshot,
     select: &StreamSelect<'_, '_>,
@@ -95,7 +96,7 @@ pub(super) fn expected_of(
     select.tests().iter().enumerate().map(expected).collect()
 }
 
-/// The needed predictions by which rows are dropped, in the order of their tests.
+/// The needed predictions that drop rows, in the order of their tests.
 pub(super) fn deciding(
     select: &StreamSelect<'_, '_>,
     predictions: &[Draft],
@@ -110,7 +111,7 @@ pub(super) fn deciding(
     deciding
 }
 
-/// For each prediction the share of the rows that it is expected to be made for.
+/// For each prediction, the expected share of rows it is made for.
 pub(super) fn reached(select: &StreamSelect<'_, '_>, expected: &[ordering::Test]) -> Vec<f64> {
     let expected = select.condition().expected(expected);
     let of = |prediction: usize| {

@@ -1,4 +1,4 @@
-//! A prediction of a stream plan whose plan is being made.
+//! A prediction of a stream plan under construction.
 
 use std::sync::Arc;
 
@@ -7,19 +7,19 @@ use crate::exchange::Layout;
 use crate::plan::ByClass;
 use crate::planner::Decided;
 
-/// A prediction, decided.
+/// A prediction whose models are chosen.
 #[derive(Debug)]
 pub(super) struct Draft {
-    /// The models.
+    /// The chosen models.
     pub decided: Arc<Decided>,
-    /// Classes whose scores are asked for, ascending.
+    /// Classes whose scores are requested, ascending.
     pub scored: Vec<usize>,
-    /// Which outcomes the statement distinguishes by expressions over the prediction alone.
+    /// Outcomes that the statement distinguishes by expressions over the prediction alone.
     pub distinctions: Distinctions,
-    /// Whether any row may need inference.
+    /// Whether some row may need inference.
     pub needed: bool,
-    /// Values by class.
+    /// Per-class values of cells and tests.
     pub by_class: ByClass,
-    /// How the cells among them are laid out, in order.
+    /// Encodings of the per-class cells, in order.
     pub layouts: Vec<Layout>,
 }

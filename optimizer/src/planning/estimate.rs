@@ -1,10 +1,10 @@
-//! The store's own estimate of the rows that a query gives.
+//! The store's row estimate of a query.
 
 use super::session::PlanSession;
 use crate::exchange::{Failure, Question, Reply};
 use crate::sql::fragment::Fragment;
 
-/// Asks for the estimate of a query's rows, before LIMIT.
+/// Asks for the row estimate of a query, before LIMIT.
 pub(super) fn question(session: &PlanSession, query: &Fragment) -> Question {
     session.run(Fragment {
         sql: format!("EXPLAIN EXTENDED {}", query.sql),
@@ -12,7 +12,7 @@ pub(super) fn question(session: &PlanSession, query: &Fragment) -> Question {
     })
 }
 
-/// Reads it; `None` where the store has none, or shows none.
+/// Reads the estimate; `None` where the store has or shows none, or the rows are binary.
 pub(super) fn rows(session: &PlanSession, reply: Reply) -> Result<Option<f64>, Failure> {
     let answer = match reply {
         Reply::Refused(refusal) if refusal.hides_plan() => return Ok(None),

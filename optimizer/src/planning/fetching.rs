@@ -1,4 +1,4 @@
-//! What a stream plan's inputs are, and how they are fetched.
+//! Kinds of a stream plan's inputs, and how they are fetched.
 
 use super::draft::Draft;
 use super::session::PlanSession;
@@ -10,14 +10,15 @@ use crate::stream::{InputText, StreamSelect};
 /// The store's description of a stream plan's inputs.
 #[derive(Debug, Default)]
 pub(super) struct Inputs {
-    /// What each is.
+    /// Kind of each input.
     pub kinds: Vec<InputKind>,
-    /// For each input that is one expression and no parameter its description.
+    /// Description of each image input that is an expression and not a parameter; `None` for
+    /// others.
     images: Vec<Option<Column>>,
 }
 
 impl Inputs {
-    /// By the descriptions of all their expressions in order. A parameter's type is known only
+    /// Reads the descriptions of all input expressions, in order. A parameter's type is known only
     /// when it is bound.
     pub fn read(
         select: &StreamSelect<'_, '_>,
@@ -46,7 +47,8 @@ impl Inputs {
         Ok(inputs)
     }
 
-    /// Where text has to be converted, a bound input must be known for text before it is sent.
+    /// Determines whether bound inputs are text or bytes before the query is sent, where text has
+    /// to be converted to UTF-8.
     pub fn bind(&mut self, select: &StreamSelect<'_, '_>, session: &PlanSession) {
         if !session.is_binary() || session.results_utf8 {
             return;
@@ -61,9 +63,9 @@ impl Inputs {
         }
     }
 
-    /// How an input is fetched that some prediction needs; `None` for others. An image that may be
-    /// too long is only fetched where it is not; an expression that cannot be evaluated twice is
-    /// fetched in any case, and looked at when it is here.
+    /// How to fetch each input that some prediction needs; `None` for the others. An image that
+    /// may be too long is fetched only if it is within the limit; an expression that must not be
+    /// evaluated twice is always fetched, and its length is checked afterwards.
     pub fn wanted(
         &self,
         select: &StreamSelect<'_, '_>,

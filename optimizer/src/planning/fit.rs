@@ -1,22 +1,22 @@
-//! Finds the tables and conditions of a harvest that the store accepts.
+//! Search for harvest tables and conditions that the store accepts.
 
 use std::collections::VecDeque;
 
 use crate::exchange::{Column, Failure, Question, Reply};
 use crate::materialise::{Materialise, Shape};
 
-/// The first of several shapes whose tables the store accepts,
-/// with all conditions that it accepts with them.
+/// Finds the first of several candidate shapes whose tables the store accepts, with all conditions
+/// that it accepts for them.
 #[derive(Debug)]
 pub(super) struct Fitting {
     harvest: usize,
     candidates: VecDeque<Shape>,
     current: Option<Fit>,
-    /// Why the store refused the first that it refused.
+    /// The store's first error.
     pub refused: Option<String>,
 }
 
-/// One shape, which is tried with conditions.
+/// A candidate shape under trial with sets of conditions.
 #[derive(Debug)]
 struct Fit {
     shape: Shape,
@@ -24,12 +24,12 @@ struct Fit {
     tried: Tried,
 }
 
-/// Which conditions were tried last.
+/// The conditions of the last probe.
 #[derive(Debug)]
 enum Tried {
     All,
     None,
-    /// The one at this place; those before it are known to be possible or not.
+    /// The single condition at `place`; `possible` holds the accepted ones before it.
     One {
         place: usize,
         possible: Vec<usize>,
@@ -37,16 +37,17 @@ enum Tried {
     Possible,
 }
 
-/// What comes of a try.
+/// Outcome of a probe.
 pub(super) enum Fitted {
-    /// The shape is tried on.
+    /// Another probe is needed.
     Ask(Question),
-    /// The store accepts this shape, and describes the input so; or none of them.
+    /// The accepted shape and the store's description of its input; `None` if no shape is
+    /// accepted.
     Done(Option<(Shape, Vec<Column>)>),
 }
 
 impl Fitting {
-    /// Of a harvest over each choice of tables for it.
+    /// Tries a harvest with each of its choices of tables.
     pub fn of_sources(passes: &Materialise<'_, '_>, harvest: usize) -> Self {
         let sources = 0..passes.source_count(harvest);
         let shape = |source| Shape {
@@ -56,7 +57,7 @@ impl Fitting {
         Self::new(harvest, sources.map(shape))
     }
 
-    /// Of a harvest over each single table of those that it joins.
+    /// Tries a harvest with each single table of its join.
     pub fn of_factors(passes: &Materialise<'_, '_>, harvest: usize, own: &Shape) -> Self {
         let factors = 0..passes.factor_count(harvest, own.source);
         let shape = |factor| Shape {
@@ -75,7 +76,7 @@ impl Fitting {
         }
     }
 
-    /// The first step.
+    /// The first probe of the next candidate.
     pub fn begin(&mut self, passes: &Materialise<'_, '_>) -> Fitted {
         let Some(mut shape) = self.candidates.pop_front() else {
             return Fitted::Done(None);
@@ -91,10 +92,10 @@ impl Fitting {
         Fitted::Ask(question)
     }
 
-    /// Takes the reply to the last probe.
+    /// Processes the reply to the last probe.
     pub fn next(&mut self, passes: &Materialise<'_, '_>, reply: Reply) -> Result<Fitted, Failure> {
         let described = match reply {
-            // A statement that is ended says nothing of the shape.
+            // An interruption is not caused by the shape.
             Reply::Refused(refusal) if !refusal.is_interruption() => {
                 self.refused.get_or_insert_with(|| refusal.text());
                 None
@@ -121,8 +122,8 @@ impl Fitting {
 }
 
 impl Fit {
-    /// Takes the description of what was tried, `None` where the store refused it. Gives the shape
-    /// that fits; else what is tried next, `None` where nothing is left.
+    /// Processes the description from the last probe, `None` where the store refused it. Gives the
+    /// accepted shape, or `Err` with the next trial, which is `None` when no trial is left.
     fn next(
         mut self,
         described: Option<Vec<Column>>,
@@ -134,7 +135,8 @@ impl Fit {
                 self.tried = Tried::None;
             }
             (Tried::All | Tried::None | Tried::Possible, None) => return Err(None),
-            // Conditions on columns of other tables are left out.
+            // The shape without conditions works: conditions on columns of other tables are left
+            // out.
             (Tried::None, Some(_)) => {
                 let possible = Vec::new();
                 self.tried = Tried::One { place: 0, possible };

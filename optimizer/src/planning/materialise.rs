@@ -1,5 +1,5 @@
-//! Plans a statement that runs in two passes: each harvest gets the tables and conditions that the
-//! store accepts, and models are decided.
+//! Planning of a two-pass statement: finds tables and conditions for each harvest that the store
+//! accepts, and chooses the models.
 
 use std::sync::Arc;
 
@@ -19,30 +19,30 @@ use crate::refusal::Refusal;
 use crate::sql::key::ColumnsKey;
 use crate::statement::PredictStatement;
 
-/// Longest key that is kept as it is, in bytes: InnoDB's limit on indexed columns.
+/// Maximum length in bytes of a key that is stored unhashed: InnoDB's limit on indexed columns.
 const TEXT_KEY_BYTES_MAX: usize = 3072;
 
-/// Bytes of a hash.
+/// Length of a hash in bytes.
 const HASH_BYTES: usize = 32;
 
-/// What was asked last.
+/// The question whose reply is awaited.
 #[derive(Debug)]
 enum Asked {
     Nothing,
     Probe(Fitting),
-    /// The rows that a target's harvests read, for its decision.
+    /// Row estimates of a target's harvests, for choosing its models.
     Rows(Counting),
-    /// Values by class of a target, whose inputs are so many.
+    /// Per-class values of a target.
     Classes {
         rows: Estimate<u64>,
-        /// All expressions over its predictions are conditions.
+        /// Whether all expressions over its predictions are conditions.
         filters: bool,
     },
-    /// The rows that a target's harvests read, to be shown.
+    /// Row estimates of a target's harvests, for display.
     Estimate(Counting),
 }
 
-/// Adds the store's estimates of the harvests of a target.
+/// Sum of the store's row estimates over the harvests of a target.
 #[derive(Debug)]
 struct Counting {
     target: usize,
@@ -59,14 +59,14 @@ pub(super) struct MaterialisePlanning<'s, 'a, 'd> {
     relates: Vec<Relate>,
     relations: Vec<RelationForm>,
     predictions: Vec<Prediction>,
-    /// For each prediction the inputs that are expected, where the plan is to be shown.
+    /// Expected number of inputs for each prediction; estimated only for a plan that is shown.
     inputs: Vec<Estimate<u64>>,
 }
 
 type PlanStep<'s, 'a> = Result<Step<Plan<'s, 'a>>, Failure>;
 
 impl<'s, 'a, 'd> MaterialisePlanning<'s, 'a, 'd> {
-    /// Of a statement so analysed, which the store has described over stubs.
+    /// Starts planning an analysed statement, whose text over stubs the store has described.
     pub fn new(
         context: Context<'d>,
         statement: &'s PredictStatement<'a>,
@@ -105,7 +105,7 @@ impl<'s, 'a> Conversation for MaterialisePlanning<'s, 'a, '_> {
             },
             Asked::Classes { rows, filters } => {
                 let values = match reply {
-                    // An expression may fail for a class that no row is of.
+                    // An expression may fail for a class that no row has.
                     Reply::Refused(refusal) if !refusal.is_interruption() => None,
                     reply => Some(classes::signatures(self.outcomes(), reply)?),
                 };
@@ -124,7 +124,7 @@ impl<'s, 'a> Conversation for MaterialisePlanning<'s, 'a, '_> {
 }
 
 impl<'s, 'a> MaterialisePlanning<'s, 'a, '_> {
-    /// Goes on with the first harvest that has no tables.
+    /// Continues with the first harvest that has no shape yet.
     fn ask_harvest(&mut self) -> PlanStep<'s, 'a> {
         let harvest = self.relates.len();
         if harvest == self.passes.harvests().len() {
@@ -157,7 +157,7 @@ impl<'s, 'a> MaterialisePlanning<'s, 'a, '_> {
         }
     }
 
-    /// Goes on with the first target that is not decided.
+    /// Continues with the first target whose models are not chosen yet.
     fn ask_target(&mut self) -> PlanStep<'s, 'a> {
         let target = self.predictions.len();
         let Some(of) = self.passes.targets().get(target) else {
@@ -186,8 +186,8 @@ impl<'s, 'a> MaterialisePlanning<'s, 'a, '_> {
         }
     }
 
-    /// Where the plan is to be shown, goes on with the first target whose inputs are not
-    /// estimated.
+    /// For a plan that is shown, continues with the first target whose inputs are not estimated
+    /// yet.
     fn ask_estimate(&mut self) -> PlanStep<'s, 'a> {
         let target = self.inputs.len();
         if self.statement.explain().is_none() || target == self.predictions.len() {
@@ -245,7 +245,7 @@ impl<'s, 'a> MaterialisePlanning<'s, 'a, '_> {
         })
     }
 
-    /// Adds an estimate. `None`: there is another harvest to be asked about.
+    /// Adds an estimate. `None`: the target has another harvest to ask about.
     fn count(
         &self,
         counting: &mut Counting,
@@ -269,7 +269,7 @@ impl<'s, 'a> MaterialisePlanning<'s, 'a, '_> {
         target.and_then(|t| t.task.outcomes()).unwrap_or(0)
     }
 
-    /// Decides the next target by its values by class, where it has any.
+    /// Chooses the models of the next target, by its per-class values if there are any.
     fn decide(
         &mut self,
         rows: Estimate<u64>,
@@ -302,7 +302,8 @@ impl<'s, 'a> MaterialisePlanning<'s, 'a, '_> {
         Ok(())
     }
 
-    /// Adds the next harvest, over a shape that the store accepts and whose input it describes so.
+    /// Adds the next harvest with a shape that the store accepts; `input` is the store's
+    /// description of its input.
     fn add(&mut self, shape: Shape, input: &[Column]) -> Result<(), Refusal> {
         let (number, session) = (self.relates.len(), self.context.session);
         let columns = columns_key(self.passes.input_columns(number), input, session.is_strict);
@@ -335,11 +336,11 @@ impl<'s, 'a> MaterialisePlanning<'s, 'a, '_> {
         Ok(())
     }
 
-    /// The form of a harvest's keys, and the longest in bytes. A parameter's type is known only
+    /// Key form of a harvest and the maximum key length in bytes. A parameter's type is known only
     /// when it is bound.
     fn form(&self, number: usize, described: &[Column]) -> Result<(KeyForm, usize), Refusal> {
         let session = self.context.session;
-        // Described in the character set of results.
+        // The lengths are in the character set of results.
         let utf8_bytes = |c: &Column| u64::from(c.length).saturating_mul(session.growth());
         let columns = self.passes.input_columns(number);
         if !columns.is_empty() {
@@ -371,7 +372,8 @@ impl<'s, 'a> MaterialisePlanning<'s, 'a, '_> {
     }
 }
 
-/// What a target's values by class distinguish, and by which its answers are judged.
+/// The blocks of classes that a target's per-class values distinguish, and the metric for its
+/// answers.
 fn blocks(filters: bool, values: Vec<Vec<Option<String>>>, classes: usize) -> (Blocks, Metric) {
     let is_true = |cell: &Option<String>| cell.as_deref().is_some_and(|c| c != "0");
     let passes: Vec<bool> = values.iter().map(|v| v.iter().all(is_true)).collect();

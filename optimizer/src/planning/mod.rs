@@ -1,11 +1,11 @@
-//! Planning of a whole statement, as a conversation with the store: [`Planning`] asks, and comes
-//! to a [`Plan`](crate::plan::Plan).
+//! Planning of a whole statement, as a conversation with the store: [`Planning`] sends questions,
+//! reads the replies and builds a [`Plan`](crate::plan::Plan).
 //!
 //! ```text
 //! stream:       describe ─► constants ─► rows ─► classes, decide (each prediction)
-//!               ─► estimate, to be shown
+//!               ─► estimate (EXPLAIN)
 //! materialise:  describe ─► fit (each harvest) ─► rows, classes, decide (each target)
-//!               ─► estimates, to be shown
+//!               ─► estimates (EXPLAIN)
 //! ```
 
 mod classes;

@@ -1,4 +1,4 @@
-//! The choice of the physical plan: stream where it can answer, else materialise.
+//! Choice of the physical plan: stream if the statement allows it, else materialise.
 
 use std::sync::Arc;
 
@@ -11,28 +11,28 @@ use crate::sql::fragment::Fragment;
 use crate::statement::PredictStatement;
 use crate::stream::StreamSelect;
 
-/// A physical plan by name: a debugging aid, so that one plan can be held against another.
+/// A forced physical plan: a debugging option for comparing plans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Forced {
-    /// Rows pass through.
+    /// Stream plan.
     Stream,
-    /// Two passes, relations in temporary tables.
+    /// Materialise plan, relations in temporary tables.
     Temporary,
-    /// Two passes, relations in the statement's text.
+    /// Materialise plan, relations in the statement's text.
     Inline,
 }
 
 /// A statement analysed for its physical plan.
 #[derive(Debug)]
 pub enum Physical<'s, 'a> {
-    /// Rows pass through.
+    /// Stream plan.
     Stream(Box<StreamSelect<'s, 'a>>),
-    /// Two passes.
+    /// Materialise plan.
     Materialise(Box<Materialise<'s, 'a>>),
 }
 
 impl Physical<'_, '_> {
-    /// The tasks that are asked, and the models where the statement names them.
+    /// The predicted tasks, and the models where the statement names them.
     pub fn asked(&self) -> Vec<(&Task, Option<&Arc<Model>>)> {
         match self {
             Self::Stream(select) => {
@@ -54,7 +54,7 @@ impl Physical<'_, '_> {
         }
     }
 
-    /// Names of the columns that the described statement marks.
+    /// Column names that are marked in the described statement.
     pub fn marked_names(&self) -> Vec<&str> {
         match self {
             Self::Stream(select) => select.cell_names().collect(),
@@ -63,8 +63,9 @@ impl Physical<'_, '_> {
     }
 }
 
-/// Chooses. What no plan can answer is first shown to the store, whose own errors (syntax, unknown
-/// columns, rights) come before "not supported".
+/// Chooses the physical plan. A statement without a stream plan is described by the store first,
+/// so that the store's own errors (syntax, unknown columns, rights) take precedence over "not
+/// supported".
 #[derive(Debug)]
 pub struct Choosing<'s, 'a> {
     statement: &'s PredictStatement<'a>,
@@ -73,7 +74,7 @@ pub struct Choosing<'s, 'a> {
 }
 
 impl<'s, 'a> Choosing<'s, 'a> {
-    /// For a statement, of which the session may force the plan.
+    /// For a statement; the session may force a plan.
     pub fn new(statement: &'s PredictStatement<'a>, forced: Option<Forced>) -> Self {
         Self {
             statement,

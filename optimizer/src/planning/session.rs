@@ -1,4 +1,4 @@
-//! The parts of a session and of its surroundings that a plan depends on.
+//! The session state and environment that a plan depends on.
 
 use predictsql_catalog::{Snapshot, Task};
 
@@ -9,51 +9,51 @@ use crate::refusal::Refusal;
 use crate::sql::clauses::{Limit, RowCount};
 use crate::sql::fragment::Fragment;
 
-/// A session as a plan depends on it.
+/// The session state that a plan depends on.
 #[derive(Debug, Clone, Default)]
 pub struct PlanSession {
-    /// Text of results arrives in UTF-8.
+    /// Whether result text arrives in UTF-8.
     pub results_utf8: bool,
-    /// A value that does not fit its column is an error.
+    /// Whether a value that does not fit its column is an error (strict SQL mode).
     pub is_strict: bool,
     /// `@@sql_select_limit`; `u64::MAX` for none.
     pub select_limit: u64,
-    /// The physical plan that must answer.
+    /// The forced physical plan, if any.
     pub forced: Option<Forced>,
-    /// Most bytes of an image.
+    /// Maximum image size in bytes.
     pub image_bytes_max: u64,
-    /// The parameters of an execution; `None` where the statement came as text.
+    /// The bound parameters of a prepared statement; `None` for a text statement.
     pub parameters: Option<Vec<Bound>>,
 }
 
 /// A bound parameter.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Bound {
-    /// Its value as a count of rows; `None` for NULL, negative numbers and others.
+    /// Its value as a row count; `None` for NULL, negative numbers and non-integers.
     pub integer: Option<u64>,
-    /// Its value holds a NUL byte, as every image file does and no path.
+    /// Whether its value contains a NUL byte: every image file does, and no path.
     pub holds_nul: bool,
 }
 
 impl PlanSession {
-    /// Most bytes in UTF-8 of a byte of results.
+    /// Maximum number of UTF-8 bytes per byte of result text.
     pub fn growth(&self) -> u64 {
-        // In UTF-8 a character has up to four bytes.
+        // A UTF-8 character takes up to four bytes.
         if self.results_utf8 { 1 } else { 4 }
     }
 
-    /// Whether a parameter holds a NUL byte.
+    /// Whether a parameter contains a NUL byte.
     pub fn holds_nul(&self, parameter: usize) -> bool {
         let bound = self.parameters.as_ref().and_then(|p| p.get(parameter));
         bound.is_some_and(|bound| bound.holds_nul)
     }
 
-    /// Whether the statement came with parameters, and its rows are binary.
+    /// Whether this is the execution of a prepared statement, with binary rows.
     pub fn is_binary(&self) -> bool {
         self.parameters.is_some()
     }
 
-    /// A question that is run in the statement's own protocol.
+    /// A question that is executed in the statement's own protocol.
     pub(super) fn run(&self, text: Fragment) -> Question {
         let method = match self.is_binary() {
             true => Method::Execute,
@@ -62,7 +62,7 @@ impl PlanSession {
         Question { method, text }
     }
 
-    /// A question that is run: a text without parameters needs no preparing.
+    /// A question that is executed: by the text protocol if the text has no parameters.
     pub(super) fn ask(&self, text: Fragment) -> Question {
         match text.parameters.is_empty() {
             true => Question {
@@ -73,7 +73,7 @@ impl PlanSession {
         }
     }
 
-    /// (rows to skip, rows at most)
+    /// (rows to skip, maximum rows)
     pub(super) fn limits(&self, limit: Option<Limit>) -> Result<(u64, u64), Refusal> {
         let Some(limit) = limit else {
             return Ok((0, self.select_limit));
@@ -90,21 +90,21 @@ impl PlanSession {
     }
 }
 
-/// All that a plan depends on besides the statement and the store's replies.
+/// Everything a plan depends on besides the statement and the store's replies.
 #[derive(Clone, Copy)]
 pub struct Context<'d> {
     /// The session.
     pub session: &'d PlanSession,
-    /// The statement's and session's demands on plans.
+    /// The demands of statement and session on plans.
     pub demands: &'d Demands,
-    /// The catalog that the statement was read against.
+    /// The catalog snapshot that the statement was parsed against.
     pub catalog: &'d Snapshot,
-    /// Decides which models answer.
+    /// Chooses the models.
     pub decide: &'d (dyn Decide + Sync),
 }
 
 impl Context<'_> {
-    /// Whether plans depend on how many inputs there are.
+    /// Whether the choice of models depends on the number of inputs.
     pub(super) fn counts_rows(&self, task: &Task) -> bool {
         let demands = self.demands.clone().or(Demands::of_task(task));
         demands.max_seconds.is_some() || demands.max_cost.is_some()

@@ -1,4 +1,4 @@
-//! Plans a whole statement.
+//! Planning of a whole statement.
 
 use super::materialise::MaterialisePlanning;
 use super::physical::{Choosing, Physical};
@@ -8,7 +8,7 @@ use crate::exchange::{Conversation, Failure, Reply, Step};
 use crate::plan::Plan;
 use crate::statement::PredictStatement;
 
-/// The conversation by which a statement gets its plan.
+/// The conversation that builds a statement's plan.
 pub struct Planning<'s, 'a, 'd> {
     context: Context<'d>,
     statement: &'s PredictStatement<'a>,
@@ -22,7 +22,7 @@ enum Stage<'s, 'a, 'd> {
 }
 
 impl<'s, 'a, 'd> Planning<'s, 'a, 'd> {
-    /// Of a statement.
+    /// Starts planning a statement.
     pub fn new(statement: &'s PredictStatement<'a>, context: Context<'d>) -> Self {
         Self {
             stage: Stage::Choosing(Choosing::new(statement, context.session.forced)),
@@ -31,7 +31,7 @@ impl<'s, 'a, 'd> Planning<'s, 'a, 'd> {
         }
     }
 
-    /// The physical plan is chosen.
+    /// Continues with the planning of the chosen physical plan.
     fn chosen(&mut self, physical: Physical<'s, 'a>) -> Result<Step<Plan<'s, 'a>>, Failure> {
         let (context, statement) = (self.context, self.statement);
         match physical {

@@ -1,4 +1,4 @@
-//! Plans a statement whose rows pass through.
+//! Planning of a statement with a stream plan.
 
 use std::collections::BTreeSet;
 
@@ -19,14 +19,14 @@ use crate::stream::{
     CELL_MARK, Cell, ClassQuery, Decider, Pushdown, PushdownChoices, RowTest, StreamSelect,
 };
 
-/// What was asked last.
+/// The question whose reply is awaited.
 #[derive(Debug)]
 enum Asked {
     Nothing,
     Description,
     Constants,
     Rows,
-    /// Of the prediction of that number.
+    /// Per-class values of the prediction of this index.
     Classes(usize, ClassQuery),
     Estimate,
 }
@@ -39,21 +39,22 @@ pub(super) struct StreamPlanning<'s, 'a, 'd> {
     asked: Asked,
     /// The visible columns.
     columns: Vec<Column>,
-    /// For each of them the cell that it is, if it is predicted.
+    /// For each visible column, the index of its predicted cell, if it is predicted.
     cell_of_column: Vec<Option<usize>>,
     inputs: Inputs,
     constants: Vec<Option<f64>>,
-    /// The store's estimate of the rows that predictions are made for, where plans depend on it.
+    /// The store's estimate of the number of predicted rows, where the choice of models depends on
+    /// it.
     rows: Estimate<u64>,
     drafts: Vec<Draft>,
-    /// Made; the store's estimate of its rows is asked for.
+    /// The finished plan, while the store's row estimate is awaited.
     plan: Option<Plan<'s, 'a>>,
 }
 
 type PlanStep<'s, 'a> = Result<Step<Plan<'s, 'a>>, Failure>;
 
 impl<'s, 'a, 'd> StreamPlanning<'s, 'a, 'd> {
-    /// Of a statement so analysed.
+    /// Starts planning an analysed statement.
     pub fn new(
         context: Context<'d>,
         statement: &'s PredictStatement<'a>,
@@ -146,12 +147,13 @@ impl<'s, 'a> StreamPlanning<'s, 'a, '_> {
         Ok(self.ask(Asked::Rows, question))
     }
 
-    /// Goes on with the first prediction that is not decided.
+    /// Continues with the first prediction whose models are not chosen yet.
     fn ask_classes(&mut self) -> PlanStep<'s, 'a> {
         while self.drafts.len() < self.select.predictions().len() {
             let prediction = self.drafts.len();
             if let Some(query) = self.select.class_query(prediction) {
-                // In the statement's own protocol, since the cells go into its rows as they are.
+                // In the statement's own protocol, since the cells are copied into its rows
+                // unchanged.
                 let question = self.context.session.run(query.text.clone());
                 return Ok(self.ask(Asked::Classes(prediction, query), question));
             }
@@ -165,7 +167,8 @@ impl<'s, 'a> StreamPlanning<'s, 'a, '_> {
         asked.and_then(|p| p.task.outcomes()).unwrap_or(0)
     }
 
-    /// Reads the description of the statement over stubs, which ends with the inputs' expressions.
+    /// Reads the description of the statement over stubs, whose last columns are the input
+    /// expressions.
     fn describe(&mut self, mut columns: Vec<Column>) -> Result<(), Refusal> {
         let select = &self.select;
         let arguments = (0..select.input_count()).map(|input| select.input_arguments(input));
@@ -186,7 +189,7 @@ impl<'s, 'a> StreamPlanning<'s, 'a, '_> {
         Ok(())
     }
 
-    /// Decides a prediction, whose values by class are known.
+    /// Chooses the models of a prediction from its per-class values.
     fn decide(
         &mut self,
         prediction: usize,
@@ -198,7 +201,7 @@ impl<'s, 'a> StreamPlanning<'s, 'a, '_> {
             return Ok(());
         };
         let classes = asked.task.classes.len();
-        // Without an end to the outcomes nothing tells them apart before a row comes.
+        // With an unbounded set of outcomes, no distinctions are known before the rows are read.
         let outcomes = asked.task.outcomes().unwrap_or(1);
         let distinctions = classes::distinctions(&by_class, select, outcomes);
         let other_cell = |c: Cell| c.prediction() == prediction && !matches!(c, Cell::PerClass(_));
@@ -234,7 +237,7 @@ impl<'s, 'a> StreamPlanning<'s, 'a, '_> {
         Ok(())
     }
 
-    /// All is known that the store has to say.
+    /// Builds the plan; for EXPLAIN, asks for the row estimate.
     fn finish(&mut self) -> PlanStep<'s, 'a> {
         let plan = self.plan()?;
         if self.statement.explain().is_none() {
@@ -266,7 +269,7 @@ impl<'s, 'a> StreamPlanning<'s, 'a, '_> {
             rows_filtered: drops,
         });
         if drops && session.select_limit != u64::MAX {
-            // SQL_SELECT_LIMIT counts the rows of the answer, not those it is made from.
+            // SQL_SELECT_LIMIT limits the rows of the result, not those fetched for it.
             pushdown.text.sql.push_str(" LIMIT 18446744073709551615");
         }
         let expected = expected_of(self.context.catalog, select, &self.drafts, &known);
@@ -355,8 +358,8 @@ impl<'s, 'a> StreamPlanning<'s, 'a, '_> {
         asked.map(prediction).collect()
     }
 
-    /// In binary rows, cells made from the store's values must be laid out as the described column
-    /// is.
+    /// In binary rows, cells built from the store's per-class values must have the encoding of the
+    /// described column.
     fn check_layouts(&self) -> Result<(), Refusal> {
         if !self.context.session.is_binary() {
             return Ok(());
@@ -379,7 +382,7 @@ impl<'s, 'a> StreamPlanning<'s, 'a, '_> {
     }
 }
 
-/// The classes whose scores a prediction's cells and conditions ask for, ascending.
+/// Classes whose scores a prediction's cells and conditions use, ascending.
 fn scored_classes(select: &StreamSelect<'_, '_>, prediction: usize) -> Vec<usize> {
     let cells = select.cells().filter_map(|cell| match cell {
         Cell::Score(p, class) => Some((p, class)),
@@ -401,7 +404,7 @@ fn whole(rows: Option<f64>) -> Estimate<u64> {
     })
 }
 
-/// A plan with the store's estimate of its rows, and what follows for each prediction.
+/// Adds the store's row estimate to a plan, and the expected inputs of each prediction.
 fn with_estimate<'s, 'a>(mut plan: Plan<'s, 'a>, estimate: Option<f64>) -> Plan<'s, 'a> {
     for node in &mut plan.nodes {
         match node {

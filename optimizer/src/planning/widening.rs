@@ -1,5 +1,5 @@
-//! The shapes of harvests that look at more rows:
-//! the store has asked about a row that no harvest found.
+//! Wider harvests: the shapes to use after the store asked for the key of a row that no harvest
+//! read.
 
 use super::fit::{Fitted, Fitting};
 use crate::exchange::{Conversation, Failure, Reply, Step};
@@ -7,21 +7,21 @@ use crate::materialise::{Materialise, MemberRows, Members, Shape};
 use crate::plan::Relate;
 use crate::refusal::Refusal;
 
-/// How much a harvest looks at, and which keys may be missing.
+/// How many rows a harvest reads, and whether keys may be missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Breadth {
     /// The rows that reach the call; no key may be missing.
     Block,
-    /// The same, where its members are known: keys of other rows may be missing. Else the rows of
-    /// the input's own table that pass the conditions on it.
+    /// If the members are known, the same rows: keys of other rows may be missing. Otherwise the
+    /// rows of the input's own table that pass the conditions on that table.
     Members,
-    /// All members, whatever other predictions say of them;
-    /// else all rows of the input's own table.
+    /// If the members are known, all members, regardless of other predictions; otherwise all rows
+    /// of the input's own table.
     Everything,
 }
 
 impl Breadth {
-    /// The next; `None` after the last.
+    /// The next wider breadth; `None` after the last.
     pub fn next(self) -> Option<Self> {
         match self {
             Self::Block => Some(Self::Members),
@@ -31,34 +31,33 @@ impl Breadth {
     }
 }
 
-/// What a fitting is for.
+/// The purpose of a fitting.
 #[derive(Debug, Clone, Copy)]
 enum Purpose {
-    /// The members of a harvest, with the conditions on their table or without.
+    /// To find the members of a harvest, with or without the conditions on their table.
     Members { conditions: bool },
-    /// The rows of the input's own table.
+    /// To find the rows of the input's own table.
     Unjoined,
 }
 
-/// Finds the shapes of all harvests at a breadth,
-/// and the members of those of which they are known.
+/// Finds the shapes of all harvests at a breadth, and their members where these are known.
 pub struct Widening<'p, 's, 'a> {
     passes: &'p Materialise<'s, 'a>,
-    /// The shape of each harvest.
+    /// The original shape of each harvest.
     own: Vec<Shape>,
     breadth: Breadth,
-    /// Whether members are looked for.
+    /// Whether to look for members.
     with_members: bool,
     fitting: Option<(Fitting, Purpose)>,
     shapes: Vec<Shape>,
     members: Vec<Option<Members>>,
 }
 
-/// The shapes of all harvests, and of each the members, if they are known.
+/// The shape of each harvest, and its members if they are known.
 pub type Widened = (Vec<Shape>, Vec<Option<Members>>);
 
 impl<'p, 's, 'a> Widening<'p, 's, 'a> {
-    /// Of these harvests.
+    /// Starts widening these harvests.
     pub fn new(
         passes: &'p Materialise<'s, 'a>,
         relates: &[&Relate],
@@ -76,7 +75,7 @@ impl<'p, 's, 'a> Widening<'p, 's, 'a> {
         }
     }
 
-    /// Goes on with the first harvest that has no shape.
+    /// Continues with the first harvest that has no wider shape yet.
     fn ask(&mut self) -> Result<Step<Widened>, Failure> {
         while let Some(own) = self.own.get(self.shapes.len()).cloned() {
             let number = self.shapes.len();
@@ -103,7 +102,7 @@ impl<'p, 's, 'a> Widening<'p, 's, 'a> {
         )))
     }
 
-    /// Begins a fitting of the next harvest; `None`: it has ended.
+    /// Starts a fitting for the next harvest; `None`: it is finished without a question.
     fn fit(&mut self, purpose: Purpose, own: &Shape) -> Result<Option<Step<Widened>>, Failure> {
         let mut fitting = Fitting::of_factors(self.passes, self.shapes.len(), own);
         let fitted = fitting.begin(self.passes);

@@ -1,8 +1,8 @@
 //! The largest enclosing expression that satisfies a predicate, found by tokens: operands of AND
 //! and OR, elements of lists and of CASE, parenthesised expressions, functions.
 //!
-//! What is taken for an expression by mistake holds a word that is no operator, which the test
-//! must refuse.
+//! A range wrongly taken for an expression contains a keyword that is not an operator; the
+//! predicate must refuse it.
 
 use std::ops::Range;
 
@@ -12,12 +12,12 @@ use super::boolean::{self, Split};
 use super::expression::is_subquery;
 use super::text::Lexed;
 
-/// Reserved words that stand before an expression.
+/// Reserved words that precede an expression.
 const BEFORE: [&str; 9] = [
     "BY", "DISTINCT", "ELSE", "HAVING", "ON", "SELECT", "THEN", "WHEN", "WHERE",
 ];
 
-/// Reserved words that stand after one.
+/// Reserved words that follow an expression.
 const AFTER: [&str; 27] = [
     "AS",
     "ASC",
@@ -48,11 +48,10 @@ const AFTER: [&str; 27] = [
     "WITH",
 ];
 
-/// Reserved words that do, unless they are functions.
+/// Reserved words that follow an expression, unless they are function names.
 const AFTER_OR_FUNCTIONS: [&str; 2] = ["LEFT", "RIGHT"];
 
-/// The largest expression in `block` around `call` of which `holds` is true; that itself,
-/// if no other.
+/// The largest expression in `block` around `call` that satisfies `holds`, or `call` itself.
 pub(crate) fn largest(
     lexed: &Lexed<'_>,
     block: &Range<usize>,
@@ -77,17 +76,17 @@ pub(crate) fn largest(
     }
 }
 
-/// Parentheses or a CASE around a lexeme.
+/// Parentheses or a CASE that enclose a lexeme.
 struct Enclosing {
-    /// Without the parentheses, or the words CASE and END.
+    /// Without the parentheses, or the keywords CASE and END.
     inner: Range<usize>,
-    /// With them, and with the name of a function.
+    /// Including them, and the function name if any.
     outer: Range<usize>,
-    /// It is a list of expressions, and none itself.
+    /// Whether it is a list of expressions and not an expression itself.
     is_list: bool,
 }
 
-/// What closest encloses a lexeme of a block; not a sub-query.
+/// The innermost enclosing construct of a lexeme within a block; `None` for a sub-query.
 fn enclosing(lexed: &Lexed<'_>, block: &Range<usize>, at: usize) -> Option<Enclosing> {
     let is_open = |i: usize| matches!(lexed.token(i), Some(Token::LParen));
     let mut open: Vec<usize> = Vec::new();
@@ -121,7 +120,7 @@ fn enclosing(lexed: &Lexed<'_>, block: &Range<usize>, at: usize) -> Option<Enclo
     }
     let is_name = |i: &usize| *i >= block.start && matches!(lexed.token(*i), Some(Token::Word(_)));
     let name = start.checked_sub(1).filter(is_name);
-    // What stands before it may be an operator, such as IN.
+    // The preceding word may be an operator, such as IN.
     let is_list = lexed.split_commas(start + 1..end - 1).len() != 1
         && name.is_none_or(|name| OPERATORS.iter().any(|w| lexed.is_keyword(name, w)));
     let is_operator = name.is_some_and(|n| OPERATORS.iter().any(|w| lexed.is_keyword(n, w)));
@@ -132,14 +131,14 @@ fn enclosing(lexed: &Lexed<'_>, block: &Range<usize>, at: usize) -> Option<Enclo
     })
 }
 
-/// Reserved words before parentheses that are no functions.
+/// Reserved words before parentheses that are not functions.
 const OPERATORS: [&str; 20] = [
     "AND", "BETWEEN", "BINARY", "BY", "CASE", "DIV", "ELSE", "HAVING", "IN", "LIKE", "NOT", "ON",
     "OR", "REGEXP", "RLIKE", "SELECT", "THEN", "WHEN", "WHERE", "XOR",
 ];
 
-/// The element of `within` that `at` stands in: between commas and reserved words, those of other
-/// CASEs left out.
+/// The element of `within` that contains `at`, delimited by commas and reserved words; those of
+/// other CASEs are skipped.
 fn element(lexed: &Lexed<'_>, within: &Range<usize>, at: &Range<usize>) -> Range<usize> {
     let is = |at: usize, words: &[&str]| words.iter().any(|w| lexed.is_keyword(at, w));
     let (mut start, mut end) = (within.start, within.end);
@@ -150,7 +149,7 @@ fn element(lexed: &Lexed<'_>, within: &Range<usize>, at: &Range<usize>) -> Range
         open_cases -= usize::from(is_end);
         let comma = matches!(lexed.token(i), Some(Token::Comma | Token::SemiColon));
         let function = matches!(lexed.token(i + 1), Some(Token::LParen));
-        // A string right after it is an alias.
+        // A string right after the call is an alias.
         let alias = i == at.end && lexed.string_literal(&(i..i + 1)).is_some();
         let is_after = comma || alias || is(i, &AFTER) || !function && is(i, &AFTER_OR_FUNCTIONS);
         if open_cases > 0 || at.contains(&i) {
@@ -165,7 +164,7 @@ fn element(lexed: &Lexed<'_>, within: &Range<usize>, at: &Range<usize>) -> Range
     start..end
 }
 
-/// The largest part of an element, as joined by AND and OR, around `at` that holds.
+/// The largest AND/OR operand of an element around `at` that satisfies `holds`.
 fn part(
     lexed: &Lexed<'_>,
     element: Range<usize>,

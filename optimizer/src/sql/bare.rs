@@ -1,5 +1,5 @@
-//! Calls without the schema's name: predict calls where the schema is the session's current
-//! database.
+//! Unqualified calls: predict calls without a schema name, in a session whose current database is
+//! the schema.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use sqlparser::tokenizer::Token;
 use super::prefilter::{ends_in_line_comment, is_space, trim_space_end, trim_space_start};
 use super::text::{LexMode, Lexed};
 
-/// Names of functions, in lower case, that mean those of the schema also without its name.
+/// Lower-case names of functions that belong to the schema even when unqualified.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BareNames(pub BTreeSet<String>);
 
@@ -24,23 +24,22 @@ impl BareNames {
     }
 }
 
-/// Whether a name is that of a function which is told what to predict.
+/// Whether a function is generic: its arguments name the task or model.
 pub fn is_generic(name: &str) -> bool {
     let generic = ["predict", "predict_proba"];
     generic.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
-/// A call without a schema's name.
+/// An unqualified call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BareCall {
-    /// Its function's name, in lower case.
+    /// Function name, in lower case.
     pub name: String,
-    /// Its text from the name to the opening parenthesis.
+    /// Text from the name to the opening parenthesis.
     pub head: String,
 }
 
-/// The calls without a schema's name of functions of which `is_known` takes the name,
-/// each head once.
+/// The unqualified calls of functions that satisfy `is_known`, without duplicate heads.
 pub fn bare_calls(text: &str, mode: LexMode, is_known: impl Fn(&str) -> bool) -> Vec<BareCall> {
     let mut calls: Vec<BareCall> = Vec::new();
     let Some(lexed) = Lexed::new(text, mode) else {
@@ -61,15 +60,13 @@ pub fn bare_calls(text: &str, mode: LexMode, is_known: impl Fn(&str) -> bool) ->
     calls
 }
 
-/// Whether the tokens of a text hold such a call, outside strings and comments,
-/// whatever the session's sql_mode.
+/// Whether a text contains such a call, outside strings and comments, under any sql_mode.
 pub fn has_bare_call(text: &str, is_known: impl Fn(&str) -> bool) -> bool {
     let mut modes = LexMode::QUOTINGS.into_iter();
     modes.any(|mode| !bare_calls(text, mode, &is_known).is_empty())
 }
 
-/// The name at `at`, if a call of a function may begin there:
-/// not what is followed by a list of columns.
+/// The name at `at`, if a function call may begin there: not a name followed by a column list.
 fn bare_call(lexed: &Lexed<'_>, at: usize) -> Option<String> {
     const LISTS_COLUMNS: [&str; 21] = [
         "INTO",
@@ -92,7 +89,7 @@ fn bare_call(lexed: &Lexed<'_>, at: usize) -> Option<String> {
         "FUNCTION",
         "PROCEDURE",
         "CALL",
-        "ON", // CREATE INDEX i ON t (c), but also ON f(x): see below
+        "ON", // of CREATE INDEX i ON t (c); not of a join condition ON f(x), see below
     ];
     if !matches!(lexed.token(at + 1), Some(Token::LParen)) {
         return None;
@@ -153,8 +150,8 @@ fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || byte >= 0x80
 }
 
-/// Whether running or preparing a text may make `schema` the session's current database.
-/// A "no" is final.
+/// Whether executing or preparing a text may make `schema` the session's current database. No
+/// false negatives.
 pub fn may_use(sql: &[u8], schema: &str) -> bool {
     let sql = trim_space_start(sql);
     let begins = |word: &str| {
@@ -162,7 +159,7 @@ pub fn may_use(sql: &[u8], schema: &str) -> bool {
         head.is_some_and(|head| head.eq_ignore_ascii_case(word.as_bytes()))
     };
     if begins("PREPARE") || begins("EXECUTE") {
-        return true; // a text in a variable can be anything
+        return true; // the text may come from a variable
     }
     let stands_later = ["/*", "--", "#", "SET"].iter().any(|head| begins(head));
     let may_stand = begins("USE") || stands_later || memchr::memchr(b';', sql).is_some();

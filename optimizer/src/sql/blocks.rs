@@ -1,6 +1,6 @@
-//! Cuts a statement of any kind into its query blocks, by tokens alone: syntax that no parser here
-//! knows is cut too. What is cut wrongly costs a refusal or a retry, never a wrong answer, since
-//! nothing that is left out of a harvest can change what the statement itself then finds.
+//! Splits a statement of any kind into its query blocks, by tokens alone, so that syntax unknown
+//! to the parser is supported. A wrong split costs a refusal or a retry, never a wrong result,
+//! since rows missing from a harvest cannot change the result of the statement itself.
 
 use std::ops::Range;
 
@@ -8,12 +8,12 @@ use sqlparser::tokenizer::Token;
 
 use super::text::Lexed;
 
-/// A query block, or an UPDATE or DELETE, by its lexemes. An absent clause is an empty range.
+/// A query block, or an UPDATE or DELETE, as lexeme ranges. An absent clause is an empty range.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Block {
     /// From its first word to its end.
     pub(crate) range: Range<usize>,
-    /// The block that it stands in.
+    /// The enclosing block.
     pub(crate) parent: Option<usize>,
     /// The select list; empty for UPDATE and DELETE.
     pub(crate) items: Range<usize>,
@@ -23,9 +23,9 @@ pub(crate) struct Block {
     pub(crate) condition: Range<usize>,
     /// `GROUP BY ...`, the words included.
     pub(crate) group: Range<usize>,
-    /// What stands after LIMIT.
+    /// The lexemes after LIMIT.
     pub(crate) limit: Range<usize>,
-    /// Common table expressions that can be named here, in order.
+    /// Common table expressions visible here, in order.
     pub(crate) ctes: Vec<usize>,
 }
 
@@ -34,11 +34,11 @@ pub(crate) struct Block {
 pub(crate) struct Cte {
     /// From its name to the parenthesis after its query.
     pub(crate) range: Range<usize>,
-    /// Its WITH says RECURSIVE.
+    /// Whether its WITH is RECURSIVE.
     pub(crate) recursive: bool,
 }
 
-/// The blocks of a statement in order of their first words.
+/// The blocks of a statement, ordered by their first lexemes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Blocks {
     pub(crate) blocks: Vec<Block>,
@@ -46,7 +46,7 @@ pub(crate) struct Blocks {
 }
 
 impl Blocks {
-    /// Cuts the lexemes `body`.
+    /// Splits the lexemes `body`.
     pub(crate) fn cut(lexed: &Lexed<'_>, body: Range<usize>) -> Self {
         let mut scanner = Scanner {
             lexed,
@@ -75,7 +75,7 @@ impl Blocks {
             .map(|(i, _)| i)
     }
 
-    /// The conditions after ON in a block's table references, those of sub-queries left out.
+    /// The conditions after ON in a block's table references, except those in sub-queries.
     pub(crate) fn on_conditions(&self, lexed: &Lexed<'_>, block: &Block) -> Vec<Range<usize>> {
         let within = |at: usize| {
             let mut inner = self
@@ -97,7 +97,7 @@ impl Blocks {
     }
 }
 
-/// The tables that table references join, each alone, without the conditions of joins.
+/// The single tables of a join, without the join conditions.
 pub(crate) fn factors(lexed: &Lexed<'_>, from: &Range<usize>) -> Vec<Range<usize>> {
     let mut factors = Vec::new();
     let mut start = Some(from.start);
@@ -123,7 +123,7 @@ pub(crate) fn factors(lexed: &Lexed<'_>, from: &Range<usize>) -> Vec<Range<usize
     factors
 }
 
-/// Where the ORDER BY of a block with HAVING ends; not of one that may sort a union.
+/// End of the ORDER BY of a block with HAVING; `None` if it may sort a union.
 pub(crate) fn end_of_order_after_having(lexed: &Lexed<'_>, block: &Block) -> Option<usize> {
     let is = |at: usize, words: &[&str]| words.iter().any(|w| lexed.is_keyword(at, w));
     let joined = ["UNION", "EXCEPT", "INTERSECT", "ALL", "DISTINCT"];
@@ -147,7 +147,7 @@ pub(crate) fn end_of_order_after_having(lexed: &Lexed<'_>, block: &Block) -> Opt
     Some(end.unwrap_or(block.range.end))
 }
 
-/// Where a condition of ON ends: before the next join, comma or closing parenthesis.
+/// End of an ON condition: before the next join, comma or closing parenthesis.
 fn condition_end(lexed: &Lexed<'_>, range: Range<usize>) -> usize {
     let mut depth = 0_usize;
     for at in range.clone() {
@@ -171,7 +171,7 @@ fn starts_join(lexed: &Lexed<'_>, at: usize) -> bool {
     ) || (is(&["LEFT", "RIGHT"], at) && is(&["JOIN", "OUTER"], at + 1))
 }
 
-/// What opens a clause. The order is that of the clauses' names alone.
+/// Keywords that start a clause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mark {
     From,
@@ -184,14 +184,15 @@ enum Mark {
     Other,
 }
 
-/// One depth of parentheses.
+/// A nesting level of parentheses.
 #[derive(Debug, Default)]
 struct Level {
     block: Option<usize>,
     parent: Option<usize>,
     marks: Vec<(usize, Mark)>,
     ctes: Vec<usize>,
-    /// Of a WITH clause read ahead: where each query's parenthesis opens, and what it can name.
+    /// For a WITH clause parsed ahead: the opening parenthesis of each query, and the common table
+    /// expressions visible in it.
     bodies: Vec<(usize, Vec<usize>)>,
 }
 
@@ -320,7 +321,7 @@ impl Scanner<'_, '_> {
         block.limit = clause(Mark::Limit, 1).unwrap_or_else(absent);
     }
 
-    /// Reads a WITH clause ahead, so that its queries and what follows know its names.
+    /// Parses a WITH clause ahead, so that its names are visible in its queries and after it.
     fn with(&mut self, at: usize) {
         let lexed = self.lexed;
         let recursive = lexed.is_keyword(at + 1, "RECURSIVE");
@@ -349,8 +350,8 @@ impl Scanner<'_, '_> {
     }
 }
 
-/// `name [(columns)] AS (query)` at `at`: where the query's parenthesis opens, and the lexeme
-/// after it.
+/// Parses `name [(columns)] AS (query)` at `at`: the opening parenthesis of the query, and the
+/// lexeme after its end.
 fn element(lexed: &Lexed<'_>, at: usize) -> Option<(usize, usize)> {
     lexed.name(at)?;
     let mut next = at + 1;

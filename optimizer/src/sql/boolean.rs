@@ -1,4 +1,4 @@
-//! How a condition is joined of others by OR, AND and NOT.
+//! Splits conditions at OR, AND and NOT.
 
 use std::ops::Range;
 
@@ -16,12 +16,12 @@ pub(crate) enum Split {
     All(Vec<Range<usize>>),
     /// NOT before parentheses.
     Not(Range<usize>),
-    /// Another, or none.
+    /// Another operator, or none.
     Leaf,
 }
 
-/// Splits a condition at its outermost ORs; where it has none, at its outermost ANDs. XOR stands
-/// between them.
+/// Splits a condition at its outermost ORs or, if it has none, at its outermost ANDs. XOR has a
+/// precedence between them.
 pub(crate) fn split(lexed: &Lexed<'_>, range: &Range<usize>) -> Split {
     let (mut ors, mut ands, mut is_xor) = (Vec::new(), Vec::new(), false);
     let (mut open_cases, mut betweens) = (0_usize, 0_usize);
@@ -69,7 +69,7 @@ fn between(range: &Range<usize>, at: &[usize]) -> Vec<Range<usize>> {
     starts.zip(ends).map(|(start, end)| start..end).collect()
 }
 
-/// Whether a parser made the same of a condition, as far as these operators go.
+/// Whether sqlparser's tree of a condition agrees with [`split`] on these operators.
 pub(crate) fn is_parsed_so(lexed: &Lexed<'_>, range: &Range<usize>, parsed: &Expr) -> bool {
     let all = |ranges: &[Range<usize>], operator: &BinaryOperator| {
         let mut parts = Vec::new();
@@ -110,7 +110,7 @@ fn is_parenthesised(lexed: &Lexed<'_>, range: &Range<usize>) -> bool {
         && lexed.after_closing(range.start) == Some(range.end)
 }
 
-/// The condition within any parentheses around it.
+/// The condition without enclosing parentheses.
 pub(crate) fn without_parentheses(lexed: &Lexed<'_>, mut range: Range<usize>) -> Range<usize> {
     while is_parenthesised(lexed, &range) {
         range = range.start + 1..range.end - 1;

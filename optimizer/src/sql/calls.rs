@@ -1,4 +1,4 @@
-//! Finds the predict calls of a statement and resolves them against the catalog.
+//! Finds the predict calls of a statement and resolves them in the catalog.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,21 +12,21 @@ use super::labels::LabelCollation;
 use super::text::{LexMode, Lexed};
 use crate::refusal::Refusal;
 
-/// Most predict calls of a statement: analysis compares them with each other.
+/// Maximum number of predict calls in a statement: the analysis compares them pairwise.
 const CALLS_MAX: usize = 256;
 
-/// What a call asks for.
+/// The value that a call returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asked {
-    /// The task's answer, of this shape.
+    /// The task's answer, with this shape.
     Answer(AnswerShape),
-    /// The score of the class at this position of the task's classes.
+    /// The score of the class at this position in the task's classes.
     Probability(usize),
 }
 
 impl Asked {
-    /// Whether it is a label: one of finitely many outcomes, about each of which the store can be
-    /// asked before anything is predicted.
+    /// Whether it is a label: one of finitely many outcomes, for each of which the store can
+    /// evaluate expressions before any prediction.
     pub(crate) fn is_label(self) -> bool {
         match self {
             Self::Answer(AnswerShape::Label) => true,
@@ -35,29 +35,30 @@ impl Asked {
     }
 }
 
-/// A predict call, resolved.
+/// A resolved predict call.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
-    /// Lexemes from the schema's name, or that of the function, to the closing parenthesis.
+    /// Lexemes from the schema name, or the function name of an unqualified call, to the closing
+    /// parenthesis.
     pub(crate) range: Range<usize>,
     pub(crate) asked: Asked,
     pub(crate) task: Arc<Task>,
     /// The model, where the call names one.
     pub(crate) model: Option<Arc<Model>>,
-    /// Lexemes of the input: one expression, or as many as the task has columns.
+    /// Lexemes of the input: one expression, or one per column of the task.
     pub(crate) input: Range<usize>,
 }
 
 impl Call {
-    /// Lexemes of each expression of the input.
+    /// Lexemes of each input expression.
     pub(crate) fn arguments(&self, lexed: &Lexed<'_>) -> Vec<Range<usize>> {
         lexed.split_commas(self.input.clone())
     }
 }
 
-/// The predict calls of a statement in order, one within the arguments of another after it; calls
-/// of functions of the schema that are neither generic nor a task's are the store's to answer.
-/// Functions of the names `bare` are the schema's also where its name is missing.
+/// The predict calls of a statement in order; a call within the arguments of another follows it.
+/// Calls of other functions of the schema, neither generic nor a task's, are left to the store.
+/// Unqualified functions named in `bare` belong to the schema too.
 pub(crate) fn find(
     lexed: &Lexed<'_>,
     schema: &str,
@@ -80,8 +81,8 @@ pub(crate) fn find(
     Ok(calls)
 }
 
-/// Whether a text calls a function of the schema that is neither generic nor that of a task of
-/// this catalog: it may be that of a task which is newer.
+/// Whether a text calls a function of the schema that is neither generic nor a task's in this
+/// catalog: it may belong to a newer task.
 pub fn may_call_newer_task(text: &str, mode: LexMode, schema: &str, catalog: &Snapshot) -> bool {
     let is_known = |name: &str| {
         let generic = ["predict", "predict_proba"];
@@ -93,8 +94,8 @@ pub fn may_call_newer_task(text: &str, mode: LexMode, schema: &str, catalog: &Sn
     })
 }
 
-/// Splices for the outermost calls within `range`, each replaced by what `replace` makes of its
-/// number.
+/// Splices for the outermost calls within `range`: `replace` maps a call's index to its
+/// replacement.
 pub(crate) fn outermost_splices(
     calls: &[Call],
     range: &Range<usize>,
@@ -111,7 +112,7 @@ pub(crate) fn outermost_splices(
     splices
 }
 
-/// Splices that replace every call of `range` by its typed stub, for the store to check.
+/// Splices that replace every call in `range` by its typed stub, for the store to check.
 pub(crate) fn stub_splices(
     lexed: &Lexed<'_>,
     schema: &str,
@@ -121,8 +122,9 @@ pub(crate) fn stub_splices(
     described_splices(lexed, schema, calls, range, LabelCollation::Default)
 }
 
-/// Splices that replace every call of `range` by what has the type and the collation of its
-/// answer, for the store to describe: its stub, within labels where those have another collation.
+/// Splices that replace every call in `range` by an expression with the type and collation of its
+/// answer, for the store to describe: its stub, wrapped in labels where these have another
+/// collation.
 pub(crate) fn described_splices(
     lexed: &Lexed<'_>,
     schema: &str,
@@ -172,7 +174,7 @@ pub(crate) fn stub_name(schema: &str, task: &Task) -> String {
     format!("{}.{}", quote_name(schema), quote_name(&task.name))
 }
 
-/// Recognises `schema . name (` at `at`: the name and the index of the parenthesis.
+/// Recognises `schema . name (` at `at`; returns the name and the index of the parenthesis.
 fn schema_call(lexed: &Lexed<'_>, schema: &str, at: usize) -> Option<(String, usize)> {
     if at > 0 && matches!(lexed.token(at - 1), Some(Token::Period)) {
         return None;
@@ -203,7 +205,7 @@ fn resolve(
     let arguments = lexed.split_commas(open + 1..end - 1);
     let function = format!("{schema}.{}", name.to_ascii_lowercase());
     let argument = |i: usize| arguments.get(i).cloned().unwrap_or_default();
-    // The input follows the arguments that say what is asked.
+    // The input follows the arguments that name task, model or class.
     let input = |before: usize, task: &Task| match arguments.len() - before.min(arguments.len()) {
         got if got == task.input_arguments() => Ok(argument(before).start..end - 1),
         _ => Err(wrong_count(&function, before, task, arguments.len())),
@@ -253,7 +255,7 @@ fn resolve(
     Ok(Some(call))
 }
 
-/// The probability of the class that an argument names.
+/// The probability of the class named by an argument.
 fn probability(
     lexed: &Lexed<'_>,
     function: &str,
@@ -274,8 +276,8 @@ fn probability(
     }
 }
 
-/// `before` arguments say what is asked of the task;
-/// those of its input do not follow as they should.
+/// The refusal for a call whose input arguments, after `before` other arguments, do not match the
+/// task's.
 fn wrong_count(function: &str, before: usize, task: &Task, got: usize) -> Refusal {
     let mut refusal = Refusal::argument_count(function, before + task.input_arguments(), got);
     if let TaskInput::Columns(_) = &task.input {
@@ -285,7 +287,7 @@ fn wrong_count(function: &str, before: usize, task: &Task, got: usize) -> Refusa
     refusal
 }
 
-/// The task or model that the first argument names: `task`, `model` or `model@version`.
+/// The task or model named by the first argument: `task`, `model` or `model@version`.
 fn target(
     lexed: &Lexed<'_>,
     schema: &str,

@@ -1,5 +1,5 @@
-//! Cuts a single-block SELECT into its clauses by tokens; what is no such block is refused by
-//! the name of what it holds.
+//! Splits a single-block SELECT into its clauses by tokens; refuses other statements, naming the
+//! unsupported construct.
 
 use std::ops::Range;
 
@@ -21,7 +21,7 @@ pub(crate) struct Clauses {
     pub(crate) condition: Range<usize>,
     /// `ORDER BY ...`, the words included.
     pub(crate) order: Range<usize>,
-    /// What stands after LIMIT.
+    /// The lexemes after LIMIT.
     pub(crate) limit: Range<usize>,
 }
 
@@ -30,16 +30,16 @@ pub(crate) struct Clauses {
 pub enum RowCount {
     /// Written in the statement.
     Number(u64),
-    /// The client's parameter of this number (from 0).
+    /// The client's parameter with this index (from 0).
     Parameter(usize),
 }
 
 /// LIMIT and OFFSET of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
-    /// Rows at most.
+    /// Maximum number of rows.
     pub rows: RowCount,
-    /// Rows skipped first.
+    /// Number of rows to skip.
     pub offset: RowCount,
 }
 
@@ -55,7 +55,7 @@ const MODIFIERS: [&str; 9] = [
     "SQL_SMALL_RESULT",
 ];
 
-/// Cuts the lexemes `range`, which start at SELECT or WITH.
+/// Splits the lexemes `range`, which start at SELECT or WITH.
 pub(crate) fn cut(lexed: &Lexed<'_>, range: Range<usize>) -> Result<Clauses, Refusal> {
     let select = find_select(lexed, &range)?;
     let mut items_start = select + 1;
@@ -92,7 +92,7 @@ pub(crate) fn cut(lexed: &Lexed<'_>, range: Range<usize>) -> Result<Clauses, Ref
     })
 }
 
-/// The SELECT of the outermost block, after a WITH clause if there is one.
+/// Position of the SELECT of the outermost block, after a WITH clause if there is one.
 fn find_select(lexed: &Lexed<'_>, range: &Range<usize>) -> Result<usize, Refusal> {
     if lexed.is_keyword(range.start, "SELECT") {
         return Ok(range.start);
@@ -113,7 +113,7 @@ fn find_select(lexed: &Lexed<'_>, range: &Range<usize>) -> Result<usize, Refusal
     }
 }
 
-/// Where each clause starts, in order; refuses the clauses that a stream plan cannot have.
+/// Start of each clause, in order; refuses clauses that stream plans do not support.
 fn marks(lexed: &Lexed<'_>, range: Range<usize>) -> Result<Vec<(usize, &'static str)>, Refusal> {
     const CLAUSES: [&str; 4] = ["FROM", "WHERE", "ORDER", "LIMIT"];
     let refuse = |what: &str| {
@@ -167,7 +167,7 @@ fn marks(lexed: &Lexed<'_>, range: Range<usize>) -> Result<Vec<(usize, &'static 
     Ok(marks)
 }
 
-/// Reads what stands after LIMIT: `n`, `offset, n` or `n OFFSET offset`.
+/// Parses the lexemes after LIMIT: `n`, `offset, n` or `n OFFSET offset`.
 pub(crate) fn limit(lexed: &Lexed<'_>, range: &Range<usize>) -> Result<Option<Limit>, Refusal> {
     if range.is_empty() {
         return Ok(None);

@@ -1,5 +1,5 @@
-//! What kind of expression surrounds a prediction: conjuncts, constants, and functions that
-//! must not be evaluated more often than the statement says.
+//! Classifies expressions around predictions: conjuncts, constants, and functions that must not be
+//! evaluated more often than written.
 
 use std::ops::Range;
 
@@ -9,14 +9,14 @@ use super::boolean::{self, Split};
 use super::text::Lexed;
 use crate::refusal::Refusal;
 
-/// Words that may stand in a constant expression besides literals and functions.
-/// All are reserved, so none is a column's name; END, which is not, is known by its CASE.
+/// Keywords allowed in a constant expression besides literals and functions. All are reserved, so
+/// none is a column name; END is not reserved and is matched with its CASE.
 const OPERATOR_WORDS: [&str; 21] = [
     "AND", "OR", "XOR", "NOT", "IN", "IS", "NULL", "TRUE", "FALSE", "LIKE", "BETWEEN", "REGEXP",
     "RLIKE", "DIV", "MOD", "CASE", "WHEN", "THEN", "ELSE", "BINARY", "AS",
 ];
 
-/// Functions whose value depends on their arguments alone.
+/// Functions whose value depends on their arguments only.
 const PURE_FUNCTIONS: [&str; 62] = [
     "ABS",
     "ASCII",
@@ -82,7 +82,7 @@ const PURE_FUNCTIONS: [&str; 62] = [
     "UPPER",
 ];
 
-/// Further functions that have one value in a statement or depend on the row alone.
+/// Further functions with a single value per statement, or whose value depends on the row only.
 const ROW_FUNCTIONS: [&str; 26] = [
     "CURDATE",
     "CURRENT_DATE",
@@ -112,7 +112,7 @@ const ROW_FUNCTIONS: [&str; 26] = [
     "TRUNCATE",
 ];
 
-/// Functions that aggregate rows.
+/// Aggregate functions.
 const AGGREGATES: [&str; 20] = [
     "AVG",
     "BIT_AND",
@@ -136,8 +136,9 @@ const AGGREGATES: [&str; 20] = [
     "PERCENTILE_CONT",
 ];
 
-/// Most operators, names and keywords of a statement: a chain of operators is parsed into a tree
-/// as deep as it is long, whatever limit there is on nesting. Elements of lists do not count.
+/// Maximum number of operators, names and keywords of a statement: the parser builds a tree as
+/// deep as a chain of operators is long, regardless of its nesting limit. List elements do not
+/// count.
 const CHAIN_TOKENS_MAX: usize = 5000;
 
 /// Refuses a statement whose analysis would cost too much.
@@ -167,14 +168,14 @@ pub(crate) fn check_length(lexed: &Lexed<'_>, body: Range<usize>) -> Result<(), 
 /// How often an expression around a prediction must be evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dependence {
-    /// On the prediction and constants only: once for each class.
+    /// It depends on the prediction and constants only: once per class.
     Prediction,
-    /// On columns too: once for each class and row.
+    /// It depends on columns too: once per class and row.
     Row,
 }
 
-/// Classifies an expression that holds calls at the ranges `calls`; refuses functions that may
-/// have side effects or differ from one evaluation to the next.
+/// Classifies an expression that contains the calls `calls`; refuses functions that may have side
+/// effects or are non-deterministic.
 pub(crate) fn dependence(
     lexed: &Lexed<'_>,
     range: Range<usize>,
@@ -220,7 +221,8 @@ fn unknown_function(name: &str) -> Refusal {
     Refusal::unsupported(format_args!("{name}() in one expression with a prediction"))
 }
 
-/// Splits a condition at its outermost ANDs. A condition with an outermost OR or XOR is one part.
+/// Splits a condition at its outermost ANDs. A condition with an outermost OR or XOR is a single
+/// part.
 pub(crate) fn conjuncts(lexed: &Lexed<'_>, range: &Range<usize>) -> Vec<Range<usize>> {
     if range.is_empty() {
         return Vec::new();
@@ -231,9 +233,9 @@ pub(crate) fn conjuncts(lexed: &Lexed<'_>, range: &Range<usize>) -> Vec<Range<us
     }
 }
 
-/// The first aggregate or window function that may be of the block itself, by its name. An
-/// aggregate of a sub-query is the block's where its arguments are the block's columns, which
-/// cannot be told here: there only `COUNT(*)` is surely its own.
+/// The first aggregate or window function that may belong to the block itself, by name. An
+/// aggregate in a sub-query belongs to the outer block if its arguments are the outer block's
+/// columns, which is not known here: only `COUNT(*)` surely belongs to the sub-query.
 pub(crate) fn aggregate_or_window(lexed: &Lexed<'_>, range: Range<usize>) -> Option<String> {
     let mut subquery_ends: Vec<usize> = Vec::new();
     for at in range {
@@ -261,8 +263,8 @@ pub(crate) fn aggregate_or_window(lexed: &Lexed<'_>, range: Range<usize>) -> Opt
     None
 }
 
-/// The first function in `range` whose value depends on how often it was called: RAND with a seed,
-/// and the functions of sequences.
+/// The first function in `range` whose value depends on the number of calls: RAND with a seed, and
+/// sequence functions.
 pub(crate) fn sequence_function(lexed: &Lexed<'_>, range: Range<usize>) -> Option<String> {
     range.clone().find_map(|at| {
         let word = lexed.keyword(at)?.to_uppercase();
@@ -280,7 +282,7 @@ pub(crate) fn is_subquery(lexed: &Lexed<'_>, open: usize) -> bool {
         .any(|w| lexed.is_keyword(open + 1, w))
 }
 
-/// Whether lexeme `at` stands within a sub-query that starts in `range`.
+/// Whether lexeme `at` is within a sub-query that starts in `range`.
 pub(crate) fn in_subquery(lexed: &Lexed<'_>, range: Range<usize>, at: usize) -> bool {
     range.take_while(|&i| i < at).any(|open| {
         matches!(lexed.token(open), Some(Token::LParen))

@@ -1,5 +1,5 @@
-//! SQL made of pieces of the client's text: each piece remembers which of the statement's
-//! parameters it holds, so that a rewritten statement can be executed with the right ones.
+//! SQL text built from pieces of the client's text. Each piece records which of the statement's
+//! parameters it contains, so that a rewritten statement is executed with the right ones.
 
 use std::ops::Range;
 
@@ -7,12 +7,12 @@ use sqlparser::tokenizer::Token;
 
 use super::text::Lexed;
 
-/// SQL text and, for each `?` in it, the number (from 0) of the client's parameter.
+/// SQL text and, for each `?` in it, the index (from 0) of the client's parameter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fragment {
     /// The text.
     pub sql: String,
-    /// The client's parameter behind each placeholder, in order of appearance.
+    /// Index of the client's parameter for each placeholder, in order of appearance.
     pub parameters: Vec<usize>,
 }
 
@@ -30,7 +30,7 @@ impl Fragment {
         self
     }
 
-    /// Puts a space between the text and what comes next, where they would become one word.
+    /// Adds a space if the text and `next` would otherwise form one word.
     fn keep_apart(&mut self, next: &str) {
         let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
         if self.sql.ends_with(is_word) && next.starts_with(is_word) {
@@ -45,12 +45,12 @@ impl Fragment {
     }
 }
 
-/// A range of lexemes to be replaced by other text.
+/// A range of lexemes and its replacement.
 pub(crate) type Splice = (Range<usize>, Fragment);
 
-/// Copies the text of `range` (lexemes), white space and comments included, with each splice
-/// (in order, not overlapping) put in place of its range. Words stay apart that parentheses kept
-/// apart: `ON(a = b)` with `1` in place of its condition is `ON 1`.
+/// Copies the text of `range` (lexemes), including white space and comments, with each splice (in
+/// order, not overlapping) in place of its range. Words that were separated by a parenthesis stay
+/// separate: `ON(a = b)` with `1` in place of its condition becomes `ON 1`.
 pub(crate) fn splice(source: &Lexed<'_>, range: Range<usize>, splices: &[Splice]) -> Fragment {
     let mut out = Fragment::default();
     let mut at = range.start;
@@ -109,8 +109,8 @@ fn is_placeholder(token: &Token) -> bool {
     matches!(token, Token::Placeholder(_))
 }
 
-/// A string as a literal of character set utf8mb4 that means the same under every `sql_mode`.
-/// This is the one function by which strings enter SQL.
+/// A string as a utf8mb4 literal with the same meaning under every `sql_mode`. All strings in
+/// generated SQL are quoted by this function.
 pub fn quote_string(value: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '/' | '-' | '_' | '.');
     if value.chars().all(plain) {

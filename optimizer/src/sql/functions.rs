@@ -1,4 +1,4 @@
-//! Functions that the store has built in and that change nothing: what may be called for rows that
+//! Built-in functions of the store without side effects, which may be called for rows that
 //! predictions drop.
 
 use std::ops::Range;
@@ -7,9 +7,10 @@ use sqlparser::tokenizer::Token;
 
 use super::text::{LexMode, Lexed};
 
-/// MariaDB's built-in functions (`information_schema.SQL_FUNCTIONS` and those of its grammar) that
-/// have no side effects, and the words that may stand before a parenthesis without being one.
-/// Absent: BENCHMARK, GET_LOCK and its kin, LAST_INSERT_ID, MASTER_*_WAIT, SLEEP, sequences.
+/// MariaDB's built-in functions (`information_schema.SQL_FUNCTIONS` and those of its grammar)
+/// without side effects, and keywords that may precede a parenthesis without being a function.
+/// Excluded: BENCHMARK, GET_LOCK and related functions, LAST_INSERT_ID, MASTER_*_WAIT, SLEEP,
+/// sequences.
 const HARMLESS: &str = "
  ABS ACOS ADDDATE ADDTIME ADD_MONTHS AES_DECRYPT AES_ENCRYPT ALL AND ANY AS ASC ASCII ASIN ATAN ATAN2 AVG
  BETWEEN BIN BINARY BIT_AND BIT_COUNT BIT_LENGTH BIT_OR BIT_XOR BY CASE CAST CEIL CEILING CHAR CHARACTER_LENGTH
@@ -35,8 +36,8 @@ const HARMLESS: &str = "
  USER USING UTC_DATE UTC_TIME UTC_TIMESTAMP UUID UUID_SHORT VALUES VARBINARY VARCHAR VARIANCE VAR_POP VAR_SAMP
  VERSION WEEK WEEKDAY WEEKOFYEAR WEIGHT_STRING WHEN WHERE XOR YEAR YEARWEEK ";
 
-/// The first function called in `range`, outside the ranges `calls`, that is not known to be built
-/// in and harmless: stored functions, user-defined ones, and those with side effects.
+/// The first function called in `range`, outside the ranges `calls`, that is not in the list:
+/// stored functions, user-defined ones, and those with side effects.
 pub(crate) fn not_harmless(
     lexed: &Lexed<'_>,
     range: Range<usize>,
@@ -58,9 +59,8 @@ pub(crate) fn not_harmless(
         })
 }
 
-/// Whether a query may leave more behind than its answer, whatever the session's sql_mode: it
-/// assigns, writes a file, takes of a sequence, or calls what is not known to be harmless.
-/// A "no" is final.
+/// Whether a query may have side effects, under any sql_mode: it assigns, writes a file, advances
+/// a sequence, or calls a function not known to be harmless. No false negatives.
 pub fn may_leave_traces(text: &str) -> bool {
     let changes = |lexed: &Lexed<'_>| {
         let lexemes = 0..lexed.lexemes.len();
@@ -75,7 +75,7 @@ pub fn may_leave_traces(text: &str) -> bool {
     if signs.iter().any(|sign| lower.contains(sign)) {
         return true;
     }
-    // The store has run it: it is lexically SQL in the session's own mode.
+    // The store has executed it, so it is lexically SQL under the session's sql_mode.
     let mut readings = LexMode::QUOTINGS
         .into_iter()
         .filter_map(|mode| Lexed::new(text, mode))
@@ -83,7 +83,7 @@ pub fn may_leave_traces(text: &str) -> bool {
     readings.peek().is_none() || readings.any(|lexed| changes(&lexed))
 }
 
-/// Functions that may give another value at each evaluation.
+/// Non-deterministic functions, which may give another value at each evaluation.
 const VARYING: [&str; 8] = [
     "RAND",
     "UUID",
@@ -95,7 +95,7 @@ const VARYING: [&str; 8] = [
     "LASTVAL",
 ];
 
-/// The first function in `range` that may give another value at each evaluation.
+/// The first non-deterministic function called in `range`.
 pub(crate) fn varying(lexed: &Lexed<'_>, mut range: Range<usize>) -> Option<String> {
     range.find_map(|at| {
         let word = lexed.keyword(at)?.to_uppercase();

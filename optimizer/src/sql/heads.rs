@@ -1,5 +1,4 @@
-//! Heads of statements that carry another statement: `SET STATEMENT ... FOR`,
-//! `PREPARE`, `EXECUTE`.
+//! Statements that wrap another statement: `SET STATEMENT ... FOR`, `PREPARE`, `EXECUTE`.
 
 use std::ops::Range;
 
@@ -7,7 +6,7 @@ use sqlparser::tokenizer::Token;
 
 use super::text::{LexMode, Lexed};
 
-/// Cuts `SET STATEMENT a = b FOR rest` into what stands before `rest`, and that.
+/// Splits `SET STATEMENT a = b FOR rest` into the text before `rest`, and `rest`.
 pub fn statement_settings(text: &str, mode: LexMode) -> Option<(&str, &str)> {
     let lexed = Lexed::new(text, mode)?;
     if !(lexed.is_keyword(0, "SET") && lexed.is_keyword(1, "STATEMENT")) {
@@ -21,28 +20,28 @@ pub fn statement_settings(text: &str, mode: LexMode) -> Option<(&str, &str)> {
     is_plain.then(|| (lexed.text_of(&(0..rest)), lexed.text_of(&(rest..all.end))))
 }
 
-/// A statement about statements that SQL prepares. Expressions are as written.
+/// A statement on SQL-level prepared statements. Expressions are kept as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NamedStatement {
     /// `PREPARE name FROM text`
     Prepare {
         /// Lower case.
         name: String,
-        /// An expression of the text.
+        /// Expression for the text.
         text: String,
     },
     /// `EXECUTE name USING values`
     Execute {
         /// Lower case.
         name: String,
-        /// Expressions of the parameters.
+        /// Expressions for the parameters.
         values: Vec<String>,
     },
     /// `EXECUTE IMMEDIATE text USING values`
     Immediate {
-        /// An expression of the text.
+        /// Expression for the text.
         text: String,
-        /// Expressions of the parameters.
+        /// Expressions for the parameters.
         values: Vec<String>,
     },
     /// `DEALLOCATE PREPARE name`, `DROP PREPARE name`
@@ -53,7 +52,7 @@ pub enum NamedStatement {
 }
 
 impl NamedStatement {
-    /// Reads a statement; `None` for any other.
+    /// Parses a statement; `None` for any other.
     pub fn read(text: &str, mode: LexMode) -> Option<Self> {
         let lexed = Lexed::new(text, mode)?;
         let mut end = lexed.lexemes.len();
@@ -100,7 +99,7 @@ impl NamedStatement {
     }
 }
 
-/// A statement with values in place of its parameters, as many as it has.
+/// A statement with its parameters replaced by values; `None` if the counts differ.
 pub fn with_values(text: &str, mode: LexMode, values: &[String]) -> Option<String> {
     let lexed = Lexed::new(text, mode)?;
     let is_parameter = |l: &&super::text::Lexeme| matches!(l.token, Token::Placeholder(_));
@@ -118,7 +117,7 @@ pub fn with_values(text: &str, mode: LexMode, values: &[String]) -> Option<Strin
     Some(out)
 }
 
-/// Number of a statement's parameters; `None` where it is not lexically SQL.
+/// Number of a statement's parameters; `None` if it is not lexically SQL.
 pub fn parameter_count(text: &str, mode: LexMode) -> Option<usize> {
     let lexed = Lexed::new(text, mode)?;
     let places = lexed.lexemes.iter();

@@ -1,10 +1,10 @@
-//! The hint `/*+ ML(min_accuracy = 0.95) */`: constraints that a statement carries in a comment.
+//! Parses the hint `/*+ ML(min_accuracy = 0.95) */`: constraints in a comment of a statement.
 
 use super::text::Lexed;
 
-/// The settings of all `ML(...)` hints of a statement as (name, value), in order. A value may
-/// stand in quotes of either kind, which are taken off; a quote within is doubled. Other hints are
-/// left to the store, as is anything that has another form.
+/// The settings of all `ML(...)` hints of a statement as (name, value), in order. A value may be
+/// quoted with either kind of quote, which is removed; a quote inside is doubled. Other hints and
+/// malformed ones are left to the store.
 pub(crate) fn settings(lexed: &Lexed<'_>) -> Vec<(String, String)> {
     let ends = lexed.lexemes.iter().map(|l| l.range.end);
     let starts = lexed.lexemes.iter().skip(1).map(|l| l.range.start);
@@ -14,7 +14,7 @@ pub(crate) fn settings(lexed: &Lexed<'_>) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Of the white space and comments between two lexemes.
+/// The settings in the white space and comments between two lexemes.
 fn of_gap(mut gap: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     while let Some((_, rest)) = gap.split_once("/*+") {
@@ -43,8 +43,8 @@ fn of_hint(hint: &str) -> Vec<(String, String)> {
             continue;
         };
         let Some((settings, rest)) = arguments_of(inner) else {
-            // What does not end is one setting, whose value is wrong:
-            // it is not to be passed over in silence.
+            // Without a closing parenthesis the rest is taken as one setting with an invalid
+            // value, so that it causes an error instead of being ignored.
             found.extend(setting(inner));
             break;
         };
@@ -54,8 +54,8 @@ fn of_hint(hint: &str) -> Vec<(String, String)> {
     found
 }
 
-/// What stands between commas up to the closing parenthesis, both outside quotes,
-/// and what follows it.
+/// The arguments between commas up to the closing parenthesis, ignoring both inside quotes, and
+/// the text after it.
 fn arguments_of(text: &str) -> Option<(Vec<&str>, &str)> {
     let (mut arguments, mut from, mut quote) = (Vec::new(), 0, None);
     for (at, c) in text.char_indices() {
@@ -128,7 +128,7 @@ mod tests {
         ] {
             assert_eq!(read(none), [], "{none}");
         }
-        // No number, no share: an error, not a statement without its constraints.
+        // Not a valid number: an error, rather than a statement without its constraints.
         assert_eq!(
             read("SELECT 1 /*+ ML(min_accuracy = 0.9', strategy = greedy) */"),
             [one("min_accuracy", "0.9', strategy = greedy)")]

@@ -1,34 +1,34 @@
-//! Keys of inputs: expressions that the store evaluates to the same bytes for the same input, and
-//! to other bytes for another.
+//! Key expressions for inputs: the store evaluates them to the same bytes for equal inputs, and to
+//! different bytes for different inputs.
 //!
-//! The key of an input over columns is a text that says the input itself: each argument as a
-//! number's shortest digits or a text's bytes in hexadecimal, and a comma after it. It is NULL
-//! where an argument is. Arguments are converted as parameters of the typed stub would be.
+//! The key of an input over columns is a text that contains the input: each argument as a number's
+//! shortest digits or as a text's bytes in hexadecimal, followed by a comma. It is NULL if an
+//! argument is NULL. Arguments are converted like parameters of the typed stub.
 
 use predictsql_catalog::{Column, ColumnKind, Task};
 
 use super::calls::stub_name;
 use super::fragment::{Fragment, quote_string};
 
-/// What the store takes for a number and nothing else, as a regular expression without
+/// Regular expression for texts that the store converts to a number completely. It has no
 /// backslashes, whose meaning depends on the session.
 const NUMBER: &str =
     "^[[:space:]]*[-+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][-+]?[0-9]+)?[[:space:]]*$";
 
-/// The greatest number: what is out of range is converted to it.
+/// The largest DOUBLE, to which the store converts values out of range.
 const NUMBER_MAX: &str = "1.7976931348623157e308";
 
-/// How the key of an input over columns is made.
+/// Key encoding of an input over columns.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ColumnsKey {
-    /// Positions of arguments that must be numbers and may be other texts, which is an error of
-    /// the store where they are a function's argument: for these the typed stub is called,
-    /// which raises it.
+    /// Indexes of arguments that must be numbers but may be other text. The store raises an error
+    /// for such text in a function argument; for these values the key calls the typed stub, which
+    /// raises it.
     pub checked: Vec<usize>,
 }
 
 impl ColumnsKey {
-    /// The key of `arguments`, one for each column of the task, as text.
+    /// The key of `arguments`, one per column of the task, as text.
     pub(crate) fn text(&self, task: &Task, arguments: &[Fragment], schema: &str) -> Fragment {
         let mut key = Fragment::plain("CONCAT(");
         for (place, argument) in arguments.iter().enumerate() {
@@ -48,9 +48,9 @@ impl ColumnsKey {
         key
     }
 
-    /// Most bytes of a key, by those of each text argument in UTF-8.
+    /// Maximum key length in bytes, from the maximum UTF-8 length of each text argument.
     pub fn bytes_max(columns: &[Column], text_bytes: &[u64]) -> u64 {
-        /// Of a number: sign, 17 digits, point, and an exponent of five characters.
+        /// A number: sign, 17 digits, point, and an exponent of five characters.
         const NUMBER_BYTES: u64 = 24;
         let bytes = columns.iter().zip(text_bytes).map(|(column, bytes)| {
             1 + match column.kind {
@@ -62,13 +62,13 @@ impl ColumnsKey {
     }
 }
 
-/// The start of what the store sends in place of a value that is too long ([`within`]); the
-/// value's length in bytes follows. It is a URI whose scheme nobody serves, and no image: a value
-/// that says the same cannot be read either.
+/// Prefix of the text that replaces a value that is too long ([`within`]); the value's length in
+/// bytes follows. It is a URI with an unused scheme, and not an image: an input that equals it
+/// cannot be read either.
 pub const TOO_LONG_MARK: &str = "ml-too-long://";
 
-/// A string of up to `bytes_max` bytes as it is, a longer one as [`TOO_LONG_MARK`] and its length.
-/// It is evaluated twice.
+/// A string of at most `bytes_max` bytes unchanged, a longer one as [`TOO_LONG_MARK`] and its
+/// length. Evaluates the value twice.
 pub(crate) fn within(value: &Fragment, bytes_max: u64) -> Fragment {
     let mut out = wrapped(
         "IF(OCTET_LENGTH(",
@@ -84,7 +84,7 @@ pub(crate) fn within(value: &Fragment, bytes_max: u64) -> Fragment {
     out
 }
 
-/// A text's bytes in UTF-8.
+/// The bytes of a text in UTF-8.
 pub(crate) fn utf8_bytes(text: &Fragment) -> Fragment {
     wrapped("CAST(CONVERT((", text, ") USING utf8mb4) AS BINARY)")
 }
@@ -116,7 +116,7 @@ fn checked_number(argument: &Fragment, stub: &Fragment) -> Fragment {
     key
 }
 
-/// A call of the task's typed stub with one argument at its place and NULL at the others.
+/// A call of the task's typed stub with one argument at its position and NULL at the others.
 fn stub_call(task: &Task, schema: &str, place: usize, argument: &Fragment) -> Fragment {
     let mut call = Fragment::plain(stub_name(schema, task));
     for i in 0..task.input_arguments() {

@@ -1,9 +1,9 @@
-//! Statements as operators see them: literals masked, comments gone.
+//! Statements for operators' logs: literals masked, comments removed.
 
 use super::text::{LexMode, Lexed};
 
 /// The statement with every literal replaced by `?`, and comments and white space by single
-/// spaces. A text that is not lexically SQL shows nothing of itself.
+/// spaces. A text that is not lexically SQL is hidden completely.
 pub fn mask_literals(text: &str, mode: LexMode) -> String {
     let Some(lexed) = Lexed::new(text, mode) else {
         return "(not readable as SQL)".to_owned();
@@ -25,7 +25,7 @@ pub fn mask_literals(text: &str, mode: LexMode) -> String {
     masked
 }
 
-/// Names and punctuation are shown; what is neither for sure is a literal.
+/// Names and punctuation are shown; anything else is treated as a literal.
 fn is_shown(written: &str, mode: LexMode) -> bool {
     let Some(first) = written.chars().next() else {
         return false;

@@ -1,4 +1,4 @@
-//! Statements as text: tokens, splicing, predict calls, and the clauses of a SELECT.
+//! SQL text handling: tokens, splicing, predict calls, and the clauses of a SELECT.
 
 pub(crate) mod around;
 pub mod bare;

@@ -1,13 +1,13 @@
-//! The cheap look at every statement: could this be ours?
+//! Fast prefilter for every statement: may it contain predict calls?
 
 use sqlparser::tokenizer::Token;
 
 use super::text::{LexMode, Lexed};
 
-/// Whether `sql` could hold a call of a function of `schema`: the schema's name somewhere
-/// followed by a dot. A "no" is final; a "yes" asks for [`has_schema_call`].
+/// Whether `sql` may call a function of `schema`: it contains the schema's name followed by a dot.
+/// No false negatives; check a positive result with [`has_schema_call`].
 ///
-/// The search runs over the dots, which plain statements have few of.
+/// Searches for dots, since plain statements have few of them.
 pub fn may_call(sql: &[u8], schema: &str) -> bool {
     memchr::memchr_iter(b'.', sql).any(|dot| {
         let head = sql.get(..dot).unwrap_or_default();
@@ -27,8 +27,7 @@ pub fn may_call(sql: &[u8], schema: &str) -> bool {
     })
 }
 
-/// What the store takes for white space, which is one character more than Rust's ASCII white
-/// space.
+/// Trims trailing white space as the store defines it: ASCII white space plus vertical tab.
 pub(super) fn trim_space_end(sql: &[u8]) -> &[u8] {
     let end = sql.iter().rposition(|byte| !is_space(byte));
     sql.get(..end.map_or(0, |last| last + 1))
@@ -40,7 +39,7 @@ pub(super) fn trim_space_start(sql: &[u8]) -> &[u8] {
     sql.get(start.unwrap_or(sql.len())..).unwrap_or_default()
 }
 
-/// Whether the store takes a byte for white space.
+/// Whether a byte is white space for the store.
 pub(super) fn is_space(byte: &u8) -> bool {
     byte.is_ascii_whitespace() || *byte == b'\x0b'
 }
@@ -51,10 +50,10 @@ pub(super) fn ends_in_line_comment(sql: &[u8]) -> bool {
     line.contains(&b'#') || line.windows(2).any(|pair| pair == b"--")
 }
 
-/// Whether the tokens of `sql` hold `schema.name(`, outside strings and comments. Text that is
-/// not lexically SQL holds none: the store will say what is wrong with it.
+/// Whether the tokens of `sql` contain `schema.name(`, outside strings and comments. Text that is
+/// not lexically SQL contains none: the store reports its error.
 pub fn has_schema_call(sql: &str, schema: &str) -> bool {
-    // The session's sql_mode is not known here: a backslash may escape a quote or not.
+    // The session's sql_mode is unknown here: a backslash may or may not escape a quote.
     [false, true].into_iter().any(|no_backslash_escapes| {
         let mode = LexMode {
             no_backslash_escapes,
@@ -76,7 +75,7 @@ fn holds_schema_call(lexed: &Lexed<'_>, schema: &str) -> bool {
     })
 }
 
-/// Whether a token is the name `name`; under ANSI_QUOTES a double-quoted string may be one.
+/// Whether a token is the name `name`; under ANSI_QUOTES a double-quoted string may be a name.
 fn is_name(token: &Token, name: &str) -> bool {
     match token {
         Token::Word(w) => w.value.eq_ignore_ascii_case(name),

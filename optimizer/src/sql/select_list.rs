@@ -1,5 +1,5 @@
-//! Elements of select lists that have no alias: to clients and to outer blocks their name is their
-//! text, which replacing a call must not change.
+//! Select list elements without an alias: their column name is their text, which must not change
+//! when a call is replaced.
 
 use std::ops::Range;
 
@@ -10,10 +10,11 @@ use sqlparser::tokenizer::Token;
 use super::text::{Lexed, StoreDialect};
 use crate::refusal::Refusal;
 
-/// Depth of nesting at which parsing gives up.
+/// Maximum nesting depth of the parser.
 const RECURSION_MAX: usize = 64;
 
-/// Most tokens of an element that is parsed: a chain of operators is a tree as deep as it is long.
+/// Maximum number of tokens of a parsed element: a chain of operators gives a tree as deep as it
+/// is long.
 const ELEMENT_TOKENS_MAX: usize = 2000;
 
 /// Words between SELECT and the first element.
@@ -31,7 +32,7 @@ const MODIFIERS: [&str; 11] = [
     "SQL_CALC_FOUND_ROWS",
 ];
 
-/// The elements of a select list, modifiers left out.
+/// The elements of a select list, without modifiers.
 pub(crate) fn elements(lexed: &Lexed<'_>, mut items: Range<usize>) -> Vec<Range<usize>> {
     while MODIFIERS.iter().any(|m| lexed.is_keyword(items.start, m)) {
         items.start += 1;
@@ -48,7 +49,7 @@ pub(crate) fn is_unnamed(lexed: &Lexed<'_>, element: &Range<usize>) -> Result<bo
         return Ok(true);
     };
     if matches!(lexed.token(last), Some(Token::RParen)) {
-        return Ok(true); // no alias ends so
+        return Ok(true); // an alias never ends with a parenthesis
     }
     if last > element.start && lexed.is_keyword(last - 1, "AS") {
         return Ok(false);

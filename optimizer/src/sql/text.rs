@@ -1,4 +1,4 @@
-//! A statement's text as tokens with exact byte ranges: the ground that splicing stands on.
+//! Tokens of a statement's text with exact byte ranges, on which splicing works.
 
 use std::any::TypeId;
 use std::ops::Range;
@@ -6,20 +6,20 @@ use std::ops::Range;
 use sqlparser::dialect::{Dialect, MySqlDialect};
 use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
 
-/// The parts of a session's `sql_mode` that change how text is cut into tokens.
+/// The `sql_mode` flags that affect tokenization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LexMode {
     /// `"x"` is an identifier, not a string.
     pub ansi_quotes: bool,
     /// A backslash in a string is an ordinary character.
     pub no_backslash_escapes: bool,
-    /// `||` joins strings; else it is OR.
+    /// `||` concatenates strings; otherwise it is OR.
     pub pipes_as_concat: bool,
 }
 
 impl LexMode {
-    /// Those that tell strings from other text, for a text of a session whose `sql_mode` is not
-    /// known.
+    /// All combinations of the flags that affect quoting, for a text of a session with unknown
+    /// `sql_mode`.
     pub(crate) const QUOTINGS: [Self; 4] = [
         Self::quoting(false, false),
         Self::quoting(false, true),
@@ -35,7 +35,7 @@ impl LexMode {
         }
     }
 
-    /// Reads the value of `@@sql_mode`.
+    /// Parses the value of `@@sql_mode`.
     pub fn from_sql_mode(sql_mode: &str) -> Self {
         let has = |flag: &str| {
             sql_mode
@@ -50,7 +50,7 @@ impl LexMode {
     }
 }
 
-/// The MySQL dialect of sqlparser under a [`LexMode`].
+/// sqlparser's MySQL dialect under a [`LexMode`].
 #[derive(Debug)]
 pub(crate) struct StoreDialect {
     mode: LexMode,
@@ -67,7 +67,7 @@ impl StoreDialect {
 }
 
 impl Dialect for StoreDialect {
-    /// The parser asks for the type in many places; there this is MySQL.
+    /// The parser checks for this type in many places, so it must be MySQL's.
     fn dialect(&self) -> TypeId {
         TypeId::of::<MySqlDialect>()
     }
@@ -137,13 +137,13 @@ impl Dialect for StoreDialect {
     }
 }
 
-/// One token that is neither white space nor comment.
+/// A token other than white space and comments.
 #[derive(Debug, Clone)]
 pub(crate) struct Lexeme {
     pub(crate) token: Token,
-    /// Bytes of the text.
+    /// Byte range in the text.
     pub(crate) range: Range<usize>,
-    /// The same as sqlparser counts: lines and columns.
+    /// The same position as sqlparser's lines and columns.
     pub(crate) span: Span,
 }
 
@@ -156,7 +156,7 @@ pub(crate) struct Lexed<'a> {
 }
 
 impl<'a> Lexed<'a> {
-    /// Cuts `text` into tokens; `None` where it is not lexically SQL (an open string, say).
+    /// Tokenizes `text`; `None` if it is not lexically SQL (an unterminated string, say).
     pub(crate) fn new(text: &'a str, mode: LexMode) -> Option<Self> {
         let dialect = StoreDialect::new(mode);
         let with_spans = Tokenizer::new(&dialect, text)
@@ -184,8 +184,8 @@ impl<'a> Lexed<'a> {
         })
     }
 
-    /// Whether the text holds a comment that the store executes (`/*! ... */`, `/*M! ... */`).
-    /// They are comments here, so a statement that holds one is not fully understood.
+    /// Whether the text contains a comment that the store executes (`/*! ... */`, `/*M! ... */`).
+    /// They are plain comments here, so a statement that contains one is not fully parsed.
     pub(crate) fn has_executable_comment(&self) -> bool {
         let expands = |at: usize| {
             !self
@@ -198,7 +198,7 @@ impl<'a> Lexed<'a> {
             .any(|mark| self.text.match_indices(mark).any(|(at, _)| expands(at)))
     }
 
-    /// Some of the tokens as sqlparser's parser takes them.
+    /// A range of tokens in the form that sqlparser's parser expects.
     pub(crate) fn parser_tokens(&self, lexemes: Range<usize>) -> Vec<TokenWithSpan> {
         self.lexemes
             .get(lexemes)
@@ -206,7 +206,7 @@ impl<'a> Lexed<'a> {
             .iter()
             .map(|l| TokenWithSpan {
                 token: match l.token {
-                    // The parser knows `&&` as another dialect's operator only.
+                    // The parser supports `&&` only as an operator of another dialect.
                     Token::Overlap => Token::make_keyword("AND"),
                     ref token => token.clone(),
                 },
@@ -215,7 +215,7 @@ impl<'a> Lexed<'a> {
             .collect()
     }
 
-    /// The text of a range of lexemes, from the start of the first to the end of the last.
+    /// The byte range of some lexemes, from the start of the first to the end of the last.
     pub(crate) fn bytes_of(&self, lexemes: &Range<usize>) -> Range<usize> {
         match (
             self.lexemes.get(lexemes.start),
@@ -234,7 +234,7 @@ impl<'a> Lexed<'a> {
         self.text.get(self.bytes_of(lexemes)).unwrap_or_default()
     }
 
-    /// The unquoted word at `at`, if one stands there and is no part of a dotted name.
+    /// The unquoted word at `at`, if there is one and it is not part of a dotted name.
     pub(crate) fn keyword(&self, at: usize) -> Option<&str> {
         if at > 0 && matches!(self.token(at - 1), Some(Token::Period)) {
             return None;
@@ -268,7 +268,7 @@ impl<'a> Lexed<'a> {
         self.lexemes.get(at).map(|l| &l.token)
     }
 
-    /// Whether a range holds a `?`.
+    /// Whether a range contains a `?`.
     pub(crate) fn holds_parameter(&self, range: &Range<usize>) -> bool {
         let mut range = range.clone();
         range.any(|at| matches!(self.token(at), Some(Token::Placeholder(_))))
@@ -292,7 +292,7 @@ impl<'a> Lexed<'a> {
         None
     }
 
-    /// Splits lexemes at the commas that stand in no parentheses. An empty range has no parts.
+    /// Splits lexemes at the commas outside parentheses. An empty range has no parts.
     pub(crate) fn split_commas(&self, range: Range<usize>) -> Vec<Range<usize>> {
         if range.is_empty() {
             return Vec::new();
@@ -309,7 +309,7 @@ impl<'a> Lexed<'a> {
         parts
     }
 
-    /// Indexes in `range` that stand in no parentheses opened within it.
+    /// Indexes in `range` outside parentheses that open within it.
     pub(crate) fn outside_parentheses(
         &self,
         range: Range<usize>,
@@ -328,8 +328,8 @@ impl<'a> Lexed<'a> {
         })
     }
 
-    /// The value of the string literal that the lexemes `range` are, unescaped; adjacent
-    /// literals are not joined, and introducers are not taken.
+    /// The unescaped value of the string literal in the lexemes `range`; adjacent literals are not
+    /// concatenated, and introducers are not supported.
     pub(crate) fn string_literal(&self, range: &Range<usize>) -> Option<String> {
         if range.len() != 1 {
             return None;
@@ -356,7 +356,7 @@ fn is_string(token: &Token) -> bool {
     )
 }
 
-/// Turns sqlparser's (line, column) positions, which only grow, into byte offsets.
+/// Converts sqlparser's (line, column) positions, in ascending order, into byte offsets.
 struct Cursor<'a> {
     chars: std::str::CharIndices<'a>,
     at: Location,

@@ -1,4 +1,4 @@
-//! What a stream plan has to decide: predictions, the cells they fill, the conditions they pass.
+//! Analysis for a stream plan: predictions, the cells that use them, and the conditions on them.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,33 +17,34 @@ use crate::sql::expression::{self, Dependence};
 use crate::sql::functions;
 use crate::statement::PredictStatement;
 
-/// One prediction of a statement: a task (or one of its models) asked about one input. All
-/// calls that ask the same of the same input share it.
+/// A distinct prediction of a statement: a task (or one of its models) and an input. All calls
+/// with the same task, model and input share it.
 #[derive(Debug, Clone)]
 pub struct Prediction {
     /// The task.
     pub task: Arc<Task>,
     /// The model, where the statement names one.
     pub model: Option<Arc<Model>>,
-    /// Position in [`StreamSelect::input_count`]'s inputs.
+    /// Index among the inputs, see [`StreamSelect::input_count`].
     pub input: usize,
 }
 
-/// How the cells of an element of the select list that holds predictions are found.
+/// How the cells of a predicted select list element are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cell {
-    /// The label itself, or an expression over it and constants: one value a class.
+    /// The label itself, or an expression over it and constants: one value per class.
     PerClass(usize),
-    /// An expression over the label and columns: the store sends one value a class with each row.
+    /// An expression over the label and columns: the store sends one value per class with each
+    /// row.
     PerRow(usize),
     /// The score of a class (position in the task's classes).
     Score(usize, usize),
-    /// The number that a regression answers.
+    /// The number predicted by a regression.
     Value(usize),
 }
 
 impl Cell {
-    /// The prediction that fills the cell.
+    /// Index of the prediction that the cell uses.
     pub fn prediction(&self) -> usize {
         match self {
             Self::PerClass(p) | Self::PerRow(p) | Self::Score(p, _) | Self::Value(p) => *p,
@@ -51,44 +52,44 @@ impl Cell {
     }
 }
 
-/// The input of predictions: one expression, or one for each of a task's columns.
+/// The input of predictions: one expression, or one per column of the task.
 #[derive(Debug)]
 pub(super) struct Input {
-    /// All of it.
+    /// The whole input.
     pub(super) range: Range<usize>,
-    /// Each expression.
+    /// Its expressions.
     pub(super) arguments: Vec<Range<usize>>,
-    /// A task that it is given to; others have the same columns.
+    /// A task with this input; others that share it have the same columns.
     pub(super) task: Arc<Task>,
 }
 
-/// A statement that a stream plan can answer.
+/// A statement with a stream plan.
 #[derive(Debug)]
 pub struct StreamSelect<'s, 'a> {
     pub(super) statement: &'s PredictStatement<'a>,
     pub(super) clauses: Clauses,
     pub(super) items: Vec<ItemText>,
-    /// (item, cell) for each element of the select list that holds predictions.
+    /// (item, cell) for each predicted select list element.
     pub(super) cells: Vec<(usize, Cell)>,
-    /// Parts of WHERE without predictions, which rows must pass.
+    /// Terms of WHERE without predictions, which the store evaluates.
     pub(super) native: Vec<Range<usize>>,
-    /// What rows must pass besides, over the tests.
+    /// The rest of WHERE, as a condition over the tests.
     pub(super) condition: Condition,
     pub(super) tests: Vec<RowTest>,
-    /// WHERE may be taken apart.
+    /// Whether WHERE may be split at its operators.
     pub(super) is_condition_clear: bool,
     /// Constants that scores are compared with.
     pub(super) constants: Vec<Range<usize>>,
     pub(super) predictions: Vec<Prediction>,
     pub(super) inputs: Vec<Input>,
-    /// The prediction of each call.
+    /// Index of the prediction of each call.
     pub(super) of_call: Vec<usize>,
     limit: Option<Limit>,
 }
 
 impl<'a> PredictStatement<'a> {
-    /// Analyses the statement for a stream plan; what such a plan cannot answer is refused with
-    /// error 1235 naming the construct.
+    /// Analyses the statement for a stream plan. Unsupported constructs are refused with error
+    /// 1235, which names the construct.
     pub fn stream<'s>(&'s self) -> Result<StreamSelect<'s, 'a>, Refusal> {
         let lexed = &self.lexed;
         let body = self.body.clone();
@@ -149,7 +150,7 @@ impl<'a> PredictStatement<'a> {
         Ok(select)
     }
 
-    /// Predict calls may stand in the select list and in WHERE.
+    /// Predict calls are allowed in the select list and in WHERE.
     fn check_places(&self, clauses: &Clauses) -> Result<(), Refusal> {
         for call in &self.calls {
             let at = call.range.start;
@@ -171,7 +172,7 @@ impl<'a> PredictStatement<'a> {
         Ok(())
     }
 
-    /// The distinct predictions and inputs, and each call's prediction.
+    /// The distinct predictions and inputs, and the prediction index of each call.
     fn predictions(&self) -> (Vec<Prediction>, Vec<Input>, Vec<usize>) {
         let mut predictions: Vec<Prediction> = Vec::new();
         let mut inputs: Vec<Input> = Vec::new();
@@ -219,12 +220,12 @@ impl StreamSelect<'_, '_> {
         &self.predictions
     }
 
-    /// The cells to be filled, in the order of the select list.
+    /// The predicted cells, in the order of the select list.
     pub fn cells(&self) -> impl ExactSizeIterator<Item = Cell> + '_ {
         self.cells.iter().map(|(_, cell)| *cell)
     }
 
-    /// What rows must pass besides what the store filters by; its tests are numbered as
+    /// The condition that rows must pass besides the store's filter, over indexes of
     /// [`StreamSelect::tests`].
     pub fn condition(&self) -> &Condition {
         &self.condition
@@ -240,7 +241,7 @@ impl StreamSelect<'_, '_> {
         self.statement.lexed.text_of(&test.range)
     }
 
-    /// Names of the cells' columns: the alias, else the expression's text.
+    /// Names of the cells' columns: the alias, or the expression's text.
     pub fn cell_names(&self) -> impl Iterator<Item = &str> + '_ {
         self.cells
             .iter()
@@ -264,7 +265,7 @@ impl StreamSelect<'_, '_> {
             .map_or("", |i| self.statement.lexed.text_of(&i.range))
     }
 
-    /// The columns that an input gives values for; none where it is an image.
+    /// The task's input columns; empty if the input is an image.
     pub fn input_columns(&self, input: usize) -> &[Column] {
         self.inputs.get(input).map_or(&[], |i| i.task.columns())
     }
@@ -274,7 +275,7 @@ impl StreamSelect<'_, '_> {
         self.inputs.get(input).map_or(0, |i| i.arguments.len())
     }
 
-    /// The number of the client's parameter that an image is, where it is one and nothing else.
+    /// The index of the client's parameter, if an image input is nothing but a parameter.
     pub fn input_parameter(&self, input: usize) -> Option<usize> {
         let lexed = &self.statement.lexed;
         let input = self.inputs.get(input)?;
@@ -284,8 +285,8 @@ impl StreamSelect<'_, '_> {
         is_parameter(range.start).then(|| (0..range.start).filter(|&at| is_parameter(at)).count())
     }
 
-    /// Whether an input may be evaluated twice: it has one value a row, leaves nothing behind, and
-    /// holds no parameter, which would be sent twice.
+    /// Whether an input may be evaluated twice: it is deterministic within a row, has no side
+    /// effects, and contains no parameter, which would have to be sent twice.
     pub fn is_repeatable(&self, input: usize) -> bool {
         let lexed = &self.statement.lexed;
         self.inputs.get(input).is_some_and(|input| {
@@ -317,9 +318,9 @@ impl StreamSelect<'_, '_> {
         Ok(())
     }
 
-    /// Functions that give another value at each call or change something must be called for the
-    /// rows of the answer only, and the store also sees those that predictions drop. A stored
-    /// function may be such a one, or an aggregate.
+    /// Refuses functions with side effects, or with values that depend on the number of calls,
+    /// where predictions drop rows: they must be called for the rows of the result only. A stored
+    /// function may be one, or an aggregate.
     fn check_sequences(&self) -> Result<(), Refusal> {
         if self.tests.is_empty() {
             return Ok(());
@@ -365,8 +366,8 @@ impl StreamSelect<'_, '_> {
         }
     }
 
-    /// For an expression whose calls all ask for the label of one prediction: which, and what
-    /// else it depends on. `None`: it asks for numbers.
+    /// For an expression whose calls all use the label of one prediction: the prediction, and what
+    /// the expression depends on. `None`: it uses numbers.
     pub(super) fn label_dependence(
         &self,
         range: &Range<usize>,

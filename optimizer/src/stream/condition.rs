@@ -1,5 +1,5 @@
-//! What WHERE says of a stream plan's rows: a tree of AND and OR over tests,
-//! each of at most one prediction.
+//! The condition of a stream plan's WHERE: a tree of AND and OR over tests of at most one
+//! prediction each.
 
 use std::ops::Range;
 
@@ -15,7 +15,7 @@ use crate::sql::calls::Asked;
 use crate::sql::expression::{self, Dependence};
 
 impl StreamSelect<'_, '_> {
-    /// Sorts the parts of WHERE that are joined by AND: native ones are the store's.
+    /// Splits the terms of WHERE: the store evaluates those without predictions.
     pub(super) fn read_conditions(&mut self, conjuncts: Vec<Range<usize>>) -> Result<(), Refusal> {
         let mut conditions = Vec::new();
         for range in conjuncts {
@@ -28,8 +28,8 @@ impl StreamSelect<'_, '_> {
         Ok(())
     }
 
-    /// A test where one prediction decides it once for all rows;
-    /// else it is taken apart as far as possible.
+    /// A single test if it is decided by class, by score, or by the store; otherwise the condition
+    /// is split as far as possible.
     fn read_condition(&mut self, range: Range<usize>, negated: bool) -> Result<Condition, Refusal> {
         let lexed = &self.statement.lexed;
         let calls = self.calls_in(&range);

@@ -1,4 +1,4 @@
-//! The select list of a stream plan: which elements the store fills and which a prediction does.
+//! The select list of a stream plan: elements computed by the store, and predicted ones.
 
 use std::ops::Range;
 
@@ -10,12 +10,12 @@ use crate::sql::calls::Call;
 use crate::sql::expression::in_subquery;
 use crate::sql::text::Lexed;
 
-/// An element of the select list by its lexemes.
+/// An element of the select list as lexeme ranges.
 #[derive(Debug, Clone)]
 pub(crate) struct ItemText {
-    /// With its alias.
+    /// Including its alias.
     pub(crate) all: Range<usize>,
-    /// Without.
+    /// Without its alias.
     pub(crate) expression: Range<usize>,
     pub(crate) alias: Option<String>,
     pub(crate) wildcard: bool,
@@ -23,7 +23,7 @@ pub(crate) struct ItemText {
     pub(crate) calls: Vec<usize>,
 }
 
-/// Pairs the ranges of the select list with the shapes that the parser found.
+/// Pairs the lexeme ranges of the select list with the parsed shapes.
 pub(crate) fn read(
     lexed: &Lexed<'_>,
     ranges: Vec<Range<usize>>,
@@ -94,14 +94,14 @@ pub(crate) fn check_order(
     }
     for term in lexed.split_commas(order.start + 2..order.end) {
         if is_parameter(lexed, &term) {
-            // Bound to a number, it is a position.
+            // If bound to a number, it would be a position.
             return Err(Refusal::unsupported("a parameter as a term of ORDER BY"));
         }
         if let Some(position) = position(lexed, &term) {
             let before = items.get(..position.min(items.len())).unwrap_or_default();
             let wildcard = before.iter().any(|i| i.wildcard);
             if position > items.len() && !wildcard {
-                // The store would find one of the hidden columns there.
+                // The store would sort by one of the hidden columns.
                 return Err(Refusal::unknown_column(position, "ORDER BY"));
             }
             let unclear = wildcard && items.iter().any(|i| !i.calls.is_empty());
@@ -129,12 +129,12 @@ pub(crate) fn check_order(
     Ok(())
 }
 
-/// Whether a term of ORDER BY is a parameter and nothing else.
+/// Whether a term of ORDER BY is a single parameter.
 fn is_parameter(lexed: &Lexed<'_>, term: &Range<usize>) -> bool {
     matches!(only_token(lexed, term), Some(Token::Placeholder(_)))
 }
 
-/// The position in the select list that a term of ORDER BY is.
+/// The select list position that a term of ORDER BY refers to.
 fn position(lexed: &Lexed<'_>, term: &Range<usize>) -> Option<usize> {
     match only_token(lexed, term)? {
         Token::Number(digits, _) => Some(digits.parse().unwrap_or(0)),
@@ -142,7 +142,7 @@ fn position(lexed: &Lexed<'_>, term: &Range<usize>) -> Option<usize> {
     }
 }
 
-/// What a term of ORDER BY consists of, if it is one token: to the store `(2)` and `+2` are 2.
+/// The only token of a term of ORDER BY: the store treats `(2)` and `+2` as 2.
 fn only_token<'l>(lexed: &'l Lexed<'_>, term: &Range<usize>) -> Option<&'l Token> {
     let last = term.end.checked_sub(1)?;
     let direction = ["ASC", "DESC"].iter().any(|w| lexed.is_keyword(last, w));
@@ -155,8 +155,9 @@ fn only_token<'l>(lexed: &'l Lexed<'_>, term: &Range<usize>) -> Option<&'l Token
     }
 }
 
-/// Whether the store may take two names for the same. It compares character by character, whatever
-/// their case and accents: beyond ASCII only the number of characters tells names apart here.
+/// Whether the store may treat two names as equal. It compares them character by character,
+/// ignoring case and accents: non-ASCII names are treated as different only if their lengths
+/// differ.
 fn may_be_same_name(a: &str, b: &str) -> bool {
     a.eq_ignore_ascii_case(b)
         || (!(a.is_ascii() && b.is_ascii()) && a.chars().count() == b.chars().count())

@@ -1,4 +1,4 @@
-//! Stream plans: one query block whose rows are passed on with predicted cells put in.
+//! Stream plans: one query block whose rows are passed on with the predicted cells inserted.
 
 mod analysis;
 mod condition;
@@ -14,9 +14,9 @@ pub use row_test::{Decider, RowTest};
 pub use texts::{CELL_MARK, ClassQuery, InputText, Pushdown, PushdownChoices};
 pub(crate) use texts::{class_rows, over_classes};
 
-/// Most classes a task may have where an expression over its prediction also reads columns:
-/// such an expression is evaluated by the store for each class and row, and a condition's
-/// outcomes are one bit each of a BIGINT.
+/// Maximum number of classes of a task where an expression over its prediction also reads columns:
+/// the store evaluates such an expression for each class and row, and returns a condition's
+/// outcomes as one bit each of a BIGINT.
 pub const CLASSES_PER_ROW_MAX: usize = 63;
 
 #[cfg(test)]

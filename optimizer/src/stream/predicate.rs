@@ -1,4 +1,4 @@
-//! Conditions on a score: `predict_proba(...) > 0.8` and its like, decided by number.
+//! Conditions on a score, such as `predict_proba(...) > 0.8`, evaluated numerically.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use crate::sql::boolean::without_parentheses;
 use crate::sql::expression::{Dependence, dependence};
 use crate::sql::text::Lexed;
 
-/// How a score is compared with a constant.
+/// Comparison operator between a score and a constant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Comparison {
     /// `=`
@@ -26,7 +26,7 @@ pub enum Comparison {
 }
 
 impl Comparison {
-    /// Whether `score <comparison> constant` is true; NULL where either side is.
+    /// Value of `score <comparison> constant`; NULL where either side is NULL.
     pub fn holds(self, score: Option<f64>, constant: Option<f64>) -> Option<bool> {
         let (score, constant) = score.zip(constant)?;
         Some(match self {
@@ -62,17 +62,17 @@ impl Comparison {
     }
 }
 
-/// A condition on one score.
+/// A test of one score.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ScoreTest {
     /// `IS NULL` (true) or `IS NOT NULL` (false).
     IsNull(bool),
-    /// All comparisons hold; each names its constant by position in the statement's constants.
+    /// All comparisons hold; each refers to its constant by index in the statement's constants.
     Compare(Vec<(Comparison, usize)>),
 }
 
 impl ScoreTest {
-    /// Whether it is true of a score, or NULL.
+    /// Value of the test for a score; `None` for NULL.
     pub fn holds(&self, score: Option<f64>, constants: &[Option<f64>]) -> Option<bool> {
         match self {
             Self::IsNull(null) => Some(score.is_none() == *null),
@@ -91,8 +91,8 @@ impl ScoreTest {
     }
 }
 
-/// Reads the test `range`, whose only call is at `call`, as a test of a score. Constants
-/// (lexeme ranges) are appended to `constants`. `None`: it is of another form.
+/// Parses `range`, whose only call is at `call`, as a test of a score. Constants (lexeme ranges)
+/// are appended to `constants`. `None`: it has another form.
 pub(crate) fn score_test(
     lexed: &Lexed<'_>,
     range: Range<usize>,
@@ -152,7 +152,7 @@ impl Comparison {
     }
 }
 
-/// Words that would bind the comparison into something larger.
+/// Operator words that would make the comparison part of a larger expression.
 fn is_logic(lexed: &Lexed<'_>, at: usize) -> bool {
     [
         "AND", "OR", "XOR", "NOT", "IS", "IN", "LIKE", "BETWEEN", "REGEXP", "RLIKE", "CASE",

@@ -1,37 +1,37 @@
-//! A part of a condition that is decided at once, and how.
+//! Tests of rows: the leaves of a condition, and how they are evaluated.
 
 use std::ops::Range;
 
 use super::predicate::ScoreTest;
 
-/// How a test of a row is decided.
+/// How a test is evaluated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decider {
-    /// Over a label and constants: once a class.
+    /// By label and constants: once per class.
     PerClass(usize),
-    /// Over a label and columns: the store sends one bit a class with each row.
+    /// By label and columns: the store sends one bit per class with each row.
     PerRow(usize),
-    /// Over the score of a class (position in the task's classes).
+    /// By the score of a class (position in the task's classes).
     Score(usize, usize, ScoreTest),
-    /// Over the number that a regression answers.
+    /// By the number that a regression predicts.
     Value(usize, ScoreTest),
-    /// Over columns: the store sends a bit with each row.
+    /// By columns: the store sends a bit with each row.
     Native,
 }
 
-/// A part of a condition that is decided at once: whether it is true or, below NOT, whether it is
-/// false. In SQL's logic of three values a row passes AND and OR by such truths alone.
+/// A leaf of a condition: whether an expression is true or, below NOT, false. In three-valued
+/// logic these results are enough to evaluate AND and OR.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowTest {
-    /// How.
+    /// How it is evaluated.
     pub decider: Decider,
-    /// It passes where it is false.
+    /// The row passes if the expression is false.
     pub negated: bool,
     pub(super) range: Range<usize>,
 }
 
 impl RowTest {
-    /// The prediction that decides it, if one does.
+    /// The prediction it depends on, if any.
     pub fn prediction(&self) -> Option<usize> {
         match &self.decider {
             Decider::PerClass(p)
@@ -42,7 +42,7 @@ impl RowTest {
         }
     }
 
-    /// What its expression must be.
+    /// The SQL suffix for the required truth value.
     pub(super) fn wanted(&self) -> &'static str {
         match self.negated {
             true => "IS FALSE",

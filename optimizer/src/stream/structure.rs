@@ -1,4 +1,4 @@
-//! What sqlparser makes of a query block: the gate that every stream plan passes.
+//! Parses a query block with sqlparser: every stream plan requires this parse.
 
 use std::ops::Range;
 
@@ -9,15 +9,15 @@ use crate::refusal::Refusal;
 use crate::sql::text::{Lexed, StoreDialect};
 use crate::sql::{boolean, expression};
 
-/// Depth of nesting at which parsing gives up.
+/// Maximum nesting depth of the parser.
 const RECURSION_MAX: usize = 64;
 
-/// The shape of the block as parsed.
+/// The parsed shape of the block.
 #[derive(Debug)]
 pub(crate) struct Structure {
     /// One per element of the select list.
     pub(crate) items: Vec<ItemShape>,
-    /// WHERE is joined by AND, OR and NOT as its lexemes say.
+    /// Whether the parser's AND, OR and NOT structure of WHERE agrees with the split by lexemes.
     pub(crate) is_condition_clear: bool,
 }
 
@@ -29,8 +29,8 @@ pub(crate) enum ItemShape {
     Aliased,
 }
 
-/// Parses the lexemes `body`, of which `condition` follow WHERE;
-/// refuses what is not one SELECT block.
+/// Parses the lexemes `body`, whose WHERE condition is `condition`; refuses anything but a single
+/// SELECT block.
 pub(crate) fn parse(
     lexed: &Lexed<'_>,
     body: Range<usize>,

@@ -1,4 +1,4 @@
-//! Statements and what a stream plan makes of them.
+//! Tests of the statements that a stream plan builds.
 
 use super::*;
 use crate::RefusalKind;

@@ -1,4 +1,4 @@
-//! The statements that a stream plan sends to the store, spliced from the client's text.
+//! The statements that a stream plan sends to the store, built from the client's text.
 
 use std::ops::Range;
 
@@ -10,75 +10,75 @@ use crate::sql::fragment::{Fragment, Splice, splice};
 use crate::sql::key::{ColumnsKey, utf8_bytes, within};
 use crate::statement::PredictStatement;
 
-/// Column names of predicted cells in the described statement start with this.
+/// Prefix of the column names of predicted cells in the described statement.
 pub const CELL_MARK: &str = "ml cell ";
 
-/// How an input is fetched, in one hidden column.
+/// How an input is fetched in one hidden column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InputText {
-    /// As it is: bytes, or text that the session receives in UTF-8 anyway.
+    /// Unchanged: bytes, or text that the session receives in UTF-8 anyway.
     AsIs,
-    /// Converted to UTF-8, as text of a session with another result character set.
+    /// Converted to UTF-8: text, in a session with another result character set.
     Utf8,
-    /// As the one that is named, unless it has more than so many bytes: then
-    /// [`TOO_LONG_MARK`](crate::TOO_LONG_MARK) and its length.
+    /// The value, or [`TOO_LONG_MARK`](crate::TOO_LONG_MARK) and its length if it is longer than
+    /// the limit.
     Within {
-        /// Converted to UTF-8.
+        /// Whether to convert it to UTF-8.
         utf8: bool,
-        /// Most bytes.
+        /// Maximum length in bytes.
         bytes_max: u64,
     },
-    /// The key of a task's columns, which says their values.
+    /// The key of a task's columns, which contains their values.
     Columns(ColumnsKey),
 }
 
-/// What pushing the statement down depends on besides its text.
+/// Choices for the pushed-down statement.
 #[derive(Debug, Clone)]
 pub struct PushdownChoices<'c> {
-    /// For each input: not fetched (`None`), or how.
+    /// For each input: how it is fetched; `None`: not fetched.
     pub inputs: &'c [Option<InputText>],
-    /// No class passes the conditions: no row is asked for.
+    /// No class passes the condition: the query returns no row.
     pub impossible: bool,
-    /// Conditions to be left out, since every class passes them or they are decided per class.
+    /// Whether rows may be dropped after the store's filter; if so, LIMIT is not pushed down.
     pub rows_filtered: bool,
 }
 
-/// The statement that the store runs, and where its hidden columns stand.
+/// The statement that the store runs, and the positions of its hidden columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pushdown {
     /// The text.
     pub text: Fragment,
-    /// Number of columns after the visible ones.
+    /// Number of hidden columns, which follow the visible ones.
     pub hidden: usize,
-    /// For each input its hidden column (from 0), if it is fetched.
+    /// For each input, its hidden column (from 0), if it is fetched.
     pub inputs: Vec<Option<usize>>,
-    /// For each cell of kind [`Cell::PerRow`] the first of its hidden columns: one for NULL, then
-    /// one a class.
+    /// For each cell of kind [`Cell::PerRow`], the first of its hidden columns: one for NULL, then
+    /// one per class.
     pub cells: Vec<Option<usize>>,
-    /// For each test of kind [`Decider::PerRow`] its hidden column: bit 0 for NULL, bit n for
-    /// class n; and for each of kind [`Decider::Native`]: bit 0.
+    /// For each test of kind [`Decider::PerRow`], its hidden column: bit 0 for NULL, bit n for
+    /// class n; for each of kind [`Decider::Native`]: bit 0.
     pub tests: Vec<Option<usize>>,
-    /// LIMIT and OFFSET were left to the store.
+    /// Whether LIMIT and OFFSET are pushed down to the store.
     pub limit_pushed: bool,
 }
 
-/// A statement that evaluates expressions over a prediction once for each class.
+/// A statement that evaluates expressions over a prediction once per class.
 ///
-/// It answers a row for NULL and then one for each class in order; the columns are the cells
-/// named here, then the tests as `'1'` or `'0'`.
+/// It returns a row for NULL and then one per class in order; the columns are the cells listed
+/// here, then the tests as `'1'` or `'0'`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClassQuery {
     /// The text.
     pub text: Fragment,
-    /// Positions in [`StreamSelect::cells`].
+    /// Indexes in [`StreamSelect::cells`].
     pub cells: Vec<usize>,
-    /// Positions in [`StreamSelect::tests`].
+    /// Indexes in [`StreamSelect::tests`].
     pub tests: Vec<usize>,
 }
 
 impl StreamSelect<'_, '_> {
     /// The statement over typed stubs, for the store to check and describe. Predicted cells are
-    /// named [`CELL_MARK`] and their position; with `inputs`, each input follows as a column.
+    /// named [`CELL_MARK`] and their index; with `inputs`, each input follows as a column.
     pub fn describe(&self, inputs: bool) -> Fragment {
         let statement = self.statement;
         let stubs = statement.described_splices(&statement.body);
@@ -113,7 +113,7 @@ impl StreamSelect<'_, '_> {
         out
     }
 
-    /// The query over the classes of `prediction`; `None` where nothing depends on them.
+    /// The query over the classes of `prediction`; `None` where no cell or test is per class.
     pub fn class_query(&self, prediction: usize) -> Option<ClassQuery> {
         let cells: Vec<usize> = positions(self.cells(), &Cell::PerClass(prediction));
         let deciders = self.tests.iter().map(|test| test.decider.clone());
@@ -143,8 +143,8 @@ impl StreamSelect<'_, '_> {
         Some(ClassQuery { text, cells, tests })
     }
 
-    /// A statement that answers one row: the constants that scores are compared with, as decimal
-    /// text of doubles. `None` where there are none.
+    /// A statement that returns one row: the constants that scores are compared with, as decimal
+    /// text of doubles. `None` if there are none.
     pub fn constants_query(&self) -> Option<Fragment> {
         if self.constants.is_empty() {
             return None;
@@ -158,8 +158,8 @@ impl StreamSelect<'_, '_> {
         Some(text)
     }
 
-    /// The statement that the store runs: native parts as they are, NULL in place of predicted
-    /// cells, and what the predictions need in hidden columns at the end.
+    /// The statement that the store runs: native parts unchanged, NULL in place of predicted
+    /// cells, and the data for the predictions in hidden columns at the end.
     pub fn pushdown(&self, choices: &PushdownChoices<'_>) -> Pushdown {
         let mut text = self.head();
         for (i, item) in self.items.iter().enumerate() {
@@ -241,8 +241,8 @@ impl StreamSelect<'_, '_> {
         Some(first)
     }
 
-    /// FROM and WHERE: native conditions as they are; of the others what rows must pass whatever
-    /// is predicted.
+    /// FROM and WHERE: native conditions unchanged, and a necessary condition over columns for
+    /// each of the others.
     fn push_from(&self, text: &mut Fragment, impossible: bool) {
         let mut conditions: Vec<Fragment> = self.native.iter().map(|r| self.copy(r)).collect();
         if let Condition::All(parts) = &self.condition {
@@ -267,7 +267,7 @@ impl StreamSelect<'_, '_> {
         }
     }
 
-    /// What is true of a row at least where the condition may be, by columns alone; `None`: any
+    /// A condition over columns alone that is true wherever `condition` may be true; `None`: any
     /// row may pass.
     fn passable(&self, condition: &Condition) -> Option<Fragment> {
         match condition {
@@ -284,8 +284,8 @@ impl StreamSelect<'_, '_> {
         }
     }
 
-    /// Of a test over columns and a prediction: bit k is set if it passes where the prediction is
-    /// class k (0: NULL). Of one over columns: bit 0.
+    /// For a test over columns and a prediction: bit k is set if it passes where the prediction is
+    /// class k (0: NULL). For a test over columns: bit 0.
     fn row_bits(&self, test: &RowTest) -> Option<Fragment> {
         let last = match test.decider {
             Decider::PerRow(prediction) => self.class_count(prediction),
@@ -303,12 +303,13 @@ impl StreamSelect<'_, '_> {
         Some(bits)
     }
 
-    /// The expression with each call replaced by the class name that the SQL `code` selects.
+    /// The expression with each call replaced by the class name that the SQL expression `code`
+    /// selects.
     fn over(&self, range: &Range<usize>, code: &str) -> Fragment {
         over_classes(self.statement, range, code)
     }
 
-    /// A statement of this plan for people, see [`PredictStatement::abbreviated`].
+    /// Shortens a statement of this plan for display, see [`PredictStatement::abbreviated`].
     pub fn abbreviated(&self, sql: &str) -> String {
         let tasks = self.predictions.iter().map(|p| &*p.task);
         self.statement.abbreviated(sql, tasks)
@@ -352,7 +353,7 @@ struct Hidden<'t> {
 }
 
 impl Hidden<'_> {
-    /// Returns the position of the column.
+    /// Appends a hidden column; returns its index.
     fn push(&mut self, expression: &Fragment) -> usize {
         self.text
             .push(", ")
@@ -363,8 +364,8 @@ impl Hidden<'_> {
     }
 }
 
-/// `FROM` and what follows: a row for NULL and one for each class, with its code in column `k` of
-/// `ml classes`. The limit stands against sql_select_limit.
+/// FROM clause and rest of a class query: a row for NULL and one per class, with its code in
+/// column `k` of `ml classes`. The LIMIT overrides sql_select_limit.
 pub(crate) fn class_rows(classes: usize) -> String {
     let mut text = " FROM (SELECT 0 AS `k`".to_owned();
     for k in 1..=classes {
@@ -376,7 +377,7 @@ pub(crate) fn class_rows(classes: usize) -> String {
     text
 }
 
-/// An expression with each call replaced by the class name that the SQL `code` selects.
+/// An expression with each call replaced by the class name that the SQL expression `code` selects.
 pub(crate) fn over_classes(
     statement: &PredictStatement<'_>,
     range: &Range<usize>,

@@ -1,4 +1,4 @@
-//! Finds the views that predict among those of a store.
+//! Finds the views with predictions among a store's views.
 
 use super::definition::{DEFINITIONS_BYTES_MAX, analyse};
 use super::known::Views;
@@ -6,8 +6,8 @@ use super::source::ViewSource;
 use crate::sql::fragment::quote_name;
 
 impl Views {
-    /// Finds those of `sources` that call functions of `schema`, also by way of other views.
-    /// `fold_case`: the store's names of tables compare without case.
+    /// Finds those of `sources` that call functions of `schema`, directly or through other views.
+    /// `fold_case`: the store compares table names case-insensitively.
     pub fn analyse(sources: &[ViewSource], schema: &str, fold_case: bool) -> Self {
         let mut views = Self {
             fold_case,
@@ -15,7 +15,7 @@ impl Views {
         };
         let mut left = candidates(sources, schema);
         let mut bytes_left = DEFINITIONS_BYTES_MAX;
-        // A view is analysed once all that it reads are.
+        // A view is analysed after all views it reads.
         while let Some(place) = left
             .iter()
             .position(|s| !left.iter().any(|other| s.is_over(other)))
@@ -32,14 +32,14 @@ impl Views {
 }
 
 impl ViewSource {
-    /// Whether its definition names another view.
+    /// Whether its definition reads another view.
     fn is_over(&self, other: &Self) -> bool {
         let named = format!("{}.{}", quote_name(&other.schema), quote_name(&other.name));
         !std::ptr::eq(self, other) && self.definition.contains(&named)
     }
 }
 
-/// The views that name functions of `schema`, and those that name such views.
+/// The views that mention functions of `schema`, and those that mention such views.
 fn candidates<'s>(sources: &'s [ViewSource], schema: &str) -> Vec<&'s ViewSource> {
     let mark = format!("{}.`", quote_name(schema));
     let (mut found, mut others): (Vec<_>, Vec<_>) = sources

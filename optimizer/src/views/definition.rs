@@ -1,4 +1,4 @@
-//! What a view's definition predicts.
+//! Analyses the predictions in a view's definition.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -16,12 +16,12 @@ use crate::sql::fragment::quote_name;
 use crate::sql::text::{LexMode, Lexed};
 use crate::sql::{expression, select_list};
 
-/// Most bytes of the definitions of all views that predict, each with those of the views that it
-/// reads in their place: what is kept of them.
+/// Maximum total size in bytes of the stored definitions of all views with predictions, each with
+/// the predicting views that it reads expanded.
 pub(super) const DEFINITIONS_BYTES_MAX: usize = 64 << 20;
 
-/// Words of a view whose rows are not rows of its tables,
-/// or which predicts elsewhere than in columns.
+/// Keywords of views whose rows are not rows of their tables, or that predict outside their
+/// columns.
 const UNMERGED: [&str; 9] = [
     "DISTINCT",
     "GROUP",
@@ -34,9 +34,9 @@ const UNMERGED: [&str; 9] = [
     "WINDOW",
 ];
 
-/// Analyses a view, all that it reads being in `views`. `None`: it does not predict, or is not
-/// understood; then its functions say what is wrong.
-/// What it takes of `bytes_left` is kept.
+/// Analyses a view; all views it reads are in `views`. `None`: it contains no predictions, or is
+/// not understood; in that case its stub functions raise errors. The size of the stored text is
+/// subtracted from `bytes_left`.
 pub(super) fn analyse(
     source: &ViewSource,
     schema: &str,
@@ -59,7 +59,7 @@ pub(super) fn analyse(
         Ok(expanded) => expanded,
         Err(refusal) => return Some(view(Shape::Refused(refusal))),
     };
-    // A view that names no prediction may read one that always predicts.
+    // A view that names no prediction may read a view that always evaluates its predictions.
     let eager = expanded.as_ref().is_some_and(|expansion| expansion.eager);
     let text = match expanded {
         Some(expansion) => expansion.candidates.into_iter().next()?.sql,
@@ -74,7 +74,7 @@ pub(super) fn analyse(
     if reader.calls.is_empty() && !eager {
         return None;
     }
-    // A column that predicts is kept once over the view and once over what it reads.
+    // A predicted column is stored twice: over the view and over the tables that it reads.
     match bytes_left.checked_sub(text.len().saturating_mul(2)) {
         Some(left) => *bytes_left = left,
         None => {
@@ -94,7 +94,7 @@ pub(super) fn analyse(
     Some(view(shape))
 }
 
-/// Calls of functions of `schema`: those in it predict.
+/// Calls of functions of `schema`, which are all predict calls.
 fn calls(lexed: &Lexed<'_>, schema: &str) -> Vec<Range<usize>> {
     let named = |at: usize| match lexed.token(at) {
         Some(Token::Word(_)) => lexed.name(at),
@@ -117,7 +117,7 @@ struct Reader<'l, 'a> {
     calls: Vec<Range<usize>>,
 }
 
-/// A column of the select list: its expression and name.
+/// A column of the select list.
 struct Item {
     expression: Range<usize>,
     name: String,
@@ -185,7 +185,8 @@ impl Reader<'_, '_> {
         Pieces::of(self.lexed, range, self.schema, &BTreeMap::new())
     }
 
-    /// The expression of a column over columns of the view, or else over those and `hidden` ones.
+    /// The expression of a column over visible columns of the view, or over those and `hidden`
+    /// ones. `None`: it is not supported in this form.
     fn prediction(
         &self,
         item: &Item,
@@ -227,7 +228,7 @@ impl Reader<'_, '_> {
         })
     }
 
-    /// Whether a column alone is the last argument of a call: the input.
+    /// Whether a single column is the last argument of a call: its input.
     fn is_last_argument(&self, column: &Range<usize>, call: &Range<usize>) -> bool {
         let before = column.start.checked_sub(1);
         let opens = matches!(
@@ -237,8 +238,8 @@ impl Reader<'_, '_> {
         opens && column.end + 1 == call.end
     }
 
-    /// The columns that an expression reads, all of which the store prints with their tables.
-    /// `None`: it has a quoted name that is something else.
+    /// The columns that an expression reads; the store prints all of them with their tables.
+    /// `None`: it contains a quoted name of another kind.
     fn column_references(&self, range: Range<usize>) -> Option<Vec<Range<usize>>> {
         let is_quoted = |at: usize| matches!(self.lexed.token(at), Some(Token::Word(w)) if w.quote_style.is_some());
         let is_period = |at: usize| matches!(self.lexed.token(at), Some(Token::Period));

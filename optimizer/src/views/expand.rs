@@ -1,9 +1,9 @@
-//! Rewrites a statement over views that predict, so that the calls stand in its own text.
+//! Rewrites a statement over views with predictions, so that the calls stand in its own text.
 //!
-//! Two forms are tried, in this order: *merged*, where each name of a column that predicts becomes
-//! the call itself, so that the block's other conditions narrow what is predicted and rows may
-//! stream; and *derived*, where each view becomes a derived table, which is right wherever names
-//! cannot be told for sure by tokens. The store says which it accepts.
+//! Two forms are built, in this order: *merged*, where each name of a predicted column is replaced
+//! by the call itself, so that the block's other conditions narrow the prediction and rows may be
+//! streamed; and *derived*, where each view becomes a derived table, which is correct even where
+//! tokens do not determine what a name refers to. The store decides which form is accepted.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -21,44 +21,44 @@ use crate::sql::blocks::{Block, Blocks};
 use crate::sql::fragment::{Fragment, Splice, quote_name, splice};
 use crate::sql::text::{LexMode, Lexed};
 
-/// By how many bytes a statement may grow: views of views may do so without bound.
+/// Maximum growth of a statement in bytes: views over views could grow without bound.
 const EXPANDED_BYTES_MAX: usize = 1 << 20;
 
-/// Forms that are made of a statement.
+/// Number of forms built for a statement.
 const FORMS: usize = 2;
 
-/// Name of a view within the derived table that stands for it.
+/// Alias of a view within its derived table.
 const INNER: &str = "ml view";
 
-/// What is rewritten.
+/// The kind of text to rewrite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reading {
     /// A client's statement.
     Statement,
-    /// A view's definition, of which the store is not asked which form it accepts.
+    /// A view's definition; the store is not asked which form it accepts.
     Definition,
 }
 
-/// A statement over views, rewritten.
+/// A rewritten statement over views.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expansion {
-    /// The forms, the better ones first.
+    /// The forms, best first.
     pub candidates: Vec<Fragment>,
-    /// Views whose bodies stand in the text: those need rights on what they read.
+    /// Views whose bodies are in the text: this needs rights on the tables they read.
     pub bodies: Vec<String>,
-    /// Each view as the statement names it, and a column of it that predicts: of a temporary table
-    /// of the same name it would be a column like any other.
+    /// Each view as named in the statement, and one of its predicted columns: if a temporary table
+    /// hides the view, that column is an ordinary one.
     pub named: Vec<(String, String)>,
-    /// The store evaluates a prediction wherever one of the views is read,
-    /// whatever is asked of it.
+    /// Whether the store evaluates a prediction of one of the views whenever the view is read,
+    /// whatever columns are used.
     pub(super) eager: bool,
 }
 
-/// A view that a block names.
+/// A view referenced by a block.
 pub(super) struct Found<'v> {
     pub(super) reference: Reference,
     pub(super) view: &'v View,
-    /// Positions of the columns that predict and are, or may be, named.
+    /// Positions of the predicted columns that are, or may be, used.
     pub(super) needed: Vec<usize>,
 }
 
@@ -66,15 +66,15 @@ pub(super) struct Expander<'e> {
     pub(super) lexed: Lexed<'e>,
     pub(super) blocks: Blocks,
     pub(super) session: &'e ViewSession<'e>,
-    /// Bytes of views' text that may still be put in.
+    /// Remaining budget in bytes for inserted view text.
     bytes_left: Cell<usize>,
 }
 
 impl Views {
-    /// Whether a statement whose text [may name](Self::may_name) one of them seems to be over it,
-    /// in whatever schema, or changes it.
+    /// Whether a statement that [may name](Self::may_name) one of them seems to read it, in any
+    /// schema, or changes views.
     pub fn concerns(&self, text: &str) -> bool {
-        // The session's sql_mode is not known here.
+        // The session's sql_mode is unknown here.
         [false, true].into_iter().any(|ansi_quotes| {
             let mode = LexMode {
                 ansi_quotes,
@@ -85,7 +85,7 @@ impl Views {
         })
     }
 
-    /// Rewrites a statement. `None`: it is none over views that predict, or needs none of their
+    /// Rewrites a statement. `None`: it reads no view with predictions, or uses none of their
     /// predictions.
     pub fn expand(
         &self,
@@ -112,8 +112,8 @@ impl Views {
     }
 }
 
-/// Whether a statement of a kind that is rewritten names, as a table, what some view that predicts
-/// is named.
+/// Whether a statement of a supported kind references a table with the name of a view with
+/// predictions.
 fn names_a_view(views: &Views, text: &str, mode: LexMode) -> bool {
     let Some(lexed) = Lexed::new(text, mode) else {
         return false;
@@ -128,7 +128,7 @@ fn names_a_view(views: &Views, text: &str, mode: LexMode) -> bool {
     })
 }
 
-/// Where the statement begins that may read views; `None` for kinds that are not rewritten.
+/// Start of a statement that may read views; `None` for unsupported kinds.
 fn statement_start(lexed: &Lexed<'_>) -> Option<usize> {
     const KINDS: [&str; 9] = [
         "SELECT", "WITH", "INSERT", "REPLACE", "UPDATE", "DELETE", "SET", "DO", "VALUES",
@@ -211,15 +211,15 @@ impl Expander<'_> {
         }
     }
 
-    /// Counts text of a view that is put in, before more of it is made:
-    /// a column may be named often.
+    /// Subtracts inserted view text from the budget before more is built: a column may be used
+    /// often.
     pub(super) fn counted(&self, text: String) -> Result<String, Refusal> {
         let left = self.bytes_left.get().checked_sub(text.len());
         self.bytes_left.set(left.ok_or_else(too_long)?);
         Ok(text)
     }
 
-    /// The views of a block's tables that have to be rewritten.
+    /// The views in a block's table references that have to be rewritten.
     fn found<'v>(&self, views: &'v Views, block: &Block) -> Vec<Found<'v>> {
         let (references, _) = references(&self.lexed, &self.blocks, block);
         let view_of = |reference: &Reference| {
@@ -246,7 +246,7 @@ impl Expander<'_> {
             .collect()
     }
 
-    /// The columns that predict and that the block, or what stands in it, may name.
+    /// The predicted columns that the block, or a query within it, may use.
     fn needed(&self, block: &Block, reference: &Reference, view: &View) -> Vec<usize> {
         let Shape::Merged { columns, .. } = &view.shape else {
             return Vec::new();
@@ -268,7 +268,7 @@ impl Expander<'_> {
             .collect()
     }
 
-    /// Whether the select list asks for all columns of a reference.
+    /// Whether the select list contains a wildcard for a reference.
     fn wildcards(&self, block: &Block, reference: &Reference) -> bool {
         let lexed = &self.lexed;
         let star = |at: &usize| matches!(lexed.token(*at), Some(Token::Mul));
@@ -279,14 +279,14 @@ impl Expander<'_> {
                     .checked_sub(2)
                     .and_then(|at| lexed.name(at))
                     .is_some_and(|name| name == reference.qualifier()),
-                // `a * b` is no wildcard, but one too many does no harm.
+                // `a * b` is not a wildcard, but a false positive is harmless.
                 _ => true,
             },
         )
     }
 
-    /// The lexemes that may name columns of a block's tables: its own, those of the queries in it,
-    /// and what follows ON DUPLICATE KEY UPDATE or RETURNING.
+    /// The lexemes that may name columns of a block's tables: its own, those of nested queries,
+    /// and those after ON DUPLICATE KEY UPDATE or RETURNING.
     fn places(&self, block: &Block) -> impl Iterator<Item = usize> + '_ {
         let end = match block.parent {
             None => self.lexed.lexemes.len(),
@@ -295,7 +295,7 @@ impl Expander<'_> {
         block.range.start..end
     }
 
-    /// Each view as a derived table.
+    /// Replaces each view by a derived table.
     fn derived(&self, block: &Block, found: &[Found<'_>]) -> Result<Vec<Splice>, Refusal> {
         let mut splices = Vec::new();
         for found in found {
@@ -307,7 +307,7 @@ impl Expander<'_> {
         Ok(splices)
     }
 
-    /// A reference's name as the statement has it.
+    /// A reference's name as in the statement, quoted.
     pub(super) fn table_text(&self, reference: &Reference) -> String {
         match &reference.schema {
             Some(schema) => format!("{}.{}", quote_name(schema), quote_name(&reference.table)),
@@ -315,8 +315,8 @@ impl Expander<'_> {
         }
     }
 
-    /// A derived table has no schema: it goes from names of its columns, but for those that start
-    /// in `but`.
+    /// Removes the schema from qualified column names, since a derived table has none; names that
+    /// start in `but` are skipped.
     pub(super) fn unqualified(
         &self,
         block: &Block,
@@ -333,7 +333,7 @@ impl Expander<'_> {
                 },
                 _,
             ) => Some((start, schema, table)),
-            // `db.v.*`: the star is no name, but its qualifier is written likewise.
+            // `db.v.*`: the star is not a name, but has the same qualifier.
             (_, Some(Token::Mul)) => star_qualifier(lexed, at),
             _ => None,
         };
@@ -365,7 +365,7 @@ fn too_long() -> Refusal {
     ))
 }
 
-/// (start, schema, table) before a star.
+/// (start, schema, table) of the qualifier before a star.
 fn star_qualifier(lexed: &Lexed<'_>, star: usize) -> Option<(usize, String, String)> {
     let start = star.checked_sub(4)?;
     let is_period = |at: usize| matches!(lexed.token(at), Some(Token::Period));
@@ -376,7 +376,7 @@ fn star_qualifier(lexed: &Lexed<'_>, star: usize) -> Option<(usize, String, Stri
 }
 
 impl Found<'_> {
-    /// Columns of a view whose rows are its tables'.
+    /// Columns of a view in merged shape; empty for others.
     pub(super) fn columns(&self) -> &[Column] {
         match &self.view.shape {
             Shape::Merged { columns, .. } => columns,
@@ -388,17 +388,18 @@ impl Found<'_> {
         self.columns().iter().find(|c| c.prediction.is_some())
     }
 
-    /// Whether the store evaluates a prediction only if a column that predicts is named.
+    /// Whether the store evaluates a prediction only if a predicted column is used.
     fn is_lazy(&self) -> bool {
         matches!(self.view.shape, Shape::Merged { lazy: true, .. })
     }
 
-    /// Whether the store would evaluate a prediction.
+    /// Whether the view has to be rewritten: otherwise the store would evaluate a prediction.
     fn is_rewritten(&self) -> bool {
         !self.is_lazy() || !self.needed.is_empty()
     }
 
-    /// Whether the store's own view answers for all columns that do not predict.
+    /// Whether the statement can keep reading the view itself for all columns that are not
+    /// predicted.
     pub(super) fn over_view(&self) -> bool {
         let Shape::Merged { columns, lazy, .. } = &self.view.shape else {
             return false;
@@ -410,7 +411,7 @@ impl Found<'_> {
         *lazy && self.needed.iter().all(shown)
     }
 
-    /// The expression of a column that predicts, over columns of `table`.
+    /// The expression of a predicted column, over columns of `table`.
     pub(super) fn expression(
         &self,
         place: usize,
@@ -431,7 +432,7 @@ impl Found<'_> {
         })
     }
 
-    /// The view's body as a table, under the reference's name.
+    /// The view's body as a parenthesised query.
     pub(super) fn body(&self, session: &ViewSession<'_>) -> Result<String, Refusal> {
         let pieces = match &self.view.shape {
             Shape::Merged { body, .. } => body,

@@ -1,4 +1,4 @@
-//! The views of a store that predict, by name.
+//! The views of a store that contain predictions, by name.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,12 @@ use aho_corasick::AhoCorasick;
 
 use super::view::View;
 
-/// The views of a store that predict.
+/// The views of a store that contain predictions.
 #[derive(Debug, Default)]
 pub struct Views {
-    /// By schema and name.
+    /// Keyed by (schema, name).
     pub(super) by_name: BTreeMap<(String, String), View>,
-    /// Names of tables compare without case.
+    /// Whether table names compare case-insensitively.
     pub(super) fold_case: bool,
     pub(super) finder: Option<AhoCorasick>,
 }
@@ -22,12 +22,12 @@ impl Views {
         self.by_name.is_empty()
     }
 
-    /// Number of views that predict.
+    /// Number of views.
     pub fn len(&self) -> usize {
         self.by_name.len()
     }
 
-    /// Whether a statement's text could name one of them: what every plain statement pays.
+    /// Whether a statement's text may name one of them; this check runs for every plain statement.
     pub fn may_name(&self, sql: &[u8]) -> bool {
         let Some(finder) = &self.finder else {
             return false;
@@ -43,13 +43,13 @@ impl Views {
         })
     }
 
-    /// Whether a view of any schema has the name.
+    /// Whether a view of any schema has this name.
     pub(super) fn has_name(&self, name: &str) -> bool {
         let (_, name) = self.key("", name);
         self.by_name.keys().any(|(_, known)| *known == name)
     }
 
-    /// Schema and name as they are compared.
+    /// Schema and name in comparable form.
     pub(super) fn key(&self, schema: &str, name: &str) -> (String, String) {
         match self.fold_case {
             true => (schema.to_lowercase(), name.to_lowercase()),
@@ -57,16 +57,16 @@ impl Views {
         }
     }
 
-    /// The view of that name.
+    /// The view of this name.
     pub(super) fn get(&self, schema: &str, name: &str) -> Option<&View> {
         self.by_name.get(&self.key(schema, name))
     }
 
-    /// Makes [`Self::may_name`] know all views.
+    /// Rebuilds the name search of [`Self::may_name`].
     pub(super) fn find_names(&mut self) {
         let names = self.by_name.keys().map(|(_, name)| name);
         let quoted = names.map(|name| name.replace('`', "``"));
-        // Names are few and short: building cannot fail for size.
+        // Names are few and short, so building cannot fail for size.
         self.finder = AhoCorasick::builder()
             .ascii_case_insensitive(self.fold_case)
             .build(quoted)

@@ -1,4 +1,5 @@
-//! The merged form: in a block over views, each name of a column that predicts becomes the call.
+//! The merged form: in a block over views, each name of a predicted column is replaced by the
+//! call.
 
 use std::ops::Range;
 
@@ -12,19 +13,19 @@ use crate::sql::blocks::Block;
 use crate::sql::fragment::{Fragment, Splice, quote_name};
 use crate::sql::select_list;
 
-/// Longest name of a column, in characters: the store's limit on aliases.
+/// Maximum length of a column name, in characters: the store's limit on aliases.
 const ALIAS_CHARS_MAX: usize = 256;
 
-/// A place where a block names a column that predicts.
+/// A use of a predicted column in a block.
 struct Occurrence {
-    /// With its qualifier.
+    /// Including its qualifier.
     range: Range<usize>,
-    /// Position of the view among those found, and of its column.
+    /// Indexes of the view among those found, and of its column.
     of: (usize, usize),
 }
 
 impl Expander<'_> {
-    /// The splices of the merged form. `None`: what a name means cannot be told for sure.
+    /// The splices of the merged form. `None`: tokens do not determine what a name refers to.
     pub(super) fn merged(
         &self,
         block: &Block,
@@ -63,8 +64,8 @@ impl Expander<'_> {
         Ok(Some(splices))
     }
 
-    /// Whether an outer join may find no row of a view, and an expression of it might still have a
-    /// value then: every column of the view is NULL there.
+    /// Whether a view's expression may be non-NULL for a row that an outer join adds, where every
+    /// column of the view is NULL.
     fn may_hide_null(&self, block: &Block, found: &[Found<'_>]) -> bool {
         const OUTER: [&str; 2] = ["LEFT", "RIGHT"];
         let opens = |at: usize| OUTER.iter().any(|word| self.lexed.is_keyword(at, word));
@@ -75,7 +76,7 @@ impl Expander<'_> {
         block.from.clone().any(opens) && found.iter().any(hides)
     }
 
-    /// Whether what stands in the block's sub-queries, and after it, names none of the columns.
+    /// Whether sub-queries of the block, and the text after it, use none of the columns.
     fn names_stay_here(&self, block: &Block, found: &[Found<'_>]) -> bool {
         let natural = ["NATURAL", "USING"];
         let joins = |at: usize| natural.iter().any(|w| self.lexed.is_keyword(at, w));
@@ -96,7 +97,7 @@ impl Expander<'_> {
         })
     }
 
-    /// The block's lexemes that stand in no block within it.
+    /// The block's lexemes outside nested blocks.
     fn own<'b>(&'b self, block: &'b Block) -> impl Iterator<Item = usize> + 'b {
         block.range.clone().filter(|at| self.is_own(block, *at))
     }
@@ -157,7 +158,7 @@ impl Expander<'_> {
                 },
             };
             if self.is_assigned(block, start, at) {
-                continue; // the store says that it cannot be
+                continue; // the store reports its own error
             }
             if tables(at) {
                 return None;
@@ -170,8 +171,8 @@ impl Expander<'_> {
         Some(occurrences)
     }
 
-    /// Whether a lexeme is the alias of an element of the select list. `None`: cannot be told, or
-    /// an alias takes the name of a column.
+    /// Whether a lexeme is the alias of a select list element. `None`: this is not certain, or an
+    /// alias equals the name of a predicted column.
     fn is_alias(&self, block: &Block, at: usize) -> Option<bool> {
         if !block.items.contains(&at) {
             return Some(false);
@@ -182,7 +183,8 @@ impl Expander<'_> {
         };
         match select_list::is_unnamed(&self.lexed, &element).ok()? {
             true => Some(false),
-            // `animal AS animal` is the column itself; any other would hide it from GROUP BY.
+            // `animal AS animal` is the column itself; another alias of this name would hide it in
+            // GROUP BY.
             false => {
                 let alias = self.lexed.name(at)?;
                 let has_as = at > element.start && self.lexed.is_keyword(at - 1, "AS");
@@ -194,7 +196,7 @@ impl Expander<'_> {
         }
     }
 
-    /// Whether a name is what UPDATE assigns to.
+    /// Whether a name is an assignment target of UPDATE.
     fn is_assigned(&self, block: &Block, start: usize, at: usize) -> bool {
         let lexed = &self.lexed;
         let between = block.from.end..block.condition.start.max(block.from.end);
@@ -207,8 +209,8 @@ impl Expander<'_> {
             && matches!(lexed.token(at + 1), Some(Token::Eq))
     }
 
-    /// The select list. Returns the columns that it shows under their own names; `None`: a
-    /// wildcard's columns are not known.
+    /// Rewrites the select list. Returns the columns shown under their own names; `None`: the
+    /// columns of a wildcard are unknown.
     fn merged_items(
         &self,
         block: &Block,
@@ -261,7 +263,7 @@ impl Expander<'_> {
         Ok(Some(shown))
     }
 
-    /// The columns that a wildcard stands for.
+    /// The expanded columns of a wildcard.
     fn wildcard(
         &self,
         block: &Block,
@@ -328,12 +330,12 @@ impl Expander<'_> {
         };
         let text = view.expression(of.1, view.reference.qualifier(), self.session)?;
         let text = self.counted(text)?;
-        // A call alone binds as a name does.
+        // A single call needs no parentheses.
         let alone = matches!(view.columns().get(of.1), Some(c) if c.is_call());
         Ok(if alone { text } else { format!("({text})") })
     }
 
-    /// Where the clauses begin that see the names of the select list before those of tables.
+    /// Start of the clauses in which select list names take precedence over table columns.
     fn tail(&self, block: &Block) -> usize {
         let lexed = &self.lexed;
         let opens = |at: &usize| {

@@ -1,9 +1,9 @@
-//! Views over predictions: what their definitions predict, and statements over them rewritten so
-//! that the calls stand in the statement itself.
+//! Views over predictions: finds the predictions in view definitions, and rewrites statements over
+//! such views so that the predict calls stand in the statement itself.
 //!
-//! A column that predicts of columns which the view shows is asked for *through* the view: the
-//! store checks the right to the view alone, and never evaluates its own column. Otherwise the
-//! view's body stands in its place, which needs rights on what the body reads.
+//! A predicted column whose inputs are columns that the view shows is computed *through* the view:
+//! the store checks the right to the view only, and never evaluates the view's predicted column.
+//! Otherwise the view's body replaces the view, which needs rights on the tables the body reads.
 
 mod analyse;
 mod definition;

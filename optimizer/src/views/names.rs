@@ -1,12 +1,12 @@
-//! Where a query block names columns of views.
+//! Finds names of view columns in a query block.
 
 use sqlparser::tokenizer::Token;
 
 use super::references::Reference;
 use crate::sql::text::Lexed;
 
-/// Whether a token is a name that the store may take for `name`. It compares whatever the case and
-/// accents: beyond ASCII only the number of characters tells names apart here.
+/// Whether a token is a name that the store may treat as equal to `name`. It ignores case and
+/// accents: non-ASCII names are treated as different only if their lengths differ.
 pub(super) fn may_be(lexed: &Lexed<'_>, at: usize, name: &str) -> bool {
     let Some(Token::Word(_)) = lexed.token(at) else {
         return false;
@@ -18,22 +18,22 @@ pub(super) fn may_be(lexed: &Lexed<'_>, at: usize, name: &str) -> bool {
     }
 }
 
-/// How a column's name is written.
+/// The form of a column name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Written {
-    /// By itself.
+    /// Unqualified.
     Alone,
-    /// After a table's name that starts at this lexeme.
+    /// Qualified by a table name; the qualified name starts at lexeme `start`.
     Qualified {
         start: usize,
         schema: Option<String>,
         table: String,
     },
-    /// It is no column, or not for sure.
+    /// Not a column name, or not certain.
     Other,
 }
 
-/// How the name at `at` is written.
+/// The form of the name at `at`.
 pub(super) fn written(lexed: &Lexed<'_>, at: usize) -> Written {
     let is_period = |at: usize| matches!(lexed.token(at), Some(Token::Period));
     let word = |at: usize| match lexed.token(at) {
@@ -68,7 +68,7 @@ pub(super) fn written(lexed: &Lexed<'_>, at: usize) -> Written {
     }
 }
 
-/// Whether a written qualifier means a reference. `schema` is the reference's.
+/// Whether a qualifier refers to a reference, whose view is in schema `of`.
 pub(super) fn means(reference: &Reference, of: &str, schema: Option<&str>, table: &str) -> bool {
     let named = reference.qualifier() == table;
     match schema {

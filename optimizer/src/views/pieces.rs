@@ -1,8 +1,7 @@
-//! Text of a view's definition, made ready to stand in other sessions' statements.
+//! Text of a view's definition, prepared for use in statements of other sessions.
 //!
-//! The store prints definitions in one form, whatever the `sql_mode` they were made under. Two
-//! things depend on the session they are put into: how a string is quoted,
-//! and which collation it has.
+//! The store prints definitions in a single form, independent of the `sql_mode` at their creation.
+//! Two things depend on the session: how a string is quoted, and its collation.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,7 +13,7 @@ use crate::refusal::Refusal;
 use crate::sql::fragment::quote_name;
 use crate::sql::text::Lexed;
 
-/// Character sets by their default collation.
+/// Character sets by default collation.
 const DEFAULT_COLLATIONS: [(&str, &str); 4] = [
     ("utf8mb4_general_ci", "utf8mb4"),
     ("utf8mb3_general_ci", "utf8mb3"),
@@ -25,11 +24,11 @@ const DEFAULT_COLLATIONS: [(&str, &str); 4] = [
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Piece {
     Text(String),
-    /// A string, of the collation that the view was made under.
+    /// A string with the collation of the view's creation.
     Literal(String),
-    /// A string that must stay a mere literal.
+    /// A string that must remain a plain literal.
     Bare(String),
-    /// A column of what the text is put over.
+    /// A column of the table that the text is rendered over.
     Column(String),
 }
 
@@ -38,8 +37,8 @@ enum Piece {
 pub(super) struct Pieces(Vec<Piece>);
 
 impl Pieces {
-    /// The lexemes `range` of a definition. Where `columns` has the start of a range, a column of
-    /// that name stands in its place.
+    /// The lexemes `range` of a definition. `columns` maps the start of a range to its end and the
+    /// name of the column that replaces it.
     pub(super) fn of(
         lexed: &Lexed<'_>,
         range: Range<usize>,
@@ -90,8 +89,8 @@ impl Pieces {
         self.0.extend(other.0.iter().cloned());
     }
 
-    /// The text for a session, over columns of `table`. `collation` is the one that the view was
-    /// made under.
+    /// Renders the text for a session, over columns of `table`. `collation` is that of the view's
+    /// creation.
     pub(super) fn render(
         &self,
         table: &str,
@@ -121,8 +120,8 @@ impl Pieces {
     }
 }
 
-/// Whether the string at `at` must stay a mere literal: what a predict call names, typed literals
-/// (`DATE'...'`), and those whose character set is written before them.
+/// Whether the string at `at` must remain a plain literal: a task, model or class name in a
+/// predict call, a typed literal (`DATE'...'`), or a literal with a character set introducer.
 fn is_bare(lexed: &Lexed<'_>, at: usize, schema: &str) -> bool {
     let Some(before) = at.checked_sub(1) else {
         return false;
@@ -155,7 +154,7 @@ fn is_generic(lexed: &Lexed<'_>, open: usize, schema: &str) -> bool {
         && is(start + 2, &["predict", "predict_proba"])
 }
 
-/// A mere literal.
+/// A plain literal.
 fn quoted(value: &str, session: &ViewSession<'_>) -> String {
     let value = value.replace('\'', "''");
     match session.mode.no_backslash_escapes {
@@ -164,7 +163,7 @@ fn quoted(value: &str, session: &ViewSession<'_>) -> String {
     }
 }
 
-/// A literal of the view's collation, and no more binding than one.
+/// A literal with the view's collation and the coercibility of a literal.
 fn literal(value: &str, collation: &str, session: &ViewSession<'_>) -> Result<String, Refusal> {
     if collation.eq_ignore_ascii_case(session.collation) {
         return Ok(quoted(value, session));

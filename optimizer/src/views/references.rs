@@ -1,4 +1,4 @@
-//! The tables that a query block names.
+//! Table references of a query block.
 
 use std::ops::Range;
 
@@ -7,10 +7,10 @@ use sqlparser::tokenizer::Token;
 use crate::sql::blocks::{Block, Blocks};
 use crate::sql::text::Lexed;
 
-/// A table, view or common table expression named in FROM.
+/// A table, view or common table expression referenced in FROM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reference {
-    /// With its alias.
+    /// Including its alias.
     pub(super) range: Range<usize>,
     pub(super) schema: Option<String>,
     pub(super) table: String,
@@ -18,13 +18,13 @@ pub(super) struct Reference {
 }
 
 impl Reference {
-    /// The name by which columns are qualified.
+    /// The qualifier of its columns.
     pub(super) fn qualifier(&self) -> &str {
         self.alias.as_deref().unwrap_or(&self.table)
     }
 }
 
-/// Words that may follow a table and are no alias.
+/// Words that may follow a table name and are not an alias.
 const NO_ALIAS: [&str; 19] = [
     "JOIN",
     "INNER",
@@ -47,8 +47,8 @@ const NO_ALIAS: [&str; 19] = [
     "LOCK",
 ];
 
-/// The tables that a block names, in order, and whether they are all that it reads: not where it
-/// has a derived table, a table function or syntax that is not known here.
+/// The tables that a block references, in order, and whether the list is complete: it is not if
+/// there is a derived table, a table function or unknown syntax.
 pub(super) fn references(
     lexed: &Lexed<'_>,
     blocks: &Blocks,

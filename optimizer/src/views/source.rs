@@ -1,8 +1,8 @@
-//! Views as the store has them, and the session that a view's text is put into.
+//! View definitions from the store, and the session that a view's text is rendered for.
 
 use crate::sql::LexMode;
 
-/// A view as the store has it.
+/// A view definition from the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ViewSource {
     /// Its schema.
@@ -11,21 +11,21 @@ pub struct ViewSource {
     pub name: String,
     /// Its query, as the store prints it: names in backquotes, strings with backslashes.
     pub definition: String,
-    /// The store keeps its rows apart (`ALGORITHM = TEMPTABLE`): all its columns are evaluated.
+    /// Whether the store materialises it (`ALGORITHM = TEMPTABLE`): all its columns are evaluated.
     pub kept_apart: bool,
-    /// `collation_connection` when it was made.
+    /// `collation_connection` at its creation.
     pub collation: String,
 }
 
-/// What the meaning of a view's text depends on where it is put.
+/// The session state that affects the meaning of a view's text.
 #[derive(Debug, Clone, Copy)]
 pub struct ViewSession<'a> {
-    /// How text is cut into tokens.
+    /// The tokenization mode.
     pub mode: LexMode,
     /// The current database; empty for none.
     pub database: &'a str,
     /// `@@collation_connection`.
     pub collation: &'a str,
-    /// The statement is sent in UTF-8.
+    /// Whether the statement is sent in UTF-8.
     pub utf8: bool,
 }

@@ -1,4 +1,4 @@
-//! `CREATE VIEW` over predictions, in the form that is stored: generic calls become the task's own
+//! The stored form of `CREATE VIEW` over predictions: generic calls are replaced by the task's own
 //! function, whose types the store knows.
 
 use sqlparser::tokenizer::Token;
@@ -11,10 +11,11 @@ use crate::sql::select_list;
 use crate::sql::text::{LexMode, Lexed};
 use crate::statement::PredictStatement;
 
-/// Longest name of a view's column, in characters. The store numbers what is longer.
+/// Maximum length of a view's column name, in characters. The store replaces longer ones by
+/// numbers.
 const COLUMN_CHARS_MAX: usize = 64;
 
-/// Whether a statement makes, changes, renames or drops views.
+/// Whether a statement creates, alters, renames or drops views.
 pub fn changes_views(text: &str, mode: LexMode) -> bool {
     Lexed::new(text, mode).is_some_and(|lexed| {
         let renames = lexed.is_keyword(0, "RENAME");
@@ -27,8 +28,8 @@ fn defines_view(lexed: &Lexed<'_>) -> bool {
     first.iter().any(|w| lexed.is_keyword(0, w)) && names_view(lexed)
 }
 
-/// Whether VIEW stands in the head of a statement: before its query,
-/// and before what else could be made.
+/// Whether VIEW occurs in the head of a statement: before its query, and before another kind of
+/// object.
 fn names_view(lexed: &Lexed<'_>) -> bool {
     const OTHERS: [&str; 11] = [
         "TABLE",
@@ -48,7 +49,7 @@ fn names_view(lexed: &Lexed<'_>) -> bool {
     heads.any(|(_, word)| word.eq_ignore_ascii_case("VIEW"))
 }
 
-/// The statement as it is stored, where it is `CREATE VIEW` or `ALTER VIEW`.
+/// The statement in stored form, if it is `CREATE VIEW` or `ALTER VIEW`.
 pub fn stored_view(statement: &PredictStatement<'_>) -> Result<Option<Fragment>, Refusal> {
     let lexed = &statement.lexed;
     if !defines_view(lexed) {
@@ -57,7 +58,7 @@ pub fn stored_view(statement: &PredictStatement<'_>) -> Result<Option<Fragment>,
     let body = statement.body.clone();
     let calls = &statement.calls;
     let mut splices = outermost_splices(calls, &body, |index| match calls.get(index) {
-        // Only the generic functions say of which model, or of which class.
+        // Only the generic functions can name a model or a class.
         Some(call) if call.model.is_some() || !call.asked.is_label() => {
             let inner = 0..calls.len();
             let within: Vec<_> = inner

@@ -1,4 +1,4 @@
-//! Statements over views, and what becomes of them.
+//! Tests of statements over views and their rewritten forms.
 
 #![allow(clippy::unwrap_used)]
 
@@ -28,7 +28,7 @@ const SESSION: ViewSession<'_> = ViewSession {
     utf8: true,
 };
 
-/// `v` shows its input, `h` does not, `g` groups by it, `o` is over `v`, `oh` over `h`.
+/// `v` shows its input, `h` does not, `g` groups by it, `o` reads `v`, `oh` reads `h`.
 fn views() -> Views {
     Views::analyse(
         &[
@@ -69,7 +69,7 @@ fn expand(sql: &str) -> Vec<String> {
     candidates.into_iter().map(|c| c.sql).collect()
 }
 
-/// The form that is tried first.
+/// The first form.
 fn first(sql: &str) -> String {
     let text = expand(sql).into_iter().next().unwrap_or_default();
     text.replace("  AS ", " AS ")
@@ -161,7 +161,7 @@ fn where_names_are_not_clear_the_view_becomes_a_table() {
     ] {
         assert_eq!(expand(sql), [expected], "{sql}");
     }
-    // The second choice where the first is possible.
+    // The second form where the first is possible.
     assert_eq!(
         expand("SELECT kind FROM v")[1],
         format!("SELECT kind FROM {DERIVED}")

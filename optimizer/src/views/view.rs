@@ -1,9 +1,9 @@
-//! Views that predict, as their definitions were understood.
+//! Views with predictions, as analysed from their definitions.
 
 use super::pieces::Pieces;
 use crate::refusal::Refusal;
 
-/// A view that predicts.
+/// A view with predictions.
 #[derive(Debug, Clone)]
 pub(super) struct View {
     pub(super) schema: String,
@@ -14,17 +14,17 @@ pub(super) struct View {
 
 #[derive(Debug, Clone)]
 pub(super) enum Shape {
-    /// A row of its tables is a row of it, and only its columns predict.
+    /// Its rows are rows of its tables, and predictions occur only in its columns.
     Merged {
         columns: Vec<Column>,
-        /// Its query without what predicts, and with what that needs.
+        /// Its query without the predicted columns, and with the inputs of these.
         body: Pieces,
-        /// The store evaluates no column that a statement does not name.
+        /// Whether the store evaluates only those columns that a statement uses.
         lazy: bool,
     },
-    /// Anything else: its whole query.
+    /// Any other view: its whole query.
     Whole(Pieces),
-    /// Its query cannot be put into statements.
+    /// Its query cannot be inserted into statements.
     Refused(Refusal),
 }
 
@@ -34,22 +34,22 @@ pub(super) struct Column {
     pub(super) prediction: Option<Prediction>,
 }
 
-/// The expression of a column that predicts.
+/// The expression of a predicted column.
 #[derive(Debug, Clone)]
 pub(super) struct Prediction {
-    /// Over columns of the view; `None` where it does not show them all.
+    /// Over columns of the view; `None` if the view does not show them all.
     pub(super) over_view: Option<Pieces>,
     /// Over columns of [`Shape::Merged`]'s body.
     pub(super) over_body: Pieces,
-    /// It is a call and nothing else.
+    /// Whether it is a single call.
     pub(super) is_call: bool,
-    /// It is a call whose input is a column: NULL where an outer join finds no row of the view. Of
-    /// other expressions (`IFNULL(...)`) that cannot be told.
+    /// Whether it is a call whose input is a column: then it is NULL where an outer join finds no
+    /// row of the view. For other expressions (`IFNULL(...)`) this is unknown.
     pub(super) is_null_of_null: bool,
 }
 
 impl Column {
-    /// Whether it is a call and nothing else.
+    /// Whether it is a single call.
     pub(super) fn is_call(&self) -> bool {
         self.prediction.as_ref().is_some_and(|p| p.is_call)
     }

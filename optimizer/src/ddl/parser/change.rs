@@ -7,7 +7,7 @@ use super::cursor::{Cursor, unsupported};
 use crate::Refusal;
 use crate::ddl::statement::{Change, CreateModel, CreateTask};
 
-/// Reads a change; `None` where another statement stands.
+/// Parses a change; `None` for other statements.
 pub fn change(cursor: &mut Cursor<'_>) -> Result<Option<Change>, Refusal> {
     if cursor.accept("CREATE OR REPLACE") {
         return Err(unsupported(
@@ -137,7 +137,7 @@ fn create_model(cursor: &mut Cursor<'_>) -> Result<Change, Refusal> {
     }))
 }
 
-/// After `ALTER`.
+/// Parses the rest after `ALTER`.
 fn alter(cursor: &mut Cursor<'_>) -> Result<Change, Refusal> {
     if cursor.accept("TASK") {
         let name = cursor.name("a task's name")?;

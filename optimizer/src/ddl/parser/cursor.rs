@@ -1,5 +1,5 @@
-//! The tokens of a statement under a cursor: what stands here is taken,
-//! or an error says what was expected.
+//! A cursor over the tokens of a statement: expected tokens are consumed, anything else is a
+//! syntax error.
 
 use predictsql_catalog::OptionValue;
 use sqlparser::tokenizer::{Token, Tokenizer};
@@ -7,22 +7,21 @@ use sqlparser::tokenizer::{Token, Tokenizer};
 use crate::sql::text::{Lexed, StoreDialect};
 use crate::{LexMode, Refusal, RefusalKind};
 
-/// Longest piece of the statement that an error quotes, in characters, as the store does it.
+/// Maximum length of the statement excerpt in an error message, in characters, as in the store's.
 const NEAR_CHARS_MAX: usize = 80;
 
-/// The tokens of a statement, and which of them comes next.
+/// The tokens of a statement and the position of the next one.
 pub struct Cursor<'a> {
     /// The tokens.
     pub lexed: &'a Lexed<'a>,
-    /// Number of the next one.
+    /// Index of the next token.
     pub at: usize,
 }
 
-/// Reads a whole statement by `read`; a semicolon may end it.
+/// Parses a whole statement with `read`; a trailing semicolon is allowed.
 ///
 /// # Errors
-/// What `read` refuses, text that is not cut into tokens, comments that the store would execute,
-/// and text after the statement.
+/// The refusals of `read`, lexical errors, executable comments, and text after the statement.
 pub fn read_whole<T>(
     sql: &str,
     mode: LexMode,
@@ -49,7 +48,7 @@ pub fn read_whole<T>(
 }
 
 impl Cursor<'_> {
-    /// An error that names what was expected here.
+    /// A syntax error that names the expected syntax at this position.
     pub fn syntax(&self, expected: &str) -> Refusal {
         let end = self.lexed.text.len();
         let offset = self
@@ -60,7 +59,7 @@ impl Cursor<'_> {
         syntax_error(expected, self.lexed.text, offset)
     }
 
-    /// Takes the words if they all stand here.
+    /// Consumes the words if all of them are next.
     pub fn accept(&mut self, words: &str) -> bool {
         let mut at = self.at;
         for word in words.split(' ') {
@@ -73,7 +72,7 @@ impl Cursor<'_> {
         true
     }
 
-    /// Takes the words.
+    /// Consumes the words, or fails.
     pub fn expect(&mut self, words: &str) -> Result<(), Refusal> {
         if self.accept(words) {
             Ok(())
@@ -82,14 +81,14 @@ impl Cursor<'_> {
         }
     }
 
-    /// Takes the token if it stands here.
+    /// Consumes the token if it is next.
     pub fn accept_token(&mut self, token: &Token) -> bool {
         let stands = self.lexed.token(self.at) == Some(token);
         self.at += usize::from(stands);
         stands
     }
 
-    /// Takes the token.
+    /// Consumes the token, or fails.
     fn expect_token(&mut self, token: &Token) -> Result<(), Refusal> {
         if self.accept_token(token) {
             Ok(())
@@ -98,7 +97,7 @@ impl Cursor<'_> {
         }
     }
 
-    /// Takes a name.
+    /// Consumes a name.
     pub fn name(&mut self, what: &str) -> Result<String, Refusal> {
         match self.lexed.token(self.at) {
             Some(Token::Word(word)) => {
@@ -109,7 +108,7 @@ impl Cursor<'_> {
         }
     }
 
-    /// Takes a string literal.
+    /// Consumes a string literal.
     pub fn string(&mut self, what: &str) -> Result<String, Refusal> {
         let literal = self.lexed.string_literal(&(self.at..self.at + 1));
         let literal = literal.ok_or_else(|| self.syntax(what))?;
@@ -117,12 +116,12 @@ impl Cursor<'_> {
         Ok(literal)
     }
 
-    /// Takes a list of string literals.
+    /// Consumes a list of string literals.
     pub fn strings(&mut self, what: &str) -> Result<Vec<String>, Refusal> {
         self.list(|parser| parser.string(what))
     }
 
-    /// `( item, item, ... )`, at least one.
+    /// Consumes `( item, item, ... )` with at least one item.
     pub fn list<T>(
         &mut self,
         mut item: impl FnMut(&mut Self) -> Result<T, Refusal>,
@@ -139,7 +138,7 @@ impl Cursor<'_> {
         }
     }
 
-    /// Takes `VERSION 'v'` if it stands here.
+    /// Consumes `VERSION 'v'` if it is next.
     pub fn version(&mut self) -> Result<Option<String>, Refusal> {
         if self.accept("VERSION") {
             self.string("a version in quotes").map(Some)
@@ -148,7 +147,7 @@ impl Cursor<'_> {
         }
     }
 
-    /// Takes `(key = value, ...)`.
+    /// Consumes `(key = value, ...)`.
     pub fn options(&mut self) -> Result<Vec<(String, OptionValue)>, Refusal> {
         let mut options = Vec::new();
         self.list(|parser| {
@@ -159,7 +158,7 @@ impl Cursor<'_> {
         Ok(options)
     }
 
-    /// `key = value`, the key none of those `before`.
+    /// Consumes `key = value`; the key must not be among those `before`.
     pub fn option(
         &mut self,
         before: &[(String, OptionValue)],
@@ -178,7 +177,7 @@ impl Cursor<'_> {
         Ok((key, value))
     }
 
-    /// Takes a number, a string or a word.
+    /// Consumes a number, a string or a word.
     fn scalar(&mut self) -> Result<OptionValue, Refusal> {
         let expected = "a number, a quoted string or a word";
         let start = self.at;
@@ -225,7 +224,7 @@ fn syntax_error(expected: &str, text: &str, offset: usize) -> Refusal {
     Refusal::new(RefusalKind::Syntax, message)
 }
 
-/// A string or comment that does not end.
+/// The error for an unterminated string or comment.
 fn lexical_error(sql: &str, mode: LexMode) -> Refusal {
     let dialect = StoreDialect::new(mode);
     let offset = match Tokenizer::new(&dialect, sql).tokenize_with_location() {

@@ -1,4 +1,4 @@
-//! The recursive descent over a catalog statement's tokens: a file a type of statement.
+//! Recursive-descent parser for catalog statements, with one file per kind of statement.
 
 mod change;
 mod cursor;
@@ -10,18 +10,18 @@ use cursor::{Cursor, read_whole};
 use super::statement::{CatalogStatement, ShowFilter};
 use crate::{LexMode, Refusal};
 
-/// Reads a catalog statement of a session in the default SQL mode.
+/// Parses a catalog statement under the default SQL mode.
 pub fn parse(sql: &str) -> Result<CatalogStatement, Refusal> {
     parse_in(sql, LexMode::default())
 }
 
-/// Reads a catalog statement of a session in `mode`.
+/// Parses a catalog statement under `mode`.
 pub fn parse_in(sql: &str, mode: LexMode) -> Result<CatalogStatement, Refusal> {
     read_whole(sql, mode, statement)
 }
 
-/// Reads `SHOW list [LIKE 'p' | WHERE e]` of lists that are not the catalog's, each a word and
-/// what it stands for: which list, and which rows.
+/// Parses `SHOW list [LIKE 'p' | WHERE e]` for lists outside the catalog. `lists` pairs each
+/// list's keyword with its value; returns that value and the row filter.
 pub fn parse_listing<L: Clone>(
     sql: &str,
     lists: &[(&str, L)],

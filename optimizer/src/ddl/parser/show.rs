@@ -1,4 +1,4 @@
-//! `SHOW`, of the catalog and of whatever else is listed by the same grammar.
+//! Parses `SHOW`, for the catalog and for other lists with the same grammar.
 
 use sqlparser::tokenizer::Token;
 
@@ -6,7 +6,7 @@ use super::cursor::Cursor;
 use crate::Refusal;
 use crate::ddl::statement::{Show, ShowFilter};
 
-/// Reads a `SHOW` of the catalog; `None` where another statement stands.
+/// Parses a `SHOW` of the catalog; `None` for other statements.
 pub fn show(cursor: &mut Cursor<'_>) -> Result<Option<Show>, Refusal> {
     if !cursor.accept("SHOW") {
         return Ok(None);
@@ -35,8 +35,8 @@ pub fn show(cursor: &mut Cursor<'_>) -> Result<Option<Show>, Refusal> {
     Ok(Some(Show::Models { task, filter }))
 }
 
-/// Reads `SHOW` of one of `lists`, each a word and the list it stands for: which list,
-/// and which rows.
+/// Parses `SHOW` of one of `lists`, which pairs each keyword with a value; returns that value and
+/// the row filter.
 pub fn listing<L: Clone>(
     cursor: &mut Cursor<'_>,
     lists: &[(&str, L)],

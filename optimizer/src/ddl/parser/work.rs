@@ -8,7 +8,7 @@ use super::cursor::Cursor;
 use crate::Refusal;
 use crate::ddl::statement::{Evaluate, Evaluated, Work};
 
-/// Reads `EVALUATE`; `None` where another statement stands.
+/// Parses `EVALUATE`; `None` for other statements.
 pub fn work(cursor: &mut Cursor<'_>) -> Result<Option<Work>, Refusal> {
     if !cursor.accept("EVALUATE") {
         return Ok(None);
@@ -25,7 +25,7 @@ pub fn work(cursor: &mut Cursor<'_>) -> Result<Option<Work>, Refusal> {
     Ok(Some(Work::Evaluate(Evaluate { target, query })))
 }
 
-/// `m`, `m VERSION 'v'`, or `m@v`, whose version may hold more than a word does.
+/// `m`, `m VERSION 'v'`, or `m@v`, where the version may contain more characters than a word.
 fn evaluated_model(cursor: &mut Cursor<'_>) -> Result<Evaluated, Refusal> {
     let whole = unbroken(cursor);
     let text = cursor.lexed.text_of(&whole);
@@ -46,7 +46,7 @@ fn evaluated_model(cursor: &mut Cursor<'_>) -> Result<Evaluated, Refusal> {
     Ok(Evaluated::Model { name, version })
 }
 
-/// The tokens from here on between which nothing stands.
+/// The tokens from here on without gaps between them.
 fn unbroken(cursor: &Cursor<'_>) -> Range<usize> {
     let from = cursor.at;
     let rest = cursor.lexed.lexemes.get(from..).unwrap_or_default();

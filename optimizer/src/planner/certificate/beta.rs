@@ -9,15 +9,15 @@ pub(super) fn tail(right: u64, rows: u64, p: f64) -> f64 {
     Beta::new(right, rows - right + 1.0).share(p)
 }
 
-/// The probability of exactly `right` successes.
+/// The probability of exactly `right` successes in `rows` trials of probability `p`.
 pub(super) fn exactly(right: u64, rows: u64, p: f64) -> f64 {
     let (k, n) = (right as f64, rows as f64);
     let ways = ln_gamma(n + 1.0) - ln_gamma(k + 1.0) - ln_gamma(n - k + 1.0);
     (ways + k * p.ln() + (n - k) * (-p).ln_1p()).exp()
 }
 
-/// The regularised incomplete beta function, as far as it does not depend on where it is asked
-/// for.
+/// The regularised incomplete beta function, with the part that does not depend on `x`
+/// precomputed.
 pub(super) struct Beta {
     a: f64,
     b: f64,
@@ -40,7 +40,7 @@ impl Beta {
         }
         let (a, b) = (self.a, self.b);
         let front = (self.ln_factor + a * x.ln() + b * (-x).ln_1p()).exp();
-        // The continued fraction converges fast on this side of the mean only.
+        // The continued fraction converges fast only on this side of the mean.
         if x < (a + 1.0) / (a + b + 2.0) {
             front * beta_fraction(a, b, x) / a
         } else {

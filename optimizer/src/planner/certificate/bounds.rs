@@ -1,9 +1,9 @@
-//! Exact one-sided bounds of a probability, of which independent trials were seen.
+//! Exact one-sided bounds of a probability from independent trials.
 
 use super::beta::Beta;
 
-/// What a probability is at least, but for `failure`, of which `rows` independent trials showed
-/// `right` successes.
+/// Lower bound, with error probability `failure`, of a probability that showed `right` successes
+/// in `rows` independent trials.
 pub fn lower_bound(right: u64, rows: u64, failure: f64) -> f64 {
     if right == 0 || rows == 0 {
         return 0.0;
@@ -16,13 +16,14 @@ pub fn lower_bound(right: u64, rows: u64, failure: f64) -> f64 {
     root(|p| beta.share(p) - failure, low.max(0.0), mean)
 }
 
-/// What a probability is at most, but for `failure`.
+/// Upper bound, with error probability `failure`.
 pub fn upper_bound(right: u64, rows: u64, failure: f64) -> f64 {
     1.0 - lower_bound(rows.saturating_sub(right), rows, failure)
 }
 
-/// Where a rising function passes 0, from below: by false position, where an end that stays counts
-/// half (the Illinois method). Should it not pass 0 between `low` and `high`, from 0 to 1.
+/// The root of an increasing function, approached from below, by false position with halving of
+/// the retained end (the Illinois method). The bracket is widened to 0..1 if the root is not
+/// between `low` and `high`.
 fn root(f: impl Fn(f64) -> f64, low: f64, high: f64) -> f64 {
     const STEPS_MAX: usize = 60;
     const NEAR: f64 = 1e-7;
@@ -60,7 +61,7 @@ fn root(f: impl Fn(f64) -> f64, low: f64, high: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// The tail of the binomial distribution, summed.
+    /// The tail of the binomial distribution, by summation.
     fn at_least(k: u64, n: u64, p: f64) -> f64 {
         let mut term = p.powi(i32::try_from(n).expect("small"));
         let mut sum = 0.0;

@@ -1,55 +1,56 @@
-//! What can be promised of F1.
+//! Certification of F1.
 //!
-//! Rows that are of a needed block or answered with one are independent draws of three
-//! outcomes: *found* (right), *single* (one error: missed, or claimed in vain) and *mistaken* (of
-//! one needed block, answered with another: both errors at once). With `j` and `q` the shares of
-//! found and mistaken among them,
+//! Rows of a needed block, or answered with one, are independent draws of three outcomes: *found*
+//! (right), *single* (one error: a missed row or a false claim) and *mistaken* (a row of one
+//! needed block answered with another: both errors at once). With `j` and `q` the shares of found
+//! and mistaken rows among them,
 //!
 //! ```text
 //! F1 = 2 found / (needed + claimed) = 2 j / (2 j + (1 - j - q) + 2 q) = 2 j / (1 + j + q)
 //! ```
 //!
-//! **One needed block**: `q` is 0, F1 rises with `j`, and of `n` such rows the found ones are
-//! Binomial(n, j). So F1 is less than `t` exactly where `j` is less than `t / (2 - t)`, and the
-//! exact test of that is the exact test of F1.
+//! **One needed block**: `q` is 0, F1 increases with `j`, and of `n` such rows the number of found
+//! ones is Binomial(n, j). F1 is less than `t` exactly where `j` is less than `t / (2 - t)`, so
+//! the exact test of that is the exact test of F1.
 //!
-//! **Several**: `q` is a nuisance. Plans that reach exactly `t` have `j(q) = t (1 + q) / (2 - t)`,
-//! with `q <= 1 - t`. The statistic is `(2 - t) found - t mistaken`, and the p-value the greatest
-//! probability, over all `q` of an upper confidence bound at a tenth of the failure probability,
-//! of one as great as seen, plus that tenth (Berger and Boos 1994). That probability is
+//! **Several**: `q` is a nuisance parameter. Plans that reach exactly `t` have
+//! `j(q) = t (1 + q) / (2 - t)`, with `q <= 1 - t`. The statistic is `(2 - t) found - t mistaken`.
+//! The p-value is the greatest probability of a statistic at least as large as observed, over all
+//! `q` up to an upper confidence bound at a tenth of the failure probability, plus that tenth
+//! (Berger and Boos 1994). That probability is
 //!
 //! ```text
 //! sum over d of P[Binomial(n, q) = d]
 //!     * P[Binomial(n - d, j(q) / (1 - q)) >= found + t (d - mistaken) / (2 - t)]
 //! ```
 //!
-//! Its second factor falls with `d` and rises with its probability. So over all `q` from `a` to
-//! `b` it is at most what `a` in the first and `b` in the second factor give: intervals are halved
-//! until this is small enough.
+//! Its second factor decreases with `d` and increases with its probability. So over all `q` from
+//! `a` to `b` it is at most the sum with `a` in the first and `b` in the second factor: intervals
+//! are halved until this is small enough.
 
 use super::beta;
 use super::bounds::{lower_bound, upper_bound};
 
-/// Of the failure probability, the share for the bound on mistaken rows.
+/// Share of the failure probability for the bound on mistaken rows.
 const MISTAKEN_SHARE: f64 = 0.1;
-/// How often an interval is halved.
+/// Maximum number of times an interval is halved.
 const HALVINGS_MAX: u32 = 6;
-/// A probability below which products of it lose digits: it is computed anew.
+/// Below this probability its products lose precision, so it is recomputed.
 const EXACT_MIN: f64 = 1e-280;
-/// More than all probabilities that are left out, and that rounding may lose.
+/// Upper bound of all omitted probabilities and rounding errors.
 const ROUNDING: f64 = 1e-9;
 
-/// Rows of needed blocks or answered with one.
+/// Counts of rows of needed blocks or answered with one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Outcomes {
     pub(super) rows: u64,
     pub(super) found: u64,
-    /// `None` where a single block is needed.
+    /// `None` if a single block is needed.
     pub(super) mistaken: Option<u64>,
 }
 
 impl Outcomes {
-    /// Whether F1 is at least `target`, but for `failure`.
+    /// Whether F1 is at least `target`, with error probability `failure`.
     pub(super) fn certify(self, target: f64, failure: f64) -> bool {
         if self.found == 0 || target > 1.0 {
             return target <= 0.0;
@@ -67,7 +68,7 @@ impl Outcomes {
         self.is_rare(target, (0.0, most), level, HALVINGS_MAX)
     }
 
-    /// What F1 is at least, but for `failure`.
+    /// Lower bound of F1 with error probability `failure`.
     pub(super) fn lower_bound(self, failure: f64) -> f64 {
         const STEPS: u32 = 12;
         if self.mistaken.is_none() {
@@ -86,8 +87,8 @@ impl Outcomes {
         low
     }
 
-    /// Whether what is seen has at most probability `level` for every share of mistaken rows from
-    /// `a` to `b`.
+    /// Whether the observation has at most probability `level` for every share of mistaken rows
+    /// from `a` to `b`.
     fn is_rare(self, target: f64, (a, b): (f64, f64), level: f64, halvings: u32) -> bool {
         if self.tail(target, a, b) <= level {
             return true;
@@ -96,12 +97,12 @@ impl Outcomes {
             return false;
         }
         let middle = f64::midpoint(a, b);
-        // The greater shares mostly decide.
+        // The greater shares are usually decisive, so they are tested first.
         self.is_rare(target, (middle, b), level, halvings - 1)
             && self.is_rare(target, (a, middle), level, halvings - 1)
     }
 
-    /// The sum above, with `q` of the first factor and of the second.
+    /// The sum in the module documentation, with separate `q` for the first and second factor.
     fn tail(self, target: f64, q: f64, q_found: f64) -> f64 {
         let rows = self.rows as f64;
         let per_mistaken = target / (2.0 - target);
@@ -130,15 +131,15 @@ impl Outcomes {
     }
 }
 
-/// The probability of at least `right` successes in some trials, kept up to date for one trial
-/// less and one success more at a time.
+/// The probability of at least `right` successes in some trials, updated incrementally by one
+/// trial less or one success more.
 struct Trials {
     right: u64,
     trials: u64,
     p: f64,
-    /// Of exactly so many.
+    /// Probability of exactly `right` successes.
     exactly: f64,
-    /// Of at least so many.
+    /// Probability of at least `right` successes.
     tail: f64,
 }
 
@@ -165,7 +166,7 @@ impl Trials {
     fn to(&mut self, right: u64, trials: u64) {
         while self.trials > trials && self.trials > 0 {
             let (k, n) = (self.right as f64, self.trials as f64);
-            // The last trial counts where it is the success that is just enough.
+            // Dropping the last trial loses the cases where it was the deciding success.
             self.tail -= self.exactly * k / n;
             self.exactly *= (n - k).max(0.0) / (n * (1.0 - self.p));
             self.trials -= 1;
@@ -210,7 +211,7 @@ mod tests {
         assert!((lower - 2.0 * share / (1.0 + share)).abs() < 1e-12);
         assert!(counts.certifies(Metric::F1, lower - 1e-6, FAILURE_PROBABILITY));
         assert!(!counts.certifies(Metric::F1, lower + 1e-6, FAILURE_PROBABILITY));
-        // Precision and recall, each at half the failure probability, would leave more.
+        // Bounds on precision and recall, each at half the failure probability, would be weaker.
         let precision = lower_bound(465, 480, FAILURE_PROBABILITY / 2.0);
         let recall = lower_bound(465, 500, FAILURE_PROBABILITY / 2.0);
         assert!(lower > 2.0 / (1.0 / precision + 1.0 / recall) + 0.005);
@@ -275,7 +276,7 @@ mod tests {
         assert!(expected < 0.02, "{expected}");
     }
 
-    /// The probability that so many rows of each outcome are drawn.
+    /// The probability of drawing this number of rows of each outcome.
     fn drawn(n: u64, found: u64, mistaken: u64, j: f64, q: f64) -> f64 {
         let of_mistaken = if q > 0.0 {
             beta::exactly(mistaken, n, q)
@@ -288,8 +289,8 @@ mod tests {
 
     #[test]
     fn whatever_the_errors_too_much_is_promised_no_more_often_than_allowed() {
-        // All draws of few rows, by their probability under plans that just do not keep the
-        // promise.
+        // All draws of few rows, weighted by their probability under plans that only just violate
+        // the promise.
         let mut closest: f64 = 0.0;
         for n in [8, 25, 60] {
             for target in [0.5, 0.8, 0.93] {

@@ -1,4 +1,4 @@
-//! What is promised of a population that a prior declares is kept there.
+//! Tests that promises hold on the population that a prior declares.
 
 use predictsql_catalog::{ClassShares, TaskStatistics};
 
@@ -11,7 +11,7 @@ use crate::planner::{Blocks, Constraints, Metric, Plan, Prior, Query, Strategy, 
 
 const CLASSES: usize = 6;
 
-/// Six classes that labelled rows show equally often, and ten models.
+/// Six classes with equal frequency in the labelled rows, and ten models.
 fn repository(seed: u64) -> Repository {
     let shape = Shape {
         classes: CLASSES,
@@ -23,7 +23,7 @@ fn repository(seed: u64) -> Repository {
     Repository::new(shape, seed.wrapping_mul(977))
 }
 
-/// Half of the inputs show one class, the others what is left as chance has it.
+/// Half of the inputs show one class; the others have random shares.
 fn tilted(dice: &mut Dice) -> Vec<f64> {
     let mut weights = vec![0.0];
     weights.extend((0..CLASSES).map(|_| dice.uniform()));
@@ -73,7 +73,7 @@ fn promises_of_a_declared_population_fail_no_more_often_than_they_say() {
             prior: prior.as_ref(),
             ..repository.query(&blocks, metric)
         };
-        // Close to what the best plan seems to reach, where a promise is tempting.
+        // Close to the apparent optimum, where a promise is most at risk.
         let best = ask(&repository, &query, Strategy::MostAccurate, None).ok();
         let best = best.and_then(|plan| plan.searched.value());
         let least = best.unwrap_or(0.8) - 0.25 * dice.uniform();
@@ -92,7 +92,8 @@ fn promises_of_a_declared_population_fail_no_more_often_than_they_say() {
 
 #[test]
 fn bounds_of_thinned_rows_hold_with_shares_that_the_rows_themselves_tell() {
-    // Classes differ most: one is always answered right, one never, one in two of three cases.
+    // Extreme class differences: one is always answered right, one never, one in two of three
+    // cases.
     let (shares, prior, right) = ([0.6, 0.3, 0.1], [0.3, 0.2, 0.5], [1.0, 0.0, 0.66]);
     let truth: f64 = prior.iter().zip(right).map(|(p, r)| p * r).sum();
     let declared = Prior::new(&[0.0, prior[0], prior[1], prior[2]]).expect("weights");
@@ -188,7 +189,7 @@ fn the_rows_own_shares_plan_as_no_prior_does() {
     let shares = ClassShares::new(shares).expect("shares");
     let prior = Prior::declared(&shares, &repository.task, Some(statistics)).expect("known");
     assert_eq!(prior, None);
-    // Counted by them all the same, rows stay.
+    // A prior equal to the labelled rows' shares keeps all rows when they are counted.
     let mut own = vec![0.0; CLASSES + 1];
     all().for_each(|truth| own[usize::from(*truth)] += 1.0);
     let prior = Prior::new(&own);
@@ -218,7 +219,7 @@ fn refusals_count_rows_of_the_declared_population() {
     };
     let plan = ask(&repository, &query, Strategy::MostAccurate, None).expect("a plan");
     let counted = plan.guarantee.expect("an interval").rows;
-    // Of the class with three quarters there are about 50 of 300 rows.
+    // The class with a share of three quarters has about 50 of 300 rows.
     assert!((50..90).contains(&counted), "{counted}");
     let seen = plan.guarantee.expect("an interval").observed;
     let refused = ask(

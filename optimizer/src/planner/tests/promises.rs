@@ -1,4 +1,4 @@
-//! What is promised is kept; what cannot be is refused with what is missing.
+//! Tests that promises hold, and that refusals state what is missing.
 
 use super::repository::{Dice, Repository, Shape, costs};
 use super::search::on_unseen;
@@ -46,7 +46,7 @@ fn promises_fail_no_more_often_than_they_say() {
                 150,
             )
         };
-        // Close to what the best plan seems to reach, where a promise is tempting.
+        // Close to the apparent optimum, where a promise is most at risk.
         let best = ask(Strategy::MostAccurate, None)
             .ok()
             .and_then(|plan| plan.searched.value());
@@ -59,8 +59,8 @@ fn promises_fail_no_more_often_than_they_say() {
         promised += 1;
         broken += u32::from(on_unseen(&plan, metric, &repository) < least);
     }
-    // Unseen rows are few enough (4,000) to add chance of their own;
-    // the promise leaves room for it.
+    // The unseen rows are few (4,000) and add sampling error; the margin of the promise allows for
+    // it.
     let rate = f64::from(broken) / f64::from(promised);
     assert!(promised > 300 && refused > 50, "{promised} {refused}");
     println!("{broken} of {promised} promises broken, {refused} refused");

@@ -1,5 +1,4 @@
-//! Simulated repositories of models: each draws its answers, and how sure it is of them,
-//! by chance.
+//! Simulated repositories of models with random answers and confidences.
 
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use crate::distinctions::Distinctions;
 use crate::fixture;
 use crate::planner::{Blocks, Constraints, CostModel, Estimate, Metric, Query};
 
-/// A generator that means the same everywhere (SplitMix64).
+/// A generator with the same sequence on every platform (SplitMix64).
 pub(super) struct Dice(u64);
 
 impl Dice {
@@ -19,7 +18,7 @@ impl Dice {
         Self(seed)
     }
 
-    /// In 0..1.
+    /// A number in 0..1.
     pub(super) fn uniform(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -31,7 +30,7 @@ impl Dice {
         ((self.uniform() * count as f64) as usize).min(count.saturating_sub(1))
     }
 
-    /// Roughly normal around 0.
+    /// Approximately normal around 0.
     fn bell(&mut self) -> f64 {
         2.0 * (0..3).map(|_| self.uniform()).sum::<f64>() - 3.0
     }
@@ -43,7 +42,7 @@ pub(super) struct Shape {
     pub(super) models: usize,
     pub(super) plan: usize,
     pub(super) cert: usize,
-    /// Share of the classes that a model knows, at most.
+    /// Maximum share of the classes that a model knows.
     pub(super) coverage: f64,
 }
 
@@ -51,7 +50,7 @@ pub(super) struct Repository {
     pub(super) task: Task,
     pub(super) models: Vec<Arc<Model>>,
     pub(super) statistics: TaskStatistics,
-    /// True outcomes of rows that no plan saw.
+    /// True outcomes of rows that were not used for planning.
     pub(super) unseen: Vec<u16>,
     talents: Vec<Talent>,
     seed: u64,
@@ -63,7 +62,7 @@ struct Talent {
 }
 
 impl Talent {
-    /// A vote on a row: mostly right and sure where the class is known.
+    /// A vote on a row: mostly right and with a high score where the class is known.
     fn vote(&self, truth: u16, dice: &mut Dice) -> Vote {
         let is_known = self.knows.contains(&truth);
         let is_right = is_known && dice.uniform() < self.accuracy;
@@ -164,7 +163,8 @@ impl Repository {
         Blocks::any_of(&needed, self.task.classes.len(), false)
     }
 
-    /// The blocks of a statement that tells the first `needed` classes apart, and from the rest.
+    /// The blocks of a statement that distinguishes the first `needed` classes from each other and
+    /// from the rest.
     pub(super) fn each(&self, needed: usize) -> Blocks {
         let signature = |outcome: usize| (1..=needed).contains(&outcome).then_some(outcome);
         let classes = self.task.classes.len();
@@ -172,7 +172,7 @@ impl Repository {
         Blocks::new(&blocks, classes, false)
     }
 
-    /// Unseen rows that show outcomes by these weights.
+    /// Unseen rows with outcomes drawn by these weights.
     pub(super) fn redraw_unseen(&mut self, weights: &[f64], dice: &mut Dice) {
         let total: f64 = weights.iter().sum();
         for truth in &mut self.unseen {

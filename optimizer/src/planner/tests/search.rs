@@ -1,4 +1,4 @@
-//! Replay against naive evaluation; branch and bound against brute force.
+//! Tests of replay against naive evaluation, and of branch and bound against brute force.
 
 use std::collections::HashMap;
 
@@ -25,7 +25,7 @@ fn shape(models: usize) -> Shape {
     }
 }
 
-/// The metric of a plan on the rows that nothing of planning has seen.
+/// The metric of a plan on rows that were not used for planning.
 pub(super) fn on_unseen(plan: &Plan, metric: Metric, repository: &Repository) -> f64 {
     let voters = plan.decision.voters().map(|v| v.model.id);
     let votes: HashMap<u64, Vec<Vote>> =
@@ -33,7 +33,7 @@ pub(super) fn on_unseen(plan: &Plan, metric: Metric, repository: &Repository) ->
     naive(plan, metric, &repository.unseen, |id, row| votes[&id][row])
 }
 
-/// The metric of a plan's answers to rows, evaluated one by one as it is defined.
+/// The metric of a plan's answers, evaluated row by row by its definition.
 pub(super) fn naive(
     plan: &Plan,
     metric: Metric,
@@ -61,7 +61,7 @@ pub(super) fn naive(
     }
 }
 
-/// What a search is made of, owned.
+/// The owned data of a search problem.
 struct Parts {
     sample: Sample,
     keys: Vec<Key>,
@@ -106,7 +106,7 @@ impl Parts {
     }
 }
 
-/// All sets, with their cost and value.
+/// All sets, with cost and value.
 fn all_sets(problem: &Problem<'_>, floor: u16) -> Vec<(Vec<u16>, f64, f64)> {
     (1_u32..1 << problem.candidates)
         .map(|bits| {
@@ -144,7 +144,7 @@ proptest! {
         let plan = decide(
             &query, &repository.constraints(), strategy, &repository.models, statistics, &costs(), 500,
         );
-        // A query of classes that no model knows has no plan by measurement.
+        // A query for classes that no model knows has no measured plan.
         let Ok(plan) = plan else { return Ok(()) };
         let Some(searched) = plan.searched.value() else { return Ok(()) };
         let votes = |id: u64, row: usize| repository.statistics.model(id).expect("measured").plan[row];
@@ -221,8 +221,8 @@ proptest! {
             let reached = parts.sample.tally(&votes, &votes);
             let value = problem.value(reached);
             prop_assert!(value <= bound + 1e-9);
-            // All weights together are a quarter of what 32 bits hold:
-            // those of several models may be more.
+            // The sum of all weights is a quarter of the 32-bit range; sums over several models
+            // may overflow it.
             let gains: Vec<Tally> =
                 added.iter().map(|m| parts.sample.gains(&best, problem.votes(*m))).collect();
             let sum = |of: fn(&Tally) -> u32| u64::from(of(&tally)) + gains.iter().map(|g| u64::from(of(g))).sum::<u64>();
@@ -254,7 +254,7 @@ proptest! {
 
         let first = problem.best(&[0], 0);
         let floor = vec![parts.sample.floor(30_000); parts.sample.rows()];
-        // The votes of both stages, and those of the second alone.
+        // With the votes of both stages, and with those of the second alone.
         for then in [all, problem.best(&[1, 2], 0)] {
             let steps = parts.sample.cascades(&first, &then, 30_000);
             for (number, (tally, _)) in steps.iter().enumerate().take(255) {
@@ -290,7 +290,7 @@ proptest! {
             sample.value(metric, sample.tally(&best, &best))
         };
         let (all, part) = (value(usize::MAX), value(1_024));
-        // 400 rows of each kind at least: five deviations.
+        // At least 400 rows of each kind: five standard deviations.
         prop_assert!((all - part).abs() < 0.1, "{all} {part}");
     }
 }

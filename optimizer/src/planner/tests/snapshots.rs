@@ -1,4 +1,4 @@
-//! Plans as text.
+//! Snapshots of plans as text.
 
 use super::repository::{Repository, Shape, costs};
 use crate::planner::{Constraints, Metric, Strategy, decide};

@@ -1,4 +1,4 @@
-//! Answers depend on nothing but what they may depend on.
+//! Tests that answers depend only on their documented inputs.
 
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ proptest! {
         let mut repository = Repository::new(SHAPE, seed);
         let before = plan(&repository, needed, Strategy::Optimal, replays);
         prop_assert_eq!(&plan(&repository, needed, Strategy::Optimal, replays), &before);
-        // The catalog lists models in another order, and they were created in another.
+        // The models are created and listed in another order.
         repository.models.reverse();
         repository.statistics.models.reverse();
         let renumbered = |id: u64| 1_000 - id;
@@ -96,7 +96,8 @@ proptest! {
     #[test]
     fn the_number_of_replays_is_kept_to(seed in any::<u64>(), replays in 100_u32..2_000) {
         let repository = Repository::new(SHAPE, seed);
-        // Beyond it: the chains' last looks and tuned floors, without which nothing is found.
+        // Margin for the last evaluations of the chains and the tuning of floors, which every
+        // search needs.
         let most = replays + 400;
         if let Some(plan) = plan(&repository, 5, Strategy::Optimal, replays) {
             prop_assert!(plan.replays <= most, "{} of {replays}", plan.replays);
@@ -110,7 +111,8 @@ proptest! {
         let repository = Repository::new(SHAPE, seed);
         let rows = repository.statistics.plan.clone();
         let copies_of = |truth: &u16| copies[usize::from(*truth) - 1];
-        // The prior is that of the sample in which each row of a class stands so often.
+        // The prior corresponds to a sample that repeats each row as often as `copies` says for
+        // its class.
         let mut weights = vec![0.0; 9];
         rows.iter().for_each(|t| weights[usize::from(*t)] += copies_of(t) as f64);
         let prior = Prior::new(&weights).expect("positive");
@@ -137,8 +139,8 @@ proptest! {
 
 #[test]
 fn unknown_things_that_specialists_claim_are_other() {
-    // Two specialists of cats and dogs, sure of those and unsure of all else;
-    // a third of the rows shows cars.
+    // Two specialists for cats and dogs, with high scores on those and low scores on everything
+    // else; a third of the rows shows cars.
     let task = task("t", &["cat", "dog", "car"]);
     let mut dice = Dice::new(5);
     let truths: Vec<u16> = (0..300).map(|row| row % 3 + 1).collect();
@@ -270,8 +272,8 @@ fn without_measurements_the_default_rule_guesses() {
 
 #[test]
 fn the_best_on_few_rows_is_not_taken_by_chance() {
-    // Of few rows of the needed classes and many others, the search finds sets that are best by
-    // chance. Looked at again on more rows, beside what simpler strategies would take, the choice
+    // With few rows of the needed classes and many others, the search finds sets that are best by
+    // chance. Re-evaluated on more rows, together with the plans of simpler strategies, the choice
     // is no worse than theirs.
     let shape = Shape {
         classes: 40,
@@ -309,7 +311,7 @@ fn the_best_on_few_rows_is_not_taken_by_chance() {
             .iter_mut()
             .zip([Strategy::Greedy, Strategy::BestPerClass])
         {
-            // Within the limit others may have no plan.
+            // Other strategies may have no plan within the limit.
             *sum += value(strategy).unwrap_or(found);
         }
     }
