@@ -189,7 +189,7 @@ impl PreparedStatements {
         }
     }
 
-    /// The statement id at the start of a command body, resolved if it is [`LAST`].
+    /// The statement id at the start of a command body; `LAST` is resolved to the real id.
     pub fn id(&self, body: &[u8]) -> Option<u32> {
         match (lenenc::get_u32(&mut &*body).ok()?, self.last) {
             (LAST, Last::Known(id)) => Some(id),
