@@ -197,7 +197,7 @@ async fn read_ahead(reader: &mut ReadHalf<&mut Stream>, read_ahead: &mut BytesMu
     }
 }
 
-/// Fails if the statement was killed or is past its bounds, even if the store has returned a
+/// Fails if the statement was killed or is past its deadline, even if the store has returned a
 /// result: the store may have used NULL for expressions it did not evaluate. Only for statements
 /// that change no table; a completed change is acknowledged by the code that made it.
 pub async fn check_not_interrupted(

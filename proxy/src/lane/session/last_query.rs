@@ -15,7 +15,7 @@ const IDLE_BYTES_MAX: usize = 1024;
 pub struct LastQuery(Vec<u8>);
 
 impl LastQuery {
-    /// Keeps a command that goes to the store, if it is a query.
+    /// Keeps a command that goes to the store if it is a query; clears the last one.
     pub fn keep(&mut self, command: u8, body: &[u8]) {
         self.forget();
         if command == command::QUERY && body.len() <= KEPT_BYTES_MAX && only_reads(body) {

@@ -50,7 +50,7 @@ impl Remembered {
     }
 
     /// Updates the values for a command that the store answers: the command sets counts of its
-    /// own. Warnings are dropped only by a query that reads tables.
+    /// own. Warnings are dropped only by a COM_QUERY that reads tables or is no SELECT.
     pub fn forwarded(&mut self, payload: &[u8]) {
         if payload.first() == Some(&command::STMT_CLOSE) {
             return; // changes nothing

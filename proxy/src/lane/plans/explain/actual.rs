@@ -228,7 +228,7 @@ impl Actual<'_> {
         }
     }
 
-    /// Share of the inputs answered from the cache; `None` without inputs.
+    /// Share of the inputs answered without running a model; `None` without inputs.
     fn hit_rate(&self) -> Option<f64> {
         let inputs = self.predictions().map(|(_, p)| p.tally().inputs());
         let inputs: u64 = inputs.sum();

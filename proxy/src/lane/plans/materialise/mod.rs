@@ -126,7 +126,7 @@ impl Passes<'_, '_, '_, '_> {
             breadth = Breadth::Everything;
             shapes = self.widen(store, breadth).await?;
         }
-        // A key was missing in pass 2, or not all answers were found, with the current shapes.
+        // With the current shapes, a pass has looked up a key that no harvest had found.
         let mut missed = false;
         for attempt in 0..ATTEMPTS_MAX {
             let before = self.keys();
