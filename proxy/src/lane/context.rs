@@ -23,7 +23,7 @@ pub struct LaneContext {
     pub cache: OutputCache,
     /// Default cache mode of a session; `@ml_cache` overrides it.
     pub cache_mode: CacheMode,
-    /// Limits on the inferences of statements.
+    /// Limits on the inferences of statements and on the trials of models.
     pub limits: LimitsConfig,
     /// The service account, which reads and writes the catalog.
     pub account: ServiceAccount,
