@@ -1,4 +1,4 @@
-//! What the lanes of all sessions share.
+//! State shared by the lanes of all sessions.
 
 use std::sync::Arc;
 
@@ -11,26 +11,26 @@ use crate::lane::store::spool::SpoolLimits;
 use crate::live::Live;
 use crate::predict::{CacheMode, OutputCache, Planner};
 
-/// What all sessions' lanes share.
+/// State shared by the lanes of all sessions.
 pub struct LaneContext {
-    /// Schema of the catalog, the stubs and the functions.
+    /// Schema that holds the catalog, the stubs and the functions.
     pub schema: SchemaName,
     /// Runs models.
     pub executor: Executor,
-    /// Decides which.
+    /// Plans predict statements: chooses the models to run.
     pub planner: Planner,
-    /// Outputs of models that are kept.
+    /// Cache of model outputs.
     pub cache: OutputCache,
-    /// What sessions do with them unless they say otherwise.
+    /// Default cache mode of a session; `@ml_cache` overrides it.
     pub cache_mode: CacheMode,
-    /// What statements may have models do.
+    /// Limits on the inferences of statements and on the trials of models.
     pub limits: LimitsConfig,
-    /// Reads and writes the catalog.
+    /// The service account, which reads and writes the catalog.
     pub account: ServiceAccount,
     /// Limits of each statement's spool.
     pub spool: SpoolLimits,
-    /// The sessions, for those that end what another runs.
+    /// Registry of the live sessions; KILL statements use it to end another session's statement.
     pub live: Arc<Live>,
-    /// Longest data sent ahead for one parameter (COM_STMT_SEND_LONG_DATA), in bytes.
+    /// Limit on the long data (COM_STMT_SEND_LONG_DATA) of one execution, in bytes.
     pub long_data_bytes_max: usize,
 }

@@ -1,12 +1,13 @@
-//! The predict lane: answers the statements that the proxy does not leave to the store.
+//! The predict lane: answers the statements that the proxy does not forward to the store.
 //!
-//! A command comes here if it may hold a predict call ([`Lane::route`]'s prefilter and tokens), is
-//! a catalog statement, or executes a statement prepared here. All reading of user data happens on
-//! the client's own store connection; when the lane returns, the store is idle again.
+//! The router sends a command here if it may contain a predict call ([`Lane::route`]: a prefilter,
+//! then a check of the tokens), if it is a catalog statement, or if it executes a statement that
+//! was prepared here. The lane reads user data only on the client's own store connection; when the
+//! lane returns, the store connection is idle again.
 //!
-//! [`statements`] has a file a kind of statement, [`plans`] makes predict statements ready, runs
-//! and shows them, [`session`] is what a statement finds and leaves, [`store`] the connection on
-//! which all of it is done.
+//! [`statements`] has one file per kind of statement. [`plans`] plans, runs and explains predict
+//! statements. [`session`] holds the session state before and after a statement. [`store`] is the
+//! store connection that the lane's own statements use.
 
 mod context;
 mod plans;

@@ -1,4 +1,4 @@
-//! From a command to the lane's answer: who answers it, and the handler of its kind.
+//! Routes each command to the store or the lane, and calls the handler for its kind.
 
 use bytes::Bytes;
 
@@ -32,15 +32,16 @@ impl Router for Lane {
         Route::Forward
     }
 
-    /// The query that the store has just answered with the error of a stub,
-    /// if it can be answered again.
+    /// The query that the store has just answered with a stub's error, if the lane may run it
+    /// again.
     fn take_back(&mut self, answer: &[u8]) -> Option<(Bytes, Routed)> {
         let account = &self.context.account;
         let text = self.last_query.take().filter(|text| {
             account.may_look_anew() && !may_leave_traces(&String::from_utf8_lossy(text))
         });
         let (Some(text), Some(error)) = (text, last_error(answer)) else {
-            // Of other statements the next ones will be known.
+            // This statement fails; after a refresh of the views, later ones are routed to the
+            // lane.
             account.suspect_views();
             return None;
         };
@@ -53,7 +54,7 @@ impl Router for Lane {
         self.may_be_in_schema |= matches!(command, command::QUERY | command::STMT_PREPARE);
         match command {
             command::STMT_PREPARE => self.prepared.forget_last(),
-            // The store runs its stubs, which refuse; that uses up what was sent ahead.
+            // The store runs the stubs, which fail; that consumes the long data sent for it.
             command::STMT_EXECUTE | command::STMT_BULK_EXECUTE => {
                 self.prepared.executed_unseen(head);
             }
@@ -99,7 +100,7 @@ impl Router for Lane {
 }
 
 impl Lane {
-    /// A command goes to the store, which answers it: what it changes for the lane.
+    /// Updates the lane's state for a command that is forwarded to the store.
     fn note_forwarded(&mut self, command: u8, body: &[u8]) {
         match command {
             command::STMT_PREPARE => self.prepared.forget_last(),
@@ -128,7 +129,7 @@ impl Lane {
         match routed {
             Routed::Query(kind) => self.answer_query(turn, kind, body).await,
             Routed::TakenBack(error) => {
-                // It has run at the store, and does not run there once more.
+                // The store has run the query already and must not run it twice.
                 self.look_anew().await;
                 let done = match self.statement_kind(body) {
                     Some(kind) => Some(Box::pin(self.answer_query(turn, kind, body)).await?),
@@ -177,7 +178,7 @@ impl Lane {
         }
     }
 
-    /// A command of the statement prepared last, by its id.
+    /// Handles a command for the last prepared statement; the body holds its real id.
     async fn answer_last(
         &mut self,
         turn: &mut Turn<'_>,
@@ -199,7 +200,7 @@ impl Lane {
         Ok(Done::Forward(command_payload(command, body)))
     }
 
-    /// Looks at the catalog and at the store's views.
+    /// Reloads the catalog and the store's views.
     async fn look_anew(&self) {
         let account = &self.context.account;
         account.invalidate();

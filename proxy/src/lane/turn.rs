@@ -1,5 +1,5 @@
-//! One command in the lane: both legs of its session, the answer under way,
-//! and the guard over its work.
+//! One command in the lane: the client and store connections of its session, the answer being
+//! written, and the guard that watches the client meanwhile.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -15,39 +15,38 @@ use crate::predict::interrupted;
 use crate::relay::{SessionEnd, Takeover};
 use crate::wire::{Capabilities, ColumnDefinition, PacketWriter, StatusFlags, Stream, encode_ok};
 
-/// Bytes of pipelined commands that are kept while a statement runs; a client that sends more is
-/// no longer watched.
+/// Limit on the pipelined commands buffered while a statement runs, in bytes. Once the buffer is
+/// full, the guard stops reading and no longer notices that the client disconnects.
 const READ_AHEAD_BYTES_MAX: usize = 64 * 1024;
 
-/// Both legs for the time of one command, and the answer under way.
+/// Both connections for the duration of one command, and the answer being written.
 pub struct Turn<'a> {
-    /// The client's leg.
+    /// The client connection.
     pub client: &'a mut Stream,
     /// The store's leg.
     pub store: StoreLink<'a>,
-    /// What the session has negotiated, the same on both legs.
+    /// The negotiated capabilities, the same on both connections.
     pub capabilities: Capabilities,
     /// The answer, as far as it is not sent.
     pub out: PacketWriter,
     read_ahead: &'a mut BytesMut,
-    /// Status flags of the session, as the last answer of the store has them.
+    /// Status flags of the session, from the store's last answer.
     pub status: &'a mut StatusFlags,
     stop: &'a CancellationToken,
-    /// What operators see of the session.
+    /// The session's entry in the registry of live sessions.
     pub record: &'a live::Session,
-    /// Another statement of the same text follows.
+    /// Another statement follows in the same multi-statement text.
     pub more: bool,
-    /// The client's answer has its last packet, sent or not.
+    /// The last packet of the client's answer has been written, though perhaps not sent.
     pub complete: AtomicBool,
-    /// FOUND_ROWS() after a refusal of the statement itself by the store,
-    /// where the store says another number.
+    /// FOUND_ROWS() if the store refuses the statement itself and would return another number.
     pub found_rows_if_refused: Option<u64>,
-    /// Columns of the client's answer, where they are not those of the statement that runs.
+    /// Columns of the client's answer, if they differ from those of the statement that runs.
     pub own_columns: Option<Vec<ColumnDefinition>>,
 }
 
 impl<'a> Turn<'a> {
-    /// The turn of a command that the relay has handed over, and what the command was found to be.
+    /// The turn of a command that the relay has handed over, and the command's routing result.
     pub fn new<R>(takeover: Takeover<'a, R>) -> (Self, R) {
         let turn = Self {
             client: takeover.client,
@@ -66,7 +65,8 @@ impl<'a> Turn<'a> {
         (turn, takeover.routed)
     }
 
-    /// The flags of the packet that ends an answer in `state`, to be written next.
+    /// The status flags of the packet that ends an answer in `state`. Call it when that packet is
+    /// written next: it may mark the answer as complete.
     pub fn end_status(&self, state: StatusFlags) -> StatusFlags {
         if self.more {
             return state | StatusFlags::SERVER_MORE_RESULTS_EXISTS;
@@ -77,7 +77,7 @@ impl<'a> Turn<'a> {
         state
     }
 
-    /// Sends what is written of the answer.
+    /// Sends the buffered part of the answer.
     pub async fn flush(&mut self) -> Result<(), LinkError> {
         self.out
             .flush(self.client)
@@ -85,14 +85,14 @@ impl<'a> Turn<'a> {
             .map_err(|e| LinkError::End(SessionEnd::client(e)))
     }
 
-    /// Writes an OK to a statement that the lane ran.
+    /// Writes an OK packet for a statement that the lane ran.
     pub fn write_ok(&mut self, affected_rows: u64, warnings: u16) {
         let status = self.end_status(*self.status);
         self.out
             .write(&encode_ok(affected_rows, 0, status, warnings, b""));
     }
 
-    /// The guard over a statement's work, and the legs that the work may use.
+    /// The guard over a statement's work, and the connections that the work may use.
     pub fn guarded(&mut self) -> (Guard<'_>, Legs<'_, 'a>) {
         let (reader, writer) = tokio::io::split(&mut *self.client);
         let guard = Guard {
@@ -109,7 +109,7 @@ impl<'a> Turn<'a> {
     }
 }
 
-/// What a statement's work may use while the guard reads from the client.
+/// The connections that a statement's work may use while the guard reads from the client.
 pub struct Legs<'t, 'a> {
     /// Writes to the client.
     pub client: WriteHalf<&'t mut Stream>,
@@ -119,26 +119,25 @@ pub struct Legs<'t, 'a> {
     pub out: &'t mut PacketWriter,
 }
 
-/// Reads what the client sends meanwhile, and notices that it leaves or that the session is to
-/// end.
+/// Buffers what the client sends while a statement runs, and detects that the client disconnects
+/// or that the session is stopped.
 pub struct Guard<'t> {
     reader: ReadHalf<&'t mut Stream>,
     read_ahead: &'t mut BytesMut,
     stop: &'t CancellationToken,
 }
 
-/// Work that is finished once it has begun, also where nobody waits for its result any more:
-/// a change of the catalog.
+/// Work that must run to its end once it has begun, even if the client has disconnected: a change
+/// of the catalog.
 pub struct MustFinish<'c, F> {
-    /// The work; it ends early, and properly, after `cancel`.
+    /// The work; after `cancel` it ends early and in a consistent state.
     pub work: F,
     /// Asks the work to end as soon as it can.
     pub cancel: &'c CancellationToken,
 }
 
 impl Guard<'_> {
-    /// Does the work for as long as the client stays and nothing stops the session;
-    /// else it is dropped.
+    /// Runs the work; drops it if the client disconnects or the session is stopped.
     ///
     /// # Errors
     /// Those of the work; the session's end.
@@ -153,8 +152,8 @@ impl Guard<'_> {
         }
     }
 
-    /// Does the work. Where the client leaves or something stops the session, the work is
-    /// cancelled and its end awaited.
+    /// Runs the work. If the client disconnects or the session is stopped, it cancels the work and
+    /// waits for its end.
     ///
     /// # Errors
     /// Those of the work; the session's end.
@@ -173,8 +172,8 @@ impl Guard<'_> {
         Err(LinkError::End(end))
     }
 
-    /// Waits for the client to leave or the session to be stopped;
-    /// keeps what the client sends meanwhile.
+    /// Waits until the client disconnects or the session is stopped; buffers what the client sends
+    /// meanwhile.
     async fn end(&mut self) -> SessionEnd {
         tokio::select! {
             biased;
@@ -184,7 +183,7 @@ impl Guard<'_> {
     }
 }
 
-/// Reads of the client until it leaves.
+/// Reads from the client into the buffer until the client disconnects.
 async fn read_ahead(reader: &mut ReadHalf<&mut Stream>, read_ahead: &mut BytesMut) -> SessionEnd {
     loop {
         if read_ahead.len() >= READ_AHEAD_BYTES_MAX {
@@ -198,9 +197,9 @@ async fn read_ahead(reader: &mut ReadHalf<&mut Stream>, read_ahead: &mut BytesMu
     }
 }
 
-/// Refuses to acknowledge a statement that was to end, though the store has: it may have taken
-/// NULL for what it did not evaluate. For statements that change no table. What has changed is
-/// acknowledged by whoever changed it.
+/// Fails if the statement was killed or is past its deadline, even if the store has returned a
+/// result: the store may have used NULL for expressions it did not evaluate. Only for statements
+/// that change no table; a completed change is acknowledged by the code that made it.
 pub async fn check_not_interrupted(
     session: &Session,
     running: &Statement,

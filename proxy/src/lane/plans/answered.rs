@@ -1,29 +1,29 @@
-//! Who gets the answer of a plan, and what the plan leaves.
+//! The receiver of a plan's answer, and the effects of a plan.
 
 use crate::lane::session::diagnostics::Diagnostics;
 
-/// Who gets the rows of an answer.
+/// The receiver of an answer's rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
     /// The client.
     Client,
-    /// Nobody: they are counted, and the client is told of them.
+    /// Nobody: the rows are only counted, and the client gets the count.
     Nobody,
 }
 
-/// What a plan has left that the store does not know.
+/// Effects of a plan that the store does not hold.
 #[derive(Debug, Default)]
 pub struct Answered {
-    /// Its warnings; `None`: the store has them.
+    /// Its warnings; `None`: those of the store.
     pub diagnostics: Option<Diagnostics>,
-    /// FOUND_ROWS(), where the store found others.
+    /// FOUND_ROWS(), if the store's value differs.
     pub found_rows: Option<u64>,
-    /// ROW_COUNT(), where the end of a transaction came after it.
+    /// ROW_COUNT(), if the lane ended a transaction after the statement.
     pub row_count: Option<i64>,
-    /// Rows of its answer, if it has any.
+    /// Number of rows in its answer, if it returns rows.
     pub rows: Option<u64>,
-    /// Rows that it has changed, if it changes any.
+    /// Number of rows that it changed, if it changes rows.
     pub affected: Option<u64>,
-    /// `@@warning_count`, as the protocol has it.
+    /// `@@warning_count`, as sent in the protocol.
     pub warnings: u16,
 }

@@ -1,5 +1,5 @@
-//! Answers a planned statement: with its rows, with its plan,
-//! or with its plan and what executing it took.
+//! Answers a planned statement with its rows (execution), its plan (EXPLAIN), or its plan and the
+//! measured execution (ANALYZE).
 
 use std::sync::Arc;
 
@@ -42,7 +42,8 @@ impl Lane {
         let runs_lookups = ready.plan.project().is_none();
         if runs_lookups {
             self.tables.forced = ready.forced;
-            // Lookups change what the statement leaves as it was, also where it fails.
+            // Lookups overwrite FOUND_ROWS(), even if the statement fails; the statement alone
+            // would leave it unchanged.
             let found_rows = turn.store.before.map(|before| before.found_rows);
             turn.found_rows_if_refused = found_rows.filter(|_| !statement.finds_rows());
         }
@@ -61,7 +62,7 @@ impl Lane {
             let shown = explain::shown(&context, &ready, how, Some(ran));
             explain::write(turn, how, shown, &ready.protocol, done.warnings);
             if runs_lookups {
-                // Its answer is rows, whatever it did.
+                // The answer of ANALYZE is a result set, even for a statement that changes rows.
                 done.row_count = Some(-1);
             }
         }
@@ -77,7 +78,7 @@ impl Lane {
     }
 }
 
-/// What a statement leaves of which only the plan is shown: it does not run.
+/// Effects of EXPLAIN, which does not run the statement.
 fn left_by_plan(turn: &Turn<'_>) -> Left {
     let before = turn.store.before.map(|before| before.found_rows);
     Left {

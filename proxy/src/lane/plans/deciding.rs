@@ -1,4 +1,5 @@
-//! Decides the predictions of one statement by what it, its session and their tasks demand.
+//! Chooses the models for one statement's predictions, under the constraints of the statement, its
+//! session and the tasks.
 
 use std::sync::Arc;
 
@@ -13,20 +14,20 @@ use crate::lane::context::LaneContext;
 use crate::lane::session::settings::{SessionSettings, wrong_demand};
 use crate::predict::{Predictor, Work};
 
-/// Decides predictions of one statement, and makes what answers them.
+/// Chooses the models for one statement's predictions, and creates the predictors.
 pub struct PredictionPlanner<'c> {
-    /// Runs models, and keeps what they say.
+    /// Runs models and caches their outputs.
     pub context: &'c LaneContext,
-    /// The catalog that the statement was read against.
+    /// The catalog snapshot that the statement was resolved in.
     pub catalog: &'c Snapshot,
-    /// What the statement has had predicted.
+    /// Counters and limits of the statement's inference work.
     pub work: Arc<Work>,
-    /// What the statement and its session ask of plans.
+    /// Constraints of the statement and its session on plans.
     pub demands: Demands,
 }
 
 impl PredictionPlanner<'_> {
-    /// What answers a prediction.
+    /// The predictor for a prediction.
     pub fn predictor(&self, prediction: &Prediction) -> Predictor {
         Predictor::new(
             &self.context.executor,
@@ -46,10 +47,10 @@ impl Decide for PredictionPlanner<'_> {
     }
 }
 
-/// What a statement's hints and its session ask of plans.
+/// The constraints on plans from a statement's hints and its session; hints take precedence.
 ///
 /// # Errors
-/// A hint's setting has a value that it cannot have.
+/// Fails if a hint has an invalid value.
 pub fn demands(
     statement: &PredictStatement<'_>,
     settings: &SessionSettings,
@@ -57,7 +58,7 @@ pub fn demands(
     let mut hinted = Demands::default();
     for (name, value) in statement.hints() {
         match hinted.set(&name, &value) {
-            // A hint is advice: one of another version is left alone.
+            // Hints are advice: an unknown hint, from another version, is ignored.
             Ok(()) | Err(WrongDemand(None)) => {}
             Err(wrong) => return Err(wrong_demand(&format!("ML({name})"), wrong)),
         }

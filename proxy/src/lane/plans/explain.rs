@@ -1,4 +1,4 @@
-//! EXPLAIN of a statement with predictions: its plan, and what executing it took.
+//! EXPLAIN and ANALYZE of a statement with predict calls: its plan, and the measured execution.
 
 mod actual;
 
@@ -15,7 +15,8 @@ use crate::predict::{CacheMode, Predictor};
 use actual::Actual;
 pub use actual::Ran;
 
-/// The plan as rows of one column: a line a row, or one row of JSON; with what came of it.
+/// The plan as rows of one column: one row per line, or a single row of JSON. Includes the
+/// measurements of `ran`, if the statement was executed.
 pub fn shown(
     context: &LaneContext,
     ready: &Ready<'_, '_>,
@@ -43,7 +44,7 @@ pub fn shown(
     lines
 }
 
-/// Kept outputs as a prediction uses them.
+/// A prediction's use of cached outputs.
 fn kept(predictor: &Predictor) -> Kept {
     let mode = predictor.cache_mode();
     Kept {
@@ -53,7 +54,7 @@ fn kept(predictor: &Predictor) -> Kept {
     }
 }
 
-/// Writes what is shown as one column.
+/// Writes the lines as a result set of one column.
 pub fn write(
     turn: &mut Turn<'_>,
     how: Explain,

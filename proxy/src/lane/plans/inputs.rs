@@ -1,4 +1,4 @@
-//! How inputs of predictions are read from cells of the store.
+//! Decodes the inputs of predictions from the store's cells.
 
 use bytes::Bytes;
 use predictsql_catalog::{Column, ColumnKind};
@@ -8,8 +8,8 @@ use predictsql_optimizer::plan::InputKind;
 
 use crate::wire::Malformed;
 
-/// Reads an input of that kind from a cell's string; `columns` are the task's.
-/// An image has at most `bytes_max` bytes.
+/// Decodes an input of `kind` from a cell's string; `None` is NULL. `columns` are the task's input
+/// columns, `bytes_max` is the limit that a too large image is reported with.
 pub fn read_input(
     kind: &InputKind,
     columns: &[Column],
@@ -25,19 +25,20 @@ pub fn read_input(
     }
     Ok(match kind {
         InputKind::Columns(_) => Input::Columns(values(&value, columns)?.into()),
-        // Drivers bind bytes as text, so that only their content tells them from a location.
+        // Drivers may bind binary data as text: only the content distinguishes it from a location.
         InputKind::Location | InputKind::Bound if may_be_location(&value) => Input::Location(value),
         InputKind::Location | InputKind::Bound | InputKind::Bytes => Input::Image(value),
     })
 }
 
-/// The length of a value that the store did not send.
+/// The length in bytes of a value that the store did not send because it is too long.
 fn marked_length(value: &[u8]) -> Option<u64> {
     let digits = value.strip_prefix(TOO_LONG_MARK.as_bytes())?;
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// The values that a key of columns says: each followed by a comma, text in hexadecimal.
+/// Decodes the key of an input over columns: each value is followed by a comma, text is in
+/// hexadecimal.
 fn values(key: &[u8], columns: &[Column]) -> Result<Vec<ColumnValue>, Malformed> {
     let wrong = Malformed("a key of columns does not say their values");
     let mut rest = key;
@@ -60,7 +61,7 @@ fn values(key: &[u8], columns: &[Column]) -> Result<Vec<ColumnValue>, Malformed>
     }
 }
 
-/// The text by which a warning names an input.
+/// The text that identifies an input in a warning.
 pub fn short_name(input: &Input) -> String {
     const CHARS_MAX: usize = 200;
     match input {
@@ -78,7 +79,8 @@ pub fn short_name(input: &Input) -> String {
     }
 }
 
-/// Text without NUL bytes: every path and URI is, and no image file of any format.
+/// Whether the bytes are UTF-8 text without NUL: true for every path and URI, false for every
+/// image file format.
 fn may_be_location(bytes: &[u8]) -> bool {
     memchr::memchr(0, bytes).is_none() && std::str::from_utf8(bytes).is_ok()
 }

@@ -1,4 +1,4 @@
-//! Plans of statements with predictions: how they are made ready, run and shown.
+//! Plans of statements with predict calls: planning, execution and EXPLAIN.
 
 pub mod answered;
 pub mod answering;

@@ -1,4 +1,4 @@
-//! Reads a statement against the catalog.
+//! Parses statements and resolves their predict calls in the catalog.
 
 use std::sync::Arc;
 
@@ -11,8 +11,9 @@ use crate::lane::context::LaneContext;
 use crate::lane::session::settings::SessionSettings;
 use crate::lane::store::error::LinkError;
 
-/// Reads a statement against the catalog; `None`: it holds no predict call. What the catalog does
-/// not know may be what another proxy has just made: then it is looked at again.
+/// Parses a statement and resolves its predict calls; `None` if it has none. If a name is not in
+/// the cached catalog, it reloads the catalog and tries again: another proxy may have just created
+/// the object.
 pub async fn read<'a>(
     context: &'a LaneContext,
     settings: &SessionSettings,

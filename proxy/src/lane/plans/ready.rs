@@ -1,4 +1,4 @@
-//! Makes a plan of a statement, ready to be explained and to run.
+//! Plans a statement and prepares the plan for EXPLAIN and execution.
 
 use std::sync::Arc;
 
@@ -25,22 +25,23 @@ use crate::wire::ColumnDefinition;
 pub struct Ready<'s, 'a> {
     /// The plan.
     pub plan: Plan<'s, 'a>,
-    /// What answers its predictions.
+    /// The predictors, one per prediction of the plan.
     pub predictors: Vec<Predictor>,
-    /// What it has had predicted.
+    /// Counters and limits of the statement's inference work.
     pub work: Arc<Work>,
-    /// With which protocol and parameters it runs.
+    /// The protocol and parameters of the execution.
     pub protocol: Protocol,
-    /// The visible columns as described, where rows pass through; predicted ones are named.
+    /// The visible columns as described by the store, if rows are streamed; predicted columns have
+    /// their final names.
     pub described: Vec<ColumnDefinition>,
-    /// Unreadable images are errors.
+    /// Whether unreadable images are errors.
     pub fail_on_error: bool,
     /// The kind of relation that the session forces, if any.
     pub forced: Option<Forced>,
 }
 
 impl Ready<'_, '_> {
-    /// The warnings before any input is seen.
+    /// `diagnostics` with the warnings that do not depend on inputs.
     pub fn forewarned(&self, mut diagnostics: Diagnostics) -> Diagnostics {
         for (kind, message) in self.predictors.iter().flat_map(warnings) {
             diagnostics.warn(kind, || message);
@@ -48,48 +49,48 @@ impl Ready<'_, '_> {
         diagnostics
     }
 
-    /// Whether there is a limit on what models may look at.
+    /// Whether the number of inferences is limited.
     pub fn is_limited(&self) -> bool {
         self.work.inferences_max().is_some()
     }
 }
 
-/// The nodes of a plan whose rows pass through.
+/// The nodes of a plan that streams rows to the client.
 #[derive(Debug)]
 pub struct Pipeline<'r, 's, 'a> {
     /// The plan.
     pub ready: &'r Ready<'s, 'a>,
-    /// What the store runs.
+    /// The statement that the store runs.
     pub scan: &'r Scan,
-    /// The predictions that are made of rows, by their numbers.
+    /// The predictions over rows, indexed by prediction number.
     pub predicts: Vec<&'r Predict>,
-    /// What drops rows.
+    /// The filter that drops rows.
     pub filter: &'r Filter,
-    /// What the client gets.
+    /// The projection to the client's columns.
     pub project: &'r Project,
 }
 
 impl Pipeline<'_, '_, '_> {
-    /// Number of visible columns: hidden ones follow.
+    /// Number of visible columns; hidden columns follow them in a row.
     pub fn visible(&self) -> usize {
         self.ready.described.len()
     }
 
-    /// Number of outcomes of a prediction, NULL among them; 0 where there is no end to them.
+    /// Number of possible outcomes of a prediction, including NULL; 0 if unbounded.
     pub fn outcomes(&self, prediction: usize) -> usize {
         let prediction = self.ready.plan.predictions.get(prediction);
         prediction.and_then(|p| p.task.outcomes()).unwrap_or(0)
     }
 }
 
-/// The nodes of a plan that runs its statement again while keys are missing.
+/// The nodes of a plan that reruns its statement while keys are missing.
 #[derive(Debug)]
 pub struct Materialisation<'r, 's, 'a> {
     /// The plan.
     pub ready: &'r Ready<'s, 'a>,
-    /// The harvests and their relations, by the harvests' numbers.
+    /// The harvests and their relations, indexed by harvest number.
     pub relates: Vec<&'r Relate>,
-    /// What runs the statement.
+    /// The node that runs the statement.
     pub rerun: &'r Rerun<'s, 'a>,
 }
 
@@ -100,7 +101,7 @@ impl<'s, 'a> Materialisation<'_, 's, 'a> {
     }
 }
 
-/// Chooses the physical plan; the statement's errors in the eyes of the store come first.
+/// Chooses the physical plan; errors that the store finds in the statement take precedence.
 pub async fn choose<'s, 'a>(
     turn: &mut Turn<'_>,
     statement: &'s PredictStatement<'a>,
@@ -111,7 +112,7 @@ pub async fn choose<'s, 'a>(
     questions.converse(&mut choosing).await
 }
 
-/// Plans a statement, and makes what answers its predictions.
+/// Plans a statement and creates its predictors.
 pub async fn make_ready<'s, 'a>(
     turn: &mut Turn<'_>,
     planner: &PredictionPlanner<'_>,
@@ -147,7 +148,7 @@ pub async fn make_ready<'s, 'a>(
     })
 }
 
-/// A session as plans depend on it.
+/// The properties of the session that plans depend on.
 fn plan_session(
     planner: &PredictionPlanner<'_>,
     settings: &SessionSettings,

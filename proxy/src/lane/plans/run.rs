@@ -1,4 +1,4 @@
-//! Runs a plan: its nodes in order, up to the one that answers.
+//! Runs a plan: collects its nodes in order, up to the node that produces the answer.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::lane::store::error::LinkError;
 use crate::lane::turn::Turn;
 use crate::live::Statement;
 
-/// The nodes before the one that answers.
+/// The nodes before the node that produces the answer.
 #[derive(Default)]
 struct Upstream<'r> {
     scan: Option<&'r Scan>,
@@ -24,7 +24,7 @@ struct Upstream<'r> {
     relates: Vec<&'r Relate>,
 }
 
-/// Runs a plan and writes its whole answer, where somebody is to get it.
+/// Runs a plan and writes its whole answer, if `audience` is the client.
 pub async fn run(
     turn: &mut Turn<'_>,
     context: &Arc<LaneContext>,
@@ -37,7 +37,7 @@ pub async fn run(
     for node in &ready.plan.nodes {
         match node {
             Node::Scan(scan) => upstream.scan = Some(scan),
-            // What streams spools, and what harvests does too.
+            // Streaming and harvesting create their spools themselves.
             Node::Spool => {}
             Node::Predict(predict) => upstream.predicts.push(predict),
             Node::Filter(filter) => upstream.filter = Some(filter),

@@ -1,4 +1,4 @@
-//! The warnings and errors of the last predict statement, as SHOW WARNINGS gives them.
+//! The warnings and errors of the last predict statement, as SHOW WARNINGS returns them.
 
 use bytes::Bytes;
 
@@ -22,16 +22,16 @@ pub struct Diagnostics {
     kept_max: usize,
     count: u64,
     errors: u64,
-    /// Warnings that the store keeps, and was not asked for yet.
+    /// Number of warnings that the store holds and that have not been fetched yet.
     at_store: u64,
 }
 
 /// A statement that reads the diagnostics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShowDiagnostics {
-    /// SHOW WARNINGS, and rows of it: (to skip, at most).
+    /// SHOW WARNINGS with its LIMIT: (offset, maximum number of rows).
     Warnings(usize, usize),
-    /// SHOW ERRORS, likewise.
+    /// SHOW ERRORS with its LIMIT: (offset, maximum number of rows).
     Errors(usize, usize),
     /// SHOW COUNT(*) WARNINGS
     CountWarnings,
@@ -40,7 +40,7 @@ pub enum ShowDiagnostics {
 }
 
 impl ShowDiagnostics {
-    /// Recognises the statement, whatever its spacing.
+    /// Recognises the statement with any whitespace.
     pub fn recognise(sql: &[u8]) -> Option<Self> {
         let head = sql.trim_ascii_start().get(..4)?;
         if !head.eq_ignore_ascii_case(b"SHOW") || sql.len() > 100 {
@@ -63,7 +63,7 @@ impl ShowDiagnostics {
     }
 }
 
-/// Reads nothing, `LIMIT n` or `LIMIT skip,n` without spaces.
+/// Parses an empty text, `LIMIT n` or `LIMIT skip,n`, without spaces.
 fn limit_of(text: &str) -> Option<(usize, usize)> {
     if text.is_empty() {
         return Some((0, usize::MAX));
@@ -82,7 +82,7 @@ impl Default for Diagnostics {
 }
 
 impl Diagnostics {
-    /// None yet, of which so many are kept.
+    /// Empty diagnostics that keep at most `kept_max` entries; all are counted.
     pub fn keeping(kept_max: usize) -> Self {
         Self {
             entries: Vec::new(),
@@ -105,7 +105,7 @@ impl Diagnostics {
         }
     }
 
-    /// Adds an entry that the store reported (`Note`, `Warning` or `Error`); it is not counted.
+    /// Adds an entry that the store reported (`Note`, `Warning` or `Error`), without counting it.
     pub fn add(&mut self, level: &str, code: u16, message: String) {
         let level = match level {
             "Note" => "Note",
@@ -121,17 +121,18 @@ impl Diagnostics {
         }
     }
 
-    /// The store keeps so many warnings besides.
+    /// Sets the number of warnings that the store holds in addition.
     pub fn note_at_store(&mut self, warnings: u16) {
         self.at_store = u64::from(warnings);
     }
 
-    /// How many warnings the store keeps besides; they are to be [`Diagnostics::add`]ed now.
+    /// Takes the number of warnings that the store holds in addition; the caller must
+    /// [`Diagnostics::add`] them now.
     pub fn take_at_store(&mut self) -> u64 {
         std::mem::take(&mut self.at_store)
     }
 
-    /// Counts warnings of the store's.
+    /// Adds warnings of the store to the count.
     pub fn count_more(&mut self, warnings: u64) {
         self.count += warnings;
     }
@@ -146,12 +147,12 @@ impl Diagnostics {
         self.errors
     }
 
-    /// The warning count of the protocol.
+    /// The warning count as sent in the protocol, capped at `u16::MAX`.
     pub fn count(&self) -> u16 {
         u16::try_from(self.warning_count()).unwrap_or(u16::MAX)
     }
 
-    /// The answer to a statement that reads them.
+    /// The answer to a statement that reads the diagnostics.
     pub fn show(&self, what: ShowDiagnostics) -> TextResult {
         let count = |name: &'static str, n: u64| TextResult {
             columns: vec![count_column(name, ColumnType::MYSQL_TYPE_LONGLONG, 21)],
@@ -192,10 +193,10 @@ impl Diagnostics {
 }
 
 impl Diagnostics {
-    /// Adds the `count` warnings that the store has of the statement, as far as it shows them.
+    /// Counts the statement's `count` warnings at the store and adds those that the store shows.
     ///
     /// # Errors
-    /// Those of asking the store.
+    /// Fails if `SHOW WARNINGS` fails at the store.
     pub async fn add_from_store(
         &mut self,
         store: &mut StoreLink<'_>,

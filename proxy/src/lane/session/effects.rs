@@ -1,10 +1,11 @@
-//! The session after a predict statement: what ROW_COUNT(), FOUND_ROWS(), warnings and errors say
-//! is what the statement itself would have left,
-//! although the lane's own statements came in between.
+//! Session state after a predict statement: ROW_COUNT(), FOUND_ROWS(), warnings and errors have
+//! the values that the statement itself would have set, although the lane has run statements of
+//! its own in between.
 //!
-//! The store is brought to say so wherever it can be: a statement that finds as many rows sets
-//! FOUND_ROWS(), one that fails likewise sets the rest. What it cannot be brought to say (a row
-//! count, warnings of the lane) is remembered, and written into the next statement that reads it.
+//! Where possible, the lane sets the state in the store: a statement that finds as many rows sets
+//! FOUND_ROWS(), and one that fails with the same error sets the rest. Values that cannot be set
+//! in the store (a row count, warnings of the lane) are remembered in the lane and substituted
+//! into the next statement that reads them.
 
 use bytes::Bytes;
 use predictsql_optimizer::LexMode;
@@ -21,7 +22,7 @@ use crate::lane::turn::Turn;
 use crate::wire::command;
 
 impl Lane {
-    /// Writes what a statement leaves into its session. The client has its answer.
+    /// Applies a statement's effects to its session, after the client has its answer.
     pub(in crate::lane) async fn leave(
         &mut self,
         turn: &mut Turn<'_>,
@@ -42,12 +43,12 @@ impl Lane {
         Ok(())
     }
 
-    /// Whether a statement may read what only the lane knows of the one before.
+    /// Whether a statement may read values of the previous one that only the lane holds.
     pub(in crate::lane) fn may_read_remembered(&self, statement: &[u8]) -> bool {
         self.remembered.is_any() && may_read_last_statement(statement)
     }
 
-    /// What the lane knows of the last statement better than the store.
+    /// The values of the last statement that override the store's.
     fn last_statement(&self) -> LastStatement {
         let diagnostics = self.remembered.diagnostics.as_ref();
         LastStatement {
@@ -58,7 +59,7 @@ impl Lane {
         }
     }
 
-    /// Adds it to what the store has said of the statement before.
+    /// Overrides the store's values for the previous statement with the remembered ones.
     pub(in crate::lane) fn tell_remembered(&mut self, turn: &mut Turn<'_>) {
         let last = self.last_statement();
         if let Some(before) = &mut turn.store.before {
@@ -75,8 +76,9 @@ impl Lane {
         self.remembered.found_rows = None;
     }
 
-    /// The text of a statement for the store with what it reads of the one before; `None`: as it
-    /// is. Warnings stay as long as no table is read.
+    /// The text of a statement for the store, with the values that it reads of the previous
+    /// statement substituted; `None` if nothing changes. Remembered warnings are kept only if
+    /// values were substituted and the statement has no FROM.
     pub(in crate::lane) fn with_remembered(
         &mut self,
         statement: &str,
@@ -90,10 +92,10 @@ impl Lane {
         written
     }
 
-    /// A statement that is the store's to answer but for what it reads of the one before.
+    /// Forwards a statement to the store, with the values of the previous statement substituted.
     pub(in crate::lane) fn forward_with_remembered(&mut self, statement: &Bytes) -> Done {
         let text = String::from_utf8_lossy(statement);
-        // The session's sql_mode is not known: asking for it would disturb what is read.
+        // The session's sql_mode is not known here: a query for it would overwrite the values.
         let plain = !text.contains(['"', '\\', char::REPLACEMENT_CHARACTER]);
         let written = match plain {
             true => self.with_remembered(&text, LexMode::default()),
@@ -105,7 +107,8 @@ impl Lane {
         })
     }
 
-    /// The session as the lane found it in this turn: no statement was executed.
+    /// Effects that restore the session state from before this turn, for a turn that executed no
+    /// statement of the client.
     pub(in crate::lane) async fn as_found(
         &mut self,
         turn: &mut Turn<'_>,
@@ -117,7 +120,7 @@ impl Lane {
         };
         left.row_count = Some(before.row_count);
         if before.found_rows == 1 {
-            return Ok(left); // as the lane's own statement has left it
+            return Ok(left); // the lane's own statement has left the same number
         }
         if left.diagnostics.is_none() && before.warnings > 0 {
             let mut diagnostics = Diagnostics::keeping(turn.store.warnings_kept);
@@ -130,8 +133,7 @@ impl Lane {
         Ok(left)
     }
 
-    /// Brings the session into the state in which the lane found it in this turn,
-    /// for a statement that the store answers.
+    /// Restores the session state from before this turn, for a statement that the store answers.
     pub(in crate::lane) async fn leave_as_found(
         &mut self,
         turn: &mut Turn<'_>,

@@ -1,4 +1,4 @@
-//! One session's lane: what it keeps between commands.
+//! One session's lane: the state that it keeps between commands.
 
 use std::sync::Arc;
 
@@ -13,21 +13,21 @@ use crate::wire::{Capabilities, command};
 /// One session's lane.
 pub struct Lane {
     pub(in crate::lane) context: Arc<LaneContext>,
-    /// What the session has negotiated.
+    /// The negotiated capabilities.
     pub(in crate::lane) capabilities: Capabilities,
     pub(in crate::lane) prepared: PreparedStatements,
     pub(in crate::lane) named: NamedStatements,
-    /// Of the last statement.
+    /// Values of the last statement that only the lane holds.
     pub(in crate::lane) remembered: Remembered,
-    /// Temporary tables that the lane has made in the session.
+    /// Temporary tables that the lane has created in the session.
     pub(in crate::lane) tables: Tables,
-    /// The schema may be the session's current database.
+    /// Whether the catalog's schema may be the session's current database.
     pub(in crate::lane) may_be_in_schema: bool,
     pub(in crate::lane) last_query: LastQuery,
 }
 
 impl Lane {
-    /// The lane of a new session that has named `database` at its login.
+    /// The lane of a new session whose login named `database`.
     pub fn new(
         context: Arc<LaneContext>,
         capabilities: Capabilities,

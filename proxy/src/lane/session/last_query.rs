@@ -1,21 +1,21 @@
-//! Plain queries that turn out to predict: the store ran a stub, since a view over predictions was
-//! made past the proxy. What the proxy knows is looked at anew,
-//! and the query answered once more, by the lane.
+//! Forwarded queries that turn out to contain predict calls: the store ran a stub, because a view
+//! over predictions was created without the proxy. The proxy then reloads the catalog and the
+//! views, and the lane runs the query again.
 
 use crate::wire::{ErrPacket, HEADER_BYTES, command};
 
-/// Longest query that is kept until it is answered, in bytes.
+/// Longest query that is kept until its answer has arrived, in bytes.
 const KEPT_BYTES_MAX: usize = 16 * 1024;
 
-/// What a session keeps of memory for its queries, in bytes.
+/// Buffer capacity that an idle session may keep, in bytes.
 const IDLE_BYTES_MAX: usize = 1024;
 
-/// The last command of a session, where it is a query that may be answered again.
+/// The last command of a session, if it is a query that may be run again; otherwise empty.
 #[derive(Debug, Default)]
 pub struct LastQuery(Vec<u8>);
 
 impl LastQuery {
-    /// A command goes to the store. It is kept if it is a query.
+    /// Keeps a command that goes to the store if it is a query; clears the last one.
     pub fn keep(&mut self, command: u8, body: &[u8]) {
         self.forget();
         if command == command::QUERY && body.len() <= KEPT_BYTES_MAX && only_reads(body) {
@@ -23,7 +23,7 @@ impl LastQuery {
         }
     }
 
-    /// Another command comes that is not to be taken back.
+    /// Clears the kept query, for a command that is not to be run again.
     pub fn forget(&mut self) {
         match self.0.capacity() > IDLE_BYTES_MAX {
             true => self.0 = Vec::new(),
@@ -31,14 +31,15 @@ impl LastQuery {
         }
     }
 
-    /// The query, if there is one.
+    /// Takes the kept query, if there is one.
     pub fn take(&mut self) -> Option<Vec<u8>> {
         let text = std::mem::take(&mut self.0);
         (!text.is_empty()).then_some(text)
     }
 }
 
-/// Whether a text is one query. Another statement may follow a semicolon.
+/// Whether a text is a single query: no semicolon except at its end, since another statement
+/// might follow it.
 fn only_reads(body: &[u8]) -> bool {
     let body = body.trim_ascii();
     let body = body.strip_suffix(b";").unwrap_or(body);
@@ -49,7 +50,7 @@ fn only_reads(body: &[u8]) -> bool {
     (begins(b"SELECT") || begins(b"WITH") || begins(b"(")) && memchr::memchr(b';', body).is_none()
 }
 
-/// The error that ends an answer, after the columns or as all of it.
+/// The error packet that ends an answer, after the column definitions or as the only packet.
 pub fn last_error(mut answer: &[u8]) -> Option<ErrPacket> {
     loop {
         let (&[a, b, c, _], rest) = answer.split_first_chunk::<HEADER_BYTES>()?;

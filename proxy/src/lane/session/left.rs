@@ -1,4 +1,4 @@
-//! What a statement leaves in its session, where the store does not say it.
+//! Effects of a statement on its session that the store does not hold.
 
 use bytes::Bytes;
 use predictsql_optimizer::LexMode;
@@ -7,14 +7,14 @@ use predictsql_optimizer::last_statement::forgets_warnings;
 use crate::lane::session::diagnostics::Diagnostics;
 use crate::wire::command;
 
-/// What a statement leaves in its session besides what the store says by itself (the status flags
-/// among it, which a turn notes with each answer of the store). Handlers of statements return it;
-/// [`Lane::leave`](crate::lane::session::lane::Lane) alone writes it.
+/// Effects of a statement on its session that the store does not have by itself. (The status
+/// flags are the store's; the turn copies them from each answer.) Statement handlers return this;
+/// only [`Lane::leave`](crate::lane::session::lane::Lane) applies it.
 #[derive(Debug, Default)]
 pub struct Left {
-    /// Warnings and errors; `None`: the store has them.
+    /// Warnings and errors; `None`: those of the store.
     pub diagnostics: Option<Diagnostics>,
-    /// `ROW_COUNT()`; `None`: as the store says.
+    /// `ROW_COUNT()`; `None`: the store's value.
     pub row_count: Option<i64>,
     /// `FOUND_ROWS()`
     pub found_rows: FoundRows,
@@ -23,17 +23,17 @@ pub struct Left {
 /// `FOUND_ROWS()` after a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FoundRows {
-    /// As the store says.
+    /// The store's value.
     #[default]
     AsStore,
-    /// The store says another number: the lane writes this one into the next statement that reads
-    /// it.
+    /// The store has another value: the lane substitutes this one into the next statement that
+    /// reads it.
     Remembered(u64),
-    /// The store is brought to say it.
+    /// The lane sets this value in the store.
     Set(u64),
 }
 
-/// What the lane knows of the last statement better than the store.
+/// Values of the last statement that override the store's.
 #[derive(Debug, Default)]
 pub struct Remembered {
     /// Warnings and errors.
@@ -45,13 +45,13 @@ pub struct Remembered {
 }
 
 impl Remembered {
-    /// Whether the lane knows anything.
+    /// Whether any value is remembered.
     pub fn is_any(&self) -> bool {
         self.diagnostics.is_some() || self.row_count.is_some() || self.found_rows.is_some()
     }
 
-    /// The store answers a command, which leaves counts of its own;
-    /// warnings stay where it reads no table.
+    /// Updates the values for a command that the store answers: the command sets counts of its
+    /// own. Warnings are dropped only by a COM_QUERY that reads tables or is no SELECT.
     pub fn forwarded(&mut self, payload: &[u8]) {
         if payload.first() == Some(&command::STMT_CLOSE) {
             return; // changes nothing
@@ -68,7 +68,7 @@ impl Remembered {
         }
     }
 
-    /// The same, to be left by a command that changes nothing of it.
+    /// The same values as the effects of a command that changes none of them.
     pub fn unchanged(&mut self) -> Left {
         let Self {
             diagnostics,
@@ -83,11 +83,11 @@ impl Remembered {
     }
 }
 
-/// How a handler is done with a command.
+/// The outcome of a command's handler.
 #[derive(Debug)]
 pub enum Done {
     /// The client has its answer.
     Answered(Left),
-    /// The store answers this payload, and leaves what it leaves.
+    /// The store is to answer this payload; its effects are the store's.
     Forward(Bytes),
 }

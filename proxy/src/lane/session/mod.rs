@@ -1,4 +1,4 @@
-//! The client's session as a statement finds it and as it leaves it.
+//! State of the client's session before and after a statement.
 
 pub mod current_database;
 pub mod diagnostics;

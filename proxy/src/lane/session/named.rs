@@ -1,18 +1,18 @@
-//! Statements that SQL itself has prepared (`PREPARE`) and that predict.
+//! Statements prepared in SQL (`PREPARE`) that contain predict calls.
 
 use std::collections::BTreeMap;
 
 use crate::lane::session::settings::Meaning;
 
-/// The session's statements that predict, by name in lower case.
+/// The session's named prepared statements with predict calls, by lower-case name.
 #[derive(Debug, Default)]
 pub struct NamedStatements(pub BTreeMap<String, Named>);
 
-/// One of them.
+/// A named prepared statement.
 #[derive(Debug, Clone)]
 pub struct Named {
     /// Its text.
     pub text: String,
-    /// What it was prepared under.
+    /// The session settings at its preparation.
     pub meaning: Meaning,
 }

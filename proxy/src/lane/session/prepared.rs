@@ -1,5 +1,5 @@
-//! Statements that clients prepared through the lane. Their ids are the store's own: the store
-//! holds the statement over typed stubs, and the lane the text that it came from.
+//! Prepared statements of the lane. Their ids are the store's own: the store holds the statement
+//! rewritten over typed stubs, and the lane holds the client's text.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::lane::store::parameters::Parameters;
 use crate::lane::store::spool::{SentAhead, SpoolAccount};
 use crate::wire::{Malformed, command, lenenc};
 
-/// Statement id by which MariaDB's clients mean the one prepared last.
+/// Statement id with which MariaDB clients refer to the last prepared statement.
 const LAST: u32 = u32::MAX;
 
 /// A statement prepared through the lane.
@@ -25,22 +25,22 @@ pub enum Kept {
     Work(Box<Work>),
 }
 
-/// A statement with predict calls, or one over a view that predicts.
+/// A statement with predict calls, or one over a view with predict calls.
 #[derive(Debug)]
 pub struct KeptSelect {
-    /// As the client sent it.
+    /// The text as the client sent it.
     pub statement: Bytes,
-    /// What it was prepared under.
+    /// The session settings at its preparation.
     pub meaning: Meaning,
     /// Number of parameters.
     pub parameter_count: usize,
-    /// Types of the last execution's parameters.
+    /// Parameter types that the last execution bound.
     pub kinds: Vec<u16>,
-    /// Data sent ahead; an error once it was too long.
+    /// Long data sent for the next execution; an error if it exceeded a limit.
     pub long_data: Result<LongData, SqlError>,
 }
 
-/// Data sent ahead.
+/// Parameter data from COM_STMT_SEND_LONG_DATA.
 #[derive(Debug, Default)]
 pub struct LongData {
     by_parameter: BTreeMap<u16, BytesMut>,
@@ -81,38 +81,38 @@ fn too_long() -> SqlError {
     )
 }
 
-/// The prepared statements of one session that are the lane's.
+/// The prepared statements of one session that the lane handles.
 #[derive(Debug, Default)]
 pub struct PreparedStatements {
     pub by_id: BTreeMap<u32, Kept>,
     last: Last,
 }
 
-/// The statement that the client has prepared last.
+/// The statement that the client prepared last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Last {
-    /// There is none, or it is closed.
+    /// There is none, or it has been closed.
     #[default]
     None,
-    /// The store takes it for the last one, too: the lane has prepared none since.
+    /// The store's last prepared statement is the same: the lane has prepared none since.
     AtStore,
-    /// The store may take one of the lane's for it.
+    /// It has this id; the store's last prepared statement may be one of the lane's own.
     Known(u32),
 }
 
 impl PreparedStatements {
-    /// Whether the command body starts with the id of one of them.
+    /// Whether the command body starts with the id of a statement of the lane.
     pub fn owns(&self, body: &[u8]) -> bool {
         self.id(body).is_some_and(|id| self.by_id.contains_key(&id))
     }
 
-    /// The store was asked to prepare another statement.
+    /// Notes that another statement was sent to the store to be prepared.
     pub fn forget_last(&mut self) {
         self.last = Last::AtStore;
     }
 
-    /// The lane takes over; the store has prepared `prepared` for the client last, if it could. A
-    /// statement that cannot be prepared leaves none.
+    /// Notes that the lane takes over a command; `prepared` is the id of the statement that the
+    /// store last prepared for the client. After a failed preparation there is no last statement.
     pub fn taken_over(&mut self, command: u8, prepared: Option<u32>) {
         if command == command::STMT_PREPARE {
             self.last = Last::None;
@@ -121,13 +121,14 @@ impl PreparedStatements {
         }
     }
 
-    /// Whether a command body means the statement prepared last where the store may take another
-    /// for it.
+    /// Whether a command body refers to the last prepared statement while the store's last one may
+    /// be another.
     pub fn names_last(&self, body: &[u8]) -> bool {
         lenenc::get_u32(&mut &*body) == Ok(LAST) && matches!(self.last, Last::Known(_))
     }
 
-    /// A command body that means the statement prepared last, with its id.
+    /// A command body that refers to the last prepared statement, with the statement's real id;
+    /// `None` if it does not refer to it or the id is not known.
     pub fn with_id(&self, command: u8, body: &[u8]) -> Option<Bytes> {
         let Last::Known(id) = self.last else {
             return None;
@@ -149,14 +150,14 @@ impl PreparedStatements {
         }
     }
 
-    /// COM_STMT_RESET: drops data sent ahead.
+    /// COM_STMT_RESET: drops long data.
     pub fn reset(&mut self, body: &[u8]) {
         if let Some(Kept::Select(kept)) = self.id(body).and_then(|id| self.by_id.get_mut(&id)) {
             kept.long_data = Ok(LongData::default());
         }
     }
 
-    /// COM_STMT_EXECUTE that was too long to be looked at: it may have bound other types.
+    /// COM_STMT_EXECUTE that was too long to be inspected: it may have bound other types.
     pub fn executed_unseen(&mut self, body: &[u8]) {
         self.reset(body);
         if let Some(Kept::Select(kept)) = self.id(body).and_then(|id| self.by_id.get_mut(&id)) {
@@ -164,7 +165,7 @@ impl PreparedStatements {
         }
     }
 
-    /// COM_STMT_SEND_LONG_DATA; what goes wrong is told at the execution, as the store does.
+    /// COM_STMT_SEND_LONG_DATA; errors are reported at the execution, as the store does.
     pub fn long_data(&mut self, body: &[u8], bytes_max: usize, account: &Arc<SpoolAccount>) {
         let Some(Kept::Select(kept)) = self.id(body).and_then(|id| self.by_id.get_mut(&id)) else {
             return;
@@ -180,15 +181,15 @@ impl PreparedStatements {
         }
     }
 
-    /// A COM_STMT_SEND_LONG_DATA that was too long to be looked at went to the store: as
-    /// [`Self::long_data`] of too much.
+    /// A COM_STMT_SEND_LONG_DATA that was too long to be inspected went to the store: treated as
+    /// [`Self::long_data`] beyond the limit.
     pub fn long_data_lost(&mut self, head: &[u8]) {
         if let Some(Kept::Select(kept)) = self.id(head).and_then(|id| self.by_id.get_mut(&id)) {
             kept.long_data = Err(too_long());
         }
     }
 
-    /// The id that a command's body begins with.
+    /// The statement id at the start of a command body; `LAST` is resolved to the real id.
     pub fn id(&self, body: &[u8]) -> Option<u32> {
         match (lenenc::get_u32(&mut &*body).ok()?, self.last) {
             (LAST, Last::Known(id)) => Some(id),
@@ -197,7 +198,7 @@ impl PreparedStatements {
         }
     }
 
-    /// A statement was prepared.
+    /// Stores a newly prepared statement.
     pub fn keep(&mut self, id: u32, kept: Kept) {
         self.by_id.insert(id, kept);
         self.last = Last::Known(id);
@@ -205,7 +206,7 @@ impl PreparedStatements {
 }
 
 impl KeptSelect {
-    /// The parameters of an execution; data sent ahead is used up.
+    /// The parameters of an execution; consumes the long data.
     pub fn parameters(
         &mut self,
         body: &Bytes,

@@ -1,5 +1,5 @@
-//! What a predict statement must know of its session, asked of the store each time: the only
-//! exact way.
+//! Session settings that a predict statement needs. They are queried from the store for each
+//! statement, since nothing else is exact.
 
 use predictsql_optimizer::bare::BareNames;
 use predictsql_optimizer::planner::{DEMANDS, Demands, WrongDemand};
@@ -15,45 +15,45 @@ use crate::lane::store::link::{Answer, StoreLink};
 use crate::lane::store::text_encoding::TextEncoding;
 use crate::predict::{CacheMode, cache_mode_of_variable};
 
-/// Settings of the session that a predict statement runs in.
+/// Settings of the session in which a predict statement runs.
 #[derive(Debug, Clone)]
 pub struct SessionSettings {
-    /// How the statement is read as text.
+    /// Encoding of the statement's text.
     pub encoding: TextEncoding,
-    /// How text is cut into tokens.
+    /// How the text is split into tokens.
     pub lex: LexMode,
-    /// Which collation labels have.
+    /// Collation of labels.
     pub labels: LabelCollation,
-    /// Text of results arrives in UTF-8.
+    /// Whether result text arrives in UTF-8.
     pub results_utf8: bool,
     /// `@@sql_select_limit`; `u64::MAX` for none.
     pub select_limit: u64,
-    /// `@ml_on_error = 'fail'`: an unreadable image is an error.
+    /// Whether `@ml_on_error = 'fail'`: an unreadable image is an error.
     pub fail_on_error: bool,
-    /// `@@timestamp`: when the statement began, or the time that the session has set.
+    /// `@@timestamp`: the time at which the statement began, or the time set by the session.
     pub timestamp: String,
-    /// `@@max_statement_time` in seconds; zero is none.
+    /// `@@max_statement_time` in seconds; zero for no limit.
     pub max_statement_time: f64,
-    /// `@ml_plan`: the physical plan that must answer.
+    /// `@ml_plan`: the physical plan that must be used.
     pub forced_plan: Option<Forced>,
-    /// `@ml_cache`: what is done with kept outputs, where the session says it.
+    /// `@ml_cache`: the cache mode, if the session sets it.
     pub cache: Option<CacheMode>,
-    /// `@ml_min_accuracy` and the like: what plans must keep, and how models are chosen.
+    /// `@ml_min_accuracy` and similar variables: constraints on plans and on the choice of models.
     pub demands: Demands,
-    /// `@ml_max_inferences`, where the session says it; 0 for no limit.
+    /// `@ml_max_inferences`, if the session sets it; 0 for no limit.
     inferences_max: Option<u64>,
-    /// Name of the user who has logged in.
+    /// Name of the logged-in user, without the host.
     user: String,
-    /// What a statement's meaning depends on besides its text.
+    /// Settings that a statement's meaning depends on besides its text.
     pub meaning: Meaning,
     /// `@@collation_connection`.
     pub collation: String,
-    /// Functions that the statement calls without the schema's name, and that are the schema's.
+    /// Functions of the schema that the statement calls unqualified.
     pub bare: BareNames,
 }
 
-/// Under which a statement's text has one meaning: what it was prepared under must hold when it is
-/// executed.
+/// Settings that determine the meaning of a statement's text: they must be the same at its
+/// preparation and at its execution.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Meaning {
     database: String,
@@ -69,8 +69,8 @@ impl Meaning {
 }
 
 impl SessionSettings {
-    /// The settings of a statement that sets some for itself alone (`SET STATEMENT`): its text has
-    /// been read by then under those of the session.
+    /// The settings of a `SET STATEMENT ... FOR` statement: `self`, except for the settings that
+    /// govern how text is read, which come from `session`, since the text was parsed before.
     pub fn for_text_of(self, session: Self) -> Self {
         Self {
             encoding: session.encoding,
@@ -81,7 +81,7 @@ impl SessionSettings {
         }
     }
 
-    /// What the text of a view depends on.
+    /// The settings that the text of a view depends on.
     pub fn for_views(&self) -> ViewSession<'_> {
         ViewSession {
             mode: self.lex,
@@ -93,7 +93,7 @@ impl SessionSettings {
     }
 }
 
-/// What the store is asked for besides the constraints.
+/// Expressions that the settings query selects, before the constraints ([`DEMANDS`]).
 const ASKED: [&str; 20] = [
     "ROW_COUNT()",
     "FOUND_ROWS()",
@@ -117,7 +117,7 @@ const ASKED: [&str; 20] = [
     "DATABASE()",
 ];
 
-/// The store's answer, by what was asked for.
+/// The store's answer to the settings query, addressed by expression.
 struct SessionVariables(Answer);
 
 impl SessionVariables {
@@ -125,23 +125,24 @@ impl SessionVariables {
         let mut sql = format!("SELECT {}", ASKED.join(", "));
         for demand in DEMANDS {
             sql.push_str(&match demand {
-                // It names classes, which may be beyond the character set of results.
+                // It contains class names, which character_set_results may not be able to
+                // represent.
                 "prior" => ", CAST(CONVERT(@ml_prior USING utf8mb4) AS BINARY)".to_owned(),
                 _ => format!(", @ml_{demand}"),
             });
         }
-        sql.push_str(" LIMIT 1"); // whatever sql_select_limit says
+        sql.push_str(" LIMIT 1"); // overrides sql_select_limit
         Ok(Self(store.ask_text(&sql).await?))
     }
 
-    /// Empty for NULL.
+    /// The value as text; empty for NULL.
     fn text(&self, asked: &str) -> Result<String, LinkError> {
         let place = ASKED.iter().position(|a| *a == asked);
         let text = self.0.text(0, place.unwrap_or(usize::MAX))?;
         Ok(text.unwrap_or_default())
     }
 
-    /// What the session asks of every plan.
+    /// The constraints that the session sets for every plan.
     fn demands(&self) -> Result<Demands, LinkError> {
         let mut demands = Demands::default();
         for (i, name) in DEMANDS.iter().enumerate() {
@@ -167,7 +168,7 @@ impl SessionVariables {
         })
     }
 
-    /// The name without the host, in which there is no `@`.
+    /// The user's name without the host; the host contains no `@`.
     fn user(&self) -> Result<String, LinkError> {
         let whole = self.text("USER()")?;
         let name = whole.rsplit_once('@').map_or(&*whole, |(name, _)| name);
@@ -176,15 +177,15 @@ impl SessionVariables {
 }
 
 impl SessionSettings {
-    /// Whether a value that does not fit its column or parameter is an error.
+    /// Whether sql_mode is strict: a value that does not fit its column or parameter is an error.
     pub fn is_strict(&self) -> bool {
         let strict = ["STRICT_TRANS_TABLES", "STRICT_ALL_TABLES"];
         let mut modes = self.meaning.sql_mode.split(',');
         modes.any(|mode| strict.contains(&mode.trim()))
     }
 
-    /// Asks the store; from here on it is sent text in the encoding of `statement`, which is as it
-    /// came.
+    /// Queries the store. `statement` is the client's text as received; from here on, text is sent
+    /// to the store in its encoding.
     pub async fn read(store: &mut StoreLink<'_>, statement: &[u8]) -> Result<Self, LinkError> {
         let variables = SessionVariables::ask(store).await?;
         store.before.get_or_insert(variables.before()?);
@@ -194,8 +195,8 @@ impl SessionSettings {
             bytes => bytes,
         };
         let results = variables.text("CAST(@@character_set_results AS BINARY)")?;
-        // In these the lane cannot read numbers and paths,
-        // or text cannot be distinguished from bytes.
+        // In these character sets the lane cannot read numbers and paths, or it cannot distinguish
+        // text from binary data.
         if matches!(&*results, "ucs2" | "utf16" | "utf16le" | "utf32" | "binary") {
             return Err(SqlError::unsupported(format_args!(
                 "predictions with character_set_results = {results}; use SET NAMES utf8mb4"
@@ -248,7 +249,7 @@ pub fn wrong_demand(name: &str, wrong: WrongDemand) -> SqlError {
 }
 
 impl SessionSettings {
-    /// Most inputs that the statement may run through models; `None` for no limit.
+    /// Maximum number of inputs that the statement may run through models; `None` for no limit.
     pub fn inferences_max(&self, limits: &LimitsConfig) -> Option<u64> {
         match self.inferences_max {
             Some(max) => Some(max).filter(|max| *max > 0),
@@ -257,8 +258,9 @@ impl SessionSettings {
     }
 }
 
-/// Literals of the connection and text of the `default` collation of utf8mb4 are equally weak: the
-/// store compares them where one is binary or of a smaller character set, else not (error 1267).
+/// Literals in the connection's collation and text in utf8mb4's `default` collation have the same
+/// coercibility: the store compares them only if one is binary or of a smaller character set;
+/// otherwise it returns error 1267.
 fn labels(connection: &str, default: &str) -> LabelCollation {
     let is_other = connection.starts_with("utf8mb4_") || connection.starts_with("uca1400_");
     match is_other && connection != default && !connection.ends_with("_bin") {

@@ -1,4 +1,4 @@
-//! Temporary tables that the lane makes in a session, for relations of a statement.
+//! Temporary tables that the lane creates in a session for the relations of a statement.
 
 use predictsql_optimizer::planning::Forced;
 use predictsql_optimizer::quote_name;
@@ -7,16 +7,16 @@ use crate::lane::store::bounds::is_interruption;
 use crate::lane::store::error::LinkError;
 use crate::lane::store::link::StoreLink;
 
-/// The temporary tables that the lane has made in a session, until they are dropped.
+/// The temporary tables that the lane has created in a session and not dropped yet.
 #[derive(Debug, Default)]
 pub struct Tables {
     left: Vec<String>,
     made: u64,
-    /// The session's choice, for one statement.
+    /// The relation kind that the session forces, for one statement.
     pub forced: Option<Forced>,
 }
 
-/// Gives names to one statement's tables.
+/// Generates names for one statement's tables.
 #[derive(Debug)]
 pub struct TableNames<'t> {
     tables: &'t mut Tables,
@@ -26,7 +26,7 @@ pub struct TableNames<'t> {
 }
 
 impl Tables {
-    /// Drops what the last statement has left.
+    /// Drops the tables of the last statement.
     pub async fn begin(
         &mut self,
         store: &mut StoreLink<'_>,
@@ -36,7 +36,7 @@ impl Tables {
             let drop = format!("DROP TEMPORARY TABLE IF EXISTS {}", self.left.join(", "));
             match store.command(&drop).await {
                 Ok(()) => self.left.clear(),
-                // A READ ONLY transaction: later, then.
+                // In a READ ONLY transaction: the next statement tries again.
                 Err(LinkError::Refused(error)) if !is_interruption(error.code) => {}
                 Err(error) => return Err(error),
             }
@@ -48,21 +48,21 @@ impl Tables {
         })
     }
 
-    /// The session was reset, and with it the store has dropped them.
+    /// Forgets the tables: the session was reset, and the store has dropped them.
     pub fn forget(&mut self) {
         self.left.clear();
     }
 }
 
 impl TableNames<'_> {
-    /// The name of a table that is to be made.
+    /// The name of the next table.
     pub fn next(&mut self) -> String {
         let table = format!("{}.`r{}`", self.schema, self.tables.made);
         self.tables.made += 1;
         table
     }
 
-    /// A table may have been made: it is to be dropped.
+    /// Registers a table that may have been created, to be dropped later.
     pub fn note(&mut self, table: String) {
         self.tables.left.push(table);
     }

@@ -1,4 +1,4 @@
-//! Catalog statements in a session: whose right it is, and who does it.
+//! Runs catalog statements in a session, after a check of the user's privileges.
 
 use predictsql_catalog::ModelOptions;
 use predictsql_catalog::store::SchemaName;
@@ -40,7 +40,7 @@ impl Lane {
         let (head, text) = match heads::statement_settings(text, mode) {
             Some((head, rest)) if ddl::recognise(rest) => (Some(head), rest),
             _ if ddl::recognise(text) => (None, text),
-            // What looked like one stands in a string.
+            // The words of a catalog statement are in a string literal.
             _ => {
                 self.leave_as_found(turn).await?;
                 let payload = command_payload(command, text.as_bytes());
@@ -73,7 +73,7 @@ impl Lane {
         Ok(Done::Answered(left))
     }
 
-    /// Runs a change of the catalog, if the session's user may, and writes its answer.
+    /// Runs a change of the catalog and writes its answer, if the session's user has the right.
     pub(in crate::lane) async fn run_change(
         &mut self,
         turn: &mut Turn<'_>,
@@ -85,7 +85,7 @@ impl Lane {
         Ok(left)
     }
 
-    /// Runs work, if the session's user may, and writes its answer.
+    /// Runs work and writes its answer, if the session's user has the right.
     pub(in crate::lane) async fn run_work(
         &mut self,
         turn: &mut Turn<'_>,
@@ -98,8 +98,9 @@ impl Lane {
         }
     }
 
-    /// Refuses a SHOW of what does not exist; what another proxy has just made is looked for
-    /// again. Who may not read the catalog is not told what there is.
+    /// Refuses a SHOW of a name that does not exist, after a reload of the catalog, since another
+    /// proxy may have just created it. The store checks the user's right to read the catalog
+    /// first, so that the refusal reveals nothing to users without it.
     async fn check_known(
         &self,
         turn: &mut Turn<'_>,
@@ -117,7 +118,7 @@ impl Lane {
         Ok(check_show(show, &snapshot)?)
     }
 
-    /// Runs a change of the catalog for the session's user, whose rights have been checked.
+    /// Runs a change of the catalog for the session's user, after the check of rights.
     async fn change_catalog(
         &mut self,
         turn: &mut Turn<'_>,
@@ -125,7 +126,8 @@ impl Lane {
     ) -> Result<Left, LinkError> {
         let user = current_user(turn).await?;
         let deadline = deadline(turn).await?;
-        // Trying a model's file may take long: as a statement that runs, it can be killed.
+        // Loading a model's file may take long: registered as a running statement, it can be
+        // killed.
         let running = match change {
             Change::CreateModel(create) => {
                 let text = format!("CREATE MODEL {} FOR TASK {}", create.name, create.task);
@@ -167,7 +169,7 @@ impl Lane {
     }
 }
 
-/// Tries model files until the statement is interrupted.
+/// Inspects model files until the statement is interrupted.
 struct UntilCancelled<'a> {
     executor: &'a Executor,
     cancel: CancellationToken,
@@ -191,7 +193,7 @@ pub(in crate::lane) async fn current_user(turn: &mut Turn<'_>) -> Result<String,
     Ok(answer.text(0, 0)?.unwrap_or_default())
 }
 
-/// When a statement must have ended that began with the turn.
+/// Deadline of a statement that began with the turn.
 async fn deadline(turn: &mut Turn<'_>) -> Result<Option<Deadline>, LinkError> {
     let asked = "SELECT @@max_statement_time, @ml_max_seconds LIMIT 1";
     let answer = turn.store.ask_text(asked).await?;
@@ -208,14 +210,14 @@ async fn deadline(turn: &mut Turn<'_>) -> Result<Option<Deadline>, LinkError> {
     ))
 }
 
-/// How the session's statements are cut into tokens.
+/// How the session's statements are split into tokens, from its `sql_mode`.
 async fn lex_mode(turn: &mut Turn<'_>) -> Result<LexMode, LinkError> {
     let answer = turn.store.ask_text("SELECT @@sql_mode LIMIT 1").await?;
     let sql_mode = answer.text(0, 0)?.unwrap_or_default();
     Ok(LexMode::from_sql_mode(&sql_mode))
 }
 
-/// Parses a catalog statement as the session's `sql_mode` has it.
+/// Parses a catalog statement under the session's `sql_mode`.
 pub(in crate::lane) async fn parse(
     turn: &mut Turn<'_>,
     text: &str,
@@ -224,8 +226,8 @@ pub(in crate::lane) async fn parse(
     Ok(ddl::parse_in(text, mode).map_err(SqlError::from)?)
 }
 
-/// The right to change the catalog is the right to change its tables, asked of the store on the
-/// user's session.
+/// Checks the right to change the catalog: the right to change its tables, probed at the store on
+/// the user's session.
 pub(in crate::lane) async fn check_right(
     turn: &mut Turn<'_>,
     right: Right,
@@ -235,8 +237,8 @@ pub(in crate::lane) async fn check_right(
     check_not_hidden(turn, schema, right.table()).await
 }
 
-/// Refuses where a temporary table of the session has the name of the catalog's: whoever makes one
-/// has all rights on it, which say nothing of those on the catalog.
+/// Refuses if a temporary table of the session hides the catalog's table: its creator has all
+/// rights on it, so the probe would not test the rights on the catalog's table.
 async fn check_not_hidden(
     turn: &mut Turn<'_>,
     schema: &SchemaName,
@@ -245,7 +247,8 @@ async fn check_not_hidden(
     let show = format!("SHOW CREATE TABLE `{schema}`.`{table}`");
     let shown = match turn.store.ask_text(&show).await {
         Ok(shown) => shown.text(0, 1)?,
-        // By somebody with a right on single columns; a temporary table is shown to who made it.
+        // The user has rights on single columns only. A temporary table is always shown to its
+        // creator.
         Err(LinkError::Refused(_)) => None,
         Err(error) => return Err(error),
     };

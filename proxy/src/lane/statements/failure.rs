@@ -1,5 +1,5 @@
-//! What is done about a command that failed: whether the client is told,
-//! and how the session goes on.
+//! Handling of failed commands: whether the client gets an error packet, and the state of the
+//! session afterwards.
 
 use crate::error::Outcome;
 use crate::lane::session::lane::Lane;
@@ -11,8 +11,8 @@ use crate::wire::command;
 use std::sync::atomic::Ordering::Relaxed;
 
 impl Turn<'_> {
-    /// Whether the client waits for a packet. After the last packet of an answer one more would be
-    /// taken for the start of the next answer.
+    /// Whether the client still waits for a packet. A packet after the last one of an answer would
+    /// be read as the start of the next answer.
     fn owes(&self, command: u8) -> bool {
         let unanswered = matches!(
             command,
@@ -23,8 +23,8 @@ impl Turn<'_> {
 }
 
 impl Lane {
-    /// Tells the client of an error where it waits for an answer, and leaves the session as after
-    /// a statement that failed.
+    /// Sends the error to the client if it waits for an answer, and sets the session state of a
+    /// failed statement.
     pub(in crate::lane) async fn fail(
         &mut self,
         turn: &mut Turn<'_>,
@@ -35,10 +35,10 @@ impl Lane {
             return fail_after_answer(turn, error).await;
         }
         let (error, known) = match error {
-            // The store knows of its own refusal of the statement itself.
+            // If the store refused the client's statement itself, it holds the error already.
             LinkError::Refused(refused) => (refused, turn.store.is_answering()),
             LinkError::Sql(error) => (error.packet(), false),
-            // A store that is lost is told by the end of the connection.
+            // If the store connection is lost, the client's connection ends too.
             LinkError::End(end) => return Err(end),
         };
         self.remembered = Remembered {
@@ -58,8 +58,8 @@ impl Lane {
     }
 }
 
-/// What the lane has still to do at the store has failed: the client has its answer,
-/// or is not to get one.
+/// Handles an error in the lane's work at the store after the answer, or for a command that has no
+/// answer.
 async fn fail_after_answer(turn: &mut Turn<'_>, error: LinkError) -> Result<Handled, SessionEnd> {
     let told = turn.flush().await;
     match error {
@@ -74,7 +74,7 @@ async fn fail_after_answer(turn: &mut Turn<'_>, error: LinkError) -> Result<Hand
     }
 }
 
-/// How a command ended, for metrics.
+/// The outcome of a command, for metrics.
 pub(in crate::lane) fn outcome(answered: &Result<Handled, LinkError>) -> Outcome {
     match answered {
         Ok(Handled::Answered) => Outcome::Ok,

@@ -1,8 +1,8 @@
-//! `KILL` as clients send it: the store decides and acts,
-//! and a predict statement that runs here heeds it too.
+//! `KILL` from clients: the store checks and executes it, and the proxy also interrupts a predict
+//! statement of the killed session.
 //!
-//! The store cannot interrupt a session that waits for the proxy's inference: to it,
-//! that session is idle.
+//! The store alone cannot interrupt a session that waits for inference in the proxy, because the
+//! session is idle at the store.
 
 use crate::lane::session::lane::Lane;
 use crate::lane::session::left::{Done, Left};
@@ -13,18 +13,18 @@ use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// A `KILL` of one connection by its number.
+/// A `KILL` of one connection by its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kill {
     /// The store's id of the connection.
     pub connection_id: u32,
-    /// Only what it runs, not the session.
+    /// `KILL QUERY`: ends the running statement, not the session.
     pub query_only: bool,
 }
 
 impl Kill {
-    /// Reads `KILL [HARD | SOFT] [CONNECTION | QUERY] n`; all else, such as `KILL QUERY ID n`,
-    /// is the store's alone.
+    /// Parses `KILL [HARD | SOFT] [CONNECTION | QUERY] n`. Other forms, such as
+    /// `KILL QUERY ID n`, are left to the store alone.
     pub fn parse(body: &[u8]) -> Option<Self> {
         let body = body.trim_ascii_start();
         if !body.get(..4)?.eq_ignore_ascii_case(b"KILL") {
@@ -53,7 +53,7 @@ impl Kill {
 }
 
 impl Lane {
-    /// Asks the store, and follows where it agrees.
+    /// Sends the KILL to the store; if it succeeds, interrupts the session in the proxy too.
     pub(in crate::lane) async fn answer_kill(
         &mut self,
         turn: &mut Turn<'_>,
@@ -61,7 +61,7 @@ impl Lane {
         kill: Kill,
     ) -> Result<Done, LinkError> {
         let live = Arc::clone(&self.context.live);
-        // A session may see that the store has interrupted it before the store says so here.
+        // A session may see the store's interruption before the store's OK arrives here.
         let sessions = live.sessions_of(kill.connection_id);
         let mut being_killed = Vec::new();
         for session in &sessions {

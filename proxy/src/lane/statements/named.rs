@@ -1,8 +1,8 @@
-//! Statements that SQL itself prepares: `PREPARE`, `EXECUTE`, `EXECUTE IMMEDIATE`.
+//! Statements prepared in SQL: `PREPARE`, `EXECUTE`, `EXECUTE IMMEDIATE`.
 //!
-//! The store prepares them too, over stubs: names, limits and `DEALLOCATE` stay its own. An
-//! execution of one that predicts is answered here,
-//! with the values of its parameters written into its text.
+//! The store prepares them too, over stubs, so names, limits and `DEALLOCATE` work as in the
+//! store. The lane answers the execution of a statement with predict calls, with the parameter
+//! values substituted into its text.
 
 use predictsql_optimizer::heads::{
     NamedStatement, parameter_count, statement_settings, with_values,
@@ -23,10 +23,10 @@ use crate::lane::store::link::{Protocol, command_payload};
 use crate::lane::turn::Turn;
 use crate::wire::{Malformed, command};
 
-/// Collation id of bytes.
+/// Collation id of binary.
 const BINARY: u16 = 63;
 
-/// Whether a text begins as a statement about statements.
+/// Whether a text begins with one of `words`, ignoring case and leading whitespace.
 fn begins(body: &[u8], words: &[&[u8]]) -> bool {
     let body = body.trim_ascii_start();
     words.iter().any(|word| {
@@ -35,23 +35,25 @@ fn begins(body: &[u8], words: &[&[u8]]) -> bool {
     })
 }
 
-/// Whether a text begins as one of these statements.
+/// Whether a text begins with a keyword of a statement about prepared statements.
 pub fn begins_so(body: &[u8]) -> bool {
     begins(body, &[b"PREPARE", b"EXECUTE", b"DEALLOCATE", b"DROP"])
 }
 
 impl Lane {
-    /// Whether a text may prepare or execute a statement that predicts.
+    /// Whether a text may prepare or execute a statement with predict calls, or may deallocate
+    /// one.
     pub(in crate::lane) fn may_be_named(&self, body: &[u8]) -> bool {
         let known = !self.named.0.is_empty();
         if begins(body, &[b"PREPARE", b"EXECUTE"]) {
-            // A text in a variable can hold anything.
+            // A variable can hold any statement text.
             return known || memchr::memchr(b'@', body).is_some() || self.may_predict(body);
         }
         known && begins(body, &[b"DEALLOCATE", b"DROP"])
     }
 
-    /// Answers a statement that begins as one about statements; says whether it is one.
+    /// Answers a text that begins with such a keyword; the flag is true if it is a statement about
+    /// prepared statements.
     pub(in crate::lane) async fn answer_named_or_select(
         &mut self,
         turn: &mut Turn<'_>,
@@ -64,7 +66,7 @@ impl Lane {
         Ok((done, false))
     }
 
-    /// Answers a statement about statements. `None`: it is another one.
+    /// Answers a statement about prepared statements; `None` for any other statement.
     async fn answer_named(
         &mut self,
         turn: &mut Turn<'_>,
@@ -116,7 +118,7 @@ impl Lane {
         }
     }
 
-    /// Checks what the store, which prepares stubs, does not.
+    /// Does the checks that the store's preparation over stubs does not do.
     async fn check_named(
         &self,
         turn: &mut Turn<'_>,
@@ -134,7 +136,7 @@ impl Lane {
         Ok(())
     }
 
-    /// The text that an expression gives, where it may predict.
+    /// The statement text that an expression evaluates to, if it may contain predict calls.
     async fn predicting_text(
         &mut self,
         turn: &mut Turn<'_>,
@@ -144,7 +146,7 @@ impl Lane {
         let asked = format!("SELECT HEX(CONVERT({expression} USING utf8mb4)) LIMIT 1");
         let answer = match turn.store.ask_text(&asked).await {
             Ok(answer) => answer,
-            // The store says it of its own statement.
+            // The store returns the same error for the client's statement.
             Err(LinkError::Refused(error)) if !is_interruption(error.code) => return Ok(None),
             Err(error) => return Err(error),
         };
@@ -165,14 +167,14 @@ impl Lane {
         as_sent: Done,
     ) -> Result<Option<Done>, LinkError> {
         if parameter_count(&named.text, settings.lex) != Some(values.len()) {
-            return Ok(Some(as_sent)); // the store counts them too
+            return Ok(Some(as_sent)); // the store reports the wrong count
         }
         let literals = literals(turn, values, settings.lex).await?;
         let Some(text) = with_values(&named.text, settings.lex, &literals) else {
             return Ok(Some(as_sent));
         };
         if !values.is_empty() {
-            // Columns without a name are called by their text, in which the parameters stand.
+            // Unnamed columns are named after their text, with the parameter markers.
             let columns = turn.store.describe(&named.text).await?;
             turn.own_columns = Some(columns);
         }
@@ -182,7 +184,7 @@ impl Lane {
     }
 }
 
-/// Values as literals of their types.
+/// The values of expressions, as literals of their types.
 async fn literals(
     turn: &mut Turn<'_>,
     values: &[String],
@@ -215,7 +217,8 @@ async fn literals(
     Ok(literals)
 }
 
-/// A value as a literal: `bytes` in hexadecimal digits as they are, `text` in UTF-8.
+/// A value as a literal: `bytes` is the raw value in hexadecimal digits, `text` the value in
+/// UTF-8.
 fn literal(bytes: &str, text: &[u8], kind: u8, charset: u16, mode: LexMode) -> String {
     let shown = String::from_utf8_lossy(text);
     match kind {

@@ -1,5 +1,5 @@
-//! Statements that the store answers between those that the lane answers:
-//! the lane runs them and passes the results on.
+//! Statements that the store answers, between statements that the lane answers: the lane runs them
+//! on the store and passes the results on.
 
 use predictsql_optimizer::{Fragment, LexMode};
 
@@ -12,11 +12,11 @@ use crate::lane::store::result::write_head;
 use crate::lane::turn::Turn;
 use crate::wire::{OkPacket, StatusFlags, encode_result_end};
 
-/// Bytes of rows that are collected before they are sent.
+/// Row bytes that are buffered before a flush.
 const FLUSH_BYTES: usize = 64 * 1024;
 
 impl Lane {
-    /// A statement for the store, with what it reads of the one before.
+    /// A statement for the store, with the values of the previous statement substituted.
     fn plain(&mut self, statement: &str, mode: LexMode) -> Fragment {
         let written = self.with_remembered(statement, mode);
         Fragment {
@@ -25,7 +25,8 @@ impl Lane {
         }
     }
 
-    /// Answers a statement that the store answers, with what it reads of the one before.
+    /// Runs a statement on the store, with the values of the previous statement substituted, and
+    /// passes its results on.
     pub(in crate::lane) async fn answer_plain(
         &mut self,
         turn: &mut Turn<'_>,
@@ -70,7 +71,7 @@ impl Lane {
             if !status.contains(StatusFlags::SERVER_MORE_RESULTS_EXISTS) {
                 return Ok(());
             }
-            head = turn.store.head().await?; // of a procedure
+            head = turn.store.head().await?; // a procedure's next result
         }
     }
 

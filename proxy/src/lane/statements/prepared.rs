@@ -1,4 +1,4 @@
-//! COM_STMT_PREPARE and COM_STMT_EXECUTE of statements that are the lane's.
+//! COM_STMT_PREPARE and COM_STMT_EXECUTE of statements that the lane handles.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -27,7 +27,7 @@ use crate::lane::turn::Turn;
 use crate::wire::{Capabilities, StatusFlags, command, encode_eof};
 
 impl Lane {
-    /// COM_STMT_PREPARE: the store prepares the statement over typed stubs, which checks and
+    /// COM_STMT_PREPARE: the store prepares the statement over typed stubs and so checks and
     /// describes it.
     pub(in crate::lane) async fn answer_prepare(
         &mut self,
@@ -81,7 +81,7 @@ impl Lane {
         self.keep_prepared(turn, body, settings, prepared).await
     }
 
-    /// Keeps a statement that the store has prepared, and answers with what the store said of it.
+    /// Keeps a statement that the store has prepared, and answers with the store's description.
     async fn keep_prepared(
         &mut self,
         turn: &mut Turn<'_>,
@@ -133,7 +133,7 @@ impl Lane {
                 (Kept::Work(Box::new(work)), columns)
             }
         };
-        // A statement of the store that does nothing lends its id.
+        // A no-op statement prepared at the store provides the id.
         let mut prepared = turn.store.prepare("DO 0").await?;
         let negotiated = |c| with_negotiated_metadata(c, turn.capabilities);
         prepared.columns = columns.iter().map(negotiated).collect();
@@ -143,17 +143,17 @@ impl Lane {
         Ok(Done::Answered(self.remembered.unchanged()))
     }
 
-    /// COM_STMT_SEND_LONG_DATA of a statement prepared here.
+    /// COM_STMT_SEND_LONG_DATA for a statement of the lane.
     pub(in crate::lane) fn keep_long_data(&mut self, body: &[u8]) -> Done {
         let (bytes_max, account) = (
             self.context.long_data_bytes_max,
             &self.context.spool.account,
         );
         self.prepared.long_data(body, bytes_max, account);
-        Done::Answered(self.remembered.unchanged()) // the protocol has no answer to it
+        Done::Answered(self.remembered.unchanged()) // the command has no answer
     }
 
-    /// COM_STMT_EXECUTE of a statement prepared here.
+    /// COM_STMT_EXECUTE of a statement of the lane.
     pub(in crate::lane) async fn answer_execute(
         &mut self,
         turn: &mut Turn<'_>,
@@ -168,7 +168,7 @@ impl Lane {
         let id = self.prepared.id(body).ok_or_else(unknown)?;
         match self.prepared.by_id.get_mut(&id).ok_or_else(unknown)? {
             Kept::Select(kept) => {
-                // Data sent ahead counts until the statement has ended.
+                // Long data counts against the memory limit until the statement has ended.
                 let (parameters, _held) = kept.parameters(body)?;
                 let (statement, meaning) = (kept.statement.clone(), kept.meaning.clone());
                 self.answer_select(

@@ -1,4 +1,4 @@
-//! Statements with predict calls, and those that turn out to have none.
+//! Statements with predict calls, and statements that turn out to have none.
 
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ use crate::predict::Work;
 use crate::wire::command;
 
 impl Lane {
-    /// The session's settings as a statement finds them, and the statement without the head that
-    /// sets some for it alone.
+    /// The settings that apply to a statement, and its text without a `SET STATEMENT ... FOR`
+    /// head.
     pub(in crate::lane) async fn settings_of(
         &self,
         turn: &mut Turn<'_>,
@@ -112,7 +112,7 @@ impl Lane {
     }
 }
 
-/// What is done with a statement, as a label of few values.
+/// Label for the kind of execution, with few values.
 fn label(statement: &PredictStatement<'_>) -> &'static str {
     match statement.explain() {
         None => "predict",
@@ -125,7 +125,7 @@ fn label(statement: &PredictStatement<'_>) -> &'static str {
 fn forward(protocol: &Protocol, statement: &[u8]) -> Done {
     match protocol {
         Protocol::Text => Done::Forward(link::command_payload(command::QUERY, statement)),
-        // The statement was prepared over stubs: its own id answers with the store's error.
+        // The statement was prepared over stubs: executing its id returns the store's error.
         Protocol::Binary(parameters) => Done::Forward(link::command_payload(
             command::STMT_EXECUTE,
             &parameters.as_sent(),

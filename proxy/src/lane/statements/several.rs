@@ -1,5 +1,5 @@
-//! Several statements in one text, some of which hold predictions: each is answered in turn, as
-//! one result after the other.
+//! Multi-statement texts in which some statements contain predict calls: the lane answers the
+//! statements in order, one result after the other.
 
 use predictsql_optimizer::statement::split;
 
@@ -13,8 +13,8 @@ use crate::lane::turn::Turn;
 use crate::wire::command;
 
 impl Lane {
-    /// Answers a text of several statements; of one,
-    /// where its semicolons turn out to be in strings.
+    /// Answers a multi-statement text, or a single statement whose semicolons turn out to be in
+    /// string literals.
     pub(in crate::lane) async fn answer_several(
         &mut self,
         turn: &mut Turn<'_>,
@@ -69,7 +69,7 @@ impl Lane {
                 };
             }
             Some(StatementKind::Named) => self.answer_named_or_select(turn, &sql).await?.0,
-            // A semicolon in a string.
+            // `Several`: the semicolon is in a string literal.
             Some(StatementKind::Predict | StatementKind::Several) => {
                 self.answer_select(turn, &sql, Protocol::Text, None).await?
             }

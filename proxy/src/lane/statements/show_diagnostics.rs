@@ -1,4 +1,4 @@
-//! SHOW WARNINGS and SHOW ERRORS of a statement whose diagnostics the lane keeps.
+//! SHOW WARNINGS and SHOW ERRORS after a statement whose diagnostics the lane holds.
 
 use crate::lane::session::diagnostics::ShowDiagnostics;
 use crate::lane::session::lane::Lane;
@@ -8,7 +8,7 @@ use crate::lane::store::rows::Codec;
 use crate::lane::turn::Turn;
 
 impl Lane {
-    /// Answers a statement that reads the diagnostics, where the lane keeps them.
+    /// Answers a statement that reads diagnostics held by the lane.
     pub(in crate::lane) async fn show_diagnostics(
         &mut self,
         turn: &mut Turn<'_>,

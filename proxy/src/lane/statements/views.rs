@@ -1,4 +1,4 @@
-//! Statements over views that predict, and statements that change views.
+//! Statements over views with predict calls, and statements that change views.
 
 use mysql_common::constants::ColumnFlags;
 use predictsql_optimizer::statement::explained_statement;
@@ -20,17 +20,18 @@ use crate::lane::store::result::write_head;
 use crate::lane::turn::Turn;
 use crate::wire::{ColumnDefinition, ErrPacket, OkPacket, encode_result_end};
 
-/// A statement rewritten so that what its views predict stands in its own text.
+/// A statement rewritten so that its own text contains the predict calls of its views.
 #[derive(Debug)]
 pub(in crate::lane) struct Expanded {
     pub text: Fragment,
-    /// The columns of its answer, as the store describes them over the views; `None` for a
-    /// statement without.
+    /// The columns of its answer, as the store describes them over the views; `None` if they are
+    /// not known (an EXPLAIN, or a statement that the store cannot prepare).
     pub columns: Option<Vec<ColumnDefinition>>,
 }
 
-/// Rewrites a statement over views that predict. The store has checked the client's own text then,
-/// and accepts the rewritten one. `None`: it is none, or needs none of their predictions.
+/// Rewrites a statement over views with predict calls. The store has checked the client's own text
+/// and accepts the rewritten one. `None` if the statement uses no such view, or none of their
+/// predictions.
 pub(in crate::lane) async fn expand(
     turn: &mut Turn<'_>,
     context: &LaneContext,
@@ -42,7 +43,7 @@ pub(in crate::lane) async fn expand(
     let Some(expansion) = expansion else {
         return Ok(None);
     };
-    // Not every store knows each way to ask for a plan, and the plan's columns are the lane's own.
+    // Not every store supports each EXPLAIN syntax, and the lane defines the columns of EXPLAIN.
     let explained = explained_statement(text, settings.lex);
     let columns = match turn.store.describe(explained.unwrap_or(text)).await {
         Ok(columns) => Some(columns).filter(|_| explained.is_none()),
@@ -56,7 +57,7 @@ pub(in crate::lane) async fn expand(
     Ok(Some(Expanded { text, columns }))
 }
 
-/// Whether a name is that of a temporary table, which hides the view: its column is of a table.
+/// Whether a temporary table hides one of the views: its columns belong to a table.
 async fn shadowed(store: &mut StoreLink<'_>, expansion: &Expansion) -> Result<bool, LinkError> {
     for (table, column) in &expansion.named {
         let probe = format!("SELECT {} FROM {table}", quote_name(column));
@@ -70,7 +71,7 @@ async fn shadowed(store: &mut StoreLink<'_>, expansion: &Expansion) -> Result<bo
     Ok(false)
 }
 
-/// The first form that the store accepts.
+/// The first candidate text that the store accepts.
 async fn accepted(
     turn: &mut Turn<'_>,
     context: &LaneContext,
@@ -84,7 +85,7 @@ async fn accepted(
             return Ok(text);
         };
         let described = match statement.is_several() {
-            true => Ok(Vec::new()), // refused later, by its name
+            true => Ok(Vec::new()), // refused later, with a specific error
             false => turn.store.describe(&statement.as_stubs().sql).await,
         };
         drop(statement);
@@ -110,10 +111,10 @@ async fn accepted(
             );
             Err(SqlError::new(kind, message).into())
         }
-        // The store accepts what the client wrote, so what it says against the rewritten text is
-        // no fault of the client's: through a query nothing is changed, for example.
+        // The store accepts the client's text, so its error for the rewritten text is not the
+        // client's fault: a query in place of the view cannot be updated, for example.
         Some(error) if !is_about_rights(&error) && !expansion.bodies.is_empty() => {
-            // A syntax error is of text that the client does not see.
+            // A syntax error quotes text that the client does not see.
             let reason = match error.code {
                 code if code == ErrorKind::Syntax.code() => String::new(),
                 _ => format!(" ({})", String::from_utf8_lossy(&error.message)),
@@ -130,20 +131,20 @@ async fn accepted(
     }
 }
 
-/// Also ER_DBACCESS_DENIED_ERROR, ER_ACCESS_DENIED_ERROR, ER_SPECIFIC_ACCESS_DENIED_ERROR,
-/// ER_PROCACCESS_DENIED_ERROR.
+/// Whether an error is about missing privileges: [`missing_right`], ER_DBACCESS_DENIED_ERROR,
+/// ER_ACCESS_DENIED_ERROR, ER_SPECIFIC_ACCESS_DENIED_ERROR or ER_PROCACCESS_DENIED_ERROR.
 fn is_about_rights(error: &ErrPacket) -> bool {
     missing_right(error).is_some() || matches!(error.code, 1044 | 1045 | 1227 | 1370)
 }
 
-/// The right that the store says the user lacks, as the kind of an error.
+/// The error kind for a missing table or column privilege; `None` for other errors.
 fn missing_right(error: &ErrPacket) -> Option<ErrorKind> {
     let kinds = [ErrorKind::TableAccessDenied, ErrorKind::ColumnAccessDenied];
     kinds.into_iter().find(|kind| kind.code() == error.code)
 }
 
 impl Turn<'_> {
-    /// Columns as the client is told of them: those of its own text, where views were rewritten.
+    /// Column definitions for the client: those of its own text, if that text was rewritten.
     pub(in crate::lane) fn as_described(
         &self,
         columns: Vec<ColumnDefinition>,
@@ -151,13 +152,13 @@ impl Turn<'_> {
         match &self.own_columns {
             Some(own) if own.len() == columns.len() => {
                 let pairs = own.iter().zip(columns);
-                // Rows are laid out by the type that the running statement gives.
+                // The running statement's column types determine the layout of the rows.
                 let same_layout = |(own, column): (&ColumnDefinition, ColumnDefinition)| match own
                     .column_type
                     == column.column_type
                 {
-                    // While it runs, the store may find that an outer join leaves a column without
-                    // a value.
+                    // Only at run time the store may find that an outer join makes a column
+                    // nullable.
                     true => ColumnDefinition {
                         flags: own.flags & (column.flags | !ColumnFlags::NOT_NULL_FLAG.bits()),
                         ..own.clone()
@@ -175,14 +176,14 @@ impl Turn<'_> {
 }
 
 impl Lane {
-    /// Whether a statement may be over a view that predicts, or change one.
+    /// Whether a statement may use or change a view with predict calls.
     pub(in crate::lane) fn concerns_views(&self, body: &[u8]) -> bool {
         let account = &self.context.account;
         account.may_name_view(body) && account.views().concerns(&String::from_utf8_lossy(body))
     }
 
-    /// Runs a statement that changes views, in the form that is stored; what it changes is known
-    /// to all sessions before its client learns of it. `None`: it is another statement.
+    /// Runs a statement that changes views, with its text in stored form. All sessions see the
+    /// change before the client gets its answer. `None` for any other statement.
     pub(in crate::lane) async fn change_views(
         &mut self,
         turn: &mut Turn<'_>,
@@ -204,7 +205,7 @@ impl Lane {
                 let restated = restated(&payload, turn.end_status(ok.status), ok.warnings)?;
                 turn.out.write(&restated);
             }
-            // No such statement has rows today.
+            // No such statement returns rows today.
             Head::Rows(columns) => {
                 let ResultEnd { status, warnings } = turn.store.drain().await?;
                 *turn.status = status;
@@ -218,7 +219,7 @@ impl Lane {
         Ok(Some(Left::default()))
     }
 
-    /// The text of a statement that changes views as the store gets it.
+    /// The text, as sent to the store, of a statement that changes views.
     pub(in crate::lane) async fn stored(
         &self,
         settings: &SessionSettings,

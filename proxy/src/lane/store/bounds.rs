@@ -1,5 +1,5 @@
-//! What holds for all statements that the lane sends for one of the client's: when it must have
-//! ended, and what time it is.
+//! Bounds shared by all statements that the lane sends for one client statement: its deadline and
+//! its `timestamp`.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{ErrorKind, SqlError};
 use crate::lane::store::error::LinkError;
 
-/// ER_STATEMENT_TIMEOUT of MariaDB.
+/// MariaDB's ER_STATEMENT_TIMEOUT.
 const STATEMENT_TIMEOUT: u16 = ErrorKind::StatementTimeout.code();
-/// By which the store says that this session may not set `timestamp`.
+/// The store's error codes for a session that may not set `timestamp`.
 const NO_TIMESTAMP: [u16; 3] = [1227, 1238, 1290];
 
-/// Whose limit a deadline is.
+/// The setting that a deadline comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Limit {
     /// `max_statement_time`
@@ -24,7 +24,7 @@ enum Limit {
     Lane,
 }
 
-/// When a statement must have ended.
+/// Time by which a statement must have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadline {
     at: Instant,
@@ -32,8 +32,8 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// The earlier of `max_statement_time` and `@ml_max_seconds`, in seconds from `began`;
-    /// zero is none.
+    /// The earlier of `max_statement_time` and `@ml_max_seconds`, both in seconds from `began`;
+    /// zero is no limit.
     pub fn of(began: Instant, max_statement_time: f64, ml_max_seconds: f64) -> Option<Self> {
         let at = |seconds: f64, limit: Limit| {
             let time = Duration::try_from_secs_f64(seconds).ok()?;
@@ -74,18 +74,20 @@ impl Deadline {
 /// Bounds of one statement.
 #[derive(Debug, Clone, Default)]
 pub struct Bounds {
-    /// When it must have ended.
+    /// Time by which it must have ended.
     pub deadline: Option<Deadline>,
-    /// When it began, as the store's `timestamp`, where that may show.
+    /// Time at which it began, as the store's `timestamp`, if the result may depend on it.
     pub timestamp: Option<String>,
 }
 
 impl Bounds {
-    /// What stands before a statement of the lane's so that the store heeds them; empty for none.
+    /// The `SET STATEMENT ... FOR` prefix with which the store enforces the bounds; empty without
+    /// bounds.
     pub fn prefix(&self) -> String {
         let left = |deadline: Deadline| {
             let left = deadline.at.saturating_duration_since(Instant::now());
-            // Zero is no limit. Rounded up, so that what the store ends is late here, too.
+            // Zero would be no limit. Rounded up, so that the deadline has passed here too when
+            // the store ends the statement.
             let millis = left.as_nanos().div_ceil(1_000_000).max(1);
             format!(
                 "max_statement_time = {}.{:03}",
@@ -112,20 +114,19 @@ impl Bounds {
         self.deadline.is_some_and(Deadline::is_over)
     }
 
-    /// Gives the time of the beginning up where the store refused it with this error;
-    /// says whether it did.
+    /// Drops the timestamp if the store refused to set it with this error code; returns whether a
+    /// timestamp was dropped.
     pub fn without_timestamp(&mut self, code: u16) -> bool {
         NO_TIMESTAMP.contains(&code) && self.timestamp.take().is_some()
     }
 }
 
-/// Whether the store refused a statement since somebody or its deadline ended it,
-/// not for what it says.
+/// Whether an error code of the store means that the statement was killed or timed out.
 pub fn is_interruption(code: u16) -> bool {
     exchange::is_interruption(code)
 }
 
-/// Does the work of a statement, and cancels it at the deadline.
+/// Runs the work of a statement, and cancels it at the deadline; the error is then the deadline's.
 pub async fn within<T>(
     deadline: Option<Deadline>,
     cancel: &CancellationToken,

@@ -1,4 +1,4 @@
-//! Why a statement of the lane does not go through.
+//! Errors of statements that the lane runs.
 
 use predictsql_executor::PredictError;
 use predictsql_optimizer::Refusal;
@@ -7,12 +7,12 @@ use crate::error::SqlError;
 use crate::relay::SessionEnd;
 use crate::wire::{ErrPacket, Malformed};
 
-/// Why a statement of the lane did not go through.
+/// Error of a statement that the lane runs.
 #[derive(Debug)]
 pub enum LinkError {
-    /// The store refused it, in its own words; the session goes on.
+    /// The store's own error; the session goes on.
     Refused(ErrPacket),
-    /// The lane refuses it; the store is idle and the session goes on.
+    /// The lane's own error; the store connection is idle and the session goes on.
     Sql(SqlError),
     /// The session is over.
     End(SessionEnd),

@@ -1,4 +1,4 @@
-//! From an answer of the store into a spool.
+//! Reads answers of the store into a spool.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use crate::lane::store::spool::{OpenBlock, Spool};
 use crate::live::Statement;
 use crate::relay::SessionEnd;
 
-/// Reads the store's answer to its end into the spool.
+/// Reads the store's answer into the spool, up to its end; the spool gets the outcome.
 pub async fn fill(store: &mut StoreLink<'_>, spool: &Spool, running: &Statement) {
     let begin = Instant::now();
     let mut block = OpenBlock::default();
@@ -35,7 +35,7 @@ pub async fn fill(store: &mut StoreLink<'_>, spool: &Spool, running: &Statement)
                 };
                 failed = written.await.err();
             }
-            Ok(Next::Row(_) | Next::Part { .. }) => {} // read on, so that the session stays usable
+            Ok(Next::Row(_) | Next::Part { .. }) => {} // dropped; the session stays usable
             Ok(Next::End(end)) => break Ok(end),
             Err(error) => break Err(error),
         }
@@ -53,7 +53,8 @@ pub async fn fill(store: &mut StoreLink<'_>, spool: &Spool, running: &Statement)
     });
 }
 
-/// Reads an answer to its end, so that the store is idle again while its rows wait in the spool.
+/// Reads an answer into the spool up to its end, so that the store connection is idle again while
+/// the rows wait in the spool.
 pub async fn spool_all(
     store: &mut StoreLink<'_>,
     spool: &Spool,

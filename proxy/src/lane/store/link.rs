@@ -1,4 +1,4 @@
-//! The lane's own statements on the client's store connection, and their answers packet by packet.
+//! Runs statements on the client's store connection and reads their answers packet by packet.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -19,33 +19,33 @@ use predictsql_optimizer::Fragment;
 use predictsql_optimizer::materialise::says_interrupted;
 use tokio::time::Instant;
 
-/// Longest payload that the lane takes from the store:
-/// a row may be as long as `max_allowed_packet`.
+/// Longest payload that the lane accepts from the store, in bytes: a row may be as long as
+/// `max_allowed_packet`.
 const PAYLOAD_BYTES_MAX: usize = 1 << 30;
 
-/// Longest row that is gathered in memory; longer ones come in pieces.
+/// Longest row that is read into memory as a whole, in bytes; longer rows arrive in pieces.
 pub const GATHERED_BYTES_MAX: usize = 1 << 20;
 
-/// Warnings that a session keeps of a statement, as `max_error_count` has it by default;
-/// all are counted.
+/// Default of `max_error_count`: the number of warnings that a session keeps per statement. All
+/// warnings are counted.
 pub const WARNINGS_KEPT: usize = 64;
 
-/// ER_UNSUPPORTED_PS: what the store cannot prepare is checked when it runs.
+/// ER_UNSUPPORTED_PS: the store cannot prepare the statement; it is checked when it runs.
 pub const UNPREPARABLE: u16 = 1295;
 
-/// Rows that an own statement with a small answer may have.
+/// Maximum number of rows in the small answer to a statement of the lane.
 const SMALL_ROWS_MAX: usize = 100_000;
-/// Their bytes.
+/// Maximum size of those rows, in bytes.
 const SMALL_BYTES_MAX: usize = 64 << 20;
 
 /// A statement prepared on the store.
 #[derive(Debug)]
 pub struct Prepared {
-    /// The store's id.
+    /// The statement id at the store.
     pub id: u32,
-    /// Payloads of the parameters' definitions, as sent.
+    /// Payloads of the parameter definitions, as received.
     pub parameters: Vec<Bytes>,
-    /// The result's columns.
+    /// The columns of the result.
     pub columns: Vec<ColumnDefinition>,
     /// Number of warnings.
     pub warnings: u16,
@@ -54,45 +54,45 @@ pub struct Prepared {
 /// The end of a result's rows.
 #[derive(Debug, Clone, Copy)]
 pub struct ResultEnd {
-    /// The session's state.
+    /// Status flags of the session.
     pub status: StatusFlags,
     /// Number of warnings.
     pub warnings: u16,
 }
 
-/// What comes where a row may come.
+/// The next item of a result set.
 #[derive(Debug)]
 pub enum Next {
     /// A row's payload.
     Row(Bytes),
-    /// Some of a row that is too long to be gathered, in order.
+    /// A piece of a row longer than [`GATHERED_BYTES_MAX`]; pieces arrive in order.
     Part {
-        /// The bytes; may be none.
+        /// The bytes; may be empty.
         bytes: Bytes,
-        /// They are the first of a packet of so many bytes.
+        /// If the piece begins a packet: the packet's length in bytes.
         packet: Option<usize>,
-        /// The row ends.
+        /// Whether the row ends with this piece.
         last: bool,
     },
     /// No more rows.
     End(ResultEnd),
 }
 
-/// How the answer to a statement of any kind begins.
+/// The start of the answer to a statement.
 #[derive(Debug)]
 pub enum Head {
-    /// With rows of these columns; [`StoreLink::next`] gives them.
+    /// A result set with these columns; [`StoreLink::next`] reads its rows.
     Rows(Vec<ColumnDefinition>),
-    /// With an OK, whose payload this is: there is no more.
+    /// The payload of an OK packet; nothing follows.
     Done(Bytes),
 }
 
-/// How a statement and its answer travel.
+/// The protocol of a statement and its answer.
 #[derive(Debug, Clone)]
 pub enum Protocol {
     /// COM_QUERY and text rows.
     Text,
-    /// Prepared, with the client's parameters, and binary rows.
+    /// COM_STMT_EXECUTE with the client's parameters, and binary rows.
     Binary(Parameters),
 }
 
@@ -117,7 +117,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The cells of a row, encoded as in the protocol of the answer.
+    /// The cells of a row, encoded in the answer's protocol; `None` for NULL.
     pub fn cells(&self, row: usize) -> Result<Vec<Option<&[u8]>>, Malformed> {
         let payload = self.rows.get(row).map_or(&[][..], |r| &r[..]);
         let mut cells = Vec::new();
@@ -128,7 +128,7 @@ impl Answer {
             .collect())
     }
 
-    /// Which rows it has.
+    /// The encoding of the rows.
     pub fn codec(&self) -> Codec {
         self.codec.codec()
     }
@@ -145,32 +145,33 @@ impl Answer {
     }
 }
 
-/// The store's side of a session in packet mode, for the time of one takeover.
+/// The store connection of a session in packet mode, for the duration of one takeover.
 #[derive(Debug)]
 pub struct StoreLink<'a> {
     stream: &'a mut Stream,
     reader: PacketReader,
     capabilities: Capabilities,
     encoding: TextEncoding,
-    /// What the session was left in before the first statement of the lane,
-    /// once that has been sent.
+    /// Values that the client's previous statement left in the session; set by the lane's first
+    /// statement.
     pub before: Option<Before>,
     /// Bounds of the client's statement.
     pub bounds: Bounds,
-    /// When it began.
+    /// Time at which the client's statement began.
     pub began: Instant,
-    /// Warnings that the session keeps of a statement (`max_error_count`).
+    /// Number of warnings that the session keeps per statement (`max_error_count`).
     pub warnings_kept: usize,
-    /// Longest command that the store takes from the session, in bytes (`max_allowed_packet`): it
-    /// ends a session that sends a longer one.
+    /// Longest command that the store accepts from the session, in bytes (`max_allowed_packet`):
+    /// the store ends a session that sends a longer one.
     pub packet_bytes_max: usize,
     answering: bool,
-    /// `SET STATEMENT ... FOR` of the client's statement, under which all that is made of it runs.
+    /// `SET STATEMENT ... FOR` of the client's statement: the prefix of the statements derived
+    /// from it.
     settings: Option<String>,
 }
 
 impl<'a> StoreLink<'a> {
-    /// Takes over an idle store.
+    /// Takes over an idle store connection.
     pub fn new(stream: &'a mut Stream, capabilities: Capabilities) -> Self {
         Self {
             stream,
@@ -187,13 +188,13 @@ impl<'a> StoreLink<'a> {
         }
     }
 
-    /// Statements run under `SET STATEMENT ... FOR` from here on, or no more.
+    /// Sets or clears the `SET STATEMENT ... FOR` prefix for the statements sent from here on.
     pub fn set_for_statements(&mut self, settings: Option<String>) {
         self.settings = settings;
     }
 
-    /// A statement as it is sent. Those of the lane that keep a transaction, or show what the last
-    /// one left, are sent plainly.
+    /// The encoded text of a statement, with the prefix. The lane's statements for transactions,
+    /// and those that show the diagnostics of the last statement, are sent without the prefix.
     fn as_sent(&self, sql: &str) -> Vec<u8> {
         const PLAIN: [&str; 5] = ["SHOW ", "SET TRANSACTION", "START ", "COMMIT", "ROLLBACK"];
         match &self.settings {
@@ -205,17 +206,18 @@ impl<'a> StoreLink<'a> {
         }
     }
 
-    /// Text is sent in this encoding from here on.
+    /// Sets the encoding of text sent from here on.
     pub fn encode_as(&mut self, encoding: TextEncoding) {
         self.encoding = encoding;
     }
 
-    /// The encoding in which text is sent.
+    /// The encoding of sent text.
     pub fn encoding(&self) -> TextEncoding {
         self.encoding
     }
 
-    /// Sends a command. One that the store would not take is refused before any of it is sent.
+    /// Sends a command. A command longer than the store accepts is refused before any of it is
+    /// sent.
     pub async fn send(&mut self, command: u8, body: &[u8]) -> Result<(), LinkError> {
         if body.len() >= self.packet_bytes_max {
             return Err(SqlError::unsupported(format_args!(
@@ -236,7 +238,7 @@ impl<'a> StoreLink<'a> {
             .map_err(|e| LinkError::End(SessionEnd::store(e)))
     }
 
-    /// The next payload of the store.
+    /// Reads the next payload from the store.
     pub async fn payload(&mut self) -> Result<Bytes, LinkError> {
         self.reader
             .read(self.stream)
@@ -244,12 +246,12 @@ impl<'a> StoreLink<'a> {
             .map_err(|e| LinkError::End(SessionEnd::store(e)))
     }
 
-    /// Whether [`StoreLink::next`] may have to wait for the store.
+    /// Whether [`StoreLink::next`] may block on the store: no packet is buffered.
     pub fn would_wait(&self) -> bool {
         !self.reader.has_buffered()
     }
 
-    /// Prepares a statement; the caller closes it.
+    /// Prepares a statement; the caller must close it.
     pub async fn prepare(&mut self, sql: &str) -> Result<Prepared, LinkError> {
         let sql = self.as_sent(sql);
         self.send(command::STMT_PREPARE, &sql).await?;
@@ -279,16 +281,16 @@ impl<'a> StoreLink<'a> {
         self.send(command::STMT_CLOSE, &id.to_le_bytes()).await
     }
 
-    /// Prepares a statement only to have it checked and described.
+    /// Prepares and closes a statement, to check it and to get its columns.
     pub async fn describe(&mut self, sql: &str) -> Result<Vec<ColumnDefinition>, LinkError> {
         let prepared = self.prepare(sql).await?;
         self.close(prepared.id).await?;
         Ok(prepared.columns)
     }
 
-    /// Runs a statement that gives rows up to its column definitions; [`StoreLink::next`] gives
-    /// the rows. With [`Protocol::Binary`] the id of the prepared statement is returned, to be
-    /// closed after the last row.
+    /// Runs a statement that returns a result set, and reads its column definitions;
+    /// [`StoreLink::next`] reads the rows. With [`Protocol::Binary`] it also returns the id of the
+    /// prepared statement, which the caller must close after the last row.
     pub async fn start(
         &mut self,
         statement: &Fragment,
@@ -297,7 +299,7 @@ impl<'a> StoreLink<'a> {
         rows_of(self.run(statement, protocol).await?)
     }
 
-    /// As [`StoreLink::start`], for a statement of any kind.
+    /// Like [`StoreLink::start`], for a statement of any kind.
     pub async fn run(
         &mut self,
         statement: &Fragment,
@@ -319,7 +321,8 @@ impl<'a> StoreLink<'a> {
         }
     }
 
-    /// As [`StoreLink::run`], for one that may take long: within the bounds.
+    /// Like [`StoreLink::run`], for a statement that may take long: it runs under the statement's
+    /// bounds.
     pub async fn run_bounded(
         &mut self,
         statement: &Fragment,
@@ -337,8 +340,8 @@ impl<'a> StoreLink<'a> {
         }
     }
 
-    /// Runs the client's statement, or what stands for it: what it leaves in the session,
-    /// the store says itself.
+    /// Runs the client's statement or its replacement: the store itself then holds the statement's
+    /// effects on the session.
     pub async fn run_answering(
         &mut self,
         statement: &Fragment,
@@ -348,7 +351,7 @@ impl<'a> StoreLink<'a> {
         self.run_bounded(statement, protocol).await
     }
 
-    /// Another statement of the client comes.
+    /// Resets the state of the current client statement, before the next one.
     pub fn end_statement(&mut self) {
         self.before = None;
         self.bounds = Bounds::default();
@@ -356,12 +359,12 @@ impl<'a> StoreLink<'a> {
         self.answering = false;
     }
 
-    /// Whether the store was sent the client's statement, or what stands for it.
+    /// Whether the client's statement or its replacement was sent to the store.
     pub fn is_answering(&self) -> bool {
         self.answering
     }
 
-    /// Reads the rest of an answer that nobody wants.
+    /// Reads and discards the rest of an answer.
     pub async fn drain(&mut self) -> Result<ResultEnd, LinkError> {
         loop {
             if let Next::End(end) = self.next().await? {
@@ -381,8 +384,8 @@ impl<'a> StoreLink<'a> {
         self.head().await
     }
 
-    /// Closes a prepared statement whose answer has come to its end, well or not; nothing is sent
-    /// where the session is over.
+    /// Closes a prepared statement whose answer has ended, with success or an error; sends nothing
+    /// if the session is over.
     pub async fn finish<T>(
         &mut self,
         id: Option<u32>,
@@ -396,7 +399,7 @@ impl<'a> StoreLink<'a> {
         answered
     }
 
-    /// The next row, or some of it where it is long, or the end of the rows.
+    /// Reads the next row, a piece of a long row, or the end of the rows.
     pub async fn next(&mut self) -> Result<Next, LinkError> {
         let piece = self.reader.read_piece(self.stream, GATHERED_BYTES_MAX);
         let payload = match piece
@@ -431,7 +434,7 @@ impl<'a> StoreLink<'a> {
         }
     }
 
-    /// Runs a statement whose whole answer is small.
+    /// Runs a statement whose answer is small, and reads the whole answer.
     pub async fn ask(
         &mut self,
         statement: &Fragment,
@@ -465,7 +468,7 @@ impl<'a> StoreLink<'a> {
         }
     }
 
-    /// Runs a statement of the lane's own, in text.
+    /// Runs a statement of the lane in the text protocol.
     pub async fn ask_text(&mut self, sql: &str) -> Result<Answer, LinkError> {
         let statement = Fragment {
             sql: sql.to_owned(),
@@ -474,7 +477,7 @@ impl<'a> StoreLink<'a> {
         self.ask(&statement, &Protocol::Text).await
     }
 
-    /// The head of a statement's answer, or of its next one.
+    /// Reads the start of a statement's answer, or of its next result set.
     pub async fn head(&mut self) -> Result<Head, LinkError> {
         let first = self.payload().await?;
         if ErrPacket::is_err(&first) {
@@ -494,7 +497,7 @@ impl<'a> StoreLink<'a> {
         Ok(Head::Rows(self.parse_columns(&definitions)?))
     }
 
-    /// Reads `count` definitions and the EOF after them.
+    /// Reads `count` definitions and the EOF packet after them, if there is one.
     async fn definitions(&mut self, count: usize) -> Result<Vec<Bytes>, LinkError> {
         let mut definitions = Vec::new();
         for _ in 0..count {
@@ -514,8 +517,8 @@ impl<'a> StoreLink<'a> {
     }
 }
 
-/// The store's refusal. That of an expression of the lane's own says that the statement was to
-/// end.
+/// Converts an error packet of the store. The error of the lane's own interruption expression
+/// means that the statement was to end.
 fn refusal(payload: &[u8]) -> Result<LinkError, Malformed> {
     let error = ErrPacket::parse(payload)?;
     Ok(match says_interrupted(error.code, &error.message) {
@@ -534,7 +537,7 @@ fn too_long_answer() -> SqlError {
     )
 }
 
-/// The columns of an answer that must have rows.
+/// The columns of an answer that must be a result set.
 pub fn rows_of(
     (head, id): (Head, Option<u32>),
 ) -> Result<(Vec<ColumnDefinition>, Option<u32>), LinkError> {
@@ -546,7 +549,7 @@ pub fn rows_of(
     }
 }
 
-/// A payload of command `command` with `body`.
+/// The payload of command `command` with `body`.
 pub fn command_payload(command: u8, body: &[u8]) -> Bytes {
     let mut out = BytesMut::with_capacity(1 + body.len());
     out.put_u8(command);

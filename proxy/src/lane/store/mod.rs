@@ -1,5 +1,5 @@
-//! The client's store connection while the lane has it: own statements,
-//! rows and values of both protocols, kept rows.
+//! The client's store connection while the lane uses it: the lane's own statements, rows and
+//! values in the text and binary protocols, and the spool of buffered rows.
 
 pub mod before;
 pub mod bounds;

@@ -1,11 +1,11 @@
-//! The OK of a statement that the store has run, as the client gets it.
+//! Rewrites the store's OK packet for the client.
 
 use bytes::{Bytes, BytesMut};
 
 use crate::lane::store::error::LinkError;
 use crate::wire::{OkPacket, StatusFlags};
 
-/// The payload of an OK with other flags and another number of warnings.
+/// The payload of an OK packet with its status flags and warning count replaced.
 pub fn restated(payload: &Bytes, status: StatusFlags, warnings: u16) -> Result<Bytes, LinkError> {
     let tail = OkPacket::parse(payload)?.tail.len();
     let mut out = BytesMut::from(&payload[..]);

@@ -1,5 +1,5 @@
-//! Parameters of a prepared statement as the client bound them, ready to be bound again to the
-//! statements that the lane makes of it.
+//! Parameters of a prepared statement as bound by the client, which the lane binds again to the
+//! statements derived from it.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,11 @@ use crate::error::{ErrorKind, SqlError};
 use crate::lane::store::rows::CellLayout;
 use crate::wire::{Malformed, lenenc};
 
-/// The statement id, flags and iteration count before the parameters of COM_STMT_EXECUTE.
+/// Length of the statement id, flags and iteration count before the parameters of
+/// COM_STMT_EXECUTE, in bytes.
 const HEAD_BYTES: usize = 4 + 1 + 4;
 
-/// Longest values of one execution, repeats counted.
+/// Limit on the values of one execution together, including repeats, in bytes.
 const REBOUND_BYTES_MAX: usize = 256 << 20;
 
 /// One bound parameter: its type and encoded value, `None` for NULL.
@@ -32,9 +33,9 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// Reads the body of COM_STMT_EXECUTE for a statement of `count` parameters. `kinds` are the
-    /// types of the last execution: kept where the client sends none, else replaced. Long data
-    /// sent before stands in for values.
+    /// Parses the body of COM_STMT_EXECUTE for a statement with `count` parameters. `kinds` are
+    /// the types of the last execution: they are replaced if the client sends types. Long data
+    /// sent before replaces the values of its parameters.
     pub fn read(
         body: &Bytes,
         count: usize,
@@ -84,13 +85,13 @@ impl Parameters {
         })
     }
 
-    /// How many there are.
+    /// Number of parameters.
     pub fn count(&self) -> usize {
         self.bound.len()
     }
 
-    /// The body of COM_STMT_EXECUTE for statement `id`, whose placeholders stand for the
-    /// parameters `wanted` (numbers from 0, in order, repeats allowed).
+    /// The body of COM_STMT_EXECUTE for statement `id`, whose placeholders are the parameters
+    /// `wanted` (indexes from 0, in order of the placeholders, repeats allowed).
     pub fn execute_body(&self, id: u32, wanted: &[usize]) -> Result<Bytes, SqlError> {
         let mut body = BytesMut::new();
         body.put_u32_le(id);
@@ -136,7 +137,8 @@ impl Parameters {
         self.sent.clone()
     }
 
-    /// Whether a parameter's value holds a NUL byte, as every image file does and no path.
+    /// Whether a parameter's value contains a NUL byte: true for every image file, false for every
+    /// path.
     pub fn holds_nul(&self, number: usize) -> bool {
         let value = self.bound.get(number).and_then(|p| p.value.as_ref());
         value.is_some_and(|v| {
@@ -145,7 +147,8 @@ impl Parameters {
         })
     }
 
-    /// The value of an integer parameter, for LIMIT; `None` for NULL, negative numbers and others.
+    /// The value of an integer parameter, for LIMIT; `None` for NULL, negative numbers and other
+    /// values.
     pub fn integer(&self, number: usize) -> Option<u64> {
         let parameter = self.bound.get(number)?;
         let value = parameter.value.as_ref()?;
@@ -170,7 +173,7 @@ impl Parameters {
     }
 }
 
-/// Data sent ahead is a string, whatever type was bound: the type to bind it under again.
+/// The type with which long data is bound again: long data is a string, whatever type was bound.
 fn kind_of_long_data(kind: u16) -> u16 {
     let [column_type, _] = kind.to_le_bytes();
     match CellLayout::of(column_type) {
@@ -179,7 +182,7 @@ fn kind_of_long_data(kind: u16) -> u16 {
     }
 }
 
-/// Whether a type byte is that of an integer: TINY, SHORT, LONG, LONGLONG, INT24, YEAR.
+/// Whether a type byte is an integer type: TINY, SHORT, LONG, LONGLONG, INT24, YEAR.
 fn is_integer(column_type: u8) -> bool {
     matches!(column_type, 1 | 2 | 3 | 8 | 9 | 13)
 }
@@ -216,7 +219,7 @@ mod tests {
         }
         expected.put_slice(b"\x02ab\x05\x02ab");
         assert_eq!(again, expected);
-        // A second execution without types uses those of the first.
+        // A second execution without types uses the types of the first.
         let second = body(0b110, None, b"\x06");
         assert_eq!(
             Parameters::read(&second, 3, &mut kinds, &BTreeMap::new())

@@ -1,4 +1,4 @@
-//! Carries questions of planning to the store, and its replies back.
+//! Sends the planner's queries to the store and returns the replies.
 
 use predictsql_optimizer::exchange::{
     Column, Conversation, Failure, Layout, Method, Question, Reply, Rows, Step, StoreRefusal,
@@ -9,21 +9,21 @@ use crate::lane::store::link::{Answer, Protocol, StoreLink};
 use crate::lane::store::rows::{CellLayout, Codec, is_string, string_cell};
 use crate::wire::{ColumnDefinition, ErrPacket, Malformed, lenenc};
 
-/// Collation id of bytes.
+/// Collation id of binary.
 const BINARY: u16 = 63;
 
-/// Carries the questions of one statement.
+/// Sends the planner's queries for one statement.
 pub struct Questions<'q, 'l> {
-    /// To this store.
+    /// The store connection.
     pub store: &'q mut StoreLink<'l>,
     /// The statement's protocol, with its parameters.
     pub protocol: &'q Protocol,
-    /// The columns that the store has described last.
+    /// The columns that the store described last.
     pub described: Vec<ColumnDefinition>,
 }
 
 impl<'q, 'l> Questions<'q, 'l> {
-    /// For a statement of that protocol.
+    /// For a statement in `protocol`.
     pub fn new(store: &'q mut StoreLink<'l>, protocol: &'q Protocol) -> Self {
         Self {
             store,
@@ -32,10 +32,10 @@ impl<'q, 'l> Questions<'q, 'l> {
         }
     }
 
-    /// Carries questions and replies until a conversation has its outcome.
+    /// Exchanges queries and replies until the conversation has its outcome.
     ///
     /// # Errors
-    /// The refusal of the conversation; the end of the session.
+    /// The refusal of the conversation; an error of the store; the end of the session.
     pub async fn converse<C: Conversation>(
         &mut self,
         conversation: &mut C,
@@ -96,7 +96,7 @@ fn refusal(error: ErrPacket) -> StoreRefusal {
     }
 }
 
-/// A column as the optimizer knows it.
+/// The optimizer's description of a column.
 pub fn described(column: &ColumnDefinition) -> Column {
     Column {
         name: String::from_utf8_lossy(&column.name).into_owned(),
@@ -112,7 +112,7 @@ pub fn described(column: &ColumnDefinition) -> Column {
     }
 }
 
-/// Whether a column's collation is that of bytes.
+/// Whether a column's collation is binary.
 pub fn is_binary(column: &ColumnDefinition) -> bool {
     column.charset == BINARY
 }
@@ -132,7 +132,7 @@ fn rows(answer: &Answer) -> Result<Rows, Malformed> {
     Ok(Rows { columns, rows })
 }
 
-/// An encoded cell without the length that comes before a string.
+/// The value of an encoded cell: a string without its length prefix.
 fn value(codec: Codec, layout: Layout, mut cell: &[u8]) -> Result<Vec<u8>, Malformed> {
     match (codec, layout) {
         (Codec::Text, _) | (Codec::Binary, Layout::String) => {
@@ -142,7 +142,7 @@ fn value(codec: Codec, layout: Layout, mut cell: &[u8]) -> Result<Vec<u8>, Malfo
     }
 }
 
-/// A value, as rows of a protocol have it in a column of such a layout.
+/// Encodes a value as a cell of a column with this layout.
 pub fn encoded(codec: Codec, layout: CellLayout, value: &[u8]) -> Vec<u8> {
     match (codec, layout) {
         (Codec::Text, _) | (Codec::Binary, CellLayout::String) => string_cell(value),

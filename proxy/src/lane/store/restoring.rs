@@ -1,5 +1,5 @@
-//! How the store is brought to say what a statement leaves: a statement that finds as many rows
-//! sets FOUND_ROWS(), one that fails likewise sets the rest.
+//! Sets a statement's effects in the store: a statement that finds as many rows sets FOUND_ROWS(),
+//! and one that fails with the same error sets the rest.
 
 use predictsql_optimizer::quote_string;
 
@@ -7,28 +7,28 @@ use crate::lane::store::error::LinkError;
 use crate::lane::store::link::StoreLink;
 use crate::wire::{ErrPacket, command};
 
-/// Rows that one list makes in a statement which finds as many as it is told.
+/// Rows that one JSON list produces in the statement that sets FOUND_ROWS().
 const LIST_ROWS: u64 = 1000;
 
-/// Longest text of a condition in the store, in bytes.
+/// Longest message text of a condition in the store, in bytes.
 const CONDITION_BYTES_MAX: usize = 512;
 
 impl StoreLink<'_> {
-    /// Has the session say so many FOUND_ROWS(). Its warnings are forgotten, and ROW_COUNT()
-    /// is -1, as after any SELECT.
+    /// Sets FOUND_ROWS() of the session. This clears the warnings and sets ROW_COUNT() to -1, as
+    /// any SELECT does.
     pub async fn set_found_rows(&mut self, rows: u64) -> Result<(), LinkError> {
         match self.command(&finding(rows)).await {
-            // The session says something else then, and goes on.
+            // FOUND_ROWS() is wrong then, but the session goes on.
             Err(LinkError::Refused(_)) => Ok(()),
             done => done,
         }
     }
 
-    /// Leaves the session as a statement does that fails with this error before it begins.
+    /// Sets the session state of a statement that fails with this error before it begins.
     pub async fn leave_error(&mut self, command: u8, error: &ErrPacket) -> Result<(), LinkError> {
         if command == command::STMT_PREPARE {
-            // What was prepared last is closed: the store's own last statement is none from here
-            // on, too.
+            // Preparing and closing a statement leaves the store without a last prepared
+            // statement, as a failed preparation does.
             match self.describe("DO 0").await {
                 Ok(_) | Err(LinkError::Refused(_)) => {}
                 Err(error) => return Err(error),
@@ -38,13 +38,13 @@ impl StoreLink<'_> {
             self.set_found_rows(before.found_rows).await?;
         }
         match self.command(&failing(error)).await {
-            Err(LinkError::Refused(_)) => Ok(()), // as it is to
+            Err(LinkError::Refused(_)) => Ok(()), // expected: SIGNAL fails
             done => done,
         }
     }
 }
 
-/// A statement that finds so many rows and sends none.
+/// A statement that finds `rows` rows and sends none.
 fn finding(rows: u64) -> String {
     let list = |name: &str, rows: u64| {
         let zeros = rows.saturating_sub(1);
@@ -67,7 +67,7 @@ fn finding(rows: u64) -> String {
     }
 }
 
-/// A statement that fails with an error.
+/// A statement that fails with the given error.
 fn failing(error: &ErrPacket) -> String {
     let message = String::from_utf8_lossy(&error.message);
     let mut end = message.len().min(CONDITION_BYTES_MAX);

@@ -1,4 +1,4 @@
-//! Answers that the proxy makes itself: small text results.
+//! Result sets that the proxy itself creates: small text results.
 
 use bytes::Bytes;
 use mysql_common::constants::{ColumnFlags, ColumnType};
@@ -11,9 +11,9 @@ use crate::wire::{
     lenenc,
 };
 
-/// utf8mb4_general_ci
+/// Collation id of utf8mb4_general_ci.
 const UTF8MB4: u16 = 45;
-/// binary
+/// Collation id of binary.
 const BINARY: u16 = 63;
 
 /// A result of text columns.
@@ -21,7 +21,7 @@ const BINARY: u16 = 63;
 pub struct TextResult {
     /// The columns.
     pub columns: Vec<ColumnDefinition>,
-    /// The rows' cells.
+    /// The cells of each row, as text.
     pub rows: Vec<Vec<Bytes>>,
 }
 
@@ -47,7 +47,7 @@ pub fn text_column(name: &'static str, chars: u32) -> ColumnDefinition {
 /// A column of numbers.
 pub fn number_column(name: &'static str, column_type: ColumnType) -> ColumnDefinition {
     const BINARY: u16 = 63;
-    // Decimals that are not fixed.
+    // The number of decimals is not fixed.
     const ANY_DECIMALS: u8 = 31;
     ColumnDefinition {
         charset: BINARY,
@@ -61,7 +61,7 @@ pub fn number_column(name: &'static str, column_type: ColumnType) -> ColumnDefin
     }
 }
 
-/// The same for a column that never holds NULL.
+/// The column with NOT_NULL_FLAG set.
 pub fn not_null(column: ColumnDefinition) -> ColumnDefinition {
     ColumnDefinition {
         flags: column.flags | ColumnFlags::NOT_NULL_FLAG.bits(),
@@ -80,8 +80,8 @@ pub fn count_column(name: &'static str, kind: ColumnType, digits: u32) -> Column
     }
 }
 
-/// Gives predicted cells, which the described statement marks, their names; returns for each
-/// column the cell that it is.
+/// Renames the columns of predicted cells, which the described statement names by a mark and the
+/// cell's index; returns the cell index of each column, `None` for other columns.
 pub(in crate::lane) fn name_cells(
     columns: &mut [ColumnDefinition],
     names: &[&str],
@@ -95,7 +95,7 @@ pub(in crate::lane) fn name_cells(
                 .strip_prefix(CELL_MARK)?;
             let cell: usize = marked.parse().ok()?;
             let name = Bytes::copy_from_slice(&encoding.encode(names.get(cell)?));
-            // A function's result has its alias for an own name too.
+            // The result of a function has its alias as its original name too.
             if column.org_name == column.name {
                 column.org_name = name.clone();
             }
@@ -105,7 +105,8 @@ pub(in crate::lane) fn name_cells(
         .collect()
 }
 
-/// Writes the head of a result: the column count, the definitions and, where it is due, the EOF.
+/// Writes the start of a result set: the column count, the column definitions and, without
+/// DEPRECATE_EOF, the EOF packet.
 pub fn write_head(
     out: &mut PacketWriter,
     capabilities: Capabilities,
@@ -121,8 +122,8 @@ pub fn write_head(
     }
 }
 
-/// A definition of the proxy's own has no extended type information; an empty one is due where
-/// it was negotiated.
+/// Adds empty extended type information to a definition that has none, if it was negotiated:
+/// definitions made by the proxy have none.
 pub fn with_negotiated_metadata(
     column: &ColumnDefinition,
     capabilities: Capabilities,
@@ -135,7 +136,7 @@ pub fn with_negotiated_metadata(
 }
 
 impl TextResult {
-    /// Writes the whole result in the protocol of the statement.
+    /// Writes the whole result set in the protocol of the statement.
     pub fn write(
         &self,
         out: &mut PacketWriter,

@@ -1,4 +1,4 @@
-//! Rows of both protocols: cut into cells, and put together with predicted ones.
+//! Rows of the text and binary protocols: splits them into cells, and builds rows from cells.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use mysql_common::constants::ColumnType;
 
 use crate::wire::{ColumnDefinition, Malformed, lenenc};
 
-/// Which rows a statement has.
+/// The row encoding of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Codec {
     /// Cells are length-encoded strings.
@@ -17,16 +17,16 @@ pub enum Codec {
     Binary,
 }
 
-/// How a cell of a binary row is laid out.
+/// The layout of a cell in a binary row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CellLayout {
-    /// So many bytes.
+    /// A fixed number of bytes.
     Fixed(usize),
-    /// One byte of length, then so many bytes: dates and times.
+    /// A length byte, then as many bytes: dates and times.
     Short,
     /// A length-encoded string.
     String,
-    /// Never there: the type of NULL.
+    /// No bytes: the NULL type.
     Null,
 }
 
@@ -54,7 +54,8 @@ impl CellLayout {
         }
     }
 
-    /// Bytes of an encoded cell by how it begins: nine bytes, or fewer where the row ends.
+    /// Length of an encoded cell in bytes. `start` holds its first nine bytes, or fewer if the row
+    /// ends.
     fn length(self, mut start: &[u8]) -> Result<u64, Malformed> {
         let before = start.len();
         Ok(match self {
@@ -68,7 +69,7 @@ impl CellLayout {
         })
     }
 
-    /// Takes one encoded cell off the front of `input`.
+    /// Consumes one encoded cell from the front of `input`; returns its length in bytes.
     pub fn take(self, input: &mut &[u8]) -> Result<usize, Malformed> {
         let before = input.len();
         match self {
@@ -88,7 +89,7 @@ impl CellLayout {
     }
 }
 
-/// Whether values of a column type are text or bytes: what an image input may be.
+/// Whether values of a column type are strings (text or binary), which image inputs must be.
 pub fn is_string(column_type: u8) -> bool {
     use ColumnType::*;
     matches!(
@@ -107,10 +108,10 @@ pub fn is_string(column_type: u8) -> bool {
     )
 }
 
-/// Where the encoded cells of a row stand in its payload; `None` for NULL.
+/// Ranges of the encoded cells in a row's payload; `None` for NULL.
 pub type Cells = Vec<Option<Range<usize>>>;
 
-/// Cuts rows of one result.
+/// Splits the rows of one result set.
 #[derive(Debug, Clone, Default)]
 pub struct RowCodec {
     codec: Codec,
@@ -134,7 +135,7 @@ impl RowCodec {
         self.codec
     }
 
-    /// Finds the encoded cells of a row (length prefixes included), in place of what `cells` held.
+    /// Replaces `cells` with the ranges of a row's encoded cells, including length prefixes.
     pub fn split(&self, row: &[u8], cells: &mut Cells) -> Result<(), Malformed> {
         cells.clear();
         match self.codec {
@@ -170,11 +171,11 @@ impl RowCodec {
     }
 }
 
-/// Where the encoded cells of a long row stand in its payload; `None` for NULL.
+/// Ranges of the encoded cells in a long row's payload; `None` for NULL.
 pub type LongCells = Vec<Option<Range<u64>>>;
 
 impl RowCodec {
-    /// Finds the encoded cells of a row of `bytes` bytes that is read in parts.
+    /// Finds the encoded cells of a row of `bytes` bytes, of which `read` returns ranges.
     pub fn split_long(
         &self,
         bytes: u64,
@@ -214,7 +215,7 @@ impl RowCodec {
     }
 }
 
-/// In binary rows the NULL bitmap's first two bits are unused.
+/// Number of unused bits at the start of the NULL bitmap of a binary row.
 const BITMAP_OFFSET: usize = 2;
 
 fn is_null(bitmap: &[u8], column: usize) -> bool {
@@ -226,8 +227,8 @@ fn bitmap_bytes(columns: usize) -> usize {
     (columns + BITMAP_OFFSET).div_ceil(8)
 }
 
-/// The payload of a row up to its cells, of which one is NULL where `nulls` says so, and how a
-/// NULL among them is written.
+/// The payload of a row before its cells, where `nulls` marks the NULL cells, and the encoding of
+/// a NULL cell.
 pub fn row_start(
     codec: Codec,
     nulls: impl ExactSizeIterator<Item = bool>,
@@ -247,7 +248,7 @@ pub fn row_start(
     }
 }
 
-/// Appends a row's payload made of encoded cells.
+/// Appends the payload of a row with these encoded cells.
 pub fn put_row<'c>(
     out: &mut BytesMut,
     codec: Codec,
@@ -280,14 +281,14 @@ pub fn put_row<'c>(
     }
 }
 
-/// A string as a cell of either protocol.
+/// Encodes a string as a cell, the same in both protocols.
 pub fn string_cell(text: &[u8]) -> Vec<u8> {
     let mut cell = Vec::with_capacity(text.len() + 9);
     lenenc::put_str(&mut cell, text);
     cell
 }
 
-/// A double as a cell.
+/// Encodes a double as a cell.
 pub fn double_cell(codec: Codec, value: f64) -> Vec<u8> {
     match codec {
         Codec::Text => string_cell(double_text(value).as_bytes()),
@@ -295,11 +296,11 @@ pub fn double_cell(codec: Codec, value: f64) -> Vec<u8> {
     }
 }
 
-/// A finite double as the store writes it: the shortest digits that read back as the same number,
-/// with an exponent where the point would stand far from them (`my_gcvt` in MariaDB's
+/// Formats a finite double as the store does: the shortest digits that parse to the same number,
+/// with an exponent if the decimal point is far from them (`my_gcvt` in MariaDB's
 /// `strings/dtoa.c`).
 fn double_text(value: f64) -> String {
-    /// Most digits before the point, and zeros after it, without an exponent.
+    /// Maximum number of digits before the point, or zeros after it, without an exponent.
     const POINT_MAX: i32 = 15;
     let scientific = format!("{value:e}");
     let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));

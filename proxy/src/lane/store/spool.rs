@@ -1,8 +1,10 @@
-//! Rows of the store that wait to be predicted: read as fast as the store sends them, so that a
-//! slow model never stalls it, kept in memory up to a limit and beyond that in a temporary file.
+//! Buffer for rows of the store that wait for their predictions. Rows are read as fast as the
+//! store sends them, so a slow model never stalls the store; they are kept in memory up to a
+//! limit, and beyond it in a temporary file.
 //!
-//! A row that is too long to be gathered goes into the file as it comes, and is read from there in
-//! parts. When the file has some size the next one is begun; each is gone with the last row in it.
+//! A row that is too long to be read into memory as a whole is written to the file as it arrives,
+//! and read from there in parts. When a file reaches a certain size, the next one is created; each
+//! is dropped with the last row in it.
 
 mod account;
 mod file;
@@ -25,22 +27,22 @@ pub use account::{LongInput, SentAhead, SpoolAccount};
 pub use file::LongRow;
 use file::SpoolFile;
 
-/// Rows are handed over in blocks of about this size.
+/// Approximate size of the blocks in which rows are passed to the spool, in bytes.
 const BLOCK_BYTES: usize = 256 * 1024;
 
-/// A file that is so long gets no more rows.
+/// File size from which on a new file is created, in bytes.
 const FILE_BYTES: u64 = 16 * 1024 * 1024;
 
-/// What a spool may hold.
+/// Limits of a spool.
 #[derive(Debug, Clone)]
 pub struct SpoolLimits {
-    /// Bytes of rows kept in memory by one statement.
+    /// Limit on one statement's rows in memory, in bytes.
     pub memory_bytes_max: u64,
-    /// Bytes of rows kept in a temporary file by one statement.
+    /// Limit on one statement's rows in temporary files, in bytes.
     pub disk_bytes_max: u64,
-    /// Where the file is made.
+    /// Directory of the temporary files.
     pub directory: PathBuf,
-    /// What the spools of all statements hold, and may.
+    /// Account of the spools of all statements.
     pub account: Arc<SpoolAccount>,
 }
 
@@ -51,20 +53,20 @@ enum Block {
     Long(LongRow),
 }
 
-/// How the rows ended.
+/// The end of the rows, or the error that ended them.
 type End = Result<ResultEnd, LinkError>;
 
 #[derive(Debug, Default)]
 struct State {
     blocks: VecDeque<Block>,
-    /// The file that is written; it is used again when nobody needs what is in it.
+    /// The file being written; it is reused from offset 0 once nothing refers to its content.
     file: Option<Arc<SpoolFile>>,
-    /// Where the next block goes.
+    /// Offset of the next block in the file.
     file_end: u64,
-    /// Where the row begins that is being written in parts.
+    /// Offset of the row that is being written in parts.
     long_start: Option<u64>,
     end: Option<End>,
-    /// The reader wants no more: what comes is dropped.
+    /// The reader has closed the spool: further rows are dropped.
     closed: bool,
 }
 
@@ -78,7 +80,7 @@ pub struct Spool {
     changed: Notify,
 }
 
-/// The writing end's open block.
+/// The writer's block that is not handed over yet.
 #[derive(Debug, Default)]
 pub struct OpenBlock(BytesMut);
 
@@ -88,28 +90,28 @@ impl OpenBlock {
         lenenc::put_str(&mut self.0, row);
     }
 
-    /// Whether the block should be handed over now.
+    /// Whether the block has reached the size at which it should be handed over.
     pub fn is_full(&self) -> bool {
         self.0.len() >= BLOCK_BYTES
     }
 
-    /// Whether it holds nothing.
+    /// Whether it contains no rows.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// Where a block is to be kept.
+/// The place where a block is to be kept.
 enum Place {
     Memory,
     File(Arc<SpoolFile>, u64),
-    /// In a file that is not there yet.
+    /// In a file that has to be created first.
     NewFile,
     Nowhere,
 }
 
 impl Spool {
-    /// An empty spool; its file is made when it is needed.
+    /// An empty spool; its file is created when it is needed.
     pub fn new(limits: SpoolLimits) -> Self {
         Self {
             share: limits.account.open(),
@@ -121,23 +123,23 @@ impl Spool {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // No code panics while it holds the lock; a poisoned state would still be whole.
+        // No code panics while it holds the lock; a poisoned state would still be consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether rows may be taken that are worked on beside those that are: they are held until
-    /// then. Who works on none may take some in any case.
+    /// Whether the reader may take more rows while it processes others; they count as held until
+    /// they are processed. A reader that processes none may always take some.
     pub fn may_take(&self) -> bool {
         let own = self.limits.memory_bytes_max;
         self.share.held() < self.share.bytes_max().max(own.min(BLOCK_BYTES as u64))
     }
 
-    /// What all spools share.
+    /// The account shared by all spools.
     pub fn account(&self) -> &Arc<SpoolAccount> {
         self.share.account()
     }
 
-    /// Hands over the rows of `block` and empties it.
+    /// Hands over the rows of `block`, and empties it.
     pub async fn write(&self, block: &mut OpenBlock) -> Result<(), SqlError> {
         let bytes = block.0.split().freeze();
         let length = bytes.len();
@@ -159,8 +161,8 @@ impl Spool {
         Ok(())
     }
 
-    /// Appends to a row that is too long to be gathered; it is there for the reader once its last
-    /// part is. Blocks that are open must have been handed over.
+    /// Appends a part to a long row; the reader gets the row after its last part. Open blocks must
+    /// have been handed over before.
     pub async fn write_part(&self, part: Bytes, last: bool) -> Result<(), SqlError> {
         let length = part.len() as u64;
         let Place::File(file, offset) = self.place(length, false).await? else {
@@ -186,7 +188,7 @@ impl Spool {
         }
     }
 
-    /// Finds room for the next bytes.
+    /// Finds the place for the next bytes, and creates a file if one is needed.
     async fn place(&self, length: u64, in_memory: bool) -> Result<Place, SqlError> {
         match self.place_now(length, in_memory)? {
             Place::NewFile => {}
@@ -235,13 +237,13 @@ impl Spool {
         Ok(Place::File(file, offset))
     }
 
-    /// Says how the rows ended; nothing may be written after.
+    /// Sets the end of the rows; nothing may be written afterwards.
     pub fn finish(&self, end: End) {
         self.state().end = Some(end);
         self.changed.notify_one();
     }
 
-    /// The reader wants no more rows: drops those that wait and all that come.
+    /// Closes the reader's side: drops the queued rows and all further ones.
     pub fn close(&self) {
         let mut state = self.state();
         state.closed = true;
@@ -249,7 +251,7 @@ impl Spool {
         state.file = None;
     }
 
-    /// The next block of rows, waiting for it; `None` when all have been taken.
+    /// Waits for the next block of rows and takes it; `None` when all have been taken.
     pub async fn read(&self) -> Result<Option<Rows>, SqlError> {
         loop {
             let block = {
@@ -270,8 +272,8 @@ impl Spool {
         }
     }
 
-    /// Block number `number` of those that wait, without taking it; waits until it is there.
-    /// `None`: there will be no such block.
+    /// Waits for the queued block with index `number` and returns it without taking it; `None` if
+    /// there will be no such block.
     pub async fn look(&self, number: usize) -> Result<Option<Rows>, SqlError> {
         loop {
             let place = {
@@ -296,7 +298,7 @@ impl Spool {
         Ok(Rows::of(self.share.hold(block.into())))
     }
 
-    /// Takes the end, once [`Spool::finish`] was called.
+    /// Takes the end; `None` before [`Spool::finish`] is called.
     pub fn take_end(&self) -> Option<End> {
         self.state().end.take()
     }
@@ -307,7 +309,7 @@ impl Spool {
 pub enum Row {
     /// Its payload.
     Held(Bytes),
-    /// One that lies on disk.
+    /// A row on disk.
     Long(LongRow),
 }
 
@@ -423,7 +425,7 @@ mod tests {
         take(&spool, 0..100).await;
         fill(&spool, 300..400).await.unwrap();
         take(&spool, 100..400).await;
-        // The file was emptied: memory is used again, then the file from its start.
+        // The file has been read: memory is used again, then the file from offset 0.
         fill(&spool, 400..500).await.unwrap();
         let end = ResultEnd {
             status: StatusFlags::empty(),
@@ -492,7 +494,7 @@ mod tests {
             }
         }
         take(&spool, 12..14).await;
-        // The place of a row that is held is not used again; then all of it is.
+        // The space of a row that is still referenced is not reused; afterwards the whole file is.
         drop(long.pop());
         write_long(&spool, 4000).await.unwrap();
         let held = long.pop().unwrap();
@@ -523,7 +525,7 @@ mod tests {
             memory <= 4000 && (9000..=10_000).contains(&disk),
             "{memory} {disk}"
         );
-        // The other's rows wait in memory; the first's limit is no reason to refuse them.
+        // The other spool's rows are held in memory; the first spool's limit does not apply to it.
         fill(&second, 100..110).await.unwrap();
         second.finish(Ok(ended()));
         take(&second, 100..110).await;
@@ -539,7 +541,7 @@ mod tests {
         let limits = limits(1 << 20, 3 * FILE_BYTES);
         let spool = Spool::new(limits.clone());
         let (part, parts) = (Bytes::from(vec![7; 1 << 20]), FILE_BYTES >> 20);
-        // Eight files' worth, of which two rows wait at any time.
+        // Data for eight files, of which at most two rows are queued at any time.
         for row in 0..16 {
             for _ in 0..parts / 2 {
                 spool.write_part(part.clone(), false).await.unwrap();

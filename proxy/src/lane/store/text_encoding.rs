@@ -1,25 +1,25 @@
-//! Statements as text: most are UTF-8, some hold bytes (an image in a literal) or are written in
-//! another character set.
+//! Encoding of statement texts: most are UTF-8; some contain binary data (an image in a literal)
+//! or use another character set.
 
 use std::borrow::Cow;
 
-/// How a statement's bytes are read as text, and how text made of it is sent.
+/// The encoding with which a statement's bytes are decoded, and derived texts are encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TextEncoding {
     /// UTF-8.
     #[default]
     Utf8,
-    /// Each byte is one character of the same number, so that any byte passes unchanged. Right for
-    /// every character set whose multi-byte characters hold no ASCII bytes.
+    /// Each byte is the character with the same code, so any byte passes unchanged. Correct for
+    /// every character set whose multi-byte characters contain no ASCII bytes.
     Bytes,
 }
 
-/// Character sets whose multi-byte characters may hold a backslash or a backquote as a byte.
+/// Character sets whose multi-byte characters may contain the byte of a backslash or a backquote.
 const WITH_ASCII_BYTES: [&str; 5] = ["big5", "cp932", "gb18030", "gbk", "sjis"];
 
 impl TextEncoding {
-    /// The encoding for a statement of a session with `character_set_client = charset`. `None`: it
-    /// cannot be cut into tokens safely.
+    /// The encoding for a statement of a session with `character_set_client = charset`; `None` if
+    /// the statement cannot be tokenised safely.
     pub fn of(statement: &[u8], charset: &str) -> Option<Self> {
         let utf8 = matches!(charset, "utf8mb4" | "utf8mb3" | "utf8");
         if statement.is_ascii() || (utf8 && std::str::from_utf8(statement).is_ok()) {
@@ -28,7 +28,7 @@ impl TextEncoding {
         (!WITH_ASCII_BYTES.contains(&charset)).then_some(Self::Bytes)
     }
 
-    /// A statement as text.
+    /// Decodes a statement.
     pub fn decode(self, bytes: &[u8]) -> Cow<'_, str> {
         match self {
             Self::Utf8 => String::from_utf8_lossy(bytes),
@@ -36,11 +36,11 @@ impl TextEncoding {
         }
     }
 
-    /// Text as the session's store expects it.
+    /// Encodes a text for the store session.
     pub fn encode(self, text: &str) -> Cow<'_, [u8]> {
         match self {
             Self::Utf8 => Cow::Borrowed(text.as_bytes()),
-            // What did not come from the statement is ASCII.
+            // Text that does not come from the statement is ASCII.
             Self::Bytes => text
                 .chars()
                 .map(|c| u8::try_from(c).unwrap_or(b'?'))

@@ -1,5 +1,5 @@
-//! What ANALYZE adds to a plan: what was counted and measured while the statement ran,
-//! beside what was expected.
+//! Output that ANALYZE adds to a plan: counts and times measured during the execution, next to the
+//! estimates.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -14,34 +14,34 @@ use crate::lane::plans::ready::Ready;
 use crate::live::Statement;
 use crate::predict::Predictor;
 
-/// Width of the columns of figures.
+/// Width of a column of figures, in characters.
 const FIGURE_WIDTH: usize = 14;
-/// Width of what stands before them.
+/// Width of the name column, in characters.
 const NAME_WIDTH: usize = WIDTH as usize - 2 * FIGURE_WIDTH;
 
-/// What executing a statement has come to.
+/// The execution of a statement.
 #[derive(Debug, Clone, Copy)]
 pub struct Ran<'r> {
-    /// What it has done.
+    /// The statement's record with its counters and times.
     pub running: &'r Statement,
-    /// Rows of its answer, if it has any.
+    /// Number of rows in its answer, if it returns rows.
     pub rows: Option<u64>,
-    /// Rows that it has changed, if it changes any.
+    /// Number of rows that it changed, if it changes rows.
     pub affected: Option<u64>,
 }
 
-/// A statement that has run, and what was expected of it.
+/// An executed statement and its estimates.
 pub struct Actual<'r> {
-    /// What it has come to.
+    /// The execution.
     pub ran: Ran<'r>,
-    /// What has answered it.
+    /// The plan and its predictors.
     pub ready: &'r Ready<'r, 'r>,
-    /// What plans were priced by.
+    /// The cost model used for the plans.
     pub costs: &'r CostModel,
 }
 
 impl Actual<'_> {
-    /// A table of figures.
+    /// Appends a table of figures.
     pub fn add_lines(&self, lines: &mut Vec<String>) {
         row(lines, "Executed", "expected", "actual");
         let running = self.ran.running;
@@ -62,13 +62,13 @@ impl Actual<'_> {
         self.total_lines(lines);
     }
 
-    /// The plan's predictions, and what has answered each.
+    /// The plan's predictions with their predictors.
     fn predictions(&self) -> impl Iterator<Item = (&Prediction, &Predictor)> {
         let predictions = self.ready.plan.predictions.iter();
         predictions.zip(&self.ready.predictors)
     }
 
-    /// Rows that were expected of the store.
+    /// Estimated number of rows read from the store.
     fn rows_expected(&self) -> Estimate<u64> {
         let rows = self.ready.plan.scan().and_then(|scan| scan.rows);
         rows.map_or(Estimate::Absent, |rows| {
@@ -150,7 +150,7 @@ impl Actual<'_> {
         );
     }
 
-    /// Adds the same to a plan's fields.
+    /// Adds the same figures to a plan in JSON.
     pub fn add_to(&self, plan: &mut Value) {
         let places = plan.get_mut("predictions").and_then(Value::as_array_mut);
         for (place, prediction) in places.into_iter().flatten().zip(self.predictions()) {
@@ -220,7 +220,7 @@ impl Actual<'_> {
         })
     }
 
-    /// Seconds of the device that plans are priced by: of a CPU all that its threads do.
+    /// Seconds of the device that plans are priced by; for a CPU they include preparation.
     fn device_seconds(&self, spent: StageSeconds) -> f64 {
         match self.costs.device {
             Device::Cpu => spent.preparing + spent.inferring,
@@ -228,7 +228,7 @@ impl Actual<'_> {
         }
     }
 
-    /// Share of the inputs that no model had to look at.
+    /// Share of the inputs answered without running a model; `None` without inputs.
     fn hit_rate(&self) -> Option<f64> {
         let inputs = self.predictions().map(|(_, p)| p.tally().inputs());
         let inputs: u64 = inputs.sum();
@@ -257,12 +257,12 @@ fn share(inputs: Estimate<u64>, share: f64) -> Estimate<u64> {
     }
 }
 
-/// A number that was expected; empty where none was.
+/// An estimate as text; empty if there is none.
 fn known(expected: Estimate<u64>) -> String {
     expected.value().map(|n| n.to_string()).unwrap_or_default()
 }
 
-/// Adds a row of the table; a name that is too long gets lines of its own.
+/// Appends a row of the table; a name that is too long is wrapped onto lines of its own.
 fn row(lines: &mut Vec<String>, name: &str, expected: &str, actual: &str) {
     let mut name: Vec<char> = name.chars().collect();
     while name.len() >= NAME_WIDTH {

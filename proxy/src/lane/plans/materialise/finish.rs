@@ -1,4 +1,4 @@
-//! Pass 2: the statement itself, and its answer to the client.
+//! Pass 2: runs the statement itself and sends its answer to the client.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
@@ -21,26 +21,26 @@ use crate::lane::turn::Turn;
 use crate::live::{Phase, Statement};
 use crate::wire::{ColumnDefinition, ErrPacket, OkPacket, StatusFlags, encode_result_end};
 
-/// SQLSTATE that a stub signals: here, that a relation lacks a key.
+/// SQLSTATE that a stub signals: in pass 2 it means that a key is missing in a relation.
 const STUB_SQLSTATE: &[u8] = b"ML001";
 
-/// A whole answer.
+/// The complete answer of a statement.
 pub enum Finished {
-    /// The payload of an OK.
+    /// The payload of an OK packet.
     Done(Bytes),
-    /// Rows.
+    /// A result set.
     Rows {
-        /// Their columns.
+        /// The columns.
         columns: Vec<ColumnDefinition>,
-        /// Holds them.
+        /// The buffered rows.
         spool: Box<Spool>,
-        /// What followed them.
+        /// The end of the result set.
         end: ResultEnd,
     },
 }
 
 impl Finished {
-    /// ROW_COUNT() after it.
+    /// ROW_COUNT() after the statement.
     pub fn row_count(&self) -> Result<i64, LinkError> {
         match self {
             Self::Rows { .. } => Ok(-1),
@@ -51,7 +51,7 @@ impl Finished {
         }
     }
 
-    /// The same in the eyes of a client that is in no transaction.
+    /// The answer without the status flag of a transaction, for a client that has begun none.
     pub fn outside_transaction(mut self) -> Result<Self, LinkError> {
         match &mut self {
             Self::Done(payload) => {
@@ -65,7 +65,7 @@ impl Finished {
     }
 }
 
-/// Runs the statement and reads its answer to the end. `None`: a relation lacks a key.
+/// Runs the statement and reads its whole answer; `None` if a key is missing in a relation.
 pub async fn run(
     store: &mut StoreLink<'_>,
     context: &LaneContext,
@@ -80,7 +80,7 @@ pub async fn run(
     }
 }
 
-/// Whether a stub was run: a relation lacked a key.
+/// Whether a stub was run: a key is missing in a relation.
 pub fn is_missing_key(error: &ErrPacket) -> bool {
     error.sqlstate == STUB_SQLSTATE
 }
@@ -112,7 +112,7 @@ async fn read(
     })
 }
 
-/// Writes the answer, where somebody is to get it, and tells of it.
+/// Writes the answer if `audience` is the client, and returns the statement's effects.
 pub async fn write(
     turn: &mut Turn<'_>,
     running: &Statement,
@@ -175,7 +175,7 @@ pub async fn write(
     })
 }
 
-/// Counts the rows of an answer, and sends them where somebody is to get them.
+/// Counts the rows of an answer, and sends them if `sends` is set.
 async fn send_rows(
     turn: &mut Turn<'_>,
     running: &Statement,

@@ -1,4 +1,4 @@
-//! Lookups in place of a statement's calls.
+//! Lookups that replace a statement's predict calls.
 
 use predictsql_optimizer::materialise::{Lookup, Members};
 use predictsql_optimizer::plan::Relate;
@@ -6,7 +6,7 @@ use predictsql_optimizer::plan::Relate;
 use crate::lane::plans::materialise::relation::Relation;
 use crate::lane::plans::ready::Materialisation;
 
-/// Where each harvest's calls find their answers.
+/// The lookup for the calls of each harvest.
 pub fn lookups(
     plan: &Materialisation<'_, '_, '_>,
     relations: &[Relation<'_>],

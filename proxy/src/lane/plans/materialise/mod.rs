@@ -1,5 +1,6 @@
-//! Runs a materialise plan: inputs are harvested and predicted, their answers given to the session
-//! as relations, and the statement itself run with a lookup in place of each call.
+//! Runs a materialise plan: it harvests and predicts the inputs (pass 1), makes the answers
+//! available in the session as relations, and runs the statement with a lookup in place of each
+//! predict call (pass 2).
 //!
 //! ```text
 //! probe ─► harvest ─► spool ─► executor ─► relation ─► pass 2 ─► spool ─► client
@@ -7,10 +8,11 @@
 //!             └── a key was missing: harvest what is new ◄┘
 //! ```
 //!
-//! Pass 2 alone decides the answer, as one statement of the session with the state that it finds.
-//! Its rows wait in a spool until its end is known, since a missing key ends it in mid-result.
-//! Nothing runs after it: ROW_COUNT(), FOUND_ROWS() and the warnings are what it left. The
-//! relations' temporary tables are dropped before the session's next such statement.
+//! Pass 2 alone determines the answer: it is one statement, which sees the session state at its
+//! start. Its rows are buffered in a spool until it has ended, since a missing key makes it fail
+//! in mid-result. No statement runs after it, so ROW_COUNT(), FOUND_ROWS() and the warnings are
+//! its own. The temporary tables of the relations are dropped before the session's next such
+//! statement.
 
 mod finish;
 mod harvest;
@@ -40,15 +42,16 @@ use harvest::Harvester;
 use lookups::lookups;
 use relation::Relation;
 
-/// How often a statement whose keys were missing is tried before it gives up with error 1205.
+/// Maximum number of attempts for a statement with missing keys; then it fails with error 1205.
 const ATTEMPTS_MAX: usize = 8;
 
-/// From this attempt on (counted from 0) both passes of an autocommit statement share a
-/// transaction: others change its tables faster than it can follow. Never so under LOCK TABLES,
-/// which START TRANSACTION would release: there nobody else changes them.
+/// From this attempt on (counted from 0), both passes of an autocommit statement share a
+/// transaction, since other sessions change its tables faster than new keys are harvested. Not
+/// under LOCK TABLES, which START TRANSACTION would release: no other session changes the tables
+/// then.
 const SHARED_STATE_ATTEMPT: usize = 3;
 
-/// Runs the statement and writes its whole answer, where somebody is to get it.
+/// Runs the statement and writes its whole answer, if `audience` is the client.
 pub async fn run(
     turn: &mut Turn<'_>,
     context: &Arc<LaneContext>,
@@ -101,14 +104,15 @@ pub async fn run(
 struct Passes<'h, 'p, 's, 'a> {
     harvester: Harvester<'h, 'p, 's, 'a>,
     relations: Vec<Relation<'p>>,
-    /// The session is in no transaction of its own.
+    /// Whether the lane may begin a transaction: the session is in autocommit mode and in no
+    /// transaction.
     may_begin: bool,
-    /// It is in one of ours.
+    /// Whether the lane has begun a transaction.
     began: bool,
 }
 
 impl Passes<'_, '_, '_, '_> {
-    /// Runs them as often as it takes, up to the answer of the second.
+    /// Repeats both passes until pass 2 finds all keys; returns its answer.
     async fn answer(
         &mut self,
         store: &mut StoreLink<'_>,
@@ -122,7 +126,7 @@ impl Passes<'_, '_, '_, '_> {
             breadth = Breadth::Everything;
             shapes = self.widen(store, breadth).await?;
         }
-        // A key was missing after all that these shapes find was there.
+        // With the current shapes, a pass has looked up a key that no harvest had found.
         let mut missed = false;
         for attempt in 0..ATTEMPTS_MAX {
             let before = self.keys();
@@ -141,8 +145,8 @@ impl Passes<'_, '_, '_, '_> {
                 missed = false;
                 breadth = breadth.next().ok_or_else(unfound)?;
                 let wider = self.widen(store, breadth).await?;
-                // The same rows, but others need not be known any more:
-                // there is nothing to look for.
+                // Only the treatment of missing keys has changed; the same shapes find no new
+                // keys, so another harvest is not needed.
                 let same = found && wider == shapes && breadth == Breadth::Members;
                 shapes = wider;
                 if !same {
@@ -180,8 +184,8 @@ impl Passes<'_, '_, '_, '_> {
         self.relations.iter().map(Relation::keys).sum()
     }
 
-    /// The shapes of harvests that look at more; from now on a missing key is no error where the
-    /// members of its harvest are known, and the store takes the statement that asks for them.
+    /// The shapes of harvests with a wider breadth. From here on, a missing key is no error if the
+    /// members of its harvest are known and the store accepts the statement that looks them up.
     async fn widen(
         &mut self,
         store: &mut StoreLink<'_>,
@@ -198,7 +202,8 @@ impl Passes<'_, '_, '_, '_> {
             Err(LinkError::End(end)) => return Err(LinkError::End(end)),
             Err(LinkError::Refused(error))
                 if error.code == UNPREPARABLE || finish::is_missing_key(&error) => {}
-            // Under LOCK TABLES, say, no table may be named once more.
+            // The store refuses the members: under LOCK TABLES, for example, a table may not be
+            // named a second time.
             Err(_) => return Ok(widened(store, plan, breadth, false).await?.0),
             Ok(_) => {}
         }
@@ -206,7 +211,8 @@ impl Passes<'_, '_, '_, '_> {
         Ok(shapes)
     }
 
-    /// A snapshot for reads; for changes, locks that keep others from adding rows.
+    /// Begins a transaction: with a snapshot for reads; for changes, with locks that prevent other
+    /// sessions from adding rows.
     async fn begin(&mut self, store: &mut StoreLink<'_>) -> Result<(), LinkError> {
         store
             .command("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -221,7 +227,7 @@ impl Passes<'_, '_, '_, '_> {
         Ok(())
     }
 
-    /// Ends a transaction of ours, of which the client learns nothing.
+    /// Ends the lane's transaction, which is invisible to the client.
     async fn end(
         &self,
         store: &mut StoreLink<'_>,
@@ -242,7 +248,8 @@ impl Passes<'_, '_, '_, '_> {
     }
 }
 
-/// The shapes of harvests at a breadth, and their members where these are looked for and known.
+/// The shapes of harvests at a breadth, and their members if `with_members` is set and they are
+/// known.
 async fn widened(
     store: &mut StoreLink<'_>,
     plan: &Materialisation<'_, '_, '_>,
@@ -254,7 +261,7 @@ async fn widened(
     questions.converse(&mut widening).await
 }
 
-/// The relations of a plan, empty. `wanted` is the kind that is forced.
+/// Creates the empty relations of a plan. `wanted` is the kind of relation that is forced, if any.
 fn relations<'r>(plan: &Materialisation<'r, '_, '_>, wanted: Option<Forced>) -> Vec<Relation<'r>> {
     let rerun = plan.rerun;
     let copies = rerun.copies(&plan.relates);

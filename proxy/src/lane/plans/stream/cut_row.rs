@@ -1,4 +1,4 @@
-//! Rows cut into cells, also those that lie on disk: of these, short cells are in memory.
+//! Rows split into cells. Of rows on disk, only the short cells are in memory.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -15,13 +15,14 @@ use crate::lane::store::rows::{Cells, LongCells, RowCodec};
 use crate::lane::store::spool::{LongRow, Row};
 use crate::wire::{Malformed, lenenc};
 
-/// Cells of a long row up to this length are read with it.
+/// Cells of a long row up to this length, in bytes, are read into memory when it is split.
 const SHORT_CELL_BYTES: u64 = 64 * 1024;
-/// Up to this length they are read in any case: all that the lane must look at.
+/// Cells up to this length, in bytes, are always read into memory: these include all cells that
+/// the lane itself needs.
 const TINY_CELL_BYTES: u64 = 1024;
-/// The others together.
+/// Limit on the cells of a long row in memory together, in bytes; tiny cells may exceed it.
 const SHORT_CELLS_BYTES_MAX: u64 = 1024 * 1024;
-/// Longest prefix of a length-encoded string.
+/// Longest length prefix of a length-encoded string, in bytes.
 const PREFIX_BYTES: u64 = 9;
 
 /// A row with its cells.
@@ -36,7 +37,7 @@ pub struct CutRow {
 struct LongCut {
     row: LongRow,
     cells: LongCells,
-    /// One a cell: those that are in memory.
+    /// One element per cell; `None` for NULL and for cells that are on disk only.
     short: Vec<Option<Bytes>>,
 }
 
@@ -50,7 +51,7 @@ pub enum CellBytes<'c> {
 }
 
 impl CellBytes<'_> {
-    /// Its length.
+    /// Its length in bytes.
     pub fn bytes(&self) -> u64 {
         match self {
             Self::Here(cell) => cell.len() as u64,
@@ -59,7 +60,7 @@ impl CellBytes<'_> {
     }
 }
 
-/// Bytes of a row that lie on disk.
+/// A range of bytes in a row on disk.
 #[derive(Debug, Clone)]
 pub struct FarCell {
     row: LongRow,
@@ -67,12 +68,12 @@ pub struct FarCell {
 }
 
 impl FarCell {
-    /// How many.
+    /// Its length in bytes.
     pub fn bytes(&self) -> u64 {
         self.range.end.saturating_sub(self.range.start)
     }
 
-    /// Some of them, up to `bytes` from `at`.
+    /// Reads up to `bytes` bytes from offset `at`.
     pub async fn read(&self, at: u64, bytes: u64) -> Result<Vec<u8>, SqlError> {
         let start = self.range.start.saturating_add(at);
         let end = start.saturating_add(bytes).min(self.range.end);
@@ -90,7 +91,7 @@ pub enum StringValue {
 }
 
 impl CutRow {
-    /// Cuts a row.
+    /// Splits a row into cells.
     pub async fn cut(row: Row, codec: &RowCodec) -> Result<Self, LinkError> {
         match row {
             Row::Held(payload) => {
@@ -110,7 +111,7 @@ impl CutRow {
         }
     }
 
-    /// Bytes that it holds in memory.
+    /// Number of bytes that it holds in memory.
     pub fn held_bytes(&self) -> usize {
         match &self.long {
             None => self.payload.len(),
@@ -118,7 +119,7 @@ impl CutRow {
         }
     }
 
-    /// Whether it lies on disk.
+    /// Whether it is on disk.
     pub fn is_long(&self) -> bool {
         self.long.is_some()
     }
@@ -139,7 +140,7 @@ impl CutRow {
         })
     }
 
-    /// An encoded cell that is short; `None` for NULL.
+    /// An encoded cell that must be in memory; `None` for NULL.
     pub fn short(&self, column: usize) -> Result<Option<&[u8]>, Malformed> {
         match self.encoded(column) {
             None => Ok(None),
@@ -167,7 +168,8 @@ impl CutRow {
         if let Some(Some(cell)) = long.short.get(column) {
             return here(&mut &cell[..], cell);
         }
-        // Of a long string the prefix is 4 bytes, or 9 beyond 16 MiB.
+        // The cell's length includes the prefix: find the prefix length that matches. It is 4
+        // bytes for strings from 64 KiB on, 9 bytes from 16 MiB on.
         let bytes = range.end.saturating_sub(range.start);
         let fits = |prefix: &u64| bytes.checked_sub(*prefix).map(prefix_of) == Some(*prefix);
         let prefix = [1, 3, 4, PREFIX_BYTES].into_iter().find(fits);
@@ -179,7 +181,7 @@ impl CutRow {
     }
 }
 
-/// Bytes by which the length of a string is written.
+/// Length of the length prefix of a string, in bytes.
 fn prefix_of(bytes: u64) -> u64 {
     match bytes {
         0..=0xfa => 1,
@@ -215,16 +217,16 @@ async fn cut_long(row: LongRow, codec: RowCodec) -> Result<LongCut, LinkError> {
     Ok(LongCut { row, cells, short })
 }
 
-/// An input as a row has it.
+/// The input of a prediction in a row.
 #[derive(Debug, Clone)]
 pub enum RowInput {
     /// In memory.
     Here(Input),
-    /// To be read from disk before it is predicted.
+    /// On disk: must be read before it is predicted.
     Far(FarInput),
 }
 
-/// An input that lies on disk.
+/// An input on disk.
 #[derive(Debug, Clone)]
 pub struct FarInput {
     cell: FarCell,
@@ -234,8 +236,8 @@ pub struct FarInput {
 }
 
 impl RowInput {
-    /// Of a string value; `columns` are the task's. An image has at most `bytes_max` bytes:
-    /// what is longer is not read.
+    /// The input in a string value; `columns` are the task's input columns. An image on disk
+    /// longer than `bytes_max` is not read.
     pub fn of(
         kind: &InputKind,
         columns: &[Column],
@@ -261,7 +263,7 @@ impl RowInput {
         }))
     }
 
-    /// Bytes that are to be read.
+    /// Number of bytes to read from disk.
     pub fn far_bytes(&self) -> u64 {
         match self {
             Self::Here(_) => 0,
@@ -269,7 +271,7 @@ impl RowInput {
         }
     }
 
-    /// Reads it where it is not in memory.
+    /// Returns the input; reads it from disk if it is not in memory.
     pub async fn read(self) -> Result<Input, LinkError> {
         let input = match self {
             Self::Here(input) => return Ok(input),
@@ -285,7 +287,7 @@ impl RowInput {
         )?)
     }
 
-    /// The text by which a warning names it.
+    /// The text that identifies the input in a warning.
     pub fn short_name(&self) -> String {
         match self {
             Self::Here(input) => short_name(input),

@@ -1,4 +1,4 @@
-//! Rows to the client whose cells lie on disk: copied from there in parts.
+//! Sends rows whose cells are on disk: copies them to the client in parts.
 
 use tokio::io::AsyncWrite;
 
@@ -10,13 +10,13 @@ use crate::lane::store::spool::LongRow;
 use crate::relay::SessionEnd;
 use crate::wire::PacketWriter;
 
-/// Bytes of an answer that are sent before more is written.
+/// Number of buffered answer bytes at which the answer is flushed before more is written.
 pub const UNSENT_BYTES_MAX: usize = 256 * 1024;
 
-/// Bytes that are copied at a time.
+/// Number of bytes copied at a time.
 const COPIED_BYTES: u64 = 256 * 1024;
 
-/// Writes a row of these cells.
+/// Writes a row with these cells; cells on disk are copied in parts.
 pub async fn write_row(
     codec: Codec,
     cells: &[Option<CellBytes<'_>>],
@@ -55,7 +55,7 @@ pub async fn write_row(
     Ok(())
 }
 
-/// Writes a row as it lies on disk.
+/// Copies the payload of a row on disk.
 pub async fn copy_row(
     row: &LongRow,
     out: &mut PacketWriter,
@@ -72,7 +72,7 @@ pub async fn copy_row(
     Ok(())
 }
 
-/// Within a row no error can be told.
+/// An error packet cannot be sent in the middle of a row, so the session ends.
 fn broken_off(_: SqlError) -> LinkError {
     LinkError::End(SessionEnd::Protocol("a row could not be read from disk"))
 }

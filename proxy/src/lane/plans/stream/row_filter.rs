@@ -1,4 +1,4 @@
-//! Which rows of a stream plan pass the condition, and what their predicted cells hold.
+//! Tests which rows of a stream plan pass the condition, and provides their predicted cells.
 
 use std::borrow::Cow;
 
@@ -15,21 +15,21 @@ use crate::lane::store::spool::Row;
 use crate::predict::Answer;
 use crate::wire::{Malformed, lenenc};
 
-/// A row of the store on its way to the client.
+/// A row of the store that is processed for the client.
 #[derive(Debug)]
 pub struct PendingRow {
     /// The row.
     pub row: CutRow,
-    /// One a prediction; `None`: it is not made.
+    /// One answer per prediction; `None` if the prediction is not made.
     pub answers: Vec<Option<Answer>>,
     /// Whether it passes the condition, once that is decided.
     pub passes: Option<bool>,
-    /// What is known of the condition's tests.
+    /// Results of the condition's tests, as far as they are known.
     known: Vec<Known>,
 }
 
 impl PendingRow {
-    /// Cuts a row.
+    /// Splits a row into cells.
     pub async fn new(row: Row, codec: &RowCodec) -> Result<Self, LinkError> {
         Ok(Self {
             row: CutRow::cut(row, codec).await?,
@@ -43,28 +43,29 @@ impl PendingRow {
         self.answers.get(prediction)?.as_ref()
     }
 
-    /// The outcome of a prediction: 0 also where it is not made, since nothing depends on it then.
+    /// The outcome of a prediction. Also 0 if the prediction is not made, since nothing depends on
+    /// it then.
     fn code(&self, prediction: usize) -> usize {
         self.answer(prediction).map_or(0, Answer::code)
     }
 }
 
-/// Decides rows of one statement.
+/// Filters the rows of one statement.
 #[derive(Debug)]
 pub struct RowFilter<'r, 's, 'a> {
     pipeline: &'r Pipeline<'r, 's, 'a>,
     codec: Codec,
-    /// For each prediction what its input is.
+    /// Input kind of each prediction.
     inputs: Vec<InputKind>,
-    /// Most bytes of an image.
+    /// Maximum size of an image, in bytes.
     image_bytes_max: u64,
-    /// For each cell that depends on a prediction alone its encoded value for each outcome.
+    /// For each cell that depends only on a prediction: its encoded value for each outcome.
     by_class: Vec<Option<Vec<Option<Vec<u8>>>>>,
 }
 
 impl<'r, 's, 'a> RowFilter<'r, 's, 'a> {
-    /// For rows of the visible columns and the hidden ones after them;
-    /// `inputs` are those of the predictions.
+    /// A filter for rows with the visible columns, followed by the hidden ones. `inputs` are the
+    /// input kinds of the predictions.
     pub fn new(
         pipeline: &'r Pipeline<'r, 's, 'a>,
         codec: Codec,
@@ -83,7 +84,7 @@ impl<'r, 's, 'a> RowFilter<'r, 's, 'a> {
         &self.pipeline.project.cells
     }
 
-    /// The order in which predictions are made: those that decide rows, as planned, then those
+    /// The order of the predictions: first those that the condition needs, as planned, then those
     /// that fill cells of rows that pass.
     pub fn order(&self) -> Vec<usize> {
         let predicts = self.pipeline.predicts.iter();
@@ -93,7 +94,7 @@ impl<'r, 's, 'a> RowFilter<'r, 's, 'a> {
         deciding.chain(filling).collect()
     }
 
-    /// Takes a row as the store sent it: some tests need no prediction.
+    /// Initialises a row from the store and evaluates the tests that need no prediction.
     pub fn begin(&self, row: &mut PendingRow) -> Result<(), Malformed> {
         row.answers = vec![None; self.pipeline.predicts.len()];
         row.known.clone_from(&self.pipeline.filter.known);
@@ -120,8 +121,8 @@ impl<'r, 's, 'a> RowFilter<'r, 's, 'a> {
         row.passes = self.pipeline.filter.condition.passes(&row.known);
     }
 
-    /// The input of a prediction for a row, or `None` where the row's answer does not depend on
-    /// it, as far as is known by now.
+    /// The input of a prediction for a row; `None` if, by the tests evaluated so far, the answer
+    /// does not depend on the prediction.
     pub fn input(
         &self,
         row: &PendingRow,
@@ -141,13 +142,13 @@ impl<'r, 's, 'a> RowFilter<'r, 's, 'a> {
         }
     }
 
-    /// The tests that a prediction decides, with their numbers.
+    /// The tests that depend on a prediction, with their indexes.
     fn tests_of(&self, prediction: usize) -> impl Iterator<Item = (usize, &'r FilterTest)> {
         let tests = self.pipeline.filter.tests.iter().enumerate();
         tests.filter(move |(_, test)| test.test.prediction() == Some(prediction))
     }
 
-    /// The input of a prediction for a row as the store sent it, if it was fetched.
+    /// The input of a prediction in a row from the store; `None` if it was not selected.
     fn fetched(&self, row: &PendingRow, prediction: usize) -> Result<Option<RowInput>, Malformed> {
         let predict = self.pipeline.predicts.get(prediction);
         let asked = self.pipeline.ready.plan.predictions.get(prediction);
@@ -163,7 +164,7 @@ impl<'r, 's, 'a> RowFilter<'r, 's, 'a> {
         RowInput::of(kind, columns, value, bytes_max).map(Some)
     }
 
-    /// Takes the answer of a prediction for a row, and what its tests say of it.
+    /// Stores the answer of a prediction for a row, and evaluates the tests that depend on it.
     pub fn answer(
         &self,
         row: &mut PendingRow,
@@ -202,7 +203,8 @@ impl<'r, 's, 'a> RowFilter<'r, 's, 'a> {
         })
     }
 
-    /// The outcomes that pass a test in this row: bit 0 for NULL, then one a class.
+    /// Bitmap of the outcomes that pass a test in this row: bit 0 for NULL, then one bit per
+    /// class.
     fn bits(&self, row: &PendingRow, test: usize) -> Result<u64, Malformed> {
         let wrong = Malformed("a hidden column of the lane is not a number");
         let column = self
@@ -229,8 +231,8 @@ impl<'r, 's, 'a> RowFilter<'r, 's, 'a> {
         }
     }
 
-    /// The score of a class (position in the task's classes); `None` where the input is NULL or
-    /// unreadable, or no model run covers the class.
+    /// The score of a class (index in the task's classes); `None` if the input is NULL or
+    /// unreadable, or if no model run covers the class.
     fn score(&self, row: &PendingRow, prediction: usize, class: usize) -> Option<f64> {
         let predictor = self.pipeline.ready.predictors.get(prediction)?;
         predictor.score(row.answer(prediction)?, class)
@@ -268,7 +270,7 @@ impl<'r, 's, 'a> RowFilter<'r, 's, 'a> {
         Some(CellBytes::Here(here))
     }
 
-    /// The text by which a warning names the input of a prediction.
+    /// The text that identifies the input of a prediction in a warning.
     pub fn input_name(&self, row: &PendingRow, prediction: usize) -> String {
         match self.fetched(row, prediction) {
             Ok(Some(input)) => input.short_name(),
@@ -277,7 +279,7 @@ impl<'r, 's, 'a> RowFilter<'r, 's, 'a> {
     }
 }
 
-/// For each cell that depends on a prediction alone its encoded value for each outcome.
+/// For each cell that depends only on a prediction: its encoded value for each outcome.
 fn encoded_cells(
     pipeline: &Pipeline<'_, '_, '_>,
     codec: Codec,
@@ -291,7 +293,7 @@ fn encoded_cells(
     };
     let mut encoded_cells = vec![None; pipeline.project.cells.len()];
     for (cell, values) in pipeline.predicts.iter().flat_map(|p| &p.by_class.cells) {
-        // A cell of the store's own is laid out as the described column: planning has seen to it.
+        // Planning ensures that a cell evaluated by the store has the described column's layout.
         let column = columns().find(|(of, _)| **of == Some(*cell));
         let layout = column.map_or(CellLayout::String, |(_, c)| CellLayout::of(c.column_type));
         let values = values.iter();

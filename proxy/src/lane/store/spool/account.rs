@@ -1,12 +1,12 @@
-//! What the spools of all statements hold together, in memory and on disk.
+//! Accounts for the memory and disk space that the spools of all statements hold together.
 //!
 //! Half of the memory is for rows. Each spool has an equal share of it, which shrinks as
-//! statements come: who holds more by then gets nothing new before it has given some back, and
-//! whoever holds nothing gets a block in any case. So a client that does not read keeps no other
-//! from being answered. A quarter is for long inputs that lie on disk: they wait for one another
-//! in order, and are only held while they are predicted. The last quarter is for data that clients
-//! send ahead of an execution: these may hold it for as long as they like,
-//! and more of it is refused.
+//! statements arrive: a spool that holds more than its share gets no more until it has released
+//! some, and a spool that holds nothing always gets a block. A client that does not read its
+//! answer therefore cannot block the others. A quarter is for long inputs read from disk: they
+//! queue for it in order and hold it only while they are predicted. The last quarter is for long
+//! data (COM_STMT_SEND_LONG_DATA), which clients may hold for any time: data beyond the quarter is
+//! refused.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -16,10 +16,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{ErrorKind, SqlError};
 
-/// Long inputs are counted in units of so many bytes.
+/// Unit in which long inputs are counted, in bytes.
 const PERMIT_BYTES: u64 = 1024;
 
-/// Bytes that all spools hold, and may hold.
+/// Bytes that all spools hold, and their limits.
 #[derive(Debug)]
 pub struct SpoolAccount {
     rows_bytes_max: u64,
@@ -35,7 +35,7 @@ pub struct SpoolAccount {
 }
 
 impl SpoolAccount {
-    /// Nothing is held yet.
+    /// An account of which nothing is held.
     #[must_use]
     pub fn new(memory_bytes_max: u64, disk_bytes_max: u64) -> Arc<Self> {
         let quarter = memory_bytes_max / 4;
@@ -56,7 +56,7 @@ impl SpoolAccount {
         })
     }
 
-    /// Bytes of rows, inputs and data sent ahead in memory.
+    /// Bytes of rows, inputs and long data in memory.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
         let held = [&self.rows_bytes, &self.inputs_bytes, &self.sent_ahead_bytes];
@@ -69,7 +69,7 @@ impl SpoolAccount {
         self.disk_bytes.load(Relaxed)
     }
 
-    /// A spool begins.
+    /// Registers a new spool.
     pub(super) fn open(self: &Arc<Self>) -> Share {
         self.spools.fetch_add(1, Relaxed);
         Share {
@@ -78,7 +78,7 @@ impl SpoolAccount {
         }
     }
 
-    /// Takes of the disk, unless too little is left.
+    /// Reserves disk space; fails if too little is left.
     pub(super) fn take_disk(&self, bytes: u64) -> Result<(), SqlError> {
         let sum = |held: u64| {
             held.checked_add(bytes)
@@ -97,17 +97,18 @@ impl SpoolAccount {
         })
     }
 
-    /// Gives some of the disk back.
+    /// Releases disk space.
     pub(super) fn give_disk(&self, bytes: u64) {
         self.disk_bytes.fetch_sub(bytes, Relaxed);
     }
 
-    /// Room for a long input, waiting for it. Whoever waits may hold no other.
+    /// Reserves memory for a long input, and waits for it. The caller must not hold another
+    /// reservation meanwhile.
     pub async fn long_input(self: &Arc<Self>, bytes: u64) -> LongInput {
         let wanted = u32::try_from(bytes.div_ceil(PERMIT_BYTES)).unwrap_or(u32::MAX);
         let wanted = wanted.clamp(1, self.long_inputs_max);
         let permit = Arc::clone(&self.long_inputs).acquire_many_owned(wanted);
-        let permit = permit.await.ok(); // it is never closed
+        let permit = permit.await.ok(); // the semaphore is never closed
         self.inputs_bytes.fetch_add(bytes, Relaxed);
         LongInput {
             account: Arc::clone(self),
@@ -117,7 +118,7 @@ impl SpoolAccount {
     }
 }
 
-/// Data that a client has sent ahead.
+/// Memory held by the long data (COM_STMT_SEND_LONG_DATA) of one statement.
 #[derive(Debug)]
 pub struct SentAhead {
     account: Arc<SpoolAccount>,
@@ -125,7 +126,7 @@ pub struct SentAhead {
 }
 
 impl SentAhead {
-    /// None yet.
+    /// An empty reservation.
     #[must_use]
     pub fn new(account: &Arc<SpoolAccount>) -> Self {
         Self {
@@ -134,7 +135,7 @@ impl SentAhead {
         }
     }
 
-    /// Counts some more; false where all sessions together have too much.
+    /// Reserves more bytes; false if all sessions together would exceed the limit.
     pub fn grow(&mut self, bytes: u64) -> bool {
         let max = self.account.sent_ahead_bytes_max;
         let sum = |held: u64| held.checked_add(bytes).filter(|sum| *sum <= max);
@@ -152,7 +153,7 @@ impl Drop for SentAhead {
     }
 }
 
-/// Room for a long input.
+/// Memory reserved for a long input, until it is dropped.
 #[derive(Debug)]
 pub struct LongInput {
     account: Arc<SpoolAccount>,
@@ -166,7 +167,7 @@ impl Drop for LongInput {
     }
 }
 
-/// One spool's part of the account.
+/// One spool's share of the account.
 #[derive(Debug)]
 pub(super) struct Share {
     account: Arc<SpoolAccount>,
@@ -178,24 +179,24 @@ impl Share {
         &self.account
     }
 
-    /// Bytes in memory: rows that wait and rows that are worked on.
+    /// Bytes in memory: queued rows and rows in processing.
     pub(super) fn held(&self) -> u64 {
         self.held.load(Relaxed)
     }
 
-    /// Bytes that it may hold now.
+    /// Limit on the bytes that the spool may hold at present.
     pub(super) fn bytes_max(&self) -> u64 {
         self.account.rows_bytes_max / self.account.spools.load(Relaxed).max(1)
     }
 
-    /// Whether that many more may be held.
+    /// Whether the spool may hold `bytes` more.
     pub(super) fn has_room(&self, bytes: u64) -> bool {
         let (held, rows) = (self.held(), self.account.rows_bytes.load(Relaxed));
         let fits = held + bytes <= self.bytes_max() && rows + bytes <= self.account.rows_bytes_max;
         held == 0 || fits
     }
 
-    /// Rows that are counted until their last part is dropped.
+    /// Counts rows on the account until the last reference to them is dropped.
     pub(super) fn hold(&self, bytes: Bytes) -> Bytes {
         let length = bytes.len() as u64;
         self.held.fetch_add(length, Relaxed);

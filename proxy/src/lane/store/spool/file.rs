@@ -1,4 +1,4 @@
-//! A spool's temporary file, which has no name: nothing of it is left, however the process ends.
+//! Temporary file of a spool. The file has no name, so it disappears however the process ends.
 
 use std::fs::File;
 use std::ops::Range;
@@ -12,19 +12,19 @@ use bytes::Bytes;
 use crate::error::{ErrorKind, SqlError};
 use crate::lane::store::spool::account::SpoolAccount;
 
-/// The file, which counts on the account until it is dropped.
+/// The file; its size is counted on the account until it is dropped.
 #[derive(Debug)]
 pub struct SpoolFile {
     file: File,
     account: Arc<SpoolAccount>,
-    /// Of all files of the spool.
+    /// Bytes of all files of the spool.
     spool_bytes: Arc<AtomicU64>,
-    /// Bytes up to which it was written.
+    /// Reserved length of the file, in bytes.
     extent: AtomicU64,
 }
 
 impl SpoolFile {
-    /// An empty file, which counts on the account and for its spool.
+    /// Creates an empty file, which is counted on the account and for its spool.
     pub(super) async fn create(
         directory: PathBuf,
         (account, spool_bytes): (&Arc<SpoolAccount>, &Arc<AtomicU64>),
@@ -38,12 +38,12 @@ impl SpoolFile {
         }))
     }
 
-    /// Bytes by which it grows if it is written up to `end`.
+    /// Number of bytes by which a write up to offset `end` extends the file.
     pub(super) fn missing(&self, end: u64) -> u64 {
         end.saturating_sub(self.extent.load(Relaxed))
     }
 
-    /// Takes room up to the byte `end`. There is one writer.
+    /// Reserves disk space up to offset `end`. There is only one writer.
     pub(super) fn reserve(&self, end: u64) -> Result<(), SqlError> {
         let missing = self.missing(end);
         if missing > 0 {
@@ -78,7 +78,7 @@ impl Drop for SpoolFile {
     }
 }
 
-/// A row in the file that is too long to be gathered.
+/// A row in the file that is too long to be read into memory as a whole.
 #[derive(Debug, Clone)]
 pub struct LongRow {
     pub(super) file: Arc<SpoolFile>,
@@ -86,7 +86,7 @@ pub struct LongRow {
 }
 
 impl LongRow {
-    /// Bytes of its payload.
+    /// Length of its payload, in bytes.
     pub fn bytes(&self) -> u64 {
         self.place.end.saturating_sub(self.place.start)
     }
@@ -96,12 +96,13 @@ impl LongRow {
         place(range.start)..place(range.end)
     }
 
-    /// Some bytes of its payload; fewer where it ends.
+    /// Reads a range of its payload; fewer bytes at the payload's end.
     pub async fn read(&self, range: Range<u64>) -> Result<Vec<u8>, SqlError> {
         Arc::clone(&self.file).read(self.within(range)).await
     }
 
-    /// Runs `work` on a thread that may wait for the disk, with a way to read some bytes.
+    /// Runs `work` on a thread that may block on the disk, with a function that reads ranges of
+    /// the payload.
     pub async fn on_disk_thread<T: Send + 'static>(
         &self,
         work: impl FnOnce(&dyn Fn(Range<u64>) -> std::io::Result<Vec<u8>>) -> std::io::Result<T>
