@@ -30,6 +30,7 @@ enum Answer {
 }
 
 /// Position in the answer of the oldest outstanding command.
+///
 /// ```text
 ///                    +--------------------- more results ----------------------+
 ///                    v                                                         |
@@ -218,8 +219,7 @@ impl Tracker {
         }
     }
 
-    /// Whether the store's last packet was an ERR that ended an answer. If the store then closes
-    /// the connection, it has stated the reason.
+    /// Whether nothing followed the store's last ERR. If the store then closes, it stated why.
     #[must_use]
     pub fn ends_with_error(&self) -> bool {
         let ended = !self.started || self.state == State::LocalFile { answered: true };

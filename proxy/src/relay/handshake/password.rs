@@ -5,6 +5,7 @@
 //! over TLS, and otherwise encrypted with a public key that it requests from the store; a store
 //! expects it in clear over TLS and on a Unix socket, and sends its key otherwise. Where both legs
 //! are private, or neither is, the packets are relayed.
+//!
 //! | client | store | caching_sha2, full | sha256 |
 //! |---|---|---|---|
 //! | plain | plain | relayed | relayed |
