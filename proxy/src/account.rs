@@ -132,7 +132,7 @@ struct Account {
     cached: ArcSwapOption<Cached>,
     /// Statistics that a snapshot of the next epoch need not read again.
     statistics: StatisticsCache,
-    /// Told of each new snapshot, until the account is closed.
+    /// Called for each new snapshot until the account is closed.
     told: Mutex<Option<Told>>,
     /// Incremented by each [`ServiceAccount::invalidate`].
     generation: AtomicU64,

@@ -5,7 +5,7 @@ use super::paths::shown_path;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// As typed.
+/// The table as read from the file.
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LaneFile {
