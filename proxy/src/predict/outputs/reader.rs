@@ -132,7 +132,7 @@ impl Asking {
         }
     }
 
-    /// `None`: lookups fail, so pause them.
+    /// Queries the table. `None`: the query failed, and lookups are paused.
     async fn ask(&mut self, output: [u8; 16], inputs: Vec<[u8; 16]>) -> Option<Vec<FoundOutput>> {
         let asked = self.account.run(move |mut conn, schema| async move {
             store::read_outputs(&mut conn, &schema, output, &inputs).await
