@@ -11,7 +11,7 @@ pub enum Answer {
     Unreadable(String),
     /// A class of the task.
     Class {
-        /// Its position among the task's classes plus one; 0 for none of them.
+        /// Its index among the task's classes plus one; 0 for none of them.
         code: usize,
         /// Scores of the classes that the predictor was configured to score, in that order,
         /// rounded to six decimals; `None` for a class that no executed model covers.

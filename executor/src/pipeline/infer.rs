@@ -125,8 +125,8 @@ impl Batches<'_> {
         })
     }
 
-    /// Outcomes of the rows of all runs, in order, until the time limit; rows that the model does
-    /// not accept are skipped.
+    /// Outcomes of the rows of all runs, in order, until the time limit; the model is not run on
+    /// rows that it does not accept.
     fn rows(&self, spec: &ColumnsSpec) -> Result<Vec<Outcome>, Stop> {
         let rows = self.runs.iter().flat_map(|run| run.piece.column_rows());
         let rows: Vec<&[ColumnValue]> = rows.collect();
