@@ -46,7 +46,7 @@ fn made(pool: &SessionPool) -> usize {
     pool.shared.state().made
 }
 
-/// Waits until another thread's queue has `count` waiters for a session.
+/// Waits until `count` other threads wait for a session.
 fn waiting(pool: &SessionPool, count: usize) {
     while pool.shared.state().waiting.len() < count {
         std::thread::yield_now();

@@ -17,7 +17,7 @@ pub(crate) struct CompileSettings {
     pub(crate) model_memory_bytes_max: u64,
     /// Maximum size of the outputs of one run.
     pub(crate) output_bytes_max: u64,
-    /// Maximum time of one run, unless the model has a larger minimum.
+    /// Maximum time of a run with several inputs.
     pub(crate) run_max: Duration,
 }
 

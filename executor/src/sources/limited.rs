@@ -20,7 +20,7 @@ use crate::input::Input;
 /// Maximum cached identities per source.
 const IDENTITIES_MAX: u64 = 100_000;
 
-/// Everything that images, or models, may be read from.
+/// All sources of images, or of models.
 #[derive(Debug)]
 pub(crate) struct Sources {
     files: Limited,
