@@ -93,7 +93,7 @@ pub enum ModelError {
         /// Digest of the file.
         found: String,
     },
-    /// The file is not a whole ONNX model.
+    /// The file is not a complete ONNX model.
     #[error("the file is not a valid ONNX model, or is damaged or cut off: {reason}")]
     Corrupt {
         /// Message of ONNX Runtime.
