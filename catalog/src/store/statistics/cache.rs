@@ -130,7 +130,7 @@ mod tests {
         }
     }
 
-    /// Inserts 1,000 bytes of outcomes and overhead.
+    /// Inserts an entry of `BYTES` bytes: 1,000 outcomes and the overhead.
     fn keep(cache: &StatisticsCache, evaluation: u64) {
         let truths = Truths {
             plan: [1; 900].into(),
@@ -157,7 +157,7 @@ mod tests {
         let cache = StatisticsCache::new(2 * BYTES);
         keep(&cache, 1);
         keep(&cache, 2);
-        // Frequent use must not keep an entry: eviction does not depend on use counts.
+        // Used often: `retain` makes room regardless of use counts.
         for _ in 0..20 {
             assert!(cache.truths(&key(1)).is_some());
         }
