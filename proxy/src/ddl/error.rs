@@ -1,4 +1,4 @@
-//! Wrong options and models as errors that clients see.
+//! Client-visible errors for invalid options and models.
 
 use predictsql_catalog::OptionError;
 use predictsql_executor::ModelError;
