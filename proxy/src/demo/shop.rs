@@ -1,4 +1,4 @@
-//! The demo's database `shop`: what its tables hold, and how they are filled once.
+//! The demo's database `shop`: its tables, and their content, which is inserted once.
 
 use std::path::Path;
 
@@ -10,9 +10,9 @@ use super::error::DemoError;
 use super::pictures;
 use super::progress::Progress;
 
-/// Images of `product_blobs`.
+/// Number of images in `product_blobs`.
 const BLOBS: usize = 1_000;
-/// Rows of one INSERT.
+/// Number of rows in one INSERT.
 const ROWS_PER_INSERT: usize = 500;
 /// Changes whenever the tables do, so that the directory of an older demo is filled again.
 const CONTENT_VERSION: &str = "1";

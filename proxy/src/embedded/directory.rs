@@ -117,7 +117,7 @@ impl DataDirectory {
     }
 
     /// Rejects a store without a system tablespace. A server that finds neither it nor its log
-    /// creates both again and starts, and all InnoDB tables are lost.
+    /// creates both again and starts, and no InnoDB table is found any more.
     pub(super) fn check_tablespace(&self) -> Result<(), EmbeddedError> {
         let file = self.store().join(SYSTEM_TABLESPACE);
         match fs::metadata(&file) {
