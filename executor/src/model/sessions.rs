@@ -8,9 +8,9 @@
 //!
 //! ```text
 //!            lease                  lease ends
-//! (to make) -------> lent --------------------------> idle, or the next who waits
+//! (to make) -------> lent --------------------------> idle, or the next waiter
 //!     ^               |
-//!     \_______________/  panic, outputs or memory out of bounds: thrown away
+//!     \_______________/  panic, outputs or memory out of bounds: discarded
 //! ```
 
 use std::collections::VecDeque;

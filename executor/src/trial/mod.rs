@@ -8,7 +8,7 @@
 //! executor                                          child (`child.rs`)
 //!   request, sealed in memory --- standard input --->  limits on itself, load, contract, warm-up
 //!   reply                     <-- standard output ---  one reply, end
-//!   SIGKILL at the limit, or when nobody waits any more
+//!   SIGKILL at the limit, or when no caller waits any more
 //! ```
 //!
 //! The child inherits none of the program's files and sockets, and almost none of its environment.

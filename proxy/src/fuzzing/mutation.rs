@@ -37,7 +37,7 @@ impl Random {
     }
 }
 
-/// An input from the corpus with one to five changes.
+/// An input from the corpus with one to four changes.
 pub(super) fn mutated(corpus: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
     let mut input = corpus[random.below(corpus.len())].clone();
     for _ in 0..=random.below(4) {

@@ -60,7 +60,8 @@ fn bounded(target: &str) {
     }
 }
 
-/// Recorded sessions with MariaDB 10.11, by name, end when the client's requests are answered.
+/// Suffixes of the names of sessions recorded with MariaDB 10.11: the capability that the client
+/// had requested.
 const RECORDED: [&str; 4] = ["-eof", "-no-eof", "-found", "-mariadb"];
 
 #[test]
