@@ -180,7 +180,8 @@ fn written_again(payloads: &[(u8, &[u8])]) {
     }
 }
 
-/// Payloads of any bytes: parsed or rejected, and a parsed payload is encoded to the same bytes.
+/// Payloads of any bytes: parsed or rejected, and a parsed payload is equal after encoding and
+/// parsing it again.
 pub fn payloads(data: &[u8]) {
     let mut input = Input::new(data);
     let capabilities = input.capabilities();
