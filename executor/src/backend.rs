@@ -2,7 +2,7 @@
 //! workers on other machines.
 //!
 //! ```text
-//! describe ─► what a file is          load ─► Instance ─► infer pieces, measure ─► release
+//! describe ─► properties of a file    load ─► Instance ─► infer pieces, measure ─► release
 //! ```
 //!
 //! The executor fetches and prepares inputs, limits the work in flight, and keeps models loaded. A

@@ -42,7 +42,7 @@ enum Answer {
 /// Idle --command--> Answer(Prepare) --OK--> Definitions(n) --n packets--> Idle
 /// Idle --command--> Answer(Login) <--> ClientsLogin, either to OK / ERR --> Idle
 /// Idle --command--> Answer(Rows | Fields) --end--> Idle       Answer(Single) --any packet--> Idle
-/// any --unknown command, replication, or what the protocol does not foresee--> Opaque (final)
+/// any --unknown command, replication, or a protocol violation--> Opaque (final)
 /// ```
 /// An ERR ends the command from every state. "Idle" stands for the `Answer` of the next
 /// outstanding command, if there is one.

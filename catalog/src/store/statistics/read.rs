@@ -132,7 +132,7 @@ async fn list_votes(
             continue; // logged when evaluations were listed
         };
         if task_of.get(&model) != Some(&&*of.task.name) {
-            continue; // of a model that was itself left out
+            continue; // of a model that was itself skipped
         }
         of.votes.push(Key {
             model: Some(model),
