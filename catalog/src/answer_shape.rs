@@ -1,9 +1,9 @@
-//! The shape of a task's answers: its SQL type, its column in relations, its outcomes, and the
-//! codec of kept outputs.
+//! Shape of a task's answers: its SQL type, its column in relations, its outcomes, and the codec
+//! of kept outputs.
 //!
-//! Everything that depends on the form of an answer, and not on the task's kind as such, matches
-//! on [`AnswerShape`] without a wildcard. A further shape (several labels of an input, boxes, a
-//! vector) is a variant more, and the compiler lists the places that must decide:
+//! All code that depends on the form of an answer, and not on the task's kind itself, matches on
+//! [`AnswerShape`] without a wildcard. A further shape (several labels per input, boxes, a vector)
+//! is a new variant, and the compiler reports all places that must handle it:
 //!
 //! | Place | Decides |
 //! |---|---|
@@ -16,30 +16,30 @@
 //! | executor: `model/reader.rs`, `kept/` | how an output is read, and how it is kept |
 //! | proxy: `lane/plans/`, `lane/statements/` | rows of a relation, and what is evaluated |
 
-/// What one answer of a task is.
+/// Form of one answer of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AnswerShape {
     /// One of the task's classes, by its name.
     Label,
-    /// A finite number of 64 bits.
+    /// A finite 64-bit number.
     Value,
 }
 
-/// The column that holds answers in a relation of keys and answers. It is never NULL.
+/// The column of answers in a relation of keys and answers. It is never NULL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RelationColumn {
     /// Quoted name.
     pub name: &'static str,
     /// Type in a `CREATE TABLE`.
     pub sql_type: &'static str,
-    /// Literal that stands for an input without an answer. No answer equals it.
+    /// Literal for an input without an answer. No answer equals it.
     pub none: &'static str,
 }
 
-/// How an output of a model is kept. Encoding and decoding are the executor's.
+/// Encoding of kept model outputs. The executor encodes and decodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OutputCodec {
-    /// Probabilities as 32-bit floats, little-endian, one a label of the model.
+    /// Probabilities as 32-bit floats, little-endian, one per label of the model.
     Probabilities {
         /// Number of labels.
         labels: usize,
@@ -47,7 +47,7 @@ pub enum OutputCodec {
 }
 
 impl AnswerShape {
-    /// Type that a task's function returns.
+    /// Return type of a task's function.
     pub fn sql_type(self) -> &'static str {
         match self {
             Self::Label => "VARCHAR(255) CHARSET utf8mb4",
@@ -55,7 +55,7 @@ impl AnswerShape {
         }
     }
 
-    /// The column of the answers in a relation: a label is its class's position plus one.
+    /// The column of answers in a relation: a label is stored as its class's index plus one.
     pub fn relation_column(self) -> RelationColumn {
         match self {
             Self::Label => RelationColumn {
@@ -66,14 +66,14 @@ impl AnswerShape {
             Self::Value => RelationColumn {
                 name: "`ml v`",
                 sql_type: "DOUBLE",
-                // The least DOUBLE, which no model answers.
+                // The least DOUBLE, which no model returns.
                 none: "-1.7976931348623157e308",
             },
         }
     }
 
-    /// Number of different answers of a task with so many classes, NULL among them; `None` where
-    /// there is no end to them.
+    /// Number of distinct answers of a task with `classes` classes, including NULL; `None` if
+    /// unlimited.
     pub fn outcomes(self, classes: usize) -> Option<usize> {
         match self {
             Self::Label => Some(classes + 1),
@@ -81,7 +81,7 @@ impl AnswerShape {
         }
     }
 
-    /// Whether a task of such answers names classes, and its models name labels.
+    /// Whether tasks with this shape have classes, and their models have labels.
     pub fn has_classes(self) -> bool {
         match self {
             Self::Label => true,
@@ -89,7 +89,7 @@ impl AnswerShape {
         }
     }
 
-    /// Codec of a kept output of a model with so many labels; `None` where outputs are not kept.
+    /// Codec of a kept output of a model with `labels` labels; `None` if outputs are not kept.
     pub fn output_codec(self, labels: usize) -> Option<OutputCodec> {
         match self {
             Self::Label => Some(OutputCodec::Probabilities { labels }),

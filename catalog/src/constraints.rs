@@ -1,4 +1,4 @@
-//! What a task asks of every statement's plan unless the statement says otherwise.
+//! A task's default constraints on the plans of statements.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,21 +7,22 @@ use crate::shares::ClassShares;
 /// Default of the task option `accuracy_slack_points`.
 pub const ACCURACY_SLACK_POINTS_DEFAULT: f64 = 1.0;
 
-/// What plans of a task must keep.
+/// Constraints on plans for a task.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct TaskConstraints {
-    /// Least accuracy (F1 for statements that only filter), 0..=1.
+    /// Minimum accuracy (F1 for statements that only filter), 0..=1.
     pub min_accuracy: Option<f64>,
-    /// Most seconds of a statement, greater than 0.
+    /// Maximum seconds of a statement, greater than 0.
     pub max_seconds: Option<f64>,
-    /// Most money of a statement, at least 0.
+    /// Maximum cost of a statement in money, at least 0.
     pub max_cost: Option<f64>,
-    /// How often inputs show classes; some class is named. `None`: as often as labelled rows do.
+    /// Expected shares of the classes among inputs; names at least one class. `None`: the shares
+    /// among the labelled rows.
     pub prior: Option<ClassShares>,
 }
 
 impl TaskConstraints {
-    /// Those numbers that are set, by the names of their options.
+    /// The numeric constraints that are set, with the names of their options.
     pub fn named(&self) -> impl Iterator<Item = (&'static str, f64)> {
         let all = [
             ("min_accuracy", self.min_accuracy),

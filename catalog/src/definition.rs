@@ -1,7 +1,7 @@
-//! The statement that creates a task or model again, as `SHOW CREATE` answers it.
+//! The statement that recreates a task or model, as returned by `SHOW CREATE`.
 //!
-//! Every option is written out, so that the text keeps its meaning when a default changes. Strings
-//! are quoted for a session in the default SQL mode.
+//! Every option is included, so that the statement keeps its meaning when a default changes.
+//! Strings are quoted for a session in the default SQL mode.
 
 use crate::{ImageOptions, ModelInput, ModelOptions, Output, Task};
 

@@ -1,17 +1,18 @@
-//! What models run on.
+//! Devices that models run on.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What a model runs on. Measured costs are kept by it, and plans are priced by it.
+/// Device that a model runs on. Measured costs are stored per device, and used to price plans.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum Device {
-    /// Threads that also decode images and prepare tensors.
+    /// CPU threads that also decode images and prepare tensors.
     #[default]
     Cpu,
-    /// An accelerator beside those threads, by the name that its costs are kept under.
+    /// An accelerator in addition to those threads, with the name under which its costs are
+    /// stored.
     Accelerator(String),
 }
 
@@ -19,7 +20,7 @@ impl Device {
     /// The name of [`Device::Cpu`].
     const CPU: &'static str = "cpu";
 
-    /// The name in the catalog, in metrics and in plans.
+    /// Name in the catalog, in metrics and in plans.
     pub fn name(&self) -> &str {
         match self {
             Self::Cpu => Self::CPU,

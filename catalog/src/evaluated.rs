@@ -1,35 +1,35 @@
-//! What an evaluation found of a model: statistics to plan with, and tallies to show.
+//! Results of evaluating a model: statistics for planning, and tallies for display.
 
 use crate::statistics::{ModelStatistics, Part};
 
-/// How often a model was right in one part of the rows, by its greatest probability alone.
+/// How often a model was correct in one part of the rows, by its greatest probability alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PartTally {
-    /// Rows of classes that the model covers.
+    /// Number of rows with classes that the model covers.
     pub own: u32,
-    /// Those of them that it answers rightly.
+    /// Number of these answered correctly.
     pub own_correct: u32,
-    /// All rows.
+    /// Number of all rows.
     pub all: u32,
-    /// Those that it answers rightly, where "none of my classes" is right for an input of a class
-    /// that it does not cover.
+    /// Number of these answered correctly, where "none of my classes" is correct for an input of a
+    /// class that the model does not cover.
     pub all_correct: u32,
 }
 
-/// Rows of one true outcome that a model gave one answer to.
+/// Number of rows with one true outcome for which a model gave one answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Confused {
-    /// Which part of the rows.
+    /// Part of the rows.
     pub part: Part,
-    /// Class position plus one; 0: none of the task's classes.
+    /// Class index plus one; 0: none of the task's classes.
     pub truth: u16,
-    /// Class position plus one; 0: none of the classes that the model knows.
+    /// Class index plus one; 0: none of the model's classes.
     pub answer: u16,
-    /// How many.
+    /// Number of rows.
     pub rows: u32,
 }
 
-/// What is published of one model.
+/// Published results of one model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EvaluatedModel {
     /// Lower-case name.
@@ -38,8 +38,8 @@ pub struct EvaluatedModel {
     pub version: String,
     /// Its calibration, votes and costs, under its catalog id.
     pub statistics: ModelStatistics,
-    /// By part.
+    /// Tallies by part.
     pub tallies: Vec<(Part, PartTally)>,
-    /// What was taken for what.
+    /// Confusion counts.
     pub confusion: Vec<Confused>,
 }

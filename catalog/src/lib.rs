@@ -1,7 +1,7 @@
-//! Tasks, models and their options as pure types, and the snapshot that planning reads.
+//! Tasks, models and their options as pure data types, and the snapshot used for planning.
 //!
-//! With feature `sql`, module `store` keeps them in schema `ml` of a store; everything else
-//! here does no I/O.
+//! With feature `sql`, module `store` stores them in schema `ml` of a store; the rest of this
+//! crate does no I/O.
 
 mod answer_shape;
 mod constraints;

@@ -1,4 +1,4 @@
-//! A model: an ONNX file that answers a task for some of its classes, and how to feed it.
+//! A model: an ONNX file that predicts some of a task's classes, and how to feed it.
 
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};
@@ -20,27 +20,27 @@ pub enum Layout {
 }
 
 impl Layout {
-    /// As options name it.
+    /// Name in options.
     pub fn name(self) -> &'static str {
         self.into()
     }
 }
 
-/// What the numbers of the output tensor mean: [batch, labels] of a classification, [batch, 1] of
-/// a regression.
+/// Meaning of the numbers of the output tensor: [batch, labels] for a classification, [batch, 1]
+/// for a regression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Output {
-    /// Unnormalised scores: softmax is applied to them.
+    /// Unnormalised scores, to which softmax is applied.
     Logits,
-    /// Probabilities that sum to 1: used as they are.
+    /// Probabilities that sum to 1, used unchanged.
     Softmax,
-    /// The answer itself, of a regression.
+    /// The answer of a regression.
     Value,
 }
 
 impl Output {
-    /// Shape of the answers that such numbers give.
+    /// Shape of the answers computed from these numbers.
     pub fn answer_shape(self) -> AnswerShape {
         match self {
             Self::Logits | Self::Softmax => AnswerShape::Label,
@@ -52,13 +52,13 @@ impl Output {
 /// Per-channel normalisation of pixel values: `(pixel / 255 - mean) / std`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Normalisation {
-    /// One value a channel, in units of full scale (0..=1).
+    /// One value per channel, in units of full scale (0..=1).
     pub mean: Vec<f32>,
-    /// One value a channel, greater than 0.
+    /// One value per channel, greater than 0.
     pub std: Vec<f32>,
 }
 
-/// How a picture becomes a model's input tensor.
+/// Conversion of an image to a model's input tensor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ImageOptions {
     /// Order of the input's axes.
@@ -73,11 +73,11 @@ pub struct ImageOptions {
     pub normalisation: Normalisation,
 }
 
-/// What a model is fed with. In JSON the fields stand among those of [`ModelOptions`].
+/// Input of a model. In JSON its fields are inlined into those of [`ModelOptions`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum ModelInput {
-    /// A picture.
+    /// An image.
     Image(ImageOptions),
     /// A row of the task's columns.
     Columns {
@@ -87,7 +87,7 @@ pub enum ModelInput {
 }
 
 impl ModelInput {
-    /// How pictures are fed to it; `None` for a model over columns.
+    /// Image options; `None` for a model over columns.
     pub fn image(&self) -> Option<&ImageOptions> {
         match self {
             Self::Image(image) => Some(image),
@@ -99,22 +99,23 @@ impl ModelInput {
 /// How to feed a model and read its output: the `OPTIONS (...)` of `CREATE MODEL`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelOptions {
-    /// What it is fed with.
+    /// Kind of input.
     #[serde(flatten)]
     pub input: ModelInput,
-    /// Names of the output's columns in order: classes of the task, and `other` where there is
-    /// one. Empty for a regression.
+    /// Names of the output's columns in order: classes of the task, and `other` if there is one.
+    /// Empty for a regression.
     pub labels: Vec<String>,
-    /// The label, one of `labels` and no class of the task, that means "none of my classes".
+    /// The label, contained in `labels` but not a class of the task, that means "none of my
+    /// classes".
     pub other: Option<String>,
-    /// What the output's numbers are.
+    /// Meaning of the output's numbers.
     pub output: Output,
-    /// Accuracy on its own classes as declared by whoever created the model, 0..=1.
+    /// Accuracy on its own classes as declared by the model's creator, 0..=1.
     pub accuracy: Option<f64>,
 }
 
 impl ModelOptions {
-    /// How its outputs are kept; `None` where they are not.
+    /// Codec of its kept outputs; `None` if outputs are not kept.
     pub fn output_codec(&self) -> Option<OutputCodec> {
         self.output.answer_shape().output_codec(self.labels.len())
     }
@@ -123,24 +124,24 @@ impl ModelOptions {
 /// A model of the catalog.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Model {
-    /// Catalog id; grows with creation, so the greatest is the model created last.
+    /// Catalog id; ascending in order of creation.
     pub id: u64,
     /// Lower-case name, unique among tasks and models.
     pub name: String,
-    /// Version label, `1` unless given.
+    /// Version label, `1` by default.
     pub version: String,
-    /// Name of the task that it answers.
+    /// Name of its task.
     pub task: String,
-    /// Where the file is, as given.
+    /// URI of the file, as given.
     pub uri: String,
-    /// SHA-256 of the file when it was created, lower-case hex; a file that differs is refused.
+    /// SHA-256 of the file at creation, lower-case hex; a file with another hash is rejected.
     pub sha256: String,
-    /// Size of the file.
+    /// Size of the file in bytes.
     pub bytes: u64,
-    /// Classes of the task that it can answer, in the task's order.
+    /// Classes of the task that it can predict, in the task's order.
     pub covers: Vec<String>,
     /// How to feed it.
     pub options: ModelOptions,
-    /// Seconds of inference per image as measured when it was created, if it was measured.
+    /// Seconds of inference per image, measured at creation, if it was measured.
     pub seconds_per_image: Option<f64>,
 }

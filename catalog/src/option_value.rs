@@ -1,8 +1,8 @@
-//! Options of statements as parsed, and what can be wrong with them.
+//! Parsed options of statements, and their errors.
 
 use thiserror::Error;
 
-/// The value of one option as written.
+/// Value of an option as written.
 #[derive(Debug, Clone, PartialEq)]
 pub enum OptionValue {
     /// `0.5`, `-1`
@@ -16,7 +16,7 @@ pub enum OptionValue {
 }
 
 impl OptionValue {
-    /// The text of a string or bare word.
+    /// Content of a string or bare word.
     pub(crate) fn text(&self) -> Option<&str> {
         match self {
             Self::Text(s) | Self::Word(s) => Some(s),
@@ -24,7 +24,7 @@ impl OptionValue {
         }
     }
 
-    /// A number, also one written in quotes.
+    /// A number, possibly written in quotes.
     pub(crate) fn number(&self) -> Option<f64> {
         match self {
             Self::Number(n) => Some(*n),
@@ -42,31 +42,31 @@ impl OptionValue {
     }
 }
 
-/// What is wrong with the options of a task or model; the text is for whoever wrote them.
+/// An error in the options of a task or model; the text is for the statement's author.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum OptionError {
-    /// An option that does not exist.
+    /// An unknown option.
     #[error("Unknown option '{key}'; the options are {known}")]
     Unknown {
         /// The option as written.
         key: String,
-        /// Names of the options that exist.
+        /// Names of the known options.
         known: String,
     },
-    /// An option that has no default is missing.
+    /// A required option is missing.
     #[error("Option '{key}' is missing: {hint}")]
     Missing {
         /// Name of the option.
         key: &'static str,
-        /// How to give it.
+        /// How to set it.
         hint: &'static str,
     },
-    /// A value outside what the option takes.
+    /// An invalid value of an option.
     #[error("Incorrect value of option '{key}': {reason}")]
     Value {
         /// Name of the option.
         key: &'static str,
-        /// What is wrong and what would be right.
+        /// The problem, and valid values.
         reason: String,
     },
     /// A class that the task does not have.
@@ -92,7 +92,7 @@ pub enum OptionError {
     Columns(String),
 }
 
-/// A value that the option does not take.
+/// An invalid value of an option.
 pub(crate) fn value_error(key: &'static str, reason: impl Into<String>) -> OptionError {
     OptionError::Value {
         key,
@@ -108,7 +108,7 @@ pub(crate) fn find<'a>(options: &'a [(String, OptionValue)], key: &str) -> Optio
         .map(|(_, v)| v)
 }
 
-/// Refuses options that do not exist.
+/// Rejects unknown options.
 pub(crate) fn check_keys(
     options: &[(String, OptionValue)],
     known: &[&str],

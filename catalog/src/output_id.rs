@@ -1,17 +1,17 @@
-//! Identity of what a model makes of an input: by which its kept outputs are found again.
+//! Identity of a model's outputs: the key of its kept outputs, together with the input's identity.
 
 use sha2::{Digest, Sha256};
 
 use crate::{Model, ModelOptions};
 
-/// Grows when this program feeds the same file under the same options differently (another filter
-/// for resizing, say), so that outputs made before are not taken for today's.
+/// Incremented when this program feeds the same file with the same options differently (for
+/// example with another resize filter), so that older kept outputs are not reused.
 const PREPROCESSING_VERSION: u32 = 1;
 
 impl Model {
-    /// Which outputs the model gives: SHA-256, cut to 16 bytes, of its file's hash and of all its
-    /// options but the declared accuracy. Models of the same file and options share it,
-    /// whatever they are called.
+    /// Output id: SHA-256, truncated to 16 bytes, of the hash of the model's file and of all its
+    /// options except the declared accuracy. Models with the same file and options share it,
+    /// regardless of their names.
     pub fn output_id(&self) -> [u8; 16] {
         let options = ModelOptions {
             accuracy: None,
@@ -22,7 +22,7 @@ impl Model {
         hash.update(self.sha256.to_ascii_lowercase());
         match serde_json::to_vec(&options) {
             Ok(options) => hash.update(options),
-            // Options that cannot be written down are nobody else's.
+            // Options that cannot be serialized must not be shared with another model.
             Err(_) => hash.update(self.id.to_le_bytes()),
         }
         let mut id = [0; 16];

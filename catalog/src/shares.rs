@@ -1,5 +1,4 @@
-//! Shares of a task's classes among inputs, as people declare them: JSON such as
-//! `{"Sneaker": 0.3, "Bag": 0.05}`.
+//! Declared shares of a task's classes among inputs: JSON such as `{"Sneaker": 0.3, "Bag": 0.05}`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,29 +7,29 @@ use std::marker::PhantomData;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-/// Most that shares may sum to: each may have been rounded.
+/// Maximum sum of the shares: each may have been rounded.
 const SUM_MAX: f64 = 1.001;
 
-/// Longest part of a class's name that is shown.
+/// Maximum length of a class name in messages.
 const NAME_CHARS_SHOWN: usize = 60;
 
-/// How often inputs show classes, by name: each share 0 to 1, together at most 1. Classes that are
-/// not named share what is left as labelled rows do;
-/// so naming none means the labelled rows' own shares.
+/// Shares of classes among inputs, by name: each from 0 to 1, together at most 1. Unnamed classes
+/// share the rest in proportion to the labelled rows; without any named class the shares are those
+/// of the labelled rows.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ClassShares(BTreeMap<String, f64>);
 
-/// Why a text or shares cannot be meant, as a clause.
+/// Why a text or shares are invalid, as a clause.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct WrongShares(String);
 
 impl ClassShares {
-    /// Of a JSON object with a number for each class that it names.
+    /// Parses a JSON object with a number for each named class.
     ///
     /// # Errors
-    /// It is none, names a class twice, or shares are out of range.
+    /// Not such an object, a class is named twice, or shares are out of range.
     pub fn parse(text: &str) -> Result<Self, WrongShares> {
         let pairs: Pairs<f64> = serde_json::from_str(text).map_err(|error| {
             WrongShares(format!("this is not a JSON object of numbers: {error}"))
@@ -38,7 +37,7 @@ impl ClassShares {
         Self::new(pairs.0)
     }
 
-    /// Of classes and their shares.
+    /// Shares of the given classes.
     ///
     /// # Errors
     /// A class is named twice, or shares are out of range.
@@ -64,7 +63,7 @@ impl ClassShares {
         Ok(Self(shares))
     }
 
-    /// Classes and shares, by class.
+    /// Classes and their shares, ordered by class.
     pub fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
         self.0.iter().map(|(class, share)| (class.as_str(), *share))
     }
@@ -79,34 +78,34 @@ impl ClassShares {
         self.0.is_empty()
     }
 
-    /// A class that is none of those.
+    /// A named class that is not among `classes`.
     pub fn unknown_class(&self, classes: &[String]) -> Option<&str> {
         let mut named = self.0.keys().map(String::as_str);
         named.find(|class| !classes.iter().any(|known| known == class))
     }
 }
 
-/// As [`ClassShares::parse`] reads it.
+/// In the format of [`ClassShares::parse`].
 impl fmt::Display for ClassShares {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&serde_json::to_string(&self.0).unwrap_or_default())
     }
 }
 
-/// Shares as a session or a statement declares them: for whatever task it predicts, or by task.
+/// Shares declared by a session or a statement: for all tasks, or by task.
 #[derive(Debug, Clone, PartialEq)]
 pub enum DeclaredShares {
     /// `{"Sneaker": 0.3}`
     OfAny(ClassShares),
-    /// `{"apparel": {"Sneaker": 0.3}}`, by lower-case name.
+    /// `{"apparel": {"Sneaker": 0.3}}`, by lower-case task name.
     ByTask(BTreeMap<String, ClassShares>),
 }
 
 impl DeclaredShares {
-    /// Of a JSON object, as above.
+    /// Parses a JSON object in one of these forms.
     ///
     /// # Errors
-    /// It is none, names a class or task twice, or shares are out of range.
+    /// Not such an object, a class or task is named twice, or shares are out of range.
     pub fn parse(text: &str) -> Result<Self, WrongShares> {
         let pairs: Pairs<Value> = serde_json::from_str(text).map_err(|error| {
             WrongShares(format!("this is not a JSON object of numbers: {error}"))
@@ -132,7 +131,7 @@ impl DeclaredShares {
         }
     }
 
-    /// Those of a task, if any are declared.
+    /// The shares for a task, if any are declared.
     pub fn of(&self, task: &str) -> Option<&ClassShares> {
         match self {
             Self::OfAny(shares) => Some(shares),
@@ -140,7 +139,7 @@ impl DeclaredShares {
         }
     }
 
-    /// The tasks that are named.
+    /// The named tasks.
     pub fn tasks(&self) -> impl Iterator<Item = &str> {
         let tasks = match self {
             Self::OfAny(_) => None,
@@ -165,7 +164,7 @@ fn shown(class: &str) -> String {
     format!("'{}'", start.escape_debug())
 }
 
-/// A JSON object as written, in which a name may stand twice.
+/// A JSON object as a list, in which a name may occur twice.
 struct Pairs<V>(Vec<(String, V)>);
 
 impl<'de, V: Deserialize<'de>> Deserialize<'de> for Pairs<V> {
@@ -202,7 +201,7 @@ mod tests {
         assert_eq!(ClassShares::parse(&shares.to_string()).unwrap(), shares);
         assert_eq!((shares.of(odd), shares.of("y")), (Some(0.25), None));
         assert!(ClassShares::parse(" {} ").unwrap().is_empty());
-        // What was rounded may sum to a little more than 1.
+        // Rounded shares may sum to a little more than 1.
         assert!(ClassShares::parse(r#"{"a": 0.3334, "b": 0.3334, "c": 0.3334}"#).is_ok());
     }
 

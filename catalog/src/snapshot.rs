@@ -1,4 +1,4 @@
-//! An immutable view of the whole catalog at one epoch: what planning reads.
+//! An immutable view of the whole catalog at one epoch, used for planning.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ impl Snapshot {
         }
     }
 
-    /// The snapshot with what was measured of its tasks.
+    /// Adds the statistics of its tasks.
     #[must_use]
     pub fn with_statistics(mut self, statistics: Vec<Arc<TaskStatistics>>) -> Self {
         let named = |s: Arc<TaskStatistics>| (s.task.clone(), s);
@@ -39,12 +39,12 @@ impl Snapshot {
         self
     }
 
-    /// What was measured of a task's models, if anything was.
+    /// The statistics of a task's models, if there are any.
     pub fn statistics(&self, task: &str) -> Option<&Arc<TaskStatistics>> {
         self.statistics.get(&task.to_ascii_lowercase())
     }
 
-    /// Counter that grows with each change of the catalog.
+    /// Counter incremented by each change of the catalog.
     pub fn epoch(&self) -> u64 {
         self.epoch
     }
@@ -54,12 +54,12 @@ impl Snapshot {
         self.tasks.get(&name.to_ascii_lowercase())
     }
 
-    /// All tasks by name.
+    /// All tasks, ordered by name.
     pub fn tasks(&self) -> impl Iterator<Item = &Arc<Task>> {
         self.tasks.values()
     }
 
-    /// The newest model of that name, or with `version` exactly that one.
+    /// The newest model of that name, or with `version` exactly that version.
     pub fn model(&self, name: &str, version: Option<&str>) -> Option<&Arc<Model>> {
         self.models
             .iter()
@@ -67,7 +67,7 @@ impl Snapshot {
             .find(|m| m.name.eq_ignore_ascii_case(name) && version.is_none_or(|v| v == m.version))
     }
 
-    /// Models that answer `task`, in order of creation.
+    /// Models of `task`, in order of creation.
     pub fn models_of<'a>(&'a self, task: &'a str) -> impl Iterator<Item = &'a Arc<Model>> {
         self.models
             .iter()

@@ -1,4 +1,4 @@
-//! What EVALUATE measured of a task's models: votes on labelled rows, calibrations, and costs.
+//! Measurements of EVALUATE for a task's models: votes on labelled rows, calibrations, and costs.
 
 use std::sync::Arc;
 
@@ -7,41 +7,41 @@ use strum::IntoStaticStr;
 
 use crate::device::Device;
 
-/// The use that a labelled row is put to; each row has one.
+/// Use of a labelled row; each row has exactly one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
 pub enum Part {
-    /// Calibrations are fitted on it.
+    /// For fitting calibrations.
     Cal,
-    /// Plans are searched on it.
+    /// For searching plans.
     Plan,
-    /// It is never searched, only certifies.
+    /// Only for certifying plans, never for the search.
     Cert,
 }
 
 impl Part {
-    /// All of them.
+    /// All parts.
     pub const ALL: [Self; 3] = [Self::Cal, Self::Plan, Self::Cert];
 
-    /// As the catalog's tables have it.
+    /// Name in the catalog's tables.
     pub fn name(self) -> &'static str {
         self.into()
     }
 }
 
-/// One model's answer to one input: a calibrated score and an outcome, in an order by which the
+/// One model's answer for one input: a calibrated score and an outcome, ordered such that the
 /// greater of two votes wins.
 ///
-/// An outcome is 0 for "none of the classes I know" and else the class's position among the task's
-/// classes plus one. Equal scores are ordered by outcome, so that combining votes does not depend
-/// on the order in which models ran.
+/// An outcome is 0 for "none of my classes", otherwise the class's index among the task's classes
+/// plus one. Equal scores are ordered by outcome, so that combining votes does not depend on the
+/// order of the models.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
 pub struct Vote(u32);
 
 impl Vote {
-    /// The score that stands for certainty.
+    /// The score that means certainty.
     pub const SCORE_MAX: u16 = u16::MAX;
 
     /// A vote for an outcome with a score in units of 1/65535.
@@ -49,31 +49,31 @@ impl Vote {
         Self(u32::from(score) << 16 | u32::from(outcome))
     }
 
-    /// The calibrated probability that the vote is right, in units of 1/65535.
+    /// The calibrated probability that the vote is correct, in units of 1/65535.
     pub fn score(self) -> u16 {
         (self.0 >> 16) as u16
     }
 
-    /// What is voted for.
+    /// The outcome.
     pub fn outcome(self) -> u16 {
         self.0 as u16
     }
 
-    /// As it is stored.
+    /// Stored form.
     pub fn to_bits(self) -> u32 {
         self.0
     }
 
-    /// From what [`Vote::to_bits`] gave.
+    /// Decodes the result of [`Vote::to_bits`].
     pub fn from_bits(bits: u32) -> Self {
         Self(bits)
     }
 }
 
-/// How a model's probabilities become the probability that its answer is right, whatever the input
-/// shows, classes that the model does not know included.
+/// Maps a model's probabilities to the probability that its answer is correct for any input,
+/// including inputs of classes that the model does not cover.
 ///
-/// With `p1 >= p2` the two greatest probabilities and `label` the position of the first:
+/// With `p1 >= p2` the two greatest probabilities and `label` the index of the first:
 /// `min(cap, sigmoid(z))` with
 /// `z = bias + score_weight * logit(p1) + margin_weight * ln(p1 / p2) + offsets[label]`, where
 /// `p1` and `p2` are clamped to `1e-6..=1 - 1e-6`.
@@ -85,18 +85,18 @@ pub struct Calibration {
     pub score_weight: f32,
     /// Weight of the log-ratio of the two greatest.
     pub margin_weight: f32,
-    /// One a label of the model.
+    /// One per label of the model.
     pub offsets: Vec<f32>,
-    /// Greatest score, 0..=1: below 1 for a model that was never shown inputs of classes it does
-    /// not know.
+    /// Maximum score, 0..=1: below 1 for a model that was never evaluated on inputs of classes
+    /// that it does not cover.
     pub cap: f32,
 }
 
 const PROBABILITY_MIN: f32 = 1e-6;
 
 impl Calibration {
-    /// The features of one answer: position of the greatest probability (the lowest among equals),
-    /// its log-odds, and the log-ratio of the two greatest. `None` for no probabilities.
+    /// The features of one answer: index of the greatest probability (the lowest among equals),
+    /// its log-odds, and the log-ratio of the two greatest. `None` without probabilities.
     pub fn features(probabilities: &[f32]) -> Option<(usize, f32, f32)> {
         let (mut label, mut first, mut second) = (None, f32::NEG_INFINITY, f32::NEG_INFINITY);
         for (index, &probability) in probabilities.iter().enumerate() {
@@ -111,15 +111,15 @@ impl Calibration {
         Some((label?, (first / (1.0 - first)).ln(), (first / second).ln()))
     }
 
-    /// The calibrated score of an answer with those features, 0..=1.
+    /// The calibrated score of an answer with these features, 0..=1.
     pub fn score(&self, label: usize, log_odds: f32, margin: f32) -> f32 {
         let offset = self.offsets.get(label).copied().unwrap_or(0.0);
         let z = self.bias + self.score_weight * log_odds + self.margin_weight * margin + offset;
         (1.0 / (1.0 + (-z).exp())).min(self.cap)
     }
 
-    /// The calibrated score of any label, 0..=1: that of the greatest probability by
-    /// [`Calibration::score`]; the others share what it leaves of 1 in proportion to their
+    /// The calibrated score of any label, 0..=1. The label with the greatest probability has the
+    /// score of [`Calibration::score`]; the others share the rest to 1 in proportion to their
     /// probabilities, and none has more than the greatest.
     pub fn score_of(&self, probabilities: &[f32], label: usize) -> Option<f32> {
         let (greatest, log_odds, margin) = Self::features(probabilities)?;
@@ -128,14 +128,14 @@ impl Calibration {
             return Some(top);
         }
         let probability = *probabilities.get(label)?;
-        // Added up by themselves: what a sum near 1 leaves of 1 is mostly rounding.
+        // Summed separately: the difference between 1 and a sum near 1 is mostly rounding error.
         let others = probabilities.iter().enumerate();
         let others: f32 = others.filter(|(l, _)| *l != greatest).map(|(_, p)| p).sum();
         let share = probability / others.max(f32::MIN_POSITIVE);
         Some(((1.0 - top) * share).clamp(0.0, top))
     }
 
-    /// The vote of an answer. `outcomes` has the outcome of each label.
+    /// The vote of an answer. `outcomes` contains the outcome of each label.
     pub fn vote(&self, probabilities: &[f32], outcomes: &[u16]) -> Vote {
         let Some((label, log_odds, margin)) = Self::features(probabilities) else {
             return Vote::default();
@@ -144,28 +144,28 @@ impl Calibration {
         self.vote_of(label, log_odds, margin, outcome)
     }
 
-    /// The vote of an answer with those features, whose label stands for `outcome`.
+    /// The vote of an answer with these features, whose label means `outcome`.
     pub fn vote_of(&self, label: usize, log_odds: f32, margin: f32, outcome: u16) -> Vote {
         let score = self.score(label, log_odds, margin) * f32::from(Vote::SCORE_MAX);
         Vote::new(score.round() as u16, outcome)
     }
 }
 
-/// What a model costs on one device.
+/// Costs of a model on one device.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CostCurve {
-    /// What was measured.
+    /// The measured device.
     pub device: Device,
-    /// Inputs per run, and seconds of one run; by ascending inputs.
+    /// Inputs per run, and seconds of one run; ordered by inputs.
     pub seconds_by_batch: Vec<(u32, f64)>,
-    /// Seconds to read the file and make it ready.
+    /// Seconds to read the file and prepare the model.
     pub load_seconds: f64,
-    /// Memory that the loaded model takes, in bytes.
+    /// Memory of the loaded model, in bytes.
     pub memory_bytes: u64,
 }
 
 impl CostCurve {
-    /// Seconds per input at the best batch; `None` where nothing was measured.
+    /// Seconds per input at the best batch size; `None` if nothing was measured.
     pub fn seconds_per_input(&self) -> Option<f64> {
         let per_input = |(inputs, seconds): &(u32, f64)| seconds / f64::from((*inputs).max(1));
         self.seconds_by_batch
@@ -175,7 +175,7 @@ impl CostCurve {
     }
 }
 
-/// What was measured of one model.
+/// Measurements of one model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelStatistics {
     /// Catalog id of the model.
@@ -186,32 +186,32 @@ pub struct ModelStatistics {
     pub plan: Vec<Vote>,
     /// Its votes on the rows of [`TaskStatistics::cert`].
     pub cert: Vec<Vote>,
-    /// One a device.
+    /// One per device.
     pub costs: Vec<CostCurve>,
 }
 
-/// What was measured of a task's models, as one epoch published it.
+/// Measurements of a task's models, as published at one epoch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskStatistics {
     /// Name of the task.
     pub task: String,
-    /// Version of the task whose classes the outcomes count.
+    /// Version of the task, to whose classes the outcomes refer.
     pub task_version: u32,
-    /// Epoch at which this was published; grows with each evaluation of any of the models.
+    /// Epoch of publication; increased by each evaluation of any of the models.
     pub epoch: u64,
-    /// Which rows these are, for people: the query that gave them, how many, and when.
+    /// Description of the rows for users: their query, number, and time.
     pub population: String,
-    /// True outcomes (class position plus one) of the rows that plans are searched on.
+    /// True outcomes (class index plus one) of the rows for searching plans.
     pub plan: Arc<[u16]>,
-    /// True outcomes of the rows that are never searched, only certify.
+    /// True outcomes of the rows only for certifying plans.
     pub cert: Arc<[u16]>,
-    /// By model id. A model whose votes are on other rows than the newest evaluation's is not
-    /// here.
+    /// Ordered by model id. A model whose votes are on other rows than the newest evaluation's is
+    /// not included.
     pub models: Vec<Arc<ModelStatistics>>,
 }
 
 impl TaskStatistics {
-    /// What was measured of a model.
+    /// Measurements of a model.
     pub fn model(&self, id: u64) -> Option<&Arc<ModelStatistics>> {
         self.models.iter().find(|m| m.model == id)
     }
@@ -265,13 +265,13 @@ mod tests {
             "{scores:?}"
         );
         assert!((scores[2] / scores[0] - 2.0).abs() < 1e-5, "{scores:?}");
-        // Where even the greatest is likely wrong, nothing else is likelier.
+        // If even the greatest is probably wrong, no other label is more probable.
         let unsure = [0.5, 0.49, 0.01];
         let scores = [0, 1].map(|l| calibration.score_of(&unsure, l));
         assert_eq!(scores[0], scores[1]);
         assert_eq!(calibration.score_of(&[1.0], 0).map(|s| s > 0.9), Some(true));
         assert_eq!(calibration.score_of(&probabilities, 3), None);
-        // What is left of 1 is shared out by what the others have, however little that is.
+        // The rest to 1 is shared in proportion, however small it is.
         let sure = [1.0, 3e-9, 1e-9];
         let scores = [0, 1, 2].map(|l| calibration.score_of(&sure, l).unwrap_or(-1.0));
         assert!(

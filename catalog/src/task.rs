@@ -1,4 +1,4 @@
-//! A task: a question that models answer by one of its classes or by a number.
+//! A task: a question that models answer with one of its classes or with a number.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,26 +10,27 @@ use crate::answer_shape::AnswerShape;
 use crate::constraints::TaskConstraints;
 use crate::option_value::OptionError;
 
-/// Names that `CREATE TASK` and `CREATE MODEL` refuse, since functions of that name exist or will.
+/// Names rejected by `CREATE TASK` and `CREATE MODEL`, since functions of that name exist or are
+/// planned.
 const RESERVED_NAMES: [&str; 5] = ["predict", "predict_proba", "has", "count", "detect"];
 
-/// Longest task or model name, in characters; a task's name is also a stored function's name,
-/// which the store limits to 64.
+/// Maximum length of a task or model name, in characters; a task's name is also the name of a
+/// stored function, which the store limits to 64.
 pub const NAME_CHARS_MAX: usize = 60;
 
-/// Longest class name, in characters: the typed stub returns VARCHAR(255).
+/// Maximum length of a class name, in characters: the typed stub returns VARCHAR(255).
 pub const CLASS_CHARS_MAX: usize = 255;
 
-/// Most classes of one task: with NULL they are counted in 16 bits.
+/// Maximum classes of one task: including NULL, they are counted in 16 bits.
 pub const CLASSES_MAX: usize = 65_535;
 
-/// Most columns of one task.
+/// Maximum columns of one task.
 pub const COLUMNS_MAX: usize = 1000;
 
-/// Longest column name, in characters: the store's limit on names of parameters.
+/// Maximum length of a column name, in characters: the store's limit for names of parameters.
 const COLUMN_CHARS_MAX: usize = 64;
 
-/// What kind of answer a task asks for. Its text form is that of `CREATE TASK`.
+/// Kind of a task's answers. Its text form is that of `CREATE TASK`.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantArray,
 )]
@@ -43,12 +44,12 @@ pub enum TaskKind {
 }
 
 impl TaskKind {
-    /// As `CREATE TASK` names it.
+    /// Name in `CREATE TASK`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// All kinds, in the order in which messages name them.
+    /// All kinds, in the order used by messages.
     pub fn all() -> &'static [Self] {
         Self::VARIANTS
     }
@@ -71,7 +72,7 @@ impl FromStr for TaskKind {
     }
 }
 
-/// What a task looks at. Its text form is that of `CREATE TASK`.
+/// Input of a task. Its text form is that of `CREATE TASK`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum TaskInput {
@@ -99,7 +100,7 @@ impl fmt::Display for TaskInput {
 impl FromStr for TaskInput {
     type Err = UnknownText;
 
-    /// Reads what [`TaskInput`]'s `Display` writes.
+    /// Parses the output of [`TaskInput`]'s `Display`.
     fn from_str(text: &str) -> Result<Self, UnknownText> {
         if text == "IMAGE" {
             return Ok(Self::Image);
@@ -118,7 +119,7 @@ impl FromStr for TaskInput {
     }
 }
 
-/// A text that this program does not understand, a newer one may.
+/// A text that this version of the program does not support; a newer one may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not understood")]
 pub struct UnknownText;
@@ -126,7 +127,7 @@ pub struct UnknownText;
 /// A column of a task's input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
-    /// Name as written; also that of the typed stub's parameter.
+    /// Name as written; also the name of the typed stub's parameter.
     pub name: String,
     /// Its type.
     pub kind: ColumnKind,
@@ -139,19 +140,19 @@ pub struct Column {
 #[serde(rename_all = "UPPERCASE")]
 #[strum(serialize_all = "UPPERCASE")]
 pub enum ColumnKind {
-    /// A finite number of 64 bits.
+    /// A finite 64-bit number.
     Double,
     /// Text of any length.
     Varchar,
 }
 
 impl ColumnKind {
-    /// As `CREATE TASK` names it.
+    /// Name in `CREATE TASK`.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 
-    /// The type of that name, in any case.
+    /// The type with this name, ignoring case.
     pub fn from_word(word: &str) -> Option<Self> {
         let mut kinds = Self::VARIANTS.iter().copied();
         kinds.find(|kind| kind.as_str().eq_ignore_ascii_case(word))
@@ -165,22 +166,22 @@ pub struct Task {
     pub name: String,
     /// Kind of answer.
     pub kind: TaskKind,
-    /// What it looks at.
+    /// Kind of input.
     pub input: TaskInput,
-    /// Class names in the order of creation, distinct and never empty. None where answers have no
+    /// Class names in the order of creation, distinct and never empty. Empty if answers have no
     /// classes ([`AnswerShape::has_classes`]).
     pub classes: Vec<String>,
-    /// How far below the best single model's accuracy the default plan may be,
-    /// in points (0..=100).
+    /// How far the default plan's accuracy may be below that of the best single model, in points
+    /// (0..=100).
     pub accuracy_slack_points: f64,
-    /// What plans must keep where a statement says nothing else.
+    /// Constraints on plans, unless a statement overrides them.
     pub constraints: TaskConstraints,
-    /// Grows by one with each change of what its answers mean; options leave it alone.
+    /// Incremented by each change of the meaning of its answers; not by changes of options.
     pub version: u32,
 }
 
 impl Task {
-    /// Position of `class` in [`Task::classes`]. Class names compare byte for byte.
+    /// Index of `class` in [`Task::classes`]. Class names are compared byte by byte.
     pub fn class_index(&self, class: &str) -> Option<usize> {
         self.classes.iter().position(|c| c == class)
     }
@@ -190,18 +191,18 @@ impl Task {
         self.kind.answer_shape()
     }
 
-    /// Number of different answers, NULL among them; `None` where there is no end to them.
+    /// Number of distinct answers, including NULL; `None` if unlimited.
     pub fn outcomes(&self) -> Option<usize> {
         self.answer_shape().outcomes(self.classes.len())
     }
 
-    /// That it has no classes, as a clause for a user's eyes.
+    /// Clause for users: the task has no classes.
     pub fn without_classes(&self) -> String {
         let kind = self.kind.as_str().to_ascii_lowercase();
         format!("task '{}' is a {kind} and has no classes", self.name)
     }
 
-    /// Columns of its input; none where it looks at an image.
+    /// Columns of its input; empty for an image.
     pub fn columns(&self) -> &[Column] {
         match &self.input {
             TaskInput::Image => &[],
@@ -209,7 +210,7 @@ impl Task {
         }
     }
 
-    /// Number of arguments that a call gives as input.
+    /// Number of input arguments of a call.
     pub fn input_arguments(&self) -> usize {
         match &self.input {
             TaskInput::Image => 1,
@@ -218,13 +219,13 @@ impl Task {
     }
 }
 
-/// Whether `name` cannot be given to a task or model.
+/// Whether `name` is not allowed for a task or model.
 pub fn is_reserved_name(name: &str) -> bool {
     RESERVED_NAMES.iter().any(|r| r.eq_ignore_ascii_case(name))
 }
 
 /// Checks a task or model name: letters, digits and `_`, not starting with a digit, at most
-/// [`NAME_CHARS_MAX`] characters, not reserved. The error is a clause for a user's eyes.
+/// [`NAME_CHARS_MAX`] characters, not reserved. The error is a clause for users.
 pub fn check_name(name: &str) -> Result<(), &'static str> {
     let mut chars = name.chars();
     match chars.next() {
@@ -244,10 +245,10 @@ pub fn check_name(name: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Checks the classes of a new task: none where its answers have none
-/// ([`AnswerShape::has_classes`]), else at least one, distinct, each 1 to [`CLASS_CHARS_MAX`]
-/// characters without control characters and without spaces at its ends (comparisons in the store
-/// would not see them).
+/// Checks the classes of a new task: none if its answers have no classes
+/// ([`AnswerShape::has_classes`]), otherwise at least one, distinct, each 1 to [`CLASS_CHARS_MAX`]
+/// characters without control characters and without leading or trailing spaces (which comparisons
+/// in the store would ignore).
 pub fn check_classes(kind: TaskKind, classes: &[String]) -> Result<(), OptionError> {
     let wrong = |reason: String| Err(OptionError::Classes(reason));
     if !kind.answer_shape().has_classes() {

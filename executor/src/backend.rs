@@ -1,13 +1,15 @@
-//! What runs models: threads of this process, an accelerator in it, or workers on other machines.
+//! Interface of backends, which run models: on threads of this process, on an accelerator, or on
+//! workers on other machines.
 //!
 //! ```text
-//! describe ─► what a file is          load ─► Instance ─► infer pieces, measure ─► release
+//! describe ─► properties of a file    load ─► Instance ─► infer pieces, measure ─► release
 //! ```
 //!
-//! The executor fetches and prepares inputs, bounds what is in flight, and keeps models loaded; a
-//! backend is given whole pieces of prepared inputs and answers each through its
-//! [`Reply`](crate::pieces::Reply), which also says whether somebody still waits. Futures of a
-//! backend do their work elsewhere and can be polled on any thread; dropping one ends its work.
+//! The executor fetches and prepares inputs, limits the work in flight, and keeps models loaded. A
+//! backend receives complete pieces of prepared inputs and answers each through its
+//! [`Reply`](crate::pieces::Reply), which also shows whether the caller still waits. A backend's
+//! futures do their work on other threads and can be polled on any thread; dropping one ends its
+//! work.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,16 +24,16 @@ use crate::sources::{ModelFile, ModelFiles};
 
 /// Runs models on one device.
 pub(crate) trait Backend: fmt::Debug + Send + Sync {
-    /// What it runs them on: measured costs are kept under it.
+    /// Its device: measured costs are stored per device.
     fn device(&self) -> Device;
 
-    /// What it works on at the same time.
+    /// Its concurrency.
     fn capacity(&self) -> Capacity;
 
-    /// Reads, loads and runs the file that `uri` names once, and keeps nothing.
+    /// Reads, loads and runs the file at `uri` once, and keeps nothing.
     ///
     /// # Errors
-    /// Everything that would keep the model from predicting.
+    /// Any reason why the model cannot predict.
     fn describe(
         &self,
         files: &Arc<ModelFiles>,
@@ -39,11 +41,11 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
         options: &ModelOptions,
     ) -> BoxFuture<'static, Result<ModelFile, ModelError>>;
 
-    /// Makes a model ready to run. The file is read from `files`, or named to a worker that can
-    /// read it itself; it must have the SHA-256 that the catalog has.
+    /// Prepares a model for running. The file is read from `files`, or its URI is passed to a
+    /// worker that can read it itself; its SHA-256 must be that in the catalog.
     ///
     /// # Errors
-    /// As [`Backend::describe`], and [`ModelError::Changed`].
+    /// Errors of [`Backend::describe`], and [`ModelError::Changed`].
     fn load(
         &self,
         files: &Arc<ModelFiles>,
@@ -51,56 +53,56 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     ) -> BoxFuture<'static, Result<Arc<dyn Instance>, ModelError>>;
 }
 
-/// How much a backend works on at the same time.
+/// Concurrency of a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Capacity {
-    /// Pieces that are run at once; more of them wait in the backend.
+    /// Maximum number of concurrently run pieces; further ones wait in the backend.
     pub(crate) pieces: usize,
 }
 
-/// A model that a backend has ready, whatever the catalog calls it.
+/// A model loaded by a backend, independent of its name in the catalog.
 pub(crate) trait Instance: fmt::Debug + Send + Sync {
-    /// What is known of it.
+    /// Its properties.
     fn description(&self) -> &Description;
 
-    /// Takes a piece, and answers it through its reply. It does not wait. Pieces of several
+    /// Accepts a piece without waiting, and answers it through its reply. Pieces of several
     /// callers may be run together.
     fn infer(&self, piece: Piece);
 
-    /// Seconds of one run at each of the batch sizes that it takes, by ascending inputs.
+    /// Seconds of one run for each batch size that the model supports, by ascending size.
     ///
     /// # Errors
-    /// What the model failed of.
+    /// The model's failure.
     fn measure(
         &self,
         name: &str,
         batches: &[usize],
     ) -> BoxFuture<'static, Result<Vec<(u32, f64)>, ModelError>>;
 
-    /// Lets go of it, without waiting until its memory is free;
-    /// who still runs it keeps it until the end.
+    /// Unloads the model without waiting until its memory is free; callers that still run it keep
+    /// it until they finish.
     fn release(self: Arc<Self>);
 }
 
-/// What is known of a loaded model.
+/// Properties of a loaded model.
 #[derive(Debug, Clone)]
 pub(crate) struct Description {
-    /// How its images are made; `None`: it looks at rows of columns.
+    /// Format of its images; `None`: its inputs are rows of columns.
     pub(crate) image_spec: Option<Arc<InputSpec>>,
-    /// Inputs per run that are fastest.
+    /// Fastest number of inputs per run.
     pub(crate) batch_inputs: usize,
-    /// Inputs per piece at most.
+    /// Maximum inputs per piece.
     pub(crate) chunk_inputs: usize,
-    /// Seconds of one unit of its device for one input, where it could be measured.
+    /// Seconds of one unit of its device for one input, if measured.
     pub(crate) seconds_per_input: Option<f64>,
-    /// Seconds that reading the file and making it ready took.
+    /// Seconds to read the file and prepare the model.
     pub(crate) load_seconds: f64,
-    /// Memory that it takes where it is loaded, bytes.
+    /// Memory used where it is loaded, in bytes.
     pub(crate) memory_bytes: u64,
 }
 
-/// A model of the catalog, ready to predict. Clones are cheap; the sessions go when the last clone
-/// and the executor's cache have let go.
+/// A model of the catalog, ready to predict. Clones are cheap; the sessions are freed when the
+/// last clone is dropped and the executor's cache has evicted the model.
 #[derive(Debug, Clone)]
 pub struct LoadedModel {
     model: Arc<Model>,
@@ -112,41 +114,41 @@ impl LoadedModel {
         Self { model, instance }
     }
 
-    /// The catalog's entry that this was loaded for.
+    /// The catalog model that this was loaded for.
     pub fn model(&self) -> &Arc<Model> {
         &self.model
     }
 
-    /// Seconds of one CPU thread for one input, inference alone, as measured at warm-up with the
-    /// batch size that was fastest. Divide by the executor's threads for many inputs. `None` where
-    /// the model could not be tried.
+    /// Seconds of one CPU thread for one input, inference only, measured at warm-up with the
+    /// fastest batch size. Divide by the executor's threads for many inputs. `None` if the model
+    /// could not be measured.
     pub fn seconds_per_image(&self) -> Option<f64> {
         self.instance.description().seconds_per_input
     }
 
-    /// Inputs per run of the model that warm-up found fastest.
+    /// Inputs per run that were fastest at warm-up.
     pub fn batch_images(&self) -> usize {
         self.instance.description().batch_inputs
     }
 
-    /// Inputs per chunk that are worked on as a whole. Callers with many inputs give about this
+    /// Number of inputs processed as one chunk. Callers with many inputs should pass about this
     /// many at a time and keep several calls in flight.
     pub fn chunk_inputs(&self) -> usize {
         self.instance.description().chunk_inputs
     }
 
-    /// Seconds that reading the file and making it ready took.
+    /// Seconds to read the file and prepare the model.
     pub fn load_seconds(&self) -> f64 {
         self.instance.description().load_seconds
     }
 
-    /// About how much memory the model takes once all threads run it, in bytes: what the process
-    /// grew by in loading it, at least the file's size, for each thread.
+    /// Approximate memory of the model once all threads run it, in bytes: the growth of the
+    /// process while loading it, at least the file's size, per thread.
     pub fn memory_bytes(&self) -> u64 {
         self.instance.description().memory_bytes
     }
 
-    /// How its images are made, if it looks at images.
+    /// Format of its images, for an image model.
     pub(crate) fn image_spec(&self) -> Option<&Arc<InputSpec>> {
         self.instance.description().image_spec.as_ref()
     }

@@ -1,13 +1,13 @@
-//! Whose work a piece is: callers take turns.
+//! Identity of callers, which take turns.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Who has work done: a statement, or who calls once.
+/// A source of work: a statement, or a single call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct CallerId(u64);
 
 impl CallerId {
-    /// Nobody seen before.
+    /// A new caller.
     pub(crate) fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))

@@ -1,4 +1,4 @@
-//! What an executor is told when it starts: where to read, and every limit by name and unit.
+//! Configuration of an executor: folders to read from, and all limits with name and unit.
 
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -7,76 +7,77 @@ use thiserror::Error;
 
 use crate::resident::available_bytes;
 
-/// Largest batch that warm-up considers and stages hand on, unless configured.
+/// Default maximum batch size that warm-up tries and stages pass on.
 const BATCH_IMAGES_MAX_DEFAULT: usize = 32;
 
-/// Memory of loaded models, unless configured, where the system does not say how much it has.
+/// Default memory limit of loaded models if the system's memory size is unknown.
 const MODELS_BYTES_MAX_DEFAULT: u64 = 4 << 30;
 
 /// Settings of an [`Executor`](crate::Executor).
 #[derive(Debug, Clone)]
 pub struct ExecutorConfig {
-    /// The ONNX Runtime library. Without it the environment variable `PREDICTSQL_ORT_LIB` names
-    /// it, else the system's library search finds it.
+    /// The ONNX Runtime library. Without it, the environment variable `PREDICTSQL_ORT_LIB` is
+    /// used, otherwise the system's library search.
     pub ort_library: Option<PathBuf>,
     /// Only image files below these folders are read. The first is the base of relative paths.
-    /// Empty: no image files at all, only images handed in as bytes.
+    /// Empty: no image files, only images passed as bytes.
     pub image_roots: Vec<PathBuf>,
     /// Only model files below these folders are loaded. The first is the base of relative paths.
-    /// Empty: no models at all.
+    /// Empty: no models.
     pub model_roots: Vec<PathBuf>,
     /// CPU threads for decoding and inference together; by default one per core.
     pub threads: usize,
-    /// Threads that wait for image files to be read; they use next to no CPU.
+    /// Threads that wait for reads of image files; they use almost no CPU.
     pub fetch_threads: usize,
-    /// Size of an encoded image in bytes.
+    /// Maximum size of an encoded image, in bytes.
     pub image_bytes_max: u64,
-    /// Width times height of an image, in pixels, by its header.
+    /// Maximum width times height of an image, in pixels, according to its header.
     pub image_pixels_max: u64,
-    /// Width and height of an image, each, in pixels, by its header.
+    /// Maximum width and height of an image, each, in pixels, according to its header.
     pub image_side_pixels_max: u64,
-    /// Memory that decoding, converting and resizing one image may take at its peak, in bytes, by
+    /// Maximum peak memory of decoding, converting and resizing one image, in bytes, according to
     /// its header.
     pub image_decode_bytes_max: u64,
-    /// The same of all images under way together. One that takes more waits until it is alone.
+    /// The same for all images being decoded. An image that needs more waits until it is the only
+    /// one.
     pub decoding_bytes_max: u64,
-    /// Encoded images read ahead of decoding, in bytes, over all queries. Images beyond it are
-    /// read once others have been decoded.
+    /// Maximum bytes of encoded images read ahead of decoding, over all queries. Further images
+    /// are read after others have been decoded.
     pub fetched_bytes_max: u64,
-    /// Size of a model file in bytes.
+    /// Maximum size of a model file, in bytes.
     pub model_bytes_max: u64,
-    /// Input tensor that one chunk fills, in bytes; larger chunks are split.
+    /// Maximum input tensor of one chunk, in bytes; larger chunks are split.
     pub tensor_bytes_max: u64,
-    /// Images in one batch, and inputs in one chunk.
+    /// Maximum images in one batch, and inputs in one chunk.
     pub batch_images_max: usize,
-    /// Chunks between submission and answer, over all queries.
+    /// Maximum chunks in flight, over all queries.
     pub queue_chunks_max: usize,
-    /// Models kept loaded; the one used least recently goes first.
+    /// Maximum number of loaded models; the least recently used one is unloaded first.
     pub models_loaded_max: usize,
-    /// Memory of all loaded models together, in bytes, each with a session for each of the
-    /// threads; the one used least recently goes first. A model that alone takes more is refused.
+    /// Maximum memory of all loaded models together, in bytes, each with one session per thread;
+    /// the least recently used one is unloaded first. A model that alone needs more is rejected.
     pub models_bytes_max: u64,
-    /// Outputs of one run of a model, in bytes. A run that gives more is an error.
+    /// Maximum outputs of one run of a model, in bytes. A run that returns more is an error.
     pub model_output_bytes_max: u64,
-    /// Longest piece of work of one thread before it is another caller's turn, in milliseconds; an
-    /// image to decode, or the smallest run of a model, that takes longer is a piece of its own.
+    /// Maximum duration of a thread's piece of work before another caller's turn, in milliseconds;
+    /// an image, or the smallest run of a model, that takes longer is a piece of its own.
     pub run_ms_max: u64,
-    /// How models that nobody has tried yet are tried. `None`: in this process, where what hangs
-    /// in ONNX Runtime cannot be ended.
+    /// How new models are tried. `None`: in this process, where a hang inside ONNX Runtime cannot
+    /// be ended.
     pub trial: Option<TrialConfig>,
 }
 
-/// How a model is tried in a process of its own.
+/// Settings for trying a model in a separate process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrialConfig {
-    /// The program to run for it: one whose `main` calls
-    /// [`try_model_if_asked`](crate::try_model_if_asked) first. By default this one.
+    /// The program to run: its `main` must call [`try_model_if_asked`](crate::try_model_if_asked)
+    /// first. By default this program.
     pub program: PathBuf,
-    /// How long a trial may take, in seconds, by the clock and of CPU time.
+    /// Maximum duration of a trial in seconds, for both wall-clock and CPU time.
     pub trial_seconds_max: u64,
-    /// How much memory it may take, in bytes.
+    /// Maximum memory of a trial, in bytes.
     pub trial_bytes_max: u64,
-    /// Trials at once.
+    /// Maximum concurrent trials.
     pub trials_max: usize,
 }
 
@@ -120,7 +121,7 @@ impl Default for ExecutorConfig {
 }
 
 impl ExecutorConfig {
-    /// Refuses limits of zero, which would stop all work without a word.
+    /// Rejects limits of zero, which would silently stop all work.
     pub(crate) fn check(&self) -> Result<(), StartError> {
         let sizes = [
             ("threads", self.threads),
@@ -182,10 +183,10 @@ pub enum StartError {
     Root {
         /// The root as configured.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The system refused a thread.
+    /// A thread could not be started.
     #[error("cannot start an executor thread: {0}")]
     Thread(std::io::Error),
 }

@@ -1,4 +1,4 @@
-//! What can go wrong with a model, said so that whoever created it can act on it.
+//! Errors of models, worded so that a model's creator can act on them.
 
 use std::path::PathBuf;
 
@@ -8,17 +8,17 @@ use thiserror::Error;
 /// Why a model cannot be used. Every text names the cause and, where there is one, the remedy.
 #[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
 pub enum ModelError {
-    /// ONNX Runtime is not there or not usable.
+    /// ONNX Runtime is missing or not usable.
     #[error(
         "ONNX Runtime is not available ({reason}); set PREDICTSQL_ORT_LIB to libonnxruntime.so of \
          ONNX Runtime 1.24 or later, for example from the PyPI wheel `onnxruntime` \
          (scripts/fetch-onnxruntime.sh)"
     )]
     LibraryMissing {
-        /// What was tried and what the system said.
+        /// What was tried, and the system's error.
         reason: String,
     },
-    /// The URI's scheme or form is not one that models can be read from.
+    /// Models cannot be read from a URI of this scheme or form.
     #[error("model URI '{uri}' cannot be used: {reason}")]
     Uri {
         /// The URI as given.
@@ -43,7 +43,7 @@ pub enum ModelError {
     Unreadable {
         /// The URI as given.
         uri: String,
-        /// A clause that says why.
+        /// The reason, as a clause.
         reason: String,
     },
     /// The file is larger than the limit.
@@ -51,36 +51,36 @@ pub enum ModelError {
     TooLarge {
         /// The URI as given.
         uri: String,
-        /// Its size.
+        /// Its size in bytes.
         bytes: u64,
-        /// The limit.
+        /// The limit in bytes.
         bytes_max: u64,
     },
-    /// The model takes more memory than all models together may.
+    /// The model uses more memory than the limit of all models together.
     #[error(
         "the model takes about {bytes} bytes of memory, {sessions} sessions together, more than \
          models_bytes_max = {bytes_max}"
     )]
     MemoryTooLarge {
-        /// What it takes.
+        /// Memory that it uses, in bytes.
         bytes: u64,
-        /// Sessions that it takes it for: one a CPU thread.
+        /// Number of sessions included: one per CPU thread.
         sessions: usize,
         /// The limit.
         bytes_max: u64,
     },
-    /// A run gave more than it may.
+    /// The outputs of a run exceed the limit.
     #[error(
         "the outputs of one run of the model have {bytes} bytes, more than \
          model_output_bytes_max = {bytes_max}"
     )]
     OutputTooLarge {
-        /// Size of the outputs.
+        /// Size of the outputs in bytes.
         bytes: u64,
         /// The limit.
         bytes_max: u64,
     },
-    /// The file is not the one that the catalog recorded.
+    /// The file is not the one recorded in the catalog.
     #[error(
         "model file '{uri}' has changed since the model was created (SHA-256 is {found}, the catalog \
          has {expected}); create a new version of the model"
@@ -93,28 +93,28 @@ pub enum ModelError {
         /// Digest of the file.
         found: String,
     },
-    /// The file is not a whole ONNX model.
+    /// The file is not a complete ONNX model.
     #[error("the file is not a valid ONNX model, or is damaged or cut off: {reason}")]
     Corrupt {
-        /// What ONNX Runtime said.
+        /// Message of ONNX Runtime.
         reason: String,
     },
-    /// The weights are not in the model's file, so its SHA-256 would not pin them.
+    /// The weights are outside of the model's file, so its SHA-256 would not cover them.
     #[error("the model keeps weights in another file; save it as one file, weights included")]
     ExternalWeights,
-    /// The model uses an operator that ONNX Runtime does not have.
+    /// The model uses an operator that ONNX Runtime does not support.
     #[error("the model uses an operator that ONNX Runtime does not support: {reason}")]
     UnsupportedOperator {
-        /// What ONNX Runtime said.
+        /// Message of ONNX Runtime.
         reason: String,
     },
-    /// ONNX Runtime refused the model for another reason, or failed in running it.
+    /// ONNX Runtime rejected the model for another reason, or failed to run it.
     #[error("ONNX Runtime cannot run the model: {reason}")]
     Runtime {
-        /// What ONNX Runtime said.
+        /// Message of ONNX Runtime.
         reason: String,
     },
-    /// The options contradict themselves or a limit.
+    /// The options contradict each other or exceed a limit.
     #[error("the model's options cannot be used: {reason}")]
     Options {
         /// What is wrong.
@@ -136,7 +136,7 @@ pub enum ModelError {
         /// Its type.
         found: String,
     },
-    /// The input's shape does not fit the options.
+    /// The input's shape does not match the options.
     #[error(
         "the model's input '{name}' has shape {found}, but the options ask for {expected} \
          ({options}); change layout, height, width or channels"
@@ -146,12 +146,12 @@ pub enum ModelError {
         name: String,
         /// Shape in the model.
         found: String,
-        /// Shape by the options.
+        /// Shape according to the options.
         expected: String,
-        /// The options in words.
+        /// Description of the options.
         options: String,
     },
-    /// The model's inputs are neither one for all columns nor one for each.
+    /// The model has neither one input for all columns nor one input per column.
     #[error(
         "the model has {count} inputs ({names}) for {columns} columns of the task; it must have one \
          input [batch, {columns}] for all of them, or one input [batch, 1] for each"
@@ -164,7 +164,7 @@ pub enum ModelError {
         /// Number of columns.
         columns: usize,
     },
-    /// Some of the model's inputs are called as columns are, others not.
+    /// Some of the model's inputs have names of columns, others do not.
     #[error(
         "the model's inputs ({names}) are not called as the task's columns ({columns}) are; give all \
          of them the same names, in any order, or none, in the same order"
@@ -175,7 +175,7 @@ pub enum ModelError {
         /// Names of the columns.
         columns: String,
     },
-    /// The input's type cannot take a column's values.
+    /// The input's type cannot represent a column's values.
     #[error(
         "the model's input '{name}' is {found}, which column '{column}' of type {kind} does not fit: \
          a DOUBLE goes into a float32, float64 or int64 tensor, a VARCHAR into one of strings"
@@ -190,23 +190,23 @@ pub enum ModelError {
         /// The column's type.
         kind: String,
     },
-    /// The input's shape does not fit the columns.
+    /// The input's shape does not match the columns.
     #[error("the model's input '{name}' has shape {found}, but the task's columns are {expected}")]
     ColumnShape {
         /// Name of the input.
         name: String,
         /// Shape in the model.
         found: String,
-        /// Shape by the columns.
+        /// Shape according to the columns.
         expected: String,
     },
-    /// No output can be the value of a regression.
+    /// No output is usable as the value of a regression.
     #[error("the model has no float output of shape [batch, 1]; its outputs are {outputs}")]
     ValueOutput {
         /// Names and types of the outputs.
         outputs: String,
     },
-    /// The output's maps are not from the labels.
+    /// The output's maps do not have the labels as keys.
     #[error(
         "the model's output '{name}' gives probabilities of {keys}, but {labels} labels were given; \
          give these as labels"
@@ -219,15 +219,16 @@ pub enum ModelError {
         /// Labels of the options.
         labels: usize,
     },
-    /// The model's own label of an answer is not the label of the column with the greatest score.
+    /// The model's own label for an answer differs from the label of the column with the greatest
+    /// score.
     #[error(
         "the model calls '{said}' what the option labels calls '{label}'; give the labels in the order \
          of the model's classes"
     )]
     LabelOrder {
-        /// What the model says.
+        /// Label from the model.
         said: String,
-        /// What the options say.
+        /// Label from the options.
         label: String,
     },
     /// No output is a float32 tensor of two axes.
@@ -236,7 +237,7 @@ pub enum ModelError {
         /// Names and types of the outputs.
         outputs: String,
     },
-    /// The output's width is not the number of labels.
+    /// The output's width differs from the number of labels.
     #[error(
         "the model's output '{name}' has {columns} columns, but {labels} labels were given; give \
          one label for each column, in order"
@@ -244,19 +245,19 @@ pub enum ModelError {
     OutputColumns {
         /// Name of the output.
         name: String,
-        /// Columns that the model gives.
+        /// Number of columns of the model's output.
         columns: String,
         /// Labels of the options.
         labels: usize,
     },
-    /// The output for a batch has another number of rows than the batch.
+    /// The output for a batch does not have one row per input.
     #[error(
         "the model's output '{name}' has shape {found} for a batch of {batch}, not [{batch}, {labels}]"
     )]
     OutputShape {
         /// Name of the output.
         name: String,
-        /// Shape that came.
+        /// Actual shape.
         found: String,
         /// Images in the batch.
         batch: usize,
@@ -272,10 +273,10 @@ pub enum ModelError {
         /// Sum of a row.
         sum: String,
     },
-    /// The output for a plain image holds NaN or infinity.
+    /// The output for a plain image contains NaN or infinity.
     #[error("the model's output for a plain image is not finite (NaN or infinity)")]
     NotFinite,
-    /// Other loads do not end.
+    /// Other loads hang.
     #[error(
         "the model could not be loaded: the loads of {models} hang; look whether their files can be \
          read, and restart if they do not end"
@@ -284,7 +285,7 @@ pub enum ModelError {
         /// Names of their models.
         models: String,
     },
-    /// It was still being tried at the limit.
+    /// The trial reached its time limit.
     #[error(
         "the model did not load and run within {seconds_max} s (trial_seconds_max): its trial was ended"
     )]
@@ -292,7 +293,7 @@ pub enum ModelError {
         /// The limit.
         seconds_max: u64,
     },
-    /// Trying it takes more memory than it may.
+    /// The trial reached its memory limit.
     #[error(
         "the model needs more than {bytes_max} bytes of memory to load and run (trial_bytes_max)"
     )]
@@ -300,19 +301,19 @@ pub enum ModelError {
         /// The limit.
         bytes_max: u64,
     },
-    /// The process that tried it did not live to tell.
+    /// The trial process died before it reported a result.
     #[error("the model could not be tried: its process {how}")]
     TrialDied {
         /// How it ended, as a clause.
         how: String,
     },
-    /// There is no process to try it in.
+    /// No process could be started for the trial.
     #[error("the model could not be tried: {reason}")]
     NoTrial {
-        /// What the system said.
+        /// The system's error.
         reason: String,
     },
-    /// Nobody waited for it any more, or the thread that loads died.
+    /// All waiting callers are gone, or the loading thread died.
     #[error("the model could not be loaded: {reason}")]
     Interrupted {
         /// Why.
@@ -321,14 +322,14 @@ pub enum ModelError {
 }
 
 impl ModelError {
-    /// A load that was ended since all who waited for it have gone.
+    /// A load that was ended because all waiting callers are gone.
     pub(crate) fn abandoned() -> Self {
         Self::Interrupted {
             reason: "nobody waited for it any more".to_string(),
         }
     }
 
-    /// The library could not be loaded from `path`, or from anywhere.
+    /// The library could not be loaded from `path`, or from any default location.
     pub(crate) fn library(path: Option<&PathBuf>, reason: impl std::fmt::Display) -> Self {
         let reason = match path {
             Some(path) => format!("{}: {reason}", path.display()),
@@ -338,7 +339,7 @@ impl ModelError {
     }
 }
 
-/// Why inputs could not be answered. An unreadable image is no error but an
+/// Why inputs could not be predicted. An unreadable image is not an error but an
 /// [`Outcome`](crate::Outcome).
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum PredictError {
@@ -348,35 +349,35 @@ pub enum PredictError {
     /// A model could not be loaded.
     #[error(transparent)]
     Load(#[from] ModelError),
-    /// The model failed on these inputs.
+    /// The model failed for these inputs.
     #[error("model {model} failed: {reason}")]
     Model {
         /// Name of the model.
         model: String,
-        /// What happened.
+        /// The failure.
         reason: String,
     },
-    /// More inputs would have to be, or were, looked at by models than the caller may have.
+    /// The caller's limit of inferences would be, or was, exceeded.
     #[error(transparent)]
     OverLimit(#[from] InferenceLimit),
-    /// The inputs were prepared for models that want them otherwise.
+    /// The inputs were prepared for models with other input specs.
     #[error("the inputs were not prepared for model {model}")]
     NotPrepared {
         /// Name of the model.
         model: String,
     },
-    /// A row was asked for that is none of the prepared ones.
+    /// The requested row is not among the prepared ones.
     #[error("input {row} was asked for, but {inputs} were prepared")]
     NoSuchInput {
-        /// Index that was asked for, from 0.
+        /// Requested index, from 0.
         row: usize,
-        /// How many there are.
+        /// Number of prepared inputs.
         inputs: usize,
     },
     /// The executor was stopped before it answered.
     #[error("the executor is stopping")]
     Stopped,
-    /// A fault of this program.
+    /// An internal error of this program.
     #[error("{reason}")]
     Internal {
         /// What is wrong.
@@ -384,20 +385,20 @@ pub enum PredictError {
     },
 }
 
-/// How a limit of inferences was met.
+/// How a limit of inferences was exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Error)]
 pub enum InferenceLimit {
-    /// Before any of them: so many would be needed.
+    /// Before any inference: the forecast exceeds the limit.
     #[error("{wanted} inputs would run through models, more than {inferences_max}")]
     Forecast {
         /// The limit.
         inferences_max: u64,
-        /// Inferences needed, with those made already.
+        /// Inferences needed, including those already made.
         wanted: u64,
-        /// Seconds that they would take, where that is known.
+        /// Estimated seconds for them, if known.
         seconds: Option<f64>,
     },
-    /// On the way.
+    /// During execution.
     #[error("more than {inferences_max} inputs have to run through models")]
     Reached {
         /// The limit.

@@ -1,4 +1,4 @@
-//! The executor's front: what the predict lane and `CREATE MODEL` call.
+//! Public interface of the executor, called by the predict lane and `CREATE MODEL`.
 
 use std::sync::Arc;
 
@@ -22,13 +22,13 @@ use crate::prepared::Prepared;
 use crate::sources::{ModelFile, ModelFiles};
 use crate::spent::Spent;
 
-/// Inputs that are looked at for their identities in one go.
+/// Number of inputs identified together.
 const IDENTIFIED_TOGETHER: usize = 64;
 
-/// Runs models over images. Clones share the same threads, models and limits; when the last one is
-/// dropped, the threads are stopped and waited for (at most one batch).
+/// Runs models on inputs. Clones share the same threads, models and limits; when the last one is
+/// dropped, the threads are stopped and joined (after at most one batch).
 ///
-/// It needs no particular async runtime: all work is on threads of its own.
+/// It does not depend on a particular async runtime: all work is on its own threads.
 #[derive(Debug, Clone)]
 pub struct Executor {
     inner: Arc<Inner>,
@@ -40,7 +40,7 @@ struct Inner {
     pipeline: Pipeline,
     files: Arc<ModelFiles>,
     cache: Cache,
-    /// Bounds the chunks in flight.
+    /// Limits the chunks in flight.
     chunks: Arc<Permits>,
     backend: Arc<dyn Backend>,
     batch_images_max: usize,
@@ -49,8 +49,8 @@ struct Inner {
 }
 
 impl Executor {
-    /// Checks the configuration, opens the roots and starts the threads. ONNX Runtime is only
-    /// loaded with the first model.
+    /// Checks the configuration, opens the roots and starts the threads. ONNX Runtime is loaded
+    /// with the first model only.
     pub fn new(config: ExecutorConfig) -> Result<Self, StartError> {
         config.check()?;
         let pipeline = Pipeline::start(&config)?;
@@ -74,9 +74,9 @@ impl Executor {
         })
     }
 
-    /// The same executor, which tells `account` what its work takes. All that is on parts of one
-    /// account is one caller's work, and callers take turns.
-    /// Without an account each call is a caller.
+    /// The same executor, which adds the time of its work to `account`. All work on parts of one
+    /// account belongs to one caller, and callers take turns. Without an account each call is its
+    /// own caller.
     #[must_use]
     pub fn on_account(&self, account: &Arc<Spent>) -> Self {
         Self {
@@ -85,29 +85,28 @@ impl Executor {
         }
     }
 
-    /// What models run on.
+    /// Device that models run on.
     pub fn device(&self) -> Device {
         self.inner.backend.device()
     }
 
-    /// Pieces of inputs that models look at at the same time:
-    /// as many as CPU threads that decode and infer.
+    /// Number of pieces processed concurrently: the number of CPU threads that decode and infer.
     pub fn threads(&self) -> usize {
         self.inner.backend.capacity().pieces
     }
 
-    /// Size of an encoded image above which it is not read, bytes.
+    /// Maximum size of an encoded image, in bytes.
     pub fn image_bytes_max(&self) -> u64 {
         self.inner.image_bytes_max
     }
 
-    /// Images per chunk that [`Executor::predict`] works on as a whole. Callers with many inputs
-    /// give about this many at a time and keep several calls in flight.
+    /// Number of images that [`Executor::predict`] processes as one chunk. Callers with many
+    /// inputs should pass about this many at a time and keep several calls in flight.
     pub fn chunk_inputs(&self) -> usize {
         self.inner.batch_images_max
     }
 
-    /// As [`Executor::chunk_inputs`], of inputs of a task that looks at this.
+    /// Like [`Executor::chunk_inputs`], for inputs of this kind.
     pub fn chunk_inputs_of(&self, input: &TaskInput) -> usize {
         match input {
             TaskInput::Image => self.chunk_inputs(),
@@ -115,39 +114,40 @@ impl Executor {
         }
     }
 
-    /// Images that models have looked at for callers since the start, over all queries.
+    /// Number of images processed by models for callers since the start, over all queries.
     pub fn images_inferred(&self) -> u64 {
         self.inner.pipeline.images_inferred()
     }
 
-    /// CPU time that preparing and inferring took since the start, over all queries.
+    /// CPU time of preparation and inference since the start, over all queries.
     pub fn cpu_seconds(&self) -> CpuSeconds {
         self.inner.pipeline.cpu_seconds()
     }
 
-    /// Chunks between submission and answer now, over all queries; at `queue_chunks_max`, or as
-    /// many of few inputs, callers wait.
+    /// Chunks in flight now, over all queries; at `queue_chunks_max`, or the equivalent in chunks
+    /// with few inputs, callers wait.
     pub fn chunks_in_flight(&self) -> usize {
         self.inner.chunks.held()
     }
 
-    /// Lets go of loaded models that are none of these, the catalog's, and keeps no other from now
-    /// on. Statements that run one keep it until they end. It does not wait until memory is free.
+    /// Unloads all models except these models of the catalog, and keeps no others from now on.
+    /// Statements that run an unloaded model keep it until they end. Does not wait until memory is
+    /// free.
     pub fn retain(&self, models: Vec<Arc<Model>>) {
         self.inner.cache.retain(models);
     }
 
-    /// How many models are kept loaded, and about how many bytes they take together, see
+    /// Number of loaded models, and about how many bytes they use together, see
     /// [`LoadedModel::memory_bytes`].
     pub fn models_loaded(&self) -> (usize, u64) {
         self.inner.cache.loaded()
     }
 
-    /// Reads, hashes, loads and runs a model once, for `CREATE MODEL`: in a process of its own
-    /// where [`ExecutorConfig::trial`] says so. Keeps nothing. Dropping the future ends it.
+    /// Reads, hashes, loads and runs a model once, for `CREATE MODEL`; in a separate process if
+    /// [`ExecutorConfig::trial`] is set so. Keeps nothing. Dropping the future ends it.
     ///
     /// # Errors
-    /// Everything that would keep the model from predicting, named.
+    /// Any reason why the model cannot predict.
     pub async fn inspect(
         &self,
         uri: &str,
@@ -161,8 +161,8 @@ impl Executor {
     /// last of them drops its future, the load is ended.
     ///
     /// # Errors
-    /// As [`Executor::inspect`], and [`ModelError::Changed`] where the file's SHA-256 is not
-    /// `model.sha256`. A failure is not remembered.
+    /// Errors of [`Executor::inspect`], and [`ModelError::Changed`] if the file's SHA-256 is not
+    /// `model.sha256`. A failure is not cached.
     pub async fn load(&self, model: &Arc<Model>) -> Result<LoadedModel, ModelError> {
         let inner = &self.inner;
         let slot = inner.cache.slot(model);
@@ -184,13 +184,12 @@ impl Executor {
         }
     }
 
-    /// Seconds of one CPU thread for one run of the model at each of the batch sizes that it
-    /// takes, by ascending inputs: (inputs, seconds). Sizes at which a run would take more than
-    /// some seconds, or more memory than `tensor_bytes_max`, are left out.
-    /// Dropping the future ends it.
+    /// Seconds of one CPU thread per run, for each batch size that the model supports, by
+    /// ascending size: (inputs, seconds). Sizes at which a run would take more than some seconds,
+    /// or more memory than `tensor_bytes_max`, are left out. Dropping the future ends it.
     ///
     /// # Errors
-    /// What the model failed of.
+    /// The model's failure.
     pub async fn measure(
         &self,
         model: &LoadedModel,
@@ -200,14 +199,14 @@ impl Executor {
         model.instance().measure(name, batches).await
     }
 
-    /// Answers `inputs` with `model`, in order: one outcome an input. More inputs than
-    /// [`LoadedModel::chunk_inputs`] are worked on as several chunks. Waits while the executor has
-    /// as many chunks as it may. Dropping the future or cancelling stops the work within one
+    /// Predicts `inputs` with `model`: returns one outcome per input, in order. More inputs than
+    /// [`LoadedModel::chunk_inputs`] are split into chunks. Waits while the executor has its
+    /// maximum number of chunks. Dropping the future or cancelling stops the work within one
     /// batch.
     ///
     /// # Errors
-    /// [`PredictError::Cancelled`], or what the model failed of. An image that cannot be read is
-    /// no error but [`Outcome::Unreadable`].
+    /// [`PredictError::Cancelled`], or the model's failure. An image that cannot be read is not an
+    /// error but [`Outcome::Unreadable`].
     pub async fn predict(
         &self,
         model: &LoadedModel,
@@ -218,12 +217,12 @@ impl Executor {
         Ok(answered.outcomes)
     }
 
-    /// As [`Executor::predict`], with the identity of each input as [`Prepared::ids`] has it. The
-    /// work goes on by itself where the future is not polled, so that no client who reads slowly
-    /// holds what others wait for.
+    /// Like [`Executor::predict`], with the identity of each input as in [`Prepared::ids`]. The
+    /// work continues while the future is not polled, so that a client that reads slowly does not
+    /// hold resources that others wait for.
     ///
     /// # Errors
-    /// As [`Executor::predict`].
+    /// Same as [`Executor::predict`].
     pub async fn predict_identified(
         &self,
         model: &LoadedModel,
@@ -279,9 +278,9 @@ impl Executor {
         Ok(answered)
     }
 
-    /// Fetches, decodes and preprocesses inputs once, for all of `models`: each way in which they
-    /// want their images is one tensor. [`Executor::infer`] then runs any of them. Waits while the
-    /// executor has as many chunks as it may; see [`Prepared`] for what holding them means.
+    /// Fetches, decodes and preprocesses inputs once, for all of `models`: one tensor per distinct
+    /// input spec. [`Executor::infer`] then runs any of them. Waits while the executor has its
+    /// maximum number of chunks; see [`Prepared`] for the effect of holding them.
     ///
     /// # Errors
     /// [`PredictError::Cancelled`] and [`PredictError::Stopped`]. An image that cannot be read
@@ -297,7 +296,7 @@ impl Executor {
         let specs = image_specs(&by_ref);
         let (caller, size) = (self.caller(), Size::of(inputs.len(), chunk_inputs));
         let chunks = split(inputs, chunk_inputs);
-        // All at once: two callers that hold some and wait for more would wait for ever.
+        // All permits at once: two callers that each hold some and wait for more would deadlock.
         let permits = self.inner.chunks.acquire(caller, size, chunks.len());
         let permits = Arc::new(unless_cancelled(cancel, permits).await?);
         let mut answers = Vec::with_capacity(chunks.len());
@@ -319,11 +318,11 @@ impl Executor {
         Ok(Prepared::new(chunks, chunk_inputs))
     }
 
-    /// The outcomes of those inputs of `prepared` whose indices are in `rows`, in that order.
+    /// The outcomes of the inputs of `prepared` with the indices `rows`, in that order.
     ///
     /// # Errors
-    /// [`PredictError::NotPrepared`] for a model that `prepared` was not made for (or one like
-    /// it), and as [`Executor::predict`].
+    /// [`PredictError::NotPrepared`] for a model with an input spec that `prepared` was not made
+    /// for, and those of [`Executor::predict`].
     pub async fn infer(
         &self,
         prepared: &Prepared,
@@ -338,9 +337,9 @@ impl Executor {
         unless_cancelled(cancel, runs.outcomes()).await?
     }
 
-    /// Which content each input has now: of an image in bytes, and of a local file. `None` for
-    /// what cannot be looked at or has changed just now, for NULL, and for columns. Between this
-    /// and a prediction a file may change: what is kept goes by [`Prepared::ids`].
+    /// The identity of each input's current content, for images in bytes and local files. `None`
+    /// for an input that cannot be accessed or has just changed, for NULL, and for columns. A file
+    /// may change between this and a prediction: kept outputs use [`Prepared::ids`].
     ///
     /// # Errors
     /// [`PredictError::Cancelled`] and [`PredictError::Stopped`].
@@ -364,14 +363,14 @@ impl Executor {
         Ok(ids)
     }
 
-    /// Whose work a call is.
+    /// The caller of this executor's work.
     fn caller(&self) -> CallerId {
         let account = self.account.as_ref();
         account.map_or_else(CallerId::new, |account| account.caller())
     }
 
-    /// Inputs per chunk for all of these models, so that its tensors together stay within
-    /// `tensor_bytes_max`.
+    /// Number of inputs per chunk for all of these models, such that the chunk's tensors together
+    /// stay within `tensor_bytes_max`.
     fn chunk_inputs_for(&self, models: &[&LoadedModel]) -> usize {
         let specs = image_specs(models);
         let numbers: usize = specs.iter().map(|spec| spec.image_len()).sum();
@@ -384,7 +383,7 @@ impl Executor {
     }
 }
 
-/// The ways in which models want their images, each once.
+/// The distinct input specs of the models.
 fn image_specs(models: &[&LoadedModel]) -> Vec<Arc<InputSpec>> {
     let mut specs: Vec<Arc<InputSpec>> = Vec::new();
     for spec in models.iter().filter_map(|model| model.image_spec()) {
@@ -406,7 +405,7 @@ async fn unless_cancelled<T>(
     }
 }
 
-/// Cuts inputs into chunks of at most `chunk_max`, without copying where there is only one.
+/// Splits inputs into chunks of at most `chunk_max`; does not copy if there is only one.
 fn split(inputs: Vec<Input>, chunk_max: usize) -> Vec<Vec<Input>> {
     if inputs.len() <= chunk_max {
         return vec![inputs];

@@ -1,4 +1,4 @@
-//! Identity of an input's content: what an output that is kept belongs to.
+//! Identity of an input's content: part of the key of a kept output.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -7,37 +7,37 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::fs::Stat;
 use sha2::{Digest, Sha256};
 
-/// A file that changed so short a time ago may change again without its times telling: the
-/// kernel's clock for them ticks every 1 to 10 ms.
+/// A file changed more recently than this may change again with the same timestamps: the kernel's
+/// clock for them ticks every 1 to 10 ms.
 const SETTLED_AFTER: Duration = Duration::from_millis(20);
 
-/// As [`SETTLED_AFTER`], where the file system seems to keep whole seconds.
+/// Same as [`SETTLED_AFTER`], for file systems that seem to store whole seconds.
 const SETTLED_AFTER_WHOLE: Duration = Duration::from_secs(2);
 
-/// Which content an input had: two inputs with the same identity look the same to every model.
+/// Identity of an input's content: inputs with the same identity are equal for every model.
 ///
-/// Of an image in bytes it is their SHA-256, of a file the SHA-256 of its path, inode, size and
-/// times of modification and change, each cut to 16 bytes.
+/// For an image in bytes it is the SHA-256 of the bytes; for a file the SHA-256 of its path,
+/// inode, size and times of modification and change. Both are truncated to 16 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InputId([u8; 16]);
 
 impl InputId {
-    /// As it was kept.
+    /// Decodes the stored form.
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 
-    /// As it is kept.
+    /// The stored form.
     pub fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
 
-    /// Of an encoded image.
+    /// Identity of an encoded image.
     pub(crate) fn of_image(encoded: &[u8]) -> Self {
         Self::cut(Sha256::new().chain_update(encoded))
     }
 
-    /// Of a file by its absolute path and state. `None` if it changed just now.
+    /// Identity of a file by its absolute path and `stat`. `None` if it has just changed.
     pub(crate) fn of_file(path: &Path, stat: &Stat) -> Option<Self> {
         let changed = (stat.st_ctime, i128::from(stat.st_ctime_nsec));
         if !is_settled(changed.0, changed.1) {
@@ -72,8 +72,8 @@ impl InputId {
     }
 }
 
-/// Whether a change at that time lies far enough back. A time to come (the clock was set back)
-/// does not.
+/// Whether a change at that time is long enough ago. A future time (the clock was set back) is
+/// not.
 fn is_settled(seconds: i64, nanoseconds: i128) -> bool {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -1,4 +1,4 @@
-//! What goes into a prediction and what comes out of it.
+//! Inputs and outcomes of predictions.
 
 use std::sync::Arc;
 
@@ -9,43 +9,43 @@ use bytes::Bytes;
 pub enum Input {
     /// SQL NULL; its outcome is [`Outcome::Null`].
     Null,
-    /// A path or URI as the store sent it; not necessarily UTF-8.
+    /// A path or URI as sent by the store; not necessarily UTF-8.
     Location(Bytes),
     /// An encoded image.
     Image(Bytes),
-    /// An encoded image, or a location, of more bytes than may be: only its length is here. Its
-    /// outcome is [`Outcome::Unreadable`].
+    /// An encoded image or a location that exceeds the limit of its length; only the length is
+    /// kept. Its outcome is [`Outcome::Unreadable`].
     TooLarge {
-        /// Its length, bytes.
+        /// Its length in bytes.
         bytes: u64,
-        /// Most bytes that it might have.
+        /// The limit in bytes.
         bytes_max: u64,
     },
-    /// One value for each column of the task's input, in its order. One NULL among them makes the
-    /// outcome [`Outcome::Null`].
+    /// One value per column of the task's input, in its order. If one is NULL, the outcome is
+    /// [`Outcome::Null`].
     Columns(Arc<[ColumnValue]>),
 }
 
-/// One value of an input over columns.
+/// One value of a column input.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ColumnValue {
     /// SQL NULL.
     Null,
-    /// A number of any SQL type, as DOUBLE.
+    /// A number of any SQL type, converted to DOUBLE.
     Number(f64),
-    /// A text in UTF-8.
+    /// A UTF-8 text.
     Text(Bytes),
 }
 
-/// What became of one input.
+/// Outcome of one input.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     /// The input was NULL.
     Null,
-    /// The image could not be read or decoded. One clause without a subject, fit to follow the
-    /// input's name in a warning: "does not exist". It holds no path of the server.
+    /// The input could not be read or decoded. One clause without a subject, to follow the input's
+    /// name in a warning: "does not exist". It contains no path of the server.
     Unreadable(String),
-    /// The answer of a model that classifies.
+    /// The answer of a classification model.
     Scores(Scores),
     /// The answer of a regression model; finite.
     Value(f64),
@@ -72,13 +72,13 @@ impl Scores {
         Self(scores)
     }
 
-    /// One probability a label.
+    /// One probability per label.
     pub fn probabilities(&self) -> &[f32] {
         &self.0
     }
 
-    /// Index of the greatest probability; the lowest index among equals. NaN never wins against a
-    /// number. 0 where there are no labels or only NaN.
+    /// Index of the greatest probability; the lowest index among equals. NaN is less than any
+    /// number. 0 if there are no labels or only NaN.
     pub fn best(&self) -> usize {
         let mut best = 0;
         let mut greatest = f32::NEG_INFINITY;

@@ -1,5 +1,4 @@
-//! Ends from another thread what ONNX Runtime is doing, or what is waited for,
-//! since nobody waits for it any more.
+//! Ends work of ONNX Runtime, or a wait, from another thread when no caller is left.
 
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,16 +7,16 @@ use ort::session::RunOptions;
 use ort::session::builder::LoadCanceler;
 use rustix::process::{Signal, pidfd_send_signal};
 
-/// What is being done, by the handle that ends it.
+/// Work in progress, with the handle that ends it.
 pub(crate) enum Work {
-    /// Ends between two nodes of the graph.
+    /// A run, which ends between two nodes of the graph.
     Run(Arc<RunOptions>),
-    /// Ends between two steps of making a session.
+    /// Creation of a session, which ends between two steps.
     Load(LoadCanceler),
-    /// Waiting for something; who waits is woken by this, and looks at the interrupt. It may take
-    /// locks under which the interrupt is looked at.
+    /// A wait; this function wakes the waiting thread, which then checks the interrupt. The
+    /// function may acquire locks that are held while the interrupt is checked.
     Wait(Arc<dyn Fn() + Send + Sync>),
-    /// Ends whatever it does: it is a process of its own.
+    /// A process, which is ended whatever it does.
     Trial(OwnedFd),
 }
 
@@ -32,7 +31,7 @@ impl std::fmt::Debug for Work {
     }
 }
 
-/// Set once, it ends the work that is under way and lets no more begin.
+/// Once set, it ends the work in progress and prevents further work.
 #[derive(Debug, Default)]
 pub(crate) struct Interrupt {
     state: Mutex<State>,
@@ -45,11 +44,11 @@ struct State {
 }
 
 impl Interrupt {
-    /// Ends what is under way.
+    /// Ends the work in progress.
     pub(crate) fn set(&self) {
         let mut state = self.state();
         state.set = true;
-        // A failure leaves the work to end by itself.
+        // On a failure the work ends by itself.
         let wake = match &state.work {
             Some(Work::Run(options)) => {
                 drop(options.terminate());
@@ -76,7 +75,7 @@ impl Interrupt {
         self.state().set
     }
 
-    /// Does what `work` can end. `None`: it was not begun.
+    /// Runs `run` such that `work` can end it. `None`: it was not started.
     pub(crate) fn during<T>(&self, work: Work, run: impl FnOnce() -> T) -> Option<T> {
         {
             let mut state = self.state();
@@ -87,7 +86,7 @@ impl Interrupt {
         }
         let done = run();
         let mut state = self.state();
-        // The options are used again; under the lock, no later end can hit another run.
+        // The options are reused; under the lock, a late interrupt cannot hit another run.
         if let Some(Work::Run(options)) = state.work.take()
             && state.set
         {

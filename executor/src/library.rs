@@ -8,19 +8,19 @@ use ort::logging::LogLevel;
 
 use crate::ModelError;
 
-/// Names the library where neither configuration nor environment does; the system's search path,
-/// and the folder of this program, are looked through.
+/// Library names to try if neither configuration nor environment names one; searched in the
+/// system's search path and in the folder of this program.
 const NAMES: [&str; 2] = ["libonnxruntime.so", "libonnxruntime.so.1"];
 
-/// The environment variable that names the library.
+/// Environment variable with the path of the library.
 const VARIABLE: &str = "PREDICTSQL_ORT_LIB";
 
-/// The process's only environment; ONNX Runtime cannot make a second one. It is never released,
-/// since sessions may still be on other threads when the process ends.
+/// The process's only environment; ONNX Runtime cannot create a second one. It is never released,
+/// since sessions may still exist on other threads when the process ends.
 static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
 
-/// The environment, loading the library at the first call. A failure is not remembered: the
-/// library may be installed meanwhile. Once loaded, later calls ignore `configured`.
+/// The environment; loads the library at the first call. A failure is not cached: the library may
+/// be installed later. Once loaded, later calls ignore `configured`.
 pub(crate) fn environment(configured: Option<&Path>) -> Result<Environment, ModelError> {
     let mut slot = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(environment) = slot.as_ref() {
@@ -31,14 +31,14 @@ pub(crate) fn environment(configured: Option<&Path>) -> Result<Environment, Mode
     Ok(environment)
 }
 
-/// The library that configuration or environment name, as an absolute path.
+/// The library named by configuration or environment, as an absolute path.
 pub(crate) fn named(configured: Option<&Path>) -> Result<Option<PathBuf>, ModelError> {
     let named = configured.map(Path::to_path_buf).or_else(|| {
         std::env::var_os(VARIABLE)
             .filter(|v| !v.is_empty())
             .map(PathBuf::from)
     });
-    // A relative one would be looked for beside the program.
+    // A relative path would be resolved relative to the program.
     let absolute = named.as_ref().map(std::path::absolute).transpose();
     absolute.map_err(|error| ModelError::library(named.as_ref(), error))
 }
@@ -76,8 +76,8 @@ fn from_system() -> Result<ort::environment::EnvironmentBuilder, ModelError> {
     Err(ModelError::library(None, reasons.join("; ")))
 }
 
-/// ONNX Runtime's own messages. What matters for a caller comes back as an error too, so the
-/// highest level here is a warning.
+/// Logs ONNX Runtime's own messages. Relevant failures are also returned as errors, so the highest
+/// level used here is a warning.
 fn log(level: LogLevel, category: &str, _id: &str, _location: &str, message: &str) {
     match level {
         LogLevel::Verbose | LogLevel::Info => tracing::trace!(category, "onnxruntime: {message}"),

@@ -1,5 +1,4 @@
-//! Whose turn it is to load or try a model: few at a time,
-//! but nobody waits for ever for one that hangs.
+//! Limits concurrent loads and trials of models, without waiting for ever for one that hangs.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,13 +6,13 @@ use std::time::{Duration, Instant};
 use crate::ModelError;
 use crate::interrupt::Interrupt;
 
-/// A load that takes longer than this no longer keeps others waiting.
+/// A load that takes longer than this no longer blocks others.
 pub(crate) const OVERDUE_AFTER: Duration = Duration::from_secs(30);
 
-/// Loads that hang at the same time; beyond that no more are begun.
+/// Maximum number of hanging loads; beyond it no load is started.
 const OVERDUE_MAX: usize = 4;
 
-/// Loads measure the model and use memory twice, so they take turns.
+/// Serializes loads, since they measure the model and need twice its memory.
 #[derive(Debug)]
 pub(crate) struct Loads {
     state: Mutex<State>,
@@ -36,7 +35,7 @@ struct Running {
     begin: Instant,
 }
 
-/// The right to load, until it is dropped.
+/// Permission to load, until dropped.
 #[derive(Debug)]
 pub(crate) struct Turn<'l> {
     loads: &'l Loads,
@@ -44,7 +43,7 @@ pub(crate) struct Turn<'l> {
 }
 
 impl Loads {
-    /// Turns of which `at_once` may be had at a time, besides those that are overdue.
+    /// Permits `at_once` concurrent loads, not counting overdue ones.
     pub(crate) fn new(at_once: usize, overdue_after: Duration) -> Self {
         Self {
             state: Mutex::default(),
@@ -54,11 +53,11 @@ impl Loads {
         }
     }
 
-    /// Waits, blocking, until `model` may be loaded.
+    /// Blocks until `model` may be loaded.
     ///
     /// # Errors
-    /// [`ModelError::Interrupted`] once `interrupt` is set and [`Loads::wake`] called, and
-    /// [`ModelError::LoadsHang`] where too many loads do not end.
+    /// [`ModelError::Interrupted`] once `interrupt` is set and [`Loads::wake`] was called, and
+    /// [`ModelError::LoadsHang`] if too many loads hang.
     pub(crate) fn turn(&self, model: &str, interrupt: &Interrupt) -> Result<Turn<'_>, ModelError> {
         let mut state = self.state();
         loop {
@@ -93,7 +92,7 @@ impl Loads {
         }
     }
 
-    /// Has all who wait look again at what they wait for.
+    /// Wakes all waiting threads to check their conditions again.
     pub(crate) fn wake(&self) {
         drop(self.state());
         self.changed.notify_all();

@@ -1,4 +1,4 @@
-//! Messages of libraries, made fit for one line of ours.
+//! Formatting of messages of libraries as one line.
 
 /// The first `chars_max` characters, without control characters.
 pub(crate) fn one_line(message: &str, chars_max: usize) -> String {

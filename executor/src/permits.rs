@@ -1,8 +1,8 @@
-//! How many chunks are in flight, and whose turn it is to bring more.
+//! Limits the chunks in flight, and decides which caller may submit the next.
 //!
-//! Whoever holds fewest comes first, and among those who hold as many, who came first. Small
-//! chunks have permits of their own, as many again: they take next to no memory, and no statement
-//! of a few inputs waits for chunks of scans.
+//! The caller with the fewest permits comes first, and among equals the one that waits longest.
+//! Small chunks have separate permits, the same number again: they use very little memory, and a
+//! statement with a few inputs does not wait for chunks of scans.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,8 @@ use tokio::sync::oneshot;
 
 use crate::caller::CallerId;
 
-/// A chunk is small with one in so many of the inputs that a chunk may have.
+/// A chunk is small if it has at most this fraction (one in `SMALL_PART`) of the maximum inputs of
+/// a chunk.
 const SMALL_PART: usize = 8;
 
 #[derive(Debug)]
@@ -20,7 +21,7 @@ pub(crate) struct Permits {
     permits_max: usize,
 }
 
-/// Which permits a chunk needs.
+/// Kind of permit that a chunk needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Size {
     Small,
@@ -32,7 +33,7 @@ struct State {
     small_free: usize,
     full_free: usize,
     held: HashMap<(CallerId, Size), usize>,
-    /// In the order of their arrival.
+    /// In order of arrival.
     waiting: Vec<Waiting>,
 }
 
@@ -49,7 +50,7 @@ struct Wanted {
     permits: usize,
 }
 
-/// The right to have chunks in flight, until it is dropped.
+/// Permission to have chunks in flight, until dropped.
 #[derive(Debug)]
 pub(crate) struct Permit {
     permits: Arc<Permits>,
@@ -57,7 +58,7 @@ pub(crate) struct Permit {
 }
 
 impl Size {
-    /// Of a chunk of so many inputs, where it may have `inputs_max`.
+    /// For a chunk of `inputs` inputs, where `inputs_max` is the maximum.
     pub(crate) fn of(inputs: usize, inputs_max: usize) -> Self {
         match inputs.saturating_mul(SMALL_PART) <= inputs_max {
             true => Self::Small,
@@ -79,8 +80,8 @@ impl Permits {
         })
     }
 
-    /// So many permits at once, or all that there are, as soon as it is the caller's turn.
-    /// Dropping what is returned gives the turn up.
+    /// Acquires this many permits at once, or all that exist if there are fewer, when it is the
+    /// caller's turn. Dropping the future gives up the turn.
     pub(crate) fn acquire(
         self: &Arc<Self>,
         caller: CallerId,
@@ -99,18 +100,18 @@ impl Permits {
         async move {
             match granted.await {
                 Ok(permit) => permit,
-                // Senders are dropped with their receivers only.
+                // Senders are dropped only with their receivers.
                 Err(_) => std::future::pending().await,
             }
         }
     }
 
-    /// Permits that are held.
+    /// Number of permits in use.
     pub(crate) fn held(&self) -> usize {
         self.state().held.values().sum()
     }
 
-    /// Gives those who wait what they wait for, as far as it is there.
+    /// Grants permits to waiting callers while enough are free.
     fn grant(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         let granted: Vec<_> = std::iter::from_fn(|| state.next()).collect();
         drop(state);
@@ -119,7 +120,7 @@ impl Permits {
                 permits: self.clone(),
                 held: wanted,
             };
-            // Comes back, and goes to the next, where nobody waits for it any more.
+            // If the receiver is gone, the permit is dropped here and goes to the next caller.
             drop(grant.send(permit));
         }
     }
@@ -130,7 +131,7 @@ impl Permits {
 }
 
 impl State {
-    /// The next who gets what it wants.
+    /// The next caller to be granted its permits.
     fn next(&mut self) -> Option<Waiting> {
         self.waiting.retain(|waiting| !waiting.grant.is_closed());
         let next = |size: Size| {
@@ -142,7 +143,7 @@ impl State {
                 Size::Small => self.small_free,
                 Size::Full => self.full_free,
             };
-            // Who wants many is waited for.
+            // A caller that needs many permits is not overtaken.
             (first.1.wanted.permits <= free).then_some(first.0)
         };
         let index = next(Size::Small).or_else(|| next(Size::Full))?;
@@ -207,7 +208,7 @@ mod tests {
         let mut held: Vec<_> = (0..4)
             .map(|_| now(pin!(permits.acquire(scan, Size::Full, 1))).unwrap())
             .collect();
-        // The scan asks for more before all others.
+        // The scan requests more before all others.
         let mut again = Box::pin(permits.acquire(scan, Size::Full, 1));
         let mut others: Vec<_> = callers[1..]
             .iter()
@@ -218,7 +219,7 @@ mod tests {
         assert!(now(again.as_mut()).is_none());
         let mut first = now(others[0].as_mut());
         assert!(first.is_some());
-        // The second has gone meanwhile.
+        // The second caller is gone meanwhile.
         drop(others.remove(1));
         first.take();
         assert!(now(others[1].as_mut()).is_some());

@@ -1,4 +1,4 @@
-//! Inputs that were fetched, decoded and preprocessed once, for several models to look at.
+//! Inputs that were fetched, decoded and preprocessed once for several models.
 
 use std::sync::Arc;
 
@@ -14,28 +14,28 @@ use crate::spent::Spent;
 
 /// Inputs ready to be run through any of the models that they were prepared for.
 ///
-/// It holds memory out of what all queries share (`queue_chunks_max`), until it is dropped. So
-/// whoever holds one should run it and let it go, and wait for nothing but the executor meanwhile:
-/// not for a client, and not for another preparation.
+/// It holds a part of the memory shared by all queries (`queue_chunks_max`) until dropped. The
+/// holder should run it, drop it, and meanwhile wait for nothing but the executor: neither for a
+/// client nor for another preparation.
 #[derive(Debug)]
 pub struct Prepared {
-    /// Each of `chunk_inputs` inputs, but the last.
+    /// Each of `chunk_inputs` inputs, except the last.
     chunks: Vec<PreparedChunk>,
     chunk_inputs: usize,
     ids: Vec<Option<InputId>>,
 }
 
-/// Where one wanted outcome is found.
+/// Source of one requested outcome.
 enum Wanted {
     Known(Outcome),
-    /// Comes with the next answer of this chunk.
+    /// The next outcome from the answer of this chunk.
     From(usize),
 }
 
-/// Runs under way for the wanted rows.
+/// Runs in progress for the requested rows.
 pub(crate) struct Runs {
     wanted: Vec<Wanted>,
-    /// One a chunk, where anything is to be run.
+    /// One per chunk, if any of its inputs must be run.
     answers: Vec<Option<Answer<Answered>>>,
 }
 
@@ -62,14 +62,14 @@ impl Prepared {
         self.ids.is_empty()
     }
 
-    /// Identities of the inputs, as found on the very content that was read: an output of that
-    /// content may be kept under it. `None` for what was not read,
-    /// or changed meanwhile or just before.
+    /// Identities of the inputs, determined from exactly the content that was read, so they are
+    /// valid keys of kept outputs. `None` for an input that was not read, or that changed during
+    /// or just before the read.
     pub fn ids(&self) -> &[Option<InputId>] {
         &self.ids
     }
 
-    /// Makes the pieces that give the outcomes of `rows`, and hands them to the model's backend.
+    /// Creates the pieces for the outcomes of `rows`, and sends them to the model's backend.
     pub(crate) fn runs(
         &self,
         model: &LoadedModel,
@@ -121,7 +121,7 @@ impl Prepared {
 }
 
 impl Runs {
-    /// Waits for the runs and puts their outcomes into the order in which they were wanted.
+    /// Waits for the runs and returns their outcomes in the requested order.
     pub(crate) async fn outcomes(self) -> Result<Vec<Outcome>, PredictError> {
         let mut by_chunk = Vec::with_capacity(self.answers.len());
         for answer in self.answers {

@@ -1,10 +1,10 @@
-//! How much memory this process has, as the system counts it.
+//! Memory use of this process as reported by the system.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
 
-/// Resident memory in bytes; 0 where the system does not say. It costs about a microsecond.
+/// Resident memory in bytes; 0 if unknown. A call takes about a microsecond.
 pub(crate) fn resident_bytes() -> u64 {
     static STATM: OnceLock<Option<File>> = OnceLock::new();
     let mut text = [0; 128];
@@ -22,25 +22,25 @@ pub(crate) fn resident_bytes() -> u64 {
         .saturating_mul(rustix::param::page_size() as u64)
 }
 
-/// Has the C library give what is free in its heaps back to the system. glibc keeps freed blocks
-/// below a size that it raises up to 32 MiB by itself. It takes some milliseconds, during which
-/// other threads may wait for memory.
+/// Makes the C library return free heap memory to the system. glibc keeps freed blocks below a
+/// size that it raises up to 32 MiB by itself. It takes some milliseconds, during which other
+/// threads may wait for memory.
 #[cfg(target_env = "gnu")]
 #[allow(
     unsafe_code,
     reason = "malloc_trim(3) has no precondition and is safe in any thread; no safe binding of it exists"
 )]
 pub(crate) fn give_free_memory_back() {
-    // SAFETY: it takes no pointer, and touches nothing but free memory of the C library's heaps,
-    // under their locks.
+    // SAFETY: it takes no pointer, and only modifies free memory of the C library's heaps, under
+    // their locks.
     unsafe {
         libc::malloc_trim(0);
     }
 }
 
-/// Limits the heaps of glibc to one for each CPU, two at least; it makes eight for each by itself,
-/// threads come and go over all of them, and each keeps pages of which a little is in use. Call it
-/// before there are threads.
+/// Limits the heaps of glibc to one per CPU, at least two. By default glibc creates eight per CPU,
+/// short-lived threads use all of them, and each keeps partly used pages. Must be called before
+/// threads are started.
 #[cfg(target_env = "gnu")]
 #[allow(
     unsafe_code,
@@ -49,35 +49,35 @@ pub(crate) fn give_free_memory_back() {
 pub fn limit_heaps() {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let heaps = libc::c_int::try_from(cpus.max(2)).unwrap_or(libc::c_int::MAX);
-    // SAFETY: it takes no pointer, and sets a number that only making a heap looks at.
+    // SAFETY: it takes no pointer, and sets a number that is only read when a heap is created.
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, heaps);
     }
 }
 
-/// Other C libraries share one heap.
+/// Other C libraries use one heap.
 #[cfg(not(target_env = "gnu"))]
 pub fn limit_heaps() {}
 
-/// Other C libraries give it back by themselves, or have no such call.
+/// Other C libraries return free memory by themselves, or have no such call.
 #[cfg(not(target_env = "gnu"))]
 pub(crate) fn give_free_memory_back() {}
 
-/// Gives free memory back when it is dropped, on a thread of its own:
-/// the last field of what takes much memory.
+/// Returns free memory to the system when dropped, on a separate thread. Use as the last field of
+/// types that use much memory.
 #[derive(Debug)]
 pub(crate) struct GivesMemoryBack;
 
 impl Drop for GivesMemoryBack {
     fn drop(&mut self) {
         let thread = std::thread::Builder::new().name("predict-free".to_string());
-        // Without a thread the memory waits for the next time.
+        // If no thread can be started, the memory stays until the next time.
         let _ = thread.spawn(give_free_memory_back);
     }
 }
 
-/// Memory that the system has for this process, in bytes: the machine's,
-/// or what the control group allows.
+/// Memory available to this process in bytes: that of the machine, or the limit of the control
+/// group.
 pub(crate) fn available_bytes() -> Option<u64> {
     let machine = std::fs::read_to_string("/proc/meminfo")
         .ok()
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn memory_in_use_shows() {
-        // Other tests give memory back meanwhile: one look of several is enough.
+        // Other tests return memory meanwhile: one successful measurement of several is enough.
         let shows = || {
             let before = resident_bytes();
             let much = std::hint::black_box(vec![1_u8; 64 << 20]);

@@ -1,13 +1,13 @@
-//! What callers' work takes of the executor's threads.
+//! Executor time used by callers' work.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::caller::CallerId;
 
-/// Time that the stages have spent for one caller, who hands it to
-/// [`crate::Executor::on_account`]. It is complete for all that was answered. All parts of one
-/// whole are one caller's, and callers take turns.
+/// Time that the stages have spent for one caller, which passes it to
+/// [`crate::Executor::on_account`]. It is complete for all answered work. All parts of one whole
+/// belong to one caller, and callers take turns.
 #[derive(Debug, Default)]
 pub struct Spent {
     by_stage: [AtomicU64; 3],
@@ -15,7 +15,7 @@ pub struct Spent {
     caller: CallerId,
 }
 
-/// The stages, in their order.
+/// The stages in their order.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Stage {
     Fetching,
@@ -26,16 +26,16 @@ pub(crate) enum Stage {
 /// Seconds by stage, summed over threads.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct StageSeconds {
-    /// Reading files, and telling what is in them: elapsed time.
+    /// Reading and identifying files: elapsed time.
     pub fetching: f64,
     /// Decoding and preprocessing: CPU time.
     pub preparing: f64,
-    /// Inference: CPU time. A run for several callers is shared out by their inputs.
+    /// Inference: CPU time. A run for several callers is divided by number of inputs.
     pub inferring: f64,
 }
 
 impl Spent {
-    /// Nothing yet, as a part of a whole that it is added to as well.
+    /// Zero counts; what is added is also added to `whole`.
     #[must_use]
     pub fn within(whole: &Arc<Spent>) -> Self {
         Self {
@@ -45,7 +45,7 @@ impl Spent {
         }
     }
 
-    /// What was spent so far.
+    /// Time spent so far.
     #[must_use]
     pub fn seconds(&self) -> StageSeconds {
         let [fetching, preparing, inferring] = self
@@ -59,7 +59,7 @@ impl Spent {
         }
     }
 
-    /// Whose work it is.
+    /// The caller of the work.
     pub(crate) fn caller(&self) -> CallerId {
         self.caller
     }

@@ -1,8 +1,8 @@
 //! The service account: the proxy's own few connections to the store, and the cached catalog.
 //!
-//! The connections live on one runtime thread of their own, since sessions run on many runtimes
-//! and a connection is bound to the one that opened it. Work is handed over and awaited; a caller
-//! that goes away does not interrupt it.
+//! The connections live on a separate runtime thread, since sessions run on many runtimes and a
+//! connection is bound to the runtime that opened it. Callers send work to this thread and await
+//! the result; dropping the caller's future does not interrupt the work.
 
 mod address;
 mod busy;
@@ -32,30 +32,30 @@ pub use busy::{connect_when_free, is_queue_full};
 pub use error::AccountError;
 pub use peer_trust::{PeerTrust, peer_trust};
 
-/// Longest wait for the account's connections to end, in seconds.
+/// Timeout for closing the account's connections, in seconds.
 const CLOSE_SECONDS_MAX: u64 = 2;
 
-/// Age at which an idle connection of the account is closed, in seconds.
+/// Idle time after which a connection of the account is closed, in seconds.
 const IDLE_SECONDS_MAX: u64 = 60;
 
 /// How to reach the store as the service account.
 #[derive(Clone)]
 pub struct AccountConfig {
-    /// Where the store listens.
+    /// Address of the store.
     pub store: StoreAddress,
     /// User name.
     pub user: String,
     /// Password; none for an account that authenticates by socket.
     pub password: Option<String>,
-    /// TLS with a store that is not on a socket; none for no TLS.
+    /// TLS options for a store that is not on a Unix socket; none for no TLS.
     pub tls: Option<SslOpts>,
     /// Schema of the catalog.
     pub schema: SchemaName,
-    /// Most connections open at once.
+    /// Maximum number of open connections.
     pub connections_max: usize,
-    /// Age at which the cached catalog's epoch is looked at again, in milliseconds.
+    /// Age at which the cached catalog's epoch is checked again, in milliseconds.
     pub catalog_refresh_ms: u64,
-    /// Longest wait for an answer of the store, in milliseconds.
+    /// Maximum wait for an answer from the store, in milliseconds.
     pub answer_ms_max: u64,
 }
 
@@ -76,7 +76,7 @@ impl AccountConfig {
 
     fn opts(&self) -> Opts {
         let max = self.connections_max.max(1);
-        // At least 0 and at most 1 or more: always valid.
+        // Minimum 0, maximum at least 1: always valid.
         let constraints = PoolConstraints::new(0, max).unwrap_or_default();
         self.store
             .opts(&self.user, self.password.as_deref())
@@ -93,7 +93,7 @@ impl AccountConfig {
     }
 }
 
-/// The password stays out of logs.
+/// Keeps the password out of logs.
 impl fmt::Debug for AccountConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AccountConfig")
@@ -104,18 +104,18 @@ impl fmt::Debug for AccountConfig {
     }
 }
 
-/// What the catalog was when last looked at.
+/// The catalog at the last check.
 struct Cached {
     snapshot: Arc<Snapshot>,
     looked_at: Instant,
-    /// Value of `generation` before the look began.
+    /// Value of `generation` before the check began.
     generation: u64,
 }
 
-/// Who is told of a snapshot.
+/// Callback for new snapshots.
 type Told = Box<dyn Fn(&Snapshot) + Send>;
 
-/// How the last refresh ended that failed.
+/// The last failed refresh.
 struct FailedRefresh {
     at: Instant,
     error: Arc<AccountError>,
@@ -126,24 +126,24 @@ struct Account {
     pool: Pool,
     runtime: tokio::runtime::Handle,
     stop: CancellationToken,
-    /// One refresh at a time; the others wait for its result, also for its failure: a store that
-    /// does not answer is not asked again for each of them.
+    /// Serializes refreshes. Other callers wait for the result of the running refresh, including
+    /// its failure, so that a store that does not answer is not queried again for each of them.
     refresh: tokio::sync::Mutex<Option<FailedRefresh>>,
     cached: ArcSwapOption<Cached>,
-    /// What a snapshot of the next epoch need not read again.
+    /// Statistics that a snapshot of the next epoch need not read again.
     statistics: StatisticsCache,
-    /// Told of each new snapshot, until the account is closed.
+    /// Called for each new snapshot until the account is closed.
     told: Mutex<Option<Told>>,
-    /// Grows with each [`ServiceAccount::invalidate`].
+    /// Incremented by each [`ServiceAccount::invalidate`].
     generation: AtomicU64,
     /// The views that predict.
     views: ArcSwap<Views>,
-    /// When the last look at them began.
+    /// When the last read of the views began.
     views_refresh: tokio::sync::Mutex<Option<Instant>>,
     views_suspect: Arc<tokio::sync::Notify>,
-    /// Whether the log tells why the views cannot be read.
+    /// Whether the error of reading the views was logged already.
     views_told: AtomicBool,
-    /// When a look at all that was to help a statement did not.
+    /// Time of the last requested read that did not help a statement.
     looked_in_vain: ArcSwapOption<Instant>,
 }
 
@@ -153,7 +153,7 @@ impl Drop for Account {
     }
 }
 
-/// The proxy's own access to the store. Cheap to clone; connects when first used.
+/// The proxy's own access to the store. Cheap to clone; connects on first use.
 #[derive(Clone)]
 pub struct ServiceAccount(Option<Arc<Account>>);
 
@@ -165,12 +165,12 @@ impl fmt::Debug for ServiceAccount {
 }
 
 impl ServiceAccount {
-    /// No account: every use is [`AccountError::NotConfigured`].
+    /// No account: every use returns [`AccountError::NotConfigured`].
     pub fn none() -> Self {
         Self(None)
     }
 
-    /// Starts the account's runtime thread. Nothing is connected yet.
+    /// Starts the account's runtime thread. Does not connect yet.
     pub fn start(config: AccountConfig) -> Result<Self, AccountError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -180,7 +180,7 @@ impl ServiceAccount {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let pool = {
-            // The pool spawns its recycler where it is made.
+            // The pool spawns its recycler on the runtime of the current context.
             let _inside = handle.enter();
             Pool::new(config.opts())
         };
@@ -215,13 +215,13 @@ impl ServiceAccount {
         self.0.is_some()
     }
 
-    /// Schema of the catalog, where an account is configured.
+    /// Schema of the catalog, if an account is configured.
     pub fn schema(&self) -> Option<&SchemaName> {
         self.0.as_ref().map(|account| &account.config.schema)
     }
 
     /// Runs `work` on a connection of the account. It runs to its end, or to the account's time
-    /// limit, also when the caller stops waiting.
+    /// limit, even if the caller stops waiting.
     pub async fn run<T, W, F>(&self, work: W) -> Result<T, AccountError>
     where
         T: Send + 'static,
@@ -248,7 +248,7 @@ impl ServiceAccount {
                 .await
                 .unwrap_or(Err(AccountError::TimedOut(answer_ms_max)))
         };
-        // A task that panicked or was dropped with its runtime gives no value.
+        // A task that panicked or was dropped with its runtime returns no value.
         account
             .runtime
             .spawn(bounded)
@@ -256,9 +256,9 @@ impl ServiceAccount {
             .unwrap_or(Err(AccountError::Stopped))
     }
 
-    /// As [`ServiceAccount::run`], for a statement that must have ended at `until`: the store
-    /// itself ends what `work` has it do by then, with error 1969,
-    /// so that nothing goes on that nobody waits for.
+    /// Like [`ServiceAccount::run`], with a deadline `until`: the store itself ends the statements
+    /// of `work` by then, with error 1969, so that no statement continues after its caller has
+    /// given up.
     pub async fn run_until<T, W, F>(
         &self,
         until: Option<tokio::time::Instant>,
@@ -274,7 +274,7 @@ impl ServiceAccount {
         };
         self.run(move |mut conn, schema| async move {
             let left = until.saturating_duration_since(tokio::time::Instant::now());
-            // Zero is no limit. The pool resets the session when it gets it back.
+            // Zero means no limit. The pool resets the session when the connection is returned.
             let seconds = left.as_secs_f64().max(0.001);
             let limit = format!("SET SESSION max_statement_time = {seconds:.3}");
             conn.query_drop(limit).await?;
@@ -283,8 +283,8 @@ impl ServiceAccount {
         .await
     }
 
-    /// Runs `work` on the account's thread until it ends or the account is closed;
-    /// nowhere without an account.
+    /// Runs `work` on the account's thread until it ends or the account is closed; does nothing
+    /// without an account.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         if let Some(account) = &self.0 {
             let stop = account.stop.clone();
@@ -297,7 +297,7 @@ impl ServiceAccount {
         }
     }
 
-    /// The catalog as it was at most `catalog_refresh_ms` ago, and never older than the last
+    /// The catalog, at most `catalog_refresh_ms` old, and never older than the last
     /// [`ServiceAccount::invalidate`].
     pub async fn snapshot(&self) -> Result<Arc<Snapshot>, AccountError> {
         let account = self.account()?;
@@ -328,7 +328,7 @@ impl ServiceAccount {
         }
     }
 
-    /// Looks at the store, and keeps what it finds.
+    /// Reads the catalog from the store and caches it.
     async fn refresh(&self, account: &Account) -> Result<Arc<Snapshot>, AccountError> {
         let generation = account.generation.load(Ordering::Acquire);
         let looked_at = Instant::now();
@@ -350,7 +350,7 @@ impl ServiceAccount {
             .await?;
         let before = account.cached.load_full();
         if !before.is_some_and(|before| Arc::ptr_eq(&before.snapshot, &snapshot)) {
-            // Before anybody uses it.
+            // Before the snapshot is used.
             account.tell(&snapshot);
         }
         let cached = Cached {
@@ -362,7 +362,7 @@ impl ServiceAccount {
         Ok(snapshot)
     }
 
-    /// Whether a function of the schema may have this name, by the catalog as it was last seen.
+    /// Whether a function of the schema may have this name, according to the cached catalog.
     pub fn may_be_function(&self, name: &str) -> bool {
         self.0.as_ref().is_some_and(|account| {
             let cached = account.cached.load();
@@ -371,13 +371,13 @@ impl ServiceAccount {
         })
     }
 
-    /// Epoch of the cached catalog, where one has been read.
+    /// Epoch of the cached catalog, if one has been read.
     pub fn cached_epoch(&self) -> Option<u64> {
         let cached = self.0.as_ref()?.cached.load();
         cached.as_ref().map(|cached| cached.snapshot.epoch())
     }
 
-    /// Asks the store for a sign of life; a refusal by the store itself is one.
+    /// Checks that the store answers; an error from the store itself counts as an answer.
     ///
     /// # Errors
     /// No account, or the store does not answer.
@@ -389,15 +389,15 @@ impl ServiceAccount {
         }
     }
 
-    /// Makes the next [`ServiceAccount::snapshot`] look at the store: after an own change.
+    /// Makes the next [`ServiceAccount::snapshot`] check the store: called after own changes.
     pub fn invalidate(&self) {
         if let Some(account) = &self.0 {
             account.generation.fetch_add(1, Ordering::AcqRel);
         }
     }
 
-    /// Looks at the store soon, also where no statement needs the catalog:
-    /// after an own change that frees something.
+    /// Checks the catalog soon, even if no statement needs it: called after own changes that free
+    /// something.
     pub fn look_soon(&self) {
         let account = self.clone();
         self.spawn(async move {
@@ -407,7 +407,8 @@ impl ServiceAccount {
         });
     }
 
-    /// Has each snapshot told, before anybody uses it, and the present one at once.
+    /// Sets a callback for each new snapshot, called before the snapshot is used, and at once for
+    /// the current one.
     pub fn tell_snapshots(&self, told: impl Fn(&Snapshot) + Send + 'static) {
         let Some(account) = &self.0 else {
             return;
@@ -418,18 +419,18 @@ impl ServiceAccount {
         *account.told() = Some(Box::new(told));
     }
 
-    /// Checks at start-up that the account can log in and finds a catalog of this version.
+    /// Checks at start-up that the account can log in and that the catalog has this version.
     pub async fn check(&self) -> Result<(), AccountError> {
         self.run(|mut conn, schema| async move { store::check(&mut conn, &schema).await })
             .await
     }
 
-    /// Closes the connections and stops the runtime thread; later uses are errors.
+    /// Closes the connections and stops the runtime thread; later uses return errors.
     pub async fn close(&self) {
         if let Some(account) = &self.0 {
             let pool = account.pool.clone();
             let closing = account.runtime.spawn(async move {
-                // A store that does not answer must not hold up the end.
+                // A store that does not answer must not delay the shutdown.
                 tokio::time::timeout(Duration::from_secs(CLOSE_SECONDS_MAX), pool.disconnect())
                     .await
             });
@@ -497,7 +498,7 @@ mod tests {
     async fn those_who_wait_share_one_failure() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("store.sock");
-        // It takes connections and never greets: each look at it would last until the time limit.
+        // Accepts connections but never greets: each attempt would last until the time limit.
         let listener = tokio::net::UnixListener::bind(&path).unwrap();
         let mut config = AccountConfig::new(StoreAddress::Unix(path), "u", None);
         config.answer_ms_max = 200;

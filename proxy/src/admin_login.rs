@@ -1,4 +1,4 @@
-//! The admin endpoint's own login: one user, `mysql_native_password`.
+//! Authentication of the admin endpoint: one user, `mysql_native_password`.
 
 use sha1::{Digest, Sha1};
 use std::fmt;
@@ -6,18 +6,18 @@ use std::fs::File;
 use std::io::{self, Read};
 use subtle::{Choice, ConstantTimeEq};
 
-/// Bytes of a challenge and of its answer.
+/// Length of a challenge and of its answer, in bytes.
 pub const SCRAMBLE_BYTES: usize = 20;
 
-/// Who may see and end sessions.
+/// Credentials of the admin endpoint's user.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AdminLogin {
     user: String,
-    /// SHA1(SHA1(password)), as servers keep it.
+    /// SHA1(SHA1(password)), as stored by servers.
     digest: [u8; SCRAMBLE_BYTES],
 }
 
-/// The digest stays out of logs.
+/// Keeps the digest out of logs.
 impl fmt::Debug for AdminLogin {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut login = formatter.debug_struct("AdminLogin");
@@ -26,7 +26,7 @@ impl fmt::Debug for AdminLogin {
 }
 
 impl AdminLogin {
-    /// The login of `user` with `password`.
+    /// Credentials of `user` with `password`.
     #[must_use]
     pub fn new(user: impl Into<String>, password: &str) -> Self {
         Self {
@@ -41,9 +41,9 @@ impl AdminLogin {
         &self.user
     }
 
-    /// Whether `answer` to the challenge `salt` proves the password. What is sent is
-    /// `SHA1(password) XOR SHA1(salt + SHA1(SHA1(password)))`.
-    /// Takes the same time whatever is wrong.
+    /// Whether `user` is correct and `answer` to the challenge `salt` proves the password. The
+    /// answer is `SHA1(password) XOR SHA1(salt + SHA1(SHA1(password)))`. Takes the same time
+    /// whatever is wrong.
     pub fn admits(&self, user: &[u8], salt: &[u8], answer: &[u8]) -> bool {
         let mut padded = [0; SCRAMBLE_BYTES];
         let whole = answer.len() == SCRAMBLE_BYTES;
@@ -68,15 +68,15 @@ fn sha1(parts: &[&[u8]]) -> [u8; SCRAMBLE_BYTES] {
     digest.finalize().into()
 }
 
-/// A challenge of random bytes, none of which ends a string or is taken for a separator.
+/// A random challenge without bytes that terminate a string or act as separator.
 ///
 /// # Errors
-/// The system has no random bytes.
+/// The system provides no random bytes.
 pub fn challenge() -> io::Result<[u8; SCRAMBLE_BYTES]> {
     let mut salt = [0; SCRAMBLE_BYTES];
     File::open("/dev/urandom")?.read_exact(&mut salt)?;
     for byte in &mut salt {
-        // 37..=100: graphic, and above the dollar sign.
+        // 37..=100: printable, and not a dollar sign.
         *byte = b'%' + (*byte & 63);
     }
     Ok(salt)
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_answer_is_that_of_mysql_native_password() {
-        // mysql_common's own implementation, which real clients use.
+        // The implementation of mysql_common, which real clients use.
         let salt = *b"0123456789abcdefghij";
         let known = mysql_common::scramble::scramble_native(&salt, b"right").unwrap();
         assert_eq!(answer("right", &salt), known);

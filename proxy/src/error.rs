@@ -1,4 +1,4 @@
-//! Errors as clients see them: their kinds, and a kind with a message.
+//! Client-visible errors: their kinds, and a kind with a message.
 
 use predictsql_optimizer::{Refusal, RefusalKind};
 use strum::IntoStaticStr;
@@ -6,35 +6,35 @@ use thiserror::Error;
 
 use crate::wire::ErrPacket;
 
-/// How a command of the predict lane ended, as the label `outcome` of metrics.
+/// Outcome of a command of the predict lane, as the label `outcome` of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Outcome {
-    /// The client has its answer.
+    /// The client received its answer.
     Ok,
-    /// The store answers it.
+    /// Forwarded to the store, which answers it.
     Forwarded,
-    /// The store refused what the lane asked.
+    /// The store rejected the lane's statement.
     RefusedByStore,
-    /// The statement was not understood.
+    /// The statement could not be parsed.
     Syntax,
-    /// It would run more images through models than it may.
+    /// The limit of images to run through models would be exceeded.
     OverLimit,
-    /// It uses what PredictSQL does not support.
+    /// The statement uses an unsupported feature.
     Unsupported,
-    /// It names a task or model that does not exist.
+    /// The statement names a task or model that does not exist.
     UnknownName,
-    /// It was ended by a KILL.
+    /// The statement was ended by a KILL.
     Interrupted,
-    /// It has a value that is not accepted.
+    /// The statement has an invalid value.
     WrongValue,
     /// Any other error.
     Error,
-    /// The client went.
+    /// The client connection was lost.
     ClientLost,
-    /// The store went.
+    /// The store connection was lost.
     StoreLost,
-    /// The store's answer was not understood.
+    /// The store's answer violated the protocol.
     Protocol,
     /// The session was ended.
     Stopped,
@@ -48,61 +48,61 @@ impl Outcome {
     }
 }
 
-/// What went wrong. The kind gives the MySQL error number, the SQLSTATE, and the label of metrics.
+/// Kind of error. Determines the MySQL error number, the SQLSTATE, and the label of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
 #[cfg_attr(test, derive(strum::EnumIter))]
 pub enum ErrorKind {
-    /// The text is not a statement that is understood.
+    /// The text is not a supported statement.
     Syntax,
-    /// The statement may not run that many images through models.
+    /// The statement would exceed the limit of images to run through models.
     TooManyInferences,
-    /// PredictSQL does not support it.
+    /// An unsupported feature.
     Unsupported,
-    /// No task, model or function of that name.
+    /// There is no task, model or function of that name.
     UnknownName,
-    /// Somebody ended the statement.
+    /// The statement was interrupted.
     Interrupted,
-    /// A value that is not accepted.
+    /// An invalid value.
     WrongValue,
-    /// A failure with no code of its own.
+    /// A failure without its own code.
     Other,
-    /// No column of that name.
+    /// There is no column of that name.
     UnknownColumn,
-    /// A constraint on predictions that cannot be kept.
+    /// A constraint on predictions that cannot be satisfied.
     Constraint,
     /// A variable cannot be set to that value.
     WrongVariableValue,
-    /// A function has another number of arguments.
+    /// Wrong number of arguments of a function.
     ArgumentCount,
-    /// Arguments that do not fit.
+    /// Arguments of wrong types or values.
     WrongArguments,
-    /// A query has another number of columns.
+    /// Wrong number of columns of a query.
     ColumnCount,
-    /// An input cannot be read, and the statement is to fail then.
+    /// An input cannot be read, and the statement is configured to fail then.
     UnreadableInput,
-    /// The user has no right on a table.
+    /// The user lacks a privilege on a table.
     TableAccessDenied,
-    /// The user has no right on a column.
+    /// The user lacks a privilege on a column.
     ColumnAccessDenied,
     /// The statement took longer than `max_statement_time`.
     StatementTimeout,
     /// The statement took longer than `@ml_max_seconds`.
     ExecutionTimeExceeded,
-    /// Others were in the way for too long; the statement may be tried again.
+    /// Lock wait timeout; the statement may be retried.
     LockWaitTimeout,
-    /// More data than may be sent for a parameter.
+    /// A parameter is longer than allowed.
     PacketTooLarge,
     /// Not enough memory for the statement.
     OutOfMemory,
-    /// Not enough room on disk for the statement.
+    /// Not enough disk space for the statement.
     DiskFull,
-    /// A statement is executed that was not prepared.
+    /// The statement to execute was not prepared.
     UnknownPreparedStatement,
-    /// A task, model or function of that name exists.
+    /// A task, model or function of that name already exists.
     AlreadyExists,
-    /// Something else refers to it.
+    /// Another object refers to it.
     Referenced,
-    /// The store's binary log keeps the service account from creating functions.
+    /// The store's binary log prevents the service account from creating functions.
     BinaryLog,
     /// An option prevents it.
     OptionPrevents,
@@ -112,35 +112,35 @@ pub enum ErrorKind {
     FileNotFound,
     /// A file cannot be read.
     FileUnreadable,
-    /// A file's contents are not what they are to be.
+    /// A file has invalid content.
     FileDamaged,
-    /// The proxy stops.
+    /// The proxy is shutting down.
     Shutdown,
-    /// An operator has ended the session.
+    /// An operator ended the session.
     ConnectionKilled,
-    /// The store was lost.
+    /// The store connection was lost.
     StoreLost,
     /// The store cannot be reached.
     StoreUnreachable,
-    /// The store does not follow the protocol.
+    /// The store violated the protocol.
     StoreMisunderstood,
-    /// Not without TLS.
+    /// TLS is required.
     TlsRequired,
-    /// A login that the proxy does not understand.
+    /// A login that the proxy does not support.
     BadHandshake,
-    /// No room for another client.
+    /// The limit of connections is reached.
     TooManyConnections,
 }
 
 impl ErrorKind {
-    /// The MySQL error number. Never one of 2000 to 2999: they belong to client libraries, and
-    /// MariaDB's takes an ERR packet that carries one for malformed (error 2027).
+    /// The MySQL error number. Never one of 2000 to 2999: these are reserved for client libraries,
+    /// and MariaDB's takes an ERR packet with such a number for malformed (error 2027).
     #[must_use]
     pub const fn code(self) -> u16 {
         self.row().0
     }
 
-    /// Five characters.
+    /// The SQLSTATE, five characters.
     #[must_use]
     pub const fn sqlstate(self) -> &'static str {
         let state: &[u8] = self.row().1;
@@ -150,19 +150,19 @@ impl ErrorKind {
         }
     }
 
-    /// How a command ends that fails so.
+    /// Outcome of a command that fails with this kind.
     #[must_use]
     pub const fn outcome(self) -> Outcome {
         self.row().2
     }
 
-    /// The packet of an error of this kind.
+    /// An ERR packet of this kind.
     #[must_use]
     pub fn packet(self, message: impl Into<String>) -> ErrPacket {
         ErrPacket::new(self.code(), self.row().1, message)
     }
 
-    /// Number, SQLSTATE, and how a command ends that fails so.
+    /// Error number, SQLSTATE, and outcome.
     const fn row(self) -> (u16, &'static [u8; 5], Outcome) {
         use Outcome::{
             Error, Interrupted, OverLimit, Syntax, UnknownName, Unsupported, WrongValue,
@@ -228,9 +228,9 @@ impl From<RefusalKind> for ErrorKind {
     }
 }
 
-/// An error packet to be: what the lane and the catalog statements answer with.
+/// An error that the lane or a catalog statement answers with.
 ///
-/// The message is for the user: it names what is wrong and what to do, and carries no literals,
+/// The message is for the user: it names what is wrong and what to do, and contains no literals,
 /// passwords or internal text.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("ERROR {code} ({state}): {message}", code = kind.code(), state = kind.sqlstate())]
@@ -242,7 +242,7 @@ pub struct SqlError {
 }
 
 impl SqlError {
-    /// An error of that kind and text.
+    /// An error of this kind with this message.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -258,18 +258,18 @@ impl SqlError {
         )
     }
 
-    /// No task, model or function of that name.
+    /// There is no task, model or function of that name.
     pub fn unknown(kind: &str, name: &str) -> Self {
         let message = format!("{kind} '{name}' does not exist");
         Self::new(ErrorKind::UnknownName, message)
     }
 
-    /// A value that is not accepted.
+    /// An invalid value.
     pub fn wrong_value(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::WrongValue, message)
     }
 
-    /// A failure with no code of its own.
+    /// A failure without its own code.
     pub fn other(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Other, message)
     }
@@ -280,13 +280,13 @@ impl SqlError {
         self.kind.code()
     }
 
-    /// Five characters.
+    /// The SQLSTATE, five characters.
     #[must_use]
     pub const fn sqlstate(&self) -> &'static str {
         self.kind.sqlstate()
     }
 
-    /// As the protocol carries it.
+    /// The error as an ERR packet.
     #[must_use]
     pub fn packet(&self) -> ErrPacket {
         self.kind.packet(self.message.clone())

@@ -1,7 +1,7 @@
-//! `--http`: metrics for Prometheus and health for whoever restarts or routes around this proxy.
+//! `--http`: metrics for Prometheus, and health checks for supervisors and load balancers.
 //!
-//! `/metrics`: the text format. `/healthz`: 200 while the process lives. `/readyz`: 200 while the
-//! store answers and the proxy is not stopping, else 503 with the reason.
+//! `/metrics`: Prometheus text format. `/healthz`: 200 while the process is alive. `/readyz`: 200
+//! while the store answers and the proxy is not stopping, otherwise 503 with the reason.
 
 use crate::account::{ServiceAccount, StoreAddress};
 use crate::admission::{Admission, Applicant, Source};
@@ -22,28 +22,28 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-/// Clients at once. A further one takes the place of one that has not sent its request.
+/// Maximum concurrent clients. A further client displaces one that has not sent its request.
 const CONNECTIONS_MAX: usize = 64;
-/// Longest request head, bytes.
+/// Maximum length of a request's head, in bytes.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
-/// Longest wait for a request's head.
+/// Timeout for reading a request's head.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(5);
-/// Longest life of a connection: a request is one small answer.
+/// Maximum duration of a connection: each request has one small answer.
 const CONNECTION_TIME_MAX: Duration = Duration::from_secs(30);
-/// Pause after an accept that failed for want of file descriptors or memory.
+/// Pause after an accept that failed for lack of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How long an answer of the store is believed.
+/// How long the result of a check of the store is cached.
 const READY_AGE_MAX: Duration = Duration::from_secs(1);
-/// Longest wait for the store's sign of life.
+/// Timeout of a check of the store.
 const READY_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// State of the proxy as its endpoints show it.
+/// State of the proxy shown by its endpoints.
 pub struct Status {
     live: Arc<Live>,
     lane: Arc<LaneContext>,
     store: StoreAddress,
     draining: CancellationToken,
-    /// When the store was last asked, and what was wrong with it.
+    /// When the store was last checked, and the problem found.
     asked: Mutex<Option<(Instant, Option<String>)>>,
 }
 
@@ -65,13 +65,13 @@ impl Status {
         }
     }
 
-    /// What runs now.
+    /// The current sessions and statements.
     #[must_use]
     pub fn live(&self) -> &Arc<Live> {
         &self.live
     }
 
-    /// The metrics as of now, in Prometheus' text format.
+    /// Current metrics in Prometheus text format.
     #[must_use]
     pub fn metrics_text(&self) -> String {
         let metrics = self.live.metrics();
@@ -111,7 +111,7 @@ impl Status {
         self.live.metrics_text()
     }
 
-    /// Why clients had better go elsewhere, if so.
+    /// Why clients should use another proxy, if there is a reason.
     async fn not_ready(&self) -> Option<String> {
         if self.draining.is_cancelled() {
             return Some("the proxy is stopping".to_owned());
@@ -140,11 +140,12 @@ impl Status {
     }
 }
 
-/// Whether the store answers. Without a service account, the clients' own connections tell:
-/// probing a store without logging in would have it block this host (`max_connect_errors`).
+/// Whether the store answers. Without a service account this is derived from the clients' own
+/// connections: connecting without logging in would make the store block this host
+/// (`max_connect_errors`).
 async fn sign_of_life(account: &ServiceAccount, live: &Live, store: &StoreAddress) -> bool {
     if account.is_configured() {
-        // Pooled connections may all have died with the last run of the store.
+        // All pooled connections may be dead after a restart of the store: try twice.
         return account.ping().await.is_ok() || account.ping().await.is_ok();
     }
     if live.was_store_reached() {
@@ -157,9 +158,9 @@ async fn sign_of_life(account: &ServiceAccount, live: &Live, store: &StoreAddres
     connected
 }
 
-/// Answers on `listener` until its task is dropped.
+/// Serves `listener` until the task is dropped.
 pub async fn serve(listener: TcpListener, status: Arc<Status>) {
-    // A request is all that a client has to show.
+    // A client is served as soon as it has sent a request; there is no login.
     let admission = Arc::new(Admission::default());
     loop {
         let (client, peer) = match listener.accept().await {

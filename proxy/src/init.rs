@@ -13,13 +13,13 @@ use thiserror::Error;
 use crate::account::{AccountConfig, StoreAddress};
 use crate::config::StoreTlsArgs;
 
-/// User name of the service account unless another is given.
+/// Default user name of the service account.
 pub const SERVICE_USER: &str = "predictsql";
 
-/// Name of the file in an embedded store's directory that holds the service account's password.
+/// Name of the file in an embedded store's directory that contains the service account's password.
 const PASSWORD_FILE: &str = "service-password";
 
-/// Random bytes in a generated password.
+/// Number of random bytes in a generated password.
 const PASSWORD_BYTES: usize = 24;
 
 /// Arguments of `predictsql init`.
@@ -73,7 +73,7 @@ pub enum InitError {
         store: String,
         /// The admin.
         user: String,
-        /// What the store or the system said.
+        /// Error of the store or the system.
         cause: mysql_async::Error,
     },
     /// The catalog could not be set up.
@@ -84,7 +84,7 @@ pub enum InitError {
     Statement {
         /// The statement, without its password.
         statement: String,
-        /// What the store said.
+        /// The store's error.
         cause: mysql_async::Error,
     },
     /// The password file of an embedded store cannot be read or written.
@@ -92,7 +92,7 @@ pub enum InitError {
     PasswordFile {
         /// The file.
         path: String,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
     /// Standard output is closed.
@@ -100,12 +100,12 @@ pub enum InitError {
     Print(#[from] io::Error),
 }
 
-/// The service account to be.
+/// The service account to create.
 #[derive(Clone)]
 pub struct ServiceUser {
     /// User name.
     pub name: String,
-    /// Hosts from which it connects; one account each.
+    /// Hosts that it connects from; one account per host.
     pub hosts: Vec<String>,
     /// Password.
     pub password: String,
@@ -126,7 +126,7 @@ impl Statement {
     }
 }
 
-/// Runs `predictsql init` and prints what it did.
+/// Runs `predictsql init` and prints the executed statements.
 pub async fn run(args: &InitArgs) -> Result<(), InitError> {
     let schema = SchemaName::parse(&args.schema)?;
     let hosts = service_hosts(&args.service_host, &args.store);
@@ -154,7 +154,7 @@ pub async fn run(args: &InitArgs) -> Result<(), InitError> {
     let opts = opts.ssl_opts(args.store_tls.config().service());
     let mut conn = connect(&args.store, &args.admin_user, opts).await?;
     let report = init(&mut conn, &schema, &user).await?;
-    // The work is done; how the connection ends does not matter.
+    // The work is done; an error of closing the connection does not matter.
     let _ = conn.disconnect().await;
     let mut out = io::stdout().lock();
     writeln!(
@@ -171,17 +171,17 @@ pub async fn run(args: &InitArgs) -> Result<(), InitError> {
     Ok(())
 }
 
-/// What [`init`] did.
+/// Result of [`init`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InitReport {
     /// Statements about the service account, without passwords.
     pub statements: Vec<String>,
-    /// What an admin should know.
+    /// Notes for the admin.
     pub notes: Vec<String>,
 }
 
 /// Creates or migrates the catalog, and creates the service account with the grants that it needs.
-/// Running it again sets the password anew and changes nothing else.
+/// Running it again sets the password again and changes nothing else.
 pub async fn init(
     conn: &mut Conn,
     schema: &SchemaName,
@@ -214,8 +214,8 @@ pub async fn init(
     Ok(InitReport { statements, notes })
 }
 
-/// Sets up an embedded store through its root account: the configuration of the service account,
-/// whose random password is kept in `data_dir`.
+/// Sets up an embedded store through its root account. Returns the configuration of the service
+/// account, whose random password is stored in `data_dir`.
 pub async fn init_embedded(
     store: &StoreAddress,
     root_password: Option<&str>,
@@ -234,7 +234,7 @@ pub async fn init_embedded(
     };
     let mut conn = connect(store, "root", store.opts("root", root_password)).await?;
     init(&mut conn, schema, &user).await?;
-    // The work is done; how the connection ends does not matter.
+    // The work is done; an error of closing the connection does not matter.
     let _ = conn.disconnect().await;
     let mut config = AccountConfig::new(store.clone(), SERVICE_USER, Some(password));
     config.schema = schema.clone();
@@ -258,8 +258,8 @@ fn environment(variable: &str) -> Result<String, InitError> {
         .ok_or_else(|| InitError::Environment(variable.to_owned()))
 }
 
-/// A local store sees a socket's user at `localhost` and a TCP user at its address or, where it
-/// resolves names, at `localhost`.
+/// Hosts of the service account. A local store sees a client on its Unix socket as `localhost`,
+/// and a TCP client by its address or, if it resolves names, as `localhost`.
 fn service_hosts(given: &[String], store: &StoreAddress) -> Vec<String> {
     let hosts: &[&str] = match store {
         _ if !given.is_empty() => return given.to_vec(),
@@ -270,7 +270,7 @@ fn service_hosts(given: &[String], store: &StoreAddress) -> Vec<String> {
     hosts.iter().map(|host| (*host).to_owned()).collect()
 }
 
-/// CREATE USER and GRANTs, for a session whose `sql_mode` lacks NO_BACKSLASH_ESCAPES.
+/// CREATE USER and GRANT statements, for a session whose `sql_mode` lacks NO_BACKSLASH_ESCAPES.
 fn account_statements(schema: &SchemaName, user: &ServiceUser) -> Vec<Statement> {
     let mut statements = Vec::new();
     for host in &user.hosts {
@@ -289,10 +289,10 @@ fn account_statements(schema: &SchemaName, user: &ServiceUser) -> Vec<Statement>
     statements
 }
 
-/// Exactly what the service account does: reads the catalog, changes its rows, makes and drops
-/// stubs. It may neither alter the tables nor read anything else of the store.
+/// The minimal privileges of the service account: to read the catalog, change its rows, and create
+/// and drop stubs. It may neither alter the tables nor read anything else in the store.
 fn grants(schema: &SchemaName, account: &str) -> Vec<String> {
-    // `_` is a wildcard in the database part of a grant on all tables, and only there.
+    // `_` is a wildcard in the database name of a GRANT on all tables, and only there.
     let all = schema.as_str().replace('_', "\\_");
     vec![
         format!("GRANT SELECT, CREATE ROUTINE, ALTER ROUTINE ON `{all}`.* TO {account}"),
@@ -311,8 +311,8 @@ fn grants(schema: &SchemaName, account: &str) -> Vec<String> {
     ]
 }
 
-/// All that [`init`] does, as a script for the `mariadb` client with `<password>` for the
-/// password.
+/// All statements of [`init`], as a script for the `mariadb` client with `<password>` as a
+/// placeholder for the password.
 pub fn script(schema: &SchemaName, user: &ServiceUser) -> String {
     let mut script = String::from("-- Replace <password> before running this.\nDELIMITER //\n");
     for statement in store::bootstrap_script(schema) {
@@ -327,12 +327,13 @@ pub fn script(schema: &SchemaName, user: &ServiceUser) -> String {
     script
 }
 
-/// Reads the password kept at `path`, or makes a random one and keeps it,
-/// for the owner's eyes only.
+/// Reads the password stored at `path`, or generates one and stores it with access for the owner
+/// only.
 fn kept_password(path: &Path) -> io::Result<String> {
     match fs::read_to_string(path) {
         Ok(password) if password.len() == PASSWORD_BYTES * 2 => return Ok(password),
-        // Cut off by a crash: made anew, since `init` sets the account's password each time.
+        // Truncated by a crash: generated again, since `init` sets the account's password each
+        // time.
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),

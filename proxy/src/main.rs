@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     }
     let cli = Cli::parse();
     log_to_stderr(match cli.command {
-        // It tells its story itself.
+        // The demo prints its own progress.
         Command::Demo(_) => "warn",
         _ => "info",
     });
@@ -59,15 +59,16 @@ fn main() -> ExitCode {
     }
 }
 
-/// Has ONNX Runtime report to nobody. Builds with telemetry start with its library, write what
-/// they would send below the user's folders, and heed this variable alone: what the program asks
-/// of the library comes too late.
+/// Disables telemetry of ONNX Runtime. Builds with telemetry start it when the library is loaded,
+/// write the data to be sent below the user's folders, and only this variable prevents it: calls
+/// into the library come too late.
 #[allow(
     unsafe_code,
     reason = "the environment can be set in no other way, and only before there are threads"
 )]
 fn forbid_telemetry() {
-    // SAFETY: `main` calls it first, when no other thread exists that could read the environment.
+    // SAFETY: `main` calls it first, when there is no other thread that could read the
+    // environment.
     unsafe { std::env::set_var("ORT_DISABLE_TELEMETRY", "1") }
 }
 
@@ -78,14 +79,15 @@ fn run_init(args: &InitArgs) -> Result<(), Box<dyn std::error::Error>> {
     Ok(runtime.block_on(init::run(args))?)
 }
 
-/// Logs from `level` on, unless the environment says otherwise.
+/// Logs messages of at least `level`, unless the environment sets another filter.
 fn log_to_stderr(level: &str) {
     let filter = EnvFilter::try_from_env("PREDICTSQL_LOG").unwrap_or_else(|_| level.into());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
-        // They would go to the same place by a macro that panics where nobody reads it any more.
+        // Internal errors would be written to the same place by a macro that panics if standard
+        // error is closed.
         .log_internal_errors(false)
         .init();
 }

@@ -1,7 +1,8 @@
-//! The numbers that this proxy counts, for Prometheus and `SHOW METRICS`.
+//! Metrics of this proxy, for Prometheus and `SHOW METRICS`.
 //!
-//! One registry, made by [`crate::serve`] and handed down. The relay's hot path does not come
-//! here: what sessions count is added when somebody asks, see [`crate::live::Live::metrics_text`].
+//! There is one registry, created by [`crate::serve`] and passed down. The relay's hot path does
+//! not update it: sessions' counters are added when metrics are read, see
+//! [`crate::live::Live::metrics_text`].
 
 use crate::error::Outcome;
 use crate::session_end::SessionEnd;
@@ -11,13 +12,13 @@ use prometheus::{
     TextEncoder,
 };
 
-/// Bounds of the histogram of predict statements: 1 ms to 524 s, by factors of two.
+/// Number of histogram buckets of statement durations: 1 ms to 524 s, by factors of two.
 const STATEMENT_SECONDS_BUCKETS: usize = 20;
 
-/// What is counted. Names and meanings are those of the texts in [`Metrics::new`].
+/// All metrics. Names and meanings are those of the texts in [`Metrics::new`].
 pub struct Metrics {
     registry: Registry,
-    /// Sessions that are logged in.
+    /// Sessions currently logged in.
     pub sessions: IntGauge,
     /// Sessions that have logged in since the start.
     pub sessions_opened: IntCounter,
@@ -25,49 +26,49 @@ pub struct Metrics {
     pub sessions_refused: IntCounter,
     /// Sessions ended by `KILL SESSION`.
     pub sessions_killed: IntCounter,
-    /// Clients' connections that have ended, logged in or not, by why.
+    /// Ended client connections, logged in or not, by reason.
     pub sessions_ended: IntCounterVec,
-    /// Commands that went to the store as they were.
+    /// Commands forwarded to the store unchanged.
     pub commands_forwarded: IntCounter,
-    /// Connections to the store, for clients, that failed.
+    /// Failed connections to the store for clients.
     pub store_connect_failures: IntCounter,
-    /// Commands of the predict lane by how they ended.
+    /// Commands of the predict lane by outcome.
     pub lane_commands: IntCounterVec,
-    /// Predict statements that run.
+    /// Running predict statements.
     pub statements_running: IntGauge,
-    /// How long predict statements took.
+    /// Duration of predict statements.
     pub statement_seconds: Histogram,
-    /// Rows that the lane read of the store.
+    /// Rows that the lane read from the store.
     pub rows_read: IntCounter,
     /// Rows that the lane sent to clients.
     pub rows_sent: IntCounter,
-    /// Images that models have looked at.
+    /// Images processed by models.
     pub images_inferred: IntCounter,
     /// Images that could not be read or decoded.
     pub images_unreadable: IntCounter,
-    /// Inputs that were answered without running a model.
+    /// Inputs answered without running a model.
     pub cache_hits: IntCounter,
-    /// Inputs of which no output was kept.
+    /// Inputs without a kept output.
     pub cache_misses: IntCounter,
-    /// Outputs that were put into the table.
+    /// Outputs written to the table.
     pub cache_writes: IntCounter,
-    /// Outputs that the table did not take.
+    /// Outputs that could not be written to the table.
     pub cache_dropped: IntCounter,
-    /// Outputs that were deleted for lack of room in the table.
+    /// Outputs deleted for lack of space in the table.
     pub cache_evictions: IntCounter,
-    /// Bytes of outputs in memory.
+    /// Bytes of outputs kept in memory.
     pub cache_memory_bytes: IntGauge,
     /// Bytes of rows and inputs that predict statements hold in memory.
     pub spool_memory_bytes: IntGauge,
     /// Bytes of rows that predict statements hold on disk.
     pub spool_disk_bytes: IntGauge,
-    /// Chunks that the executor works on.
+    /// Chunks that the executor processes.
     pub executor_chunks: IntGauge,
-    /// Models that are kept loaded.
+    /// Loaded models.
     pub models_loaded: IntGauge,
-    /// Memory that they take.
+    /// Memory used by loaded models.
     pub models_bytes: IntGauge,
-    /// Epoch of the catalog as last read.
+    /// Epoch of the catalog when last read.
     pub catalog_epoch: IntGauge,
 }
 
@@ -78,7 +79,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// All numbers at zero, in a registry of their own.
+    /// All metrics at zero, in a new registry.
     #[must_use]
     pub fn new() -> Self {
         let registry = Registry::new();
@@ -113,7 +114,7 @@ impl Metrics {
                 "store_connect_failures_total",
                 "Connections to the store, for clients, that failed.",
             ),
-            // There from the start, so that a first failure can be seen as a ratio.
+            // Present from the start, so that the first failure is visible as a ratio.
             lane_commands: counters_by(
                 &registry,
                 ("lane_commands_total", "outcome"),
@@ -175,7 +176,7 @@ impl Metrics {
         }
     }
 
-    /// The text exposition format, version 0.0.4.
+    /// The metrics in text exposition format, version 0.0.4.
     #[must_use]
     pub fn text(&self) -> String {
         let families = self.registry.gather();
@@ -185,7 +186,7 @@ impl Metrics {
     }
 }
 
-/// Counters by the values of a label; `from_start` are shown before anything is counted.
+/// Counters by the values of a label; the values in `from_start` are shown even at zero.
 fn counters_by(
     registry: &Registry,
     (name, label): (&str, &str),
@@ -238,7 +239,7 @@ fn registered<C: Collector + Clone + 'static>(
     metric
 }
 
-/// The samples of a text of [`Metrics::text`]: name, labels, value.
+/// The samples in a text returned by [`Metrics::text`]: name, labels, value.
 pub fn samples(text: &str) -> impl Iterator<Item = (&str, &str, &str)> {
     text.lines()
         .filter(|line| !line.starts_with('#'))

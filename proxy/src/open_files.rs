@@ -1,15 +1,15 @@
-//! The process's limit of open files: each client takes two,
-//! its own connection and that to the store.
+//! The process's limit of open files: each client needs two, its own connection and one to the
+//! store.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// Files of a client's session.
+/// Open files of a client's session.
 const FILES_PER_CLIENT: u64 = 2;
-/// Files besides those of clients: listeners, the service account, models, images, spools.
+/// Open files besides those of clients: listeners, the service account, models, images, spools.
 const FILES_SPARE: u64 = 64;
 
-/// Raises the limit as far as the process may, and warns where that is not enough for
-/// `connections_max` clients.
+/// Raises the limit as far as permitted, and warns if it is not enough for `connections_max`
+/// clients.
 pub fn raise_limit(connections_max: usize) {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {

@@ -1,5 +1,5 @@
-//! Settings and certificates that change while the proxy runs: at SIGHUP,
-//! and when a certificate's file changes.
+//! Settings and certificates that change while the proxy runs: at SIGHUP, and when a certificate's
+//! file changes.
 
 use crate::account::StoreAddress;
 use crate::config::{Config, ConfigError, ServeArgs};
@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// How often the certificate's files are looked at.
+/// Interval of checks of the certificate's files.
 const CERTIFICATE_LOOK: Duration = Duration::from_secs(5);
 
-/// The settings that new sessions, or the next tick of a clock, take over.
-/// All others need a restart.
+/// Settings that apply without a restart, to new sessions or at the next periodic check. All
+/// others need a restart.
 const RELOADED: [&str; 8] = [
     "connections_max",
     "connect_timeout_ms",
@@ -26,13 +26,13 @@ const RELOADED: [&str; 8] = [
     "stop_seconds_max",
     "inspect_bytes_max",
 ];
-/// Tables of which that holds for every setting.
+/// Tables whose settings all apply without a restart.
 const RELOADED_TABLES: [&str; 2] = ["tls.", "store_tls."];
 
-/// Why settings were not taken over; those before stay in force.
+/// Why settings were not applied; the previous ones stay in force.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
-    /// Wrong settings.
+    /// Invalid settings.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// A certificate that cannot be used.
@@ -40,12 +40,12 @@ pub enum ReloadError {
     Tls(#[from] TlsError),
 }
 
-/// Settings that differ from those before, by name.
+/// Names of changed settings.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// In force now.
+    /// Applied now.
     pub applied: Vec<String>,
-    /// In force after a restart.
+    /// Applied after a restart.
     pub restart: Vec<String>,
 }
 
@@ -58,7 +58,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads certificates.
+    /// Loads the certificates.
     ///
     /// # Errors
     /// A certificate cannot be used.
@@ -71,22 +71,22 @@ impl Settings {
         })
     }
 
-    /// All of them, as last taken over.
+    /// The current settings.
     #[must_use]
     pub fn config(&self) -> Arc<Config> {
         self.config.load_full()
     }
 
-    /// TLS of sessions that begin now.
+    /// TLS configuration of new sessions.
     #[must_use]
     pub fn tls(&self) -> Tls {
         Tls::clone(&self.tls.load())
     }
 
-    /// Takes over what can be, for sessions that begin from now on.
+    /// Applies those settings that do not need a restart, for new sessions.
     ///
     /// # Errors
-    /// See [`TlsError`]; nothing has changed then.
+    /// See [`TlsError`]; nothing is changed in this case.
     pub fn replace(&self, config: Config, control: &Control) -> Result<Changes, TlsError> {
         let old = self.config();
         let tls = tls(&config, &self.store, self.tls.load().client.as_ref())?;
@@ -108,10 +108,10 @@ impl Settings {
         Ok(changes)
     }
 
-    /// Reads and takes over the settings at each SIGHUP.
+    /// Loads and applies the settings at each SIGHUP.
     ///
     /// # Errors
-    /// The system refuses the handler.
+    /// The signal handler cannot be created.
     pub fn on_hangup(
         &self,
         args: ServeArgs,
@@ -121,7 +121,7 @@ impl Settings {
         Ok(reload_at(hangup, self.clone(), args, control))
     }
 
-    /// Looks at the certificate's files for as long as it is polled.
+    /// Checks the certificate's files periodically while polled.
     pub async fn watch_certificate(self) {
         let mut ticks = tokio::time::interval(CERTIFICATE_LOOK);
         loop {
@@ -129,7 +129,7 @@ impl Settings {
             let Some(tls) = self.tls.load().client.clone() else {
                 continue;
             };
-            // Off this thread: the files may lie on a network.
+            // On another thread: the files may be on a network file system.
             match tokio::task::spawn_blocking(move || tls.reload()).await {
                 Ok(Ok(Reload::Unchanged)) | Err(_) => {}
                 Ok(Ok(Reload::Replaced)) => {
@@ -162,7 +162,7 @@ async fn reload_at(mut hangup: Signal, settings: Settings, args: ServeArgs, cont
     }
 }
 
-/// The limits of a configuration.
+/// The acceptor's limits in a configuration.
 #[must_use]
 pub fn limits(config: &Config) -> Limits {
     Limits {
@@ -173,7 +173,7 @@ pub fn limits(config: &Config) -> Limits {
     }
 }
 
-/// A certificate from the same files goes on, with what it knows of them.
+/// TLS of a configuration. Reuses a certificate from the same files, with its recorded state.
 fn tls(
     config: &Config,
     store: &StoreAddress,

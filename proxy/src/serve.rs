@@ -1,10 +1,10 @@
-//! `predictsql serve`: puts the parts together, runs them, and stops them in order.
+//! `predictsql serve`: creates all parts, runs them, and stops them in order.
 //!
 //! ```text
 //! Config --start--> Server (store runs, account set up, address bound) --run--> accepting
 //!     --stop--> no new clients -> sessions drain -> account closed -> embedded store stopped
 //! ```
-//! A stop has a bound as a whole, see [`crate::stop`].
+//! The total duration of a stop is bounded, see [`crate::stop`].
 
 use crate::account::{
     AccountConfig, AccountError, PeerTrust, ServiceAccount, StoreAddress, peer_trust,
@@ -39,30 +39,30 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// Store connections beyond those of clients: the service account,
-/// and an admin who looks for trouble.
+/// Store connections beyond those of clients: for the service account, and for an admin who
+/// investigates a problem.
 const STORE_CONNECTIONS_SPARE: usize = 50;
-/// Longest data sent ahead for one parameter of a predict statement, bytes.
+/// Maximum data sent in advance for one parameter of a predict statement, in bytes.
 const LONG_DATA_BYTES_MAX: usize = 64 << 20;
 
-/// Why the proxy does not serve.
+/// Why the proxy cannot serve.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// Wrong settings.
+    /// Invalid settings.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The address is taken, or not this machine's.
+    /// The address is in use, or does not belong to this machine.
     #[error("cannot listen on {listen}: {source}")]
     Listen {
-        /// The address asked for.
+        /// The requested address.
         listen: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// No embedded store.
+    /// The embedded store cannot be started.
     #[error(transparent)]
     Embedded(#[from] EmbeddedError),
-    /// The embedded store ended too often.
+    /// The embedded store crashed too often.
     #[error("the embedded store could not be kept running: the end of {} says why", log.display())]
     StoreFailed {
         /// The store's error log.
@@ -71,7 +71,7 @@ pub enum ServeError {
     /// The catalog of the embedded store could not be set up.
     #[error("cannot set up the catalog: {0}")]
     Init(#[from] InitError),
-    /// Every client could be the system user that the proxy runs as.
+    /// Every client could log in as the system user of the proxy.
     #[error(
         "the store at {store} lets '{user}' in by the socket's owner, so every client of the proxy could be \
          '{user}': use --store mysql://HOST:PORT, or run the proxy as a system user without such an account"
@@ -79,10 +79,10 @@ pub enum ServeError {
     TrustingStore {
         /// The store.
         store: StoreAddress,
-        /// The account, and the system user that the proxy runs as.
+        /// The account, named like the system user of the proxy.
         user: String,
     },
-    /// Every client might be the system user that the proxy runs as.
+    /// Every client might be able to log in as the system user of the proxy.
     #[error(
         "cannot check whether the store at {store} lets accounts in by the socket's owner ({reason}), which would \
          open them to every client of the proxy: see that the store runs and takes logins, and that the proxy's \
@@ -91,32 +91,32 @@ pub enum ServeError {
     TrustUnknown {
         /// The store.
         store: StoreAddress,
-        /// Why it could not be found out.
+        /// Why the check failed.
         reason: String,
     },
-    /// No service account.
+    /// The service account failed.
     #[error(transparent)]
     Account(#[from] AccountError),
     /// A certificate or a key cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// No executor.
+    /// The executor cannot be started.
     #[error(transparent)]
     Executor(#[from] StartError),
-    /// A folder of the embedded store cannot be made.
+    /// A folder of the embedded store cannot be created.
     #[error("cannot create {}: {source}", path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// Threads, signals, sockets.
+    /// An error of threads, signals or sockets.
     #[error("the system refused: {0}")]
     System(#[from] io::Error),
 }
 
-/// A proxy that is ready to accept.
+/// A proxy that is ready to accept clients.
 pub struct Server {
     runtime: Runtime,
     acceptor: Acceptor,
@@ -128,7 +128,7 @@ pub struct Server {
     embedded: Option<EmbeddedStore>,
 }
 
-/// What operators connect to, once it is served.
+/// The endpoints for operators, before they are served.
 struct Operators {
     settings: Settings,
     live: Arc<Live>,
@@ -136,7 +136,7 @@ struct Operators {
     admin: Option<std::net::TcpListener>,
 }
 
-/// Reads the settings, serves until SIGTERM or SIGINT, and stops.
+/// Loads the settings, serves until SIGTERM or SIGINT, and stops.
 ///
 /// # Errors
 /// See [`ServeError`].
@@ -146,14 +146,14 @@ pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     server.stop_on_signals(stopping.clone())?;
     server.reload_on_hangup(args)?;
     let (address, store) = (server.address(), server.store());
-    // Whoever started it need not listen.
+    // An error is ignored: standard output may be closed.
     let _ = writeln!(io::stdout(), "ready: listening on {address}, store {store}");
     server.run(stopping)
 }
 
 impl Server {
-    /// Starts everything but the accepting of clients. Blocks:
-    /// for seconds where an embedded store has to be made.
+    /// Starts everything except accepting clients. Blocks, for seconds if an embedded store must
+    /// be created.
     ///
     /// # Errors
     /// See [`ServeError`]; nothing keeps running after an error.
@@ -161,7 +161,7 @@ impl Server {
         config.check()?;
         open_files::raise_limit(config.connections_max);
         let listen = config.listen;
-        // First, so that a port in use is told before a store is started.
+        // First, so that an address in use is reported before a store is started.
         let listener =
             BoundListener::bind(listen).map_err(|source| ServeError::Listen { listen, source })?;
         let http = bind_endpoint("http", config.http)?;
@@ -198,8 +198,8 @@ impl Server {
             long_data_bytes_max: LONG_DATA_BYTES_MAX,
         });
         let executor = lane.executor.clone();
-        // Models that are dropped, here or through another proxy,
-        // go with the snapshot that lists them no more.
+        // Models that are dropped, through this proxy or another one, are unloaded with the first
+        // snapshot that does not contain them.
         lane.account.tell_snapshots(move |snapshot| {
             executor.retain(snapshot.models().cloned().collect());
         });
@@ -223,19 +223,19 @@ impl Server {
         })
     }
 
-    /// The address that clients connect to, with the port that was given where 0 was asked for.
+    /// The address that clients connect to, with the actual port where port 0 was requested.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where the store listens.
+    /// Address of the store.
     #[must_use]
     pub fn store(&self) -> &StoreAddress {
         &self.store
     }
 
-    /// The parts that predict statements use.
+    /// The parts used by predict statements.
     #[must_use]
     pub fn lane(&self) -> &Arc<LaneContext> {
         &self.lane
@@ -247,19 +247,19 @@ impl Server {
         self.embedded.as_ref()
     }
 
-    /// Cancels `stopping` at the first SIGTERM or SIGINT; a second one ends the process at once,
-    /// in whatever phase the stop is: a thread of its own waits for it.
+    /// Cancels `stopping` at the first SIGTERM or SIGINT. A second one ends the process at once,
+    /// in any phase of the stop: a separate thread waits for it.
     ///
     /// # Errors
-    /// The system refuses the handlers or the thread.
+    /// The signal handlers or the thread cannot be created.
     pub fn stop_on_signals(&self, stopping: CancellationToken) -> io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .build()?;
         let (mut terminate, mut interrupt) = {
             let _inside = runtime.enter();
-            // Once it is listened to, a file that grows beyond the process's limit (ulimit -f) is
-            // an error of the write.
+            // With a handler for this signal, a file that grows beyond the process's limit (ulimit
+            // -f) causes an error of the write instead of ending the process.
             drop(signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?);
             (
                 signal(SignalKind::terminate())?,
@@ -277,7 +277,7 @@ impl Server {
             tracing::info!("{name}: stopping; again to stop at once");
             stopping.cancel();
             next().await;
-            // The embedded store ends by itself with the process, without loss.
+            // The embedded store ends with the process, without data loss.
             std::process::exit(130);
         };
         std::thread::Builder::new()
@@ -286,10 +286,10 @@ impl Server {
         Ok(())
     }
 
-    /// Reads the settings again at each SIGHUP, as `args` say.
+    /// Loads the settings again at each SIGHUP, with the flags `args`.
     ///
     /// # Errors
-    /// The system refuses the handler.
+    /// The signal handler cannot be created.
     pub fn reload_on_hangup(&self, args: &ServeArgs) -> io::Result<()> {
         let _inside = self.runtime.enter();
         let control = self.acceptor.control();
@@ -301,7 +301,7 @@ impl Server {
     /// Serves until `stopping` is cancelled, then stops in order. Blocks.
     ///
     /// # Errors
-    /// The listener cannot be used, or the embedded store could not be kept running.
+    /// The listener cannot be used, or the embedded store failed permanently.
     pub fn run(self, stopping: CancellationToken) -> Result<(), ServeError> {
         let Self {
             runtime,
@@ -337,7 +337,7 @@ impl Server {
                 lane.cache.close().await;
                 lane.account.close().await;
             };
-            // Half of it is for what comes afterwards.
+            // The other half is for the steps after this.
             if timeout(stop.left() / 2, closing).await.is_err() {
                 tracing::warn!("the service account's connections could not be closed in time");
             }
@@ -347,7 +347,8 @@ impl Server {
             Ok((stop, _)) => *stop,
             Err(_) => StopTime::begin(Duration::ZERO),
         };
-        // Threads of the executor end with the last that has it, and some may be at work.
+        // The executor's threads end when the last reference to it is dropped; some may still be
+        // working.
         let leftover_time_max = stop.left() / 2;
         let executor_ended = stop.within("leftovers", move || {
             runtime.shutdown_timeout(leftover_time_max);
@@ -366,7 +367,7 @@ impl Server {
     }
 }
 
-/// Stops the embedded store; its error log where it could not be kept running.
+/// Stops the embedded store; returns its error log if it failed permanently.
 fn stop_embedded(mut store: EmbeddedStore) -> Option<PathBuf> {
     let failed = *store.status().borrow() == StoreStatus::Failed;
     tracing::info!("stopping the embedded store");
@@ -375,7 +376,7 @@ fn stop_embedded(mut store: EmbeddedStore) -> Option<PathBuf> {
 }
 
 impl Operators {
-    /// Answers operators until what is returned is dropped.
+    /// Serves the operators' endpoints until the returned tasks are dropped.
     fn serve(self, status: Arc<Status>) -> io::Result<JoinSet<()>> {
         let mut answering = JoinSet::new();
         if let Some(listener) = self.http {
@@ -395,7 +396,7 @@ impl Operators {
     }
 }
 
-/// Takes an endpoint's address and tells it; a default one that is taken is done without.
+/// Binds an endpoint's address and logs it; skips a default address that is in use.
 fn bind_endpoint(
     name: &str,
     endpoint: Endpoint,
@@ -420,7 +421,7 @@ fn bind_endpoint(
     }
 }
 
-/// Ends sessions whose clients are waited for for longer than the settings allow.
+/// Ends sessions that wait for their clients for longer than the settings allow.
 async fn sweep_idle(settings: Settings, live: Arc<Live>) {
     let mut ticks = tokio::time::interval(IDLE_SWEEP_PERIOD);
     loop {
@@ -431,7 +432,8 @@ async fn sweep_idle(settings: Settings, live: Arc<Live>) {
     }
 }
 
-/// Cancels `stopping` when the embedded store is given up: without it no client can be served.
+/// Cancels `stopping` when the embedded store has failed permanently, since no client can be
+/// served without it.
 async fn stop_with_store(mut status: watch::Receiver<StoreStatus>, stopping: CancellationToken) {
     let failed = status.wait_for(|status| *status == StoreStatus::Failed);
     if failed.await.is_ok() {
@@ -439,7 +441,7 @@ async fn stop_with_store(mut status: watch::Receiver<StoreStatus>, stopping: Can
     }
 }
 
-/// Where the store listens.
+/// Address of the store.
 fn store_address(
     config: &Config,
     embedded: Option<&EmbeddedStore>,
@@ -451,7 +453,8 @@ fn store_address(
     }
 }
 
-/// Refuses a store that would take the proxy's clients for users of the proxy's machine.
+/// Rejects a store that would authenticate the proxy's clients as system users of the proxy's
+/// machine.
 async fn check_trust(store: &StoreAddress) -> Result<(), ServeError> {
     let store = || store.clone();
     match peer_trust(&store()).await {
@@ -481,8 +484,7 @@ fn start_embedded(config: &Config) -> Result<Option<EmbeddedStore>, ServeError> 
     Ok(Some(EmbeddedStore::start(&options)?))
 }
 
-/// Where no roots are named, an embedded store brings its own:
-/// what lies beside the data may be read.
+/// Without configured roots, uses folders in the directory of the embedded store.
 fn own_roots(executor: &mut ExecutorConfig, data_dir: &Path) -> Result<(), ServeError> {
     let roots = [
         ("images", &mut executor.image_roots),
@@ -522,7 +524,7 @@ async fn start_account(
     account.tls = config.store_tls.service();
     let account = ServiceAccount::start(account)?;
     if let Err(error) = account.check().await {
-        // Plain SQL is served all the same, and the store may come up later.
+        // Plain SQL is served anyway, and the store may become available later.
         tracing::warn!(%error, "the service account cannot work yet");
         if error.is_about_set_up() {
             account.told_of_views();
@@ -534,14 +536,14 @@ async fn start_account(
     Ok(account)
 }
 
-/// Views that predict are known before the first client comes.
+/// Reads the views that predict before the first client is accepted.
 async fn read_views(account: &ServiceAccount) {
-    // What fails is in the log, and tried again.
+    // A failure is logged and retried.
     let _ = account.refresh_views().await;
     account.watch_views();
 }
 
-/// What plans are costed with besides what was measured of models.
+/// Cost parameters of plans besides the measurements of models.
 fn cost_model(config: &Config) -> CostModel {
     CostModel {
         threads: u32::try_from(config.executor.threads).unwrap_or(u32::MAX),

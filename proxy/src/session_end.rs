@@ -1,4 +1,4 @@
-//! Why a session ended, as its client, the log and the metrics see it.
+//! Reasons for the end of a session, for its client, the log and the metrics.
 
 use crate::error::Outcome;
 use std::io;
@@ -8,48 +8,48 @@ use strum::{IntoStaticStr, VariantNames};
 #[derive(Debug, thiserror::Error, IntoStaticStr, VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum SessionEnd {
-    /// The ordinary end.
+    /// The client closed the connection.
     #[error("the client closed the connection")]
     ClientClosed,
-    /// The client's connection broke.
+    /// The client connection failed.
     #[error("the client's connection failed: {0}")]
     #[strum(serialize = "client_lost")]
     Client(#[source] io::Error),
     /// The store ended the session.
     #[error("the store closed the connection")]
     StoreClosed,
-    /// The store's connection broke.
+    /// The store connection failed.
     #[error("the store's connection failed: {0}")]
     #[strum(serialize = "store_lost")]
     Store(#[source] io::Error),
-    /// One side does not follow the protocol.
+    /// One side violated the protocol.
     #[error("{0}")]
     Protocol(&'static str),
-    /// It had not logged in, and gave way to another client.
+    /// It had not logged in, and was displaced by another client.
     #[error("the client did not log in while others waited")]
     Displaced,
     /// An operator ended the session.
     #[error("the session was killed")]
     Killed,
-    /// Nothing was asked for longer than the idle time allowed.
+    /// The session exceeded its idle timeout.
     #[error("the session was idle for too long")]
     Idle,
-    /// The proxy stops.
+    /// The proxy is stopping.
     #[error("the proxy stops")]
     Stopped,
 }
 
 impl SessionEnd {
-    /// All labels that [`label`](Self::label) gives.
+    /// All labels returned by [`label`](Self::label).
     pub const LABELS: &[&str] = Self::VARIANTS;
 
-    /// As metrics label it.
+    /// Label in metrics.
     #[must_use]
     pub fn label(&self) -> &'static str {
         self.into()
     }
 
-    /// How a command of the lane ended that the session ended with.
+    /// Outcome of a lane command during which the session ended.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {
@@ -60,7 +60,7 @@ impl SessionEnd {
         }
     }
 
-    /// The end that an error of the client's stream means.
+    /// The end caused by an error of the client's stream.
     #[must_use]
     pub fn client(error: io::Error) -> Self {
         match error.kind() {
@@ -71,7 +71,7 @@ impl SessionEnd {
         }
     }
 
-    /// The end that an error of the store's stream means.
+    /// The end caused by an error of the store's stream.
     #[must_use]
     pub fn store(error: io::Error) -> Self {
         match error.kind() {

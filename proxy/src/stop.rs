@@ -1,4 +1,4 @@
-//! How the time of a stop is divided, so that the whole has a bound.
+//! Division of the time of a stop, such that its total is bounded.
 //!
 //! ```text
 //! |-- sessions end --|-- busy ones are closed, pools, writers --|-- embedded store --|
@@ -10,15 +10,14 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, getpid, kill_process};
 
-/// What is kept for the end of a stop, at most: a fifth of it.
+/// Maximum time reserved for the last steps of a stop, which is a fifth of the whole.
 const CLOSING_TIME_MAX: Duration = Duration::from_secs(5);
-/// What the end of a stop is given in any case.
+/// Minimum time for the last steps of a stop.
 const CLOSING_TIME_MIN: Duration = Duration::from_secs(1);
-/// How much later than its bound a stop that is stuck in a way that was not foreseen is ended by a
-/// signal.
+/// Time beyond its bound after which a hanging stop is ended by a signal.
 const STUCK_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// A stop under way.
+/// A stop in progress.
 #[derive(Debug, Clone, Copy)]
 pub struct StopTime {
     began: Instant,
@@ -27,7 +26,7 @@ pub struct StopTime {
 }
 
 impl StopTime {
-    /// A stop begins that may take `time_max`.
+    /// Starts a stop with the maximum duration `time_max`.
     #[must_use]
     pub fn begin(time_max: Duration) -> Self {
         let closing = (time_max / 5).min(CLOSING_TIME_MAX);
@@ -38,21 +37,21 @@ impl StopTime {
         }
     }
 
-    /// How long sessions may still take to end by themselves.
+    /// Remaining time for sessions to end by themselves.
     #[must_use]
     pub fn left_for_sessions(&self) -> Duration {
         self.sessions.saturating_sub(self.began.elapsed())
     }
 
-    /// How long all may still take.
+    /// Remaining time of the whole stop.
     #[must_use]
     pub fn left(&self) -> Duration {
         let whole = self.sessions.saturating_add(self.closing);
         whole.saturating_sub(self.began.elapsed())
     }
 
-    /// Does `work` on a thread of its own, which may go on alone when the time is over, or a
-    /// second where it is over already. Says whether it has ended.
+    /// Runs `work` on a separate thread and waits for it, for the remaining time but at least a
+    /// second; after that the thread is left running. Returns whether it has ended.
     pub fn within(&self, name: &str, work: impl FnOnce() + Send + 'static) -> bool {
         let (done, ended) = mpsc::channel();
         let thread = std::thread::Builder::new().name(name.to_owned());
@@ -64,8 +63,8 @@ impl StopTime {
         started.is_ok() && ended.recv_timeout(patience).is_ok()
     }
 
-    /// Ends the process some seconds after its time, and `more` for what comes afterwards, unless
-    /// what is returned has been dropped by then.
+    /// Ends the process some seconds after the remaining time plus `more`, which is for later
+    /// steps, unless the returned value is dropped before.
     #[must_use]
     pub fn watch(&self, more: Duration) -> StopWatch {
         let patience = self
@@ -87,12 +86,11 @@ impl StopTime {
     }
 }
 
-/// Watches over a stop for as long as it lives.
+/// Watches a stop until dropped.
 #[derive(Debug)]
 pub struct StopWatch(#[expect(dead_code, reason = "its end is the message")] mpsc::Sender<()>);
 
-/// Ends the process with SIGKILL: what an ordinary end of the process runs must not meet threads
-/// that still work.
+/// Ends the process with SIGKILL: exit handlers must not run while threads are still working.
 pub fn end_process() {
     tracing::warn!("ending at once");
     if let Err(error) = kill_process(getpid(), Signal::KILL) {

@@ -1,9 +1,9 @@
-//! Names of classes in options.
+//! Class names in options.
 
 use crate::option_value::OptionError;
 use crate::task::Task;
 
-/// Names quoted and joined for a message; long lists are cut.
+/// Names quoted and joined for a message; long lists are truncated.
 fn quoted(names: &[String]) -> String {
     const NAMES_SHOWN_MAX: usize = 30;
     let mut text = names

@@ -1,15 +1,15 @@
-//! Options of models that look at pictures.
+//! Options of image models.
 
 use crate::model::{ImageOptions, Layout, Normalisation};
 use crate::option_value::{OptionError, OptionValue, find, value_error};
 
-/// Greatest input height or width, in pixels.
+/// Maximum input height or width, in pixels.
 const INPUT_SIDE_PIXELS_MAX: u32 = 4096;
 
 /// Names of the options.
 pub(super) const KEYS: [&str; 5] = ["layout", "size", "channels", "mean", "std"];
 
-/// Reads them.
+/// Parses these options.
 pub(super) fn read(options: &[(String, OptionValue)]) -> Result<ImageOptions, OptionError> {
     let (height, width) = size(options)?;
     let channels = channels(options)?;

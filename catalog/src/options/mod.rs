@@ -1,4 +1,4 @@
-//! What the options of statements mean for tasks and models.
+//! Interpretation of the options of statements for tasks and models.
 
 mod classes;
 mod image;

@@ -1,4 +1,4 @@
-//! What the options of `CREATE MODEL` mean as [`ModelOptions`].
+//! Interpretation of the options of `CREATE MODEL` as [`ModelOptions`].
 
 use super::classes::unknown_class;
 use super::image;
@@ -7,13 +7,13 @@ use crate::model::{ModelInput, ModelOptions, Output};
 use crate::option_value::{OptionError, OptionValue, check_keys, find, value_error};
 use crate::task::{Task, TaskInput};
 
-/// Options of models that name classes, in addition to those of all models.
+/// Options of models with labels, in addition to those of all models.
 const CLASS_KEYS: [&str; 3] = ["labels", "other", "output"];
 /// Options of all models.
 const MODEL_KEYS: [&str; 1] = ["accuracy"];
 
-/// Reads the options of `CREATE MODEL ... FOR TASK task [COVERS covers]`: the classes that the
-/// model answers, in the task's order, and how to feed it.
+/// Parses the options of `CREATE MODEL ... FOR TASK task [COVERS covers]`: returns the classes
+/// that the model covers, in the task's order, and how to feed it.
 pub fn model_options(
     task: &Task,
     covers: Option<&[String]>,
@@ -49,7 +49,7 @@ pub fn model_options(
     Ok((answers.covers, options))
 }
 
-/// Which answers a model gives, and how they are read off its output.
+/// Covered classes of a model, and how to read its output.
 struct Answers {
     /// In the task's order.
     covers: Vec<String>,
@@ -58,7 +58,7 @@ struct Answers {
     output: Output,
 }
 
-/// Reads the options of a model that answers by labels.
+/// Parses the options of a model with labels.
 fn read_answers(
     task: &Task,
     covers: Option<&[String]>,
@@ -133,8 +133,8 @@ fn read_labels(value: &OptionValue) -> Result<Vec<String>, OptionError> {
         .collect()
 }
 
-/// The covered classes in the order as written: `COVERS`, else the labels that are classes,
-/// else all classes of the task.
+/// The covered classes in the order as written: those of `COVERS`, otherwise the labels that are
+/// classes, otherwise all classes of the task.
 fn read_covers(
     task: &Task,
     covers: Option<&[String]>,
@@ -210,7 +210,7 @@ fn check_labels(
     Ok(())
 }
 
-/// Models over columns mostly come from libraries whose classifiers end in probabilities.
+/// Column models mostly come from libraries whose classifiers return probabilities.
 fn read_output(
     options: &[(String, OptionValue)],
     input: &TaskInput,
@@ -231,8 +231,8 @@ fn read_output(
     }
 }
 
-/// Applies the options of `ALTER MODEL ... SET`: `accuracy`, which `NULL` takes back. What a model
-/// is fed with and what its output means is another version's.
+/// Applies the options of `ALTER MODEL ... SET`: only `accuracy`, which `NULL` resets. Changing a
+/// model's input or the meaning of its output requires a new version.
 pub fn set_model_options(
     model: &mut ModelOptions,
     options: &[(String, OptionValue)],

@@ -16,7 +16,7 @@ const KEYS: [&str; 5] = [
 ];
 
 impl Task {
-    /// Applies options; `NULL` and `DEFAULT` take one back.
+    /// Applies options; `NULL` and `DEFAULT` reset an option.
     pub fn set(&mut self, options: &[(String, OptionValue)]) -> Result<(), OptionError> {
         check_keys(options, &KEYS)?;
         for (key, value) in options {
@@ -42,7 +42,7 @@ impl Task {
         Ok(())
     }
 
-    /// Shares of classes of this task; `None` where the labelled rows' own hold.
+    /// Shares of classes of this task; `None` for those of the labelled rows.
     fn prior(&self, value: &OptionValue) -> Result<Option<ClassShares>, OptionError> {
         let key = KEYS[4];
         if is_default(value) {
@@ -66,7 +66,7 @@ impl Task {
     }
 }
 
-/// Whether an option is taken back.
+/// Whether an option is reset.
 fn is_default(value: &OptionValue) -> bool {
     let is = |word: &String| {
         ["NULL", "DEFAULT"]
@@ -76,7 +76,7 @@ fn is_default(value: &OptionValue) -> bool {
     matches!(value, OptionValue::Word(word) if is(word))
 }
 
-/// A number that is within the option's bounds; `None` for its default.
+/// A number within the option's bounds; `None` for its default.
 fn number(
     key: &'static str,
     value: &OptionValue,

@@ -1,4 +1,4 @@
-//! Changes of what stands: options of a task, the declared accuracy of a model.
+//! Changes of existing objects: options of a task, the declared accuracy of a model.
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, TxOpts};
@@ -6,10 +6,10 @@ use mysql_async::{Conn, TxOpts};
 use super::{SchemaName, StoreError, constraints, lock, write};
 use crate::{Model, Task, model_definition, task_definition};
 
-/// Writes the options of a task that is otherwise as it was.
+/// Writes the options of a task that is otherwise unchanged.
 ///
 /// # Errors
-/// [`StoreError::TaskChanged`] where it is not.
+/// [`StoreError::TaskChanged`] if it was changed otherwise.
 pub async fn alter_task(
     conn: &mut Conn,
     schema: &SchemaName,
@@ -20,10 +20,10 @@ pub async fn alter_task(
     lock::give(conn, schema, result).await
 }
 
-/// Writes the options of a model that is otherwise as it was.
+/// Writes the options of a model that is otherwise unchanged.
 ///
 /// # Errors
-/// [`StoreError::Unknown`] where it was dropped meanwhile.
+/// [`StoreError::Unknown`] if it was dropped meanwhile.
 pub async fn alter_model(
     conn: &mut Conn,
     schema: &SchemaName,

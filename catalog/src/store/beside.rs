@@ -1,4 +1,4 @@
-//! The schemas beside the catalog's: whether they are ours.
+//! Checks that the catalog's additional schemas are not used by others.
 
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
@@ -7,8 +7,8 @@ use super::schema::MARKER;
 use super::views::PROCEDURE;
 use super::{SchemaName, StoreError};
 
-/// Refuses databases of these names that hold what is somebody else's: the rights that are given
-/// on them would be rights to that.
+/// Rejects databases of these names that contain foreign objects: the privileges granted on them
+/// would include those objects.
 pub(super) async fn check(conn: &mut Conn, schema: &SchemaName) -> Result<(), StoreError> {
     for name in [schema.session(), schema.service()] {
         let foreign: Option<u64> = conn

@@ -1,4 +1,4 @@
-//! The rows of a task's constraints.
+//! The stored constraints of a task.
 
 use mysql_async::Transaction;
 use mysql_async::prelude::Queryable;
@@ -6,7 +6,7 @@ use mysql_async::prelude::Queryable;
 use super::{SchemaName, StoreError};
 use crate::Task;
 
-/// Puts a task's constraints in place of what was there.
+/// Replaces a task's stored constraints.
 pub(super) async fn write(
     tx: &mut Transaction<'_>,
     schema: &SchemaName,

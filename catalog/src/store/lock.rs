@@ -1,14 +1,14 @@
-//! The named lock of the store under which the catalog is changed.
+//! The store's named lock that serializes changes of the catalog.
 
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
 use super::{SchemaName, StoreError};
 
-/// Longest wait for another change of the catalog to end, in seconds.
+/// Timeout for acquiring the lock, in seconds.
 const LOCK_WAIT_SECONDS_MAX: u32 = 10;
 
-/// Takes the lock. The store releases it when the connection ends, however it ends.
+/// Acquires the lock. The store releases it when the connection ends in any way.
 pub(super) async fn take(conn: &mut Conn, schema: &SchemaName) -> Result<(), StoreError> {
     let taken: Option<Option<i64>> = conn
         .exec_first(
@@ -22,7 +22,7 @@ pub(super) async fn take(conn: &mut Conn, schema: &SchemaName) -> Result<(), Sto
     }
 }
 
-/// Gives the lock back; `result` is passed on unless releasing fails after a success.
+/// Releases the lock; returns `result`, unless it was a success and releasing fails.
 pub(super) async fn give<T>(
     conn: &mut Conn,
     schema: &SchemaName,

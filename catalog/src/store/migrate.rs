@@ -1,4 +1,4 @@
-//! Setting up the schema: ordered migrations, each safe to run again after a crash in its middle.
+//! Set-up of the schema: ordered migrations, each safe to rerun after a crash in the middle.
 
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
@@ -8,15 +8,15 @@ use super::{
     SchemaName, StoreError, beside, generic_stubs, lock, read, typed_stub, views_procedure, write,
 };
 
-/// One step of the schema's history.
+/// One migration of the schema.
 #[derive(Debug)]
 pub struct Migration {
-    /// Grows by one; never reused.
+    /// Increments by one; never reused.
     pub version: u32,
-    /// What it brings, for whoever reads `schema_migrations`.
+    /// Description for readers of `schema_migrations`.
     pub description: &'static str,
     /// Statements with `{schema}` for the quoted schema name. DDL commits implicitly, so each
-    /// statement must do nothing when run a second time.
+    /// statement must have no effect when it is run a second time.
     pub statements: &'static [&'static str],
 }
 
@@ -26,7 +26,7 @@ const CREATE_MARKER: &str = "CREATE TABLE IF NOT EXISTS {schema}.schema_migratio
   applied_at DATETIME NOT NULL DEFAULT CURRENT_TIMESTAMP
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COMMENT='PredictSQL catalog'";
 
-/// All migrations in order. Only ever append.
+/// All migrations in order. Append only.
 pub const MIGRATIONS: &[Migration] = &[
     Migration {
         version: 1,
@@ -187,7 +187,7 @@ pub const MIGRATIONS: &[Migration] = &[
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"],
 }, Migration {
     version: 7,
-    // So that programs that would make it here again take the catalog for a newer one.
+    // Makes older programs, which would recreate it here, reject the catalog as newer.
     description: "what serves the service account alone is in a schema of its own",
     statements: &["DROP PROCEDURE IF EXISTS {schema}.view_definitions"],
 }];
@@ -198,27 +198,29 @@ fn create_session_schema(schema: &SchemaName) -> String {
     format!("CREATE DATABASE IF NOT EXISTS `{session}` CHARACTER SET utf8mb4")
 }
 
-/// The right to make temporary tables there, for everybody. MariaDB has PUBLIC from 10.11; before,
-/// the right is granted by user, and without it relations travel in the text of statements.
+/// Grants everybody the privilege to create temporary tables there. MariaDB supports PUBLIC from
+/// 10.11; with older versions the privilege is granted by user, and without it relations are sent
+/// in the text of statements.
 pub fn grant_session_schema(schema: &SchemaName) -> String {
-    // `_` is a wildcard in the database part of a grant.
+    // `_` is a wildcard in the database name of a GRANT.
     let pattern = schema.session().replace('_', "\\_");
     format!("GRANT CREATE TEMPORARY TABLES ON `{pattern}`.* TO PUBLIC")
 }
 
-/// The right to the generic functions, for everybody: it gives nothing, since the right to a task
-/// is that to its own function, but views that name a model hold them.
+/// Grants everybody EXECUTE on the generic functions. It permits nothing by itself, since access
+/// to a task is the privilege on its own function, but views that name a model contain generic
+/// calls.
 fn grant_generic_stubs(schema: &SchemaName) -> [String; 2] {
     ["predict", "predict_proba"]
         .map(|name| format!("GRANT EXECUTE ON FUNCTION `{schema}`.`{name}` TO PUBLIC"))
 }
 
-/// The version that this program's catalog has.
+/// The catalog version of this program.
 fn known_version() -> u32 {
     MIGRATIONS.last().map_or(0, |m| m.version)
 }
 
-/// A statement of a migration for `schema`.
+/// A statement of a migration, for `schema`.
 pub fn render(statement: &str, schema: &SchemaName) -> String {
     statement.replace("{schema}", &super::quote_identifier(schema.as_str()))
 }
@@ -238,7 +240,7 @@ fn record(schema: &SchemaName, migration: &Migration) -> String {
     )
 }
 
-/// All statements of a bootstrap of an empty store in order, for people who run them by hand.
+/// All statements of a bootstrap of an empty store in order, for running them by hand.
 pub fn bootstrap_script(schema: &SchemaName) -> Vec<String> {
     let mut script = vec![
         create_schema(schema),
@@ -256,17 +258,17 @@ pub fn bootstrap_script(schema: &SchemaName) -> Vec<String> {
     script
 }
 
-/// What is found under the schema's name.
+/// State of the database with the schema's name.
 enum Found {
-    /// Nothing, or an empty database (as a crash right after its creation leaves it).
+    /// Missing, or empty (as after a crash right after its creation).
     Nothing,
-    /// Ours, at that version.
+    /// A catalog of that version.
     Ours(u32),
 }
 
-/// Creates or migrates the catalog and finishes what a crashed change left behind. Running it
-/// again changes nothing. A database of that name that is not ours is refused and not touched, and
-/// so is one of a newer version, or one beside it that is not ours ([`SchemaName::session`],
+/// Creates or migrates the catalog and completes changes interrupted by a crash. Running it again
+/// has no effect. Rejects, without touching it, a database of that name that is not a catalog, one
+/// of a newer version, and an additional database that is not ours ([`SchemaName::session`],
 /// [`SchemaName::service`]).
 pub async fn bootstrap(conn: &mut Conn, schema: &SchemaName) -> Result<(), StoreError> {
     lock::take(conn, schema).await?;
@@ -275,8 +277,8 @@ pub async fn bootstrap(conn: &mut Conn, schema: &SchemaName) -> Result<(), Store
 }
 
 async fn bootstrap_locked(conn: &mut Conn, schema: &SchemaName) -> Result<(), StoreError> {
-    // Quoting below and the bodies of stubs rely on backslash escapes; strict, so that nothing is
-    // silently cut to fit.
+    // Quoting below and the bodies of stubs rely on backslash escapes; strict mode, so that no
+    // value is silently truncated.
     conn.query_drop("SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'")
         .await?;
     let found = inspect(conn, schema).await?;
@@ -318,7 +320,8 @@ async fn bootstrap_locked(conn: &mut Conn, schema: &SchemaName) -> Result<(), St
     write::repair_locked(conn, schema).await
 }
 
-/// Whether the catalog is set up for this program: for a service account, which may not migrate.
+/// Checks that the catalog is set up for this program; for a service account, which may not
+/// migrate.
 pub async fn check(conn: &mut Conn, schema: &SchemaName) -> Result<(), StoreError> {
     match inspect(conn, schema).await? {
         Found::Ours(version) if version == known_version() => Ok(()),
@@ -369,9 +372,9 @@ async fn inspect(conn: &mut Conn, schema: &SchemaName) -> Result<Found, StoreErr
     }
 }
 
-/// Statements for the stubs that are not there: the generic ones in a new schema, those of tasks
-/// where a backup without functions was restored. None is ever replaced: that would take away the
-/// rights granted on it.
+/// Statements that create missing stubs: the generic ones in a new schema, and those of tasks
+/// after the restore of a backup without functions. Existing stubs are never replaced: that would
+/// drop the privileges granted on them.
 async fn missing_stubs(conn: &mut Conn, schema: &SchemaName) -> Result<Vec<String>, StoreError> {
     let present: Vec<String> = conn
         .exec(

@@ -1,9 +1,9 @@
 //! The catalog in schema `ml` of a store: bootstrap and migrations, snapshots, and changes.
 //!
-//! Everything here runs on a connection of the service account (or of an admin, for
-//! [`bootstrap`]); nothing here reads user data. All changes hold one named lock of the store,
-//! so that a row found in state `creating` or `dropping` while the lock is held belongs to a
-//! writer that died, and is finished or undone by whoever comes next.
+//! All functions run on a connection of the service account (for [`bootstrap`], of an admin); none
+//! reads user data. All changes hold one named lock of the store. A row found in state `creating`
+//! or `dropping` while holding the lock thus belongs to a writer that died, and is completed or
+//! undone by the current holder.
 
 mod alter;
 mod beside;

@@ -1,34 +1,34 @@
-//! Table `predictions`: outputs of models that are kept, by model and input content.
+//! Table `predictions`: kept model outputs, by model and input content.
 //!
-//! Only the service account reads and writes it. What it holds may be lost at any time; a row is
-//! never changed, but for when it was last used.
+//! Only the service account reads and writes it. Its content may be lost at any time; a row is
+//! never changed except for the time of its last use.
 
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
 use super::{SchemaName, StoreError};
 
-/// Longest output that is kept, in bytes: what a BLOB holds.
+/// Maximum length of a kept output in bytes: the limit of a BLOB.
 pub const OUTPUT_BYTES_MAX: usize = 65_535;
 
-/// A row that is read is marked as used when its mark is older than this, in hours.
+/// When a row is read, it is marked as used if its mark is older than this, in hours.
 const USED_HOURS: u32 = 24;
 
-/// Rows deleted by one statement.
+/// Number of rows deleted by one statement.
 const EVICTED_ROWS_MAX: u64 = 1000;
 
-/// Up to so many rows the table is counted whenever it is looked at; larger ones only where the
-/// store's estimate says that they may have outgrown their limit.
+/// Up to this number of rows the table is counted at every check; larger tables only if the
+/// store's estimate indicates that they may exceed their limit.
 const COUNTED_ROWS_MAX: u64 = 100_000;
 
-/// One kept output, or one to be kept.
+/// One kept output, stored or to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptOutput {
     /// Identity of model and options, see [`crate::Model::output_id`].
     pub output: [u8; 16],
     /// Identity of the input's content.
     pub input: [u8; 16],
-    /// The output, as whoever keeps it writes it.
+    /// The output, as encoded by the caller.
     pub scores: Vec<u8>,
 }
 
@@ -37,14 +37,14 @@ pub struct KeptOutput {
 pub struct FoundOutput {
     /// The row.
     pub kept: KeptOutput,
-    /// It has to be marked as used ([`mark_outputs_used`]).
+    /// Whether it must be marked as used ([`mark_outputs_used`]).
     pub unmarked: bool,
 }
 
-/// The kept outputs of `output` for `inputs`: some hundreds at a time.
+/// Reads the kept outputs of `output` for `inputs`; intended for some hundreds at a time.
 ///
 /// # Errors
-/// What the store answers.
+/// Errors of the store.
 pub async fn read_outputs(
     conn: &mut Conn,
     schema: &SchemaName,
@@ -75,10 +75,11 @@ pub async fn read_outputs(
     Ok(found.collect())
 }
 
-/// Keeps outputs that are not kept yet: some hundreds at a time. Says how many were new.
+/// Inserts outputs that are not stored yet; intended for some hundreds at a time. Returns how many
+/// were new.
 ///
 /// # Errors
-/// What the store answers.
+/// Errors of the store.
 pub async fn write_outputs(
     conn: &mut Conn,
     schema: &SchemaName,
@@ -87,7 +88,7 @@ pub async fn write_outputs(
     let fitting = rows
         .iter()
         .filter(|row| row.scores.len() <= OUTPUT_BYTES_MAX);
-    // In the order of the key, so that two proxies that write the same do not wait for each other.
+    // In key order, so that two proxies that write the same rows do not block each other.
     let mut fitting: Vec<&KeptOutput> = fitting.collect();
     fitting.sort_unstable_by_key(|row| (row.output, row.input));
     if fitting.is_empty() {
@@ -110,7 +111,7 @@ pub async fn write_outputs(
 /// Marks kept outputs as used now.
 ///
 /// # Errors
-/// What the store answers.
+/// Errors of the store.
 pub async fn mark_outputs_used(
     conn: &mut Conn,
     schema: &SchemaName,
@@ -128,12 +129,12 @@ pub async fn mark_outputs_used(
     Ok(conn.query_drop(sql).await?)
 }
 
-/// Where the table has more than `rows_max` rows, deletes those used least recently, at most
-/// `deletes_max` statements' worth, until a tenth of the limit is free. Says how many rows went,
-/// and whether more have to. Does nothing while another proxy does it.
+/// If the table has more than `rows_max` rows, deletes the least recently used ones until a tenth
+/// of the limit is free, with at most `deletes_max` statements. Returns the number of deleted
+/// rows, and whether more must be deleted. Does nothing while another proxy is deleting.
 ///
 /// # Errors
-/// What the store answers.
+/// Errors of the store.
 pub async fn evict_outputs(
     conn: &mut Conn,
     schema: &SchemaName,
@@ -146,7 +147,7 @@ pub async fn evict_outputs(
         return Ok((0, false));
     }
     let evicted = evict_locked(conn, schema, rows_max, deletes_max).await;
-    // The connection's end releases it too.
+    // The lock is also released when the connection ends.
     let released = conn.exec_drop("DO RELEASE_LOCK(?)", (&lock,)).await;
     let evicted = evicted?;
     released?;
@@ -208,7 +209,7 @@ fn put_inputs(sql: &mut String, inputs: &[[u8; 16]]) {
     sql.push(')');
 }
 
-/// Bytes as a literal that no `sql_mode` reads otherwise.
+/// Appends bytes as a hex literal, which is valid with any `sql_mode`.
 fn put_bytes(sql: &mut String, bytes: &[u8]) {
     sql.push_str("x'");
     sql.push_str(&hex::encode(bytes));

@@ -1,4 +1,4 @@
-//! Reading the catalog: its epoch, and the whole of it as one [`Snapshot`].
+//! Reading the catalog: its epoch, and the whole catalog as a [`Snapshot`].
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use super::statistics::read_statistics;
 use super::{SchemaName, StatisticsCache, StoreError};
 use crate::{ClassShares, Model, Snapshot, Task, TaskConstraints, TaskKind};
 
-/// The counter that grows with each change of the catalog.
+/// The counter incremented by each change of the catalog.
 pub async fn epoch(conn: &mut Conn, schema: &SchemaName) -> Result<u64, StoreError> {
     let epoch: Option<u64> = conn
         .query_first(format!("SELECT epoch FROM `{schema}`.meta"))
@@ -20,11 +20,11 @@ pub async fn epoch(conn: &mut Conn, schema: &SchemaName) -> Result<u64, StoreErr
     })
 }
 
-/// Reads all that is ready, in one transaction: the result is the catalog at its epoch. Statistics
-/// that `statistics` holds, the cache of this catalog, are not read again.
+/// Reads all rows in state `ready` in one transaction: the result is the catalog at its epoch.
+/// Statistics found in the cache `statistics` are not read again.
 ///
-/// A row that this program cannot read (written by hand, or by a newer version) is left out and
-/// logged, so that it breaks nothing but itself.
+/// A row that this program cannot parse (written by hand, or by a newer version) is skipped and
+/// logged, so that it affects only itself.
 pub async fn snapshot(
     conn: &mut Conn,
     schema: &SchemaName,
@@ -49,7 +49,7 @@ pub async fn snapshot(
     Ok(Snapshot::new(epoch, tasks, models).with_statistics(statistics))
 }
 
-/// A missing schema or table means that the catalog was never set up.
+/// Maps a missing schema or table to "not set up".
 fn missing(error: mysql_async::Error, schema: &SchemaName) -> StoreError {
     match &error {
         // ER_BAD_DB_ERROR, ER_NO_SUCH_TABLE
@@ -72,7 +72,7 @@ type TaskRow = (
     Option<f64>,
 );
 
-/// The tasks that are ready, by name.
+/// The tasks in state `ready`, by name.
 pub(super) async fn read_tasks(
     tx: &mut impl Queryable,
     schema: &SchemaName,
@@ -136,7 +136,7 @@ pub(super) async fn read_tasks(
     Ok(tasks)
 }
 
-/// The classes that tasks declare shares of, with these.
+/// The declared shares of classes, by task.
 async fn read_priors(
     tx: &mut impl Queryable,
     schema: &SchemaName,

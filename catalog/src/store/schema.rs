@@ -1,24 +1,24 @@
-//! The catalog's schema name, and quoting for the few statements that cannot take parameters.
+//! The catalog's schema name, and quoting for statements that cannot use parameters.
 
 use std::fmt;
 
 use super::StoreError;
 
-/// Comment of the marker table, by which a schema is known as ours,
-/// and of what serves the service account.
+/// Comment of the marker table, which identifies a schema as a catalog, and of objects for the
+/// service account.
 pub(super) const MARKER: &str = "PredictSQL catalog";
 
-/// Longest schema name, in characters: it must leave room in a lock name (64) for a prefix, and in
-/// the names of the schemas beside it (64) for a suffix.
+/// Maximum length of a schema name, in characters: a lock name (64) must have room for a prefix,
+/// and the names of the additional schemas (64) for a suffix.
 const SCHEMA_CHARS_MAX: usize = 48;
 
-/// Name of the schema that holds the catalog (`ml` by default). Letters, digits and `_` only, so
-/// that it can stand in backticks in any statement under any `sql_mode`.
+/// Name of the schema that contains the catalog (`ml` by default). Letters, digits and `_` only,
+/// so that it can be used in backticks in any statement with any `sql_mode`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SchemaName(String);
 
 impl SchemaName {
-    /// Checks a name from the configuration; it is lower-cased.
+    /// Validates a name from the configuration; converts it to lower case.
     pub fn parse(name: &str) -> Result<Self, StoreError> {
         let fits = !name.is_empty() && name.len() <= SCHEMA_CHARS_MAX;
         let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
@@ -31,24 +31,24 @@ impl SchemaName {
         }
     }
 
-    /// The bare name.
+    /// The unquoted name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Name of the schema of temporary tables that predict statements make in sessions.
-    /// It holds nothing else.
+    /// Name of the schema for temporary tables that predict statements create in sessions. It
+    /// contains nothing else.
     pub fn session(&self) -> String {
         format!("{self}_session")
     }
 
-    /// Name of the schema that holds what serves the service account alone: whoever has rights on
-    /// the catalog's schema as a whole has none on it.
+    /// Name of the schema with objects only for the service account: privileges on the catalog's
+    /// schema as a whole do not include it.
     pub fn service(&self) -> String {
         format!("{self}_service")
     }
 
-    /// Name of the store's lock under which the catalog is changed.
+    /// Name of the store's lock for changes of the catalog.
     pub(super) fn lock_name(&self) -> String {
         format!("predictsql {}", self.0)
     }
@@ -66,12 +66,12 @@ impl fmt::Display for SchemaName {
     }
 }
 
-/// An identifier in backticks, right under any `sql_mode`.
+/// Quotes an identifier with backticks; valid with any `sql_mode`.
 pub fn quote_identifier(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }
 
-/// A string literal for a session whose `sql_mode` lacks NO_BACKSLASH_ESCAPES.
+/// Quotes a string literal for a session whose `sql_mode` lacks NO_BACKSLASH_ESCAPES.
 pub fn quote_text(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('\'');

@@ -1,16 +1,16 @@
-//! Stub functions: what the store checks, describes and grants in place of a prediction.
+//! Stub functions: they let the store check, describe and grant calls of predictions.
 //!
-//! They are NOT DETERMINISTIC, so that the store never runs them to fold a constant, and NO SQL,
-//! so that a store with its binary log on accepts them. Running one means that somebody came past
-//! the proxy: SQLSTATE ML001 and a text that says so.
+//! They are NOT DETERMINISTIC, so that the store never executes them for constant folding, and NO
+//! SQL, so that a store with its binary log on accepts them. Executing one means that a client
+//! bypassed the proxy: it signals SQLSTATE ML001 with a text that explains this.
 
 use super::{SchemaName, quote_identifier, quote_text};
 use crate::{AnswerShape, ColumnKind, Task, TaskInput};
 
-/// SQLSTATE that a stub signals when the store runs it.
+/// SQLSTATE signalled by a stub when the store executes it.
 const STUB_SQLSTATE: &str = "ML001";
 
-/// `CREATE FUNCTION` of a task's typed stub. Its name and columns must be checked.
+/// `CREATE FUNCTION` of a task's typed stub. The caller must have validated its name and columns.
 pub fn typed_stub(schema: &SchemaName, task: &Task) -> String {
     let parameters = match &task.input {
         TaskInput::Image => IMAGE_PARAMETER.to_owned(),
@@ -29,7 +29,7 @@ pub fn typed_stub(schema: &SchemaName, task: &Task) -> String {
 fn parameter_type(kind: ColumnKind) -> &'static str {
     match kind {
         ColumnKind::Double => "DOUBLE",
-        // Without a length that would cut what is longer.
+        // Without a length limit, which would truncate longer texts.
         ColumnKind::Varchar => "LONGTEXT CHARSET utf8mb4",
     }
 }

@@ -1,9 +1,9 @@
-//! Definitions of the store's views, by way of a procedure.
+//! Definitions of the store's views, read through a procedure.
 //!
-//! A definition is shown to whoever may read the view. The service account may read nothing but
-//! the catalog, and need not: the procedure looks with the rights of the admin who set the catalog
-//! up. It stands in a schema of its own, so that EXECUTE on the whole of the catalog's schema, as
-//! users of all tasks have it, is no right to it.
+//! The store shows a view's definition only to users who may read the view. The service account
+//! has no privileges outside of the catalog, and needs none: the procedure runs with the
+//! privileges of the admin who set up the catalog. It is in a separate schema, so that EXECUTE on
+//! the whole schema of the catalog, which users of all tasks have, does not include it.
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error};
@@ -14,7 +14,7 @@ use super::{SchemaName, StoreError};
 /// Name of the procedure in [`SchemaName::service`].
 pub(super) const PROCEDURE: &str = "view_definitions";
 
-/// Refusals that `init` mends: no right to the procedure, no such schema, no such procedure.
+/// Errors that `init` fixes: no privilege on the procedure, no such schema, no such procedure.
 const NOT_SET_UP: [u16; 4] = [1044, 1049, 1305, 1370];
 
 /// A view of the store.
@@ -24,15 +24,15 @@ pub struct ViewDefinition {
     pub schema: String,
     /// Its name.
     pub name: String,
-    /// Its query, as the store prints it.
+    /// Its query as printed by the store.
     pub definition: String,
     /// UNDEFINED, MERGE or TEMPTABLE.
     pub algorithm: String,
-    /// `collation_connection` when it was made.
+    /// Value of `collation_connection` at its creation.
     pub collation: String,
 }
 
-/// What an admin runs to make it, and to drop the one of catalogs up to version 6.
+/// Statements by an admin that create the procedure, and drop that of catalogs up to version 6.
 pub fn views_procedure(schema: &SchemaName) -> [String; 3] {
     let service = schema.service();
     let create = format!(
@@ -48,7 +48,7 @@ pub fn views_procedure(schema: &SchemaName) -> [String; 3] {
     ]
 }
 
-/// The right to call it.
+/// Grants the privilege to call it.
 pub fn grant_views_procedure(schema: &SchemaName, account: &str) -> String {
     let service = schema.service();
     format!("GRANT EXECUTE ON PROCEDURE `{service}`.`{PROCEDURE}` TO {account}")
@@ -64,7 +64,7 @@ type DefinitionRow = (
 );
 
 impl ViewDefinition {
-    /// `None` for a view that is being dropped: it may have NULLs.
+    /// `None` for a view that is being dropped: its columns may be NULL.
     fn of_row((schema, name, definition, algorithm, collation): DefinitionRow) -> Option<Self> {
         Some(Self {
             schema: schema?,
@@ -76,8 +76,8 @@ impl ViewDefinition {
     }
 }
 
-/// All views whose definitions the admin may see,
-/// and whether names of tables compare without case.
+/// All views whose definitions the admin may see, and whether table names are compared
+/// case-insensitively.
 pub async fn views(
     conn: &mut Conn,
     schema: &SchemaName,

@@ -1,15 +1,15 @@
-//! Changes of the catalog, in an order that a crash at any point leaves repairable.
+//! Changes of the catalog, in an order that can be repaired after a crash at any point.
 //!
-//! A stub's CREATE and DROP commit implicitly, so a task cannot be made in one transaction:
+//! CREATE and DROP of a stub commit implicitly, so a task cannot be created in one transaction:
 //!
 //! ```text
 //! create:  row 'creating' ──► CREATE FUNCTION ──► row 'ready' + epoch
 //! drop:    row 'dropping' + epoch ──► DROP FUNCTION ──► row deleted
 //! ```
 //!
-//! Only `ready` rows are visible in a [`crate::Snapshot`]. A row in another state, found under
-//! the lock, is a dead writer's: its stub is dropped and the row deleted. A model has no
-//! stub and is written in one transaction.
+//! Only `ready` rows are visible in a [`crate::Snapshot`]. A row in another state, found while
+//! holding the lock, was left by a writer that died: its stub is dropped and the row deleted. A
+//! model has no stub and is written in one transaction.
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, TxOpts};
@@ -17,10 +17,10 @@ use mysql_async::{Conn, TxOpts};
 use super::{SchemaName, StoreError, constraints, lock, quote_identifier, typed_stub};
 use crate::{ModelOptions, Task};
 
-/// What `CREATE TASK` writes.
+/// Parameters of `CREATE TASK`.
 #[derive(Debug, Clone)]
 pub struct NewTask {
-    /// The task; its name is in lower case and checked.
+    /// The task; its name is validated and in lower case.
     pub task: Task,
     /// The statement that creates it.
     pub definition: String,
@@ -28,22 +28,22 @@ pub struct NewTask {
     pub created_by: String,
 }
 
-/// What `CREATE MODEL` writes.
+/// Parameters of `CREATE MODEL`.
 #[derive(Debug, Clone)]
 pub struct NewModel {
-    /// Lower-case, checked name.
+    /// Validated name in lower case.
     pub name: String,
     /// Version label.
     pub version: String,
-    /// The task as it was when the options were checked.
+    /// The task when the options were checked.
     pub task: Task,
-    /// Where the file is, as given.
+    /// URI of the file, as given.
     pub uri: String,
     /// SHA-256 of the file, lower-case hex.
     pub sha256: String,
-    /// Size of the file.
+    /// Size of the file in bytes.
     pub bytes: u64,
-    /// Classes that it answers, in the task's order.
+    /// Classes that it can predict, in the task's order.
     pub covers: Vec<String>,
     /// How to feed it.
     pub options: ModelOptions,
@@ -66,8 +66,8 @@ pub async fn create_task(
     lock::give(conn, schema, result).await
 }
 
-/// Writes a model whose file has been checked; its id. The name may exist with other versions for
-/// the same task.
+/// Writes a model whose file has been checked; returns its id. The name may exist with other
+/// versions for the same task.
 pub async fn create_model(
     conn: &mut Conn,
     schema: &SchemaName,
@@ -78,14 +78,14 @@ pub async fn create_model(
     lock::give(conn, schema, result).await
 }
 
-/// Drops a task that no model answers, and its stub with the rights granted on it.
+/// Drops a task without models, and its stub with the privileges granted on it.
 pub async fn drop_task(conn: &mut Conn, schema: &SchemaName, name: &str) -> Result<(), StoreError> {
     lock::take(conn, schema).await?;
     let result = drop_task_locked(conn, schema, name).await;
     lock::give(conn, schema, result).await
 }
 
-/// Drops one version of a model, or all of them; their number.
+/// Drops one version of a model, or all versions; returns their number.
 pub async fn drop_model(
     conn: &mut Conn,
     schema: &SchemaName,
@@ -107,8 +107,8 @@ async fn create_task_locked(
     check_free(conn, schema, name).await?;
     insert_creating(conn, schema, new).await?;
     if let Err(error) = conn.query_drop(typed_stub(schema, &new.task)).await {
-        // Refused by the store, so that there is no stub of ours: a row alone is left to undo. If
-        // the connection is gone instead, this fails too and the row waits for repair.
+        // Rejected by the store, so there is no stub of ours and only the row must be removed. If
+        // the connection is lost instead, this fails too and the row remains for repair.
         delete_row(conn, schema, name).await?;
         return Err(match error {
             // ER_SP_ALREADY_EXISTS
@@ -122,7 +122,7 @@ async fn create_task_locked(
     set_state(conn, schema, name, "ready").await
 }
 
-/// A name is free when no task, model or function has it: they share one namespace.
+/// Checks that no task, model or function has the name: they share one namespace.
 async fn check_free(conn: &mut Conn, schema: &SchemaName, name: &str) -> Result<(), StoreError> {
     if task_state(conn, schema, name).await?.is_some() {
         return Err(StoreError::Exists {
@@ -161,7 +161,7 @@ async fn task_state(
     Ok(conn.exec_first(sql, (name,)).await?)
 }
 
-/// The task that the model of that name answers.
+/// The task of the models with that name.
 async fn model_task(
     conn: &mut Conn,
     schema: &SchemaName,
@@ -209,7 +209,7 @@ async fn insert_creating(
     Ok(tx.commit().await?)
 }
 
-/// Changes a task's state; both directions change what is visible, so the epoch grows.
+/// Changes a task's state; either change affects visibility, so the epoch is incremented.
 async fn set_state(
     conn: &mut Conn,
     schema: &SchemaName,
@@ -276,7 +276,7 @@ async fn finish_drop(conn: &mut Conn, schema: &SchemaName, name: &str) -> Result
     delete_row(conn, schema, name).await
 }
 
-/// Removes what writers that died left behind. Must be called with the lock held.
+/// Removes rows and stubs left behind by writers that died. The lock must be held.
 pub(super) async fn repair_locked(conn: &mut Conn, schema: &SchemaName) -> Result<(), StoreError> {
     let left: Vec<(String, String)> = conn
         .query(format!(
@@ -349,7 +349,7 @@ pub(super) async fn check_task_unchanged(
     }
 }
 
-/// A value as the catalog's JSON columns hold it.
+/// Serializes a value for the catalog's JSON columns.
 pub(super) fn json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value)
         .map_err(|e| StoreError::Sql(mysql_async::Error::Other(Box::new(e))))

@@ -1,27 +1,28 @@
 //! Answers of a task's predictions.
 
-/// What is known of one prediction of one input.
+/// Answer of one prediction for one input.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Answer {
     /// The input was NULL.
     #[default]
     Null,
-    /// The input could not be read or decoded: one clause without a subject ("does not exist").
+    /// The input could not be read or decoded. The text is a clause without a subject ("does not
+    /// exist").
     Unreadable(String),
     /// A class of the task.
     Class {
-        /// Its position among the task's classes plus one; 0 for none of them.
+        /// Its index among the task's classes plus one; 0 for none of them.
         code: usize,
-        /// Scores of the classes that the predictor was made to score, in that order, to six
-        /// decimals; `None` for a class that no model run covers.
+        /// Scores of the classes that the predictor was configured to score, in that order,
+        /// rounded to six decimals; `None` for a class that no executed model covers.
         scores: Box<[Option<f64>]>,
     },
-    /// The number that a regression answers; finite.
+    /// The number predicted by a regression; finite.
     Value(f64),
 }
 
 impl Answer {
-    /// The outcome by which statements tell answers apart: 0 for NULL, else the class's position
+    /// The code by which statements distinguish answers: 0 for NULL, otherwise the class's index
     /// plus one.
     pub fn code(&self) -> usize {
         match self {
@@ -30,7 +31,7 @@ impl Answer {
         }
     }
 
-    /// The score of the class that the predictor scores at that place.
+    /// Score of the class at index `place` of the predictor's scored classes.
     pub fn score(&self, place: usize) -> Option<f64> {
         match self {
             Self::Class { scores, .. } => scores.get(place).copied().flatten(),
@@ -38,7 +39,7 @@ impl Answer {
         }
     }
 
-    /// The number that a regression answers.
+    /// The number predicted by a regression.
     pub fn value(&self) -> Option<f64> {
         match self {
             Self::Value(value) => Some(*value),

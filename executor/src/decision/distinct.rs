@@ -1,5 +1,5 @@
-//! Inputs with equal contents are answered once,
-//! also by pieces of one caller that are under way together.
+//! Deduplication: inputs with equal contents are predicted once, also across concurrent pieces of
+//! one caller.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -10,13 +10,13 @@ use super::answer::Answer;
 use crate::identity::InputId;
 use crate::input::Input;
 
-/// Contents that some piece is having predicted.
+/// Contents whose prediction is in progress in some piece.
 #[derive(Debug, Default)]
 pub struct UnderWay(Mutex<HashMap<InputId, watch::Receiver<Option<Answer>>>>);
 
 impl UnderWay {
-    /// What another piece will have to say of a content; or where to say it,
-    /// now that this one asks first.
+    /// Subscribes to the answer for a content if another piece is predicting it; otherwise
+    /// registers the calling piece, which must then publish the answer.
     fn claim(
         &self,
         id: InputId,
@@ -36,12 +36,12 @@ impl UnderWay {
     }
 }
 
-/// The inputs of one piece, distinguished by content.
+/// The inputs of one piece, deduplicated by content.
 #[derive(Debug, Default)]
 pub struct DistinctInputs {
     places: Vec<Place>,
     contents: Vec<(Input, Option<InputId>)>,
-    /// Who is to be told of the answer to which content.
+    /// Contents this piece predicts, with the senders of their answers to other pieces.
     claimed: Vec<(usize, InputId, watch::Sender<Option<Answer>>)>,
     of_content: HashMap<InputId, usize>,
     repeated: usize,
@@ -50,14 +50,14 @@ pub struct DistinctInputs {
 #[derive(Debug)]
 enum Place {
     Null,
-    /// The answer to that content.
+    /// The answer for the content with this index.
     Content(usize),
-    /// What another piece says.
+    /// The answer from another piece.
     Elsewhere(watch::Receiver<Option<Answer>>),
 }
 
 impl DistinctInputs {
-    /// Adds an input with its identity, where it has one.
+    /// Adds an input with its identity, if it has one.
     pub fn add(&mut self, under_way: &UnderWay, input: Input, id: Option<InputId>) {
         let place = match id {
             _ if matches!(input, Input::Null) => Place::Null,
@@ -93,18 +93,18 @@ impl DistinctInputs {
         Place::Content(self.contents.len() - 1)
     }
 
-    /// Each content once, with its identity, but those that another piece answers.
+    /// Each content once, with its identity, without those that another piece predicts.
     pub fn take_contents(&mut self) -> Vec<(Input, Option<InputId>)> {
         std::mem::take(&mut self.contents)
     }
 
-    /// Inputs like one before them.
+    /// Number of inputs equal to an earlier one.
     pub fn repeated(&self) -> usize {
         self.repeated
     }
 
-    /// One answer an input, given those to the contents, which other pieces are told of. Waits for
-    /// what others say; `None` where they failed.
+    /// Returns one answer per input, given the answers for the contents, which are also sent to
+    /// the waiting pieces. Waits for the answers of other pieces; `None` if they failed.
     pub async fn answers(
         self,
         under_way: &UnderWay,

@@ -1,37 +1,37 @@
-//! What models would have to look at, known before they do.
+//! Forecast of the number of inferences before they are run.
 
 use std::collections::HashSet;
 
 use crate::identity::InputId;
 
-/// Inputs that the models of one prediction's first stage would have to look at. Later stages look
-/// at what those leave in doubt, which nobody knows before.
+/// Number of inputs that the first stage's models of one prediction would process. Later stages
+/// process the inputs that the first stage leaves undecided, whose number is not known in advance.
 #[derive(Debug, Default)]
 pub struct Forecast {
     contents: HashSet<(usize, InputId)>,
-    /// By voter.
+    /// Number of inputs by voter.
     counts: Vec<u64>,
 }
 
 impl Forecast {
-    /// How many, over all models.
+    /// Sum over all models.
     pub fn inputs(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    /// By voter of the first stage.
+    /// Number of inputs by voter of the first stage.
     pub(super) fn by_voter(&self) -> &[u64] {
         &self.counts
     }
 
-    /// Adds a content that a voter's model looks at once, however often it comes.
+    /// Adds a content that a voter's model processes once, however often it occurs.
     pub(super) fn add_content(&mut self, voter: usize, id: InputId) {
         if self.contents.insert((voter, id)) {
             self.add(voter, 1);
         }
     }
 
-    /// Adds inputs that a voter's model looks at each time.
+    /// Adds inputs that a voter's model processes each time.
     pub(super) fn add(&mut self, voter: usize, inputs: usize) {
         if self.counts.len() <= voter {
             self.counts.resize(voter + 1, 0);

@@ -1,15 +1,15 @@
-//! Runs a decision of the optimizer over inputs: inputs go in, answers of a task come out.
+//! Executes a decision of the optimizer: takes inputs and returns a task's answers.
 //!
 //! ```text
 //! Planner ─► Decision ─► Predictor: distinct inputs ─► stages
 //!     ─► kept outputs, or Executor ─► answers
 //! ```
 //!
-//! The [`Planner`] decides which models answer, and remembers the decision. A [`Predictor`] stands
-//! for one prediction of one caller: it runs the decision stage by stage, loads models when they
-//! are first needed, and turns their votes into the task's classes. All predictors of one caller
-//! share a [`Work`], which counts what they do and holds the limit of inferences. Callers know
-//! neither models nor labels.
+//! The [`Planner`] decides which models predict, and caches the decision. A [`Predictor`] is one
+//! prediction of one caller: it executes the decision stage by stage, loads models when they are
+//! first needed, and maps their votes to the task's classes. All predictors of one caller share a
+//! [`Work`], which counts inferences and enforces their limit. Callers do not depend on models or
+//! labels.
 
 mod answer;
 mod distinct;

@@ -1,4 +1,4 @@
-//! Decides predictions by the optimizer's planner, and remembers what was decided.
+//! Plans predictions with the optimizer and caches the decisions.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,20 +11,20 @@ use predictsql_optimizer::planner::{
     CostModel, Decided, Deciding, DecisionKey, Demands, PredictionRequest,
 };
 
-/// Decisions that are remembered.
+/// Maximum number of cached decisions.
 const DECISIONS_MAX: u64 = 4096;
 
-/// Plans predictions for all sessions.
+/// Plans predictions of all sessions.
 #[derive(Debug)]
 pub struct Planner {
     costs: CostModel,
     decided: Cache<DecisionKey, Result<Arc<Decided>, Refusal>>,
-    /// The newest epoch that a decision was asked for with.
+    /// The newest catalog epoch that a decision was requested for.
     epoch: AtomicU64,
 }
 
 impl Planner {
-    /// A planner that counts with these costs.
+    /// A planner with this cost model.
     pub fn new(costs: CostModel) -> Self {
         Self {
             costs,
@@ -33,16 +33,16 @@ impl Planner {
         }
     }
 
-    /// What it counts with.
+    /// The cost model.
     pub fn costs(&self) -> &CostModel {
         &self.costs
     }
 
-    /// Decides a prediction as the statement, its session and the task demand, in this order. What
-    /// was decided before with this catalog is not searched again.
+    /// Plans a prediction with the requirements of the statement, its session and the task, in
+    /// this order of precedence. Decisions for the same catalog are cached.
     ///
     /// # Errors
-    /// No model answers, or a constraint cannot be kept.
+    /// No model can answer, or a constraint cannot be satisfied.
     pub fn plan(
         &self,
         request: &PredictionRequest<'_>,
@@ -51,8 +51,8 @@ impl Planner {
     ) -> Result<Arc<Decided>, Refusal> {
         let deciding = Deciding::new(request, demands, catalog)?;
         let epoch = catalog.epoch();
-        // What was decided at an older epoch is asked for no more,
-        // and holds the models of its time.
+        // Decisions of older epochs are no longer requested, and would keep their models in
+        // memory.
         if self.epoch.fetch_max(epoch, Ordering::Relaxed) < epoch {
             self.decided.invalidate_all();
         }

@@ -19,12 +19,12 @@ use crate::executor::Executor;
 use crate::input::Input;
 use crate::kept::{CacheMode, OutputCache};
 
-/// A limit on what a prediction shows that its caller is to be warned of before any input is seen.
+/// A warning for the caller that is known before any input is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PredictorWarning {
-    /// Figures and promises of the plan leave something out; a sentence.
+    /// A requirement that the plan's estimates and guarantees do not cover; a sentence.
     LimitNotPlanned(String),
-    /// A class whose score is asked for, and that no model run covers: its score is unknown.
+    /// A class whose score is requested but that no executed model covers: its score is unknown.
     ClassNotCovered {
         /// Name of the first model.
         model: String,
@@ -33,15 +33,15 @@ pub enum PredictorWarning {
     },
 }
 
-/// Answers a prediction as its decision says.
+/// Answers a prediction according to its decision.
 #[derive(Debug, Clone)]
 pub struct Predictor {
     shared: Arc<Shared>,
 }
 
 impl Predictor {
-    /// A predictor of `task` whose answers hold the scores of the classes `scored` (positions
-    /// among the task's classes, ascending). Loads nothing yet.
+    /// A predictor of `task` whose answers include the scores of the classes `scored` (indices
+    /// into the task's classes, ascending). Does not load models yet.
     pub fn new(
         executor: &Executor,
         cache: &OutputCache,
@@ -68,26 +68,25 @@ impl Predictor {
         }
     }
 
-    /// What it answers by.
+    /// The decision that is executed.
     pub fn planned(&self) -> &Decided {
         &self.shared.planned
     }
 
-    /// What it has done so far.
+    /// Counts so far.
     pub fn tally(&self) -> &Tally {
         &self.shared.tally
     }
 
-    /// What it does with kept outputs; `None`: inputs of this kind are not looked up.
+    /// Mode of kept outputs; `None`: inputs of this kind are not looked up.
     pub fn cache_mode(&self) -> Option<CacheMode> {
         let looks_up = matches!(self.shared.task.input, TaskInput::Image);
         let on = looks_up && self.shared.cache.is_on();
         on.then(|| self.shared.work.mode())
     }
 
-    /// Share of the outputs that were found kept, of all that were looked up of the first stage's
-    /// models since the start, by whatever statement; of the model whose share is least.
-    /// `None`: not all were looked up.
+    /// Hit rate of kept outputs of the first stage's models since the start, over all statements:
+    /// the lowest rate among the models. `None`: at least one model had no lookups.
     pub fn hit_rate_so_far(&self) -> Option<f64> {
         let shared = &self.shared;
         let models = shared.models.get(shared.first_voters())?;
@@ -96,13 +95,12 @@ impl Predictor {
         rates?.into_iter().reduce(f64::min)
     }
 
-    /// The score of a class (its position among the task's classes) in an answer of this
-    /// predictor.
+    /// Score of a class (index into the task's classes) in an answer of this predictor.
     pub fn score(&self, answer: &Answer, class: usize) -> Option<f64> {
         answer.score(self.shared.scored.binary_search(&class).ok()?)
     }
 
-    /// What to warn of before any input is seen.
+    /// Warnings that are known before any input is read.
     pub fn warnings(&self) -> impl Iterator<Item = PredictorWarning> + '_ {
         let limits = self.planned().unplanned_limits();
         let unshown = self.planned().unshown(&self.shared.task);
@@ -113,7 +111,7 @@ impl Predictor {
             .chain(self.uncovered_classes())
     }
 
-    /// Scored classes that no model run covers.
+    /// Scored classes that no executed model covers.
     fn uncovered_classes(&self) -> impl Iterator<Item = PredictorWarning> + '_ {
         let shared = &self.shared;
         let voters = || shared.decision().voters();
@@ -128,8 +126,7 @@ impl Predictor {
         })
     }
 
-    /// Adds to `forecast` what models would have to look at,
-    /// were these inputs to be answered. Runs none.
+    /// Adds to `forecast` the inferences that these inputs would need. Does not run any.
     ///
     /// # Errors
     /// [`PredictError::Cancelled`] and [`PredictError::Stopped`].
@@ -146,7 +143,7 @@ impl Predictor {
             shared.first_voters().for_each(|v| forecast.add(v, given));
             return Ok(());
         }
-        // What cannot be identified cannot be read either.
+        // An input without identity cannot be read either.
         let ids = shared.executor.identify(&inputs, cancel).await;
         let ids = ids?;
         if !shared.looks_up() {
@@ -169,12 +166,12 @@ impl Predictor {
         Ok(())
     }
 
-    /// How many models look at every input.
+    /// Number of models that process every input.
     pub fn models_each(&self) -> u64 {
         self.shared.first_voters().len() as u64
     }
 
-    /// Seconds that those inputs take on all threads, where the models were measured.
+    /// Estimated seconds for those inputs on all threads, if the models were measured.
     pub fn seconds(&self, forecast: &Forecast) -> Option<f64> {
         let voters = self.shared.decision().voters();
         let seconds = voters.zip(forecast.by_voter()).map(|(voter, inputs)| {
@@ -187,10 +184,10 @@ impl Predictor {
         Some(seconds.sum::<Option<f64>>()? / threads as f64)
     }
 
-    /// One answer an input, in order. Cancelling stops the work within one batch.
+    /// Returns one answer per input, in order. Cancellation takes effect within one batch.
     ///
     /// # Errors
-    /// A model that cannot be loaded or that fails, a limit of inferences that is exceeded, or
+    /// A model that cannot be loaded or that fails, an exceeded limit of inferences, or
     /// [`PredictError::Cancelled`].
     pub async fn answer(
         &self,
@@ -203,8 +200,8 @@ impl Predictor {
         if let [_] = &self.shared.models[..] {
             return answer(&self.shared, inputs, cancel).await;
         }
-        // What is prepared for several models is held until the last has run: a client that reads
-        // slowly must not hold it up.
+        // Tensors prepared for several models are held until the last model has run. Run as a
+        // separate task, so that a client that reads slowly does not delay this.
         let (shared, cancel) = (Arc::clone(&self.shared), cancel.clone());
         let task = tokio::spawn(async move { answer(&shared, inputs, &cancel).await });
         let answered = AbortOnDropHandle::new(task).await;
@@ -214,7 +211,7 @@ impl Predictor {
     }
 }
 
-/// One answer an input, in order.
+/// Returns one answer per input, in order.
 async fn answer(
     shared: &Shared,
     inputs: Vec<Input>,
@@ -243,14 +240,14 @@ async fn answer(
     let answers = tokio::select! {
         biased;
         () = cancel.cancelled() => return Err(PredictError::Cancelled),
-        // Where another piece fails, the whole work does.
+        // If another piece fails, the whole work fails.
         answers = places.answers(&shared.under_way, &answers) => answers.ok_or(PredictError::Cancelled)?,
     };
     shared.tally.answered(&answers, repeated);
     Ok(answers)
 }
 
-/// Refuses work whose predictors would have models look at more than it may.
+/// Rejects work whose predictors would exceed the limit of inferences.
 ///
 /// # Errors
 /// See [`Work::admit`].

@@ -1,4 +1,4 @@
-//! What the pieces of one prediction that are under way share: its decision, models and counts.
+//! State shared by the concurrent pieces of one prediction: its decision, models and counts.
 
 use std::sync::Arc;
 
@@ -17,34 +17,34 @@ use crate::identity::InputId;
 use crate::input::Scores;
 use crate::kept::{CacheMode, OutputCache};
 
-/// What the pieces under way share.
+/// State shared by the concurrent pieces.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) executor: Executor,
     pub(super) cache: OutputCache,
     pub(super) task: Arc<Task>,
     pub(super) planned: Arc<Decided>,
-    /// One a voter of the decision, in the order of the stages.
+    /// One per voter of the decision, in the order of the stages.
     pub(super) models: Vec<Model>,
-    /// Classes whose scores answers hold, ascending.
+    /// Classes whose scores the answers include, ascending.
     pub(super) scored: Vec<usize>,
     pub(super) work: Arc<Work>,
     pub(super) tally: Tally,
-    /// Contents that pieces are having predicted.
+    /// Contents whose prediction is in progress.
     pub(super) under_way: UnderWay,
 }
 
 /// A voter's model.
 #[derive(Debug)]
 pub(super) struct Model {
-    /// Identity of its outputs.
+    /// Output id of the model.
     pub(super) output: [u8; 16],
-    /// Loaded when first needed.
+    /// Loaded on first use.
     loaded: OnceCell<LoadedModel>,
 }
 
 impl Model {
-    /// Not loaded yet.
+    /// A model that is not loaded yet.
     pub(super) fn of(voter: &Voter) -> Self {
         Self {
             output: voter.model.output_id(),
@@ -58,13 +58,13 @@ impl Shared {
         &self.planned.plan.decision
     }
 
-    /// Numbers of the voters that look at every input.
+    /// Indices of the voters that process every input.
     pub(super) fn first_voters(&self) -> std::ops::Range<usize> {
         let first = self.decision().stages.first();
         0..first.map_or(0, |stage| stage.voters.len())
     }
 
-    /// The kept outputs of a voter's model.
+    /// Looks up the kept outputs of a voter's model.
     pub(super) async fn find(&self, voter: usize, ids: &[Option<InputId>]) -> Vec<Option<Scores>> {
         let (Some(model), Some(asked)) =
             (self.models.get(voter), self.decision().voters().nth(voter))
@@ -75,7 +75,7 @@ impl Shared {
         self.cache.find(model.output, codec, ids).await
     }
 
-    /// Whether outputs may be kept: looking one up costs more than a model over columns.
+    /// Whether outputs may be kept. Not for column inputs: a lookup costs more than the model.
     pub(super) fn looks_up(&self) -> bool {
         let image = matches!(self.task.input, TaskInput::Image);
         image && self.cache.is_on() && self.work.mode() != CacheMode::Off
@@ -86,7 +86,7 @@ impl Shared {
         self.looks_up() && self.work.mode() == CacheMode::On
     }
 
-    /// The model of a voter.
+    /// The model of a voter, loaded if needed.
     pub(super) async fn model(
         &self,
         voter: usize,

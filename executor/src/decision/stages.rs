@@ -1,4 +1,4 @@
-//! Runs a decision over some inputs: stage by stage, from kept outputs where there are any.
+//! Executes a decision for some inputs stage by stage, using kept outputs where possible.
 
 use std::collections::HashMap;
 
@@ -13,36 +13,36 @@ use crate::identity::InputId;
 use crate::input::{Input, Outcome, Scores};
 use crate::prepared::Prepared;
 
-/// Scores are given to so many parts of one: six decimals, the same on every device.
+/// Scores are rounded to multiples of 1/`SCORE_PARTS`: six decimals, the same on every device.
 const SCORE_PARTS: f64 = 1e6;
 
-/// Inputs of different contents, on their way through the stages.
+/// Inputs with distinct contents, during execution of the stages.
 pub(super) struct StagedRun<'p> {
     shared: &'p Shared,
     cancel: &'p CancellationToken,
     inputs: Vec<Input>,
     ids: Vec<Option<InputId>>,
     rows: Vec<Row>,
-    /// What several models look at, and where in it each input is. At most one: waiting for a
-    /// second while holding the first could last for ever.
+    /// Tensors prepared for several models, and each input's index in them. At most one: waiting
+    /// for a second while holding the first could deadlock.
     prepared: Option<(Prepared, HashMap<usize, usize>)>,
     hits: usize,
 }
 
-/// What is known of one input.
+/// State of one input.
 #[derive(Debug, Clone, Default)]
 struct Row {
     leader: Leader,
-    /// Scores of the classes that are asked for.
+    /// Scores of the requested classes.
     scores: Option<Box<[Option<f64>]>>,
-    /// Whatever the votes.
+    /// Final answer that does not depend on the votes.
     answer: Option<Answer>,
-    /// A model had to look at it.
+    /// Whether a model had to process it.
     looked_at: bool,
 }
 
 impl<'p> StagedRun<'p> {
-    /// Inputs with their identities, where outputs are looked up.
+    /// Inputs with their identities, if outputs are looked up.
     pub(super) fn new(
         shared: &'p Shared,
         contents: Vec<(Input, Option<InputId>)>,
@@ -61,7 +61,7 @@ impl<'p> StagedRun<'p> {
         }
     }
 
-    /// One answer an input.
+    /// Returns one answer per input.
     pub(super) async fn answer(&mut self) -> Result<Vec<Answer>, PredictError> {
         let decision = self.shared.decision();
         let mut rows: Vec<usize> = (0..self.inputs.len()).collect();
@@ -93,7 +93,7 @@ impl<'p> StagedRun<'p> {
         Ok(rows.into_iter().map(|row| self.answer_of(row)).collect())
     }
 
-    /// Inputs that no model had to look at, once they are answered.
+    /// Number of inputs that no model had to process, once they are answered.
     pub(super) fn hits(&self) -> usize {
         self.hits
     }
@@ -109,7 +109,7 @@ impl<'p> StagedRun<'p> {
         })
     }
 
-    /// Takes what a voter's model says of an input.
+    /// Applies the outcome of a voter's model for an input.
     fn take(&mut self, row: usize, voter: &Voter, outcome: Outcome) {
         let decision = self.shared.decision();
         let scored = &self.shared.scored;
@@ -118,7 +118,7 @@ impl<'p> StagedRun<'p> {
         };
         match outcome {
             Outcome::Null => row.answer = Some(Answer::Null),
-            // The store has no -0.
+            // Adding 0.0 turns -0.0 into 0.0: the store has no -0.0.
             Outcome::Value(value) => row.answer = Some(Answer::Value(value + 0.0)),
             Outcome::Unreadable(reason) => row.answer = Some(Answer::Unreadable(reason)),
             Outcome::Scores(scores) => {
@@ -131,7 +131,7 @@ impl<'p> StagedRun<'p> {
         }
     }
 
-    /// What a voter's model says of these inputs: as kept, or by running it.
+    /// Outcomes of a voter's model for these inputs, from kept outputs or by running it.
     async fn outcomes(
         &mut self,
         number: usize,
@@ -184,7 +184,7 @@ impl<'p> StagedRun<'p> {
         Ok(found.into_iter().map(|f| f.map(Outcome::Scores)).collect())
     }
 
-    /// Runs a voter's model over these inputs, and keeps its outputs.
+    /// Runs a voter's model on these inputs, and keeps its outputs.
     async fn run(&mut self, number: usize, rows: &[usize]) -> Result<Vec<Outcome>, PredictError> {
         for row in rows {
             if let Some(row) = self.rows.get_mut(*row) {
@@ -213,7 +213,7 @@ impl<'p> StagedRun<'p> {
         Ok(outcomes)
     }
 
-    /// The only model: nothing is prepared for others.
+    /// Runs the only model: no tensors are prepared for others.
     async fn run_alone(
         &self,
         rows: &[usize],
@@ -272,8 +272,8 @@ impl<'p> StagedRun<'p> {
     }
 }
 
-/// The score that a voter gives a class, calibrated where that was published, to six decimals;
-/// `None` where it does not know the class.
+/// The score of a class by a voter, calibrated if a calibration was published, rounded to six
+/// decimals; `None` if the voter does not cover the class.
 fn score(voter: &Voter, scores: &Scores, class: usize) -> Option<f64> {
     let label = voter.label_of_class(class)?;
     let score = f64::from(match &voter.calibration {

@@ -1,4 +1,4 @@
-//! What one prediction has had done, stage by stage and model by model: the figures of ANALYZE.
+//! Counts of one prediction by stage and by model: the figures of ANALYZE.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -8,17 +8,17 @@ use predictsql_optimizer::planner::Decision;
 use super::answer::Answer;
 use crate::spent::{Spent, StageSeconds};
 
-/// Counts of one prediction, while it runs and after.
+/// Counts of one prediction, during and after its execution.
 #[derive(Debug)]
 pub struct Tally {
     inputs: AtomicU64,
     repeated: AtomicU64,
     unreadable: AtomicU64,
-    /// Inputs that each stage of the decision looked at.
+    /// Number of inputs processed by each stage of the decision.
     stages: Vec<AtomicU64>,
-    /// One a voter, in the order of the stages.
+    /// One per voter, in the order of the stages.
     voters: Vec<VoterTally>,
-    /// What was prepared for several models.
+    /// Time spent on preparation for several models.
     pub(super) prepared: Arc<Spent>,
 }
 
@@ -31,7 +31,7 @@ pub struct VoterTally {
 }
 
 impl Tally {
-    /// Nothing yet, as a part of what the statement takes.
+    /// All zero; times are also added to the statement's total `whole`.
     pub(super) fn new(decision: &Decision, whole: &Arc<Spent>) -> Self {
         let spent = || Arc::new(Spent::within(whole));
         let voter = |_| VoterTally {
@@ -49,32 +49,32 @@ impl Tally {
         }
     }
 
-    /// Inputs that were to be answered, NULL not among them.
+    /// Number of inputs, excluding NULL.
     pub fn inputs(&self) -> u64 {
         self.inputs.load(Relaxed)
     }
 
-    /// Inputs among them whose content was another's.
+    /// Number of these inputs with the content of another input.
     pub fn repeated(&self) -> u64 {
         self.repeated.load(Relaxed)
     }
 
-    /// Inputs among them that could not be read.
+    /// Number of these inputs that could not be read.
     pub fn unreadable(&self) -> u64 {
         self.unreadable.load(Relaxed)
     }
 
-    /// Inputs of different content that each stage looked at.
+    /// Number of inputs with distinct content processed by each stage.
     pub fn stages(&self) -> Vec<u64> {
         self.stages.iter().map(|n| n.load(Relaxed)).collect()
     }
 
-    /// One a voter, in the order of the stages.
+    /// One per voter, in the order of the stages.
     pub fn voters(&self) -> &[VoterTally] {
         &self.voters
     }
 
-    /// What it took of the executor.
+    /// Executor time used.
     pub fn seconds(&self) -> StageSeconds {
         let voters = self.voters.iter().map(VoterTally::seconds);
         voters.fold(self.prepared.seconds(), |sum, voter| sum + voter)
@@ -109,24 +109,24 @@ impl Tally {
         }
     }
 
-    /// Where what a voter's model takes is counted.
+    /// Counter for the executor time of a voter's model.
     pub(super) fn account(&self, voter: usize) -> &Arc<Spent> {
         self.voters.get(voter).map_or(&self.prepared, |v| &v.spent)
     }
 }
 
 impl VoterTally {
-    /// Inputs that the model has looked at.
+    /// Number of inputs that the model processed.
     pub fn inferred(&self) -> u64 {
         self.inferred.load(Relaxed)
     }
 
-    /// Outputs of it that were found kept.
+    /// Number of its outputs that were found kept.
     pub fn kept(&self) -> u64 {
         self.kept.load(Relaxed)
     }
 
-    /// What it took of the executor.
+    /// Executor time used.
     pub fn seconds(&self) -> StageSeconds {
         self.spent.seconds()
     }

@@ -1,4 +1,5 @@
-//! Decisions run in stages answer as the decision's models do when each looks at every input.
+//! A decision executed in stages gives the same answers as running each of its models on every
+//! input.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod pictures;
@@ -103,7 +104,7 @@ fn voter(task: &Task, model: &Arc<Model>, bias: f32) -> Voter {
     }
 }
 
-/// NULL, bytes that are no image, and pictures, the first of them twice.
+/// NULL, bytes that are not an image, and pictures, the first of them twice.
 fn inputs() -> Vec<Input> {
     let pictures = pictures::pictures().take(IMAGES);
     let image = |(picture, _): (Vec<u8>, usize)| Input::Image(Bytes::from(picture));
@@ -115,7 +116,7 @@ fn inputs() -> Vec<Input> {
     inputs
 }
 
-/// What each model says of each input, all of them asked.
+/// Answers from running every model on each input.
 async fn naive(executor: &Executor, decision: &Decision, inputs: &[Input]) -> Vec<Answer> {
     let cancel = CancellationToken::new();
     let mut said = Vec::new();
@@ -144,7 +145,7 @@ async fn naive(executor: &Executor, decision: &Decision, inputs: &[Input]) -> Ve
     (0..inputs.len()).map(answer).collect()
 }
 
-/// What a predictor answers by a plan, and how many inputs each stage has looked at.
+/// Answers of a predictor with a plan, and the number of inputs processed by each stage.
 async fn planned(
     executor: &Executor,
     task: &Arc<Task>,

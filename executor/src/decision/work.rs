@@ -1,4 +1,4 @@
-//! What one caller has had predicted, counted while it runs, and its limit of inferences.
+//! Running counts of one caller's predictions, and its limit of inferences.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -7,16 +7,16 @@ use crate::error::{InferenceLimit, PredictError};
 use crate::kept::CacheMode;
 use crate::spent::Spent;
 
-/// Counts of one caller's work. Who shows them holds them as well.
+/// Counts of one caller's work; shared with the code that displays them.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Inputs that models have looked at.
+    /// Inputs processed by models.
     pub images: AtomicU64,
-    /// Inputs that were answered without running a model.
+    /// Inputs answered without running a model.
     pub cache_hits: AtomicU64,
-    /// Inputs of which no output was kept.
+    /// Inputs without a kept output.
     pub cache_misses: AtomicU64,
-    /// What all of this took of the executor.
+    /// Executor time used by all of this.
     pub spent: Arc<Spent>,
 }
 
@@ -25,12 +25,12 @@ pub struct Counters {
 pub struct Work {
     counters: Arc<Counters>,
     mode: CacheMode,
-    /// Inputs that models may look at.
+    /// Maximum number of inputs that models may process.
     inferences_max: Option<u64>,
 }
 
 impl Work {
-    /// The work that `counters` count.
+    /// Work counted in `counters`.
     pub fn new(counters: Arc<Counters>, mode: CacheMode, inferences_max: Option<u64>) -> Self {
         Self {
             counters,
@@ -39,16 +39,16 @@ impl Work {
         }
     }
 
-    /// Most inputs that models may look at, where there is a limit.
+    /// Maximum number of inputs that models may process, if limited.
     pub fn inferences_max(&self) -> Option<u64> {
         self.inferences_max
     }
 
-    /// Refuses inputs beyond the limit before a model looks at them.
-    /// `seconds` is what they would take.
+    /// Rejects inputs beyond the limit before a model processes them. `seconds` is their estimated
+    /// time.
     ///
     /// # Errors
-    /// [`PredictError::OverLimit`] with what would be needed.
+    /// [`PredictError::OverLimit`] with the required limit.
     pub fn admit(&self, inputs: u64, seconds: Option<f64>) -> Result<(), PredictError> {
         let wanted = self.images().saturating_add(inputs);
         match self.inferences_max {
@@ -63,34 +63,34 @@ impl Work {
         }
     }
 
-    /// Where what it takes of the executor is counted.
+    /// Counter for executor time.
     pub(super) fn spent(&self) -> &Arc<Spent> {
         &self.counters.spent
     }
 
-    /// What it does with kept outputs.
+    /// Mode of kept outputs.
     pub fn mode(&self) -> CacheMode {
         self.mode
     }
 
-    /// Counts inputs that were answered without a model: by a kept output, or by that of an input
-    /// like it.
+    /// Counts inputs that were answered without a model: by a kept output, or by the output of an
+    /// equal input.
     pub(super) fn hit(&self, inputs: usize) {
         let hits = &self.counters.cache_hits;
         hits.fetch_add(inputs as u64, Relaxed);
     }
 
-    /// Counts inputs of which no output is kept.
+    /// Counts inputs without a kept output.
     pub(super) fn missed(&self, inputs: usize) {
         let misses = &self.counters.cache_misses;
         misses.fetch_add(inputs as u64, Relaxed);
     }
 
-    /// Counts inputs that a model has looked at.
+    /// Counts inputs that a model processed.
     ///
     /// # Errors
-    /// [`PredictError::OverLimit`] where they are more than may be:
-    /// their number was not known before.
+    /// [`PredictError::OverLimit`] if they exceed the limit, since their number was not known in
+    /// advance.
     pub(super) fn inferred(&self, images: usize) -> Result<(), PredictError> {
         let images = images as u64;
         let all = self.counters.images.fetch_add(images, Relaxed) + images;
@@ -104,7 +104,7 @@ impl Work {
         }
     }
 
-    /// Inputs that models have looked at.
+    /// Number of inputs processed by models.
     pub fn images(&self) -> u64 {
         self.counters.images.load(Relaxed)
     }

@@ -1,4 +1,4 @@
-//! What all models of an evaluation answer to a piece of inputs, which is decoded once.
+//! Answers of all models of an evaluation for a chunk of inputs, which is decoded once.
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
@@ -11,13 +11,14 @@ use crate::error::PredictError;
 use crate::executor::Executor;
 use crate::input::{Input, Outcome};
 
-/// One feature a model of an input; or why the input cannot be read, as a clause.
+/// One feature per model for an input; or why the input cannot be read, as a clause.
 pub type Features = Result<Box<[Feature]>, String>;
 
-/// Has inputs decoded once and looked at by all of `models`: one result an input, in order.
+/// Decodes the inputs once and runs all of `models` on them: returns one result per input, in
+/// order.
 ///
 /// # Errors
-/// As [`Executor::infer`].
+/// Same as [`Executor::infer`].
 pub async fn features(
     executor: &Executor,
     models: &[LoadedModel],

@@ -1,5 +1,5 @@
-//! Measures models on labelled rows: which row is used for what, what all models answer to it, and
-//! the calibrations, votes and tallies that follow.
+//! Evaluation of models on labelled rows: division of the rows into parts, answers of all models,
+//! and the resulting calibrations, votes and tallies.
 
 mod features;
 mod sample;

@@ -1,8 +1,8 @@
 //! The labelled rows of an evaluation, in three parts.
 //!
-//! A row's part and its place in that part follow from a hash of its input alone: the same row is
-//! always used for the same thing, whatever else is evaluated with it, and a part that is full
-//! keeps the same rows in whatever order they come.
+//! A row's part and its position in it depend only on a hash of its input: the same row always has
+//! the same use, regardless of the other rows, and a full part keeps the same rows for any order
+//! of arrival.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -12,14 +12,14 @@ use sha2::{Digest, Sha256};
 
 use crate::input::{ColumnValue, Input};
 
-/// Most rows of each part.
+/// Maximum number of rows of each part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RowsMax {
-    /// That calibrations are fitted on.
+    /// For fitting calibrations.
     pub cal: usize,
-    /// That plans are searched on.
+    /// For searching plans.
     pub plan: usize,
-    /// That certify.
+    /// For certifying plans.
     pub cert: usize,
 }
 
@@ -43,11 +43,11 @@ impl RowsMax {
     }
 }
 
-/// Of ten rows three calibrate, three are searched, and four certify.
+/// Of ten rows three are for calibration, three for the search, and four for certifying.
 const CAL_TENTHS: u64 = 3;
 const PLAN_TENTHS: u64 = 3;
 
-/// What a row is known by: a hash of its input.
+/// Key of a row: a hash of its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RowKey([u8; 16]);
 
@@ -80,8 +80,8 @@ impl RowKey {
         digest.first_chunk().copied().map(Self)
     }
 
-    /// The use of the row. It is drawn from other bytes than those by which rows are mostly
-    /// ordered.
+    /// The part of the row. It depends on other bytes of the key than those that mostly determine
+    /// the order of rows.
     pub fn part(self) -> Part {
         let [.., a, b, c, d, e, f, g, h] = self.0;
         match u64::from_le_bytes([a, b, c, d, e, f, g, h]) % 10 {
@@ -108,34 +108,35 @@ fn update_column(hash: &mut Sha256, column: &ColumnValue) -> Option<()> {
     Some(())
 }
 
-/// What calibration needs of one model's answer to one row.
+/// The data of one model's answer for one row that calibration needs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Feature {
-    /// Position of the greatest probability among the model's labels.
+    /// Index of the greatest probability among the model's labels.
     pub label: u16,
     /// Its log-odds.
     pub log_odds: f32,
-    /// Log-ratio of the two greatest.
+    /// Log-ratio of the two greatest probabilities.
     pub margin: f32,
 }
 
-/// A row with what the models answered.
+/// A row with the models' answers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Labelled {
-    /// True outcome: class position plus one; 0 for none of the task's classes.
+    /// True outcome: class index plus one; 0 for none of the task's classes.
     pub truth: u16,
-    /// One a model.
+    /// One per model.
     pub answers: Box<[Feature]>,
 }
 
-/// A row on its way: no answers before they come, and none ever for an input that cannot be read.
+/// A row in the sample: without answers until they arrive, and permanently for an input that
+/// cannot be read.
 #[derive(Debug)]
 struct Taken {
     truth: u16,
     answers: Option<Box<[Feature]>>,
 }
 
-/// Rows as they come.
+/// The rows collected so far.
 #[derive(Debug)]
 pub struct Sample {
     parts: [BTreeMap<RowKey, Taken>; 3],
@@ -144,7 +145,7 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// No rows yet.
+    /// An empty sample.
     pub fn new(rows_max: RowsMax) -> Self {
         Self {
             parts: Default::default(),
@@ -162,8 +163,8 @@ impl Sample {
         }
     }
 
-    /// Takes a row; true where its input is to be answered. An input that comes again counts once,
-    /// and if its labels differ, with the class that comes first in the task.
+    /// Adds a row; returns whether its input must be predicted. A repeated input counts once; if
+    /// its labels differ, the class that is first in the task is used.
     pub fn take(&mut self, key: RowKey, truth: u16) -> bool {
         let most = self.rows_max.of(key.part());
         let rows = self.part(key);
@@ -192,20 +193,20 @@ impl Sample {
         true
     }
 
-    /// Notes what the models answered to a row that was taken; one that others have pushed out
-    /// since is not missed.
+    /// Stores the models' answers for a row that was added; ignored if the row has been displaced
+    /// since.
     pub fn answer(&mut self, key: RowKey, answers: Box<[Feature]>) {
         if let Some(row) = self.part(key).get_mut(&key) {
             row.answers = Some(answers);
         }
     }
 
-    /// Rows whose input had come before with another label.
+    /// Number of rows whose input was added before with another label.
     pub fn contradictory(&self) -> u64 {
         self.contradictory
     }
 
-    /// The rows that were answered.
+    /// The rows with answers.
     pub fn finish(self) -> Rows {
         let mut id = Sha256::new();
         let parts = self.parts.map(|rows| {
@@ -226,11 +227,11 @@ impl Sample {
     }
 }
 
-/// All rows of an evaluation, those of a part by key.
+/// All rows of an evaluation; the rows of a part are ordered by key.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rows {
     parts: [Vec<Labelled>; 3],
-    /// The same for the same inputs with the same labels.
+    /// Identical for the same inputs with the same labels.
     pub id: [u8; 16],
 }
 
@@ -250,12 +251,12 @@ impl Rows {
         self.of(part).iter().map(|row| row.truth).collect()
     }
 
-    /// Rows of all parts.
+    /// Number of rows of all parts.
     pub fn len(&self) -> usize {
         self.parts.iter().map(Vec::len).sum()
     }
 
-    /// Whether there are none.
+    /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -363,7 +364,7 @@ mod tests {
             let shuffled = rows(&order, SMALL);
             prop_assert_eq!(&shuffled, &rows(&sorted, SMALL));
             prop_assert_eq!(shuffled.of(Part::Plan).len(), SMALL.plan);
-            // Others that come along move no row to another part.
+            // Additional rows move no row to another part.
             for part in Part::ALL {
                 let all = rows(&sorted, RowsMax::default());
                 prop_assert!(shuffled.of(part).iter().all(|row| all.of(part).contains(row)));

@@ -1,4 +1,4 @@
-//! From the answers of models to labelled rows: calibrations, votes, accuracy and confusion.
+//! Computes calibrations, votes, accuracy and confusion from models' answers for labelled rows.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use predictsql_optimizer::planner::calibrate::{self, Answer};
 
 use super::sample::{Feature, Labelled, Rows};
 
-/// A model whose answers the rows hold.
+/// A model whose answers are in the rows.
 #[derive(Debug, Clone)]
 pub struct Measured {
     /// The model.
     pub model: Arc<Model>,
-    /// The outcome of each of its labels: class position plus one; 0 for "none of my classes".
+    /// The outcome of each of its labels: class index plus one; 0 for "none of my classes".
     pub outcomes: Vec<u16>,
-    /// What it costs here.
+    /// Its measured costs on this device.
     pub cost: CostCurve,
 }
 
@@ -37,20 +37,20 @@ impl Measured {
         }
     }
 
-    /// Whether it knows the class of a true outcome.
+    /// Whether the model covers the class of a true outcome.
     fn knows(&self, truth: u16) -> bool {
         truth != 0 && self.outcomes.contains(&truth)
     }
 
-    /// What its greatest probability says.
+    /// The outcome with the greatest probability.
     fn answer(&self, feature: &Feature) -> u16 {
         let outcome = self.outcomes.get(usize::from(feature.label));
         outcome.copied().unwrap_or(0)
     }
 }
 
-/// What follows for the models, whose answers the rows hold in that order. Fitting many rows takes
-/// a while: not for a thread that others wait for.
+/// Evaluates the models, whose answers in the rows are in that order. Fitting many rows takes
+/// long: do not call this on a thread that others wait for.
 pub fn evaluate(task: &Task, models: &[Measured], rows: &Rows) -> Vec<EvaluatedModel> {
     let models = models.iter().enumerate();
     models
@@ -155,7 +155,7 @@ mod tests {
         }
     }
 
-    /// Knows the second and third of three classes, and `other`.
+    /// Covers the second and third of three classes, and has `other`.
     fn model() -> Measured {
         let options = serde_json::json!({
             "layout": "NCHW", "height": 1, "width": 1, "channels": 1,
@@ -194,8 +194,8 @@ mod tests {
             let answers = Box::new([feature(label)]);
             (Labelled { truth, answers }, feature(label))
         };
-        // (truth, label): right on its own, wrong, "other" of its own,
-        // right and wrong on foreign ones.
+        // (truth, label): correct on its own classes, wrong, "other" for its own, correct and
+        // wrong on foreign ones.
         let rows = [
             row(3, 0),
             row(2, 0),

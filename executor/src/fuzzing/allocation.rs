@@ -1,4 +1,4 @@
-//! An allocator that counts what each thread holds, for tests of this crate.
+//! An allocator that counts the memory held by each thread, for tests of this crate.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -25,7 +25,7 @@ fn size(layout: Layout) -> i64 {
     i64::try_from(layout.size()).unwrap_or(i64::MAX)
 }
 
-// Only the system's allocator can be asked for memory, and only without safety.
+// Calling the system's allocator requires unsafe code.
 #[allow(unsafe_code)]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -43,7 +43,7 @@ unsafe impl GlobalAlloc for Counting {
         unsafe { System.dealloc(pointer, layout) }
     }
 
-    // As where a larger block cannot grow in place: for a moment there are both.
+    // Like a reallocation that cannot grow in place: for a moment both blocks exist.
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         let new = i64::try_from(new_size).unwrap_or(i64::MAX);
         count(new);
@@ -52,7 +52,8 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// Runs a function and tells the most that this thread held beyond what it held before, in bytes.
+/// Runs a function and returns the peak of memory that this thread held in addition to before, in
+/// bytes.
 pub(super) fn peak<T>(function: impl FnOnce() -> T) -> (T, u64) {
     let before = HELD.get();
     let outer = PEAK.replace(before);

@@ -1,24 +1,24 @@
-//! Any bytes as an image, and images of any size into inputs of any size.
+//! Arbitrary bytes as an image, and images of any size resized to inputs of any size.
 
 use crate::picture::{Channels, DecodePlan, InputSpec, Limits, Pixels, Preprocessor, ResizeBytes};
 use predictsql_catalog::{ImageOptions, Layout, Normalisation};
 
 use super::peak;
 
-/// What headers may claim here: small enough for many a run.
+/// Small limits, so that many runs are possible.
 const LIMITS: Limits = Limits {
     image_pixels_max: 1 << 18,
     image_side_pixels_max: 65_535,
     image_decode_bytes_max: 32 << 20,
 };
-/// Memory that reading a header takes, in bytes, besides as much as the file has.
+/// Maximum memory for parsing a header, in bytes, in addition to the file's size.
 const HEADER_BYTES_MAX: u64 = 256 << 10;
 /// Sides of inputs.
 const SIDES: [u32; 8] = [1, 2, 7, 28, 64, 97, 224, 300];
 /// Pixels of source and target of a resize.
 const RESIZED_PIXELS_MAX: u32 = 1 << 14;
 
-/// A hash of the data, which chooses what they are made into: the same for the same data.
+/// Choices derived from a hash of the data: the same data give the same choices.
 struct Choices(u64);
 
 impl Choices {
@@ -59,12 +59,12 @@ impl Choices {
     }
 }
 
-/// What an image becomes.
+/// Tensors made from an image.
 type Tensors = Vec<Vec<f32>>;
 
-/// Any bytes as an image for one or two models: within the memory that their header told, to
-/// numbers of the promised count, the same each time; and what is left of them when their end is
-/// cut off is refused, or the same image.
+/// Arbitrary bytes as an image for one or two models: stays within the memory computed from the
+/// header, returns the declared count of numbers, and is deterministic; the same bytes truncated
+/// are rejected, or give the same image.
 pub fn images(data: &[u8]) {
     let mut choices = Choices::new(data);
     let specs: Vec<InputSpec> = (0..=choices.below(2)).map(|_| choices.spec()).collect();
@@ -120,7 +120,7 @@ fn tensors(data: &[u8], specs: &[InputSpec]) -> Result<Tensors, String> {
     done.map(|()| tensors)
 }
 
-/// An image of any size into an input of any size, both by the first bytes.
+/// An image of any size resized to an input of any size, both given by the first bytes.
 pub fn resizes(data: &[u8]) {
     let side = |at: usize| {
         let bytes = data.get(at..).and_then(<[u8]>::first_chunk::<2>);
@@ -152,7 +152,7 @@ pub fn resizes(data: &[u8]) {
     let resizing = ResizeBytes::new(wide((width, height)), wide(target), channels);
     let most = resizing.total() + resized.len() as u64;
     assert!(took <= most, "resizing took {took} bytes, not {most}");
-    // The filter is a mean: it gives nothing that is not between what it was given.
+    // The filter is a mean: its results are within the range of its inputs.
     let range = |samples: &[u8]| (samples.iter().min().copied(), samples.iter().max().copied());
     let ((low, high), (least, most)) = (range(&pixels.samples), range(&resized));
     assert!(

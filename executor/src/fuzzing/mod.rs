@@ -1,9 +1,9 @@
-//! Fuzz targets of what reads images: functions that take any bytes and panic where a promise is
-//! broken.
+//! Fuzz targets for reading images: functions that take arbitrary bytes and panic if an invariant
+//! is violated.
 //!
 //! `executor/fuzz/` runs each under libFuzzer; the tests here run the same functions over the same
-//! corpus, and over mutations of it, on stable Rust, and count memory.
-//! Not compiled into the library.
+//! corpus, and over mutations of it, on stable Rust, and count memory. Not compiled into the
+//! library.
 
 #[cfg(test)]
 mod allocation;
@@ -21,8 +21,7 @@ mod tests;
 
 pub use images::{images, resizes};
 
-/// Runs a function and tells the most memory that it held at a time, in bytes;
-/// 0 where nothing counts.
+/// Runs a function and returns its peak memory, in bytes; 0 if it is not counted.
 fn peak<T>(function: impl FnOnce() -> T) -> (T, u64) {
     #[cfg(test)]
     {

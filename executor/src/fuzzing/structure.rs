@@ -1,12 +1,12 @@
-//! Changes that get past the first checks of a format: sides and kinds in headers,
-//! checksums that fit.
+//! Mutations that pass the first checks of a format: changed sides and kinds in headers, correct
+//! checksums.
 
 use super::mutation::{Random, mutated};
 
 /// Sides at which buffers change their sizes.
 const SIDES: [u16; 12] = [1, 2, 7, 8, 9, 16, 17, 100, 255, 512, 4000, 65_535];
 
-/// An input like one of the corpus, whose container is mostly whole.
+/// An input derived from the corpus, with a mostly intact container.
 pub(super) fn image(corpus: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
     let mut image = match random.below(4) {
         0 => corpus[random.below(corpus.len())].clone(),
@@ -39,7 +39,7 @@ fn find(image: &[u8], pattern: &[u8]) -> Option<usize> {
         .position(|window| window == pattern)
 }
 
-/// Puts other sides into a header, or another byte near them: depth, sampling, kind.
+/// Changes the sides in a header, or another byte near them: depth, sampling, kind.
 fn change_header(image: &mut [u8], random: &mut Random) {
     let side = SIDES[random.below(SIDES.len())];
     let (low, high) = (side.to_le_bytes(), side.to_be_bytes());
@@ -91,7 +91,7 @@ fn change_header(image: &mut [u8], random: &mut Random) {
     }
 }
 
-/// Gives every chunk of a PNG the checksum that it should have.
+/// Corrects the checksum of every chunk of a PNG.
 fn mend_png(image: &mut [u8]) {
     let mut at = 8;
     while let Some(&[a, b, c, d]) = image.get(at..).and_then(<[u8]>::first_chunk) {

@@ -1,8 +1,8 @@
 //! A bounded run of every target: its whole corpus, then mutations of it. A failure prints the
-//! input, to be kept in the corpus once it is understood. PREDICTSQL_FUZZ_SEED repeats a run,
-//! PREDICTSQL_FUZZ_RUNS makes it longer, PREDICTSQL_FUZZ_CPU_SECONDS ends it when so much CPU time
-//! was taken, and PREDICTSQL_FUZZ_THREADS shares it out. What a decoder panics at is a damaged
-//! image, as in the pipeline; what this crate panics at is a failure.
+//! input, which should be added to the corpus once it is understood. PREDICTSQL_FUZZ_SEED repeats
+//! a run, PREDICTSQL_FUZZ_RUNS makes it longer, PREDICTSQL_FUZZ_CPU_SECONDS ends it after that
+//! much CPU time, and PREDICTSQL_FUZZ_THREADS distributes it over threads. A panic in a decoder
+//! counts as a damaged image, like in the pipeline; a panic in this crate is a failure.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use super::mutation::Random;
@@ -19,7 +19,7 @@ use std::time::Instant;
 type Target = fn(&[u8]);
 type Made = fn(&[Vec<u8>], &mut Random) -> Vec<u8>;
 
-/// Mutations of images, and sizes, where nothing else is said: some seconds without optimisation.
+/// Default number of mutations of images, and of sizes: some seconds without optimisation.
 const RUNS: u64 = 20_000;
 const SIZES_RUNS: u64 = 200;
 
@@ -30,8 +30,8 @@ thread_local! {
 
 static HOOK: Once = Once::new();
 
-/// Tells panics of libraries, which are damaged images, from those of this crate,
-/// and keeps them quiet.
+/// Distinguishes panics of libraries, which mean damaged images, from panics of this crate, and
+/// suppresses their output.
 fn tell_panics() {
     HOOK.call_once(|| {
         let usual = std::panic::take_hook();
@@ -62,7 +62,7 @@ fn number(variable: &str) -> Option<u64> {
     Some(text.parse().expect("a number"))
 }
 
-/// Runs one input. Tells whether a library panicked.
+/// Runs one input. Returns whether a library panicked.
 fn run(name: &str, target: Target, input: &[u8]) -> bool {
     let Err(panic) = catch_unwind(AssertUnwindSafe(|| target(input))) else {
         return false;

@@ -71,11 +71,10 @@ impl Instance for InProcessInstance {
         })
     }
 
-    /// Memory is freed on a thread of its own: that lasts for milliseconds,
-    /// which sessions would wait for.
+    /// Frees the memory on a separate thread: this takes milliseconds, which would delay sessions.
     fn release(self: Arc<Self>) {
         let thread = std::thread::Builder::new().name("predict-free".to_string());
-        // Without a thread it is freed here.
+        // If no thread can be started, it is freed here.
         let _ = thread.spawn(move || drop(self));
     }
 }

@@ -1,7 +1,7 @@
 //! The backend that runs models with ONNX Runtime on CPU threads of this process.
 //!
-//! Models are loaded and measured on threads of their own, in turns; pieces go to the pool that
-//! also prepares images, so that the cores are never oversubscribed.
+//! Models are loaded and measured on separate threads, one after another; pieces go to the pool
+//! that also prepares images, so that the cores are never oversubscribed.
 
 mod instance;
 mod turns;
@@ -27,7 +27,7 @@ use crate::trial::{Request, Trials, Tried};
 use instance::InProcessInstance;
 use turns::take_turn;
 
-/// Runs models on CPU threads. Clones are the same backend.
+/// Runs models on CPU threads. Clones share the same backend.
 #[derive(Debug, Clone)]
 pub(crate) struct InProcess(Arc<Inner>);
 
@@ -76,7 +76,7 @@ impl Backend for InProcess {
         }
     }
 
-    /// In a process of its own where [`ExecutorConfig::trial`] says so.
+    /// In a separate process if [`ExecutorConfig::trial`] is set so.
     fn describe(
         &self,
         files: &Arc<ModelFiles>,
@@ -110,7 +110,8 @@ impl Backend for InProcess {
         let name = model.name.clone();
         take_turn(&self.0.loads, &name, move |interrupt| {
             let compiled = inner.load_file(&files, &model, interrupt)?;
-            // Whoever is told of it finds nothing left behind.
+            // Dropped before the result is sent, so that its receiver finds all resources
+            // released.
             drop((files, model));
             let instance = InProcessInstance::new(
                 compiled,
@@ -126,7 +127,7 @@ impl Backend for InProcess {
 }
 
 impl Inner {
-    /// Tries a file, in a process of its own where there is one for it.
+    /// Tries a file, in a separate process if one is configured.
     fn try_file(
         &self,
         file: Bytes,

@@ -1,4 +1,4 @@
-//! Blocking work with models, on threads of its own and in turns; dropping its future ends it.
+//! Blocking work with models, on separate threads and serialized; dropping its future ends it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::interrupt::Interrupt;
 use crate::loads::Loads;
 use crate::pipeline::lower_priority;
 
-/// Ends a load when nobody waits for it any more.
+/// Ends a load when its last caller is gone.
 struct GoneCaller {
     interrupt: Arc<Interrupt>,
     loads: Arc<Loads>,
@@ -24,8 +24,8 @@ impl Drop for GoneCaller {
     }
 }
 
-/// Runs blocking work of `model` on a thread of its own when it is its turn;
-/// the thread starts at once.
+/// Runs blocking work of `model` on a separate thread, which starts at once and waits for its
+/// turn.
 pub(super) fn take_turn<T: Send + 'static>(
     turns: &Arc<Loads>,
     model: &str,
@@ -57,7 +57,7 @@ pub(super) fn take_turn<T: Send + 'static>(
     })
 }
 
-/// Waits for the turn and does the work; a panic in it is an error.
+/// Waits for the turn and does the work; converts a panic to an error.
 fn in_turn<T>(
     turns: &Loads,
     model: &str,

@@ -1,4 +1,4 @@
-//! The kept outputs in memory, in front of where they are stored.
+//! In-memory cache of kept outputs in front of their store.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,24 +13,24 @@ use super::store::OutputStore;
 use crate::identity::InputId;
 use crate::input::Scores;
 
-/// What an entry in memory takes besides its numbers, in bytes.
+/// Overhead of a cache entry besides its numbers, in bytes.
 const ENTRY_BYTES: usize = 160;
 
-/// What a caller does with kept outputs.
+/// How a caller uses kept outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CacheMode {
-    /// Neither finds nor keeps any.
+    /// Neither reads nor keeps outputs.
     Off,
-    /// Finds them, and keeps no new ones.
+    /// Reads kept outputs, but keeps no new ones.
     Read,
-    /// Finds and keeps them.
+    /// Reads and keeps outputs.
     #[default]
     On,
 }
 
 impl CacheMode {
-    /// As settings spell it.
+    /// Name used in settings.
     pub fn name(self) -> &'static str {
         match self {
             Self::Off => "off",
@@ -39,7 +39,7 @@ impl CacheMode {
         }
     }
 
-    /// The mode of that name, in upper or lower case.
+    /// Parses a mode name, ignoring case.
     pub fn named(name: &str) -> Option<Self> {
         let modes = [Self::Off, Self::Read, Self::On];
         modes
@@ -48,14 +48,14 @@ impl CacheMode {
     }
 }
 
-/// Whose output: identity of the model's file and options, and of the input's content.
+/// Cache key: identity of the model's file and options, and of the input's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     output: [u8; 16],
     input: InputId,
 }
 
-/// The kept outputs. Clones share them.
+/// The kept outputs. Clones share the same cache.
 #[derive(Clone)]
 pub struct OutputCache(Option<Arc<Inner>>);
 
@@ -73,12 +73,12 @@ impl fmt::Debug for OutputCache {
 }
 
 impl OutputCache {
-    /// Nothing is kept.
+    /// A disabled cache.
     pub fn none() -> Self {
         Self(None)
     }
 
-    /// Keeps up to `memory_bytes_max` bytes of outputs in memory, and all of them in `store`.
+    /// Keeps up to `memory_bytes_max` bytes of outputs in memory, and all outputs in `store`.
     pub fn new(memory_bytes_max: u64, store: Arc<dyn OutputStore>) -> Self {
         let hot = Cache::builder()
             .max_capacity(memory_bytes_max)
@@ -93,12 +93,12 @@ impl OutputCache {
         })))
     }
 
-    /// Whether anything is ever kept.
+    /// Whether the cache is enabled.
     pub fn is_on(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Bytes in memory now.
+    /// Current memory use in bytes.
     pub fn memory_bytes(&self) -> u64 {
         let Some(inner) = &self.0 else {
             return 0;
@@ -107,8 +107,8 @@ impl OutputCache {
         inner.hot.weighted_size()
     }
 
-    /// The kept outputs of `output` (see [`predictsql_catalog::Model::output_id`]), for inputs of
-    /// those identities. Without a codec none is kept.
+    /// Looks up the kept outputs of `output` (see [`predictsql_catalog::Model::output_id`]) for
+    /// inputs with these identities. Without a codec no outputs are kept.
     pub async fn find(
         &self,
         output: [u8; 16],
@@ -155,19 +155,18 @@ impl OutputCache {
             .collect()
     }
 
-    /// Share of the outputs of `output` that were found kept, of all that were looked up since the
-    /// start; `None`: none was.
+    /// Hit rate of lookups of `output` since the start; `None` without lookups.
     pub fn hit_rate(&self, output: [u8; 16]) -> Option<f64> {
         self.0.as_ref()?.looked_up.rate(output)
     }
 
-    /// What memory holds now.
+    /// Looks up an output in memory only.
     pub fn peek(&self, output: [u8; 16], input: InputId) -> Option<Scores> {
         let numbers = self.0.as_ref()?.hot.get(&Key { output, input })?;
         Some(numbers.scores())
     }
 
-    /// Keeps what a model has said of inputs; those without identity are not kept.
+    /// Keeps a model's outputs; those of inputs without identity are not kept.
     pub fn keep<'k>(
         &self,
         output: [u8; 16],
@@ -186,7 +185,7 @@ impl OutputCache {
         }
     }
 
-    /// Waits, not for long, until what was kept is stored.
+    /// Waits until kept outputs are stored, up to a timeout.
     pub async fn close(&self) {
         if let Some(inner) = &self.0 {
             inner.store.close().await;

@@ -1,12 +1,12 @@
-//! How often a model's outputs were found kept: what is expected of the next statement.
+//! Hit rates of kept outputs by model, used to estimate those of the next statement.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-/// Models that are counted; those that come later are not.
+/// Maximum number of counted models; further models are not counted.
 const MODELS_MAX: usize = 4096;
 
-/// Counts since the start, by identity of a model's outputs.
+/// Lookup counts since the start, by output id.
 #[derive(Debug, Default)]
 pub struct LookedUp(Mutex<HashMap<[u8; 16], Count>>);
 
@@ -17,7 +17,7 @@ struct Count {
 }
 
 impl LookedUp {
-    /// Adds outputs that were looked up, and those that were there.
+    /// Adds a number of lookups and how many were found.
     pub fn add(&self, output: [u8; 16], asked: u64, kept: u64) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if asked == 0 || (counts.len() >= MODELS_MAX && !counts.contains_key(&output)) {
@@ -28,7 +28,7 @@ impl LookedUp {
         count.kept += kept;
     }
 
-    /// Share that was there; `None`: none was looked up.
+    /// Hit rate; `None` without lookups.
     pub fn rate(&self, output: [u8; 16]) -> Option<f64> {
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.get(&output)?;

@@ -1,13 +1,13 @@
-//! Outputs of models that are kept, so that inputs seen before run no model.
+//! Kept model outputs, so that known inputs need no model run.
 //!
 //! ```text
 //! find ─► memory ─► store
 //! keep ─► memory, and ─► store
 //! ```
 //!
-//! A kept output goes by what the model is (file, options) and what the input shows (content), so
-//! it is never out of date. The store is somebody else's:
-//! it can neither fail a caller nor hold one up for long.
+//! A kept output is identified by the model (file, options) and the input's content, so it never
+//! becomes stale. The store is provided by the caller of this crate: it can neither fail a
+//! prediction nor delay it for long.
 
 mod cache;
 mod looked_up;

@@ -1,4 +1,4 @@
-//! A kept output: the numbers of a model, in memory and as they are stored.
+//! A kept output: the numbers of a model, in memory and in encoded form.
 
 use std::sync::Arc;
 
@@ -6,17 +6,18 @@ use predictsql_catalog::OutputCodec;
 
 use crate::input::Scores;
 
-/// One probability a label, as the model gave them.
+/// One probability per label, as returned by the model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Numbers(Arc<[f32]>);
 
 impl Numbers {
-    /// Of a fresh output.
+    /// Copies a model's output.
     pub fn of(scores: &Scores) -> Self {
         Self(scores.probabilities().into())
     }
 
-    /// As the model gave them: a kept output gives the same answers as a fresh one.
+    /// The scores, identical to those of the model: a kept output gives the same answers as a new
+    /// one.
     pub fn scores(&self) -> Scores {
         Scores::new(&*self.0)
     }
@@ -26,12 +27,12 @@ impl Numbers {
         size_of_val(&*self.0)
     }
 
-    /// As they are stored, see [`OutputCodec::Probabilities`].
+    /// Encodes the numbers, see [`OutputCodec::Probabilities`].
     pub fn encode(&self) -> Vec<u8> {
         self.0.iter().flat_map(|n| n.to_le_bytes()).collect()
     }
 
-    /// From what [`Numbers::encode`] gave. `None` where it is no output of that codec.
+    /// Decodes the result of [`Numbers::encode`]. `None` if it is not an output of that codec.
     pub fn decode(bytes: &[u8], codec: OutputCodec) -> Option<Self> {
         let OutputCodec::Probabilities { labels } = codec;
         let (numbers, rest) = bytes.as_chunks::<4>();

@@ -1,4 +1,4 @@
-//! What keeps outputs longer than the process lives.
+//! Interface of a persistent store of outputs.
 
 use std::fmt;
 
@@ -8,11 +8,11 @@ use predictsql_catalog::OutputCodec;
 use super::numbers::Numbers;
 use crate::identity::InputId;
 
-/// Keeps outputs of models. Nothing of it fails: what cannot be read is not found, and what cannot
-/// be stored is dropped.
+/// Persistent store of model outputs. Its methods do not fail: outputs that cannot be read count
+/// as not found, and outputs that cannot be stored are dropped.
 pub trait OutputStore: fmt::Debug + Send + Sync {
-    /// Those of `inputs` that have a stored output of `output`, which `codec` decodes. None where
-    /// they are not to be had soon.
+    /// Stored outputs of `output` for those `inputs` that have one, decoded by `codec`. Empty if
+    /// they are not available soon.
     fn read(
         &self,
         output: [u8; 16],
@@ -20,9 +20,9 @@ pub trait OutputStore: fmt::Debug + Send + Sync {
         inputs: Vec<InputId>,
     ) -> BoxFuture<'_, Vec<(InputId, Numbers)>>;
 
-    /// Has an output stored. It does not wait.
+    /// Queues an output for storage without waiting.
     fn keep(&self, output: [u8; 16], input: InputId, numbers: Numbers);
 
-    /// Waits, not for long, until what was kept is stored.
+    /// Waits until kept outputs are stored, up to a timeout.
     fn close(&self) -> BoxFuture<'_, ()>;
 }

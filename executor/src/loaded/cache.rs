@@ -1,7 +1,8 @@
-//! Models kept loaded, by content and options, so that two callers never load the same twice.
+//! Cache of loaded models by content and options, so that concurrent callers never load the same
+//! model twice.
 //!
-//! What is kept is bounded by number and by bytes, and is in the catalog, as far as that is told.
-//! Statements that run a model which is let go keep it alive until they end.
+//! It is limited by number and by bytes, and to models of the catalog once the catalog is known.
+//! Statements that run an evicted model keep it alive until they end.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -20,7 +21,7 @@ pub(crate) struct Cache {
 struct State {
     /// The most recently used model is last.
     entries: Vec<Entry>,
-    /// The catalog's models as last told of. `None`: nobody has told.
+    /// The catalog's models at the last update. `None`: no update yet.
     catalog: Option<Vec<Arc<Model>>>,
 }
 
@@ -46,7 +47,7 @@ impl Cache {
         }
     }
 
-    /// The model's slot, new if need be; it becomes the most recently used.
+    /// The model's slot, created if needed; it becomes the most recently used.
     pub(crate) fn slot(&self, model: &Model) -> Arc<Slot> {
         let mut state = self.state();
         let known = state.entries.iter().position(|entry| entry.is_for(model));
@@ -60,8 +61,8 @@ impl Cache {
         slot
     }
 
-    /// Makes room for a filled slot, and puts it back if a failed caller's [`Cache::forget`] or an
-    /// eviction took it out meanwhile.
+    /// Evicts others to make room for a filled slot, and inserts it again if a failed caller's
+    /// [`Cache::forget`] or an eviction removed it meanwhile.
     pub(crate) fn keep(&self, model: &Model, slot: &Arc<Slot>) {
         let mut state = self.state();
         let known = state.entries.iter().any(|entry| entry.is_for(model));
@@ -73,14 +74,14 @@ impl Cache {
         release(let_go);
     }
 
-    /// Takes a slot out that could not be filled.
+    /// Removes a slot that could not be filled.
     pub(crate) fn forget(&self, slot: &Arc<Slot>) {
         self.state()
             .entries
             .retain(|entry| !Arc::ptr_eq(&entry.slot, slot) || !slot.is_empty());
     }
 
-    /// Lets go what is none of these, the catalog's models, and keeps no other from now on.
+    /// Evicts all but these models of the catalog, and keeps no others from now on.
     pub(crate) fn retain(&self, models: Vec<Arc<Model>>) {
         let mut state = self.state();
         let is_listed = |entry: &mut Entry| !models.iter().any(|model| entry.is_for(model));
@@ -90,7 +91,7 @@ impl Cache {
         release(let_go);
     }
 
-    /// How many models are loaded, and the bytes that they take.
+    /// Number of loaded models, and the bytes that they use.
     pub(crate) fn loaded(&self) -> (usize, u64) {
         let state = self.state();
         let bytes = state.entries.iter().filter_map(|e| e.slot.memory_bytes());
@@ -99,7 +100,8 @@ impl Cache {
         })
     }
 
-    /// What had to go for it is returned. A model that has left the catalog is not kept.
+    /// Adds a slot and returns the evicted entries. A model that is no longer in the catalog is
+    /// not kept.
     fn push(&self, state: &mut State, model: &Model, slot: Arc<Slot>) -> Vec<Entry> {
         let like =
             |other: &Arc<Model>| other.sha256 == model.sha256 && other.options == model.options;
@@ -114,7 +116,8 @@ impl Cache {
         self.evict(&mut state.entries)
     }
 
-    /// Takes out what was used least recently until the rest is within the limits; never the last.
+    /// Removes the least recently used entries until the rest is within the limits; never the last
+    /// one.
     fn evict(&self, entries: &mut Vec<Entry>) -> Vec<Entry> {
         let mut let_go = Vec::new();
         while entries.len() > self.models_max.max(1) {
@@ -140,7 +143,7 @@ impl Cache {
     }
 }
 
-/// Has the backends let go of models.
+/// Makes the backends unload models.
 fn release(entries: Vec<Entry>) {
     for entry in entries {
         let instance = entry.slot.instance();
@@ -208,12 +211,12 @@ mod tests {
         cache.retain(vec![b.clone()]);
         assert_eq!(Arc::strong_count(&first), 1);
         assert!(Arc::ptr_eq(&second, &cache.slot(&b)));
-        // A statement that began before still runs it, for itself.
+        // A statement that began earlier still runs the model, with its own slot.
         let alone = cache.slot(&a);
         assert!(!Arc::ptr_eq(&first, &alone));
         cache.keep(&a, &alone);
         assert_eq!(Arc::strong_count(&alone), 1);
-        // It comes again.
+        // The model is in the catalog again.
         cache.retain(vec![a.clone(), b]);
         assert!(Arc::ptr_eq(&cache.slot(&a), &cache.slot(&a)));
     }

@@ -1,4 +1,4 @@
-//! Models kept loaded: each has a slot, which its first caller has filled while the others wait.
+//! Loaded models: each has a slot, which its first caller fills while the others wait.
 
 mod cache;
 mod slot;

@@ -1,5 +1,5 @@
-//! A place for one loaded model: the first caller has it filled while the others wait, and when
-//! all have gone the load is ended.
+//! A slot for one loaded model: the first caller fills it while the others wait, and when all
+//! callers are gone the load is ended.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +12,7 @@ use crate::error::ModelError;
 /// The result of a load.
 pub(crate) type Loaded = Result<Arc<dyn Instance>, ModelError>;
 
-/// A load under way, for all who wait for it.
+/// A load in progress, shared by all waiting callers.
 type Loading = Shared<BoxFuture<'static, Loaded>>;
 
 /// ```text
@@ -28,13 +28,13 @@ pub(crate) struct Slot {
 enum State {
     #[default]
     Empty,
-    /// Those who wait hold the load; dropped by all of them, it ends.
+    /// The waiting callers own the load; it ends when all of them have dropped it.
     Loading(WeakShared<BoxFuture<'static, Loaded>>),
     Ready(Arc<dyn Instance>),
 }
 
 impl Slot {
-    /// The model, from here, or from a load that somebody has begun, or that `load` begins.
+    /// The model, from the slot, from a load in progress, or from the new load returned by `load`.
     pub(crate) async fn loaded(&self, load: impl FnOnce() -> BoxFuture<'static, Loaded>) -> Loaded {
         let loading = {
             let mut state = self.state();
@@ -47,7 +47,7 @@ impl Slot {
                 Some(loading) => loading,
                 None => {
                     let loading = load().shared();
-                    // One that nobody has polled is not done.
+                    // A load that was not polled yet is not complete.
                     *state = loading.downgrade().map_or(State::Empty, State::Loading);
                     loading
                 }
@@ -58,7 +58,7 @@ impl Slot {
         loaded
     }
 
-    /// The model, where it is loaded.
+    /// The model, if it is loaded.
     pub(crate) fn instance(&self) -> Option<Arc<dyn Instance>> {
         match &*self.state() {
             State::Ready(instance) => Some(instance.clone()),
@@ -66,7 +66,7 @@ impl Slot {
         }
     }
 
-    /// Memory that the model takes, where it is loaded.
+    /// Memory used by the model, if it is loaded.
     pub(crate) fn memory_bytes(&self) -> Option<u64> {
         match &*self.state() {
             State::Ready(instance) => Some(instance.description().memory_bytes),
@@ -74,7 +74,7 @@ impl Slot {
         }
     }
 
-    /// Whether there is neither a model nor somebody who waits for one.
+    /// Whether there is neither a model nor a caller that waits for one.
     pub(crate) fn is_empty(&self) -> bool {
         match &*self.state() {
             State::Empty => true,
@@ -83,7 +83,7 @@ impl Slot {
         }
     }
 
-    /// Ends a load with its result.
+    /// Stores the result of a load.
     fn fill(&self, loading: &Loading, loaded: &Loaded) {
         let mut state = self.state();
         let is_current = match &*state {

@@ -1,4 +1,5 @@
-//! Rows of columns as the input tensors of a model: one tensor of all columns, or one a column.
+//! Converts rows of columns to the input tensors of a model: one tensor of all columns, or one per
+//! column.
 
 use std::collections::HashSet;
 
@@ -9,10 +10,11 @@ use predictsql_catalog::{Column, ColumnKind};
 use super::outlets::{axes, describe};
 use crate::{ColumnValue, ModelError};
 
-/// Numbers up to here are whole in a DOUBLE without doubt: 2 to the 53rd.
+/// Largest magnitude up to which every whole number is exact in a DOUBLE: 2 to the 53rd.
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
-/// How a model wants rows: derived once from the task's columns and the model's declared inputs.
+/// Layout of rows in a model's inputs: derived once from the task's columns and the model's
+/// declared inputs.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ColumnsSpec {
     columns: Vec<Column>,
@@ -23,17 +25,17 @@ pub(crate) struct ColumnsSpec {
 enum Form {
     /// One input [batch, columns], in the order of the columns.
     Together(Element),
-    /// One input a column, in the order of the model's inputs.
+    /// One input per column, in the order of the model's inputs.
     Apart(Vec<Feed>),
 }
 
-/// What fills one of the model's inputs.
+/// Source of one of the model's inputs.
 #[derive(Debug, Clone, PartialEq)]
 struct Feed {
     /// Index of the column.
     column: usize,
     element: Element,
-    /// Whether its shape is [batch], not [batch, 1].
+    /// Whether its shape is [batch] instead of [batch, 1].
     flat: bool,
 }
 
@@ -62,8 +64,8 @@ impl Element {
 }
 
 impl ColumnsSpec {
-    /// Holds a model's declared inputs against the columns of its task. Gives the fixed batch size
-    /// too, if there is one.
+    /// Checks a model's declared inputs against the columns of its task. Also returns the fixed
+    /// batch size, if there is one.
     pub(crate) fn new(
         columns: &[Column],
         inputs: &[Outlet],
@@ -105,13 +107,13 @@ impl ColumnsSpec {
         Ok((Self { columns, form }, batch))
     }
 
-    /// Whether it takes any text.
+    /// Whether any column is text.
     pub(crate) fn has_text(&self) -> bool {
         let is_text = |column: &Column| column.kind == ColumnKind::Varchar;
         self.columns.iter().any(is_text)
     }
 
-    /// A row for trying the model: the number for every column of numbers, no text for the others.
+    /// A row for trying the model: `number()` for every numeric column, empty text for the others.
     pub(crate) fn row(&self, mut number: impl FnMut() -> f64) -> Vec<ColumnValue> {
         let values = self.columns.iter().map(|column| match column.kind {
             ColumnKind::Double => ColumnValue::Number(number()),
@@ -128,7 +130,8 @@ impl ColumnsSpec {
         row
     }
 
-    /// Whether a row without NULL can be given to the model. The error is a clause for a warning.
+    /// Checks that a row without NULL is acceptable to the model. The error is a clause for a
+    /// warning.
     pub(crate) fn check(&self, row: &[ColumnValue]) -> Result<(), String> {
         if row.len() != self.columns.len() {
             let columns = self.columns.len();
@@ -153,8 +156,8 @@ impl ColumnsSpec {
         })
     }
 
-    /// The model's inputs for rows that passed [`ColumnsSpec::check`], in the order in which it
-    /// declares them.
+    /// The model's inputs for rows that passed [`ColumnsSpec::check`], in the order of the model's
+    /// declaration.
     pub(crate) fn tensors(
         &self,
         rows: &[&[ColumnValue]],
@@ -238,8 +241,8 @@ fn tensor<'v>(
     })
 }
 
-/// For each of the model's inputs, the index of its column: by name where all names are the same,
-/// in the given order where none is.
+/// For each of the model's inputs, the index of its column: by name if all names match, by
+/// position if none does.
 fn columns_of(columns: &[Column], inputs: &[Outlet]) -> Result<Vec<usize>, ModelError> {
     let same = |input: &Outlet| {
         let mut named = columns.iter().enumerate();
@@ -279,8 +282,8 @@ fn element_for(input: &Outlet, column: &Column) -> Result<Element, ModelError> {
         })
 }
 
-/// Checks an input's shape against `expected`, [batch, columns], whose batch is not looked at;
-/// dynamic axes fit anything. True if it is [batch] alone, which serves a single column.
+/// Checks an input's shape against `expected`, [batch, columns], ignoring the batch size; dynamic
+/// axes match anything. True if the shape is [batch], which is valid for a single column.
 fn check_shape(
     input: &Outlet,
     expected: &[usize; 2],
@@ -293,7 +296,7 @@ fn check_shape(
     };
     let fits = |axis: i64| axis < 0 || usize::try_from(axis) == Ok(expected[1]);
     let (first, flat) = match &shape[..] {
-        // No axes at all is how an unknown rank is told.
+        // ONNX Runtime reports an unknown rank as no axes.
         [] => (-1, false),
         [first] if expected[1] == 1 => (*first, true),
         [first, second] if fits(*second) => (*first, false),

@@ -1,4 +1,4 @@
-//! Makes a model ready: builds a session from its file, holds it against the options, and runs it.
+//! Prepares a model: builds a session from its file, checks it against the options, and runs it.
 
 use bytes::Bytes;
 use ort::environment::Environment;
@@ -14,8 +14,8 @@ use crate::interrupt::Interrupt;
 use crate::picture::InputSpec;
 use crate::resident::{GivesMemoryBack, resident_bytes};
 
-/// Builds a session from a file's bytes, holds it against the options, and runs it. Blocks for as
-/// long as that takes, up to some seconds, or until `interrupt` is set.
+/// Builds a session from a file's bytes, checks it against the options, and runs it. Blocks for up
+/// to some seconds, or until `interrupt` is set.
 pub(crate) fn compile(
     environment: &Environment,
     file: Bytes,
@@ -29,7 +29,7 @@ pub(crate) fn compile(
         });
     }
     let file_bytes = file.len() as u64;
-    // Its weights are in each session.
+    // Each session holds the weights.
     check_memory(file_bytes, settings)?;
     let resident_before = resident_bytes();
     let session = sessions::build(environment, &file, interrupt)?;
@@ -65,8 +65,8 @@ pub(crate) fn compile(
     })
 }
 
-/// Memory of a model whose sessions take so much each;
-/// an error where it is more than all models may have.
+/// Memory of a model with `session_bytes` per session; an error if it exceeds the limit of all
+/// models.
 fn check_memory(session_bytes: u64, settings: &CompileSettings) -> Result<u64, ModelError> {
     let (sessions, bytes_max) = (settings.sessions_max, settings.model_memory_bytes_max);
     let bytes = session_bytes.saturating_mul(sessions as u64);
@@ -80,7 +80,7 @@ fn check_memory(session_bytes: u64, settings: &CompileSettings) -> Result<u64, M
     Ok(bytes)
 }
 
-/// A batch must fit the limit on a chunk's tensor.
+/// Checks that a batch fits the limit of a chunk's tensor.
 fn check_tensor_bytes(
     spec: &InputSpec,
     batch: usize,

@@ -1,4 +1,4 @@
-//! Holds a model's declared inputs and outputs against the options it was created with.
+//! Checks a model's declared inputs and outputs against its options.
 
 use std::sync::Arc;
 
@@ -12,23 +12,23 @@ use super::reader::Reader;
 use crate::error::ModelError;
 use crate::picture::InputSpec;
 
-/// How a model's input is made.
+/// Kind and layout of a model's input.
 #[derive(Debug, Clone)]
 pub(crate) enum Feed {
     Image(Arc<InputSpec>),
     Columns(Arc<ColumnsSpec>),
 }
 
-/// What a model promised, as far as it declares it: warm-up checks that it keeps it.
+/// Declared properties of a model; warm-up verifies that they hold.
 #[derive(Debug, Clone)]
 pub(crate) struct Contract {
     pub(crate) feed: Feed,
     pub(crate) reader: Reader,
-    /// The only batch size that the model takes, if it fixes one.
+    /// The model's fixed batch size, if it has one.
     pub(crate) batch_fixed: Option<usize>,
 }
 
-/// Checks the declarations. Dynamic axes fit anything.
+/// Checks the declarations. Dynamic axes match anything.
 pub(crate) fn check(session: &Session, options: &ModelOptions) -> Result<Contract, ModelError> {
     let (feed, batch_fixed) = match &options.input {
         ModelInput::Image(image) => {

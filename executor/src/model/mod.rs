@@ -1,5 +1,5 @@
-//! Models of ONNX Runtime made ready in this process: contract with the options,
-//! sessions, warm-up.
+//! Preparation of ONNX Runtime models in this process: check against the options, sessions,
+//! warm-up.
 
 mod columns;
 mod compile;

@@ -1,8 +1,8 @@
-//! Types and shapes of a model's inputs and outputs, in words.
+//! Text form of the types and shapes of a model's inputs and outputs.
 
 use ort::value::{Shape, ValueType};
 
-/// A type in words.
+/// Text form of a type.
 pub(crate) fn describe(kind: &ValueType) -> String {
     match kind {
         ValueType::Tensor { ty, shape, .. } => format!("a tensor of {ty} {}", axes(shape)),
@@ -10,7 +10,7 @@ pub(crate) fn describe(kind: &ValueType) -> String {
     }
 }
 
-/// A shape as text; dynamic axes are `?`.
+/// Text form of a shape; dynamic axes are `?`.
 pub(crate) fn axes(shape: &Shape) -> String {
     let axis = |size: &i64| {
         if *size < 0 {

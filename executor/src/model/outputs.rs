@@ -1,13 +1,13 @@
-//! How much memory a run's outputs take.
+//! Memory used by a run's outputs.
 
 use ort::session::SessionOutputs;
 use ort::value::{TensorElementType, ValueType};
 
-/// Of a string, as ONNX Runtime keeps it, without what is longer than a few characters.
+/// Memory of a string in ONNX Runtime, without characters that do not fit its inline buffer.
 const STRING_BYTES: u64 = 32;
 
-/// Bytes of all tensors among the outputs. Texts count without their characters; sequences and
-/// maps, whose size shows only by reading them, not at all.
+/// Bytes of all tensors among the outputs. Characters of strings are not counted; nor are
+/// sequences and maps, whose size is only known by reading them.
 pub(super) fn output_bytes(outputs: &SessionOutputs<'_>) -> u64 {
     let bytes = outputs.values().map(|output| match output.dtype() {
         ValueType::Tensor { ty, shape, .. } => tensor_bytes(*ty, shape),

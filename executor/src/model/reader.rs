@@ -1,5 +1,5 @@
-//! Reads a model's answers off its output: a tensor,
-//! or the maps that scikit-learn's converters make.
+//! Reads a model's answers from its output: a tensor, or the maps produced by scikit-learn's
+//! converters.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -12,16 +12,16 @@ use super::outlets::{axes, describe};
 use super::runtime_error::runtime;
 use crate::{ModelError, Outcome, Scores};
 
-/// Where a model's answers are, and what they mean.
+/// Location and meaning of a model's answers.
 #[derive(Debug, Clone)]
 pub(crate) struct Reader {
-    /// Name of the output that is read.
+    /// Name of the output to read.
     output: String,
     form: Form,
     meaning: Output,
-    /// Numbers an answer: one a label, or the value.
+    /// Numbers per answer: one per label, or the value.
     width: usize,
-    /// An output that says the class of each answer, by which the labels' order can be checked.
+    /// An output with the class of each answer, used to check the order of the labels.
     said: Option<Said>,
 }
 
@@ -32,9 +32,9 @@ struct Said {
 }
 
 impl Said {
-    /// The output that says the labels of the answers, where there is one.
+    /// The output with the labels of the answers, if there is one.
     fn of(outputs: &[Outlet], labels: &[String]) -> Option<Self> {
-        // Numbers say nothing about labels that are names.
+        // A numeric output cannot be compared with labels that are names.
         let numbered = labels.iter().all(|label| label.parse::<i64>().is_ok());
         let says = |output: &&Outlet| match output.dtype() {
             ValueType::Tensor { ty, shape, .. } if shape.len() == 1 => {
@@ -51,22 +51,22 @@ impl Said {
 
 #[derive(Debug, Clone)]
 enum Form {
-    /// [batch, width], or [batch] where the width is 1.
+    /// [batch, width], or [batch] if the width is 1.
     Tensor,
     /// A map from class to probability for each input.
     Maps(Keys),
 }
 
-/// How the key of a map becomes the index of a label.
+/// How the key of a map is converted to the index of a label.
 #[derive(Debug, Clone)]
 enum Keys {
     Text(HashMap<String, usize>),
     Number(HashMap<i64, usize>),
-    /// Numbers that are no labels: in ascending order, as labels are given.
+    /// Numbers that are not labels: ranked in ascending order, the order of the labels.
     Rank,
 }
 
-/// Answers side by side, as many numbers each as [`Reader::width`] says.
+/// Consecutive answers of [`Reader::width`] numbers each.
 #[derive(Debug)]
 pub(crate) enum Numbers<'o> {
     Single(Cow<'o, [f32]>),
@@ -74,7 +74,7 @@ pub(crate) enum Numbers<'o> {
 }
 
 impl Reader {
-    /// Chooses the output by the declarations. Dynamic axes fit anything.
+    /// Selects the output by the declarations. Dynamic axes match anything.
     pub(super) fn new(outputs: &[Outlet], options: &ModelOptions) -> Result<Self, ModelError> {
         let labels = &options.labels;
         let (width, output, form, said) = match options.output.answer_shape() {
@@ -105,12 +105,12 @@ impl Reader {
         })
     }
 
-    /// What the numbers are.
+    /// The meaning of the numbers.
     pub(crate) fn meaning(&self) -> Output {
         self.meaning
     }
 
-    /// Reads the answers to a batch of `batch` inputs, of which the first `wanted` count.
+    /// Reads the answers for a batch of `batch` inputs; only the first `wanted` are used.
     pub(super) fn read<T>(
         &self,
         outputs: &SessionOutputs<'_>,
@@ -230,13 +230,13 @@ impl Reader {
         })
     }
 
-    /// Whether the model says itself which class its answers are.
+    /// Whether the model also outputs the class of its answers.
     pub(super) fn has_said(&self) -> bool {
         self.said.is_some()
     }
 
-    /// Holds the model's own word for its first answer against the label that has at least the
-    /// probability `sure_min`, if one has.
+    /// Compares the model's own label for its first answer with the label whose probability is at
+    /// least `sure_min`, if there is one.
     pub(super) fn check_label(
         &self,
         outputs: &SessionOutputs<'_>,
@@ -263,7 +263,7 @@ impl Reader {
         }
     }
 
-    /// One outcome an answer; `None` if a number is not finite.
+    /// One outcome per answer; `None` if a number is not finite.
     pub(crate) fn outcomes(&self, numbers: &Numbers<'_>) -> Option<Vec<Outcome>> {
         match numbers {
             Numbers::Single(numbers) => {
@@ -360,7 +360,7 @@ fn choose_tensor(
             continue;
         };
         match (answers, &shape[..]) {
-            // No axes at all is how an unknown rank is told; the first run shows it.
+            // ONNX Runtime reports an unknown rank as no axes; the first run checks it.
             (_, []) | (AnswerShape::Value, [_]) => return Ok(output),
             (_, [_, columns]) if *columns < 0 => return Ok(output),
             (_, [_, columns]) if usize::try_from(*columns) == Ok(width) => return Ok(output),

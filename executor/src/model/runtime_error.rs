@@ -1,21 +1,21 @@
-//! Errors of ONNX Runtime as errors of a model.
+//! Conversion of ONNX Runtime errors to model errors.
 
 use ort::ErrorCode;
 
 use crate::error::ModelError;
 use crate::message::one_line;
 
-/// Characters of a message of ONNX Runtime that are passed on.
+/// Maximum length of an ONNX Runtime message that is passed on, in characters.
 const MESSAGE_CHARS_MAX: usize = 400;
 
-/// A failure in running it.
+/// An error of running a model.
 pub(super) fn runtime(error: ort::Error) -> ModelError {
     ModelError::Runtime {
         reason: one_line(error.message(), MESSAGE_CHARS_MAX),
     }
 }
 
-/// What is wrong with a model file, by ONNX Runtime's code and message.
+/// Classifies an error in a model file by ONNX Runtime's code and message.
 pub(super) fn classify(error: &ort::Error) -> ModelError {
     let reason = one_line(error.message(), MESSAGE_CHARS_MAX);
     let unsupported = [

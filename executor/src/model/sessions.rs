@@ -1,16 +1,16 @@
-//! ONNX Runtime sessions of one model: built from memory, one for each run at the same time.
+//! ONNX Runtime sessions of one model: built from memory, one per concurrent run.
 //!
 //! A session may only be used by one thread at a time (ONNX Runtime's own `Run` is not safe to
 //! call concurrently, which is why `ort` asks for `&mut`), so a model has up to as many sessions
-//! as the CPU pool has threads. They are made when first needed, from the bytes whose SHA-256 was
-//! checked. Who needs one while all are lent waits for it, first come, first served. A session
-//! that was lost is made anew.
+//! as the CPU pool has threads. They are created on demand, from the bytes whose SHA-256 was
+//! checked. While all sessions are lent, further callers wait in FIFO order. A lost session is
+//! replaced by a new one.
 //!
 //! ```text
 //!            lease                  lease ends
-//! (to make) -------> lent --------------------------> idle, or the next who waits
+//! (to make) -------> lent --------------------------> idle, or the next waiter
 //!     ^               |
-//!     \_______________/  panic, outputs or memory out of bounds: thrown away
+//!     \_______________/  panic, outputs or memory out of bounds: discarded
 //! ```
 
 use std::collections::VecDeque;
@@ -31,43 +31,44 @@ use crate::interrupt::{Interrupt, Work};
 use crate::resident::{give_free_memory_back, resident_bytes};
 use crate::{ColumnValue, ModelError};
 
-/// Memory that a run may leave in use without its session being thrown away, in bytes: as much as
-/// this, or twice what the model took at warm-up.
+/// Memory growth up to which a session is kept after a run, in bytes: this, or twice the memory
+/// used at warm-up if that is more.
 const LEFT_BYTES_MIN: u64 = 64 << 20;
 
-/// Sessions that may be thrown away on suspicion before it counts how long making one takes.
+/// Number of sessions that may be discarded on suspicion before the time to create them is
+/// limited.
 const SUSPECTED_MAX: u32 = 8;
-/// Making sessions anew on suspicion takes one part in so many of the time.
+/// Creating sessions after a suspicion takes at most one part in this many of the time.
 const MAKING_SHARE: u32 = 20;
-/// Making a session takes at least so long, for this.
+/// Minimum time assumed for creating a session in this limit.
 const MAKING_MIN: Duration = Duration::from_millis(10);
 
-/// Sessions of one model.
+/// The sessions of one model.
 pub(crate) struct SessionPool {
     environment: Environment,
     contract: Contract,
     shared: Arc<Shared>,
     sessions_max: usize,
-    /// Inputs per run at most.
+    /// Maximum inputs per run.
     batch_inputs_max: AtomicUsize,
-    /// Outputs of one run at most.
+    /// Maximum bytes of the outputs of one run.
     output_bytes_max: u64,
-    /// Memory that a lease may leave in use.
+    /// Memory that a lease may leave in use, in bytes.
     left_bytes_max: AtomicU64,
     /// Reads the model's file again.
     again: Option<Box<ReadAgain>>,
     since: Instant,
 }
 
-/// Gives the bytes of a model's file again: the same, or an error.
+/// Returns the bytes of a model's file again: the same bytes, or an error.
 type ReadAgain = dyn Fn() -> Result<Bytes, ModelError> + Send + Sync;
 
-/// What one run of a model is fed with.
+/// Inputs of one run of a model.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Batch<'b> {
-    /// Images one after another, each as the model wants it.
+    /// Consecutive images in the layout of the model.
     Images(&'b [f32]),
-    /// Rows that the model can take.
+    /// Rows that the model accepts.
     Rows(&'b [&'b [ColumnValue]]),
 }
 
@@ -80,32 +81,32 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     idle: Vec<Runner>,
-    /// Sessions that are idle, lent or being made.
+    /// Number of sessions that are idle, lent or being created.
     made: usize,
-    /// Leases of those who measure. There may be as many sessions more,
-    /// so that none lacks to the others.
+    /// Leases for measurements. The limit of sessions is raised by this number, so that other
+    /// callers have their full number.
     beside: usize,
-    /// Kept until all sessions are made, or for good where it cannot be read again.
+    /// Kept until all sessions are created, or permanently if the file cannot be read again.
     file: Option<Bytes>,
-    /// Numbers of those who wait, in their order.
+    /// Numbers of the waiting callers, in their order.
     waiting: VecDeque<u64>,
     next: u64,
-    /// Sessions thrown away since other work may have made the process grow.
+    /// Sessions discarded on suspicion, since other work may have made the process grow.
     suspected: u32,
-    /// What making a session took last.
+    /// Time to create the last session.
     making: Duration,
 }
 
-/// A session with what a run of it needs.
+/// A session with the resources of its runs.
 struct Runner {
     session: Session,
-    /// By which a run is ended.
+    /// Used to terminate a run.
     options: Arc<RunOptions>,
-    /// Input of a model with a fixed batch size, for batches that do not fill it.
+    /// Input buffer of a model with a fixed batch size, for batches that do not fill it.
     padded: Vec<f32>,
 }
 
-/// A session, or the right to make one.
+/// A session, or the right to create one.
 enum Place {
     Idle(Runner),
     ToMake,
@@ -128,27 +129,28 @@ impl std::fmt::Debug for SessionPool {
     }
 }
 
-/// A session lent to one thread; goes back when dropped.
+/// A session lent to one thread; returned when dropped.
 #[derive(Debug)]
 pub(crate) struct Lease<'a> {
     pool: &'a SessionPool,
-    /// None once it was thrown away: the next run gets another.
+    /// None after the session was discarded: the next run gets another one.
     runner: Option<Runner>,
-    /// Counted in [`State::beside`].
+    /// Whether it is counted in [`State::beside`].
     beside: bool,
-    /// What the process had when the session was lent.
+    /// Resident memory of the process when the session was lent.
     resident_before: u64,
 }
 
-/// Where ONNX Runtime is told to look for weights outside the model's file: below a file that is
-/// no folder, where nothing can be. Otherwise it would read what the model names in the working
-/// folder, outside of any root and of what the SHA-256 pins.
+/// Folder in which ONNX Runtime looks for weights outside the model's file: below a file that is
+/// not a folder, where no file can exist. Otherwise it would read files named by the model in the
+/// working folder, outside of all roots and not covered by the SHA-256.
 const EXTERNAL_WEIGHTS: &str = "/dev/null/external-weights";
 
-/// Builds a session of one intra-op thread: as many sessions as cores beat one session that splits
-/// every operator. On 2 cores, 2 sessions of 1 thread against 1 session of 2 threads, median of 3,
-/// images/s: a network of 84 kB 17,217 to 11,093 at batch 1 and 27,884 to 24,606 at batch 32; one
-/// of 245 kB 4,455 to 2,512 and 5,328 to 2,895, at 0.5 to 0.8 of the CPU time an image.
+/// Builds a session with one intra-op thread: one session per core is faster than one session that
+/// splits every operator. On 2 cores, 2 sessions of 1 thread against 1 session of 2 threads,
+/// median of 3, images/s: a network of 84 kB 17,217 to 11,093 at batch 1 and 27,884 to 24,606 at
+/// batch 32; one of 245 kB 4,455 to 2,512 and 5,328 to 2,895, at 0.5 to 0.8 of the CPU time per
+/// image.
 pub(crate) fn build(
     environment: &Environment,
     file: &[u8],
@@ -207,8 +209,8 @@ impl SessionPool {
         })
     }
 
-    /// The model's file can be read again by `again`:
-    /// its bytes need not be kept once all sessions are made.
+    /// Sets a function that reads the model's file again: its bytes are then freed once all
+    /// sessions are created.
     pub(crate) fn read_again_by(
         &mut self,
         again: impl Fn() -> Result<Bytes, ModelError> + Send + Sync + 'static,
@@ -220,38 +222,38 @@ impl SessionPool {
         }
     }
 
-    /// What the model promised.
+    /// Declared properties of the model.
     pub(crate) fn contract(&self) -> &Contract {
         &self.contract
     }
 
-    /// Narrows the inputs per run, once warm-up has seen what the model really takes.
+    /// Lowers the maximum inputs per run to what warm-up found to work.
     pub(crate) fn limit_batch(&self, inputs_max: usize) {
         self.batch_inputs_max
             .fetch_min(inputs_max, Ordering::Relaxed);
     }
 
-    /// Inputs per run at most.
+    /// Maximum inputs per run.
     pub(crate) fn batch_inputs_max(&self) -> usize {
         self.batch_inputs_max.load(Ordering::Relaxed)
     }
 
-    /// Says what a session takes, once warm-up has seen it. One that leaves much more in use is
-    /// thrown away with its memory, since ONNX Runtime keeps for later runs whatever a run has
-    /// ever needed.
+    /// Sets the expected memory of a session, measured at warm-up. A session that leaves much more
+    /// in use is discarded with its memory, since ONNX Runtime keeps all memory that any run has
+    /// needed for later runs.
     pub(crate) fn expect_memory(&self, session_bytes: u64) {
         let left = session_bytes.saturating_mul(2).max(LEFT_BYTES_MIN);
         self.left_bytes_max.store(left, Ordering::Relaxed);
     }
 
-    /// An idle session, or a new one; where there are as many as there may be, the next that comes
-    /// back. It waits and makes until `interrupt` is set.
+    /// An idle session, or a new one; at the maximum number, the next session returned. Waits and
+    /// creates until `interrupt` is set.
     pub(crate) fn lease(&self, interrupt: &Interrupt) -> Result<Lease<'_>, ModelError> {
         self.lend(false, interrupt)
     }
 
-    /// As [`SessionPool::lease`] for who measures the model beside those who use it, and takes
-    /// long: there may be a session more meanwhile, so that nobody waits for this one.
+    /// Like [`SessionPool::lease`], for long measurements while others use the model: one more
+    /// session may exist meanwhile, so that no caller waits for this one.
     pub(crate) fn lease_beside(&self, interrupt: &Interrupt) -> Result<Lease<'_>, ModelError> {
         self.lend(true, interrupt)
     }
@@ -267,7 +269,7 @@ impl SessionPool {
             resident_before: 0,
         };
         lease.runner = Some(self.take(interrupt)?);
-        // After the making, which is no run.
+        // Measured after creating the session, which is not part of a run.
         lease.resident_before = resident_bytes();
         Ok(lease)
     }
@@ -276,7 +278,8 @@ impl SessionPool {
     fn take(&self, interrupt: &Interrupt) -> Result<Runner, ModelError> {
         let mut failed = None;
         loop {
-            // Who could not make one waits for another's, if there are any.
+            // A caller that failed to create a session waits for an existing one, if there are
+            // any.
             match self.place(failed.is_none(), interrupt)? {
                 Some(Place::Idle(runner)) => return Ok(runner),
                 Some(Place::ToMake) => {}
@@ -293,8 +296,8 @@ impl SessionPool {
         }
     }
 
-    /// Waits for a session or the right to make one. `None`: it may make none,
-    /// and there are none to wait for.
+    /// Waits for a session or the right to create one. `None`: it may not create one, and there is
+    /// none to wait for.
     fn place(&self, may_make: bool, interrupt: &Interrupt) -> Result<Option<Place>, ModelError> {
         {
             let mut state = self.shared.state();
@@ -334,12 +337,12 @@ impl SessionPool {
             state = waited.unwrap_or_else(PoisonError::into_inner);
         };
         state.waiting.retain(|waiting| *waiting != number);
-        // The next may have become the first.
+        // The next waiter may now be the first.
         self.shared.tell(&state);
         found
     }
 
-    /// Makes a session, which is counted already.
+    /// Creates a session, which is counted already.
     fn make(&self, interrupt: &Interrupt) -> Result<Runner, ModelError> {
         let counted = Counted(self);
         let file = self.file()?;
@@ -367,7 +370,7 @@ impl SessionPool {
     }
 }
 
-/// A session that is counted and not there yet; dropped, it is counted no more.
+/// A session that is counted but not created yet; dropping it reverts the count.
 struct Counted<'p>(&'p SessionPool);
 
 impl Drop for Counted<'_> {
@@ -383,7 +386,8 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has all who wait look again. Under the lock, so that nobody begins to wait meanwhile.
+    /// Wakes all waiting callers. Called under the lock, so that no caller begins to wait
+    /// meanwhile.
     fn tell(&self, state: &State) {
         if !state.waiting.is_empty() {
             self.changed.notify_all();
@@ -407,7 +411,7 @@ impl State {
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
         if let Some(runner) = self.runner.take() {
-            // A session that panicked in mid-run is in an unknown state: it is not used again.
+            // A session that panicked during a run is in an unknown state and is not reused.
             if std::thread::panicking() || self.leaves_much() {
                 self.pool.throw_away(runner);
             } else {
@@ -422,7 +426,7 @@ impl Drop for Lease<'_> {
 }
 
 impl SessionPool {
-    /// Drops a session with its memory: another may be made.
+    /// Drops a session with its memory: another may be created.
     fn throw_away(&self, runner: Runner) {
         drop(runner);
         give_free_memory_back();
@@ -444,9 +448,9 @@ impl Lease<'_> {
         pool.shared.tell(&state);
     }
 
-    /// Whether the process has grown meanwhile by more than runs of the model are to leave. Other
-    /// work makes it grow as well: so beyond the first [`SUSPECTED_MAX`] times no more than a
-    /// share of the time goes into making sessions anew.
+    /// Whether the process has grown since by more memory than runs of the model should leave in
+    /// use. Other work makes it grow as well: after the first [`SUSPECTED_MAX`] times only a share
+    /// of the time may be spent on creating sessions.
     fn leaves_much(&self) -> bool {
         let pool = self.pool;
         let grown = resident_bytes().saturating_sub(self.resident_before);
@@ -465,7 +469,7 @@ impl Lease<'_> {
 }
 
 impl Lease<'_> {
-    /// Runs one batch of at most [`SessionPool::batch_inputs_max`] inputs, and gives its answers
+    /// Runs one batch of at most [`SessionPool::batch_inputs_max`] inputs, and passes its answers
     /// to `read`.
     pub(crate) fn run<T>(
         &mut self,
@@ -479,15 +483,15 @@ impl Lease<'_> {
         })
     }
 
-    /// As [`Lease::run`], but gives all outputs to `read`, with the inputs of the run and how many
-    /// of them count: a batch that does not fill a fixed size is padded.
+    /// Like [`Lease::run`], but passes all outputs to `read`, with the number of inputs of the run
+    /// and how many of them are used: a batch that does not fill a fixed size is padded.
     pub(super) fn run_raw<T>(
         &mut self,
         batch: Batch<'_>,
         interrupt: &Interrupt,
         read: impl FnOnce(&SessionOutputs<'_>, usize, usize) -> Result<T, ModelError>,
     ) -> Result<T, ModelError> {
-        // Where a run panics, the runner is still the lease's, which throws it away.
+        // If a run panics, the lease still owns the runner and discards it.
         let runner = match &mut self.runner {
             Some(runner) => runner,
             none => none.insert(self.pool.take(interrupt)?),
@@ -571,7 +575,7 @@ impl Runner {
         })
     }
 
-    /// All outputs are computed: ONNX Runtime walks the whole graph in any case.
+    /// Computes all outputs: ONNX Runtime executes the whole graph in any case.
     fn run<'i, 'v: 'i, const N: usize, T>(
         &mut self,
         inputs: impl Into<SessionInputs<'i, 'v, N>>,

@@ -1,4 +1,4 @@
-//! Tests of lending sessions, on a real model.
+//! Tests of lending sessions, with a real model.
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
@@ -46,7 +46,7 @@ fn made(pool: &SessionPool) -> usize {
     pool.shared.state().made
 }
 
-/// Waits, on another thread, until so many wait for a session.
+/// Waits until `count` other threads wait for a session.
 fn waiting(pool: &SessionPool, count: usize) {
     while pool.shared.state().waiting.len() < count {
         std::thread::yield_now();
@@ -73,7 +73,7 @@ fn who_finds_no_session_waits_for_one_first_come_first_served() {
     });
     let mut order: Vec<usize> = receiver.try_iter().collect();
     assert_eq!(order.len(), 3);
-    // Two at once for two sessions: these may tell in either order.
+    // Two at once for two sessions: these may report in either order.
     order[..2].sort_unstable();
     assert_eq!(order[0], 0, "{order:?}");
     assert_eq!(made(&pool), 2);
@@ -121,7 +121,7 @@ fn a_session_that_was_lost_is_made_anew() {
     for _ in 0..3 {
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let _lease = lease(&pool);
-            // No message.
+            // Suppresses the panic message.
             std::panic::resume_unwind(Box::new(()));
         }));
         assert!(panicked.is_err());
@@ -130,7 +130,7 @@ fn a_session_that_was_lost_is_made_anew() {
         assert_eq!(made(&pool), 1);
     }
     assert_eq!(receiver.try_iter().count(), 3);
-    // Without its file nobody waits for a session that cannot come.
+    // Without the file, no caller waits for a session that cannot be created.
     pool.read_again_by(|| Err(ModelError::NotFound { uri: "gone".into() }));
     let mut lost = lease(&pool);
     let waits = std::thread::scope(|scope| {

@@ -1,27 +1,27 @@
-//! Limits under which models are made ready.
+//! Limits for preparing models.
 
 use std::time::Duration;
 
 use crate::picture::InputSpec;
 
-/// What [`compile`](super::compile) needs besides the file.
+/// Settings of [`compile`](super::compile).
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct CompileSettings {
-    /// Sessions at most: as many as may run at once.
+    /// Maximum number of sessions: the number of concurrent runs.
     pub(crate) sessions_max: usize,
-    /// Largest batch to consider, of images.
+    /// Maximum batch size to try, in images.
     pub(crate) batch_images_max: usize,
-    /// Largest input tensor for one image.
+    /// Maximum input tensor of one image, in bytes.
     pub(crate) tensor_bytes_max: u64,
-    /// Memory of one model.
+    /// Maximum memory of one model.
     pub(crate) model_memory_bytes_max: u64,
-    /// Outputs of one run.
+    /// Maximum size of the outputs of one run.
     pub(crate) output_bytes_max: u64,
-    /// Time of one run, if smaller ones are possible.
+    /// Maximum time of a run with several inputs.
     pub(crate) run_max: Duration,
 }
 
-/// Bytes of the tensor of a batch of images.
+/// Bytes of the tensor for a batch of images.
 pub(super) fn tensor_bytes(spec: &InputSpec, batch: usize) -> u64 {
     let numbers = (spec.image_len() as u64).saturating_mul(batch as u64);
     numbers.saturating_mul(size_of::<f32>() as u64)

@@ -1,4 +1,4 @@
-//! Runs a model before anyone waits for it: checks what it gives, and finds its best batch size.
+//! Warm-up of a model before its use: checks its outputs, and finds its best batch size.
 
 use std::time::{Duration, Instant};
 
@@ -11,38 +11,38 @@ use super::settings::{CompileSettings, tensor_bytes};
 use crate::interrupt::Interrupt;
 use crate::{ColumnValue, ModelError};
 
-/// Batch sizes that are tried. On CPU many models over images are fastest with 1, small ones with
-/// 32; those over columns spend most of a run on its overhead.
+/// Batch sizes to try. On CPU many image models are fastest with 1, small ones with 32; for column
+/// models most of a run is overhead.
 const BATCHES: [usize; 5] = [1, 8, 32, 256, 1024];
-/// Timing of one batch size ends with the first of these two.
+/// Timing of one batch size ends at the first of these two limits.
 const TIMING_MAX: Duration = Duration::from_millis(50);
 const TIMING_RUNS_MAX: u32 = 20;
-/// Runs of a measurement may not take longer than this.
+/// Maximum duration of a measured run.
 const MEASURED_MAX: Duration = Duration::from_secs(5);
-/// A larger batch must be this much faster per input to be worth its latency.
+/// Minimum speed-up per input for a larger batch to be worth its latency.
 const GAIN_MIN: f64 = 1.05;
-/// How far a row of probabilities may be from summing to 1.
+/// Tolerance of the sum of a row of probabilities, which should be 1.
 const SUM_TOLERANCE: f32 = 1e-3;
-/// How far an input's output in a batch may be from its output alone, relative to its size.
+/// Tolerance between an input's output in a batch and its output alone, relative to its size.
 const BATCH_TOLERANCE: f32 = 1e-2;
-/// Rows on which a model's own labels are compared with the options'.
+/// Number of rows on which a model's own labels are compared with the options'.
 const LABELLED_ROWS: usize = 32;
-/// A class is sure enough with this probability for the model's own label to be that class.
+/// Minimum probability of a class for comparing it with the model's own label.
 const SURE_MIN: f32 = 0.75;
 
-/// What warm-up found.
+/// Results of warm-up.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Warm {
     /// Fastest number of inputs per run.
     pub(crate) batch_inputs: usize,
-    /// Largest number of inputs per run that the model takes.
+    /// Maximum number of inputs per run that the model accepts.
     pub(crate) batch_inputs_max: usize,
-    /// Of one thread, at the fastest batch size.
+    /// With one thread, at the fastest batch size.
     pub(crate) seconds_per_input: Option<f64>,
 }
 
 /// Runs the model on two inputs, alone and together, then times it with batches of up to
-/// `batch_inputs_max`. No batch of several inputs is chosen that takes longer than `run_max`.
+/// `batch_inputs_max`. A batch of several inputs is only chosen if it takes at most `run_max`.
 pub(crate) fn run(
     sessions: &SessionPool,
     batch_inputs_max: usize,
@@ -89,8 +89,8 @@ pub(crate) fn run(
     })
 }
 
-/// Times a model at the batch sizes that it takes, by ascending inputs: (inputs,
-/// seconds of a run).
+/// Times a model at the batch sizes that it accepts, by ascending size: (inputs, seconds of a
+/// run).
 pub(crate) fn measure(
     compiled: &Compiled,
     batches: &[usize],
@@ -142,7 +142,7 @@ pub(crate) fn measure(
 #[derive(Debug, Clone, Copy)]
 struct Timing {
     batch: usize,
-    /// Of one run.
+    /// Seconds of one run.
     seconds: f64,
 }
 
@@ -152,14 +152,14 @@ impl Timing {
     }
 }
 
-/// An input that is made up.
+/// A generated input.
 enum Sample {
     Image(Vec<f32>),
     Row(Vec<ColumnValue>),
 }
 
 impl Sample {
-    /// Plain grey, or zeros.
+    /// A plain grey image, or a row of zeros.
     fn plain(feed: &Feed) -> Self {
         match feed {
             Feed::Image(spec) => Self::Image(vec![0.5; spec.image_len()]),
@@ -176,14 +176,14 @@ impl Sample {
     }
 }
 
-/// What runs of a trial have in common.
+/// Common parameters of the runs of a trial.
 struct Trial<'t> {
     contract: &'t Contract,
     interrupt: &'t Interrupt,
 }
 
 impl Trial<'_> {
-    /// Whether a failed run says nothing: text that the model was not trained with may be an
+    /// Whether failed runs are ignored: text that the model was not trained with may cause an
     /// error.
     fn may_refuse_samples(&self) -> bool {
         match &self.contract.feed {
@@ -203,7 +203,7 @@ impl Trial<'_> {
         for numbers in &alone {
             match (check_finite(numbers), &self.contract.feed) {
                 (Ok(()), _) => check_probabilities(numbers, meaning)?,
-                // A row that is made up may be none that a model over columns has an answer to.
+                // A column model may have no answer for a generated row.
                 (Err(_), Feed::Columns(_)) => {}
                 (Err(error), Feed::Image(_)) => return Err(error),
             }
@@ -227,7 +227,7 @@ impl Trial<'_> {
         lease.run(batch, self.interrupt, |numbers| numbers.to_vec())
     }
 
-    /// The best of some runs: the others were disturbed.
+    /// The fastest of some runs: slower ones were disturbed by other load.
     fn time(
         &self,
         lease: &mut Lease<'_>,
@@ -277,7 +277,7 @@ impl Trial<'_> {
                 break;
             }
             let timing = match self.time(lease, batch, sample) {
-                // It is fine with fewer inputs.
+                // It works with fewer inputs.
                 Err(ModelError::OutputTooLarge { .. }) => break,
                 timing => timing?,
             };
@@ -288,9 +288,9 @@ impl Trial<'_> {
         Ok(best)
     }
 
-    /// Whether the model, which declares a dynamic batch, really treats the inputs of a batch
-    /// apart. Some exports fix the batch inside the graph, and fail; some mix the inputs, and must
-    /// not be batched.
+    /// Whether the model, which declares a dynamic batch, processes the inputs of a batch
+    /// independently. Some exports fix the batch size inside the graph, and fail; others mix the
+    /// inputs, and must not be batched.
     fn takes_batches(
         &self,
         lease: &mut Lease<'_>,
@@ -308,8 +308,8 @@ impl Trial<'_> {
         alone.iter().flatten().zip(&together).all(close)
     }
 
-    /// Holds the model's own word for its answers to made-up rows, where it has one, against the
-    /// labels: scikit-learn sorts its classes, whatever order the task has.
+    /// Compares the model's own labels for generated rows, if it outputs them, with the configured
+    /// labels: scikit-learn sorts its classes, regardless of the task's order.
     fn check_labels(&self, lease: &mut Lease<'_>) -> Result<(), ModelError> {
         let contract = self.contract;
         let Feed::Columns(spec) = &contract.feed else {
@@ -362,7 +362,8 @@ fn is_distribution(row: &[f32]) -> bool {
             .all(|p| (-SUM_TOLERANCE..=1.0 + SUM_TOLERANCE).contains(p))
 }
 
-/// Softmax over probabilities keeps the best label but flattens the scores: worth a word.
+/// Warns if logits look like probabilities: softmax of probabilities keeps the best label but
+/// flattens the scores.
 fn warn_of_probabilities(rows: &[Vec<f32>], meaning: Output) {
     let is_suspect = match meaning {
         Output::Logits => rows.iter().all(|row| row.len() > 1 && is_distribution(row)),
@@ -375,7 +376,7 @@ fn warn_of_probabilities(rows: &[Vec<f32>], meaning: Output) {
     }
 }
 
-/// Numbers in 0..1 that look random but are the same every time (a linear congruential generator,
+/// Pseudo-random numbers in 0..1 that are the same every time (a linear congruential generator,
 /// constants of Numerical Recipes).
 fn noise() -> impl FnMut() -> f32 {
     let mut state = 1u32;

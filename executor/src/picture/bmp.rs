@@ -1,10 +1,10 @@
-//! What a BMP's header says, and whether its runs reach to the last row.
+//! Parses a BMP's header, and checks that its run-length data are complete.
 
 use super::header::{Header, SMALL_BUFFERS_BYTES};
 
-/// Size of the oldest header, whose numbers are short.
+/// Size of the oldest header, which has 16-bit numbers.
 const CORE_HEADER: u32 = 12;
-/// Compression: runs of pixels of 8 and of 4 bits, and masks of bits.
+/// Compression: run-length encoding of 8-bit and of 4-bit pixels, and bit masks.
 const RUNS_8: u32 = 1;
 const RUNS_4: u32 = 2;
 const BIT_FIELDS: u32 = 3;
@@ -15,7 +15,7 @@ fn long(encoded: &[u8], at: usize) -> Result<u32, String> {
     Ok(u32::from_le_bytes(*bytes))
 }
 
-/// The compression; none with the oldest header.
+/// The compression; none for the oldest header.
 fn compression(encoded: &[u8]) -> Result<u32, String> {
     match long(encoded, 14)? {
         CORE_HEADER => Ok(0),
@@ -23,18 +23,18 @@ fn compression(encoded: &[u8]) -> Result<u32, String> {
     }
 }
 
-/// Reads the header.
+/// Parses the header.
 pub(super) fn header(encoded: &[u8]) -> Result<Header, String> {
     let (width, height) = if long(encoded, 14)? == CORE_HEADER {
         let sides = long(encoded, 18)?;
         (sides & 0xffff, sides >> 16)
     } else {
-        // Rows from the top have a negative height.
+        // A negative height means that rows start at the top.
         let height = i32::from_le_bytes(long(encoded, 22)?.to_le_bytes());
         (long(encoded, 18)?, height.unsigned_abs())
     };
     let (width, height) = (u64::from(width), u64::from(height));
-    // Only masks may announce an alpha channel.
+    // Only bit masks may define an alpha channel.
     let samples = match compression(encoded)? {
         BIT_FIELDS => 4,
         _ => 3,
@@ -48,7 +48,8 @@ pub(super) fn header(encoded: &[u8]) -> Result<Header, String> {
     })
 }
 
-/// Refuses runs that end before the last row: the decoder makes black of what is missing.
+/// Rejects run-length data that end before the last row: the decoder would fill the missing pixels
+/// with black.
 pub(super) fn check_runs(encoded: &[u8], header: &Header) -> Result<(), String> {
     let compression = compression(encoded)?;
     if !matches!(compression, RUNS_8 | RUNS_4) {

@@ -1,4 +1,4 @@
-//! Recognises an image by its first bytes, never by its name, and decodes it within limits.
+//! Detects an image's format by its first bytes, never by its name, and decodes it within limits.
 
 use super::header::{Header, Limits};
 use super::{Channels, InputSpec, Pixels, bmp, gif, jpeg, png, raster, resize, webp};
@@ -13,7 +13,7 @@ enum Format {
 }
 
 impl Format {
-    /// Reads the header, and holds dimensions against limits before anything more costly.
+    /// Parses the header, and checks dimensions against the limits before more expensive work.
     fn header(self, encoded: &[u8], limits: Limits) -> Result<Header, String> {
         let header = match self {
             Self::Jpeg => jpeg::header(encoded),
@@ -26,8 +26,8 @@ impl Format {
         Ok(header)
     }
 
-    /// Decodes the first frame. `wanted` is what the caller will convert to: a decoder that can do
-    /// so cheaply gives it, else what the file has.
+    /// Decodes the first frame. `wanted` is the format that the caller converts to: a decoder that
+    /// can produce it cheaply does, otherwise it returns the file's format.
     fn decode(self, encoded: &[u8], header: &Header, wanted: Channels) -> Result<Pixels, String> {
         match self {
             Self::Jpeg => jpeg::decode(encoded, wanted),
@@ -39,22 +39,22 @@ impl Format {
     }
 }
 
-/// An image whose header was read, and what is to be made of it: within limits, with nothing
-/// allocated yet.
+/// An image with parsed header and a plan for decoding it: within limits, with nothing allocated
+/// yet.
 #[derive(Debug)]
 pub(crate) struct DecodePlan<'a> {
     encoded: &'a [u8],
     format: Format,
     header: Header,
     wanted: Channels,
-    /// The other number of channels, where somebody wants it and it takes another decoding.
+    /// The other number of channels, if some user wants it and it needs separate decoding.
     other: Option<Channels>,
     bytes: u64,
 }
 
 impl<'a> DecodePlan<'a> {
-    /// Plans decoding for several users, each of whom gets the same pixels as if it were alone.
-    /// The error is a clause for a warning.
+    /// Plans decoding for several users, each of which gets the same pixels as if it were the only
+    /// one. The error is a clause for a warning.
     pub(crate) fn new<'s>(
         encoded: &'a [u8],
         users: impl IntoIterator<Item = &'s InputSpec>,
@@ -91,13 +91,13 @@ impl<'a> DecodePlan<'a> {
         })
     }
 
-    /// Memory at the peak of decoding, and of what [`Preprocessor`](super::Preprocessor) does for
-    /// any of the users then, at most.
+    /// Maximum peak memory in bytes of decoding and of the subsequent
+    /// [`Preprocessor`](super::Preprocessor) work for any of the users.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Decodes once, or twice where users want what cannot be had from one decoding.
+    /// Decodes once, or twice if the users' formats cannot be derived from one decoding.
     pub(crate) fn decode(&self) -> Result<Decoded, String> {
         let decode = |wanted| self.format.decode(self.encoded, &self.header, wanted);
         let pixels = decode(self.wanted)?;
@@ -110,18 +110,18 @@ impl<'a> DecodePlan<'a> {
     }
 }
 
-/// An image in the channels that its users asked for.
+/// An image in the channels that its users want.
 #[derive(Debug)]
 pub(crate) struct Decoded {
-    /// As decoded for the first user.
+    /// Decoded for the first user.
     pixels: Pixels,
     wanted: Channels,
-    /// As decoded for users of the other number of channels, where that makes a difference.
+    /// Decoded for users of the other number of channels, if that makes a difference.
     other: Option<Pixels>,
 }
 
 impl Decoded {
-    /// What decoding for a user who wants those channels gives.
+    /// The pixels for a user who wants these channels.
     pub(crate) fn of(&self, wanted: Channels) -> &Pixels {
         match &self.other {
             Some(other) if wanted != self.wanted => other,
@@ -130,7 +130,7 @@ impl Decoded {
     }
 }
 
-/// Signatures of the formats' own specifications.
+/// Detects the format by the signatures of the formats' specifications.
 fn recognise(encoded: &[u8]) -> Option<Format> {
     match encoded {
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some(Format::Png),
@@ -151,7 +151,8 @@ fn recognise(encoded: &[u8]) -> Option<Format> {
             b'P',
             ..,
         ] => Some(Format::WebP),
-        // Two letters begin many a text: the four reserved bytes are zero in every real BMP.
+        // Many texts begin with these two letters; the four reserved bytes are zero in every real
+        // BMP.
         [b'B', b'M', _, _, _, _, 0, 0, 0, 0, ..] => Some(Format::Bmp),
         _ => None,
     }

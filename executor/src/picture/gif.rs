@@ -1,4 +1,4 @@
-//! What a GIF's header and its first frame's descriptor say.
+//! Parses a GIF's header and its first frame's descriptor.
 
 use super::header::{Header, SMALL_BUFFERS_BYTES};
 
@@ -10,7 +10,7 @@ fn number(encoded: &[u8], at: usize) -> Option<u64> {
     Some(u16::from_le_bytes(*bytes).into())
 }
 
-/// Bytes of the palette that flags announce.
+/// Length of the palette, according to the flags.
 fn palette_bytes(flags: u8) -> usize {
     match flags & 0x80 {
         0 => 0,
@@ -18,7 +18,7 @@ fn palette_bytes(flags: u8) -> usize {
     }
 }
 
-/// Offset of the first image descriptor's numbers.
+/// Offset of the fields of the first image descriptor.
 fn first_image(encoded: &[u8]) -> Option<usize> {
     let mut at = 13 + palette_bytes(*encoded.get(10)?);
     loop {
@@ -39,7 +39,7 @@ fn first_image(encoded: &[u8]) -> Option<usize> {
     }
 }
 
-/// Reads the header.
+/// Parses the header.
 pub(super) fn header(encoded: &[u8]) -> Result<Header, String> {
     let cut = || "is a GIF that is cut off".to_string();
     let side = |at| number(encoded, at).ok_or_else(cut);
@@ -48,7 +48,7 @@ pub(super) fn header(encoded: &[u8]) -> Result<Header, String> {
     let (frame_width, frame_height) = (side(at + 4)?, side(at + 6)?);
     let frame = frame_width * frame_height;
     let kept = 4 * width * height;
-    // A frame that is not as wide as the screen is decoded by itself and copied.
+    // A frame narrower than the screen is decoded separately and copied.
     let own = if (side(at)?, frame_width) == (0, width) && side(at + 2)? + frame_height <= height {
         0
     } else {

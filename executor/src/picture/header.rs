@@ -1,29 +1,30 @@
-//! What an image takes, told by its header before anything is allocated for it.
+//! Dimensions and memory needs of an image, computed from its header before anything is allocated.
 
-/// Buffers of a decoder whose size no header tells: tables, read buffers, states.
+/// Memory of decoder buffers whose size does not depend on the header: tables, read buffers,
+/// states.
 pub(super) const SMALL_BUFFERS_BYTES: u64 = 512 << 10;
 
-/// What a header says.
+/// Data from a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Header {
-    /// Pixels in a row.
+    /// Number of pixels in a row.
     pub(super) width: u64,
-    /// Rows.
+    /// Number of rows.
     pub(super) height: u64,
-    /// Memory at the peak of decoding at most, decoded samples included, in bytes.
+    /// Maximum peak memory of decoding, including decoded samples, in bytes.
     pub(super) decode_bytes: u64,
-    /// Memory of the decoded samples at most, in bytes.
+    /// Maximum memory of the decoded samples, in bytes.
     pub(super) kept_bytes: u64,
 }
 
-/// What a header may claim before anything is allocated for it.
+/// Limits checked against the header before anything is allocated.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Width times height.
+    /// Maximum width times height.
     pub(crate) image_pixels_max: u64,
-    /// Width and height, each.
+    /// Maximum width and height, each.
     pub(crate) image_side_pixels_max: u64,
-    /// Memory of decoding, converting and resizing, in bytes.
+    /// Maximum memory of decoding, converting and resizing, in bytes.
     pub(crate) image_decode_bytes_max: u64,
 }
 
@@ -49,7 +50,7 @@ impl Limits {
         Ok(())
     }
 
-    /// Checks what an image takes.
+    /// Checks an image's memory needs.
     pub(super) fn check_bytes(self, bytes: u64) -> Result<(), String> {
         if bytes > self.image_decode_bytes_max {
             return Err(format!(

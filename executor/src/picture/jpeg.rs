@@ -1,4 +1,4 @@
-//! JPEG, baseline and progressive, through zune-jpeg.
+//! JPEG, baseline and progressive, decoded by zune-jpeg.
 
 mod entropy;
 mod scans;
@@ -16,14 +16,14 @@ use super::header::{Header, SMALL_BUFFERS_BYTES};
 use super::{Channels, Pixels, zeroed};
 use segments::Frame;
 
-/// Reads the header.
+/// Parses the header.
 pub(super) fn header(encoded: &[u8]) -> Result<Header, String> {
     let header = segments::Header::read(encoded)?;
     let frame = &header.frame;
     let channels = if frame.components.len() == 1 {
         Channels::Grey
     } else {
-        // Also where grey is wanted: some colour spaces give it by way of RGB only.
+        // Also if grey is wanted: some colour spaces can be converted to grey only through RGB.
         Channels::Rgb
     };
     let pixels = frame.width as u64 * frame.height as u64;
@@ -40,8 +40,8 @@ pub(super) fn header(encoded: &[u8]) -> Result<Header, String> {
     })
 }
 
-/// Coefficients of all blocks, of 16 bits each, as the decoder holds them where it needs several
-/// scans.
+/// Memory of the coefficients of all blocks, 16 bits each, which the decoder keeps if the image
+/// has several scans.
 fn coefficient_bytes(frame: &Frame) -> u64 {
     let (columns, rows) = frame.units();
     let blocks: usize = frame
@@ -49,7 +49,7 @@ fn coefficient_bytes(frame: &Frame) -> u64 {
         .iter()
         .map(|c| c.horizontal * c.vertical)
         .sum();
-    // Grey out of colour that is sampled vertically only takes twice the rows.
+    // Grey from colour that is sampled only vertically uses twice the rows.
     let rows = match (frame.horizontal_max(), frame.vertical_max()) {
         (1, 2) => 2 * rows,
         _ => rows,
@@ -57,10 +57,10 @@ fn coefficient_bytes(frame: &Frame) -> u64 {
     128 * columns as u64 * rows as u64 * blocks as u64
 }
 
-/// Buffers of a few rows of each component: samples, and those that sampling up needs.
+/// Buffers of a few rows of each component: samples, and those needed for upsampling.
 fn line_bytes(frame: &Frame) -> u64 {
     let (horizontal_max, vertical_max) = (frame.horizontal_max(), frame.vertical_max());
-    // The decoder takes the greatest sampling factor of the components so far.
+    // The decoder uses the greatest sampling factor of the components so far.
     let mut so_far = 1;
     let mut bytes = 0;
     let mut stride_max = 0;
@@ -76,8 +76,8 @@ fn line_bytes(frame: &Frame) -> u64 {
     bytes + 2 * 8 * stride_max as u64
 }
 
-/// Decodes a JPEG to what is wanted: a grey one is always left grey, since repeating its only
-/// channel is cheaper later.
+/// Decodes a JPEG to the wanted channels: a grey image always stays grey, since repeating its only
+/// channel later is cheaper.
 pub(super) fn decode(encoded: &[u8], wanted: Channels) -> Result<Pixels, String> {
     let frame = segments::Header::read(encoded)?.frame;
     let side_max = usize::from(u16::MAX);
@@ -86,7 +86,7 @@ pub(super) fn decode(encoded: &[u8], wanted: Channels) -> Result<Pixels, String>
         .set_max_height(side_max);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(encoded), options);
     decoder.decode_headers().map_err(|error| broken(&error))?;
-    // What was said of its memory holds for this frame only.
+    // The computed memory is valid for this frame only.
     let components = decoder.info().map(|info| usize::from(info.components));
     if decoder.dimensions() != Some((frame.width, frame.height))
         || components != Some(frame.components.len())
@@ -96,7 +96,7 @@ pub(super) fn decode(encoded: &[u8], wanted: Channels) -> Result<Pixels, String>
     scans::check(encoded, &frame)?;
     let channels = match decoder.input_colorspace() {
         Some(ColorSpace::Luma) => Channels::Grey,
-        // From YCbCr, luma is there without conversion.
+        // From YCbCr, luma is available without conversion.
         Some(ColorSpace::YCbCr) => wanted,
         _ => Channels::Rgb,
     };
@@ -104,7 +104,7 @@ pub(super) fn decode(encoded: &[u8], wanted: Channels) -> Result<Pixels, String>
         Channels::Grey => ColorSpace::Luma,
         Channels::Rgb => ColorSpace::RGB,
     };
-    // Strictly: else the decoder makes grey of what it cannot read, and says nothing.
+    // Strict mode: otherwise the decoder silently fills unreadable data with grey.
     let options = options.set_strict_mode(true);
     decoder.set_options(options.jpeg_set_out_colorspace(colorspace));
     let size = frame.width * frame.height * channels.count();

@@ -1,19 +1,19 @@
-//! Accounts for the memory of all decodings under way, so that together they stay within a limit,
-//! and makes sure that there is as much before any of it is used.
+//! Accounts for the memory of all running decodings, so that their sum stays within a limit, and
+//! checks that the memory is available before any of it is used.
 
 use std::hint::black_box;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::OUT_OF_MEMORY;
 
-/// What the process should have left besides the decodings under way, in bytes.
+/// Memory to leave available besides the running decodings, in bytes.
 const MARGIN_BYTES: u64 = 40 << 20;
-/// Decodings of less are booked, but not tried for:
-/// their buffers are no more than those of any thread.
+/// Smaller decodings are counted, but their memory is not checked: their buffers are no larger
+/// than those of any thread.
 const TRIED_BYTES_MIN: u64 = 1 << 20;
 
-/// Memory that decodings may take together. Whoever would take more waits;
-/// one alone may always go on.
+/// Memory that decodings may use together. A decoding that would exceed it waits; a single one may
+/// always run.
 #[derive(Debug)]
 pub(crate) struct DecodeMemory {
     bytes_max: u64,
@@ -23,14 +23,14 @@ pub(crate) struct DecodeMemory {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Bytes of the decodings under way.
+    /// Bytes of the running decodings.
     held: u64,
-    /// Next number to be drawn, and the one whose turn it is: nobody is overtaken.
+    /// Next ticket number, and the number whose turn it is: requests are served in order.
     drawn: u64,
     turn: u64,
 }
 
-/// Memory of one decoding, given back when dropped.
+/// Memory of one decoding, released when dropped.
 #[derive(Debug)]
 pub(crate) struct Held<'a> {
     memory: &'a DecodeMemory,
@@ -46,9 +46,9 @@ impl DecodeMemory {
         }
     }
 
-    /// Books `bytes`. Waits while others hold too much: they hold it for one image's decoding only
-    /// and wait for nothing meanwhile, so that every wait ends.
-    /// The error is a clause for a warning.
+    /// Reserves `bytes`. Waits while others hold too much: they hold it for one image's decoding
+    /// only and wait for nothing else meanwhile, so that every wait ends. The error is a clause
+    /// for a warning.
     pub(crate) fn hold(&self, bytes: u64) -> Result<Held<'_>, String> {
         let mut state = self.lock();
         let number = state.drawn;
@@ -90,10 +90,9 @@ impl Drop for Held<'_> {
     }
 }
 
-/// Whether the system gives that much and a margin. Decoders allocate without asking, and the
-/// process ends where they get nothing; so all that decodings under way may still take is asked
-/// for here and given back untouched. Requests of this size go to the system and come from it
-/// alone.
+/// Whether the system can provide that much and a margin. Decoders allocate without checking, and
+/// the process aborts on failure; so all memory that running decodings may still allocate is
+/// allocated here and freed untouched. Allocations of this size go directly to the system.
 fn is_available(bytes: u64) -> bool {
     let Ok(bytes) = usize::try_from(bytes.saturating_add(MARGIN_BYTES)) else {
         return false;
@@ -127,7 +126,7 @@ mod tests {
                 let (memory, now) = (&memory, &now);
                 scope.spawn(move || {
                     for round in 0..200 {
-                        // One in ten takes more than the limit, and is then alone.
+                        // One in ten exceeds the limit, and then runs alone.
                         let bytes = if (thread + round) % 10 == 0 {
                             150
                         } else {
@@ -154,11 +153,11 @@ mod tests {
         assert!(memory.hold(1).is_ok());
     }
 
-    /// Set in the process that has little memory.
+    /// Set in the process with little memory.
     const LITTLE: &str = "PREDICTSQL_TEST_LITTLE_MEMORY";
 
-    /// The file with another size in its header: decoding it takes 192 MiB for pixels and half of
-    /// that for what the decoder allocates by itself.
+    /// The file with another size in its header: decoding it needs 192 MiB for pixels and half of
+    /// that for the decoder's own allocations.
     fn large_webp() -> Vec<u8> {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/images/lossy.webp");
         let mut file = std::fs::read(folder).unwrap();

@@ -1,11 +1,11 @@
-//! From an encoded image to the numbers that a model reads: decode, convert, resize, normalise.
+//! Converts an encoded image to the input numbers of a model: decode, convert, resize, normalise.
 //!
-//! The steps are those of the usual training code over Pillow, and give its numbers up to
-//! rounding: `Image.open(f).convert("L" or "RGB").resize((w, h), BILINEAR)`, then
-//! `(x / 255 - mean) / std`. In words: the first frame of an animation; an alpha channel is
-//! dropped, not blended; 16-bit samples are scaled to 8; colour becomes grey by the luma of ITU-R
+//! The steps are those of common training code using Pillow, with the same results except for
+//! rounding: `Image.open(f).convert("L" or "RGB").resize((w, h), BILINEAR)`, then `(x / 255 -
+//! mean) / std`. In detail: the first frame of an animation is used; an alpha channel is dropped,
+//! not blended; 16-bit samples are scaled to 8; colour is converted to grey by the luma of ITU-R
 //! BT.601; the whole image is stretched to the input size; orientation tags are ignored. An image
-//! that has the input size already is not resampled.
+//! that already has the input size is not resampled.
 
 mod bmp;
 mod decode;
@@ -28,23 +28,23 @@ pub(crate) use preprocess::{InputSpec, Preprocessor};
 #[cfg(any(test, fuzzing))]
 pub(crate) use resize::Bytes as ResizeBytes;
 
-/// Clause of a warning for an image that there is no memory for.
+/// Warning clause for an image that does not fit into memory.
 const OUT_OF_MEMORY: &str = "needs more memory than the server has";
-/// A buffer of a thread that is larger is not kept from image to image, in bytes.
+/// Maximum size of a thread's buffer that is kept between images, in bytes.
 const KEPT_BUFFER_BYTES_MAX: usize = 4 << 20;
 
-/// A buffer of zeros, or a clause for a warning.
+/// A zeroed buffer, or a clause for a warning.
 fn zeroed(size: usize) -> Result<Vec<u8>, String> {
     let mut buffer = Vec::new();
     grow(&mut buffer, size)?;
     Ok(buffer)
 }
 
-/// Makes a buffer as long as `size` at least, of any content.
+/// Makes a buffer at least `size` long, with arbitrary content.
 fn grow(buffer: &mut Vec<u8>, size: usize) -> Result<(), String> {
     if buffer.len() < size {
         if buffer.capacity() < size {
-            // Growing would hold the old and the new for a moment.
+            // Growing would keep the old and the new buffer for a moment.
             *buffer = Vec::new();
         }
         let got = buffer.try_reserve_exact(size - buffer.len());
@@ -54,7 +54,7 @@ fn grow(buffer: &mut Vec<u8>, size: usize) -> Result<(), String> {
     Ok(())
 }
 
-/// Gives a large buffer's memory back.
+/// Frees a large buffer.
 fn shrink(buffer: &mut Vec<u8>) {
     if buffer.capacity() > KEPT_BUFFER_BYTES_MAX {
         *buffer = Vec::new();
@@ -80,12 +80,12 @@ impl Channels {
     }
 }
 
-/// A decoded image: rows from the top, 8 bits a sample, samples of a pixel side by side.
+/// A decoded image: rows from the top, 8 bits per sample, samples interleaved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pixels {
-    /// Pixels in a row.
+    /// Number of pixels in a row.
     pub(crate) width: u32,
-    /// Rows.
+    /// Number of rows.
     pub(crate) height: u32,
     /// Samples per pixel.
     pub(crate) channels: Channels,

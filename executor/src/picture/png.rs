@@ -1,5 +1,5 @@
-//! PNG, through the png crate itself: profiles and texts, which may be small files and much
-//! memory, are not read.
+//! PNG, decoded by the png crate directly: profiles and texts, which may be small in the file and
+//! large in memory, are not read.
 
 use std::io::Cursor;
 
@@ -9,13 +9,13 @@ use super::header::{Header, SMALL_BUFFERS_BYTES};
 use super::raster::{broken, drop_alpha, scale_to_eight_bits};
 use super::{Channels, Pixels, zeroed};
 
-/// Rows of data that the decoder holds while it undoes their filters, as a multiple of one row: it
-/// collects four before it moves what is left, and its buffer doubles when it grows.
+/// Rows of data that the decoder holds while it reverses their filters, as a multiple of one row:
+/// it collects four before it moves the rest, and its buffer doubles when it grows.
 const FILTER_ROWS: u64 = 24;
-/// And at least so many bytes.
+/// Minimum of these buffers, in bytes.
 const FILTER_BYTES: u64 = 1 << 20;
 
-/// Numbers of the header chunk, whose place is fixed.
+/// Fields of the header chunk, at fixed offsets.
 struct Fields {
     width: u32,
     height: u32,
@@ -37,7 +37,7 @@ impl Fields {
         })
     }
 
-    /// Samples of a pixel in the file, and as decoded; a transparent colour makes one more.
+    /// Samples per pixel in the file, and as decoded; a transparent colour adds one.
     fn samples(&self, transparent: bool) -> (u64, u64) {
         let extra = u64::from(transparent);
         match self.colour {
@@ -50,7 +50,7 @@ impl Fields {
     }
 }
 
-/// Offset of the image's data, and whether a colour is transparent.
+/// Offset of the image's data, and whether there is a transparent colour.
 fn before_data(encoded: &[u8]) -> (u64, bool) {
     let mut at = 8usize;
     let mut transparent = false;
@@ -68,7 +68,7 @@ fn before_data(encoded: &[u8]) -> (u64, bool) {
     (at as u64, transparent)
 }
 
-/// Reads the header.
+/// Parses the header.
 pub(super) fn header(encoded: &[u8]) -> Result<Header, String> {
     let fields = Fields::read(encoded).ok_or("is a PNG that is cut off")?;
     let (data_at, transparent) = before_data(encoded);
@@ -78,7 +78,7 @@ pub(super) fn header(encoded: &[u8]) -> Result<Header, String> {
     let sample_bytes = if fields.depth > 8 { 2 } else { 1 };
     let line = width * decoded * sample_bytes;
     let kept = line.saturating_mul(height);
-    // A chunk is collected in a buffer that doubles, and some are kept.
+    // A chunk is collected in a buffer that doubles, and some chunks are kept.
     let metadata = 4 * data_at;
     let work = line + FILTER_ROWS * row + FILTER_BYTES + metadata + SMALL_BUFFERS_BYTES;
     Ok(Header {
@@ -113,7 +113,7 @@ pub(super) fn decode(encoded: &[u8], header: &Header) -> Result<Pixels, String> 
     let read = reader
         .next_frame(&mut samples)
         .map_err(|error| failed(&error))?;
-    // The first frame of an animation may be smaller by its own header.
+    // The first frame of an animation may have a smaller size in its own header.
     if (read.width, read.height) != (width, height) {
         return Err("is a damaged PNG (its first frame is not the whole image)".to_string());
     }

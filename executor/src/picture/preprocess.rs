@@ -1,4 +1,4 @@
-//! Converts, resizes and normalises pixels straight into a batch buffer.
+//! Converts, resizes and normalises pixels directly into a batch buffer.
 
 use std::borrow::Cow;
 
@@ -7,10 +7,10 @@ use predictsql_catalog::{ImageOptions, Layout, Normalisation};
 use super::resize::{self, Resizer};
 use super::{Channels, OUT_OF_MEMORY, Pixels};
 
-/// Sides of a model's input, in pixels.
+/// Maximum height and width of a model's input, in pixels.
 const INPUT_SIDE_MAX: u32 = 8192;
 
-/// How a model wants its input: derived once from [`ImageOptions`].
+/// Input format of a model: derived once from [`ImageOptions`].
 #[derive(Debug, Clone)]
 pub(crate) struct InputSpec {
     layout: Layout,
@@ -18,11 +18,11 @@ pub(crate) struct InputSpec {
     width: u32,
     channels: Channels,
     normalisation: Normalisation,
-    /// For each channel the normalised value of each of the 256 sample values.
+    /// For each channel, the normalised values of the 256 sample values.
     normalised: Vec<[f32; 256]>,
 }
 
-/// Whether both make the same numbers of every image.
+/// Equal if both produce the same numbers for every image.
 impl PartialEq for InputSpec {
     fn eq(&self, other: &Self) -> bool {
         (self.layout, self.height, self.width, self.channels)
@@ -32,7 +32,7 @@ impl PartialEq for InputSpec {
 }
 
 impl InputSpec {
-    /// Reads options. The error says which of them is wrong.
+    /// Converts options. The error names the invalid one.
     pub(crate) fn new(options: &ImageOptions) -> Result<Self, String> {
         let channels = match options.channels {
             1 => Channels::Grey,
@@ -76,19 +76,19 @@ impl InputSpec {
         })
     }
 
-    /// Channels that the model reads.
+    /// Channels of the model's input.
     pub(crate) fn channels(&self) -> Channels {
         self.channels
     }
 
-    /// Numbers that one image fills in the input tensor.
+    /// Length of one image in the input tensor.
     pub(crate) fn image_len(&self) -> usize {
         // At most 8192 * 8192 * 3: no overflow.
         self.height as usize * self.width as usize * self.channels.count()
     }
 
-    /// Memory that [`Preprocessor::append`] takes besides image and tensor for an image of that
-    /// size: a copy in grey, in bytes, and what resizing needs.
+    /// Memory that [`Preprocessor::append`] needs besides image and tensor for an image of that
+    /// size: a grey copy, in bytes, and the buffers of resizing.
     pub(super) fn work(&self, width: u64, height: u64) -> (u64, resize::Bytes) {
         let target = (u64::from(self.width), u64::from(self.height));
         let grey = match self.channels {
@@ -109,14 +109,14 @@ impl InputSpec {
     }
 }
 
-/// Does the work of one thread; keeps small buffers from image to image.
+/// Preprocesses images on one thread; keeps small buffers between images.
 #[derive(Debug)]
 pub(crate) struct Preprocessor {
     resizer: Resizer,
 }
 
 impl Preprocessor {
-    /// Starts without buffers.
+    /// Creates one without buffers.
     pub(crate) fn new() -> Self {
         Self {
             resizer: Resizer::new(),
@@ -124,7 +124,7 @@ impl Preprocessor {
     }
 
     /// Appends one image, [`InputSpec::image_len`] numbers, to `tensor`. The error is a clause for
-    /// a warning; `tensor` is then as before.
+    /// a warning; `tensor` is unchanged then.
     pub(crate) fn append(
         &mut self,
         pixels: &Pixels,
@@ -151,7 +151,7 @@ impl Preprocessor {
         Ok(())
     }
 
-    /// The samples of an image in another size.
+    /// The samples of an image, resized.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn resized(&mut self, pixels: &Pixels, size: (u32, u32)) -> Result<Vec<u8>, String> {
         self.resizer.resize(pixels, size).map(<[u8]>::to_vec)
@@ -181,7 +181,8 @@ fn to_grey(pixels: &Pixels) -> Result<Cow<'_, Pixels>, String> {
     }))
 }
 
-/// Looks each sample up, in the order of the layout. Grey samples serve every channel.
+/// Normalises each sample by table lookup, in the order of the layout. Grey samples are used for
+/// every channel.
 fn normalise(samples: &[u8], source: Channels, spec: &InputSpec, tensor: &mut Vec<f32>) {
     tensor.reserve(spec.image_len());
     match (spec.layout, source) {

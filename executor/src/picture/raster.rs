@@ -1,5 +1,4 @@
-//! GIF, WebP and BMP, through the `image` crate,
-//! and what their decoders and that of PNG have in common.
+//! GIF, WebP and BMP, decoded by the `image` crate, and helpers shared with the PNG decoder.
 
 use crate::message::one_line;
 use std::fmt::Display;
@@ -11,7 +10,7 @@ use image::{ColorType, ImageDecoder, ImageError};
 use super::header::Header;
 use super::{Channels, Pixels, bmp, zeroed};
 
-/// Characters of a decoder's message that are passed on.
+/// Maximum length of a decoder's message that is passed on, in characters.
 pub(super) const MESSAGE_CHARS_MAX: usize = 120;
 
 pub(super) fn decode_gif(encoded: &[u8], header: &Header) -> Result<Pixels, String> {
@@ -34,7 +33,7 @@ pub(super) fn broken(format: &str, error: &dyn Display) -> String {
     )
 }
 
-/// Decodes the first frame, which must be what its header said.
+/// Decodes the first frame, whose size must match the header.
 fn finish<D: ImageDecoder>(
     format: &str,
     decoder: Result<D, ImageError>,
@@ -80,7 +79,8 @@ pub(super) fn drop_alpha<const N: usize, const K: usize>(
     channels
 }
 
-/// 16 bits to 8 by rounding `x / 257`, so that 0 and the full scale are kept, in place.
+/// Converts 16 bits to 8 in place by rounding `x / 257`, which maps 0 to 0 and full scale to full
+/// scale.
 pub(super) fn scale_to_eight_bits(samples: &mut Vec<u8>, number: fn([u8; 2]) -> u16) {
     let count = samples.len() / 2;
     for place in 0..count {

@@ -1,15 +1,16 @@
-//! Resizes samples by two passes, one a direction, in memory that is bounded whatever the sides.
+//! Resizes samples by two passes, one per direction, with bounded memory for any dimensions.
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer as Convolution};
 
 use super::{Channels, Pixels, grow, shrink};
 
-/// What lies between the passes may take so much if the vertical pass comes first, as is faster
-/// and as photos are resized. It does for one of 48 million pixels, 8,000 wide, into 1,024 rows.
+/// Maximum intermediate buffer for doing the vertical pass first, which is faster and the usual
+/// order for photos. An image of 48 million pixels, 8,000 wide, resized to 1,024 rows stays below
+/// it.
 const BETWEEN_BYTES_MAX: u64 = 32 << 20;
 
-/// Resizes for one thread; keeps small buffers from image to image.
+/// Resizes on one thread; keeps small buffers between images.
 #[derive(Debug)]
 pub(super) struct Resizer {
     convolution: Convolution,
@@ -21,8 +22,8 @@ pub(super) struct Resizer {
 /// Width and height, in pixels.
 type Size = (u32, u32);
 
-/// Whether what lies between has the source's width and the target's height,
-/// or the other way round.
+/// Whether the vertical pass is first (the intermediate image has the source's width and the
+/// target's height, otherwise the reverse), and the size of that image in bytes.
 fn between(source: (u64, u64), target: (u64, u64), channels: u64) -> (bool, u64) {
     let vertical_first = source.0 * target.1 * channels;
     let horizontal_first = target.0 * source.1 * channels;
@@ -33,28 +34,28 @@ fn between(source: (u64, u64), target: (u64, u64), channels: u64) -> (bool, u64)
     }
 }
 
-/// Memory that resizing takes besides the source, in bytes.
+/// Memory for resizing besides the source, in bytes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Bytes {
     /// The result.
     resized: u64,
-    /// What lies between the passes.
+    /// The intermediate image.
     between: u64,
-    /// Tables of coefficients, as long as the sides.
+    /// Coefficient tables, proportional to the dimensions.
     tables: u64,
 }
 
 impl Bytes {
-    /// What one image takes that is resized once.
+    /// Memory for resizing one image once.
     ///
-    /// What lies between is 32 MiB, or the smaller of `source width * target height` and `target
-    /// width * source height` pixels. That is `sqrt(source pixels * target pixels)` at most, since
-    /// the product of the two is what is under the root.
+    /// The intermediate image is at most 32 MiB, or the smaller of `source width * target height`
+    /// and `target width * source height` pixels. The latter is at most `sqrt(source pixels *
+    /// target pixels)`, since the product of the two is the value under the root.
     pub(crate) fn new(source: (u64, u64), target: (u64, u64), channels: Channels) -> Self {
         let channels = channels.count() as u64;
         let (_, between) = between(source, target, channels);
-        // A coefficient is a float first, then a number of 16 bits; there are two for each pixel
-        // of the longer side, and some more for each of the target.
+        // A coefficient is first a float, then a 16-bit number; there are two for each pixel of
+        // the longer dimension, and some more for each of the target.
         let table = |source: u64, target: u64| 2 * 10 * source.max(target) + 128 * target;
         let tables = table(source.0, target.0).max(table(source.1, target.1));
         Self {
@@ -64,8 +65,7 @@ impl Bytes {
         }
     }
 
-    /// What it takes to do both, one after the other: a buffer stays as large as the larger of the
-    /// two left it.
+    /// Memory for both, one after the other: each buffer keeps the larger size.
     pub(super) fn with(self, other: Self) -> Self {
         Self {
             resized: self.resized.max(other.resized),
@@ -74,16 +74,16 @@ impl Bytes {
         }
     }
 
-    /// All together.
+    /// Sum of all parts.
     pub(crate) fn total(self) -> u64 {
         self.resized + self.between + self.tables
     }
 }
 
 impl Resizer {
-    /// Starts without buffers.
+    /// Creates one without buffers.
     pub(super) fn new() -> Self {
-        // Bilinear over the area that shrinks into one pixel, as Pillow does.
+        // Bilinear over the area that is mapped to one pixel, like Pillow.
         let algorithm = ResizeAlg::Convolution(FilterType::Bilinear);
         Self {
             convolution: Convolution::new(),
@@ -93,7 +93,7 @@ impl Resizer {
         }
     }
 
-    /// The image in another size. The error is a clause for a warning.
+    /// The resized image. The error is a clause for a warning.
     pub(super) fn resize(&mut self, pixels: &Pixels, target: Size) -> Result<&[u8], String> {
         let source = (pixels.width, pixels.height);
         let channels = pixels.channels.count();
@@ -117,7 +117,7 @@ impl Resizer {
         };
         grow(&mut self.resized, length(target))?;
         let resized = self.resized.get_mut(..length(target)).unwrap_or_default();
-        // One direction is enough where the other side is as wanted.
+        // One pass is enough if the other dimension is unchanged.
         if middle == source || middle == target {
             pass(&pixels.samples, source, resized, target)?;
         } else {
@@ -129,7 +129,7 @@ impl Resizer {
         Ok(self.resized.get(..length(target)).unwrap_or_default())
     }
 
-    /// Gives large buffers back.
+    /// Frees large buffers.
     pub(super) fn shrink(&mut self) {
         shrink(&mut self.between);
         shrink(&mut self.resized);
@@ -177,7 +177,7 @@ mod tests {
         }
     }
 
-    /// What the library does in one call, with a buffer of its own between the passes.
+    /// Result of the library's single call, which uses its own intermediate buffer.
     fn by_one_call(pixels: &Pixels, target: Size) -> Vec<u8> {
         let mut resizer = Resizer::new();
         let mut resized = vec![0; (target.0 * target.1) as usize * pixels.channels.count()];
@@ -222,7 +222,7 @@ mod tests {
         let (vertical_first, size) = between(wide, square, 3);
         assert!(!vertical_first);
         assert_eq!(size, 224 * 3 * 3);
-        // Within a level of what the other order gives.
+        // Within one level of the result with the other order.
         let pixels = picture(65_535, 3, Channels::Rgb);
         let mut resizer = Resizer::new();
         let found = resizer.resize(&pixels, (224, 224)).unwrap();

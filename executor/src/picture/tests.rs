@@ -1,4 +1,4 @@
-//! Decodes real files of every format and compares with what Pillow made of them.
+//! Decodes real files of every format and compares the result with Pillow's.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -15,7 +15,7 @@ const LIMITS: Limits = Limits {
     image_decode_bytes_max: 512 << 20,
 };
 
-/// An input of that size whose numbers are the samples, in NHWC order.
+/// An input of that size whose numbers are the unnormalised samples, in NHWC order.
 fn spec_of(width: u32, height: u32, channels: Channels) -> InputSpec {
     let count = channels.count();
     InputSpec::new(&ImageOptions {
@@ -54,7 +54,7 @@ fn load(name: &str, width: u32, height: u32, channels: Channels) -> Vec<f32> {
     tensor
 }
 
-/// Mean and greatest difference to Pillow's pixels.
+/// Mean and maximum difference to Pillow's pixels.
 fn difference(found: &[f32], expected: &[u8]) -> (f32, f32) {
     assert_eq!(found.len(), expected.len());
     let differences = found
@@ -175,7 +175,7 @@ fn a_huge_header_is_refused_before_anything_is_allocated_for_it() {
     );
 }
 
-/// Whatever the bytes, decoding ends in pixels of the promised size or a reason, within limits.
+/// For any bytes, decoding returns pixels of the declared size or an error, within limits.
 #[test]
 fn damaged_files_never_panic_or_break_the_promise() {
     let limits = Limits {
@@ -210,7 +210,7 @@ fn damaged_files_never_panic_or_break_the_promise() {
             if round % 5 == 0 {
                 bytes.truncate((state >> 40) as usize % whole.len());
             }
-            // As in the pipeline, where a decoder's panic is a damaged image.
+            // Like in the pipeline, a decoder's panic counts as a damaged image.
             let decoded = std::panic::catch_unwind(|| decode(&bytes, Channels::Grey, limits));
             if let Ok(Ok(pixels)) = decoded {
                 let count =
@@ -219,7 +219,7 @@ fn damaged_files_never_panic_or_break_the_promise() {
             }
         }
     }
-    // No assertion on time, but a hint for whoever wonders why this takes long.
+    // The time is not checked, but printed to explain a long run.
     println!("damaged files took {:?}", start.elapsed());
 }
 

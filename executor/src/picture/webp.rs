@@ -1,4 +1,4 @@
-//! What a WebP's chunks say of its first frame.
+//! Parses a WebP's chunks for its first frame.
 
 mod lossless;
 
@@ -6,16 +6,16 @@ use std::ops::Range;
 
 use super::header::{Header, Limits, SMALL_BUFFERS_BYTES};
 
-/// Bytes that the lossy decoder keeps of each macroblock, in a buffer that doubles.
+/// Bytes per macroblock that the lossy decoder keeps, in a buffer that doubles.
 const MACROBLOCK_BYTES: u64 = 3 * 40;
 
-/// A partition's length has 24 bits, and its buffer is made before its data are looked for.
+/// A partition's length has 24 bits, and its buffer is allocated before its data are checked.
 const PARTITION_BYTES: u64 = 1 << 24;
 
 const CUT: &str = "is a WebP that is cut off";
 const DAMAGED: &str = "is a damaged WebP (its chunks)";
 
-/// A chunk's kind and where its data are; they may end behind the file.
+/// Type of a chunk and the range of its data, which may exceed the file.
 #[derive(Debug, Clone)]
 struct Chunk {
     kind: [u8; 4],
@@ -32,7 +32,7 @@ impl Chunk {
         })
     }
 
-    /// Where the next one begins: lengths are made even.
+    /// Offset of the next chunk: chunks are padded to even lengths.
     fn next(&self) -> usize {
         self.data.end + self.data.len() % 2
     }
@@ -55,7 +55,7 @@ struct Picture {
 }
 
 impl Picture {
-    /// Takes a chunk, unless there is one of that kind.
+    /// Stores a chunk, unless there is one of that type.
     fn take(&mut self, chunk: Chunk) {
         let place = match &chunk.kind {
             b"VP8 " => &mut self.lossy,
@@ -68,7 +68,7 @@ impl Picture {
         }
     }
 
-    /// Memory that its decoding takes besides the pixels of the picture.
+    /// Memory for decoding besides the pixels of the picture.
     fn bytes(&self, encoded: &[u8]) -> Result<u64, String> {
         let mut bytes = 0;
         if let Some(chunk) = &self.lossless {
@@ -78,8 +78,8 @@ impl Picture {
             let data = chunk.bytes(encoded)?;
             let (width, height) = lossy_size(data).ok_or(DAMAGED)?;
             let blocks = width.div_ceil(16) * height.div_ceil(16);
-            // Luma and two halves of chroma; the file's bytes are copied,
-            // in a buffer that doubles.
+            // Luma and two halves of chroma; the file's bytes are copied, to a buffer that
+            // doubles.
             bytes += blocks * (384 + MACROBLOCK_BYTES) + 4 * width;
             bytes += 4 * data.len() as u64 + PARTITION_BYTES;
         } else {
@@ -104,22 +104,22 @@ fn lossy_size(data: &[u8]) -> Option<(u64, u64)> {
     Some((side(a, b), side(c, d)))
 }
 
-/// Sides of a lossless picture and whether it has an alpha channel.
+/// Dimensions of a lossless picture and whether it has an alpha channel.
 fn lossless_size(data: &[u8]) -> Option<(u64, u64, bool)> {
     let bits = u32::from_le_bytes(*data.get(1..)?.first_chunk()?);
-    // As the decoder has it: the longest side becomes 0.
+    // Same as the decoder: the longest side becomes 0.
     let side = |bits: u32| u64::from(bits.wrapping_add(1) & 0x3fff);
     Some((side(bits), side(bits >> 14), bits >> 28 & 1 == 1))
 }
 
-/// Three bytes, least first.
+/// A 24-bit little-endian number.
 fn triple(bytes: &[u8], at: usize) -> Option<u64> {
     let &[a, b, c] = bytes.get(at..)?.first_chunk()?;
     Some(u32::from_le_bytes([a, b, c, 0]).into())
 }
 
-/// Reads the chunks up to those of the first frame. Sizes beyond limits are refused before the
-/// bits of a lossless picture are read.
+/// Parses the chunks up to those of the first frame. Dimensions beyond the limits are rejected
+/// before the data of a lossless picture are parsed.
 pub(super) fn header(encoded: &[u8], limits: Limits) -> Result<Header, String> {
     let first = Chunk::read(encoded, 12).ok_or(CUT)?;
     let head = encoded.get(first.data.start..).unwrap_or_default();
@@ -208,7 +208,7 @@ fn extended(encoded: &[u8], first: &Chunk, head: &[u8], limits: Limits) -> Resul
             }
         }
     }
-    // A frame of an animation is decoded by itself and drawn on a canvas.
+    // A frame of an animation is decoded separately and drawn on a canvas.
     let own = 4 * picture.width * picture.height;
     let canvas = if is_animated { 4 * pixels } else { 0 };
     let bytes = picture.bytes(encoded)?;

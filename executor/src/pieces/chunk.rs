@@ -1,4 +1,4 @@
-//! A chunk of inputs that is prepared: what pieces of it are run on.
+//! A prepared chunk of inputs, on which pieces are run.
 
 use std::sync::Arc;
 
@@ -8,27 +8,27 @@ use crate::input::ColumnValue;
 use crate::permits::Permit;
 use crate::picture::InputSpec;
 
-/// What a chunk's runs look at, as many as wanted. It holds the chunk's permit.
+/// Data of a prepared chunk for any number of runs. It holds the chunk's permit.
 #[derive(Debug)]
 pub(crate) struct Chunk {
     pub(crate) content: Contents,
     pub(crate) _permit: Arc<Permit>,
 }
 
-/// Inputs that models can be run on.
+/// Prepared inputs of a model.
 #[derive(Debug)]
 pub(crate) enum Contents {
-    /// Images as tensors: one for each way in which models want them.
+    /// Images as tensors: one per input spec of the models.
     Images(Vec<(Arc<InputSpec>, Tensor)>),
     Rows(Vec<Arc<[ColumnValue]>>),
 }
 
-/// What became of one input in preparation.
+/// Result of preparing one input.
 #[derive(Debug, Clone)]
 pub(crate) enum Place {
     Null,
     Unreadable(String),
-    /// Its position among the images or rows of the chunk.
+    /// Its index among the images or rows of the chunk.
     At(usize),
 }
 
@@ -36,8 +36,8 @@ pub(crate) enum Place {
 #[derive(Debug)]
 pub(crate) struct PreparedChunk {
     pub(crate) chunk: Arc<Chunk>,
-    /// One an input.
+    /// One per input.
     pub(crate) places: Vec<Place>,
-    /// One an input.
+    /// One per input.
     pub(crate) ids: Vec<Option<InputId>>,
 }

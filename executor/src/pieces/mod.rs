@@ -1,5 +1,5 @@
-//! Pieces of work on their way through a model: prepared chunks, the tensors in them,
-//! and who waits for the answers.
+//! Pieces of work for a model: prepared chunks, their tensors, and the callers that wait for the
+//! answers.
 
 mod chunk;
 mod piece;

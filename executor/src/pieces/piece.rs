@@ -1,4 +1,4 @@
-//! The work that a backend is given: inputs to run a model on, and where their outcomes go.
+//! The unit of work of a backend: inputs to run a model on, and the destination of their outcomes.
 
 use std::sync::Arc;
 
@@ -11,36 +11,36 @@ use crate::identity::InputId;
 use crate::input::{ColumnValue, Outcome};
 use crate::picture::InputSpec;
 
-/// Outcomes of a chunk's inputs, and their identities if they were asked for.
+/// Outcomes of a chunk's inputs, and their identities if requested.
 #[derive(Debug)]
 pub(crate) struct Answered {
     pub(crate) outcomes: Vec<Outcome>,
     pub(crate) ids: Vec<Option<InputId>>,
 }
 
-/// Images or rows of a chunk on their way through a model of a backend.
+/// Images or rows of a chunk to be run through a backend's model.
 #[derive(Debug)]
 pub(crate) struct Piece {
     pub(crate) reply: Reply<Answered>,
-    /// The catalog's entry that it is run for.
+    /// The catalog model that the piece is run for.
     pub(crate) model: Arc<Model>,
     pub(crate) chunk: Arc<Chunk>,
-    /// Positions in the chunk of what to run, in the order of `rows`. `None`: all.
+    /// Indices in the chunk of the inputs to run, in the order of `rows`. `None`: all.
     pub(crate) places: Option<Vec<usize>>,
-    /// Those of `rows` are filled in by inference.
+    /// Inference fills in those with the indices in `rows`.
     pub(crate) outcomes: Vec<Outcome>,
     /// For each image or row to run, the index of its outcome.
     pub(crate) rows: Vec<usize>,
-    /// How many of `rows` are filled in.
+    /// Number of `rows` filled in.
     pub(crate) done: usize,
     /// Passed on to the caller.
     pub(crate) ids: Vec<Option<InputId>>,
 }
 
 impl Piece {
-    /// Some places of a prepared chunk, whose outcomes are answered in the order of `places`, for
-    /// a model that wants its images so (`None`: it looks at rows).
-    /// `None` if the chunk was not prepared for the model.
+    /// A piece with some places of a prepared chunk, whose outcomes are returned in the order of
+    /// `places`, for a model with this image spec (`None`: the model takes rows). `None` if the
+    /// chunk was not prepared for the model.
     pub(crate) fn of_places(
         reply: Reply<Answered>,
         (model, spec): (&Arc<Model>, Option<&Arc<InputSpec>>),
@@ -64,7 +64,7 @@ impl Piece {
         })
     }
 
-    /// All that a chunk holds. `Err`: there is nothing, and this is the answer.
+    /// A piece with all inputs of a chunk. `Err`: there are none to run, and this is the answer.
     pub(crate) fn of_all(
         reply: Reply<Answered>,
         model: Arc<Model>,
@@ -79,7 +79,7 @@ impl Piece {
             Place::Unreadable(reason) => Outcome::Unreadable(reason),
             Place::At(_) => {
                 rows.push(row);
-                // A place for the scores.
+                // Placeholder for the scores.
                 Outcome::Null
             }
         });
@@ -100,7 +100,7 @@ impl Piece {
         })
     }
 
-    /// The numbers of its chunk's images, as its model wants them.
+    /// The tensor data of the chunk's images, by the model's input spec.
     pub(crate) fn images(&self, spec: &InputSpec) -> &[f32] {
         let Contents::Images(tensors) = &self.chunk.content else {
             return &[];
@@ -109,7 +109,7 @@ impl Piece {
         tensor.map_or(&[], |(_, tensor)| tensor)
     }
 
-    /// The rows that are still to be run.
+    /// The rows still to be run.
     pub(crate) fn column_rows(&self) -> impl Iterator<Item = &[ColumnValue]> {
         let rows = match &self.chunk.content {
             Contents::Images(_) => &[][..],
@@ -119,7 +119,7 @@ impl Piece {
             .filter_map(move |place| rows.get(place).map(|row| &row[..]))
     }
 
-    /// Positions in the chunk of what is still to be run.
+    /// Indices in the chunk of the inputs still to be run.
     pub(crate) fn places_left(&self) -> impl Iterator<Item = usize> {
         (self.done..self.rows.len()).filter_map(|index| match &self.places {
             Some(places) => places.get(index).copied(),
@@ -127,12 +127,12 @@ impl Piece {
         })
     }
 
-    /// Inputs that are still to be run.
+    /// Number of inputs still to be run.
     pub(crate) fn left(&self) -> usize {
         self.rows.len().saturating_sub(self.done)
     }
 
-    /// Fills in the outcomes of as many of them as there are.
+    /// Fills in outcomes, as many as the iterator has.
     pub(crate) fn fill(&mut self, outcomes: &mut impl Iterator<Item = Outcome>) {
         while let Some(row) = self.rows.get(self.done)
             && let Some(outcome) = outcomes.next()
@@ -144,7 +144,7 @@ impl Piece {
         }
     }
 
-    /// Whose work it is.
+    /// The caller of the work.
     pub(crate) fn caller(&self) -> CallerId {
         self.reply.caller()
     }

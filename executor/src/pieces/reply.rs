@@ -1,4 +1,4 @@
-//! Who waits for an answer, and that work ends when nobody does.
+//! Replies to waiting callers; work is abandoned when its callers are gone.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use crate::caller::CallerId;
 use crate::interrupt::Interrupt;
 use crate::spent::{Spent, Stage};
 
-/// Where an answer goes. Every stage asks whether someone still waits for it.
+/// Destination of an answer. Every stage checks whether the caller still waits for it.
 #[derive(Debug)]
 pub(crate) struct Reply<T> {
     sender: oneshot::Sender<Result<T, PredictError>>,
@@ -23,7 +23,7 @@ pub(crate) struct Reply<T> {
     account: Option<Arc<Spent>>,
 }
 
-/// What a caller waits on. Dropped, it ends the run of a model that nobody else waits for.
+/// The receiving end for the caller. Dropping it ends a model run that no other caller waits for.
 #[derive(Debug)]
 pub(crate) struct Answer<T> {
     receiver: oneshot::Receiver<Result<T, PredictError>>,
@@ -36,11 +36,11 @@ struct Caller(Mutex<CallerState>);
 #[derive(Debug, Default)]
 struct CallerState {
     gone: bool,
-    /// The run that the answer comes from.
+    /// The run that produces the answer.
     run: Option<Arc<SharedRun>>,
 }
 
-/// A run of a model for several callers, which ends early when all have gone.
+/// A model run for several callers, which ends early when all of them are gone.
 #[derive(Debug)]
 pub(crate) struct SharedRun {
     waiting: AtomicUsize,
@@ -48,7 +48,7 @@ pub(crate) struct SharedRun {
 }
 
 impl<T> Reply<T> {
-    /// Of a caller's work.
+    /// A reply for work of the caller `of`.
     pub(crate) fn new(of: CallerId, cancel: &CancellationToken) -> (Self, Answer<T>) {
         let (sender, receiver) = oneshot::channel();
         let caller = Arc::new(Caller::default());
@@ -62,7 +62,7 @@ impl<T> Reply<T> {
         (reply, Answer { receiver, caller })
     }
 
-    /// The same, with what its work takes told there.
+    /// Adds a counter for the time that the work takes.
     pub(crate) fn on_account(self, account: Option<&Arc<Spent>>) -> Self {
         Self {
             account: account.cloned(),
@@ -70,12 +70,12 @@ impl<T> Reply<T> {
         }
     }
 
-    /// Whose work it is.
+    /// The caller of the work.
     pub(crate) fn caller(&self) -> CallerId {
         self.of
     }
 
-    /// Tells what a stage has spent on it.
+    /// Adds the time spent by a stage.
     pub(crate) fn spent(&self, stage: Stage, ns: u64) {
         if let Some(account) = &self.account {
             account.add(stage, ns);
@@ -87,7 +87,7 @@ impl<T> Reply<T> {
         self.sender.is_closed() || self.cancel.is_cancelled()
     }
 
-    /// Answers the caller, who may be gone: then nobody misses the answer.
+    /// Sends the answer; it is dropped if the caller is gone.
     pub(crate) fn send(self, answer: Result<T, PredictError>) {
         let _ = self.sender.send(answer);
     }
@@ -121,10 +121,10 @@ impl Caller {
 }
 
 impl SharedRun {
-    /// A run that all of these wait for.
+    /// A run that all these callers wait for.
     pub(crate) fn of<'r, T: 'r>(replies: impl Iterator<Item = &'r Reply<T>>) -> Arc<Self> {
         let run = Arc::new(Self {
-            // One for this function, so that it does not end before all have joined.
+            // One for this function, so that the run does not end before all callers have joined.
             waiting: AtomicUsize::new(1),
             interrupt: Interrupt::default(),
         });

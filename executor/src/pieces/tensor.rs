@@ -1,12 +1,12 @@
-//! Input tensors, whose memory goes from chunk to chunk.
+//! Input tensors, whose memory is reused between chunks.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Bytes of tensors that are kept while nobody uses them.
+/// Maximum bytes of unused tensors kept in the pool.
 const SPARE_BYTES_MAX: usize = 256 << 20;
 
-/// Tensors kept for the next chunk, so that their pages need not be had from the system again.
+/// Pool of tensors, so that their pages need not be allocated from the system again.
 #[derive(Debug)]
 pub(crate) struct TensorPool {
     spare: Mutex<Vec<Vec<f32>>>,
@@ -21,7 +21,7 @@ impl TensorPool {
         })
     }
 
-    /// An empty tensor, with room if there is one.
+    /// An empty tensor, with capacity if the pool has one.
     pub(crate) fn take(self: &Arc<Self>) -> Tensor {
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         Tensor {
@@ -40,7 +40,7 @@ impl TensorPool {
     }
 }
 
-/// Images one after another, each as a model wants it. Dropped, its memory goes back to the pool.
+/// Consecutive images in the layout of a model. Dropping it returns its memory to the pool.
 #[derive(Debug)]
 pub(crate) struct Tensor {
     numbers: Vec<f32>,

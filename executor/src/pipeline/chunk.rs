@@ -1,4 +1,4 @@
-//! A chunk of inputs in the state that each stage hands on.
+//! A chunk of inputs, in the states passed between the stages.
 
 use std::sync::Arc;
 
@@ -18,9 +18,9 @@ use crate::spent::Stage;
 /// What a chunk is prepared for.
 #[derive(Debug)]
 pub(crate) enum Goal {
-    /// The outcomes of one model: the chunk goes on to inference by itself.
+    /// The outcomes of one model: after preparation the chunk goes to inference.
     Outcomes(LoadedModel, Reply<Answered>),
-    /// Tensors for later runs, one for each of these; with none, rows of columns.
+    /// Tensors for later runs, one per spec; without specs, rows of columns.
     Tensors(Vec<Arc<InputSpec>>, Reply<PreparedChunk>),
 }
 
@@ -32,7 +32,7 @@ impl Goal {
         }
     }
 
-    /// Whose work it is.
+    /// The caller of the work.
     pub(super) fn caller(&self) -> CallerId {
         match self {
             Self::Outcomes(_, reply) => reply.caller(),
@@ -40,7 +40,7 @@ impl Goal {
         }
     }
 
-    /// Tells who waits what a stage has spent.
+    /// Reports the time spent by a stage to the waiting caller.
     pub(super) fn spent(&self, stage: Stage, ns: u64) {
         match self {
             Self::Outcomes(_, reply) => reply.spent(stage, ns),
@@ -57,17 +57,17 @@ impl Goal {
     }
 }
 
-/// What a chunk keeps from stage to stage.
+/// Data of a chunk that all stages need.
 #[derive(Debug)]
 pub(crate) struct Ticket {
     pub(crate) goal: Goal,
-    /// Whether identities are asked for.
+    /// Whether input identities are requested.
     pub(crate) identified: bool,
     /// Shared by the chunks of one preparation.
     pub(crate) permit: Arc<Permit>,
 }
 
-/// As the caller gave it.
+/// A chunk as submitted by the caller.
 #[derive(Debug)]
 pub(crate) struct Submitted {
     pub(crate) ticket: Ticket,
@@ -85,7 +85,7 @@ impl Submitted {
             .any(|input| matches!(input, Input::Location(_)))
     }
 
-    /// With its locations, if any, to be read.
+    /// Converts the inputs; locations, if any, are still to be read.
     pub(super) fn without_fetching(self) -> Fetched {
         let contents = self.inputs.into_iter().map(Content::from);
         Fetched {
@@ -95,35 +95,35 @@ impl Submitted {
     }
 }
 
-/// Its inputs on their way to the decoder.
+/// A chunk whose inputs are on their way to the decoder.
 #[derive(Debug)]
 pub(super) struct Fetched {
     pub(super) ticket: Ticket,
     pub(super) contents: Vec<Content>,
 }
 
-/// One input on its way to the decoder.
+/// An input on its way to the decoder.
 #[derive(Debug)]
 pub(super) enum Content {
     Null,
     /// Could not be read, for this reason.
     Unreadable(String),
-    /// An encoded image that came with the statement.
+    /// An encoded image contained in the statement.
     Given(Bytes),
-    /// An encoded image that was read ahead, and its identity if asked for and known.
+    /// An encoded image that was read ahead, and its identity if requested and known.
     Read(Bytes, Option<InputId>, Reserved),
-    /// A location that is still to be read.
+    /// A location still to be read.
     Later(Bytes),
 }
 
 impl Content {
-    /// Whether it may come to a place in the tensor.
+    /// Whether it may become an image of the tensor.
     pub(super) fn may_be_image(&self) -> bool {
         !matches!(self, Self::Null | Self::Unreadable(_))
     }
 }
 
-/// The clause for an image that was not read.
+/// Error clause for an image that was not read.
 pub(super) fn unreadable(error: ReadError, bytes_max: u64) -> String {
     match error {
         ReadError::Location(reason) | ReadError::Other(reason) => reason,
@@ -136,7 +136,7 @@ pub(super) fn unreadable(error: ReadError, bytes_max: u64) -> String {
     }
 }
 
-/// The clause for an image of too many bytes.
+/// Error clause for an image of too many bytes.
 fn too_large(bytes: u64, bytes_max: u64) -> String {
     format!("is too large ({bytes} bytes, limit {bytes_max})")
 }

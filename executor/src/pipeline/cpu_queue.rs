@@ -1,4 +1,4 @@
-//! What waits for the CPU pool: preparation and inference of all callers.
+//! Queue of the CPU pool: preparation and inference of all callers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,10 +10,10 @@ use super::run::Run;
 use super::turns::{Rank, Turns};
 use crate::caller::CallerId;
 
-/// What decoding an image is taken to last before any was decoded.
+/// Assumed time of decoding an image before any was decoded.
 const IMAGE_NS: u64 = 200_000;
 
-/// What a thread of the CPU pool does next.
+/// Work item of a CPU pool thread.
 #[derive(Debug)]
 pub(super) enum CpuWork {
     /// Decode and preprocess.
@@ -22,19 +22,18 @@ pub(super) enum CpuWork {
     Infer(Vec<Run>),
 }
 
-/// What waits for the CPU pool: one queue for both stages, since one pool serves both. A caller's
-/// runs come before its other work, so that what is nearly done leaves;
-/// whose work is next is the callers' turn.
+/// The queue of the CPU pool, one for both stages, since one pool serves both. Within a caller,
+/// inference precedes other work, so that nearly finished chunks leave; callers take turns.
 #[derive(Debug)]
 pub(crate) struct CpuQueue {
     queue: Queue<CpuWork>,
-    /// Longest piece, where smaller ones are possible.
+    /// Maximum duration of a piece, unless it cannot be split further.
     piece_max: Duration,
-    /// What decoding an image lasts, of late.
+    /// Moving average of the time to decode an image, in nanoseconds.
     image_ns: AtomicU64,
 }
 
-/// What some work was said to take: whose, nanoseconds, inputs.
+/// Estimated costs of work: caller, nanoseconds, inputs.
 #[derive(Debug, Default)]
 pub(super) struct Said(Vec<(CallerId, u64, usize)>);
 
@@ -47,7 +46,7 @@ impl CpuQueue {
         }
     }
 
-    /// After so long a thread hands the rest of its work back.
+    /// After this time a thread requeues the rest of its work.
     pub(super) fn piece_max(&self) -> Duration {
         self.piece_max
     }
@@ -66,7 +65,7 @@ impl CpuQueue {
         self.push_ranked(run, Rank::Last);
     }
 
-    /// A run that is begun.
+    /// Queues the rest of a run that has begun.
     pub(super) fn push_rest(&self, run: Run) {
         self.push_ranked(run, Rank::Ending);
     }
@@ -77,7 +76,7 @@ impl CpuQueue {
             .push(caller, rank, cost_ns, CpuWork::Infer(vec![run]));
     }
 
-    /// Waits for work, and says what it is taken to last. `None`: the queue was stopped.
+    /// Waits for work, and returns its estimated cost. `None`: the queue was stopped.
     pub(super) fn pop(&self) -> Option<(CpuWork, Said)> {
         let work = self.queue.pop_with(gather)?;
         let said = match &work {
@@ -96,7 +95,7 @@ impl CpuQueue {
         Some((work, Said(said)))
     }
 
-    /// Tells what work really took.
+    /// Reports the actual cost of work.
     pub(super) fn settle(&self, Said(said): &Said, took_ns: u64) {
         let all: usize = said.iter().map(|(.., inputs)| inputs).sum();
         let mut state = self.queue.state();
@@ -107,7 +106,7 @@ impl CpuQueue {
         }
     }
 
-    /// Learns what decoding takes.
+    /// Updates the estimated time of decoding.
     pub(super) fn prepared(&self, images: usize, took_ns: u64) {
         let known = self.image_ns.load(Ordering::Relaxed);
         let of_late = took_ns / (images.max(1) as u64);
@@ -133,15 +132,16 @@ impl CpuQueue {
         self.piece_ns(input_ns.saturating_mul(run.piece.left() as u64), least)
     }
 
-    /// Of work that takes so long in all, and cannot be cut finer than `least`.
+    /// Cost of the next piece of work that takes `all` in total and cannot be split finer than
+    /// `least`.
     fn piece_ns(&self, all: u64, least: u64) -> u64 {
         let piece_max = u64::try_from(self.piece_max.as_nanos()).unwrap_or(u64::MAX);
         all.min(piece_max.max(least))
     }
 }
 
-/// Takes along those waiting runs of the same sessions, whoever's, that fit into one batch with
-/// the first. Nothing waits for a batch to fill.
+/// Adds waiting runs of the same sessions, of any caller, that fit into one batch with the first.
+/// Does not wait for a batch to fill.
 fn gather(turns: &mut Turns<CpuWork>, work: CpuWork) -> CpuWork {
     let CpuWork::Infer(mut runs) = work else {
         return work;

@@ -1,5 +1,5 @@
-//! The fetch stage: reads images from their sources,
-//! ahead of the decoders up to a number of bytes.
+//! The fetch stage: reads images from their sources, ahead of the decoders up to a number of
+//! bytes.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,25 +19,25 @@ use crate::pieces::Reply;
 use crate::sources::{Sources, Wanted};
 use crate::spent::Stage;
 
-/// What looking at a file, or reading it, is taken to last.
+/// Assumed time of identifying or reading a file.
 const FILE_NS: u64 = 100_000;
 
-/// What a thread of the fetch stage does next.
+/// Work item of a fetch thread.
 #[derive(Debug)]
 pub(super) enum FetchWork {
-    /// Read what is to be read of a chunk, or some of it.
+    /// Read the locations of a chunk, or some of them.
     Read(Box<Preparing>),
-    /// Only look which content the inputs have.
+    /// Only determine the identities of the inputs.
     Identify(Vec<Input>, Reply<Vec<Option<InputId>>>),
 }
 
 impl FetchWork {
-    /// Of a chunk with locations.
+    /// For a chunk with locations.
     pub(super) fn of(chunk: Submitted) -> Self {
         Self::Read(Box::new(chunk.without_fetching().into()))
     }
 
-    /// Whose work it is, and about how long it lasts in nanoseconds.
+    /// The caller, and the estimated time in nanoseconds.
     pub(super) fn cost(&self) -> (CallerId, u64) {
         let (caller, inputs) = match self {
             Self::Read(chunk) => (chunk.caller(), chunk.contents().len()),
@@ -68,8 +68,8 @@ impl Reader {
         }
     }
 
-    /// Reads images of a chunk as far as there is room. `None`: there was none, and it waits,
-    /// or nobody waits for it.
+    /// Reads images of a chunk while there is space. `None`: there was no space, and the chunk
+    /// waits for it, or its caller is gone.
     pub(super) async fn fetch(&self, mut chunk: Box<Preparing>) -> Option<Box<Preparing>> {
         let begin = Instant::now();
         let read = self.read_ahead(&mut chunk).await;
@@ -89,7 +89,7 @@ impl Reader {
         Some(chunk)
     }
 
-    /// Reads in the order of the inputs; how many were read, or failed to be.
+    /// Reads in the order of the inputs; returns how many were read or failed.
     async fn read_ahead(&self, chunk: &mut Preparing) -> usize {
         let (ticket, contents) = chunk.parts();
         let is_later = |(place, content): (usize, &Content)| match content {
@@ -111,7 +111,7 @@ impl Reader {
         let mut under_way = FuturesOrdered::new();
         let mut done = 0;
         loop {
-            // What is begun is kept, so that nothing is read twice.
+            // Reads that have started are completed, so that no image is read twice.
             while under_way.len() < reads_max
                 && !ticket.goal.is_abandoned()
                 && self.ahead.has_room()
@@ -135,17 +135,17 @@ impl Reader {
         }
     }
 
-    /// Lets chunks go that wait for room, if there is some.
+    /// Releases waiting chunks if there is space.
     pub(super) fn look_again(&self) {
         self.ahead.look_again();
     }
 
-    /// Drops the chunks that wait for room.
+    /// Drops the chunks that wait for space.
     pub(super) fn stop(&self) {
         self.ahead.stop();
     }
 
-    /// Tells which content each input has now.
+    /// Determines the current identity of each input.
     pub(super) async fn identify(&self, inputs: &[Input], reply: Reply<Vec<Option<InputId>>>) {
         let begin = Instant::now();
         let location = inputs.iter().find_map(|input| match input {

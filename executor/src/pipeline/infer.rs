@@ -1,4 +1,4 @@
-//! The inference stage: runs batches and answers the callers.
+//! The inference stage: runs batches and sends the outcomes to the callers.
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,8 +15,8 @@ use crate::pieces::{Answered, Piece, SharedRun, TensorPool};
 use crate::spent::Stage;
 use crate::{ColumnValue, ModelError, Outcome, PredictError};
 
-/// Makes runs of the same sessions and answers each of their callers; adds the inputs that the
-/// model looked at to `inferred` before it answers. After `piece_max` it returns what is left of a
+/// Executes runs of the same sessions and sends the outcomes to each of their callers; adds the
+/// inputs that the model processed to `inferred` first. After `piece_max`, returns the rest of a
 /// run that has more than one batch.
 pub(super) fn infer(
     mut runs: Vec<Run>,
@@ -37,7 +37,7 @@ pub(super) fn infer(
         begin: Instant::now(),
         piece_max,
     };
-    // What a panic leaves behind is not used again: the session is dropped with its lease.
+    // State after a panic is not reused: the session is dropped with its lease.
     let outcomes = catch_unwind(AssertUnwindSafe(|| match compiled.feed() {
         Feed::Image(spec) => batches.images(spec, tensors),
         Feed::Columns(spec) => batches.rows(spec),
@@ -65,7 +65,7 @@ pub(super) fn infer(
     }
 }
 
-/// Tells each caller its share of what their runs took together, by the inputs.
+/// Divides the duration of a batch among its callers by number of inputs.
 fn share_out(runs: &[Run], ns: u64) {
     let all: usize = runs.iter().map(|run| run.piece.left()).sum();
     for run in runs {
@@ -82,7 +82,7 @@ enum Stop {
     Failed(String),
 }
 
-/// Runs that go through the same sessions.
+/// Runs that use the same sessions.
 struct Batches<'b> {
     compiled: &'b Compiled,
     runs: &'b [Run],
@@ -92,7 +92,7 @@ struct Batches<'b> {
 }
 
 impl Batches<'_> {
-    /// Outcomes of images of all runs, in order, as far as the time goes.
+    /// Outcomes of the images of all runs, in order, until the time limit.
     fn images(&self, spec: &InputSpec, tensors: &Arc<TensorPool>) -> Result<Vec<Outcome>, Stop> {
         let image_len = spec.image_len().max(1);
         let numbers = |range: Range<usize>| {
@@ -125,8 +125,8 @@ impl Batches<'_> {
         })
     }
 
-    /// Outcomes of rows of all runs, in order, as far as the time goes; the model is not run on
-    /// rows that it cannot take.
+    /// Outcomes of the rows of all runs, in order, until the time limit; the model is not run on
+    /// rows that it does not accept.
     fn rows(&self, spec: &ColumnsSpec) -> Result<Vec<Outcome>, Stop> {
         let rows = self.runs.iter().flat_map(|run| run.piece.column_rows());
         let rows: Vec<&[ColumnValue]> = rows.collect();
@@ -171,7 +171,7 @@ impl Batches<'_> {
         self.compiled.batch_inputs.min(batch_max).max(1)
     }
 
-    /// Has `run` look at batch after batch of `inputs`, until the time is up.
+    /// Calls `run` for batch after batch of `inputs`, until the time limit.
     fn outcomes(
         &self,
         inputs: usize,
@@ -212,7 +212,7 @@ impl Batches<'_> {
     }
 }
 
-/// Answers those who wait for runs that are done, and returns the others.
+/// Sends the outcomes of completed runs to their callers, and returns the other runs.
 fn answer(runs: Vec<Run>, inferred: Vec<Outcome>) -> Vec<Run> {
     let mut inferred = inferred.into_iter();
     let mut rest = Vec::new();
@@ -229,7 +229,7 @@ fn answer(runs: Vec<Run>, inferred: Vec<Outcome>) -> Vec<Run> {
             ids,
             ..
         } = run.piece;
-        // Its memory and its permit are free before the caller goes on.
+        // Free its memory and its permit before the caller continues.
         drop(chunk);
         reply.send(Ok(Answered { outcomes, ids }));
     }

@@ -1,4 +1,4 @@
-//! The stages between a caller's chunk and its outcomes, on threads of their own.
+//! The stages from a caller's chunk to its outcomes, on separate threads.
 //!
 //! ```text
 //! Submitted --fetch threads--> Fetched --CPU pool--> Run --CPU pool--> reply
@@ -7,13 +7,13 @@
 //!     \_________ rows of columns _______________________/
 //! ```
 //!
-//! Each arrow is a queue of chunks, in which callers take turns (`turns.rs`): a statement of one
-//! image waits for one piece of each thread, whatever scans have under way. A thread that has
-//! worked on a chunk for `run_ms_max` hands the rest of it back. A chunk holds a permit from
-//! before the first queue until its tensors are dropped, so all queues together are bounded by
-//! `queue_chunks_max`; a run needs none of its own. One CPU pool serves both decoding and
-//! inference, of each caller inference first: work that is nearly done leaves before new work is
-//! begun, and the cores are never oversubscribed.
+//! Each arrow is a queue of chunks with fair queueing between callers (`turns.rs`): a statement
+//! with one image waits for at most one piece per thread, regardless of running scans. A thread
+//! that has worked on a chunk for `run_ms_max` requeues the rest. A chunk holds a permit from
+//! before the first queue until its tensors are dropped, so the total length of all queues is
+//! bounded by `queue_chunks_max`; a run needs no permit of its own. One CPU pool serves both
+//! decoding and inference, and each caller's inference goes first: nearly finished work leaves
+//! before new work begins, and the cores are never oversubscribed.
 
 mod chunk;
 mod clock;
@@ -48,7 +48,7 @@ use queue::Queue;
 pub(crate) use run::Run;
 use turns::Rank;
 
-/// Nice value of the executor's threads, so that relayed sessions come first.
+/// Nice value of the executor's threads: relayed sessions have priority.
 const NICENESS: i32 = 5;
 
 /// CPU time of the executor's threads since its start.
@@ -60,8 +60,8 @@ pub struct CpuSeconds {
     pub inferring: f64,
 }
 
-/// The running stages. Dropping it stops them: chunks in work end after their batch, the others
-/// are given up.
+/// The running stages. Dropping it stops them: chunks being processed end after their batch, the
+/// others are dropped.
 #[derive(Debug)]
 pub(crate) struct Pipeline {
     shared: Arc<Shared>,
@@ -109,7 +109,7 @@ impl Pipeline {
             preparing_ns: AtomicU64::new(0),
             inferring_ns: AtomicU64::new(0),
         });
-        // A failure half way drops the pipeline, which stops what was started.
+        // A failure here drops the pipeline, which stops the threads started so far.
         let mut pipeline = Self {
             shared,
             threads: Vec::new(),
@@ -125,7 +125,7 @@ impl Pipeline {
         Ok(pipeline)
     }
 
-    /// Hands a chunk to its first stage.
+    /// Queues a chunk for its first stage.
     pub(crate) fn submit(&self, chunk: Submitted) {
         if chunk.takes_rows() {
             prepare::rows(chunk);
@@ -137,17 +137,17 @@ impl Pipeline {
         }
     }
 
-    /// What waits for the CPU threads.
+    /// The queue of the CPU threads.
     pub(crate) fn cpu_queue(&self) -> &Arc<CpuQueue> {
         &self.shared.cpu
     }
 
-    /// Has inputs looked at for their identities.
+    /// Queues inputs for identification.
     pub(crate) fn identify(&self, inputs: Vec<Input>, reply: Reply<Vec<Option<InputId>>>) {
         self.shared.fetch(FetchWork::Identify(inputs, reply));
     }
 
-    /// Images that models have looked at since the start.
+    /// Number of images processed by models since the start.
     pub(crate) fn images_inferred(&self) -> u64 {
         self.shared.images_inferred.load(Ordering::Relaxed)
     }
@@ -192,17 +192,17 @@ impl Drop for Pipeline {
         self.shared.fetch.stop();
         self.shared.reader.stop();
         self.shared.cpu.stop();
-        // Waited for, so that no thread is inside ONNX Runtime when the process unloads it.
+        // Join the threads, so that none is inside ONNX Runtime when the process unloads it.
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
     }
 }
 
-/// Lowers the priority of the calling thread, and of those that it starts,
-/// below that of relayed sessions.
+/// Lowers the priority of the calling thread, and of threads it starts, below that of relayed
+/// sessions.
 pub(crate) fn lower_priority() {
-    // Without the right to change it, the priority stays as it is.
+    // Without the privilege to change it, the priority stays unchanged.
     let _ = rustix::process::setpriority_process(None, NICENESS);
 }
 

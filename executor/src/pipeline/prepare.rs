@@ -1,4 +1,4 @@
-//! The decode stage: from encoded images to tensors, one for each way in which models want them.
+//! The decode stage: from encoded images to tensors, one per input spec of the models.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use crate::pieces::{Chunk, Contents, Piece, Place, PreparedChunk, Tensor, Tensor
 use crate::sources::{Wanted, given};
 use crate::spent::Stage;
 
-/// Tensors in the making.
+/// Tensors being filled.
 type Tensors = Vec<(Arc<InputSpec>, Tensor)>;
 
-/// A chunk on its way through the decoder, which may do it in several pieces.
+/// A chunk during preparation, possibly in several pieces.
 #[derive(Debug)]
 pub(super) struct Preparing {
     ticket: Ticket,
@@ -25,25 +25,24 @@ pub(super) struct Preparing {
     made: Option<Made>,
 }
 
-/// What there is of a chunk so far.
+/// Partial result of a chunk.
 #[derive(Debug)]
 struct Made {
     tensors: Tensors,
-    /// Images in each of the tensors.
+    /// Number of images in each of the tensors.
     images: usize,
     places: Vec<Place>,
     ids: Vec<Option<InputId>>,
 }
 
-/// What came of a piece of preparation.
+/// Result of one piece of preparation.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// The chunk is prepared and has gone on to inference or to its caller,
-    /// or nobody waits for it.
+    /// The chunk is prepared and was passed to inference or to its caller, or its caller is gone.
     Done,
-    /// The piece has taken its time, and this is left.
+    /// The time limit was reached; the rest remains.
     More(Preparing),
-    /// The next image is still to be read.
+    /// The next image is not read yet.
     Unread(Preparing),
 }
 
@@ -67,46 +66,46 @@ impl Preparing {
         &self.ticket
     }
 
-    /// What is left of it.
+    /// The remaining inputs.
     pub(super) fn contents(&self) -> &[Content] {
         self.contents.as_slice()
     }
 
-    /// Both, to read what is left.
+    /// Ticket and remaining inputs, for reading them.
     pub(super) fn parts(&mut self) -> (&Ticket, &mut [Content]) {
         (&self.ticket, self.contents.as_mut_slice())
     }
 
-    /// Whether the next image is still to be read.
+    /// Whether the next image is not read yet.
     pub(super) fn is_unread(&self) -> bool {
         let next = self.contents.as_slice().first();
         matches!(next, Some(Content::Later(_)))
     }
 
-    /// Whose work it is.
+    /// The caller of the work.
     pub(super) fn caller(&self) -> CallerId {
         self.ticket.goal.caller()
     }
 
-    /// Images that are still to be decoded.
+    /// Number of images still to be decoded.
     pub(super) fn images_left(&self) -> usize {
         let contents = self.contents.as_slice().iter();
         contents.filter(|content| content.may_be_image()).count()
     }
 }
 
-/// What preparation is done with, by all threads.
+/// Shared resources of all preparation threads.
 #[derive(Debug)]
 pub(super) struct Preparation {
     pub(super) image_bytes_max: u64,
     pub(super) limits: Limits,
     pub(super) decode_memory: DecodeMemory,
     pub(super) tensors: Arc<TensorPool>,
-    /// After so long a thread hands the rest of a chunk back.
+    /// After this time a thread requeues the rest of a chunk.
     pub(super) piece_max: Duration,
 }
 
-/// What one thread keeps from chunk to chunk.
+/// State that a thread reuses between chunks.
 #[derive(Debug)]
 pub(super) struct Worker {
     preprocessor: Preprocessor,
@@ -171,7 +170,7 @@ impl Worker {
         Step::Done
     }
 
-    /// Appends one image to every tensor, as its number `image`, or leaves all as they were.
+    /// Appends one image to every tensor at index `image`, or leaves all tensors unchanged.
     fn append(
         &mut self,
         content: Content,
@@ -196,7 +195,7 @@ impl Worker {
             Content::Later(_) => return Err("was not read".to_string()),
         };
         let preprocessor = &mut self.preprocessor;
-        // An image that makes a decoder panic is a bad image, and no reason to fail the query.
+        // An image that makes a decoder panic counts as unreadable and does not fail the query.
         let appended = catch_unwind(AssertUnwindSafe(|| {
             let specs = tensors.iter().map(|(spec, _)| &**spec);
             let plan = DecodePlan::new(&encoded, specs, shared.limits)?;
@@ -219,7 +218,7 @@ impl Worker {
     }
 }
 
-/// Empty tensors with room for `images` images each.
+/// Empty tensors with capacity for `images` images each.
 fn tensors_for(goal: &Goal, images: usize, shared: &Preparation) -> Tensors {
     let tensor = |spec: &Arc<InputSpec>| {
         let mut tensor = shared.tensors.take();
@@ -232,7 +231,7 @@ fn tensors_for(goal: &Goal, images: usize, shared: &Preparation) -> Tensors {
     }
 }
 
-/// Prepares a chunk of rows of columns, which needs no work.
+/// Prepares a chunk of rows of columns, without further work.
 pub(super) fn rows(chunk: Submitted) {
     let Submitted { ticket, inputs } = chunk;
     let mut places = Vec::with_capacity(inputs.len());
@@ -254,7 +253,7 @@ pub(super) fn rows(chunk: Submitted) {
     hand_on(ticket, Contents::Rows(rows), places, ids);
 }
 
-/// Gives a prepared chunk to who waits for it: the model's backend, or the caller.
+/// Sends a prepared chunk to the model's backend or to the waiting caller.
 fn hand_on(ticket: Ticket, content: Contents, places: Vec<Place>, ids: Vec<Option<InputId>>) {
     let chunk = Chunk {
         content,

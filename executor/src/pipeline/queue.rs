@@ -1,11 +1,11 @@
-//! Queues between stages. They are bounded by the chunks' permits, not each for itself.
+//! Queues between stages. They are bounded by the chunks' permits, not individually.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::turns::{Rank, Turns};
 use crate::caller::CallerId;
 
-/// Work of callers, who take turns, for any number of threads.
+/// A fair queue of callers' work for any number of threads.
 #[derive(Debug)]
 pub(super) struct Queue<T> {
     state: Mutex<QueueState<T>>,
@@ -32,8 +32,8 @@ impl<T> Default for Queue<T> {
 }
 
 impl<T> Queue<T> {
-    /// Adds a caller's work, which takes about so long; a stopped queue drops it,
-    /// which tells its caller.
+    /// Adds a caller's work with its estimated cost. A stopped queue drops it, which notifies the
+    /// caller.
     pub(super) fn push(&self, caller: CallerId, rank: Rank, cost_ns: u64, work: T) {
         let mut state = self.state();
         if state.stopped {
@@ -50,7 +50,7 @@ impl<T> Queue<T> {
         self.pop_with(|_, work| work)
     }
 
-    /// As [`Queue::pop`]; `take` may take more along.
+    /// Like [`Queue::pop`]; `take` may remove further work.
     pub(super) fn pop_with<R>(&self, take: impl Fn(&mut Turns<T>, T) -> R) -> Option<R> {
         let mut state = self.state();
         loop {
@@ -67,7 +67,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Drops what waits and lets every thread go.
+    /// Drops all queued work and wakes all threads.
     pub(super) fn stop(&self) {
         let work = {
             let mut state = self.state();

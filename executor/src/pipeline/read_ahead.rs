@@ -1,9 +1,8 @@
-//! How many bytes of encoded images are read ahead of the decoders,
-//! and the chunks that wait for room.
+//! Limits the bytes of encoded images read ahead of the decoders, and queues the chunks that wait
+//! for space.
 //!
-//! A chunk that has read something goes on to the decoders with it, and comes back for the rest;
-//! one that has read nothing waits here. Whoever waits holds nothing,
-//! so no two chunks can wait for each other.
+//! A chunk with at least one image read goes on to the decoders and returns for the rest; a chunk
+//! with none waits here. A waiting chunk holds no space, so chunks cannot deadlock.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,30 +11,30 @@ use super::queue::Queue;
 use super::turns::{Rank, Turns};
 use crate::caller::CallerId;
 
-/// Bytes read ahead over all chunks, and work that waits for room.
+/// Bytes read ahead over all chunks, and work that waits for space.
 #[derive(Debug)]
 pub(super) struct ReadAhead<T> {
     state: Mutex<State<T>>,
     bytes_max: u64,
-    /// Where work goes once there is room.
+    /// Queue for work once there is space.
     queue: Arc<Queue<T>>,
 }
 
 #[derive(Debug)]
 struct State<T> {
     bytes: u64,
-    /// With what it is queued by.
+    /// Work with its queueing parameters.
     waiting: Turns<(CallerId, u64, T)>,
 }
 
-/// Bytes that were read ahead; they are given back when the image has been decoded.
+/// Bytes reserved by a read image; released when the image has been decoded.
 #[derive(Debug)]
 pub(super) struct Reserved {
     bytes: u64,
     from: Arc<dyn Room>,
 }
 
-/// Gets bytes back.
+/// Receiver of released bytes.
 trait Room: fmt::Debug + Send + Sync {
     fn give_back(&self, bytes: u64);
 }
@@ -47,8 +46,8 @@ impl Drop for Reserved {
 }
 
 impl<T: fmt::Debug + Send + 'static> ReadAhead<T> {
-    /// Room for `bytes_max` bytes, and the last image beside them;
-    /// work that waits for it goes to `queue`.
+    /// Space for `bytes_max` bytes, which the last image may exceed; work that waits for space
+    /// goes to `queue`.
     pub(super) fn new(bytes_max: u64, queue: &Arc<Queue<T>>) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::new(State {
@@ -65,7 +64,7 @@ impl<T: fmt::Debug + Send + 'static> ReadAhead<T> {
         self.state().bytes < self.bytes_max
     }
 
-    /// Counts an image that was read.
+    /// Reserves the bytes of an image that was read.
     pub(super) fn reserve(self: &Arc<Self>, bytes: u64) -> Reserved {
         self.state().bytes += bytes;
         Reserved {
@@ -74,7 +73,7 @@ impl<T: fmt::Debug + Send + 'static> ReadAhead<T> {
         }
     }
 
-    /// Has work of a caller, which takes about so long, wait until there is room.
+    /// Queues a caller's work, with its estimated cost, until there is space.
     pub(super) fn wait(&self, caller: CallerId, cost_ns: u64, work: T) {
         let mut state = self.state();
         let work = (caller, cost_ns, work);
@@ -82,13 +81,13 @@ impl<T: fmt::Debug + Send + 'static> ReadAhead<T> {
         self.let_go(state);
     }
 
-    /// Lets the next go that waits, if there is room:
-    /// to be called where a chunk has read what it wanted.
+    /// Releases the next waiting work if there is space; call this when a chunk has finished
+    /// reading.
     pub(super) fn look_again(&self) {
         self.let_go(self.state());
     }
 
-    /// Drops what waits.
+    /// Drops all waiting work.
     pub(super) fn stop(&self) {
         let waiting = self.state().waiting.take_all();
         drop(waiting);
@@ -135,11 +134,11 @@ mod tests {
         }
         drop(first);
         assert_eq!(queue.pop(), Some(1));
-        // It has read nothing that it could give back.
+        // No image was read whose bytes could be released.
         ahead.look_again();
         assert_eq!(queue.pop(), Some(2));
         drop(second);
-        // There is room: it does not wait.
+        // There is space: it does not wait.
         ahead.wait(CallerId::new(), 1, 3);
         assert_eq!(queue.pop(), Some(3));
     }

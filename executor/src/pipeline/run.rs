@@ -5,10 +5,10 @@ use std::sync::Arc;
 use crate::model::Compiled;
 use crate::pieces::Piece;
 
-/// How long a model that could not be tried is taken to look at one input.
+/// Assumed inference time per input of a model that was not measured.
 const INPUT_NS: u64 = 1_000_000;
 
-/// A piece and its model in this process.
+/// A piece and its compiled model.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(super) piece: Piece,
@@ -20,7 +20,7 @@ impl Run {
         Self { piece, compiled }
     }
 
-    /// About how long the model looks at one input, in nanoseconds.
+    /// Estimated inference time per input, in nanoseconds.
     pub(super) fn input_ns(&self) -> u64 {
         let seconds = self.compiled.seconds_per_image;
         seconds.map_or(INPUT_NS, |seconds| (seconds * 1e9) as u64)

@@ -1,27 +1,26 @@
-//! Work that waits, by caller: each caller's in its order, and the callers in turn.
+//! Queue of waiting work with fair queueing: each caller's work in order, and callers in turn.
 //!
-//! This is fair queueing. Each piece has a cost, its time; a clock goes by the share of one
-//! caller, so that it is slower the more callers wait. Who begins to wait starts at the clock's
-//! time, or where its last work ended in it, if that is later; next is the piece that would end
-//! first. So a small piece of a new caller passes all callers that have more to do, callers with
-//! much to do get equal times, and nobody is passed for ever.
+//! Each piece has a cost, its duration. A virtual clock advances by the share of one caller, so it
+//! is slower the more callers wait. A caller that begins to wait starts at the clock's time, or at
+//! the end of its last work by that clock if that is later. The next piece is the one that would
+//! end first. So a small piece of a new caller passes all callers that have more work, callers
+//! with much work get equal time, and no caller starves.
 
 use std::collections::VecDeque;
 
 use crate::caller::CallerId;
 
-/// Callers that wait for nothing are remembered up to this number of them,
-/// until the clock has passed their end.
+/// Idle callers are remembered up to this number, until the clock has passed their end.
 const IDLE_MIN: usize = 64;
 
-/// What of a caller's work comes before what, whatever its order of arrival.
+/// Priority among one caller's pieces, regardless of arrival order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
     /// Begun in the last stage.
     Ending,
-    /// For the last stage: what is nearly done leaves before new work is begun.
+    /// Waiting for the last stage: nearly finished work leaves before new work begins.
     Last,
-    /// Begun in another.
+    /// Begun in another stage.
     Begun,
     Waiting,
 }
@@ -29,14 +28,14 @@ pub(super) enum Rank {
 #[derive(Debug)]
 pub(super) struct Turns<T> {
     callers: Vec<Turn<T>>,
-    /// The clock, in nanoseconds.
+    /// The virtual clock, in nanoseconds.
     now: u64,
 }
 
 #[derive(Debug)]
 struct Turn<T> {
     caller: CallerId,
-    /// When its next piece begins, by the clock.
+    /// Virtual start time of its next piece.
     start: u64,
     pieces: VecDeque<Piece<T>>,
 }
@@ -58,7 +57,7 @@ impl<T> Default for Turns<T> {
 }
 
 impl<T> Turns<T> {
-    /// Adds a piece of a caller behind those of its rank.
+    /// Adds a caller's piece behind those of the same rank.
     pub(super) fn push(&mut self, caller: CallerId, rank: Rank, cost_ns: u64, work: T) {
         let now = self.now;
         let turn = self.turn(caller);
@@ -74,7 +73,7 @@ impl<T> Turns<T> {
         turn.pieces.insert(place, piece);
     }
 
-    /// The next piece.
+    /// Removes the next piece.
     pub(super) fn pop(&mut self) -> Option<T> {
         let end = |turn: &Turn<T>| {
             let next = turn.pieces.front()?;
@@ -92,8 +91,8 @@ impl<T> Turns<T> {
         Some(piece.work)
     }
 
-    /// Takes along each waiting piece that `takes` says yes to, whoever's it is;
-    /// it counts as its caller's.
+    /// Removes each waiting piece, of any caller, for which `takes` returns true; its cost is
+    /// charged to its caller.
     pub(super) fn take_along(&mut self, mut takes: impl FnMut(&T) -> bool) -> Vec<T> {
         let mut taken = Vec::new();
         for turn in &mut self.callers {
@@ -110,7 +109,7 @@ impl<T> Turns<T> {
         taken
     }
 
-    /// Corrects what a caller's work was said to cost.
+    /// Corrects the estimated cost of a caller's work.
     pub(super) fn settle(&mut self, caller: CallerId, said_ns: u64, took_ns: u64) {
         let now = self.now;
         let turn = self.turn(caller);
@@ -120,7 +119,7 @@ impl<T> Turns<T> {
         turn.start = turn.start.saturating_sub(said_ns).saturating_add(took_ns);
     }
 
-    /// All that waits.
+    /// Removes all waiting work.
     pub(super) fn take_all(&mut self) -> Vec<T> {
         let pieces = self.callers.drain(..).flat_map(|turn| turn.pieces);
         pieces.map(|piece| piece.work).collect()
@@ -149,7 +148,7 @@ impl<T> Turns<T> {
 mod tests {
     use super::*;
 
-    /// A thousand pieces each of so many scans, the first of them begun by `threads`.
+    /// The given number of scans with a thousand pieces each, the first begun by `threads`.
     fn scans(count: usize, threads: usize) -> Turns<String> {
         let mut turns = Turns::default();
         for scan in 0..count {
@@ -164,7 +163,7 @@ mod tests {
         turns
     }
 
-    /// What is served next until this piece is.
+    /// Number of pieces served before this one.
     fn before(turns: &mut Turns<String>, wanted: &str) -> usize {
         std::iter::from_fn(|| turns.pop())
             .take_while(|work| work != wanted)
@@ -177,7 +176,7 @@ mod tests {
             for begun in [0, 1, 2, 15, 100, 1001] {
                 let mut turns = scans(scans_count, begun.min(scans_count * 999));
                 for one in ["one", "two"] {
-                    // It is decoded, and then it is inferred.
+                    // First decoded, then inferred.
                     let caller = CallerId::new();
                     for (rank, work) in [(Rank::Waiting, "decode"), (Rank::Last, "infer")] {
                         turns.push(caller, rank, 100, work.to_string());
@@ -196,7 +195,7 @@ mod tests {
     fn scans_share_equally_however_many_pieces_they_bring_at_once() {
         let mut turns = Turns::default();
         let callers: Vec<_> = (0..3).map(|_| CallerId::new()).collect();
-        // The second brings ten pieces at a time, the third pieces of twice the cost.
+        // The second caller pushes ten pieces at a time, the third pieces of twice the cost.
         let push = |turns: &mut Turns<usize>, scan: usize| {
             for _ in 0..[1, 10, 1][scan] {
                 turns.push(callers[scan], Rank::Waiting, [10, 10, 20][scan], scan);
@@ -224,7 +223,7 @@ mod tests {
         let scan = CallerId::new();
         turns.push(scan, Rank::Waiting, 10_000, "scan");
         let mut scanned = 0;
-        // Three clients, each with a new statement as soon as it is answered.
+        // Three clients, each with a new statement as soon as its last one is answered.
         for _ in 0..3 {
             turns.push(CallerId::new(), Rank::Waiting, 1_000, "one");
         }

@@ -1,4 +1,4 @@
-//! Images that came with a statement: nothing of them is read.
+//! Images contained in a statement: no I/O is needed.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use super::source::{Object, ReadError, Source, Wanted};
 use crate::identity::InputId;
 
-/// Bytes that are here: their location is their content.
+/// A source of bytes already in memory: the location is the content.
 #[derive(Debug)]
 pub(super) struct GivenBytes;
 
@@ -28,7 +28,7 @@ impl Source for GivenBytes {
         Box::pin(async move { Ok(Some(InputId::of_image(location))) })
     }
 
-    /// They never change; hashing them is all there is to it.
+    /// The content never changes; computing the identity is a hash.
     fn identity_age_max(&self) -> Duration {
         Duration::ZERO
     }
@@ -42,8 +42,8 @@ impl Source for GivenBytes {
     }
 }
 
-/// Takes an image that is here, without a copy. Refuses one that is empty,
-/// or larger than a file may be.
+/// Accepts an image in memory, without a copy. Rejects an empty one, and one larger than the limit
+/// of files.
 pub(crate) fn given(bytes: Bytes, wanted: Wanted) -> Result<Object, ReadError> {
     if bytes.is_empty() {
         return Err(ReadError::Other("is empty".to_string()));

@@ -1,4 +1,4 @@
-//! The sources by location, with bounds on their reads and a memory of identities.
+//! The sources by location, with limits on their reads and a cache of identities.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::config::StartError;
 use crate::identity::InputId;
 use crate::input::Input;
 
-/// Identities that are remembered for each source.
+/// Maximum cached identities per source.
 const IDENTITIES_MAX: u64 = 100_000;
 
-/// Everything that images, or models, may be read from.
+/// All sources of images, or of models.
 #[derive(Debug)]
 pub(crate) struct Sources {
     files: Limited,
@@ -29,18 +29,17 @@ pub(crate) struct Sources {
     remote: Vec<(String, Limited)>,
 }
 
-/// A source with the bounds that it states.
+/// A source with the limits that it declares.
 #[derive(Debug)]
 struct Limited {
     source: Arc<dyn Source>,
     reads: Semaphore,
-    /// Identities with the time at which they were asked for,
-    /// where the source has an age for them.
+    /// Cached identities with the times of their lookups, if the source allows a maximum age.
     identities: Option<Cache<Bytes, (InputId, Instant)>>,
 }
 
 impl Sources {
-    /// Files below these folders, which must exist, read by as many threads.
+    /// Files below these folders, which must exist, read by the given number of threads.
     pub(crate) fn new(roots: &[PathBuf], threads: usize) -> Result<Self, StartError> {
         let files = LocalFiles::new(Roots::open(roots)?, threads);
         Ok(Self {
@@ -50,7 +49,7 @@ impl Sources {
         })
     }
 
-    /// With a source for locations of a scheme.
+    /// Adds a source for locations with a scheme.
     #[cfg(test)]
     pub(super) fn with(mut self, scheme: &str, source: Arc<dyn Source>) -> Self {
         self.remote.push((scheme.to_string(), Limited::new(source)));
@@ -60,21 +59,21 @@ impl Sources {
     /// Reads the object at a location.
     ///
     /// # Errors
-    /// As [`Source::read`], and where no source has the location.
+    /// Errors of [`Source::read`], and an error if no source handles the location.
     pub(crate) async fn read(&self, at: &Bytes, wanted: Wanted) -> Result<Object, ReadError> {
         let limited = self.of(at)?;
         let _permit = limited.reads.acquire().await;
         limited.source.read(at, wanted).await
     }
 
-    /// Reads at the same time for a chunk of inputs whose first location this is.
+    /// Maximum concurrent reads for a chunk of inputs whose first location is `at`.
     pub(crate) fn reads_per_chunk_max(&self, at: &Bytes) -> usize {
         let source = self.of(at).map(|limited| &limited.source);
         source.map_or(1, |source| source.reads_per_chunk_max().max(1))
     }
 
-    /// The identity of an input's content now, or one that is believed still. `None` for what
-    /// cannot be looked at or has changed just now, for NULL, and for columns.
+    /// The identity of an input's current content, possibly a cached one. `None` for an input that
+    /// cannot be accessed or has just changed, for NULL, and for columns.
     pub(crate) async fn identify(&self, input: &Input) -> Option<InputId> {
         match input {
             Input::Null | Input::Columns(_) | Input::TooLarge { .. } => None,
@@ -118,7 +117,8 @@ impl Limited {
         let asked = Instant::now();
         let id = self.source.identify(at).await?;
         if let (Some(known), Some(id)) = (&self.identities, id) {
-            // The location may be a part of a packet, which is not to be kept for it.
+            // The location may be a slice of a packet: copy it, so that the cache does not keep
+            // the packet.
             known.insert(Bytes::copy_from_slice(at), (id, asked));
         }
         Ok(id)

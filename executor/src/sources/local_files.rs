@@ -1,4 +1,4 @@
-//! Local files below roots as a source.
+//! Local files below root folders as a source.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -12,8 +12,8 @@ use super::roots::Roots;
 use super::source::{Object, ReadError, Source, Wanted};
 use crate::identity::InputId;
 
-/// Files below roots. Its futures are ready at their first poll,
-/// which blocks for as long as the system does.
+/// Files below root folders. Its futures are ready at their first poll, which blocks during the
+/// system calls.
 #[derive(Debug)]
 pub(super) struct LocalFiles {
     roots: Roots,
@@ -21,7 +21,7 @@ pub(super) struct LocalFiles {
 }
 
 impl LocalFiles {
-    /// Files that as many threads read as `reads_max`.
+    /// Files read by `reads_max` threads.
     pub(super) fn new(roots: Roots, reads_max: usize) -> Self {
         Self { roots, reads_max }
     }
@@ -50,7 +50,7 @@ impl Source for LocalFiles {
         Box::pin(async move { self.roots.identify(&path_of(location)?) })
     }
 
-    /// Looking at a file takes microseconds.
+    /// Checking a file takes microseconds, so identities are not cached.
     fn identity_age_max(&self) -> Duration {
         Duration::ZERO
     }

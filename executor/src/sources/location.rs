@@ -1,30 +1,30 @@
-//! Reads a path or URI, as bytes from a column or a statement, into the place that it names.
+//! Parses a path or URI given as bytes by a column or a statement.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Longest scheme that is taken for one: more letters before `://` are part of a path.
+/// Maximum length of a scheme: with more letters before `://` the text is a path.
 const SCHEME_CHARS_MAX: usize = 16;
 
-/// Schemes of remote storage. They are named in the configuration once remote storage is enabled;
-/// until then a location of such a scheme is refused by name.
+/// Schemes of remote storage. They will be configured once remote storage is supported; until then
+/// a location with such a scheme is rejected with an error that names the scheme.
 const REMOTE_SCHEMES: [&str; 8] = ["s3", "gs", "az", "abfs", "abfss", "adl", "http", "https"];
 
-/// Where an input is kept.
+/// Where an input is stored.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Location<'a> {
     /// A local file: absolute, or relative to the first root.
     File(Cow<'a, Path>),
-    /// An object in remote storage, which nothing fetches yet.
+    /// An object in remote storage, which is not supported yet.
     Remote {
-        /// Lower-case scheme.
+        /// Scheme in lower case.
         scheme: String,
     },
 }
 
-/// Parses a location. The error is a clause that says what is wrong with it.
+/// Parses a location. The error is a clause that names the problem.
 pub(crate) fn parse(raw: &[u8]) -> Result<Location<'_>, String> {
     if raw.is_empty() {
         return Err("is an empty path".to_string());
@@ -47,7 +47,8 @@ pub(crate) fn parse(raw: &[u8]) -> Result<Location<'_>, String> {
     Err(format!("has the unknown scheme {scheme}"))
 }
 
-/// The part of a `file://` URI after the scheme: an optional host and an absolute path (RFC 8089).
+/// Parses the part of a `file://` URI after the scheme: an optional host and an absolute path (RFC
+/// 8089).
 fn parse_file(rest: &[u8]) -> Result<Location<'_>, String> {
     let slash = rest.iter().position(|b| *b == b'/');
     let (host, path) = rest.split_at(slash.unwrap_or(rest.len()));
@@ -64,7 +65,7 @@ fn parse_file(rest: &[u8]) -> Result<Location<'_>, String> {
     }))
 }
 
-/// Scheme and rest of `scheme://rest`, where scheme is one by RFC 3986.
+/// Splits `scheme://rest`, if the scheme is valid by RFC 3986.
 fn split_scheme(raw: &[u8]) -> Option<(&str, &[u8])> {
     let colon = raw
         .iter()

@@ -1,7 +1,7 @@
-//! Where the bytes of images and models are read from: a [`Source`] for each kind of place.
+//! Reading the bytes of images and models: one [`Source`] per kind of storage.
 //!
-//! Futures of sources may block in reading a local file: they are polled by threads that fetch or
-//! load, never by those that decode and infer, nor by sessions.
+//! Futures of sources may block while reading a local file. They are polled by threads that fetch
+//! or load, never by threads that decode and infer, nor by sessions.
 
 mod given_bytes;
 mod limited;

@@ -1,4 +1,4 @@
-//! Reads a model's file from the sources of models, once, and takes its SHA-256.
+//! Reads a model's file from the sources of models once, and computes its SHA-256.
 
 use std::path::PathBuf;
 use std::thread;
@@ -12,26 +12,26 @@ use super::wait::Waiter;
 use crate::config::StartError;
 use crate::error::ModelError;
 
-/// What is known of a model's file once it was read and run.
+/// Properties of a model's file, determined by reading and running it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelFile {
     /// SHA-256 of the content, lower-case hex.
     pub sha256: String,
-    /// Size.
+    /// Size in bytes.
     pub bytes: u64,
-    /// Seconds of one CPU thread for one input, inference alone;
-    /// `None` where it could not be tried.
+    /// Seconds of one CPU thread for one input, inference only; `None` if it could not be
+    /// measured.
     pub seconds_per_image: Option<f64>,
 }
 
-/// Where models may be read from.
+/// Sources of models.
 #[derive(Debug)]
 pub(crate) struct ModelFiles {
     sources: Sources,
     model_bytes_max: u64,
 }
 
-/// Threads that load and try models read their files themselves.
+/// Maximum concurrent reads. Threads that load and try models read their files themselves.
 const READS_MAX: usize = 64;
 
 impl ModelFiles {
@@ -42,7 +42,7 @@ impl ModelFiles {
         })
     }
 
-    /// Content of the file that `uri` names, if it is still the one with this SHA-256. Blocks.
+    /// Content of the file at `uri`, if its SHA-256 is still the given one. Blocks.
     pub(crate) fn read_pinned(&self, uri: &str, sha256: &str) -> Result<Bytes, ModelError> {
         let (file, found) = self.read(uri)?;
         if !found.eq_ignore_ascii_case(sha256) {
@@ -56,8 +56,8 @@ impl ModelFiles {
         Ok(file)
     }
 
-    /// As [`ModelFiles::read_pinned`], on a thread of its own,
-    /// for which the calling one waits: one that infers.
+    /// Like [`ModelFiles::read_pinned`], on a separate thread while the calling thread, an
+    /// inference thread, waits.
     pub(crate) fn read_elsewhere(&self, uri: &str, sha256: &str) -> Result<Bytes, ModelError> {
         thread::scope(|scope| {
             let read = thread::Builder::new()
@@ -73,7 +73,7 @@ impl ModelFiles {
         })
     }
 
-    /// Content and SHA-256 of the file that `uri` names. Blocks.
+    /// Content and SHA-256 of the file at `uri`. Blocks.
     pub(crate) fn read(&self, uri: &str) -> Result<(Bytes, String), ModelError> {
         let wanted = Wanted {
             bytes_max: self.model_bytes_max,

@@ -1,9 +1,9 @@
-//! Opens files below allowed folders and nowhere else, whatever `..`, symbolic links or races say.
+//! Opens files below allowed root folders only, regardless of `..`, symbolic links or races.
 //!
-//! The fast way is one `openat2(RESOLVE_BENEATH)` relative to the root: the kernel itself refuses
-//! to leave it. Where that does not answer (an absolute symbolic link that leads back inside,
-//! another root's file, a kernel or sandbox without `openat2`), the path is resolved first, and
-//! the resolved path opened below its root without following any symbolic link.
+//! The fast path is one `openat2(RESOLVE_BENEATH)` relative to the root: the kernel itself
+//! prevents leaving it. If that fails (an absolute symbolic link that leads back inside, a file of
+//! another root, a kernel or sandbox without `openat2`), the path is resolved first, and the
+//! resolved path is opened below its root without following any symbolic link.
 
 use std::borrow::Cow;
 use std::io;
@@ -26,7 +26,7 @@ pub(crate) struct Roots {
 
 #[derive(Debug)]
 struct Root {
-    /// Absolute, as configured: how users write paths.
+    /// Absolute path as configured, as users write it.
     given: PathBuf,
     /// With all symbolic links resolved.
     canonical: PathBuf,
@@ -47,14 +47,14 @@ impl Roots {
         })
     }
 
-    /// Reads the whole of a regular file below a root. A relative path starts at the first root.
+    /// Reads a whole regular file below a root. A relative path starts at the first root.
     pub(crate) fn read(&self, path: &Path, bytes_max: u64) -> Result<Bytes, ReadError> {
         let file = self.open_file(path)?;
         Ok(read_regular(file.as_fd(), bytes_max)?.0)
     }
 
-    /// As [`Roots::read`], with the identity of what was read;
-    /// none where the file changed meanwhile.
+    /// Like [`Roots::read`], with the identity of the content; none if the file changed during the
+    /// read.
     pub(crate) fn read_identified(
         &self,
         path: &Path,
@@ -71,7 +71,7 @@ impl Roots {
         ))
     }
 
-    /// The identity that [`Roots::read_identified`] would give, without reading.
+    /// The identity that [`Roots::read_identified`] would return, without reading the file.
     pub(crate) fn identify(&self, path: &Path) -> Result<Option<InputId>, ReadError> {
         let file = self.open_file(path)?;
         let stat = fstat(&file).map_err(describe)?;
@@ -87,7 +87,7 @@ impl Roots {
 
     fn open_file(&self, path: &Path) -> Result<OwnedFd, ReadError> {
         let Some((root, below)) = self.locate(path) else {
-            // Perhaps another name of a file below a root, through a symbolic link.
+            // It may be another name of a file below a root, through a symbolic link.
             let other_name = path.is_absolute() && !self.roots.is_empty();
             return if other_name {
                 self.open_resolved(path)
@@ -97,8 +97,8 @@ impl Roots {
         };
         match root.open_beneath(below) {
             Ok(file) => Ok(file),
-            // XDEV: it leads out of the root, perhaps into this or another root again.
-            // The others: openat2 is missing, forbidden by a sandbox, or lost a race.
+            // XDEV: the path leaves the root, possibly into this or another root again. The
+            // others: openat2 is missing, forbidden by a sandbox, or lost a race.
             Err(Errno::XDEV | Errno::NOSYS | Errno::PERM | Errno::INVAL | Errno::AGAIN) => {
                 self.open_resolved(&root.canonical.join(below))
             }
@@ -106,7 +106,7 @@ impl Roots {
         }
     }
 
-    /// The root whose folder `path` starts with, by its text, and the rest of the path.
+    /// The root whose path is a textual prefix of `path`, and the rest of the path.
     fn locate<'a>(&self, path: &'a Path) -> Option<(&Root, &'a Path)> {
         if !path.is_absolute() {
             return self.roots.first().map(|root| (root, path));
@@ -129,7 +129,8 @@ impl Roots {
 
     /// Opens an absolute path after resolving it, if the result is below a root.
     fn open_resolved(&self, path: &Path) -> Result<OwnedFd, ReadError> {
-        // Any failure is "outside": a path that leaves the roots must not tell what exists there.
+        // Any failure is "outside": the error for a path outside the roots must not reveal whether
+        // a file exists there.
         let resolved = path.canonicalize().map_err(|_| ReadError::Outside)?;
         let (root, below) = self
             .roots
@@ -165,8 +166,8 @@ impl Root {
         Err(Errno::NOSYS)
     }
 
-    /// Opens a resolved path one component at a time. A symbolic link on it appeared after it was
-    /// resolved, and is refused.
+    /// Opens a resolved path one component at a time. A symbolic link on it was created after the
+    /// path was resolved, and is rejected.
     fn open_plain(&self, below: &Path) -> Result<OwnedFd, Errno> {
         let mut components = below.components().peekable();
         let mut folder: Option<OwnedFd> = None;
@@ -190,8 +191,8 @@ fn file_flags() -> OFlags {
     OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY
 }
 
-/// Reads as many bytes as `fstat` names; a file that grows meanwhile is read up to there. Gives
-/// what `fstat` said, too.
+/// Reads as many bytes as `fstat` returned; bytes appended later are not read. Also returns the
+/// result of `fstat`.
 fn read_regular(file: BorrowedFd<'_>, bytes_max: u64) -> Result<(Bytes, Stat), ReadError> {
     let stat = fstat(file).map_err(describe)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
@@ -397,7 +398,7 @@ mod tests {
     proptest::proptest! {
         #![proptest_config(proptest::test_runner::Config::with_cases(64))]
 
-        /// Paths of any depth, up, down and through links, never give a file outside.
+        /// Paths of any depth, up, down and through links, never open a file outside.
         #[test]
         fn no_path_leads_out(parts in proptest::collection::vec(
             proptest::sample::select(vec!["..", ".", "sub", "in", "out", "up", "also", "secret.txt", "a.txt"]),

@@ -1,4 +1,4 @@
-//! What every source can do.
+//! Interface of all sources.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,43 +8,43 @@ use futures_util::future::BoxFuture;
 
 use crate::identity::InputId;
 
-/// Objects of one kind of place, by their locations as users write them (paths and URIs).
+/// Objects of one kind of storage, addressed by locations as users write them (paths and URIs).
 pub(crate) trait Source: fmt::Debug + Send + Sync {
     /// Reads a whole object.
     ///
     /// # Errors
-    /// [`ReadError`]; nothing is said of what lies outside the configured roots.
+    /// [`ReadError`]; errors reveal nothing about objects outside the configured roots.
     fn read<'s>(
         &'s self,
         location: &'s Bytes,
         wanted: Wanted,
     ) -> BoxFuture<'s, Result<Object, ReadError>>;
 
-    /// The identity that [`Source::read`] would give now. `None`: the object changed just now.
+    /// The identity that [`Source::read`] would return now. `None`: the object has just changed.
     ///
     /// # Errors
-    /// As [`Source::read`].
+    /// Same as [`Source::read`].
     fn identify<'s>(
         &'s self,
         location: &'s Bytes,
     ) -> BoxFuture<'s, Result<Option<InputId>, ReadError>>;
 
-    /// Age up to which an identity is believed; zero where it is looked up each time.
+    /// Maximum age of a cached identity; zero disables caching.
     fn identity_age_max(&self) -> Duration;
 
-    /// Reads at the same time, over all callers.
+    /// Maximum concurrent reads, over all callers.
     fn reads_max(&self) -> usize;
 
-    /// Reads at the same time for one chunk of inputs.
+    /// Maximum concurrent reads for one chunk of inputs.
     fn reads_per_chunk_max(&self) -> usize;
 }
 
-/// How an object is to be read.
+/// Parameters of a read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wanted {
-    /// Larger objects are not read.
+    /// Maximum size; larger objects are rejected.
     pub(crate) bytes_max: u64,
-    /// Whether the identity is wanted.
+    /// Whether the identity is requested.
     pub(crate) identified: bool,
 }
 
@@ -52,28 +52,28 @@ pub(crate) struct Wanted {
 #[derive(Debug)]
 pub(crate) struct Object {
     pub(crate) bytes: Bytes,
-    /// Of the very content that was read; `None` where it was not wanted, or the object changed
-    /// meanwhile or just before.
+    /// Identity of exactly the content that was read; `None` if it was not requested, or if the
+    /// object changed during or just before the read.
     pub(crate) id: Option<InputId>,
 }
 
 /// Why an object was not read.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ReadError {
-    /// It is no location: a clause that says why.
+    /// Not a valid location: a clause with the reason.
     Location(String),
     /// No source is configured for its scheme.
     NotEnabled {
-        /// Lower-case scheme.
+        /// Scheme in lower case.
         scheme: String,
     },
     /// Not below a root, or no root is configured.
     Outside,
-    /// Below a root, but not there.
+    /// The location is below a root, but does not exist.
     NotFound,
     /// Larger than the limit.
     TooLarge {
-        /// Its size.
+        /// Its size in bytes.
         bytes: u64,
     },
     /// Any other reason, as a clause.

@@ -1,5 +1,4 @@
-//! Tests of what holds for every source: bounds on its reads,
-//! and identities that are believed for a time.
+//! Tests of properties of every source: limits on reads, and cached identities.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
@@ -14,7 +13,7 @@ use super::source::{Object, ReadError, Source, Wanted};
 use crate::identity::InputId;
 use crate::input::Input;
 
-/// Objects whose content is their location; each read gives others their turn before it ends.
+/// Objects whose content is their location; each read yields to other tasks before it completes.
 #[derive(Debug, Default)]
 struct Echo {
     age_max: Duration,

@@ -1,18 +1,18 @@
-//! Polls futures of sources on a thread that may wait for them.
+//! Runs futures of sources on a thread that may block.
 
 use std::io;
 
 use tokio::runtime::{Builder, Runtime};
 
-/// Runs futures to their end on the calling thread, which blocks.
+/// Runs futures to completion on the calling thread, which blocks.
 #[derive(Debug)]
 pub(crate) struct Waiter {
-    /// Until it is dropped.
+    /// Present until dropped.
     runtime: Option<Runtime>,
 }
 
 impl Waiter {
-    /// For one thread.
+    /// A waiter for one thread.
     pub(crate) fn new() -> io::Result<Self> {
         let runtime = Builder::new_current_thread().build()?;
         Ok(Self {
@@ -20,7 +20,7 @@ impl Waiter {
         })
     }
 
-    /// The future's result. Not to be called where tasks of a runtime run.
+    /// The future's result. Must not be called on a thread that runs async tasks.
     pub(crate) fn wait<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         let runtime = self.runtime.as_ref()?;
         Some(runtime.block_on(future))
@@ -30,7 +30,8 @@ impl Waiter {
 impl Drop for Waiter {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // It has no other threads. This way it may be dropped where tasks run, too.
+            // The runtime has no other threads. Unlike a plain drop, this is allowed inside a task
+            // as well.
             runtime.shutdown_background();
         }
     }

@@ -1,4 +1,4 @@
-//! The child: limits itself, tries the model, and says what came of it.
+//! The child process: limits itself, tries the model, and replies with the result.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -15,8 +15,8 @@ use crate::interrupt::Interrupt;
 use crate::model::compile;
 use crate::{ModelError, library};
 
-/// Stack of the thread that tries it: less than that of the threads that load and run it later, so
-/// that what is deeply nested shows here.
+/// Stack size of the thread that tries the model: smaller than that of the threads that load and
+/// run it later, so that too deeply nested models already fail here.
 const STACK_BYTES: usize = 3 << 19;
 
 pub(super) fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
@@ -39,11 +39,11 @@ pub(super) fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Ties this process to its parent and puts it under the limits. Gives what is to be replied to:
-/// from here on what anybody prints goes nowhere near it.
+/// Ties this process to its parent and applies the limits. Returns the file for the reply; from
+/// here on no other output goes to it.
 fn set_up(parent: &str, limits: Limits) -> std::io::Result<File> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    // A parent that died before the wish was made sends nothing: it shows as another parent.
+    // If the parent died before the request, no signal is sent: compare the parent's process id.
     let still_there = getppid().is_some_and(|pid| pid.as_raw_nonzero().to_string() == parent);
     if !still_there {
         return Err(std::io::Error::other("its parent has gone"));
@@ -51,7 +51,7 @@ fn set_up(parent: &str, limits: Limits) -> std::io::Result<File> {
     let reply = File::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?);
     rustix::stdio::dup2_stdout(rustix::stdio::stderr())?;
     std::env::set_current_dir("/")?;
-    // Where memory runs out, the system had better end this process than its parent.
+    // If memory runs out, the system should end this process instead of its parent.
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     limits.set()?;
     Ok(reply)

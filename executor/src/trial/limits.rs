@@ -1,20 +1,20 @@
-//! What a child may use, set by itself before it reads anything of the model.
+//! Resource limits of a child, which it applies to itself before it reads any part of the model.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Open files: three at the start, the reply, and what ONNX Runtime and the loader of libraries
-/// open.
+/// Maximum open files: three at the start, the reply, and files opened by ONNX Runtime and the
+/// dynamic loader.
 const FILES_MAX: u64 = 64;
 
-/// Address space beyond the memory: programs, libraries,
-/// and what allocators reserve without using it.
+/// Address space beyond the memory limit: for programs, libraries, and memory reserved but not
+/// used by allocators.
 const RESERVED_BYTES: u64 = 4 << 30;
 
-/// Seconds of CPU beyond the limit, at which the kernel ends a child that nobody has ended:
-/// several threads use them up faster than the clock goes.
+/// CPU seconds beyond the limit, after which the kernel ends a child that was not ended otherwise:
+/// several threads use CPU time faster than wall-clock time.
 const CPU_SECONDS_SPARE: u64 = 1;
 
 /// Limits of a trial.
@@ -25,12 +25,12 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// As arguments of a command line.
+    /// Limits as command line arguments.
     pub(super) fn arguments(self) -> [OsString; 2] {
         [self.seconds_max, self.bytes_max].map(|number| number.to_string().into())
     }
 
-    /// Of arguments of a command line.
+    /// Parses command line arguments.
     pub(super) fn read(seconds: Option<&OsStr>, bytes: Option<&OsStr>) -> Option<Self> {
         let number = |argument: Option<&OsStr>| argument?.to_str()?.parse().ok();
         Some(Self {
@@ -39,13 +39,14 @@ impl Limits {
         })
     }
 
-    /// Puts this process under the limits, for good.
+    /// Applies the limits to this process permanently.
     pub(super) fn set(self) -> io::Result<()> {
         let cpu = self.seconds_max.saturating_add(CPU_SECONDS_SPARE);
-        // A second later it is killed without a word; this one tells why.
+        // This limit sends SIGXCPU, which identifies the cause; a second later the process is
+        // killed with SIGKILL.
         set(Resource::Cpu, cpu, cpu.saturating_add(1))?;
         for (resource, max) in [
-            // All memory that is the process's own and can be written to.
+            // All private writable memory of the process.
             (Resource::Data, self.bytes_max),
             (Resource::As, self.bytes_max.saturating_add(RESERVED_BYTES)),
             (Resource::Core, 0),
@@ -58,7 +59,7 @@ impl Limits {
     }
 }
 
-/// Sets a limit; what the system allows less of stays at that.
+/// Sets a limit; if the hard limit is lower, uses that.
 fn set(resource: Resource, current: u64, maximum: u64) -> io::Result<()> {
     let allowed = getrlimit(resource).maximum.unwrap_or(u64::MAX);
     let limit = Rlimit {

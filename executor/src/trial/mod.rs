@@ -1,18 +1,17 @@
-//! Tries a model that nobody has tried yet in a process of its own,
-//! which can be ended whatever it does.
+//! Tries a new model in a separate process, which can be ended whatever it does.
 //!
-//! ONNX Runtime cannot be stopped everywhere: a file of some kilobytes can have it expand
-//! functions for hours, ask for any amount of memory, or overflow its stack.
-//! So the program runs itself again:
+//! ONNX Runtime cannot be interrupted everywhere: a file of some kilobytes can make it expand
+//! functions for hours, allocate any amount of memory, or overflow its stack. So the program runs
+//! itself again:
 //!
 //! ```text
 //! executor                                          child (`child.rs`)
 //!   request, sealed in memory --- standard input --->  limits on itself, load, contract, warm-up
 //!   reply                     <-- standard output ---  one reply, end
-//!   SIGKILL at the limit, or when nobody waits any more
+//!   SIGKILL at the limit, or when no caller waits any more
 //! ```
 //!
-//! The child has none of the program's files, sockets, or environment.
+//! The child inherits none of the program's files and sockets, and almost none of its environment.
 
 mod child;
 mod limits;
@@ -38,19 +37,20 @@ pub(crate) use reply::Tried;
 use request::ARGUMENT;
 pub(crate) use request::Request;
 
-/// What of the environment is handed on: where libraries of the system are looked for.
+/// The only inherited environment variable: the search path of shared libraries.
 const HANDED_ON: &str = "LD_LIBRARY_PATH";
 
-/// What its environment says besides: builds of ONNX Runtime with telemetry would write a database
-/// below the user's folders, which is beyond the limits, and start threads.
+/// Further environment variables of the child: builds of ONNX Runtime with telemetry would
+/// otherwise write a database below the user's folders, which the limits forbid, and start
+/// threads.
 const TOLD: [(&str, &str); 3] = [
     ("ORT_DISABLE_TELEMETRY", "1"),
     ("HOME", "/dev/null"),
     ("XDG_CACHE_HOME", "/dev/null"),
 ];
 
-/// What the text of an error that is a lack of memory says: those of C++, of ONNX Runtime's arena,
-/// and of Rust.
+/// Substrings of error messages that indicate a lack of memory: from C++, ONNX Runtime's arena,
+/// and Rust.
 const LACKS_MEMORY: [&str; 4] = [
     "bad_alloc",
     "bad allocation",
@@ -58,8 +58,8 @@ const LACKS_MEMORY: [&str; 4] = [
     "memory allocation of",
 ];
 
-/// Tries a model where the command line asks for it; `None` where it does not. To be called first
-/// in `main`, before any thread exists.
+/// Tries a model if the command line requests it; `None` if it does not. Must be called first in
+/// `main`, before any thread exists.
 #[must_use]
 pub fn try_model_if_asked() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
@@ -69,7 +69,7 @@ pub fn try_model_if_asked() -> Option<ExitCode> {
     Some(child::run(arguments))
 }
 
-/// Tries models, some at a time.
+/// Tries models, with limited concurrency.
 #[derive(Debug)]
 pub(crate) struct Trials {
     config: TrialConfig,
@@ -78,7 +78,7 @@ pub(crate) struct Trials {
 
 impl Trials {
     pub(crate) fn new(config: TrialConfig) -> Self {
-        // A trial ends at its limit; what may hang longer is the reading of its file.
+        // A trial ends at its limit; only reading its file may hang longer.
         let limit = Duration::from_secs(config.trial_seconds_max);
         let overdue_after = limit.saturating_add(OVERDUE_AFTER);
         Self {
@@ -87,12 +87,12 @@ impl Trials {
         }
     }
 
-    /// Whose turn it is.
+    /// Serializes the trials.
     pub(crate) fn turns(&self) -> &Arc<Loads> {
         &self.turns
     }
 
-    /// Has a file tried. Blocks until that has ended, by itself, at a limit or by `interrupt`.
+    /// Tries a file. Blocks until the trial has ended, by itself, at a limit or by `interrupt`.
     pub(crate) fn run(
         &self,
         request: &Request,
@@ -141,7 +141,7 @@ impl Trials {
         command
     }
 
-    /// What a trial that came to its end by itself means.
+    /// Result of a trial that ended by itself.
     fn judge(&self, child: &process::Child) -> Result<Tried, ModelError> {
         let (seconds_max, bytes_max) = (self.config.trial_seconds_max, self.config.trial_bytes_max);
         match serde_json::from_slice::<Reply>(&child.reply) {
@@ -155,8 +155,8 @@ impl Trials {
         }
     }
 
-    /// Logs a trial that was ended, or did not live: the file by its content, since its name is a
-    /// literal of the statement.
+    /// Logs a trial that was ended or crashed. The file is identified by its hash, since its name
+    /// is a literal of the statement.
     fn tell(&self, sha256: &str, error: &ModelError) {
         let why = match error {
             ModelError::TrialSeconds { .. } => "it took longer than trial_seconds_max",

@@ -1,4 +1,4 @@
-//! The child as its parent sees it: started, listened to, ended and reaped.
+//! The child process, from the parent's side: start, output, end and reaping.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,39 +13,39 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::interrupt::{Interrupt, Work};
 
-/// Longest reply, in bytes: an error may name what a model has.
+/// Maximum length of a reply, in bytes: an error may contain names from the model.
 const REPLY_BYTES_MAX: usize = 1 << 20;
-/// What is kept of what a child prints, in bytes.
+/// Maximum bytes of the child's output that are kept.
 const SAID_BYTES_MAX: usize = 4 << 10;
 
 /// How a trial ended.
 #[derive(Debug)]
 pub(super) enum Ended {
-    /// Nobody waited any more.
+    /// No caller waited for it any more.
     Interrupted,
-    /// At the limit on its time.
+    /// At its time limit.
     Late,
     /// By itself.
     Itself(Child),
 }
 
-/// A child that has ended by itself.
+/// A child that ended by itself.
 #[derive(Debug)]
 pub(super) struct Child {
-    /// Its reply, whole or not.
+    /// Its reply, possibly incomplete.
     pub(super) reply: Vec<u8>,
-    /// The beginning of what it printed.
+    /// The beginning of its output.
     pub(super) said: String,
     status: ExitStatus,
 }
 
 impl Child {
-    /// Whether the kernel has ended it for its CPU time.
+    /// Whether the kernel ended it at its limit of CPU time.
     pub(super) fn used_up_its_seconds(&self) -> bool {
         self.status.signal() == Some(Signal::XCPU.as_raw())
     }
 
-    /// How it ended, as a clause.
+    /// Description of its end, as a clause.
     pub(super) fn how(&self) -> String {
         match self.status.signal() {
             Some(signal) if signal == Signal::KILL.as_raw() => {
@@ -57,7 +57,7 @@ impl Child {
     }
 }
 
-/// A pipe of the child's, read as far as it is kept.
+/// A pipe from the child; input is read completely and kept up to a limit.
 struct Heard {
     pipe: Option<File>,
     bytes: Vec<u8>,
@@ -65,7 +65,7 @@ struct Heard {
 }
 
 impl Heard {
-    /// The pipe is not waited for: a child of the child may hold its other end.
+    /// Makes the pipe non-blocking: a child of the child may keep its other end open.
     fn new(pipe: Option<OwnedFd>, bytes_max: usize) -> io::Result<Self> {
         if let Some(pipe) = &pipe {
             fcntl_setfl(pipe, fcntl_getfl(pipe)? | OFlags::NONBLOCK)?;
@@ -77,7 +77,7 @@ impl Heard {
         })
     }
 
-    /// Takes what is there; beyond the limit it is read and dropped.
+    /// Reads the available bytes; those beyond the limit are dropped.
     fn take(&mut self) {
         let mut buffer = [0; 8 << 10];
         while let Some(pipe) = &mut self.pipe {
@@ -96,7 +96,7 @@ impl Heard {
     }
 }
 
-/// Ends and reaps its process when dropped, whatever happens in between.
+/// Ends and reaps its process when dropped.
 struct Running {
     child: std::process::Child,
     handle: OwnedFd,
@@ -104,14 +104,14 @@ struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended, or have been waited for.
+        // It may have ended, or been reaped, already.
         let _ = pidfd_send_signal(&self.handle, Signal::KILL);
         let _ = self.child.wait();
     }
 }
 
-/// Runs the child until it ends, for `limit` at most, or until `interrupt` is set.
-/// None is left behind.
+/// Runs the child until it ends, for at most `limit`, or until `interrupt` is set. The process is
+/// always ended and reaped.
 pub(super) fn run(
     mut command: Command,
     limit: Duration,
@@ -153,7 +153,7 @@ pub(super) fn run(
     }))
 }
 
-/// Listens until the process ends; says whether it did within the limit.
+/// Reads until the process ends; returns whether it ended within the limit.
 fn listen(process: &OwnedFd, mut heard: [&mut Heard; 2], limit: Duration) -> io::Result<bool> {
     let begin = Instant::now();
     loop {

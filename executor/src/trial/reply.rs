@@ -1,15 +1,15 @@
-//! What a child that tried a model replies.
+//! Reply of a child that tried a model.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::ModelError;
 
-/// What was found of a model that can be used.
+/// Measurements of a usable model.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Tried {
-    /// Of one CPU thread for one input; `None` where it could not be measured.
+    /// Seconds of one CPU thread for one input; `None` if it could not be measured.
     pub(crate) seconds_per_image: Option<f64>,
 }
 
-/// The last word of the child.
+/// The child's reply.
 pub(super) type Reply = Result<Tried, ModelError>;

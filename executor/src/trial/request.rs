@@ -1,5 +1,4 @@
-//! What a child is to try, as it lies in its standard input: how long the head is, the head,
-//! the file.
+//! Request to a child, read from its standard input: length of the head, the head, the file.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -12,14 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::CompileSettings;
 
-/// First argument of a process that is to try a model.
+/// First argument of a process that tries a model.
 pub(super) const ARGUMENT: &str = "__try-model";
 
 /// The head of a request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Request {
     pub(super) options: ModelOptions,
-    /// As the model is made ready in the proxy itself, so that what passes here passes there.
+    /// The settings used in the proxy itself, so that a model that passes here also passes there.
     pub(super) settings: CompileSettings,
 }
 
@@ -31,7 +30,7 @@ impl Request {
         }
     }
 
-    /// The request with its file, in memory that nobody can change any more.
+    /// The request with its file, in memory that is sealed against changes.
     pub(super) fn seal(&self, file: &[u8]) -> io::Result<OwnedFd> {
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
         let mut sealed = File::from(memfd_create("model", flags)?);
@@ -45,7 +44,7 @@ impl Request {
         Ok(sealed.into())
     }
 
-    /// A request and its file.
+    /// Reads a request and its file.
     pub(super) fn read(mut from: impl Read) -> io::Result<(Self, Bytes)> {
         let mut length = [0; size_of::<u64>()];
         from.read_exact(&mut length)?;

@@ -1,4 +1,4 @@
-//! Tests of what the end of a trial means.
+//! Tests of the interpretation of a trial's end.
 #![allow(clippy::unwrap_used)]
 
 use std::io::Read as _;
@@ -15,7 +15,7 @@ fn trials() -> Trials {
     })
 }
 
-/// How a shell ends that runs `script`.
+/// How a shell that runs `script` ends.
 fn ended(script: &str) -> Ended {
     let mut command = Command::new("/bin/sh");
     command.args(["-c", script]).stdin(Stdio::null());

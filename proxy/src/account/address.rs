@@ -1,4 +1,4 @@
-//! Where the store listens, and how to connect there.
+//! Address of the store, and connection options for it.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,17 +7,17 @@ use std::str::FromStr;
 use mysql_async::OptsBuilder;
 use thiserror::Error;
 
-/// Where the store listens: `mysql://HOST:PORT` or `unix:/path.sock`.
+/// Address of the store: `mysql://HOST:PORT` or `unix:/path.sock`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreAddress {
     /// A host name or address, and a port.
     Tcp {
-        /// Name or address, without brackets.
+        /// Host name or address, without brackets.
         host: String,
         /// TCP port.
         port: u16,
     },
-    /// A socket of this machine.
+    /// Path of a Unix socket.
     Unix(PathBuf),
 }
 
@@ -35,7 +35,7 @@ impl StoreAddress {
         }
     }
 
-    /// Connection options for `user` with no database chosen.
+    /// Connection options for `user`, without a default database.
     pub fn opts(&self, user: &str, password: Option<&str>) -> OptsBuilder {
         let builder = OptsBuilder::default()
             .user(Some(user))

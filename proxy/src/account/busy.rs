@@ -1,8 +1,8 @@
-//! Connecting to a store whose queue of new connections is full.
+//! Connecting to a store whose listen queue is full.
 //!
-//! A Unix socket refuses at once what TCP would wait for: EAGAIN says that the server has not
-//! accepted those before yet. A store that is down or missing is another error,
-//! which is told at once.
+//! Where TCP would wait, a Unix socket fails at once with EAGAIN: the server has not yet accepted
+//! the queued connections. A store that is down or missing gives another error, which is returned
+//! at once.
 
 use std::collections::hash_map::RandomState;
 use std::future::Future;
@@ -11,12 +11,12 @@ use std::io;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// First and longest pause before the next try; each is half as long to one and a half times as
-/// long.
+/// First and maximum pause before the next attempt; each pause is multiplied by a random factor
+/// from 0.5 to 1.5.
 const PAUSE: Duration = Duration::from_millis(1);
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 
-/// Connects, and tries again for as long as the store is busy and `time_max` is not over.
+/// Connects; retries while the listen queue is full, for at most `time_max`.
 pub async fn connect_when_free<T, E, F: Future<Output = Result<T, E>>>(
     time_max: Duration,
     is_busy: impl Fn(&E) -> bool,
@@ -32,13 +32,13 @@ pub async fn connect_when_free<T, E, F: Future<Output = Result<T, E>>>(
         if pause == PAUSE {
             tracing::debug!("the store's queue of new connections is full: waiting");
         }
-        // Those who were refused together do not come back together.
+        // Random pauses, so that callers rejected together do not retry together.
         sleep(pause.mul_f64(0.5 + random_share())).await;
         pause = (pause * 2).min(PAUSE_MAX);
     }
 }
 
-/// Whether a connection was refused only since others wait to be accepted.
+/// Whether a connection failed only because the listen queue is full.
 pub fn is_queue_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -46,7 +46,7 @@ pub fn is_queue_full(error: &io::Error) -> bool {
     )
 }
 
-/// The same of a connection of the service account's client.
+/// The same for an error of the service account's client library.
 pub fn is_queue_full_for_account(error: &mysql_async::Error) -> bool {
     match error {
         mysql_async::Error::Io(mysql_async::IoError::Io(error)) => is_queue_full(error),
@@ -54,7 +54,7 @@ pub fn is_queue_full_for_account(error: &mysql_async::Error) -> bool {
     }
 }
 
-/// Some number from 0 to 1, which no attacker gains by guessing.
+/// Random number from 0 to 1; it need not be unpredictable.
 fn random_share() -> f64 {
     let random = RandomState::new().build_hasher().finish() >> 32;
     random as f64 / f64::from(u32::MAX)
@@ -65,7 +65,8 @@ mod tests {
     use super::*;
     use std::cell::Cell;
 
-    /// How a connection ends that meets `error` for so many tries, and the number of tries.
+    /// Result and number of attempts of a connection whose first `refusals` attempts fail with
+    /// `error`.
     async fn connected(error: io::ErrorKind, refusals: u32) -> (io::Result<()>, u32) {
         let tries = Cell::new(0);
         let connecting = connect_when_free(Duration::from_secs(5), is_queue_full, || {

@@ -1,4 +1,4 @@
-//! Why the service account could not do its work, and what of it a client is told.
+//! Errors of the service account, and their client-visible form.
 
 use predictsql_catalog::store::StoreError;
 use std::sync::Arc;
@@ -15,19 +15,19 @@ pub enum AccountError {
     /// The store did not answer in time.
     #[error("the store did not answer the service account within {0} ms")]
     TimedOut(u64),
-    /// The account's runtime has been stopped, or its thread could not be started.
+    /// The account's runtime was stopped, or its thread could not be started.
     #[error("the service account is stopped")]
     Stopped,
-    /// The store or the catalog in it refused.
+    /// An error from the store or from the catalog code.
     #[error("{0}")]
     Store(#[from] StoreError),
-    /// The same work, done for another caller, has failed while this one waited for it.
+    /// The same work, started by another caller, failed while this caller waited for it.
     #[error("{0}")]
     Shared(Arc<AccountError>),
 }
 
 impl AccountError {
-    /// Whether it says what is to be done about a catalog of another version.
+    /// Whether the message explains how to set up a catalog of another version.
     pub fn is_about_set_up(&self) -> bool {
         matches!(
             self,
@@ -37,9 +37,10 @@ impl AccountError {
 }
 
 impl From<&AccountError> for SqlError {
-    /// Code by cause: 1105 not configured, stopped or not set up; 1205 timed out or locked; 1045
-    /// refused login; 1158 (08S01) store unreachable; 1304 exists; 1305 unknown; 1451 in use; 1419
-    /// binary log; 1969 its time was up; anything else of the store's 1105, without its text.
+    /// Error code by cause: 1105 not configured, stopped or not set up; 1205 timed out or locked;
+    /// 1045 login refused; 1158 (08S01) store unreachable; 1304 exists; 1305 unknown; 1451 in use;
+    /// 1419 binary log; 1969 time limit reached; any other error of the store 1105, without its
+    /// text.
     fn from(error: &AccountError) -> Self {
         let cause = match error {
             AccountError::Shared(error) => return Self::from(&**error),
@@ -71,8 +72,8 @@ impl From<&AccountError> for SqlError {
 }
 
 impl SqlError {
-    /// What a client may see of an error between the proxy and the store: the cause, not the
-    /// store's text, which names the service account and its statements.
+    /// Client-visible form of an error between the proxy and the store: the cause without the
+    /// store's text, which contains the service account's name and its statements.
     fn from_store(cause: &StoreError) -> Self {
         if cause.is_connection() {
             return Self::new(

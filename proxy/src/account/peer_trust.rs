@@ -1,8 +1,8 @@
-//! Whether a store on a Unix socket lets the proxy's own system user in without a password.
+//! Checks whether a store on a Unix socket accepts the proxy's own system user without a password.
 //!
-//! Accounts of the plugin `unix_socket` (`auth_socket`) are opened to whoever owns the socket's
-//! other end. Behind a proxy that is always the proxy,
-//! so such an account would be open to every client.
+//! The plugin `unix_socket` (`auth_socket`) authenticates the system user of the process at the
+//! other end of the socket. Behind a proxy that process is always the proxy, so such an account
+//! would be open to every client.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use mysql_async::{Conn, Error, OptsBuilder};
 use super::StoreAddress;
 use super::busy::{connect_when_free, is_queue_full_for_account};
 
-/// Longest wait for the store's answer.
+/// Timeout for the store's answer.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// Codes by which a store turns a login away. Others that it sends at a login (too many
-/// connections, an expired password, a used-up quota) say nothing of the account,
-/// or come after its login has worked.
+/// Error codes with which a store rejects a login. Other errors at login (too many connections, an
+/// expired password, an exhausted quota) do not concern the account, or come after authentication
+/// succeeded.
 const REFUSALS: [u16; 7] = [
     1045, // ER_ACCESS_DENIED_ERROR
     1130, // ER_HOST_NOT_PRIVILEGED
@@ -27,19 +27,19 @@ const REFUSALS: [u16; 7] = [
     4151, // ER_ACCOUNT_HAS_BEEN_LOCKED of MariaDB
 ];
 
-/// Whether the store opens an account to this process without its password.
+/// Whether the store accepts a login of this process without a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PeerTrust {
-    /// It does: the account of this name, which is that of the process's system user.
+    /// It does, for the account with this name, the name of the process's system user.
     Trusted(String),
-    /// It does not: it turned the login away, or is not on a socket and cannot know the system
-    /// user.
+    /// It does not: it rejected the login, or it is not on a Unix socket and cannot identify the
+    /// system user.
     Refused,
-    /// It could not be found out, for this reason.
+    /// Unknown, for this reason.
     Unknown(String),
 }
 
-/// Asks the store whether it trusts the process's system user.
+/// Tests whether the store accepts the process's system user without its password.
 pub async fn peer_trust(store: &StoreAddress) -> PeerTrust {
     if !matches!(store, StoreAddress::Unix(_)) {
         return PeerTrust::Refused;
@@ -51,10 +51,10 @@ pub async fn peer_trust(store: &StoreAddress) -> PeerTrust {
 }
 
 async fn peer_trust_of(store: &StoreAddress, user: String) -> PeerTrust {
-    // Nobody's password: only an account that looks at none accepts it.
+    // A wrong password: only an account that ignores passwords accepts it.
     let wrong = format!("not a password: {:?}", std::time::SystemTime::now());
     let opts: OptsBuilder = store.opts(&user, Some(&wrong));
-    // A task of its own: the client panics where the store asks for a plugin that it was built
+    // A separate task: the client library panics if the store requests a plugin that it was built
     // without.
     let login = tokio::spawn(connect_when_free(
         ANSWER_TIME_MAX,
@@ -83,7 +83,7 @@ async fn peer_trust_of(store: &StoreAddress, user: String) -> PeerTrust {
     PeerTrust::Trusted(user)
 }
 
-/// The name of the effective user in `/etc/passwd`, or why it is not known.
+/// Name of the effective user in `/etc/passwd`, or why it is unknown.
 fn system_user() -> Result<String, String> {
     let uid = rustix::process::geteuid().as_raw().to_string();
     let passwd = std::fs::read_to_string("/etc/passwd")
@@ -106,7 +106,7 @@ mod tests {
     use crate::wire::{ErrPacket, PacketWriter};
     use tokio::net::UnixListener;
 
-    /// What the probe makes of a store whose first packet is this error.
+    /// Result of the check for a store whose first packet is this error.
     async fn greeted_by(error: ErrPacket) -> PeerTrust {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("store.sock");

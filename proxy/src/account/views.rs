@@ -1,8 +1,8 @@
-//! The views that predict, as the service account last saw them.
+//! The views that predict, as last read by the service account.
 //!
-//! There is no cheap way to ask a store whether a view has changed: all are read (70 ms for 1,000
-//! of them), at the start, after each change that goes through this proxy, when a function of the
-//! catalog was run past it, and every few seconds, since others change views too.
+//! There is no cheap way to detect changed views: all views are read (70 ms for 1,000 views), at
+//! the start, after each change through this proxy, after a function of the catalog was executed
+//! outside of the lane, and every few seconds, since views can also be changed without the proxy.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
@@ -13,18 +13,18 @@ use predictsql_optimizer::views::{ViewSource, Views};
 
 use super::{Account, AccountError, ServiceAccount};
 
-/// Pause between two looks at the store's views, in seconds.
+/// Pause between two reads of the store's views, in seconds.
 const REFRESH_SECONDS: u64 = 10;
 
-/// Pause after a look that was asked for and did not help, in seconds.
+/// Pause after a requested read that did not help, in seconds.
 const VAIN_SECONDS: u64 = 1;
 
-/// Of the store's time the looks take one part in so many at most.
+/// Reads use at most one part in this many of the store's time.
 const REFRESH_SHARE: u32 = 200;
 
 impl ServiceAccount {
-    /// Whether a statement's text could name a view that predicts:
-    /// what every plain statement pays.
+    /// Whether a statement's text could name a view that predicts. Executed for every plain
+    /// statement.
     pub fn may_name_view(&self, sql: &[u8]) -> bool {
         self.0
             .as_ref()
@@ -39,10 +39,10 @@ impl ServiceAccount {
         }
     }
 
-    /// Reads all views anew: after a change of one.
+    /// Reads all views again, after a change of one.
     pub async fn refresh_views(&self) -> Result<(), AccountError> {
         let account = self.account()?;
-        // One look at a time; whoever waits wants to see what was done before it asked.
+        // One read at a time; a waiting caller needs a read that began after its call.
         let asked = Instant::now();
         let mut looked_at = account.views_refresh.lock().await;
         if looked_at.is_some_and(|looked_at| looked_at >= asked) {
@@ -58,7 +58,7 @@ impl ServiceAccount {
             .await;
         match &views {
             Ok(_) => account.views_told.store(false, Relaxed),
-            // Once, whoever looks how often.
+            // Log the failure once.
             Err(error) if !account.views_told.swap(true, Relaxed) => {
                 tracing::warn!(%error, "views over predictions cannot be read");
             }
@@ -70,15 +70,16 @@ impl ServiceAccount {
         Ok(())
     }
 
-    /// Has the views looked at again soon.
+    /// Requests another read of the views soon.
     pub fn suspect_views(&self) {
         if let Some(account) = &self.0 {
             account.views_suspect.notify_one();
         }
     }
 
-    /// Whether a look at catalog and views may help a statement that met a stub: none has been in
-    /// vain just now. A function of a user may say what the stubs say, as often as it likes.
+    /// Whether a new read of catalog and views may help a statement that called a stub: the last
+    /// read that did not help is long enough ago. The limit is needed because a user's function
+    /// can raise the stubs' error as often as it likes.
     pub fn may_look_anew(&self) -> bool {
         self.0.as_ref().is_some_and(|account| {
             let vain = account.looked_in_vain.load();
@@ -87,7 +88,7 @@ impl ServiceAccount {
         })
     }
 
-    /// A look did not help.
+    /// Records that a read did not help.
     pub fn looked_in_vain(&self) {
         if let Some(account) = &self.0 {
             let now = Arc::new(Instant::now());
@@ -95,14 +96,14 @@ impl ServiceAccount {
         }
     }
 
-    /// Why the views cannot be read is in the log already.
+    /// Records that the error of reading the views is logged already.
     pub fn told_of_views(&self) {
         if let Some(account) = &self.0 {
             account.views_told.store(true, Relaxed);
         }
     }
 
-    /// Keeps the views fresh until the account is closed.
+    /// Keeps the views up to date until the account is closed.
     pub fn watch_views(&self) {
         let Some(account) = &self.0 else {
             return;
@@ -124,11 +125,11 @@ async fn watch(account: Weak<Account>, suspect: Arc<tokio::sync::Notify>) {
         .map(|account| ServiceAccount(Some(account)))
     {
         let began = Instant::now();
-        // Functions that sessions in the schema may call without its name.
+        // Needed for functions that sessions in the schema may call unqualified.
         if let Err(error) = account.snapshot().await {
             tracing::debug!(%error, "the catalog cannot be read");
         }
-        // What fails is in the log.
+        // A failure is logged already.
         let _ = account.refresh_views().await;
         drop(account);
         let pause = Duration::from_secs(REFRESH_SECONDS).max(began.elapsed() * REFRESH_SHARE);
@@ -139,7 +140,7 @@ async fn watch(account: Weak<Account>, suspect: Arc<tokio::sync::Notify>) {
     }
 }
 
-/// Ends when the views are suspect, but not at once after the last look.
+/// Completes when another read was requested, but not right after the last one.
 async fn suspected(suspect: &tokio::sync::Notify) {
     tokio::time::sleep(Duration::from_secs(VAIN_SECONDS)).await;
     suspect.notified().await;

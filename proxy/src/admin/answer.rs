@@ -1,4 +1,4 @@
-//! What the admin endpoint answers, as plain tables.
+//! Answers of the admin endpoint as tables.
 
 use crate::config::Config;
 use crate::http::Status;
@@ -6,10 +6,10 @@ use crate::metrics;
 use opensrv_mysql::{Column, ColumnFlags, ColumnType};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// The version that the greeting names. Clients read its number, so it is one that they know.
+/// The version in the greeting. Clients parse its number, so it is one that they recognize.
 pub const VERSION: &str = concat!("8.0.0-PredictSQL-admin-", env!("CARGO_PKG_VERSION"));
 
-/// A result set: columns, and rows of as many cells; `None` is NULL.
+/// A result set: columns, and rows with one cell per column; `None` is NULL.
 #[derive(Debug)]
 pub struct Table {
     /// The columns.
@@ -18,7 +18,7 @@ pub struct Table {
     pub rows: Vec<Vec<Option<String>>>,
 }
 
-/// A column of text or, with `!` after its name, of unsigned integers.
+/// A text column or, with `!` after its name, an unsigned integer column.
 fn column(name: &str) -> Column {
     let (name, coltype, colflags) = match name.strip_suffix('!') {
         Some(name) => (
@@ -137,7 +137,7 @@ impl Table {
         Self::new(&["name", "value"], rows.collect())
     }
 
-    /// A variable that a client asks for when it connects; NULL for those without a meaning here.
+    /// A variable that clients query when they connect; NULL for variables not supported here.
     #[must_use]
     pub fn variable(asked: &str) -> Self {
         let value = match asked.to_ascii_lowercase().as_str() {

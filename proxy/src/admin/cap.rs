@@ -1,4 +1,4 @@
-//! How much a session may send: what is read is held in memory.
+//! Limit of the bytes that a session may send, since received data is held in memory.
 
 use std::io;
 use std::pin::Pin;
@@ -6,12 +6,12 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
-/// All that one session may send, in bytes: statements are short.
+/// Maximum total bytes from one session: statements are short.
 const SESSION_BYTES_MAX: usize = 4 << 20;
-/// What a client may send before it has logged in, in bytes.
+/// Maximum bytes from a client before it has logged in.
 const LOGIN_BYTES_MAX: usize = 64 << 10;
 
-/// The client's bytes up to a limit, after which it seems to have closed the connection.
+/// Reads the client's bytes up to a limit; then reports the end of the stream.
 pub struct Capped<R> {
     reader: R,
     read_bytes: usize,
@@ -20,7 +20,7 @@ pub struct Capped<R> {
 }
 
 impl<R> Capped<R> {
-    /// What `reader` gives.
+    /// Limits `reader`.
     pub fn new(reader: R, let_in: CancellationToken) -> Self {
         Self {
             reader,

@@ -1,4 +1,4 @@
-//! What the admin endpoint shows, and to whom.
+//! State and access control of the admin endpoint.
 
 use crate::admin_login::AdminLogin;
 use crate::admission::WrongLogins;
@@ -7,20 +7,21 @@ use crate::reload::Settings;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-/// Sessions at once; one more is refused with error 1040.
+/// Maximum concurrent sessions; a further one is refused with error 1040.
 const SESSIONS_MAX: usize = 16;
-/// What the endpoint shows, and to whom.
+/// State and access control of the admin endpoint.
 pub struct Admin {
     pub(super) status: Arc<Status>,
     pub(super) settings: Settings,
     pub(super) login: AdminLogin,
     pub(super) wrong_logins: WrongLogins,
-    /// Places of sessions that have logged in.
+    /// Permits for sessions that have logged in.
     pub(super) places: Arc<Semaphore>,
 }
 
 impl Admin {
-    /// Shows `status`'s parts and `settings` to who knows `login`.
+    /// An endpoint that shows the parts of `status` and `settings` to users with the credentials
+    /// `login`.
     #[must_use]
     pub fn new(status: Arc<Status>, settings: Settings, login: AdminLogin) -> Self {
         let delay_max = settings.config().admin.wrong_login_delay_max;

@@ -1,8 +1,8 @@
-//! `--admin`: the live state of this proxy as SQL, for the clients that operators have at hand.
+//! `--admin`: the live state of this proxy over the MySQL protocol, for operators' usual clients.
 //!
-//! It has a user of its own (`[admin]`), apart from those of the store. opensrv-mysql speaks the
-//! protocol; it answers commands that it does not know with OK,
-//! which is why it stands here and never before a store.
+//! It has its own user (`[admin]`), separate from the store's users. The protocol is implemented
+//! by opensrv-mysql, which answers unknown commands with OK and is therefore used only here, never
+//! in front of a store.
 
 mod answer;
 mod cap;

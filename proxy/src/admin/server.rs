@@ -1,4 +1,4 @@
-//! Accepts the endpoint's clients and talks to them.
+//! Accepts and serves the endpoint's clients.
 
 use super::cap::Capped;
 use super::endpoint::Admin;
@@ -15,13 +15,13 @@ use tokio::io::BufWriter;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-/// Clients at once that have not logged in. A further one takes the place of one that is waited
-/// for.
+/// Maximum concurrent connections that have not logged in. A further one displaces one that waits
+/// for its client.
 const LOGINS_MAX: usize = 64;
-/// Pause after an accept that failed for want of file descriptors or memory.
+/// Pause after an accept that failed for lack of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Answers on `listener` until its task is dropped.
+/// Serves `listener` until the task is dropped.
 pub async fn serve(listener: TcpListener, admin: Arc<Admin>) {
     let admission = Arc::new(Admission::default());
     let mut id: u32 = 0;
@@ -52,7 +52,7 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>) {
     }
 }
 
-/// Error 1040 as the first packet. A fresh socket takes it at once or not at all.
+/// Sends error 1040 as the first packet. A fresh socket either takes it at once or not at all.
 fn refuse(client: &TcpStream) {
     let mut writer = PacketWriter::new(0);
     let error = ErrorKind::TooManyConnections.packet("Too many connections");
@@ -74,7 +74,7 @@ async fn serve_client(
         Ok(session) => session,
         Err(error) => return tracing::warn!(%error, "admin: no random bytes for a login"),
     };
-    // With keep-alive, so that operators' vanished machines take no places for ever.
+    // With keep-alive, so that connections of vanished hosts do not hold permits for ever.
     let client = match Stream::tcp(client) {
         Ok(client) => client,
         Err(error) => return tracing::debug!(%peer, %error, "admin: a client left at once"),

@@ -1,4 +1,4 @@
-//! One session of the admin endpoint, as opensrv-mysql drives it.
+//! A session of the admin endpoint: the callbacks of opensrv-mysql.
 
 use super::answer::{Table, VERSION};
 use super::endpoint::Admin;
@@ -19,28 +19,28 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-/// One session.
+/// A session.
 pub struct AdminSession {
     admin: Arc<Admin>,
     id: u32,
     peer: SocketAddr,
     source: Source,
-    /// When its login is over, one way or the other.
+    /// Deadline of the login.
     latest: Instant,
     waits_for_client: Arc<AtomicBool>,
     salt: [u8; SCRAMBLE_BYTES],
-    /// Its place among the sessions, once it has logged in.
+    /// The session's permit, once it has logged in.
     place: OnceLock<OwnedSemaphorePermit>,
-    /// Cancelled when the client has proven who it is. opensrv-mysql asks for no proof of a
-    /// handshake without a user, so every answer looks at it.
+    /// Cancelled when the client is authenticated. opensrv-mysql does not authenticate a handshake
+    /// without a user, so every answer checks this.
     let_in: CancellationToken,
 }
 
 impl AdminSession {
-    /// A session that nobody has logged in to, and that is to be by `latest`.
+    /// A session before login, with the login deadline `latest`.
     ///
     /// # Errors
-    /// The system has no random bytes.
+    /// The system provides no random bytes.
     pub fn new(
         admin: Arc<Admin>,
         id: u32,
@@ -62,7 +62,7 @@ impl AdminSession {
         })
     }
 
-    /// Looks at a proof, when it is its address's turn.
+    /// Checks a login, after the delay for its address.
     async fn admits(&self, user: &[u8], salt: &[u8], answer: &[u8]) -> Result<(), &'static str> {
         let wrong_logins = &self.admin.wrong_logins;
         let turn = wrong_logins.turn(self.source, self.latest);

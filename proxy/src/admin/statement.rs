@@ -1,8 +1,8 @@
-//! The statements that the admin endpoint understands.
+//! Statements supported by the admin endpoint.
 
 use predictsql_optimizer::ddl::parse_listing;
 
-/// One statement.
+/// A statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Statement {
     /// `SHOW SESSIONS`
@@ -13,27 +13,28 @@ pub enum Statement {
     ShowMetrics,
     /// `SHOW CONFIG`
     ShowConfig,
-    /// `KILL SESSION n`: the store's id of the connection.
+    /// `KILL SESSION n`: the store's connection id.
     KillSession(u32),
-    /// A greeting of a client's: `SELECT @@name [LIMIT 1]`, with the column's name as written.
+    /// A query that clients send when they connect: `SELECT @@name [LIMIT 1]`, with the column's
+    /// name as written.
     Variable(String),
-    /// `SET ...`: clients set what they like, and nothing of it matters here.
+    /// `SET ...`: accepted and ignored.
     Set,
 }
 
-/// What is understood, for the error about anything else.
+/// The supported statements, for the error message.
 pub const UNDERSTOOD: &str = "this is PredictSQL's admin endpoint, which understands SHOW SESSIONS, SHOW QUERIES, \
      SHOW METRICS, SHOW CONFIG and KILL SESSION n; SQL goes to the address that --listen names";
 
 impl Statement {
-    /// Reads a statement; `None` for what is not understood.
+    /// Parses a statement; `None` if it is not supported.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim().trim_end_matches(';');
         Self::show(text).or_else(|| Self::other(text))
     }
 
-    /// A SHOW, by the grammar of the catalog's; which rows it lists cannot be said here.
+    /// A SHOW, parsed by the catalog's grammar; row filters are not supported here.
     fn show(text: &str) -> Option<Self> {
         let lists = [
             ("SESSIONS", Self::ShowSessions),
@@ -45,7 +46,7 @@ impl Statement {
         filter.is_none().then_some(show)
     }
 
-    /// What clients send of their own accord, and KILL.
+    /// Statements that client libraries send by themselves, and KILL.
     fn other(text: &str) -> Option<Self> {
         let words: Vec<&str> = text.split_whitespace().collect();
         let is = |at: usize, word: &str| {

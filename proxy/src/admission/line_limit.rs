@@ -1,12 +1,12 @@
-//! Keeps lines that strangers can cause from filling the log.
+//! Rate limit of log lines that unauthenticated clients can cause.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Time between two lines of a kind.
+/// Minimum time between two lines of a kind.
 const LINE_PERIOD: Duration = Duration::from_secs(1);
 
-/// Lets one line of a kind pass each second, and counts the others.
+/// Permits one line of a kind per second, and counts the suppressed ones.
 #[derive(Debug, Default)]
 pub struct LineLimit(Mutex<State>);
 
@@ -17,7 +17,7 @@ struct State {
 }
 
 impl LineLimit {
-    /// Where no line has passed yet.
+    /// Initial state: no line has been logged.
     #[must_use]
     pub const fn new() -> Self {
         Self(Mutex::new(State {
@@ -26,8 +26,8 @@ impl LineLimit {
         }))
     }
 
-    /// Whether a line may be logged now: then how many have been left out since the last one that
-    /// was.
+    /// Whether a line may be logged now; if so, returns the number of lines suppressed since the
+    /// last one.
     pub fn pass(&self) -> Option<u64> {
         self.pass_at(Instant::now())
     }

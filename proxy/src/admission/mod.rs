@@ -1,10 +1,10 @@
-//! Connections whose clients have not shown yet who they are: where they come from, and which of
-//! them gives way where there is no room.
+//! Connections that have not logged in: their addresses, and which of them is displaced when there
+//! is no free slot.
 //!
-//! A client that opens connections and says nothing must not keep others out. So a newcomer takes
-//! the place of one that waits for its client: the oldest of the address that has the most of
-//! them. Addresses are counted as [`Source`]s. Nothing here is touched once a client has logged
-//! in.
+//! A client that opens connections and stays silent must not lock out others. A new connection
+//! therefore displaces one that waits for its client: the oldest one of the address with the most
+//! such connections. Addresses are counted as [`Source`]s. Connections are removed from here when
+//! their client has logged in.
 
 mod line_limit;
 mod source;
@@ -21,13 +21,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// The connections to one listener that have not been let in.
+/// The connections to one listener that have not logged in.
 #[derive(Debug, Default)]
 pub struct Admission(Mutex<Waiting>);
 
 #[derive(Debug, Default)]
 struct Waiting {
-    /// Number of the next one: they grow with time.
+    /// Number of the next connection; ascending with time.
     next: u64,
     by_source: HashMap<Source, BTreeMap<u64, Entry>>,
 }
@@ -39,7 +39,7 @@ struct Entry {
     displaced: CancellationToken,
 }
 
-/// A connection that has not been let in, for as long as this lives.
+/// A connection that has not logged in; registered until dropped.
 #[derive(Debug)]
 pub struct Applicant {
     admission: Arc<Admission>,
@@ -76,21 +76,22 @@ impl Admission {
         }
     }
 
-    /// How many there are.
+    /// Number of connections.
     #[must_use]
     pub fn count(&self) -> usize {
         self.lock().by_source.values().map(BTreeMap::len).sum()
     }
 
-    /// How many there are of a source.
+    /// Number of connections from a source.
     #[must_use]
     pub fn count_of(&self, source: Source) -> usize {
         self.lock().by_source.get(&source).map_or(0, BTreeMap::len)
     }
 
-    /// Has one give way to a newcomer of `source`; says whether one does. It is the oldest that
-    /// waits for its client, of the source that has the most connections; where all wait for the
-    /// proxy or the store, the oldest of a source that has more than the newcomer's would have.
+    /// Displaces a connection in favour of a new one from `source`; returns whether it did. It is
+    /// the oldest one that waits for its client, of the source with the most connections. If all
+    /// wait for the proxy or the store, it is the oldest one of the source with the most
+    /// connections, provided that source has more than `source` would have.
     pub fn make_room(&self, source: Source) -> bool {
         let mut waiting = self.lock();
         let own = waiting.by_source.get(&source).map_or(0, BTreeMap::len);
@@ -99,8 +100,8 @@ impl Admission {
         waiting.displace(victim)
     }
 
-    /// As [`make_room`](Self::make_room); where nobody should,
-    /// the oldest of the source that has the most.
+    /// Like [`make_room`](Self::make_room); if that displaces none, the oldest connection of the
+    /// source with the most.
     pub fn make_room_anyhow(&self, source: Source) -> bool {
         self.make_room(source) || {
             let mut waiting = self.lock();
@@ -109,15 +110,16 @@ impl Admission {
         }
     }
 
-    /// As [`make_room`](Self::make_room), of those alone whose clients have been silent for
-    /// `silence` since they connected.
+    /// Like [`make_room`](Self::make_room), but only for connections whose clients have been
+    /// silent for `silence` since they connected.
     pub fn make_room_of_silent(&self, silence: Duration) -> bool {
         let mut waiting = self.lock();
         let victim = waiting.silent(silence);
         waiting.displace(victim)
     }
 
-    /// Has the oldest of `source` that waits for its client give way; says whether one does.
+    /// Displaces the oldest connection of `source` that waits for its client; returns whether it
+    /// did.
     pub fn make_room_of(&self, source: Source) -> bool {
         let mut waiting = self.lock();
         let victim = waiting.silent_of(source, Duration::ZERO);
@@ -125,7 +127,7 @@ impl Admission {
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        // Every change is one insertion or removal: a panic cannot leave it half done.
+        // Every change is one insertion or removal, so a panic leaves the state consistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -145,7 +147,7 @@ impl Waiting {
     fn silent(&self, silence: Duration) -> Victim {
         let (largest, _) = self.largest()?;
         self.silent_of(largest, silence).or_else(|| {
-            // Rare: all of the largest source's are being served.
+            // Rare: all connections of the largest source are being served.
             let mut sources: Vec<_> = self.by_source.iter().collect();
             sources.sort_unstable_by_key(|(_, entries)| std::cmp::Reverse(entries.len()));
             let mut victims = sources.into_iter();
@@ -183,25 +185,25 @@ impl Waiting {
 }
 
 impl Applicant {
-    /// Where it comes from.
+    /// Source of the connection.
     #[must_use]
     pub fn source(&self) -> Source {
         self.source
     }
 
-    /// When it has connected.
+    /// Time of the connection.
     #[must_use]
     pub fn since(&self) -> Instant {
         self.since
     }
 
-    /// To be set while the client's next bytes are waited for.
+    /// Must be true while the connection waits for bytes from the client.
     #[must_use]
     pub fn waits_for_client(&self) -> &Arc<AtomicBool> {
         &self.waits_for_client
     }
 
-    /// Waits until it has to give way to another; for ever if it has not.
+    /// Waits until the connection is displaced; for ever if it is not.
     pub async fn displaced(&self) {
         self.displaced.cancelled().await;
     }
@@ -239,7 +241,7 @@ mod tests {
         let applicants = [1, 2, 2, 2].map(|last| silent(&admission, last));
         assert!(admission.make_room(source(3)));
         assert_eq!(gave_way(&applicants), [false, true, false, false]);
-        // Who sends is not silent.
+        // A client that sends is not silent.
         applicants[2].waits_for_client().store(false, Relaxed);
         assert!(admission.make_room(source(2)));
         assert_eq!(gave_way(&applicants), [false, true, false, true]);

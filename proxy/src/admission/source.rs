@@ -1,9 +1,9 @@
-//! Where a connection comes from, as far as one client can be told from another.
+//! Source of a connection: the part of its address that identifies a client.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Bits of an IPv6 address that name a network, which is what one client is given.
+/// Bits of an IPv6 address that identify a network, which is what a client is assigned.
 const IPV6_NETWORK_BITS: u32 = 64;
 
 /// An IPv4 address, or an IPv6 network of 64 bits.

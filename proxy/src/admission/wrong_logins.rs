@@ -1,5 +1,4 @@
-//! Wrong logins by address: each makes the next attempt of that address wait longer,
-//! and nobody else's.
+//! Failed logins by address: each delays the next attempt from the same address, and no others.
 
 use super::Source;
 use std::collections::HashMap;
@@ -7,14 +6,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Addresses that are remembered; the one that has been quiet longest is forgotten for another.
+/// Maximum number of recorded addresses; a new one replaces the one that has been quiet longest.
 const SOURCES_MAX: usize = 4096;
-/// Delay after the first wrong login; doubled by each further one.
+/// Delay after the first failed login; doubled by each further one.
 const DELAY: Duration = Duration::from_millis(100);
-/// How long an address must be quiet to be forgotten.
+/// Time without attempts after which an address is removed.
 const MEMORY: Duration = Duration::from_secs(600);
 
-/// What is remembered.
+/// Recorded failed logins.
 #[derive(Debug)]
 pub struct WrongLogins {
     delay_max: Duration,
@@ -24,12 +23,12 @@ pub struct WrongLogins {
 #[derive(Debug)]
 struct Record {
     wrong: u32,
-    /// When the next attempt may be looked at.
+    /// Earliest time of the next attempt.
     next: Instant,
 }
 
 impl WrongLogins {
-    /// Nothing yet. No attempt is made to wait for more than `delay_max` after the one before.
+    /// Without records. An attempt is delayed by at most `delay_max` after the previous one.
     #[must_use]
     pub fn new(delay_max: Duration) -> Self {
         Self {
@@ -38,9 +37,9 @@ impl WrongLogins {
         }
     }
 
-    /// When an attempt of `source` may be looked at. It has its turn then: the next one comes a
-    /// delay later. `None` where others of that source wait already,
-    /// so that it would be after `latest`.
+    /// Time at which an attempt from `source` may be checked. Reserves this turn: the next attempt
+    /// is a delay later. `None` if others from that source are waiting already, so that it would
+    /// be after `latest`.
     pub fn turn(&self, source: Source, latest: Instant) -> Option<Instant> {
         let now = Instant::now();
         let mut sources = self.lock();
@@ -55,7 +54,7 @@ impl WrongLogins {
         Some(at)
     }
 
-    /// Notes a wrong login.
+    /// Records a failed login.
     pub fn note_wrong(&self, source: Source) {
         let now = Instant::now();
         let mut sources = self.lock();
@@ -78,7 +77,7 @@ impl WrongLogins {
         record.next = record.next.max(now + self.delay(record.wrong));
     }
 
-    /// Notes that somebody has logged in.
+    /// Records a successful login.
     pub fn note_right(&self, source: Source) {
         self.lock().remove(&source);
     }
@@ -91,7 +90,7 @@ impl WrongLogins {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Source, Record>> {
-        // Every change is one assignment: a panic cannot leave it half done.
+        // Every change is one assignment, so a panic leaves the state consistent.
         self.sources.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,5 +1,5 @@
-//! The tables `[service]` and `[admin]`: the proxy's own account at the store,
-//! and the admin endpoint's.
+//! The tables `[service]` and `[admin]`: the proxy's own account at the store, and the account of
+//! the admin endpoint.
 
 use super::args::ServeArgs;
 use super::endpoint::Endpoint;
@@ -12,11 +12,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// User of the admin endpoint unless one is named.
+/// Default user of the admin endpoint.
 const ADMIN_USER_DEFAULT: &str = "admin";
-/// Port of the admin endpoint on loopback, where a password is configured and no address is given.
+/// Default port of the admin endpoint on loopback, if a password is configured but no address.
 const ADMIN_PORT_DEFAULT: u16 = 6307;
-/// Longest delay of a login to the admin endpoint after wrong ones, unless another is given.
+/// Default maximum delay of a login to the admin endpoint after failed ones.
 const WRONG_LOGIN_DELAY_MAX_DEFAULT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -37,7 +37,7 @@ pub(super) struct AdminFile {
     wrong_login_delay_seconds_max: Option<u64>,
 }
 
-/// The service account's login at an external store.
+/// Credentials of the service account at an external store.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServiceLogin {
     /// User name.
@@ -46,7 +46,7 @@ pub struct ServiceLogin {
     pub password: Option<String>,
 }
 
-/// The password stays out of logs.
+/// Keeps the password out of logs.
 impl std::fmt::Debug for ServiceLogin {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
@@ -56,19 +56,19 @@ impl std::fmt::Debug for ServiceLogin {
     }
 }
 
-/// The admin endpoint.
+/// Settings of the admin endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdminConfig {
-    /// Where it listens.
+    /// Address to listen on.
     pub listen: Endpoint,
-    /// Who may use it; none without a password.
+    /// Credentials of its user; none without a password.
     pub login: Option<AdminLogin>,
-    /// Longest delay of a login after wrong ones from the same address.
+    /// Maximum delay of a login after failed ones from the same address.
     pub wrong_login_delay_max: Duration,
 }
 
 impl AdminConfig {
-    /// No endpoint.
+    /// Disabled endpoint.
     pub(super) fn off() -> Self {
         Self {
             listen: Endpoint::Off,
@@ -77,7 +77,7 @@ impl AdminConfig {
         }
     }
 
-    /// What would make it, as typed, but for the password.
+    /// The equivalent file table, without the password.
     pub(super) fn as_typed(&self) -> AdminFile {
         AdminFile {
             listen: Some(self.listen),
@@ -88,7 +88,7 @@ impl AdminConfig {
     }
 }
 
-/// What would make the login, as typed, but for the password.
+/// The equivalent file table of the login, without the password.
 pub(super) fn service_as_typed(login: Option<&ServiceLogin>) -> ServiceFile {
     let password = login.and_then(|login| login.password.as_ref());
     ServiceFile {
@@ -110,7 +110,7 @@ pub(super) fn service(
     Ok(Some(ServiceLogin { user, password }))
 }
 
-/// The password of the environment, else that of the file.
+/// The password from the environment, otherwise the one in the file.
 fn password(
     in_environment: Option<String>,
     file: Option<&Path>,
@@ -125,7 +125,7 @@ fn password(
     Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
-/// The endpoint is on by default where somebody could log in to it.
+/// Settings of the endpoint, which is enabled by default if a login is possible.
 pub(super) fn admin(
     args: &ServeArgs,
     file: &AdminFile,

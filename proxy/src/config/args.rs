@@ -6,7 +6,7 @@ use crate::account::StoreAddress;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Where an embedded store lies unless a directory is given.
+/// Default directory of an embedded store.
 pub(super) const DATA_DIR_DEFAULT: &str = "./predictsql-data";
 
 /// Flags of `predictsql serve`, each also an environment variable.

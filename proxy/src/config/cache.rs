@@ -1,10 +1,10 @@
-//! The table `[cache]`: outputs of models that are kept.
+//! The table `[cache]`: kept model outputs.
 
 use super::over::set;
 use crate::predict::{CacheLimits, CacheMode};
 use serde::{Deserialize, Serialize};
 
-/// As typed.
+/// The table as read from the file.
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CacheFile {
@@ -13,12 +13,12 @@ pub struct CacheFile {
     prediction_cache_rows_max: Option<u64>,
 }
 
-/// Outputs of models that are kept.
+/// Settings of kept model outputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheConfig {
-    /// What sessions do unless they set `@ml_cache`.
+    /// Mode of sessions that do not set `@ml_cache`.
     pub mode: CacheMode,
-    /// How much is kept.
+    /// Limits of the kept outputs.
     pub limits: CacheLimits,
 }
 
@@ -35,7 +35,7 @@ impl Default for CacheConfig {
 }
 
 impl CacheConfig {
-    /// Puts what is typed over this.
+    /// Overrides these settings with those of the file.
     pub(super) fn take(&mut self, file: &CacheFile) {
         set(&mut self.mode, file.mode);
         let limits = &mut self.limits;
@@ -46,7 +46,7 @@ impl CacheConfig {
         set(&mut limits.rows_max, file.prediction_cache_rows_max);
     }
 
-    /// What would make it, as typed.
+    /// The equivalent file table.
     pub(super) fn as_typed(&self) -> CacheFile {
         CacheFile {
             mode: Some(self.mode),

@@ -1,4 +1,4 @@
-//! Settings as meant, checked.
+//! Resolved and checked settings.
 
 use super::accounts::{self, AdminConfig, ServiceLogin};
 use super::args::ServeArgs;
@@ -24,64 +24,63 @@ use std::net::SocketAddr;
 use std::num::NonZero;
 use std::time::Duration;
 
-/// Port of metrics and health on loopback, unless an address is given.
+/// Default port of metrics and health on loopback.
 const HTTP_PORT_DEFAULT: u16 = 9307;
 
-/// Settings as meant, checked.
+/// Resolved and checked settings.
 #[derive(Clone)]
 pub struct Config {
     /// Address for MySQL clients.
     pub listen: SocketAddr,
     /// The store.
     pub store: StoreConfig,
-    /// Metrics and health.
+    /// Endpoint of metrics and health.
     pub http: Endpoint,
     /// The admin endpoint.
     pub admin: AdminConfig,
-    /// Root password of an embedded store. `None` leaves what it has: empty in a new one.
+    /// Root password of an embedded store. `None` keeps the existing one; a new store's is empty.
     pub root_password: Option<String>,
-    /// Login of the service account; none leaves predict statements with an error.
-    /// Unused with an embedded store.
+    /// Login of the service account; without one, predict statements fail with an error. Unused
+    /// with an embedded store.
     pub service: Option<ServiceLogin>,
     /// Schema of the catalog.
     pub schema: SchemaName,
-    /// Relay threads.
+    /// Number of relay threads.
     pub runtimes: usize,
-    /// Clients at once.
+    /// Maximum concurrent clients.
     pub connections_max: usize,
-    /// Longest wait for a connection to the store.
+    /// Timeout of a connection attempt to the store.
     pub connect_timeout: Duration,
-    /// How long clients are waited for.
+    /// Limits of waiting for clients.
     pub logins: LoginLimits,
-    /// How long a session may do nothing, also in a transaction;
-    /// none for as long as the store lets it.
+    /// Idle timeout of a session, also in a transaction; none leaves it to the store.
     pub idle_time_max: Option<Duration>,
-    /// How long a stop may take, but for the end of an embedded store.
+    /// Maximum duration of a stop, excluding the shutdown of an embedded store.
     pub stop_time_max: Duration,
-    /// How long the embedded store may take to end before it is killed.
+    /// Time for the embedded store to shut down before it is killed.
     pub store_stop_time_max: Duration,
-    /// TLS with clients.
+    /// TLS on the client leg.
     pub tls: ClientTlsConfig,
-    /// TLS with the store.
+    /// TLS on the store leg.
     pub store_tls: StoreTlsConfig,
-    /// Longest command, in bytes, that is looked at for predictions.
+    /// Maximum length of a command inspected for predictions, in bytes.
     pub inspect_bytes_max: usize,
     /// Which predict statements are logged as slow.
     pub slow_log: SlowLog,
     /// Images, models, threads.
     pub executor: ExecutorConfig,
-    /// What plans are costed with.
+    /// Cost parameters of plans.
     pub planner: PlannerConfig,
     /// Limits of predict statements.
     pub lane: LaneConfig,
-    /// Outputs of models that are kept.
+    /// Settings of kept model outputs.
     pub cache: CacheConfig,
-    /// What statements may have models do.
+    /// Limits of inferences.
     pub limits: LimitsConfig,
 }
 
 impl Config {
-    /// The defaults, for `store`.
+    /// The default settings, with `store`.
     #[must_use]
     pub fn new(store: StoreConfig) -> Self {
         Self {
@@ -111,7 +110,7 @@ impl Config {
         }
     }
 
-    /// Reads file and environment and puts `args` over them.
+    /// Reads file and environment and overrides them with `args`.
     ///
     /// # Errors
     /// See [`ConfigError`].
@@ -190,7 +189,7 @@ impl Config {
         Ok(config)
     }
 
-    /// Makes the settings that need no restart those of `other`.
+    /// Copies the settings of `other` that can change without a restart.
     pub(crate) fn take_over(&mut self, other: &Self) {
         self.connections_max = other.connections_max;
         self.connect_timeout = other.connect_timeout;
@@ -202,7 +201,7 @@ impl Config {
         self.store_tls = other.store_tls.clone();
     }
 
-    /// Checks what the types do not: also for a configuration that was made by hand.
+    /// Checks what the types do not enforce; needed also for configurations built in code.
     ///
     /// # Errors
     /// See [`ConfigError`].

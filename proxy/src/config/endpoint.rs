@@ -1,20 +1,19 @@
-//! Where the endpoints for operators listen.
+//! Listen addresses of the endpoints for operators.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
-/// Where an endpoint listens.
+/// Listen address of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Endpoint {
-    /// Nowhere.
+    /// Disabled.
     Off,
-    /// There, or it is an error.
+    /// This address; it is an error if it is in use.
     At(SocketAddr),
-    /// There unless the address is taken: a default that must not keep a second proxy from
-    /// starting.
+    /// This address if it is free: a default that must not prevent the start of a second proxy.
     IfFree(SocketAddr),
 }
 

@@ -1,10 +1,10 @@
-//! What can be wrong with settings.
+//! Errors in the settings.
 
 use super::variables::{ADMIN_PASSWORD_VARIABLE, ROOT_PASSWORD_VARIABLE};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// What is wrong with the settings.
+/// Error in the settings.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The settings file cannot be read.
@@ -12,10 +12,10 @@ pub enum ConfigError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The settings file is not TOML, or has a key or a value that is not known.
+    /// The settings file is not TOML, or has an unknown key or an invalid value.
     #[error("settings file {}: {source}", path.display())]
     Parse {
         /// The file.
@@ -28,42 +28,42 @@ pub enum ConfigError {
     Password {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// No store.
+    /// No store is configured.
     #[error(
         "no store is named: give --store mysql://HOST:PORT, or --embedded for a private MariaDB"
     )]
     NoStore,
-    /// Two stores.
+    /// Two stores are configured.
     #[error("--store and --embedded exclude each other: give one")]
     TwoStores,
-    /// An open door.
+    /// An embedded store without a root password would be reachable from the network.
     #[error(
         "--embedded with --listen {listen} would let anyone on the network in as root: \
          listen on 127.0.0.1, or set a root password in {ROOT_PASSWORD_VARIABLE}"
     )]
     OpenToAll {
-        /// The address asked for.
+        /// The requested listen address.
         listen: SocketAddr,
     },
-    /// An admin endpoint that nobody could log in to.
+    /// The admin endpoint is enabled, but no login is possible.
     #[error(
         "--admin needs a password: set {ADMIN_PASSWORD_VARIABLE}, or password_file of [admin] in the settings file"
     )]
     AdminPassword,
-    /// A value that cannot work.
+    /// An invalid value.
     #[error("setting {name}: {reason}")]
     Value {
         /// The setting's name.
         name: &'static str,
-        /// Why, and what would do.
+        /// Why, and which values are valid.
         reason: String,
     },
 }
 
-/// A value that cannot work.
+/// An invalid value.
 pub(super) fn value(name: &'static str, reason: String) -> ConfigError {
     ConfigError::Value { name, reason }
 }

@@ -6,7 +6,7 @@ use predictsql_executor::ExecutorConfig;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// As typed.
+/// The table as read from the file.
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExecutorFile {
@@ -31,7 +31,7 @@ pub struct ExecutorFile {
     run_ms_max: Option<u64>,
 }
 
-/// Puts what is typed over `config`; the roots of the flags over both.
+/// Overrides `config` with the settings of the file; roots given by flags override both.
 pub(super) fn take(
     config: &mut ExecutorConfig,
     (image_roots, model_roots): (&[PathBuf], &[PathBuf]),
@@ -51,7 +51,7 @@ pub(super) fn take(
     }
     if let Some(threads) = file.threads {
         config.threads = threads;
-        // As the default does, in proportion to the threads.
+        // Proportional to the threads, like the default.
         config.queue_chunks_max = threads.saturating_mul(4).saturating_add(4);
     }
     set(&mut config.fetch_threads, file.fetch_threads);
@@ -80,7 +80,7 @@ pub(super) fn take(
     set(&mut config.decoding_bytes_max, file.decoding_bytes_max);
 }
 
-/// What would make `config`, as typed.
+/// The file table equivalent to `config`.
 pub(super) fn as_typed(config: &ExecutorConfig) -> ExecutorFile {
     ExecutorFile {
         ort_library: config.ort_library.as_deref().map(shown_path),

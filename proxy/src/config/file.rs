@@ -1,6 +1,6 @@
-//! The settings file, as typed: the one list of all settings.
+//! The settings file as read: the only list of all settings.
 //!
-//! [`Config::as_typed`](super::Config::as_typed) gives the file that would make a configuration;
+//! [`Config::as_typed`](super::Config::as_typed) returns the file equivalent to a configuration;
 //! `SHOW CONFIG` lists its keys and values.
 
 use super::accounts::{AdminFile, ServiceFile};
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-/// The settings file, as typed.
+/// The settings file as read.
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ConfigFile {
@@ -38,7 +38,7 @@ pub(super) struct ConfigFile {
     pub(super) inspect_bytes_max: Option<usize>,
     pub(super) slow_query_ms: Option<u64>,
     pub(super) slow_query_literals: Option<bool>,
-    /// Only in the environment.
+    /// Set only through the environment.
     #[serde(skip_deserializing, serialize_with = "hidden")]
     pub(super) root_password: Option<()>,
     pub(super) tls: ClientTlsFile,

@@ -1,11 +1,11 @@
-//! The table `[lane]`: what predict statements may hold in memory and on disk.
+//! The table `[lane]`: memory and disk limits of predict statements.
 
 use super::over::set;
 use super::paths::shown_path;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// As typed.
+/// The table as read from the file.
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LaneFile {
@@ -19,15 +19,15 @@ pub struct LaneFile {
 /// Limits of predict statements.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaneConfig {
-    /// Rows waiting to be predicted, in memory, per statement, bytes.
+    /// Maximum bytes of rows in memory that wait for predictions, per statement.
     pub spool_memory_bytes_max: u64,
-    /// Rows waiting to be predicted, on disk, per statement, bytes.
+    /// Maximum bytes of rows on disk that wait for predictions, per statement.
     pub spool_disk_bytes_max: u64,
-    /// Rows and inputs in memory, of all statements together, bytes.
+    /// Maximum bytes of rows and inputs in memory, of all statements together.
     pub statements_memory_bytes_max: u64,
-    /// Rows on disk, of all statements together, bytes.
+    /// Maximum bytes of rows on disk, of all statements together.
     pub statements_disk_bytes_max: u64,
-    /// Where the latter lie.
+    /// Directory of the rows on disk.
     pub spool_dir: PathBuf,
 }
 
@@ -44,7 +44,7 @@ impl Default for LaneConfig {
 }
 
 impl LaneConfig {
-    /// Puts what is typed over this.
+    /// Overrides these settings with those of the file.
     pub(super) fn take(&mut self, file: LaneFile) {
         set(
             &mut self.spool_memory_bytes_max,
@@ -62,7 +62,7 @@ impl LaneConfig {
         set(&mut self.spool_dir, file.spool_dir);
     }
 
-    /// What would make it, as typed.
+    /// The equivalent file table.
     pub(super) fn as_typed(&self) -> LaneFile {
         LaneFile {
             spool_memory_bytes_max: Some(self.spool_memory_bytes_max),

@@ -1,11 +1,11 @@
-//! The table `[limits]`: what statements may have models do.
+//! The table `[limits]`: limits of inferences.
 
 use super::over::set;
 use predictsql_executor::TrialConfig;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// As typed.
+/// The table as read from the file.
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsFile {
@@ -16,20 +16,20 @@ pub struct LimitsFile {
     trials_max: Option<usize>,
 }
 
-/// How many inputs a statement may run through models unless its session says otherwise, and what
-/// trying a new model may take.
+/// How many inputs a statement may run through models unless its session sets a limit, and the
+/// limits of trials of new models.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LimitsConfig {
-    /// Anybody's; 0 for no limit.
+    /// For users without their own limit; 0 means no limit.
     pub inferences_max: u64,
-    /// Those of some users, by name; 0 for no limit.
+    /// By user name; 0 means no limit.
     pub inferences_max_by_user: BTreeMap<String, u64>,
-    /// Trials of models.
+    /// Limits of model trials.
     pub trial: TrialConfig,
 }
 
 impl LimitsConfig {
-    /// Puts what is typed over this.
+    /// Overrides these settings with those of the file.
     pub(super) fn take(&mut self, file: LimitsFile) {
         set(&mut self.inferences_max, file.inferences_max);
         set(
@@ -41,14 +41,14 @@ impl LimitsConfig {
         set(&mut self.trial.trials_max, file.trials_max);
     }
 
-    /// Most inferences of one statement of a user; `None` for no limit.
+    /// Maximum inferences of one statement of a user; `None` for no limit.
     #[must_use]
     pub fn inferences_max(&self, user: &str) -> Option<u64> {
         let own = self.inferences_max_by_user.get(user).copied();
         Some(own.unwrap_or(self.inferences_max)).filter(|max| *max > 0)
     }
 
-    /// What would make it, as typed.
+    /// The equivalent file table.
     pub(super) fn as_typed(&self) -> LimitsFile {
         LimitsFile {
             inferences_max: Some(self.inferences_max),

@@ -1,35 +1,36 @@
-//! How long clients are waited for: at their login, and in the middle of a command.
+//! Limits of waiting for clients: at login and for the rest of a command.
 
 use super::over::set;
 use std::time::Duration;
 
-/// How long, and how many, clients may keep the proxy waiting.
+/// Limits of waiting for clients, in time and number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoginLimits {
-    /// Time between a client's connection and the end of its login,
-    /// the store's part of it included.
+    /// Maximum time from a client's connection to the end of its login, including the store's
+    /// part.
     pub login_time_max: Duration,
-    /// Connections of one address (an IPv6 network of 64 bits) at once; 0 for no limit.
+    /// Maximum concurrent connections before login from one address (an IPv6 network of 64 bits);
+    /// 0 means no limit.
     pub logins_max_by_address: usize,
-    /// Time between two parts of a command; zero for no limit.
+    /// Maximum time between two parts of a command; zero means no limit.
     pub command_stall_time_max: Duration,
 }
 
 impl Default for LoginLimits {
     fn default() -> Self {
         Self {
-            // As MariaDB's connect_timeout.
+            // Like MariaDB's connect_timeout.
             login_time_max: Duration::from_secs(10),
-            // All clients may come from one load balancer.
+            // All clients may connect through one load balancer.
             logins_max_by_address: 0,
-            // As MariaDB's net_read_timeout.
+            // Like MariaDB's net_read_timeout.
             command_stall_time_max: Duration::from_secs(30),
         }
     }
 }
 
 impl LoginLimits {
-    /// Puts what is typed over this.
+    /// Overrides these settings with those of the file.
     pub(super) fn take(
         &mut self,
         seconds_max: Option<u64>,

@@ -1,8 +1,7 @@
-//! Settings: read as typed (file, environment, flags), then checked as meant.
-//! Nothing is bound before all is valid.
+//! Settings: read from file, environment and flags, then resolved and checked. No address is bound
+//! before all settings are valid.
 //!
-//! A flag wins over its environment variable, which wins over the file,
-//! which wins over the default.
+//! Precedence: flag, environment variable, file, default.
 
 mod accounts;
 mod args;

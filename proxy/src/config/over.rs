@@ -1,6 +1,6 @@
-//! Settings over defaults.
+//! Overriding defaults.
 
-/// Puts a value into its place where one is given.
+/// Overwrites a setting if a value is given.
 pub(super) fn set<T>(place: &mut T, given: Option<T>) {
     if let Some(given) = given {
         *place = given;

@@ -1,13 +1,13 @@
-//! Paths as settings show them.
+//! Display form of paths.
 
 use std::path::{Path, PathBuf};
 
-/// The path, as far as it is text.
+/// The path, lossily converted to UTF-8.
 pub(super) fn shown_path(path: &Path) -> PathBuf {
     path.display().to_string().into()
 }
 
-/// Likewise of several.
+/// The same for several paths.
 pub(super) fn shown_paths(paths: &[PathBuf]) -> Vec<PathBuf> {
     paths.iter().map(|path| shown_path(path)).collect()
 }

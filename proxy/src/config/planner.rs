@@ -1,4 +1,4 @@
-//! The table `[planner]`: what plans are costed with besides what was measured of models.
+//! The table `[planner]`: cost parameters of plans besides the measurements of models.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,23 +6,23 @@ use super::error::{ConfigError, value};
 
 const SECONDS_PER_HOUR: f64 = 3_600.0;
 
-/// As typed.
+/// The table as read from the file.
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PlannerFile {
     price_per_device_hour: Option<f64>,
 }
 
-/// Costs of plans.
+/// Cost parameters of plans.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PlannerConfig {
-    /// Price of an hour of one CPU thread, in any unit of money;
-    /// `max_cost` is in the same. `None`: not known.
+    /// Price of one hour of a CPU thread, in any unit of money, which is also the unit of
+    /// `max_cost`. `None`: unknown.
     pub price_per_device_hour: Option<f64>,
 }
 
 impl PlannerConfig {
-    /// Puts what is given over this.
+    /// Overrides these settings with the flag and the file.
     pub(super) fn take(&mut self, flag: Option<f64>, file: &PlannerFile) {
         self.price_per_device_hour = flag
             .or(file.price_per_device_hour)
@@ -40,14 +40,14 @@ impl PlannerConfig {
         }
     }
 
-    /// Price of a second.
+    /// Price of one second.
     #[must_use]
     pub fn price_per_device_second(&self) -> Option<f64> {
         self.price_per_device_hour
             .map(|price| price / SECONDS_PER_HOUR)
     }
 
-    /// What would make it, as typed.
+    /// The equivalent file table.
     pub(super) fn as_typed(&self) -> PlannerFile {
         PlannerFile {
             price_per_device_hour: self.price_per_device_hour,

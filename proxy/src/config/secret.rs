@@ -1,8 +1,8 @@
-//! Passwords, which are never shown.
+//! Hiding of passwords.
 
 use serde::Serializer;
 
-/// Shows that a password is set, in place of it or of its file.
+/// Serializes whether a password is set, in place of the password or of its file.
 pub(super) fn hidden<T, S: Serializer>(
     password: &Option<T>,
     serializer: S,

@@ -1,5 +1,5 @@
-//! The settings as `SHOW CONFIG` lists them: those of the settings file,
-//! with the values in force, and no passwords.
+//! The settings as listed by `SHOW CONFIG`: those of the settings file with the values in force,
+//! without passwords.
 
 use super::checked::Config;
 use super::file::ConfigFile;
@@ -11,8 +11,7 @@ use std::fmt;
 use std::time::Duration;
 
 impl Config {
-    /// The settings file that would make this configuration;
-    /// of passwords it says only that they are set.
+    /// The equivalent settings file; passwords are replaced by whether they are set.
     pub(super) fn as_typed(&self) -> ConfigFile {
         let (store, embedded) = match &self.store {
             StoreConfig::External(address) => (Some(address.to_string()), None),
@@ -51,8 +50,8 @@ impl Config {
         }
     }
 
-    /// Every setting with its value; `None` where there is none. Names are those of the settings
-    /// file, but `password` stands for `password_file`.
+    /// Every setting with its value; `None` if it has none. Names are those of the settings file,
+    /// except that `password` replaces `password_file`.
     #[must_use]
     pub fn settings(&self) -> Vec<(String, Option<String>)> {
         let typed = serde_json::to_string(&self.as_typed());
@@ -74,7 +73,7 @@ impl Config {
     }
 }
 
-/// A value as it is shown; tables keep the order of their keys.
+/// A value to display; tables keep the order of their keys.
 enum Shown {
     Nothing,
     Value(String),
@@ -83,7 +82,7 @@ enum Shown {
 }
 
 impl Shown {
-    /// On one line; none for what is empty.
+    /// As one line; none for empty values.
     fn text(self) -> Option<String> {
         let joined = |parts: Vec<String>| (!parts.is_empty()).then(|| parts.join(", "));
         match self {

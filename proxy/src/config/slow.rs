@@ -4,13 +4,13 @@ use super::over::set;
 use crate::live::SlowLog;
 use std::time::Duration;
 
-/// MariaDB's own `long_query_time`.
+/// Same as the default of MariaDB's `long_query_time`.
 pub(super) const DEFAULT: SlowLog = SlowLog {
     threshold: Some(Duration::from_secs(10)),
     literals: false,
 };
 
-/// Puts what is typed over `slow_log`; zero milliseconds is no threshold.
+/// Overrides `slow_log` with the given settings; zero milliseconds disables it.
 pub(super) fn take(slow_log: &mut SlowLog, slow_query_ms: Option<u64>, literals: Option<bool>) {
     let threshold = |ms| Some(Duration::from_millis(ms)).filter(|time| !time.is_zero());
     set(&mut slow_log.threshold, slow_query_ms.map(threshold));

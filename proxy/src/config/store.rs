@@ -1,22 +1,23 @@
-//! Where the data is: a store that runs already, or one of the proxy's own.
+//! Selection of the store: an external server or an embedded one.
 
 use super::error::{ConfigError, value};
 use crate::account::{AddressError, StoreAddress};
 use std::path::PathBuf;
 
-/// Where the data is.
+/// The store to use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreConfig {
-    /// A server that runs already.
+    /// An external server.
     External(StoreAddress),
-    /// A private server of the proxy.
+    /// A private server run by the proxy.
     Embedded {
-        /// Its directory.
+        /// Its data directory.
         data_dir: PathBuf,
     },
 }
 
-/// A store named by flag or environment replaces one that the file names, whichever kind.
+/// Resolves the store. One given by flag or environment replaces one in the file, of whichever
+/// kind.
 pub(super) fn store(
     flags: (Option<StoreAddress>, Option<PathBuf>),
     (url, data_dir): (Option<&str>, Option<PathBuf>),

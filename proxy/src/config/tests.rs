@@ -126,8 +126,8 @@ fn limits_of_zero_are_refused() {
 
 const EXAMPLE: &str = include_str!("../../../predictsql.toml");
 
-/// `table.key`, or `key` of the top, of every setting in the example,
-/// whether it is commented out or not.
+/// `table.key` of every setting in the example (just `key` at the top level), commented out or
+/// not.
 fn keys_in_example() -> Vec<String> {
     let mut table = String::new();
     let mut keys = Vec::new();
@@ -135,7 +135,7 @@ fn keys_in_example() -> Vec<String> {
         if let Some(name) = line.strip_prefix('[') {
             table = format!("{}.", name.trim_end_matches(']'));
         }
-        // Prose has a space after `#`.
+        // Lines of text have a space after `#`.
         let setting = line.strip_prefix('#').unwrap_or(line);
         if let Some((key, _)) = setting.split_once(" = ")
             && key.chars().all(|c| c.is_ascii_lowercase() || c == '_')
@@ -146,7 +146,7 @@ fn keys_in_example() -> Vec<String> {
     keys
 }
 
-/// The keys that a table of the settings file may have, as its own error lists them.
+/// The valid keys of a table of the settings file, as listed in its parse error.
 fn keys_understood(table: &str) -> Vec<String> {
     let toml = if table.is_empty() {
         "no_such_key = 1".to_owned()
@@ -211,7 +211,7 @@ fn what_the_example_comments_out_can_be_set() {
     let config = resolve(&set, &ServeArgs::default(), &password).unwrap();
     assert_eq!(config.admin.listen, "127.0.0.1:6307".parse().unwrap());
     let mut shown: Vec<String> = config.settings().into_iter().map(|(key, _)| key).collect();
-    // A password is shown in place of its file, and one has no file.
+    // `password` is shown in place of `password_file`; the root password has no file.
     let mut expected: Vec<String> = keys_in_example()
         .iter()
         .map(|key| key.replace("password_file", "password"))

@@ -39,7 +39,7 @@ pub struct StoreTlsArgs {
     pub store_tls_verify: Option<Verify>,
 }
 
-/// The table `[tls]`, as typed.
+/// The table `[tls]` as read from the file.
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClientTlsFile {
@@ -49,7 +49,7 @@ pub struct ClientTlsFile {
     required: Option<bool>,
 }
 
-/// The table `[store_tls]`, as typed.
+/// The table `[store_tls]` as read from the file.
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreTlsFile {
@@ -58,17 +58,17 @@ pub struct StoreTlsFile {
     verify: Option<Verify>,
 }
 
-/// TLS with clients.
+/// TLS on the client leg.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ClientTlsConfig {
-    /// What they are shown; none for no TLS.
+    /// Certificate presented to clients; none for no TLS.
     pub certificate: Option<CertificateSource>,
-    /// Whether they must use it.
+    /// Whether clients must use TLS.
     pub required: bool,
 }
 
 impl ClientTlsConfig {
-    /// A certificate named by flags replaces one that the file names.
+    /// Resolves the settings. A certificate given by flags replaces one in the file.
     pub(super) fn resolve(args: &ClientTlsArgs, file: &ClientTlsFile) -> Result<Self, ConfigError> {
         let flags = source(&args.tls_certificate, &args.tls_key, args.tls_self_signed)?;
         let certificate = match flags {
@@ -90,7 +90,7 @@ impl ClientTlsConfig {
         })
     }
 
-    /// What would make it, as typed.
+    /// The equivalent file table.
     pub(super) fn as_typed(&self) -> ClientTlsFile {
         let (certificate, key) = match &self.certificate {
             Some(CertificateSource::Files { certificate, key }) => {
@@ -129,7 +129,7 @@ fn source(
 }
 
 impl StoreTlsArgs {
-    /// As given, without a file.
+    /// The settings given by flags alone.
     #[must_use]
     pub fn config(&self) -> StoreTlsConfig {
         StoreTlsConfig {
@@ -148,7 +148,7 @@ impl StoreTlsArgs {
     }
 }
 
-/// What would make it, as typed.
+/// The file table equivalent to `tls`.
 pub(super) fn store_as_typed(tls: &StoreTlsConfig) -> StoreTlsFile {
     StoreTlsFile {
         mode: Some(tls.mode),
@@ -157,7 +157,7 @@ pub(super) fn store_as_typed(tls: &StoreTlsConfig) -> StoreTlsFile {
     }
 }
 
-/// What the types do not say of TLS with the store.
+/// Checks what the types do not enforce for TLS with the store.
 pub(super) fn check_store(tls: &StoreTlsConfig, store: &StoreConfig) -> Result<(), ConfigError> {
     if tls.verify() != Verify::None && tls.ca.is_none() {
         let reason = "needs the certificate of an authority: set ca".to_owned();

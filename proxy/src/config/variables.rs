@@ -1,8 +1,8 @@
-//! Environment variables of passwords.
+//! Environment variables for passwords.
 
-/// That of the service account's.
+/// Password of the service account.
 pub(super) const SERVICE_PASSWORD_VARIABLE: &str = "PREDICTSQL_SERVICE_PASSWORD";
-/// That of the admin endpoint's.
+/// Password of the admin endpoint's user.
 pub(super) const ADMIN_PASSWORD_VARIABLE: &str = "PREDICTSQL_ADMIN_PASSWORD";
-/// That of the embedded store's root.
+/// Password of the embedded store's root user.
 pub(super) const ROOT_PASSWORD_VARIABLE: &str = "PREDICTSQL_ROOT_PASSWORD";

@@ -12,7 +12,7 @@ pub(super) async fn task<I>(
     options: &[(String, OptionValue)],
     context: &DdlContext<'_, I>,
 ) -> Result<DdlAnswer, SqlError> {
-    // What was created a moment ago, through another proxy too, must be seen.
+    // Objects created just before, possibly through another proxy, must be visible.
     context.account.invalidate();
     let catalog = context.account.snapshot().await?;
     let known = catalog.task(name);
@@ -25,7 +25,7 @@ pub(super) async fn task<I>(
     Ok(DdlAnswer::default())
 }
 
-/// `ALTER MODEL name VERSION version SET options`, of the version created last without one.
+/// `ALTER MODEL name VERSION version SET options`; without a version, for the newest one.
 pub(super) async fn model<I>(
     name: &str,
     version: Option<&str>,

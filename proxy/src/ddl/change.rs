@@ -1,4 +1,4 @@
-//! Runs the statements that change the catalog, by the service account.
+//! Executes statements that change the catalog, as the service account.
 
 use predictsql_optimizer::ddl::Change;
 
@@ -6,7 +6,7 @@ use super::context::{DdlAnswer, DdlContext, Inspect};
 use super::{alter, create, drop};
 use crate::error::SqlError;
 
-/// Runs a statement that changes the catalog. The user's rights have been checked.
+/// Executes a statement that changes the catalog. The caller has checked the user's privileges.
 pub async fn run<I: Inspect>(
     change: &Change,
     context: &DdlContext<'_, I>,
@@ -27,7 +27,7 @@ pub async fn run<I: Inspect>(
             options,
         } => alter::model(name, version.as_deref(), options, context).await,
     };
-    // Also after an error: how far a change came before it failed is not known.
+    // Also after an error: the change may have been partly applied.
     context.account.invalidate();
     context.account.look_soon();
     result

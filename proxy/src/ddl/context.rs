@@ -1,4 +1,4 @@
-//! With what catalog statements run, and what they answer.
+//! Parameters and answers of catalog statements.
 
 use std::future::Future;
 
@@ -9,9 +9,9 @@ use tokio::time::Instant;
 use crate::account::ServiceAccount;
 use crate::error::SqlError;
 
-/// Reads and runs a model's file once; everything wrong with it is an error.
+/// Reads and runs a model's file once; any problem of the file is an error.
 pub trait Inspect {
-    /// What [`Executor::inspect`] does.
+    /// See [`Executor::inspect`].
     fn inspect(
         &self,
         uri: &str,
@@ -29,30 +29,30 @@ impl Inspect for Executor {
     }
 }
 
-/// What a catalog statement runs with.
+/// Parameters of a catalog statement.
 #[derive(Clone, Copy)]
 pub struct DdlContext<'a, I> {
-    /// Who writes.
+    /// Account for changes.
     pub account: &'a ServiceAccount,
-    /// Who checks model files.
+    /// Checks model files.
     pub inspector: &'a I,
     /// Account of the user, `user@host`, for `created_by`.
     pub user: &'a str,
-    /// When the store must have ended what it is asked to do, if ever.
+    /// Deadline for the store's work, if any.
     pub until: Option<Instant>,
 }
 
-/// The answer to a statement that changed the catalog, or found it as wished.
+/// Answer to a statement that changed the catalog, or that had nothing to change.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DdlAnswer {
-    /// For the OK packet: models dropped, else 0.
+    /// For the OK packet: number of dropped models, otherwise 0.
     pub affected_rows: u64,
     /// Rows of SHOW WARNINGS at level `Note`.
     pub notes: Vec<SqlError>,
 }
 
 impl DdlAnswer {
-    /// The answer to a statement that found the catalog as wished, with the reason as a note.
+    /// Answer to a statement that had nothing to change, with the reason as a note.
     pub(super) fn note(error: SqlError) -> Self {
         Self {
             affected_rows: 0,

@@ -12,10 +12,10 @@ use super::version::with_version;
 use crate::account::AccountError;
 use crate::error::SqlError;
 
-/// Longest URI of a model, in bytes.
+/// Maximum length of a model's URI, in bytes.
 const URI_BYTES_MAX: usize = 4096;
 
-/// Longest version label, in characters.
+/// Maximum length of a version label, in characters.
 const VERSION_CHARS_MAX: usize = 60;
 
 /// `CREATE TASK`
@@ -64,7 +64,7 @@ pub(super) async fn model<I: Inspect>(
         let message = format!("Incorrect model URI: it has 1 to {URI_BYTES_MAX} bytes");
         return Err(SqlError::wrong_value(message));
     }
-    // A task created a moment ago, through another proxy too, must be seen.
+    // A task created just before, possibly through another proxy, must be visible.
     context.account.invalidate();
     let catalog = context.account.snapshot().await?;
     let task = catalog
@@ -74,7 +74,7 @@ pub(super) async fn model<I: Inspect>(
         .model(&name, Some(&version))
         .filter(|m| m.task == task.name)
     {
-        // Known without looking at the file.
+        // Known without reading the file.
         return created(Err(already(model)), create.if_not_exists, "Model");
     }
     let (covers, options) = model_options(task, create.covers.as_deref(), &create.options)?;
@@ -113,7 +113,7 @@ fn already(model: &Model) -> AccountError {
     .into()
 }
 
-/// A version stands in `model@version`.
+/// Checks a version label, which must be usable in `model@version`.
 fn checked_version(version: &str) -> Result<String, SqlError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+');
     if version.is_empty() || version.len() > VERSION_CHARS_MAX || !version.chars().all(plain) {
@@ -133,8 +133,7 @@ fn created(
     match result {
         Ok(()) => Ok(DdlAnswer::default()),
         Err(error) => match &error {
-            // The name of a task that a model has (or the other way round) is no reason to be
-            // content.
+            // Only an existing object of the same kind satisfies IF NOT EXISTS.
             AccountError::Store(StoreError::Exists { kind: found, .. })
                 if if_not_exists && *found == kind =>
             {

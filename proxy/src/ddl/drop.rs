@@ -24,7 +24,7 @@ pub(super) async fn task<I>(
     )
 }
 
-/// `DROP MODEL [IF EXISTS] name [VERSION version]`, of all versions without one.
+/// `DROP MODEL [IF EXISTS] name [VERSION version]`; without a version, all versions.
 pub(super) async fn model<I>(
     name: &str,
     version: Option<&str>,

@@ -1,4 +1,4 @@
-//! Wrong options and models as errors that clients see.
+//! Client-visible errors for invalid options and models.
 
 use predictsql_catalog::OptionError;
 use predictsql_executor::ModelError;
@@ -30,7 +30,7 @@ impl From<&ModelError> for SqlError {
     /// | cannot be read | 1024 | HY000 |
     /// | damaged, or not the file that was created | 1033 | HY000 |
     /// | unsupported operator | 1235 | 42000 |
-    /// | nobody waited any more, or the loading thread died | 1317 interrupted | 70100 |
+    /// | all waiting callers gone, or the loading thread died | 1317 interrupted | 70100 |
     /// | ONNX Runtime failed or crashed otherwise, other loads hang | 1105 | HY000 |
     /// | URI, shapes, types, labels, values | 1525 wrong value | HY000 |
     fn from(error: &ModelError) -> Self {

@@ -1,9 +1,9 @@
-//! Runs catalog statements: changes of tasks and models by the service account, `SHOW` as
-//! plain SELECTs for the user's own session.
+//! Executes catalog statements: changes of tasks and models as the service account, `SHOW` as
+//! plain SELECTs in the user's own session.
 //!
-//! The user's right to change the catalog is the right to change its tables. The lane has the
-//! user's session prepare the probe of a [`Right`] (which the store refuses with error 1142 where
-//! the right is missing) and calls [`run`] only then.
+//! A user may change the catalog if the user has the privilege to change its tables. The lane
+//! prepares the probe statement of a [`Right`] in the user's session (which the store rejects with
+//! error 1142 if the privilege is missing), and calls [`run`] only after it succeeded.
 
 mod alter;
 mod change;

@@ -1,9 +1,10 @@
-//! The right that a catalog statement needs, asked of the store on the user's own session.
+//! The privilege needed by a catalog statement, checked by the store in the user's own session.
 
 use predictsql_catalog::store::SchemaName;
 use predictsql_optimizer::ddl::{Change, Work};
 
-/// A right on one of the catalog's tables: who may change the table may change the catalog.
+/// A privilege on one of the catalog's tables; it implies the permission for the corresponding
+/// catalog change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Right {
     privilege: Privilege,
@@ -19,7 +20,7 @@ enum Privilege {
 }
 
 impl Right {
-    /// The right that a change needs.
+    /// The privilege needed for a change.
     #[must_use]
     pub fn of_change(change: &Change) -> Self {
         let (privilege, table) = match change {
@@ -33,7 +34,7 @@ impl Right {
         Self { privilege, table }
     }
 
-    /// The right that work needs.
+    /// The privilege needed for evaluating.
     #[must_use]
     pub fn of_work(work: &Work) -> Self {
         match work {
@@ -44,14 +45,14 @@ impl Right {
         }
     }
 
-    /// The table that the right is on.
+    /// Name of the table.
     #[must_use]
     pub fn table(self) -> &'static str {
         self.table
     }
 
-    /// A statement that needs the right: prepared on the user's session, and never executed, it is
-    /// refused with 1142 where the right is missing.
+    /// A statement that needs the privilege. It is prepared in the user's session and never
+    /// executed; preparing fails with 1142 if the privilege is missing.
     #[must_use]
     pub fn probe(self, schema: &SchemaName) -> String {
         let table = self.table;

@@ -7,7 +7,7 @@ use predictsql_optimizer::ddl::{Show, ShowFilter};
 use super::version::with_version;
 use crate::error::SqlError;
 
-/// The SELECT that answers a SHOW on the user's own session, with the user's own rights.
+/// The SELECT that answers a SHOW in the user's own session, with the user's own privileges.
 pub fn as_select(show: &Show, schema: &SchemaName) -> String {
     match show {
         Show::Tasks { filter } => show_tasks(filter.as_ref(), schema),
@@ -30,7 +30,7 @@ pub fn as_select(show: &Show, schema: &SchemaName) -> String {
     }
 }
 
-/// Refuses a SHOW that names a task or model which does not exist: its SELECT would be empty.
+/// Rejects a SHOW that names an unknown task or model, whose SELECT would be empty.
 pub fn check_show(show: &Show, catalog: &Snapshot) -> Result<(), SqlError> {
     let (kind, name, known) = match show {
         Show::CreateTask { name }
@@ -65,7 +65,7 @@ fn show_tasks(filter: Option<&ShowFilter>, schema: &SchemaName) -> String {
     )
 }
 
-/// What EVALUATE measured of a model, over all of its rows, and what became of that since.
+/// Columns with EVALUATE's measurements of a model over all rows, and whether they are current.
 const MEASURED: &str = "s.`accuracy` AS `Measured_accuracy`, \
      s.`accuracy_all` AS `Measured_accuracy_all`, s.`inputs_all` AS `Measured_rows`, \
      s.`seconds_per_image` AS `Measured_seconds_per_image`, s.`load_seconds` AS `Load_seconds`, \
@@ -103,12 +103,14 @@ fn condition(filter: Option<&ShowFilter>, name_column: &str) -> String {
                 literal(&pattern.to_lowercase())
             )
         }
-        // The user's own words on the user's own session; a line break ends a comment in them.
+        // The user's own expression in the user's own session; the line break ends a trailing
+        // comment.
         Some(ShowFilter::Where(expression)) => format!(" WHERE ({expression}\n)"),
     }
 }
 
-/// A string literal that means the same under any `sql_mode` and character set of the session.
+/// A string literal that has the same meaning with any `sql_mode` and character set of the
+/// session.
 fn literal(text: &str) -> String {
     if text.is_empty() {
         return "''".to_owned();

@@ -1,4 +1,4 @@
-//! A model and a version of it in one word.
+//! Notation of a model with a version.
 
 /// `name` or `name@version`.
 pub fn with_version(name: &str, version: Option<&str>) -> String {

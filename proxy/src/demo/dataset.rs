@@ -1,4 +1,4 @@
-//! Fashion-MNIST as Debian's package `dataset-fashion-mnist` installs it: gzipped IDX files.
+//! Fashion-MNIST as installed by Debian's package `dataset-fashion-mnist`: gzipped IDX files.
 //!
 //! IDX (<http://yann.lecun.com/exdb/mnist/>): a big-endian magic number `0x0000_08DD`, where `DD`
 //! is the number of dimensions, the sizes of the dimensions as `u32`, and the values as bytes.
@@ -11,7 +11,7 @@ use flate2::read::GzDecoder;
 
 use super::error::DemoError;
 
-/// Where the package puts the files.
+/// Directory of the package's files.
 pub const DATASET_DIR: &str = "/usr/share/datasets/fashion-mnist";
 
 /// The classes, by label.
@@ -31,7 +31,7 @@ pub const CLASSES: [&str; 10] = [
 /// Height and width of an image in pixels.
 pub const SIDE: u32 = 28;
 const IMAGE_BYTES: usize = (SIDE * SIDE) as usize;
-/// More than the largest file holds (60,000 images), so that a foreign one cannot fill the memory.
+/// Exceeds the size of the largest file (60,000 images); limits memory for unexpected files.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// Images and their labels, in the order of the files.
@@ -44,7 +44,7 @@ impl Split {
     /// Reads the files `<name>-images-idx3-ubyte.gz` and `<name>-labels-idx1-ubyte.gz` of `dir`.
     ///
     /// # Errors
-    /// [`DemoError::NoImages`] where they are missing, else what is wrong with them.
+    /// [`DemoError::NoImages`] if they are missing, otherwise what is wrong with them.
     pub fn read(dir: &Path, name: &str) -> Result<Self, DemoError> {
         let path = dir.join(format!("{name}-images-idx3-ubyte.gz"));
         if !path.exists() {
@@ -62,7 +62,7 @@ impl Split {
         Ok(Self { pixels, labels })
     }
 
-    /// The last `count` images; all where there are fewer.
+    /// The last `count` images, or all if there are fewer.
     #[must_use]
     pub fn last(mut self, count: usize) -> Self {
         let drop = self.labels.len().saturating_sub(count);

@@ -1,4 +1,4 @@
-//! What the demo's models can do, measured once by EVALUATE on the table `labelled`.
+//! Evaluation of the demo's models, done once by EVALUATE on the table `labelled`.
 
 use std::io::{self, Write, stdout};
 
@@ -8,10 +8,10 @@ use mysql_async::prelude::Queryable;
 use super::error::DemoError;
 use super::progress::Progress;
 
-/// None of these photos is one that a model was trained on, or that `truth` knows.
+/// None of these photos was used to train a model, or is in `truth`.
 const EVALUATE: &str = "EVALUATE TASK apparel ON (SELECT photo, label FROM labelled)";
 
-/// Models whose answers plans could not be made with.
+/// Number of models without statistics usable for planning.
 const UNKNOWN: &str = "SELECT COUNT(*) FROM ml.models m LEFT JOIN ml.votes v ON v.model_id = m.id \
      LEFT JOIN ml.evaluations e ON e.id = v.evaluation AND e.published \
      WHERE m.task = 'apparel' AND e.id IS NULL";
@@ -19,10 +19,10 @@ const UNKNOWN: &str = "SELECT COUNT(*) FROM ml.models m LEFT JOIN ml.votes v ON 
 /// One row of the answer.
 type Measured = (String, u32, f64, f64, f64);
 
-/// Measures the models, unless an earlier start has.
+/// Evaluates the models, unless an earlier start has done so.
 ///
 /// # Errors
-/// A statement is refused.
+/// A statement failed.
 pub(super) async fn run(conn: &mut Conn) -> Result<(), DemoError> {
     let step = || DemoError::sql("evaluating the models");
     let unknown: Option<u64> = conn.query_first(UNKNOWN).await.map_err(step())?;
@@ -33,7 +33,7 @@ pub(super) async fn run(conn: &mut Conn) -> Result<(), DemoError> {
     let rows: Vec<mysql_async::Row> = conn.query(EVALUATE).await.map_err(step())?;
     progress.finish();
     let measured = rows.iter().filter_map(measured).collect();
-    // A terminal that went away is no reason to stop the work.
+    // A closed terminal must not stop the work.
     let _ = print(&mut stdout().lock(), measured);
     Ok(())
 }
@@ -48,7 +48,7 @@ fn measured(row: &mysql_async::Row) -> Option<Measured> {
     ))
 }
 
-/// The most accurate over all rows first.
+/// Prints the results, highest accuracy over all rows first.
 fn print(out: &mut impl Write, mut measured: Vec<Measured>) -> io::Result<()> {
     measured.sort_by(|a, b| b.3.total_cmp(&a.3));
     writeln!(

@@ -1,8 +1,8 @@
 //! `predictsql demo`: a small shop with photos, predicted by the models of `bench/zoo`.
 //!
-//! The demo is a client like any other: it starts a proxy with an embedded store in its own
-//! process, and then sets everything up by SQL through the proxy's port. What is complete stays
-//! for the next start; what an interruption left half done is done anew.
+//! The demo is an ordinary client: it starts a proxy with an embedded store in its own process,
+//! and then sets everything up by SQL through the proxy's port. Completed steps are kept for the
+//! next start; an interrupted step is repeated.
 
 pub mod dataset;
 mod error;
@@ -27,7 +27,8 @@ use crate::serve::Server;
 use dataset::Split;
 pub use error::DemoError;
 
-/// Training images that become the table `labelled`: those that no model was trained on.
+/// Number of training images in the table `labelled`: images that were not used to train any
+/// model.
 const LABELLED: usize = 10_000;
 
 /// Flags of `predictsql demo`.
@@ -50,13 +51,13 @@ pub struct DemoArgs {
     pub exit: bool,
 }
 
-/// Sets the demo up, shows it, and serves until SIGINT or SIGTERM. The exit code is a failure when
-/// a query failed.
+/// Sets the demo up, runs its queries, and serves until SIGINT or SIGTERM. The exit code is a
+/// failure if a query failed.
 ///
 /// # Errors
-/// See [`DemoError`]. The proxy and its store are stopped then.
+/// See [`DemoError`]. The proxy and its store are stopped in this case.
 pub fn run(args: &DemoArgs) -> Result<ExitCode, DemoError> {
-    // What may be missing is looked for before anything is started.
+    // Check for missing files before anything is started.
     let models = zoo::read(&args.zoo)?;
     let test = Split::read(&args.dataset, "t10k")?;
     let labelled = Split::read(&args.dataset, "train")?.last(LABELLED);
@@ -86,7 +87,7 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode, DemoError> {
         let stopping = stopping.clone();
         move || {
             let result = show.run(|| executor.images_inferred());
-            // Stopped meanwhile: what failed because of that is no news.
+            // Stopped meanwhile: resulting errors are not reported.
             let interrupted = stopping.is_cancelled();
             if show.args.exit || result.is_err() {
                 stopping.cancel();
@@ -97,7 +98,7 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode, DemoError> {
     server.run(stopping)?;
     println!("stopped");
     match shown.join() {
-        // Stopped by the user, which is how serving ends, but not how the queries are shown.
+        // Stopped by the user: the normal end of serving, but not of running the queries.
         Ok((_, true)) if !args.exit => Ok(ExitCode::SUCCESS),
         Ok((Ok(0), false)) => Ok(ExitCode::SUCCESS),
         Ok((Ok(_), _)) => Ok(ExitCode::FAILURE),
@@ -106,7 +107,7 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode, DemoError> {
     }
 }
 
-/// What the client side of the demo needs.
+/// State of the demo's client side.
 struct Show {
     proxy: SocketAddr,
     images: PathBuf,
@@ -136,7 +137,8 @@ impl Show {
         let options = OptsBuilder::default()
             .ip_or_hostname(self.proxy.ip().to_string())
             .tcp_port(self.proxy.port())
-            // The client library would otherwise go on to the store's own socket, past the proxy.
+            // Otherwise the client library would connect to the store's own socket, bypassing the
+            // proxy.
             .prefer_socket(false)
             .user(Some("root"));
         let connecting = DemoError::sql("connecting to the proxy");

@@ -7,19 +7,19 @@ use super::dataset::{SIDE, Split};
 use super::error::DemoError;
 use super::progress::Progress;
 
-/// Written last into a folder of images that is complete; its text is the layout's version.
+/// Written last into a complete folder of images; its text is the version of the layout.
 const COMPLETE: &str = ".complete";
 const LAYOUT_VERSION: &str = "1";
 
-/// Path of image `id` (from 1) of a folder, relative to the image root.
+/// Path of image `id` (from 1) in a folder, relative to the image root.
 pub fn relative_path(folder: &str, id: usize) -> String {
     format!("{folder}/{id:05}.png")
 }
 
-/// Writes every image of `split` into `root/folder`, unless they are there.
+/// Writes every image of `split` to `root/folder`, unless they exist already.
 ///
 /// # Errors
-/// The system refuses to write.
+/// A file cannot be written.
 pub fn write_all(root: &Path, folder: &str, split: &Split) -> Result<(), DemoError> {
     let dir = root.join(folder);
     let complete = dir.join(COMPLETE);

@@ -1,24 +1,24 @@
-//! Says on the terminal how far a long step is.
+//! Shows the progress of a long step on the terminal.
 
 use std::io::{IsTerminal, Write, stdout};
 use std::time::{Duration, Instant};
 
-/// How often a count is written again.
+/// Interval between two updates of a count.
 const REFRESH: Duration = Duration::from_millis(200);
 
-/// One step of the set-up: a line that says what is done, and how far.
+/// One step of the set-up: a line with its description and progress.
 pub(super) struct Progress {
     text: String,
     total: usize,
     done: usize,
     began: Instant,
     written: Instant,
-    /// Whether the line can be written over.
+    /// Whether the line can be overwritten.
     terminal: bool,
 }
 
 impl Progress {
-    /// Begins the step `text` of `total` things; 0 where they are not counted.
+    /// Begins the step `text` with `total` items; 0 if they are not counted.
     pub(super) fn begin(text: impl Into<String>, total: usize) -> Self {
         let now = Instant::now();
         let progress = Self {
@@ -35,7 +35,7 @@ impl Progress {
         progress
     }
 
-    /// `count` more are done.
+    /// Adds `count` completed items.
     pub(super) fn add(&mut self, count: usize) {
         self.done += count;
         if self.terminal && self.written.elapsed() >= REFRESH {
@@ -44,7 +44,7 @@ impl Progress {
         }
     }
 
-    /// The step is done.
+    /// Ends the step.
     pub(super) fn finish(mut self) {
         self.done = self.total;
         let seconds = self.began.elapsed().as_secs_f64();
@@ -61,7 +61,7 @@ impl Progress {
             _ if done == total => format!(": {total}"),
             _ => format!(": {done} of {total}"),
         };
-        // A terminal that went away is no reason to stop the work.
+        // A closed terminal must not stop the work.
         let mut out = stdout().lock();
         let _ = write!(out, "{start}  {text}{count}{end}").and_then(|()| out.flush());
     }

@@ -1,14 +1,15 @@
-//! The demo's queries, put by the stock `mariadb` client as any user would, and what they showed.
+//! The demo's queries, sent through the standard `mariadb` client as by any user, and their
+//! results.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-/// Rows of an answer that are printed; the others are counted.
+/// Number of rows of an answer that are printed; the others are only counted.
 const ROWS_SHOWN_MAX: usize = 15;
 
-/// The search that the demo runs, and explains.
+/// The search that the demo runs and explains.
 const SEARCH: &str = "\
 SELECT id, sku, price, stock, ml.predict('apparel', photo) AS kind
 FROM products
@@ -16,7 +17,7 @@ WHERE warehouse = 'Porto' AND stock > 0 AND price < 60
   AND ml.predict('apparel', photo) = 'Bag'
 ORDER BY price LIMIT 10";
 
-/// What the demo asks for twice, with another demand on accuracy.
+/// The query that runs twice with different accuracy requirements.
 const SHOES: &str = "\
 SELECT COUNT(*) AS shoes FROM products
 WHERE ml.predict('apparel', photo) IN ('Sneaker', 'Ankle boot')";
@@ -24,7 +25,7 @@ WHERE ml.predict('apparel', photo) IN ('Sneaker', 'Ankle boot')";
 struct Query {
     title: &'static str,
     sql: String,
-    /// Whether the columns `label` and `predicted` (first and second) are to be compared.
+    /// Whether to compare the columns `label` and `predicted` (first and second).
     scored: bool,
 }
 
@@ -83,8 +84,8 @@ fn queries() -> Vec<Query> {
     ]
 }
 
-/// Runs every query and prints it with its answer; returns how many failed.
-/// `images_inferred` counts the images that models have seen since the start.
+/// Runs every query and prints it with its answer; returns how many failed. `images_inferred`
+/// returns the number of images processed by models since the start.
 pub(super) fn run_all(proxy: SocketAddr, images_inferred: impl Fn() -> u64) -> io::Result<usize> {
     let mut failed = 0;
     let queries = queries();
@@ -110,13 +111,13 @@ pub(super) fn run_all(proxy: SocketAddr, images_inferred: impl Fn() -> u64) -> i
     Ok(failed)
 }
 
-/// The client's command for people to type.
+/// The client command for users to type.
 pub(super) fn client_command(proxy: SocketAddr) -> String {
     format!("mariadb -h{} -P{} -uroot shop", proxy.ip(), proxy.port())
 }
 
-/// Puts a query through the client; the inner error is what the client said. A plan is as wide as
-/// a terminal: no room for the frame of a table.
+/// Runs a query through the client; the inner error is the client's error. A plan is as wide as a
+/// terminal, so it is printed without table borders.
 fn ask(proxy: SocketAddr, query: &Query) -> io::Result<Result<Answer, String>> {
     let is_plan = query.sql.starts_with("EXPLAIN");
     let form: &[&str] = match is_plan {
@@ -145,11 +146,11 @@ fn ask(proxy: SocketAddr, query: &Query) -> io::Result<Result<Answer, String>> {
     }))
 }
 
-/// What the client printed, and how long it took from its start to its end.
+/// Output of the client, and its duration from start to end.
 struct Answer {
     text: String,
     seconds: f64,
-    /// Its lines are no rows of a table.
+    /// Whether its lines are a plan instead of table rows.
     is_plan: bool,
 }
 
@@ -202,7 +203,7 @@ fn is_row(line: &str) -> bool {
     line.starts_with('|')
 }
 
-/// Whether the first two cells of a row say the same.
+/// Whether the first two cells of a row are equal.
 fn is_right(row: &str) -> bool {
     let mut cells = row.split('|').skip(1).map(str::trim);
     let first = cells.next();

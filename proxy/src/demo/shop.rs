@@ -1,4 +1,4 @@
-//! The demo's database `shop`: what its tables hold, and how they are filled once.
+//! The demo's database `shop`: its tables, and their content, which is inserted once.
 
 use std::path::Path;
 
@@ -10,11 +10,11 @@ use super::error::DemoError;
 use super::pictures;
 use super::progress::Progress;
 
-/// Images of `product_blobs`.
+/// Number of images in `product_blobs`.
 const BLOBS: usize = 1_000;
-/// Rows of one INSERT.
+/// Number of rows in one INSERT.
 const ROWS_PER_INSERT: usize = 500;
-/// Changes whenever the tables do, so that an older demo's directory is filled anew.
+/// Changes whenever the tables do, so that the directory of an older demo is filled again.
 const CONTENT_VERSION: &str = "1";
 const WAREHOUSES: [&str; 5] = ["Gdansk", "Leipzig", "Lyon", "Porto", "Turin"];
 
@@ -26,11 +26,11 @@ struct Table<'a> {
     count: usize,
 }
 
-/// Makes the database and its tables. What an earlier start has finished stays; a table that it
-/// was filling when it was interrupted is made anew.
+/// Creates the database and its tables. Tables completed by an earlier start are kept; a table
+/// left incomplete by an interruption is recreated.
 ///
 /// # Errors
-/// A statement is refused.
+/// A statement failed.
 pub async fn create(conn: &mut Conn, test: &Split, labelled: &Split) -> Result<(), DemoError> {
     let step = || DemoError::sql("creating database shop");
     conn.query_drop("CREATE DATABASE IF NOT EXISTS shop")
@@ -147,8 +147,8 @@ async fn fill(conn: &mut Conn, mut table: Table<'_>) -> Result<(), DemoError> {
     Ok(())
 }
 
-/// The row of product `id`: the same on every machine, and without any relation to what its
-/// picture shows.
+/// The row of product `id`: the same on every machine, and unrelated to the content of its
+/// picture.
 fn product(id: usize) -> String {
     let mut random = SplitMix64(id as u64);
     let warehouse = WAREHOUSES[random.below(WAREHOUSES.len() as u64) as usize];
@@ -180,7 +180,7 @@ impl SplitMix64 {
         z ^ (z >> 31)
     }
 
-    /// A number below `limit`; even enough for shop data.
+    /// A number below `limit`; uniform enough for shop data.
     fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit.max(1)
     }

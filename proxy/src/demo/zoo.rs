@@ -1,4 +1,4 @@
-//! The models of `bench/zoo`: copied into the data directory, and made known by SQL.
+//! The models of `bench/zoo`: copied to the data directory, and created by SQL.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use super::dataset::CLASSES;
 use super::error::DemoError;
 use super::progress::Progress;
 
-/// The task that the models answer.
+/// The task of the models.
 const TASK: &str = "apparel";
 
 /// One entry of `zoo.json`.
@@ -22,7 +22,7 @@ pub struct ZooModel {
     pub name: String,
     /// The ONNX file, relative to `zoo.json`.
     pub file: PathBuf,
-    /// What the numbers of its output stand for.
+    /// Labels of its output's numbers.
     pub labels: Vec<String>,
     /// The label that means none of the classes that it covers.
     pub other: Option<String>,
@@ -32,18 +32,18 @@ pub struct ZooModel {
     /// 1: grey, 3: RGB.
     pub channels: u32,
     layout: String,
-    /// Subtracted from a sample in 0..1; one a channel.
+    /// Subtracted from a sample in 0..1; one per channel.
     pub mean: Vec<f64>,
-    /// Divides it then; one a channel.
+    /// Divisor after the subtraction; one per channel.
     pub std: Vec<f64>,
     output: String,
     accuracy: f64,
 }
 
-/// The models that `dir/zoo.json` lists.
+/// The models listed in `dir/zoo.json`.
 ///
 /// # Errors
-/// It is missing or not what it should be.
+/// The file is missing or invalid.
 pub fn read(dir: &Path) -> Result<Vec<ZooModel>, DemoError> {
     let path = dir.join("zoo.json");
     if !path.exists() {
@@ -56,11 +56,11 @@ pub fn read(dir: &Path) -> Result<Vec<ZooModel>, DemoError> {
     })
 }
 
-/// Makes the task and the models known, unless they are. A model whose file is not the one that
-/// the catalog pinned is made anew.
+/// Creates the task and the models, unless they exist. A model whose file differs from the one
+/// recorded in the catalog is recreated.
 ///
 /// # Errors
-/// A file cannot be copied, or a statement is refused.
+/// A file cannot be copied, or a statement failed.
 pub async fn create(
     conn: &mut Conn,
     zoo: &Path,
@@ -124,7 +124,7 @@ impl ZooModel {
         format!("{}.onnx", self.name)
     }
 
-    /// The statement that makes the model known.
+    /// The statement that creates the model.
     fn statement(&self) -> String {
         let Self { size, channels, .. } = self;
         let other = match &self.other {

@@ -1,4 +1,4 @@
-//! The directory of an embedded store: whose it is, what lies where, and who may use it.
+//! The directory of an embedded store: ownership, layout, and locking.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -11,16 +11,17 @@ use rustix::fs::{FlockOperation, fcntl_lock, flock};
 
 use super::error::EmbeddedError;
 
-/// Marks a directory as ours, and is locked while a proxy uses it.
+/// Marks a directory as created by PredictSQL, and is locked while a proxy uses it.
 const LOCK_FILE: &str = "predictsql.lock";
-/// Longest path of a Unix socket in bytes (`sun_path` less its closing zero byte).
+/// Maximum path length of a Unix socket in bytes (`sun_path` without its terminating zero byte).
 const SOCKET_PATH_BYTES_MAX: usize = 107;
-/// InnoDB's own tables, without which it finds no others. The server locks it while it runs.
+/// InnoDB's system tablespace, which it needs to find all other tables. The server locks it while
+/// it runs.
 const SYSTEM_TABLESPACE: &str = "ibdata1";
-/// How often a lock that somebody else holds is looked at.
+/// Polling interval for a lock held by another process.
 const LOCK_POLL: Duration = Duration::from_millis(100);
 
-/// A directory that this process alone uses, until it is dropped.
+/// A directory used exclusively by this process until dropped.
 #[derive(Debug)]
 pub(super) struct DataDirectory {
     path: PathBuf,
@@ -29,7 +30,7 @@ pub(super) struct DataDirectory {
 }
 
 impl DataDirectory {
-    /// Makes `dir` where it is missing, checks that it is ours and takes it.
+    /// Creates `dir` if it is missing, checks that PredictSQL created it, and locks it.
     pub(super) fn open(dir: &Path) -> Result<Self, EmbeddedError> {
         DirBuilder::new()
             .recursive(true)
@@ -67,12 +68,12 @@ impl DataDirectory {
         Ok(directory)
     }
 
-    /// The directory itself, absolute.
+    /// The directory as an absolute path.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The server's data directory; it exists once it is complete.
+    /// The server's data directory; exists only when it is complete.
     pub(super) fn store(&self) -> PathBuf {
         self.path.join("store")
     }
@@ -82,19 +83,19 @@ impl DataDirectory {
         self.path.join("store.log")
     }
 
-    /// What LOAD_FILE and INTO OUTFILE may reach.
+    /// The directory accessible to LOAD_FILE and INTO OUTFILE.
     pub(super) fn files(&self) -> PathBuf {
         self.path.join("files")
     }
 
-    /// The server's temporary files. Not in the system's directory: a server that starts removes
-    /// what looks like leftovers in its own, which may be the temporary tables of another server.
+    /// The server's temporary files. Not in the system's directory: at its start a server removes
+    /// files there that look like leftovers, which may be temporary tables of another server.
     pub(super) fn tmp(&self) -> PathBuf {
         self.path.join("tmp")
     }
 
-    /// Waits until no server runs on the data directory: one whose proxy was killed still needs a
-    /// moment to shut down. InnoDB locks its system tablespace while it runs.
+    /// Waits until no server uses the data directory: one whose proxy was killed needs a moment to
+    /// shut down. InnoDB locks its system tablespace while it runs.
     pub(super) fn wait_until_free(&self, time_max: Duration) -> Result<(), EmbeddedError> {
         let tablespace = self.store().join(SYSTEM_TABLESPACE);
         let began = Instant::now();
@@ -115,8 +116,8 @@ impl DataDirectory {
         Ok(())
     }
 
-    /// Refuses a store whose system tablespace is gone. A server that finds neither that nor its
-    /// log makes both anew and answers, and no table of InnoDB is to be found any more.
+    /// Rejects a store without a system tablespace. A server that finds neither it nor its log
+    /// creates both again and starts, and no InnoDB table is found any more.
     pub(super) fn check_tablespace(&self) -> Result<(), EmbeddedError> {
         let file = self.store().join(SYSTEM_TABLESPACE);
         match fs::metadata(&file) {
@@ -128,8 +129,8 @@ impl DataDirectory {
         }
     }
 
-    /// A file of SQL that sets `password` for root when the server starts; `None` without one.
-    /// A file that an earlier start left behind is removed.
+    /// An SQL file that sets `password` for root when the server starts; `None` without a
+    /// password. A file left behind by an earlier start is removed.
     pub(super) fn password_file(
         &self,
         password: Option<&str>,
@@ -155,7 +156,7 @@ impl DataDirectory {
     }
 }
 
-/// One line of SQL that gives root@localhost the password `password`.
+/// One line of SQL that sets the password of root@localhost to `password`.
 pub(super) fn set_root_password(password: &str) -> String {
     let literal = password.replace('\\', "\\\\").replace('\'', "''");
     format!(
@@ -163,11 +164,11 @@ pub(super) fn set_root_password(password: &str) -> String {
     )
 }
 
-/// Where the server's socket lies: in the data directory, or, where its path is too long for a
-/// socket, in a private directory under the system's temporary one.
+/// Location of the server's socket: in the data directory or, if its path is too long for a
+/// socket, in a private directory under the system's temporary directory.
 pub(super) struct SocketPlace {
     path: PathBuf,
-    /// Removed with this value.
+    /// Removed when this value is dropped.
     _short: Option<tempfile::TempDir>,
 }
 
@@ -177,7 +178,7 @@ impl SocketPlace {
         if path.as_os_str().as_bytes().len() <= SOCKET_PATH_BYTES_MAX {
             return Ok(Self { path, _short: None });
         }
-        // tempfile makes directories with mode 0700.
+        // tempfile creates directories with mode 0700.
         let short = tempfile::Builder::new()
             .prefix("predictsql-")
             .tempdir_in("/tmp")
@@ -198,14 +199,14 @@ fn is_empty(dir: &Path) -> Result<bool, EmbeddedError> {
     Ok(entries.next().is_none())
 }
 
-/// Whether another process holds a lock on `file`; a file that does not exist is free.
+/// Whether another process holds a lock on `file`; false for a missing file.
 fn is_locked(file: &Path) -> Result<bool, EmbeddedError> {
     let opened = match OpenOptions::new().read(true).write(true).open(file) {
         Ok(opened) => opened,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(EmbeddedError::io("open", file)(error)),
     };
-    // Taken for a moment at most: closing the file gives it back.
+    // Held for a moment only: closing the file releases it.
     match fcntl_lock(&opened, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(false),
         Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS) => Ok(true),
@@ -213,7 +214,7 @@ fn is_locked(file: &Path) -> Result<bool, EmbeddedError> {
     }
 }
 
-/// The process that the lock file names.
+/// The process id in the lock file.
 fn holder(lock: &mut File) -> String {
     let mut text = String::new();
     match lock.take(32).read_to_string(&mut text) {
@@ -222,7 +223,7 @@ fn holder(lock: &mut File) -> String {
     }
 }
 
-/// Writes our process id into the lock file.
+/// Writes our process id to the lock file.
 fn sign(lock: &mut File) -> io::Result<()> {
     lock.set_len(0)?;
     writeln!(lock, "{}", std::process::id())

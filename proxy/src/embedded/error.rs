@@ -1,4 +1,4 @@
-//! What can go wrong with an embedded store, in sentences that say what to do.
+//! Errors of an embedded store, with instructions.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// Why an embedded store could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbeddedError {
-    /// A program of MariaDB is not on this machine.
+    /// A program of MariaDB is not installed.
     #[error(
         "`{program}` was not found: install MariaDB 10.6 or later \
          (Debian, Ubuntu: `apt-get install mariadb-server`; Fedora, RHEL: `dnf install mariadb-server`), \
@@ -16,24 +16,24 @@ pub enum EmbeddedError {
         /// The missing program.
         program: String,
     },
-    /// Another proxy holds the directory.
+    /// Another proxy uses the directory.
     #[error("{} is in use by another instance (pid {pid}): stop it, or choose another directory", dir.display())]
     InUse {
-        /// The directory asked for.
+        /// The requested directory.
         dir: PathBuf,
-        /// The process that holds it, `unknown` when it did not say.
+        /// Id of the process that uses it, or `unknown`.
         pid: String,
     },
-    /// The directory holds something that PredictSQL did not make.
+    /// The directory has content that was not created by PredictSQL.
     #[error(
         "{} is not empty and was not made by PredictSQL: choose an empty or a new directory",
         dir.display()
     )]
     Foreign {
-        /// The directory asked for.
+        /// The requested directory.
         dir: PathBuf,
     },
-    /// A server that an earlier proxy left behind does not end.
+    /// A server left behind by an earlier proxy does not end.
     #[error(
         "a MariaDB server still runs on {} after {seconds} s: end it first (`fuser {}/ibdata1` names it)",
         dir.display(), dir.display()
@@ -41,10 +41,10 @@ pub enum EmbeddedError {
     StillRunning {
         /// The server's data directory.
         dir: PathBuf,
-        /// How long was waited for it.
+        /// Duration of the wait.
         seconds: u64,
     },
-    /// A file is gone that the server would replace by an empty one.
+    /// A file is missing that the server would replace by an empty one.
     #[error(
         "the store's {} is missing or empty: restore it from a backup of the whole directory; \
          without it no table of InnoDB can be read, and nothing was changed",
@@ -57,53 +57,53 @@ pub enum EmbeddedError {
     /// A file or directory could not be used.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was tried, as a verb.
+        /// The attempted action, as a verb.
         action: &'static str,
-        /// With which file.
+        /// The file or directory.
         path: PathBuf,
-        /// The system's answer.
+        /// The system's error.
         source: io::Error,
     },
-    /// The first set-up of the data directory failed.
+    /// Creating the data directory failed.
     #[error("the embedded store could not be created: `{program}` {status}\n{output}")]
     Create {
         /// The program that failed.
         program: String,
-        /// How it ended.
+        /// Its exit status.
         status: String,
-        /// The last lines it wrote.
+        /// The last lines of its output.
         output: String,
     },
-    /// The server ended before it answered.
+    /// The server ended before it accepted connections.
     #[error("the embedded store ended at start ({status}); the end of {} says:\n{tail}", log.display())]
     Exited {
-        /// How it ended.
+        /// Its exit status.
         status: String,
         /// The server's error log.
         log: PathBuf,
         /// Its last lines.
         tail: String,
     },
-    /// The server lives, but did not answer in time.
+    /// The server runs, but did not accept connections in time.
     #[error(
         "the embedded store did not answer within {seconds} s; the end of {} says:\n{tail}",
         log.display()
     )]
     NotReady {
-        /// The time allowed.
+        /// The time limit.
         seconds: u64,
         /// The server's error log.
         log: PathBuf,
         /// Its last lines.
         tail: String,
     },
-    /// It was told to stop before it answered.
+    /// It was stopped before it accepted connections.
     #[error("the embedded store was stopped before it answered")]
     Stopped,
 }
 
 impl EmbeddedError {
-    /// For `map_err`: an [`EmbeddedError::Io`] about `path`.
+    /// For `map_err`: creates an [`EmbeddedError::Io`] for `path`.
     pub(super) fn io(
         action: &'static str,
         path: impl Into<PathBuf>,

@@ -1,4 +1,4 @@
-//! Finding MariaDB's programs, and making a new data directory with them.
+//! Finds MariaDB's programs, and creates new data directories with them.
 
 use std::env;
 use std::ffi::OsString;
@@ -11,7 +11,7 @@ use std::process::{Command, Output, Stdio};
 use super::directory::{DataDirectory, set_root_password};
 use super::error::EmbeddedError;
 
-/// Where distributions put MariaDB's programs outside of PATH.
+/// Directories outside of PATH in which distributions install MariaDB's programs.
 const PROGRAM_DIRS: [&str; 5] = [
     "/usr/sbin",
     "/usr/bin",
@@ -20,8 +20,8 @@ const PROGRAM_DIRS: [&str; 5] = [
     "/usr/local/bin",
 ];
 
-/// Makes the accounts of a new store what the proxy promises: `root` at the socket only, no
-/// anonymous users, no database that everybody may write to.
+/// Restricts the accounts of a new store: `root` only through the socket, no anonymous users, no
+/// database that everybody may write to.
 const ACCOUNTS: &str = "\
 DELETE FROM mysql.global_priv WHERE User = '' OR (User = 'root' AND Host <> 'localhost');
 DELETE FROM mysql.proxies_priv WHERE User = '' OR (User = 'root' AND Host <> 'localhost');
@@ -30,7 +30,7 @@ DROP DATABASE IF EXISTS test;
 FLUSH PRIVILEGES;
 ";
 
-/// The path of `program`, looked for in PATH and where distributions put it.
+/// The path of `program`, searched in PATH and in the directories of distributions.
 pub(super) fn find(program: &str) -> Result<PathBuf, EmbeddedError> {
     let path = env::var_os("PATH").unwrap_or_default();
     let dirs = env::split_paths(&path).chain(PROGRAM_DIRS.map(PathBuf::from));
@@ -48,16 +48,16 @@ fn find_in(program: &str, dirs: impl Iterator<Item = PathBuf>) -> Option<PathBuf
         })
 }
 
-/// `--user=root` where we are root, since MariaDB refuses to run so unless told; the server
-/// always runs as the proxy's own user.
+/// `--user=root` if we are root, since MariaDB refuses to run as root otherwise; the server always
+/// runs as the proxy's own user.
 pub(super) fn run_as_user() -> Option<OsString> {
     rustix::process::geteuid()
         .is_root()
         .then(|| OsString::from("--user=root"))
 }
 
-/// Makes the data directory. It gets its name when it is complete, so that an interrupted
-/// creation starts anew next time.
+/// Creates the data directory. It is renamed to its final name when it is complete, so an
+/// interrupted creation is repeated next time.
 pub(super) fn create_store(
     directory: &DataDirectory,
     mariadbd: &Path,
@@ -95,7 +95,7 @@ fn install(installer: &Path, arguments: &[OsString]) -> Result<(), EmbeddedError
     succeeded("mariadb-install-db", &output)
 }
 
-/// Runs SQL on a data directory that no server runs on.
+/// Runs SQL on a data directory that no server is using.
 fn set_accounts(
     mariadbd: &Path,
     arguments: &[OsString],
@@ -110,7 +110,7 @@ fn set_accounts(
         .spawn()
         .map_err(EmbeddedError::io("run", mariadbd))?;
     let sql = format!("{ACCOUNTS}{}", set_root_password(root_password));
-    // Short enough for the pipe's buffer: it cannot block on a child that only writes.
+    // The SQL fits into the pipe's buffer, so this cannot deadlock with a child that only writes.
     let written = child
         .stdin
         .take()
@@ -122,7 +122,7 @@ fn set_accounts(
     written.map_err(EmbeddedError::io("write to", mariadbd))
 }
 
-/// What every program that works on an unfinished data directory is told.
+/// Arguments of every program that works on an incomplete data directory.
 fn bootstrap_arguments(directory: &DataDirectory, datadir: &Path) -> Vec<OsString> {
     let tmp = directory.tmp();
     let mut arguments = vec![OsString::from("--no-defaults")];

@@ -1,18 +1,18 @@
 //! The embedded store: a private MariaDB server that the proxy starts, supervises and stops.
 //!
-//! Its directory holds everything, and nothing outside of it is written:
+//! All its files are in one directory; nothing is written outside of it:
 //!
 //! ```text
-//! DIR/predictsql.lock   held (flock) by the proxy that uses DIR; names its process
+//! DIR/predictsql.lock   held (flock) by the proxy that uses DIR; contains its process id
 //! DIR/store/            the server's own data directory
-//! DIR/store.sock        where it listens; there is no TCP port
+//! DIR/store.sock        the listening socket; there is no TCP port
 //! DIR/store.log         its error log
-//! DIR/files/            the only directory that LOAD_FILE and INTO OUTFILE reach
+//! DIR/files/            the only directory accessible to LOAD_FILE and INTO OUTFILE
 //! DIR/tmp/              the server's temporary files
 //! ```
 //!
-//! The server dies with the proxy, however the proxy ends (see [`shim`]), and after a crash of
-//! everything the next start recovers by itself.
+//! The server ends when the proxy ends in any way (see [`shim`]). After a crash of both, the next
+//! start recovers automatically.
 
 mod directory;
 mod error;
@@ -32,23 +32,23 @@ pub use error::EmbeddedError;
 pub use supervisor::StoreStatus;
 use supervisor::{Launch, Supervisor};
 
-/// How to run an embedded store.
+/// Options of an embedded store.
 #[derive(Clone)]
 pub struct EmbeddedOptions {
-    /// The directory that holds the store; created where missing.
+    /// The directory of the store; created if it is missing.
     pub data_dir: PathBuf,
-    /// Password of `root`@`localhost`. `None` leaves what the store has: empty in a new one.
+    /// Password of `root`@`localhost`. `None` keeps the existing one; a new store's is empty.
     pub root_password: Option<String>,
-    /// Sessions that the store accepts, the proxy's own included.
+    /// Maximum number of connections to the store, including the proxy's own.
     pub connections_max: u32,
-    /// InnoDB's buffer pool, in bytes.
+    /// Size of InnoDB's buffer pool, in bytes.
     pub buffer_pool_bytes: u64,
-    /// How long the server may take until it answers, crash recovery included; also how long a
-    /// server that an earlier proxy left behind may take to end.
+    /// Timeout for the start of the server, including crash recovery; also for the end of a server
+    /// left behind by an earlier proxy.
     pub start_seconds_max: u64,
-    /// How long the server may take to shut down before it is killed.
+    /// Time for the server to shut down before it is killed.
     pub stop_seconds_max: u64,
-    /// The `predictsql` binary, which ties the server's life to ours (see [`shim`]).
+    /// The `predictsql` binary, used to end the server together with this process (see [`shim`]).
     pub shim: PathBuf,
 }
 
@@ -69,7 +69,7 @@ impl EmbeddedOptions {
 
 /// A running embedded store. Dropping it stops the server.
 pub struct EmbeddedStore {
-    // Declared in the order of their end: first the server, then its socket's place and the lock.
+    // Declared in drop order: first the server, then its socket's directory and the lock.
     supervisor: Supervisor,
     socket: SocketPlace,
     directory: DataDirectory,
@@ -77,8 +77,8 @@ pub struct EmbeddedStore {
 }
 
 impl EmbeddedStore {
-    /// Starts the store of `options.data_dir`, making it first where there is none, and returns
-    /// when it answers. Blocks the calling thread for seconds.
+    /// Starts the store in `options.data_dir`, creating it if there is none, and returns when it
+    /// accepts connections. Blocks the calling thread for seconds.
     ///
     /// # Errors
     /// See [`EmbeddedError`]; nothing keeps running after an error.
@@ -114,12 +114,12 @@ impl EmbeddedStore {
         })
     }
 
-    /// The Unix socket on which the store listens.
+    /// The Unix socket of the store.
     pub fn socket(&self) -> &Path {
         self.socket.path()
     }
 
-    /// The directory that holds the store, as an absolute path.
+    /// The directory of the store, as an absolute path.
     pub fn data_dir(&self) -> &Path {
         self.directory.path()
     }
@@ -129,7 +129,7 @@ impl EmbeddedStore {
         self.directory.log()
     }
 
-    /// How the proxy itself logs in as `root`, for set-up.
+    /// Connection options for the proxy's own login as `root`, for set-up.
     pub fn root_opts(&self) -> OptsBuilder {
         OptsBuilder::default()
             .socket(Some(self.socket().to_string_lossy().into_owned()))
@@ -137,19 +137,19 @@ impl EmbeddedStore {
             .pass(self.root_password.clone())
     }
 
-    /// What the server is doing; changes when it is lost, back, or given up.
+    /// State of the server; changes when it ends, is running again, or has failed permanently.
     pub fn status(&self) -> watch::Receiver<StoreStatus> {
         self.supervisor.status()
     }
 
-    /// Shuts the server down and waits for it, for `stop_seconds_max` at most: then it is
-    /// killed, which loses no committed data. Blocks; a second call does nothing.
+    /// Shuts the server down and waits for it, for at most `stop_seconds_max`; then kills it,
+    /// which loses no committed data. Blocks; a second call does nothing.
     pub fn stop(&mut self) {
         self.supervisor.stop();
     }
 }
 
-/// The server's command line. The options of the machine's own MariaDB are never read.
+/// The server's command line. The option files of the machine's own MariaDB are never read.
 fn server_arguments(
     options: &EmbeddedOptions,
     directory: &DataDirectory,
@@ -176,7 +176,7 @@ fn server_arguments(
             "--skip-networking",
             "--skip-log-bin",
             // Behind a proxy the peer of the socket is always the proxy: authentication by the
-            // peer's user would let any client in.
+            // peer's system user would admit any client.
             "--unix-socket=OFF",
             "--character-set-server=utf8mb4",
             "--max-allowed-packet=67108864",

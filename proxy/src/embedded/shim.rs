@@ -1,11 +1,11 @@
-//! Ties the server's life to the proxy's: the hidden first argument [`SHIM`] of the binary.
+//! Ends the server when the proxy ends: the hidden first argument [`SHIM`] of the binary.
 //!
-//! The kernel can send a process a signal when its parent dies (`PR_SET_PDEATHSIG`), however the
-//! parent dies. The wish must be made by the child itself, after the fork and before the server
-//! runs, and doing that inside `std::process::Command` needs unsafe code. So the proxy starts
-//! itself again with [`SHIM`]; that process makes the wish and becomes the server by `exec`,
-//! which keeps it. The "parent" is the *thread* that started the child: it must outlive it,
-//! which the supervisor's own thread does.
+//! The kernel can send a process a signal when its parent dies in any way (`PR_SET_PDEATHSIG`).
+//! The child itself must request this, after the fork and before the server runs, and doing that
+//! inside `std::process::Command` needs unsafe code. So the proxy starts itself again with
+//! [`SHIM`]; that process makes the request and becomes the server by `exec`, which preserves it.
+//! The "parent" is the *thread* that started the child: it must outlive the child, as the
+//! supervisor's thread does.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -14,10 +14,10 @@ use std::process::{Command, ExitCode};
 
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
-/// First argument of a process that is to become the server.
+/// First argument of a process that becomes the server.
 pub const SHIM: &str = "__mariadbd-shim";
 
-/// Arguments for the `predictsql` binary that make it run `program` with `arguments`.
+/// Arguments that make the `predictsql` binary run `program` with `arguments`.
 pub(super) fn arguments(program: &Path, arguments: &[OsString]) -> Vec<OsString> {
     let mut all: Vec<OsString> = vec![SHIM.into(), std::process::id().to_string().into()];
     all.push(program.into());
@@ -25,8 +25,8 @@ pub(super) fn arguments(program: &Path, arguments: &[OsString]) -> Vec<OsString>
     all
 }
 
-/// Becomes the server where the command line asks for it; `None` where it does not.
-/// To be called first in `main`, before any thread exists. Returns only when that failed.
+/// Becomes the server if the command line requests it; `None` if it does not. Must be called first
+/// in `main`, before any thread exists. Returns an exit code only on failure.
 pub fn run_if_asked() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next()? != SHIM {
@@ -45,7 +45,7 @@ fn become_server(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
         eprintln!("cannot tie the server to its proxy: {error}");
         return ExitCode::FAILURE;
     }
-    // A parent that died before the wish was made sends nothing: it shows as another parent.
+    // If the parent died before the request, no signal is sent: compare the parent's process id.
     let still_there =
         getppid().is_some_and(|pid| pid.as_raw_nonzero().to_string() == parent.trim());
     if !still_there {

@@ -1,4 +1,4 @@
-//! Keeps the server running: one thread that starts it, waits for its end, and starts it again.
+//! Keeps the server running: one thread that starts it, waits for its end, and restarts it.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -18,29 +18,29 @@ use tokio::sync::watch;
 
 use super::error::EmbeddedError;
 
-/// How often a server that ended is started again within [`RESTART_WINDOW`] before it is given up.
+/// Maximum number of restarts within [`RESTART_WINDOW`].
 const RESTARTS_MAX: usize = 5;
 /// See [`RESTARTS_MAX`].
 const RESTART_WINDOW: Duration = Duration::from_secs(60);
-/// Wait before the first restart; doubled for each further one in the window.
+/// Delay before the first restart; doubled for each further one in the window.
 const RESTART_DELAY: Duration = Duration::from_millis(100);
-/// First and longest wait between two looks whether the server answers.
+/// First and maximum delay between two checks whether the server accepts connections.
 const PROBE_DELAY: Duration = Duration::from_millis(10);
 const PROBE_DELAY_MAX: Duration = Duration::from_millis(200);
-/// How long one look may take.
+/// Timeout of one check.
 const PROBE_TIME_MAX: Duration = Duration::from_secs(1);
-/// How long a killed server may take to be gone: longer only where the kernel cannot end it.
+/// Timeout for the end of a killed server: exceeded only if the kernel cannot end it.
 const KILL_TIME_MAX: Duration = Duration::from_secs(5);
-/// How much of the error log's end is searched for its last lines.
+/// Maximum bytes at the end of the error log that are searched for its last lines.
 const LOG_TAIL_BYTES_MAX: u64 = 16 << 10;
-/// Of these how many are shown: errors, and the last ones of any kind.
+/// Number of lines shown of these: errors, and the last lines of any kind.
 const ERRORS_SHOWN: usize = 8;
 const LAST_LINES_SHOWN: usize = 4;
-/// What the log says at each start, and of an error.
+/// Markers in the log of a start, and of an error.
 const STARTING: &str = "Starting MariaDB";
 const ERROR: &str = "[ERROR]";
 
-/// What the server is doing.
+/// State of the server.
 ///
 /// ```text
 /// Starting -> Running -> Restarting -> Running ...
@@ -49,19 +49,19 @@ const ERROR: &str = "[ERROR]";
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreStatus {
-    /// Started for the first time, not answering yet.
+    /// Started for the first time, not accepting connections yet.
     Starting,
-    /// Answering.
+    /// Accepting connections.
     Running,
-    /// It ended by itself and is being started again; clients get a connect error meanwhile.
+    /// It ended unexpectedly and is being restarted; clients get a connect error meanwhile.
     Restarting,
-    /// It ended too often and is not started again.
+    /// It ended too often and is not restarted.
     Failed,
-    /// It was stopped, or never came up.
+    /// It was stopped, or its first start failed.
     Stopped,
 }
 
-/// What to start, and how long it may take.
+/// The command to start, and its time limits.
 pub(super) struct Launch {
     pub(super) program: PathBuf,
     pub(super) arguments: Vec<OsString>,
@@ -71,7 +71,7 @@ pub(super) struct Launch {
     pub(super) stop_time_max: Duration,
 }
 
-/// The server and the thread that minds it.
+/// The server and its supervising thread.
 pub(super) struct Supervisor {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -80,14 +80,14 @@ pub(super) struct Supervisor {
 
 struct Shared {
     state: Mutex<State>,
-    /// Told of every change of `state`.
+    /// Notified of every change of `state`.
     changed: Condvar,
     status: watch::Sender<StoreStatus>,
 }
 
 #[derive(Default)]
 struct State {
-    /// The server while it is not reaped: a signal to it cannot hit another process.
+    /// The server's process id until it is reaped: signals cannot hit another process.
     pid: Option<Pid>,
     stop: bool,
     ended: bool,
@@ -95,16 +95,16 @@ struct State {
     error: Option<EmbeddedError>,
 }
 
-/// How one run of the server went.
+/// Result of one run of the server.
 enum Run {
-    /// It ended after it had answered.
+    /// It ended after it had accepted connections.
     Ended(ExitStatus),
-    /// It never answered.
+    /// It never accepted connections.
     Failed(EmbeddedError),
 }
 
 impl Supervisor {
-    /// Starts the server and waits until it answers.
+    /// Starts the server and waits until it accepts connections.
     pub(super) fn start(launch: Launch) -> Result<Self, EmbeddedError> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
@@ -142,7 +142,7 @@ impl Supervisor {
         self.shared.status.subscribe()
     }
 
-    /// Ends the server: asks, waits, and kills it when it does not listen.
+    /// Ends the server: requests a shutdown, waits, and kills it if it does not end.
     pub(super) fn stop(&mut self) {
         if self.thread.is_none() {
             return;
@@ -151,7 +151,7 @@ impl Supervisor {
         state.stop = true;
         self.shared.changed.notify_all();
         signal_server(&state, Signal::TERM);
-        // One that was stopped (SIGSTOP) hears nothing else before it goes on.
+        // A process that was stopped by SIGSTOP handles other signals only after it continues.
         signal_server(&state, Signal::CONT);
         state = self.shared.wait_until_ended(state, self.stop_time_max);
         if !state.ended {
@@ -184,12 +184,12 @@ impl Drop for Supervisor {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Every change of the state is one assignment: a panic cannot leave it half done.
+        // Every change of the state is one assignment, so a panic leaves it consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wait<'a>(&self, state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
-        // A year stands for "for ever", which some platforms cannot add to now.
+        // A year represents "for ever", which some platforms cannot add to the current time.
         let time = time.min(Duration::from_secs(365 * 24 * 3600));
         self.changed
             .wait_timeout(state, time)
@@ -212,7 +212,7 @@ impl Shared {
         state
     }
 
-    /// Waits for `time`, less when a stop is asked for; says whether it is.
+    /// Waits for `time`, or until a stop is requested; returns whether it is.
     fn pause(&self, time: Duration) -> bool {
         let began = Instant::now();
         let mut state = self.lock();
@@ -226,7 +226,7 @@ impl Shared {
     }
 
     fn publish(&self, status: StoreStatus) {
-        // Under the lock, so that who waits for a change misses none.
+        // Under the lock, so that a thread waiting for a change misses none.
         let _state = self.lock();
         self.status.send_replace(status);
         self.changed.notify_all();
@@ -240,7 +240,7 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// The thread: runs the server until a stop, or until it ends too often.
+    /// Body of the thread: runs the server until a stop, or until it ends too often.
     fn supervise(&self, launch: &Launch) {
         let mut budget = RestartBudget::default();
         loop {
@@ -278,7 +278,7 @@ impl Shared {
         {
             let mut state = self.lock();
             state.pid = Some(pid);
-            // A stop that came before there was a process to tell.
+            // The stop was requested before there was a process to signal.
             if state.stop {
                 signal_server(&state, Signal::TERM);
             }
@@ -296,7 +296,7 @@ impl Shared {
         }
         let end = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         while matches!(waitid(WaitId::Pid(pid), end), Err(rustix::io::Errno::INTR)) {}
-        // From here on nobody may signal the process: its number is free once it is reaped.
+        // From here on the process must not be signalled: its id may be reused once it is reaped.
         self.lock().pid = None;
         let status = child.wait();
         match (ready, status) {
@@ -315,7 +315,7 @@ impl Shared {
         }
     }
 
-    /// Looks at the server with growing pauses until it answers or ends.
+    /// Checks the server with growing delays until it accepts connections or ends.
     fn wait_until_ready(&self, launch: &Launch, pid: Pid) -> Result<(), NotReady> {
         let began = Instant::now();
         let mut delay = PROBE_DELAY;
@@ -331,7 +331,7 @@ impl Shared {
                 return Err(NotReady::Late);
             }
             if self.pause(delay) {
-                // Told to stop by a signal already: only its end is left to wait for.
+                // Already signalled to stop: only wait for its end.
                 return Err(NotReady::Ended);
             }
             delay = (delay * 2).min(PROBE_DELAY_MAX);
@@ -353,7 +353,7 @@ fn signal_server(state: &State, signal: Signal) {
 }
 
 fn spawn(launch: &Launch) -> Result<Child, EmbeddedError> {
-    // What the server says before it opens its log, and a shim that fails, belong there too.
+    // Output of the server before it opens its log, and errors of the shim, go to the same file.
     let log = OpenOptions::new()
         .create(true)
         .append(true)
@@ -362,7 +362,7 @@ fn spawn(launch: &Launch) -> Result<Child, EmbeddedError> {
         .map_err(EmbeddedError::io("open", &launch.log))?;
     Command::new(&launch.program)
         .args(&launch.arguments)
-        // A Ctrl-C at the terminal is for the proxy, which then stops the server in order.
+        // Ctrl-C at the terminal must reach only the proxy, which then stops the server in order.
         .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -371,7 +371,8 @@ fn spawn(launch: &Launch) -> Result<Child, EmbeddedError> {
         .map_err(EmbeddedError::io("run", &launch.program))
 }
 
-/// Whether a server greets on `socket`: protocol version 10 in the packet's first byte.
+/// Whether a server sends a greeting on `socket`: protocol version 10 in the first byte of the
+/// payload.
 fn answers(socket: &Path) -> bool {
     let greeting = || -> io::Result<u8> {
         let mut stream = UnixStream::connect(socket)?;
@@ -383,8 +384,8 @@ fn answers(socket: &Path) -> bool {
     greeting().is_ok_and(|version| version == 10)
 }
 
-/// What the server's error log says of its last start: errors, since the first tells most and
-/// others follow from it, and its last lines.
+/// Excerpt of the server's error log since its last start: errors, since the first is the most
+/// informative and others follow from it, and its last lines.
 fn log_tail(log: &Path) -> String {
     let read = || -> io::Result<String> {
         let mut file = File::open(log)?;
@@ -406,14 +407,14 @@ fn telling(log: &str) -> String {
     shown.join("\n")
 }
 
-/// When the server was started again, to tell a mishap from a server that cannot live.
+/// Times of restarts, to distinguish a single crash from a server that cannot run.
 #[derive(Default)]
 struct RestartBudget {
     restarts: VecDeque<Instant>,
 }
 
 impl RestartBudget {
-    /// How long to wait before a restart at `now`; `None` when there were too many.
+    /// Delay before a restart at `now`; `None` if there were too many.
     fn next(&mut self, now: Instant) -> Option<Duration> {
         while let Some(first) = self.restarts.front()
             && now.duration_since(*first) >= RESTART_WINDOW
@@ -482,7 +483,7 @@ mod tests {
         assert!(error.contains("no space left"), "{error}");
     }
 
-    /// A program that greets as a server does, and ends when it is told to unless `deaf`.
+    /// A program that greets like a server, and ends when signalled unless `deaf`.
     fn greeter(dir: &Path, deaf: bool) -> Launch {
         let script = "import os, signal, socket, sys, time\n\
              path, deaf = sys.argv[1], sys.argv[2] == 'true'\n\
@@ -522,7 +523,7 @@ mod tests {
 
     #[test]
     fn a_stopped_server_is_told_to_end_in_order() {
-        // With all the time in the world: it would be waited for for ever if it heard nothing.
+        // With a practically unlimited stop time: the test would hang if the signal had no effect.
         ends_stopped(false);
     }
 

@@ -1,4 +1,4 @@
-//! The optimizer's reading of statements.
+//! Fuzzing of the optimizer's analysis of statements.
 
 use super::input::Input;
 use super::statements::lex_mode;
@@ -13,8 +13,8 @@ use std::sync::OnceLock;
 
 const SCHEMA: &str = "ml";
 
-/// Any text as a statement: what the prefilter lets pass has no predict call under any lexing, and
-/// what has one is refused or rewritten.
+/// Any text as a statement: a statement rejected by the prefilter has no predict call with any
+/// lexing, and one with a predict call is rejected or rewritten.
 pub fn analysis(data: &[u8]) {
     let mut input = Input::new(data);
     let bits = input.byte();
@@ -44,7 +44,7 @@ pub fn analysis(data: &[u8]) {
     }
 }
 
-/// White space for sqlparser, but a letter for the store.
+/// Whether the character is white space for sqlparser, but a letter for the store.
 fn is_foreign_space(c: char) -> bool {
     c.is_whitespace() && !c.is_ascii()
 }

@@ -1,14 +1,14 @@
-//! The tracker under any commands and any bytes of the store.
+//! Fuzzing of the tracker with arbitrary commands and store bytes.
 
 use super::framing::Frames;
 use super::input::{Input, Record, pieces};
 use crate::relay::tracker::{ClientTurn, Tracker};
 use crate::wire::{Capabilities, PACKET_BYTES_MAX, StatusFlags, packet_header};
 
-/// How many commands the record that floods sends: more than may be outstanding.
+/// Number of commands sent by the record that floods: more than may be outstanding.
 const FLOOD_COMMANDS: usize = 20_000;
 
-/// What can be seen of a tracker.
+/// Observable state of a tracker.
 pub(super) type View = (bool, bool, ClientTurn, StatusFlags, Option<u8>, u64);
 
 pub(super) fn view(tracker: &Tracker) -> View {
@@ -29,13 +29,13 @@ struct Twins {
     seed: u8,
     frames: Frames,
     was_opaque: bool,
-    /// Commands since the session was idle: more than are outstanding.
+    /// Number of commands since the session was idle; at least the number outstanding.
     commands: usize,
 }
 
-/// Any conversation: where reads end changes nothing, the store is not idle in mid-packet, what is
-/// not followed stays so, no file is asked for that was not offered,
-/// and what is outstanding is bounded.
+/// Any conversation: the boundaries of reads have no effect, the store is not idle within a
+/// packet, an opaque session stays opaque, no local file is requested without the capability, and
+/// the number of outstanding commands is bounded.
 pub fn answers(data: &[u8]) {
     let mut input = Input::new(data);
     let capabilities = input.capabilities();
@@ -58,7 +58,7 @@ pub fn answers(data: &[u8]) {
 }
 
 impl Twins {
-    /// False: the session ends.
+    /// Plays one record. False: the session ends.
     fn play(&mut self, record: Record<'_>) -> bool {
         match record.tag % 6 {
             0 | 1 => return self.store_bytes(record.bytes),
@@ -96,7 +96,7 @@ impl Twins {
         whole.is_ok()
     }
 
-    /// 16 MiB that start with `head`; what the store sends next goes on with them.
+    /// A packet of 16 MiB that starts with `head`; the store's next packet continues its payload.
     fn huge_packet(&mut self, head: &[u8]) -> bool {
         let zeros = vec![0; 1 << 16];
         let mut goes_on = self.store_bytes(&packet_header(PACKET_BYTES_MAX, 1));

@@ -1,4 +1,4 @@
-//! Framer and tracker together, as a session drives them.
+//! Fuzzing of framer and tracker together, used as in a session.
 
 use super::answers::{View, view};
 use super::framing::Frames;
@@ -8,10 +8,10 @@ use crate::relay::tracker::{ClientTurn, Tracker};
 use crate::relay::{Handled, Route, Router, SessionEnd, Takeover};
 use crate::wire::{HEADER_BYTES, StatusFlags};
 
-/// As much of a command that passes unseen as the router can count on.
+/// Minimum part of an uninspected command that the router gets.
 const HEAD_BYTES: usize = 6;
 
-/// Sends to the lane what it is told to, and keeps what it was shown.
+/// Routes commands to the lane by a rule, and records what it was given.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Wayward {
     /// One bit for each of the eight possible values of a body's checksum.
@@ -53,32 +53,32 @@ struct Session {
     framer: Framer,
     tracker: Tracker,
     router: Wayward,
-    /// Of the client, not decided yet.
+    /// Client bytes not processed yet.
     kept: Vec<u8>,
     received_bytes: usize,
-    /// Of the client, forwarded or the lane's.
+    /// Client bytes that were forwarded or given to the lane.
     frames: Frames,
     forwarded_bytes: usize,
     lane_bytes: usize,
     lane_due: bool,
-    /// What is kept waits for the store's next packet.
+    /// The buffered bytes wait for the store's next packet.
     held: bool,
 }
 
-/// Any bytes of both sides: where the client's reads end changes nothing, every byte is forwarded,
-/// the lane's, or kept from the start of a packet,
-/// and the lane gets whole commands while the store is idle.
+/// Any bytes of both sides: the boundaries of reads have no effect, every byte is forwarded, given
+/// to the lane, or buffered from the start of a packet on, and the lane gets whole commands while
+/// the store is idle.
 pub fn commands(data: &[u8]) {
     play(data);
 }
 
-/// Whether the session is followed to an end at which nothing is owed.
+/// Whether the session is followed to an end without outstanding answers.
 #[cfg(test)]
 pub(super) fn ends_idle(data: &[u8]) -> bool {
     play(data).is_some_and(|session| session.tracker.idle() && session.kept.is_empty())
 }
 
-/// The session as it is at the end; none where the proxy ends it.
+/// The session's final state; none if the proxy ends it.
 fn play(data: &[u8]) -> Option<Session> {
     let mut input = Input::new(data);
     let capabilities = input.capabilities();
@@ -134,7 +134,7 @@ impl Session {
         (view(&self.tracker), self.forwarded_bytes, lane.0, lane.1)
     }
 
-    /// Does what can be done before more comes.
+    /// Processes as much as possible before more bytes arrive.
     fn go_on(&mut self) {
         while self.step() {}
         let accounted = self.forwarded_bytes + self.lane_bytes + self.kept.len();

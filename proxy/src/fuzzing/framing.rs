@@ -1,4 +1,4 @@
-//! Packet frames once more, as simply as can be: what the relay's reading is compared with.
+//! A second, simple implementation of packet framing, to compare the relay's with.
 
 use crate::wire::{HEAD_BYTES_MAX, HEADER_BYTES, PACKET_BYTES_MAX};
 
@@ -42,7 +42,7 @@ impl Frames {
     }
 }
 
-/// The packets whose heads are whole in `bytes`.
+/// The packets whose heads are complete in `bytes`.
 pub(super) fn packets(bytes: &[u8]) -> Vec<Seen> {
     let mut seen = Vec::new();
     let mut rest = bytes;
@@ -65,9 +65,9 @@ pub(super) fn packets(bytes: &[u8]) -> Vec<Seen> {
     seen
 }
 
-/// The payloads that are whole in `bytes`, up to the first that is longer than
-/// `payload_bytes_max`, with the sequence ids of their last packets;
-/// and whether there is such a one.
+/// The payloads that are complete in `bytes`, up to the first that is longer than
+/// `payload_bytes_max`, with the sequence ids of their last packets; and whether there is such a
+/// longer one.
 pub(super) fn payloads(bytes: &[u8], payload_bytes_max: usize) -> (Vec<(u8, &[u8])>, bool) {
     let mut found = Vec::new();
     let mut rest = bytes;

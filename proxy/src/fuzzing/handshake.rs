@@ -1,4 +1,4 @@
-//! The whole relayed handshake, over sockets, between two peers that say anything.
+//! Fuzzing of the whole relayed handshake, over sockets, between two peers that send anything.
 
 use super::framing::payloads;
 use super::input::Input;
@@ -11,10 +11,12 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, OnceLock};
 use tokio::runtime::Runtime;
 
-/// What fits into a socket together with what the proxy adds: nobody reads before the end.
+/// Fits into a socket's buffer together with the proxy's additions, since the peers do not read
+/// before the end.
 const SENT_BYTES_MAX: usize = 32 * 1024;
 
-/// Any bytes of both sides: a session or a reason, and what is relayed arrives as it was sent.
+/// Any bytes of both sides: the result is a session or an error, and relayed packets arrive
+/// unchanged.
 pub fn handshake(data: &[u8]) {
     let mut input = Input::new(data);
     let tls = Tls {
@@ -40,8 +42,8 @@ pub fn handshake(data: &[u8]) {
     };
     let relayed = Capabilities::RELAYED.or(Capabilities::LONG_PASSWORD);
     assert!(relayed.has(facts.capabilities));
-    // All but the greeting and the login passes unchanged,
-    // as far as the last packet of the handshake.
+    // All packets except the greeting and the login are relayed unchanged, up to the last packet
+    // of the handshake.
     for (sent, got) in [(&from_store, &got.client), (&from_client, &got.store)] {
         let (sent, _) = payloads(sent, usize::MAX);
         let (got, _) = payloads(got, usize::MAX);
@@ -51,7 +53,7 @@ pub fn handshake(data: &[u8]) {
     }
 }
 
-/// What arrived at each side.
+/// Bytes received by each side.
 struct Got {
     client: Vec<u8>,
     store: Vec<u8>,
@@ -83,13 +85,13 @@ fn converse(
         client: Vec::new(),
         store: Vec::new(),
     };
-    // A peer that was left with unread bytes sees a reset where it would see an end.
+    // A peer with unread bytes gets a reset instead of the end of the stream.
     let _ = client.read_to_end(&mut got.client);
     let _ = store.read_to_end(&mut got.store);
     Ok((facts, got))
 }
 
-/// A peer that has said all that it will, and the proxy's end of it.
+/// A peer that sends the given bytes and shuts down, and the proxy's end of the connection.
 fn peer(says: &[u8]) -> std::io::Result<(UnixStream, UnixStream)> {
     let (mut far, near) = UnixStream::pair()?;
     far.write_all(says)?;

@@ -1,15 +1,15 @@
-//! Reading choices off an input. Beyond its end all is zero, so that every input means something.
+//! Derives choices from an input. Bytes beyond its end are zero, so that every input is valid.
 
 use crate::wire::Capabilities;
 
-/// What is left of an input.
+/// The rest of an input.
 #[derive(Debug, Clone)]
 pub(super) struct Input<'a>(&'a [u8]);
 
 /// One step of a conversation.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Record<'a> {
-    /// Which side or kind, as the target reads it.
+    /// Side or kind, interpreted by the target.
     pub(super) tag: u8,
     /// Its bytes.
     pub(super) bytes: &'a [u8],
@@ -55,7 +55,7 @@ impl<'a> Input<'a> {
         self.0
     }
 
-    /// A tag, a length of two bytes, and so many bytes; `None` at the end.
+    /// A tag, a 16-bit length, and that many bytes; `None` at the end.
     pub(super) fn record(&mut self) -> Option<Record<'a>> {
         if self.is_empty() {
             return None;
@@ -67,8 +67,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Cuts bytes as reads of a socket might: into pieces of 1 to 40 bytes,
-/// the same for the same seed.
+/// Splits bytes like reads of a socket might: into pieces of 1 to 40 bytes, deterministic by seed.
 pub(super) fn pieces(mut bytes: &[u8], seed: u8) -> impl Iterator<Item = &[u8]> {
     let mut state = u32::from(seed);
     std::iter::from_fn(move || {

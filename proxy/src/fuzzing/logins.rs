@@ -1,9 +1,9 @@
-//! The first packets of both sides, edited in place.
+//! Fuzzing of the first packets of both sides, which are edited in place.
 
 use super::input::Input;
 use crate::wire::{Capabilities, Greeting, Login, LoginError, TLS_REQUEST_BYTES};
 
-/// Places at which two payloads of the same length differ.
+/// Offsets at which two payloads of the same length differ.
 fn changed(before: &[u8], after: &[u8]) -> Vec<usize> {
     assert_eq!(before.len(), after.len());
     let pairs = before.iter().zip(after).enumerate();
@@ -13,11 +13,12 @@ fn changed(before: &[u8], after: &[u8]) -> Vec<usize> {
         .collect()
 }
 
-/// A greeting of any bytes: only capabilities change, none that was not allowed stays,
-/// and once is enough.
+/// A greeting of any bytes: only capabilities change, only allowed ones remain, and a second edit
+/// changes nothing.
 pub fn greeting(data: &[u8]) {
     let mut input = Input::new(data);
-    // The one says which family the store is of, without the other it is refused.
+    // The first distinguishes MySQL from MariaDB stores; a greeting without the second is
+    // rejected.
     let kept = Capabilities::LONG_PASSWORD.or(Capabilities::PROTOCOL_41);
     let allowed = input.capabilities().or(kept);
     let before = input.rest();
@@ -41,7 +42,8 @@ pub fn greeting(data: &[u8]) {
 
     let mut again = after.clone();
     match Greeting::restrict(&mut again, allowed) {
-        // Whether the store has TLS is no longer told where SSL was not allowed.
+        // Without SSL among the allowed capabilities, the edited greeting no longer shows whether
+        // the store supports TLS.
         Ok(second) => assert_eq!(
             (second.capabilities, &second.nonce, &second.plugin),
             (greeting.capabilities, &greeting.nonce, &greeting.plugin)
@@ -58,11 +60,11 @@ pub fn greeting(data: &[u8]) {
     }
 }
 
-/// A login of any bytes: only capabilities change, none that was not offered stays,
-/// and once is enough.
+/// A login of any bytes: only capabilities change, only offered ones remain, and a second edit
+/// changes nothing.
 pub fn login(data: &[u8]) {
     let mut input = Input::new(data);
-    // A greeting without it is refused.
+    // A greeting without this capability is rejected.
     let offered = input.capabilities().or(Capabilities::PROTOCOL_41);
     let before = input.rest();
     let mut after = before.to_vec();
@@ -93,7 +95,7 @@ pub fn login(data: &[u8]) {
     assert!(Login::is_tls_request(request));
 }
 
-/// A request for TLS by a client that speaks the protocol of today.
+/// Whether a client that uses the current protocol requests TLS.
 fn is_tls_request_of_today(payload: &[u8]) -> bool {
     let speaks = payload.get(1).is_some_and(|byte| byte & 0x02 != 0);
     speaks && Login::is_tls_request(payload)

@@ -1,10 +1,10 @@
-//! Fuzz targets: functions that take any bytes and panic where the proxy would break one of its
-//! promises.
+//! Fuzz targets: functions that take arbitrary bytes and panic if an invariant of the proxy is
+//! violated.
 //!
 //! `proxy/fuzz/` runs each under libFuzzer; the tests here run the same functions over the same
 //! corpora, and over mutations of them, on stable Rust. The first bytes of an input choose
-//! circumstances (capabilities, limits, where reads end), the rest is what a peer sends. Compiled
-//! for neither library nor binary.
+//! parameters (capabilities, limits, boundaries of reads), the rest is sent by a peer. Compiled
+//! into neither library nor binary.
 
 mod analysis;
 mod answers;
@@ -39,7 +39,7 @@ pub use statements::statements;
 /// A target: returns for every input, or panics.
 pub type Target = fn(&[u8]);
 
-/// All targets, under the names of their corpora.
+/// All targets, with the names of their corpora.
 pub const TARGETS: &[(&str, Target)] = &[
     ("analysis", analysis),
     ("answers", answers),

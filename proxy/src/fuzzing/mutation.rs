@@ -1,7 +1,7 @@
-//! Mutations of a corpus on stable Rust: far fewer and blinder than libFuzzer's, and the same for
-//! the same seed. The executor's fuzz targets take this file, too.
+//! Mutations of a corpus on stable Rust: far fewer and less guided than libFuzzer's, and
+//! deterministic by seed. Also used by the executor's fuzz targets.
 
-/// Longest input that is made.
+/// Maximum length of a generated input.
 const INPUT_BYTES_MAX: usize = 4096;
 /// Values at which lengths, counts and first bytes change their meaning.
 const TURNING_POINTS: [u8; 14] = [
@@ -37,7 +37,7 @@ impl Random {
     }
 }
 
-/// An input like one of the corpus, with one to four changes.
+/// An input from the corpus with one to four changes.
 pub(super) fn mutated(corpus: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
     let mut input = corpus[random.below(corpus.len())].clone();
     for _ in 0..=random.below(4) {

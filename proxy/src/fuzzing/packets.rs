@@ -1,4 +1,4 @@
-//! Packets cut anywhere, and the payloads that are read on their own.
+//! Fuzzing of packets split anywhere, and of payloads that are parsed separately.
 
 use super::framing::{Frames, Seen, packets, payloads as whole_payloads};
 use super::input::{Input, pieces};
@@ -13,7 +13,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, ReadBuf};
 
-/// Frames of any bytes: where reads end changes nothing, and both readers see what is there.
+/// Frames of any bytes: the boundaries of reads have no effect, and both readers return the
+/// payloads present.
 pub fn frames(data: &[u8]) {
     let mut input = Input::new(data);
     let (seed, limit) = (input.byte(), usize::from(input.u16()));
@@ -36,7 +37,7 @@ pub fn frames(data: &[u8]) {
     written_again(&expected);
 }
 
-/// Walks a stream, and checks what can be checked at each step.
+/// Walks a stream, and checks invariants at each step.
 #[derive(Debug, Default)]
 struct Walk {
     walker: FrameWalker,
@@ -67,8 +68,8 @@ impl Walk {
     }
 }
 
-/// A packet of 16 MiB, and the packets of `bytes` after it:
-/// the first of them goes on with its payload.
+/// A packet of 16 MiB, and the packets of `bytes` after it, the first of which continues its
+/// payload.
 fn a_huge_packet_and(walk: &mut Walk, bytes: &[u8]) {
     let zeros = vec![0; 1 << 16];
     walk.feed(&packet_header(PACKET_BYTES_MAX, 9));
@@ -98,7 +99,7 @@ fn read_whole(reader: &mut PacketReader, expected: &[(u8, &[u8])], too_long: boo
     }
 }
 
-/// Gives a piece with each read, and then ends.
+/// Returns a piece with each read, and then ends.
 struct Pieces<'a>(Vec<&'a [u8]>);
 
 impl AsyncRead for Pieces<'_> {
@@ -141,7 +142,7 @@ fn read_in_pieces(bytes: &[u8], seed: u8, limit: usize, expected: &[(u8, &[u8])]
     };
     assert_eq!(kind, Some(Err(expected_kind)));
 
-    // Without reading a byte beyond the first.
+    // Does not read a byte beyond the first payload.
     let (mut pieces, mut reader) = (stream(), PacketReader::new(limit));
     let first = reader.read_only(&mut pieces).now_or_never();
     match (expected.first(), first) {
@@ -155,7 +156,7 @@ fn read_in_pieces(bytes: &[u8], seed: u8, limit: usize, expected: &[(u8, &[u8])]
     }
 }
 
-/// What is written comes out as it was.
+/// Written payloads are read back unchanged.
 fn written_again(payloads: &[(u8, &[u8])]) {
     let mut writer = PacketWriter::new(250);
     for (index, (_, payload)) in payloads.iter().enumerate() {
@@ -179,7 +180,8 @@ fn written_again(payloads: &[(u8, &[u8])]) {
     }
 }
 
-/// Payloads of any bytes: read or refused, and what is read comes out again.
+/// Payloads of any bytes: parsed or rejected, and a parsed payload is equal after encoding and
+/// parsing it again.
 pub fn payloads(data: &[u8]) {
     let mut input = Input::new(data);
     let capabilities = input.capabilities();

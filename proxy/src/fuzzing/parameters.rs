@@ -1,11 +1,11 @@
-//! Parameters of prepared statements, bound again.
+//! Fuzzing of parameters of prepared statements, which are decoded and bound again.
 
 use super::input::Input;
 use crate::lane::store::parameters::Parameters;
 use bytes::{Bytes, BytesMut};
 use std::collections::BTreeMap;
 
-/// Any body of COM_STMT_EXECUTE: read or refused, and what is bound again is what was bound.
+/// Any body of COM_STMT_EXECUTE: decoded or rejected, and binding again gives the same values.
 pub fn parameters(data: &[u8]) {
     let mut input = Input::new(data);
     let count = usize::from(input.byte() % 70);

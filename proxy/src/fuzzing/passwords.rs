@@ -1,12 +1,12 @@
-//! Authentication packets that the proxy looks at on their way.
+//! Fuzzing of the authentication packets inspected by the proxy.
 
 use super::input::Input;
 use crate::relay::handshake::password::{Authentication, Step, encrypt, refusal};
 use crate::wire::Stream;
 use bytes::Bytes;
 
-/// Any packets of the store's plugins on plain legs, and any key: nothing is withheld there, and a
-/// password is encrypted or the key refused.
+/// Any packets of the store's plugins on unencrypted legs, and any key: no packet is withheld
+/// there, and a password is encrypted or the key rejected.
 pub fn passwords(data: &[u8]) {
     let mut input = Input::new(data);
     let plugins: [&[u8]; 3] = [
@@ -19,7 +19,7 @@ pub fn passwords(data: &[u8]) {
         .copied()
         .unwrap_or(b"other");
     let nonce = Bytes::copy_from_slice(&input.array::<20>());
-    // A broken leg counts as plain, and needs no socket.
+    // A broken leg counts as unencrypted, and needs no socket.
     let (client, store) = (Stream::Broken, Stream::Broken);
     assert_eq!(refusal(plugin, &client, &store), None);
     let mut authentication = Authentication::new(Bytes::copy_from_slice(plugin), nonce);

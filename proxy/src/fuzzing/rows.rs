@@ -1,11 +1,11 @@
-//! Rows of both protocols, cut into cells and put together.
+//! Fuzzing of rows of both protocols, split into cells and joined again.
 
 use super::input::Input;
 use crate::lane::store::rows::{Cells, Codec, RowCodec, put_row};
 use crate::wire::ColumnDefinition;
 use bytes::{Bytes, BytesMut};
 
-/// Any row of columns of any types: cut or refused, and its cells make the same row again.
+/// Any row with columns of any types: split or rejected, and its cells give the same row again.
 pub fn rows(data: &[u8]) {
     let mut input = Input::new(data);
     let codec = if input.byte() & 1 == 1 {

@@ -1,6 +1,6 @@
-//! Seeds of random tests: the same for the same sources, so that what passed once passes again,
-//! and another with each change. The executor's fuzz targets and the end-to-end tests take this
-//! file, too.
+//! Seeds of random tests: the same for the same sources, so that a passing run stays reproducible,
+//! and another with each change. Also used by the executor's fuzz targets and the end-to-end
+//! tests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// A hash (FNV-1a) of all Rust files below some folders of the checkout.
 ///
 /// # Panics
-/// They cannot be read.
+/// A file cannot be read.
 pub fn of_sources(checkout: &Path, folders: &[&str]) -> u64 {
     let mut files = Vec::new();
     for folder in folders {

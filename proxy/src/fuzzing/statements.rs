@@ -1,5 +1,5 @@
-//! The small parsers that look at every statement: the lane's,
-//! the catalog's and the admin endpoint's.
+//! Fuzzing of the small parsers applied to every statement: the lane's, the catalog's and the
+//! admin endpoint's.
 
 use super::input::Input;
 use crate::admin::statement::Statement;
@@ -8,8 +8,8 @@ use crate::lane::statements::kill::Kill;
 use crate::lane::store::text_encoding::TextEncoding;
 use predictsql_optimizer::{LexMode, ddl, mask_literals};
 
-/// Any bytes as a statement: recognised or not, and only by its first word;
-/// read as text and sent as it came.
+/// Any bytes as a statement: recognised or not, only by its first word; the text and the original
+/// bytes give the same result.
 pub fn statements(data: &[u8]) {
     let mut input = Input::new(data);
     let bits = input.byte();
@@ -61,7 +61,7 @@ pub(super) fn lex_mode(bits: u8) -> LexMode {
     }
 }
 
-/// Quotes that are left are those of names.
+/// Remaining quotes are those of names.
 fn masks_every_literal(text: &str, mode: LexMode) {
     let masked = mask_literals(text, mode);
     let names_are_quoted = text.contains('`') || (mode.ansi_quotes && text.contains('"'));

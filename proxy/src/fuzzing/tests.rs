@@ -1,6 +1,6 @@
 //! A bounded run of every target: its whole corpus, then mutations of it. A failure prints the
-//! input, to be kept in the corpus once it is understood; PREDICTSQL_FUZZ_SEED repeats a run,
-//! PREDICTSQL_FUZZ_RUNS makes it longer.
+//! input, which should be added to the corpus once it is understood; PREDICTSQL_FUZZ_SEED repeats
+//! a run, PREDICTSQL_FUZZ_RUNS makes it longer.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use super::commands::ends_idle;
@@ -10,7 +10,7 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 
-/// Mutations for each target where nothing else is said: a second or two without optimisation.
+/// Default number of mutations for each target: a second or two without optimisation.
 const RUNS: u64 = 20_000;
 
 fn folder(target: &str) -> PathBuf {
@@ -60,7 +60,8 @@ fn bounded(target: &str) {
     }
 }
 
-/// Names of sessions that were recorded with MariaDB 10.11 end in what the client had asked for.
+/// Suffixes of the names of sessions recorded with MariaDB 10.11: the capability that the client
+/// had requested.
 const RECORDED: [&str; 4] = ["-eof", "-no-eof", "-found", "-mariadb"];
 
 #[test]

@@ -1,33 +1,33 @@
-//! What a session is doing.
+//! Current activity of a session.
 
 use strum::{FromRepr, IntoStaticStr};
 
-/// What a session is doing.
+/// Current activity of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, FromRepr)]
 #[strum(serialize_all = "lowercase")]
 #[repr(u8)]
 pub enum Activity {
-    /// Waits for the client.
+    /// Waits for a command from the client.
     Idle,
-    /// Waits for the client, with a transaction open.
+    /// Waits for a command from the client, with a transaction open.
     #[strum(serialize = "in transaction")]
     InTransaction,
     /// Waits for the rest of a command.
     Receiving,
-    /// The store works or answers.
+    /// The store executes a command or sends its answer.
     Forwarding,
-    /// The predict lane answers.
+    /// The predict lane handles a command.
     Predicting,
 }
 
 impl Activity {
-    /// As `SHOW SESSIONS` says it.
+    /// Name shown by `SHOW SESSIONS`.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.into()
     }
 
-    /// The activity of that number; idle for none.
+    /// The activity with this number; `Idle` if there is none.
     pub(super) fn from_bits(bits: u8) -> Self {
         Self::from_repr(bits).unwrap_or(Self::Idle)
     }

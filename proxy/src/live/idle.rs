@@ -1,8 +1,8 @@
-//! Ends sessions whose clients have asked nothing for too long, or leave a command unfinished.
+//! Ends sessions whose clients have been idle for too long or have left a command incomplete.
 //!
-//! There is no timer for a session or a command: one task looks at all sessions every
-//! [`IDLE_SWEEP_PERIOD`] and compares what each has done with what it had done at the last look.
-//! An end is at most one period late.
+//! There are no timers per session or command: every [`IDLE_SWEEP_PERIOD`] one task compares each
+//! session's progress counters with those of the previous sweep. A session ends at most one period
+//! late.
 
 use super::activity::Activity;
 use super::idle_watch::millis;
@@ -17,9 +17,8 @@ pub const IDLE_SWEEP_PERIOD: Duration = Duration::from_secs(1);
 
 impl Live {
     /// Ends the sessions that have waited for their clients for `idle_time_max` or longer, also
-    /// within a transaction; returns how many. Zero is no limit. To be called every
-    /// [`IDLE_SWEEP_PERIOD`]. A session whose client asks for something at the very moment still
-    /// answers that.
+    /// within a transaction; returns how many. Zero means no limit. Must be called every
+    /// [`IDLE_SWEEP_PERIOD`]. A command that arrives at that very moment is still answered.
     pub fn sweep_idle(&self, idle_time_max: Duration) -> usize {
         if idle_time_max.is_zero() {
             return 0;
@@ -33,8 +32,8 @@ impl Live {
     }
 
     /// Ends the sessions whose clients have sent the start of a command and nothing more for
-    /// `stall_time_max` or longer; returns how many. Zero is no limit. The store would do so by
-    /// its `net_read_timeout`, but has seen nothing of the command yet.
+    /// `stall_time_max` or longer; returns how many. Zero means no limit. The store's own
+    /// `net_read_timeout` does not apply, since the store has received nothing of the command yet.
     pub fn sweep_stalled(&self, stall_time_max: Duration) -> usize {
         if stall_time_max.is_zero() {
             return 0;
@@ -49,13 +48,13 @@ impl Live {
 }
 
 impl Session {
-    /// Whether a sweep has found that it has waited for its client for too long.
+    /// Whether a sweep found the session idle or stalled for too long.
     #[must_use]
     pub fn is_overdue(&self) -> bool {
         self.idle.overdue.load(Relaxed)
     }
 
-    /// Looks at the session; true if that ends it.
+    /// Checks the session; true if this ends it.
     fn sweep(&self, now: Duration, idle_time_max: Duration) -> bool {
         let waits = matches!(
             self.activity(),
@@ -74,7 +73,7 @@ impl Session {
         self.end(stalled, stall_time_max, end)
     }
 
-    /// Has it leave where it has been quiet for too long; false if it was to already.
+    /// Ends the session if it has been quiet for too long; false if it was ending already.
     fn end(&self, quiet: Option<Duration>, quiet_max: Duration, what: &str) -> bool {
         let Some(quiet) = quiet.filter(|quiet| millis(*quiet) >= millis(quiet_max)) else {
             return false;
@@ -110,7 +109,7 @@ mod tests {
         live.enter(id, b"ann", String::new(), None, token(), token())
     }
 
-    /// As the task that sweeps does; returns how many sessions it ended.
+    /// Runs the sweeps of that many seconds; returns how many sessions they ended.
     async fn seconds(live: &Live, seconds: u32) -> usize {
         let mut ended = 0;
         for _ in 0..seconds {
@@ -142,7 +141,7 @@ mod tests {
         plain.note(Activity::Forwarding, 1);
         predicting.note_lane();
         assert_eq!(seconds(&live, 1000).await, 0);
-        // The time counts from its end.
+        // The idle time counts from the end of the statement.
         plain.note(Activity::InTransaction, 1);
         predicting.note(Activity::Idle, 0);
         assert_eq!(seconds(&live, 9).await, 0);

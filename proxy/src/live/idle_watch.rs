@@ -1,21 +1,21 @@
-//! Since when a session does nothing.
+//! Start of a session's idle time.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// What a sweep keeps of a session for the next one. Only sweeps write here.
+/// State that a sweep keeps per session for the next sweep. Only sweeps write here.
 #[derive(Debug)]
 pub(super) struct IdleWatch {
-    /// What the session had done at the last sweep: commands, or bytes of one.
+    /// Progress at the last sweep: number of commands, or bytes of one command.
     done: AtomicU64,
-    /// Since when it is known to do nothing, in milliseconds of `Live`.
+    /// Start of the idle time, in milliseconds since the start of `Live`.
     since_ms: AtomicU64,
-    /// Whether a sweep has found it quiet for too long.
+    /// Whether a sweep found the session quiet for too long.
     pub(super) overdue: AtomicBool,
 }
 
 impl IdleWatch {
-    /// Of a session that begins at `now`.
+    /// State of a session that begins at `now`.
     pub(super) fn new(now: Duration) -> Self {
         Self {
             done: AtomicU64::new(0),
@@ -26,8 +26,8 @@ impl IdleWatch {
 }
 
 impl IdleWatch {
-    /// For how long nothing has been done; none where something has,
-    /// or the client is not waited for.
+    /// How long there has been no progress; none if there was some, or the session does not wait
+    /// for its client.
     pub(super) fn quiet(&self, now: Duration, done: u64, waits: bool) -> Option<Duration> {
         if self.done.swap(done, Relaxed) != done || !waits {
             self.since_ms.store(millis(now), Relaxed);

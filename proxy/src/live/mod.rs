@@ -1,9 +1,7 @@
-//! What goes on now: the sessions and the predict statements that they run,
-//! for operators to see and end.
+//! Current sessions and the predict statements they run, for operators to list and end.
 //!
-//! A session writes here without locks while it runs (one relaxed store for each time it is
-//! polled); locks are taken when it begins, when it ends, when a predict statement begins or ends,
-//! and when somebody looks.
+//! A running session writes here without locks (one relaxed store per poll). Locks are taken when
+//! a session or a predict statement begins or ends, and by readers.
 
 mod activity;
 mod idle;

@@ -15,16 +15,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// All sessions of this proxy, and what it counts.
+/// All sessions of this proxy, and its metrics.
 pub struct Live {
     metrics: Arc<Metrics>,
     slow: SlowLog,
     pub(super) sessions: Mutex<BTreeMap<u64, Arc<Session>>>,
-    /// Key of the next session: the store's ids need not be unique over its restarts.
+    /// Key of the next session: the store's connection ids need not be unique across its restarts.
     next: AtomicU64,
-    /// Whether the last connection to the store, for a client, was made.
+    /// Whether the last attempt to connect to the store for a client succeeded.
     store_reached: AtomicBool,
-    /// When it was made: idle times are counted from here.
+    /// Creation time: idle times are counted from here.
     pub(super) began: tokio::time::Instant,
 }
 
@@ -35,7 +35,7 @@ impl fmt::Debug for Live {
 }
 
 impl Live {
-    /// No sessions yet.
+    /// A registry without sessions.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> Self {
         Self {
@@ -48,20 +48,20 @@ impl Live {
         }
     }
 
-    /// The same, which tells of slow statements.
+    /// Sets the log of slow statements.
     #[must_use]
     pub fn with_slow_log(self, slow: SlowLog) -> Self {
         Self { slow, ..self }
     }
 
-    /// What this proxy counts.
+    /// This proxy's metrics.
     #[must_use]
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
     }
 
-    /// Registers a session for as long as what is returned lives. `kill` ends it at once, `leave`
-    /// when it owes its client nothing.
+    /// Registers a session until the returned guard is dropped. `kill` ends the session at once,
+    /// `leave` as soon as no answer is owed to its client.
     #[must_use]
     pub fn enter(
         self: &Arc<Self>,
@@ -110,7 +110,8 @@ impl Live {
         locked(&self.sessions).values().cloned().collect()
     }
 
-    /// Ends the session with the store's id `connection_id`; says whether there was one.
+    /// Ends the session with the store's connection id `connection_id`; returns whether there was
+    /// one.
     #[must_use]
     pub fn kill(&self, connection_id: u32) -> bool {
         let sessions = self.sessions();
@@ -126,7 +127,8 @@ impl Live {
         any
     }
 
-    /// The sessions with the store's id `connection_id`: one, but for a store that was restarted.
+    /// The sessions with the store's connection id `connection_id`: at most one unless the store
+    /// was restarted.
     #[must_use]
     pub fn sessions_of(&self, connection_id: u32) -> Vec<Arc<Session>> {
         let mut sessions = self.sessions();
@@ -134,8 +136,9 @@ impl Live {
         sessions
     }
 
-    /// Interrupts the predict statement that the session with the store's id `connection_id` runs,
-    /// and unless `query_only` ends that session. Whoever runs none is left to the store.
+    /// Interrupts the predict statement of the session with the store's connection id
+    /// `connection_id`, and ends that session unless `query_only`. Sessions that run no predict
+    /// statement are left to the store.
     pub fn interrupt(&self, connection_id: u32, query_only: bool) {
         for session in self.sessions_of(connection_id) {
             if let Some(statement) = session.statement() {
@@ -147,7 +150,7 @@ impl Live {
         }
     }
 
-    /// Notes whether a connection to the store, for a client, could be made.
+    /// Records whether a connection to the store for a client succeeded.
     pub fn store_reached(&self, reached: bool) {
         if !reached {
             self.metrics.store_connect_failures.inc();
@@ -155,19 +158,19 @@ impl Live {
         self.store_reached.store(reached, Relaxed);
     }
 
-    /// Whether the last connection to the store, for a client, was made; true before the first.
+    /// Whether the last connection to the store for a client succeeded; true before the first.
     #[must_use]
     pub fn was_store_reached(&self) -> bool {
         self.store_reached.load(Relaxed)
     }
 
-    /// Counts the end of a client's connection, whether it had logged in or not.
+    /// Counts the end of a client connection, whether it had logged in or not.
     pub fn note_end(&self, end: &SessionEnd) {
         let ended = &self.metrics.sessions_ended;
         ended.with_label_values(&[end.label()]).inc();
     }
 
-    /// The metrics as of now, in Prometheus' text format.
+    /// Current metrics in Prometheus text format.
     #[must_use]
     pub fn metrics_text(&self) -> String {
         for session in locked(&self.sessions).values() {
@@ -177,7 +180,7 @@ impl Live {
     }
 }
 
-/// A session's own hold on its registration.
+/// Keeps a session registered until dropped.
 pub struct SessionGuard {
     session: Arc<Session>,
     live: Arc<Live>,

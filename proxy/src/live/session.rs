@@ -1,4 +1,4 @@
-//! One session as operators see it, and the predict statement that it runs.
+//! A session as shown to operators, and the predict statement that it runs.
 
 use super::activity::Activity;
 use super::idle_watch::IdleWatch;
@@ -17,11 +17,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::Span;
 use tracing::field::Empty;
 
-/// One session as operators see it.
+/// A session as shown to operators.
 pub struct Session {
-    /// The store's id of its connection.
+    /// The store's connection id.
     pub connection_id: u32,
-    /// The user who logged in.
+    /// The user that logged in.
     pub user: String,
     /// The client's address.
     pub client: String,
@@ -32,7 +32,7 @@ pub struct Session {
     pub(super) metrics: Arc<Metrics>,
     pub(super) slow: SlowLog,
     pub(super) activity: AtomicU8,
-    /// Commands that the session has forwarded, and how many of them `metrics` knows.
+    /// Commands that the session has forwarded, and how many of them `metrics` has counted.
     pub(super) forwarded: AtomicU64,
     pub(super) forwarded_counted: AtomicU64,
     /// Commands that the lane has answered.
@@ -43,7 +43,7 @@ pub struct Session {
     pub(super) kills: tokio::sync::RwLock<()>,
     pub(super) leave: CancellationToken,
     pub(super) idle: IdleWatch,
-    /// Bytes of a command that has come in part.
+    /// Received bytes of an incomplete command.
     pub(super) received: AtomicU64,
     pub(super) stall: IdleWatch,
 }
@@ -57,60 +57,60 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
-    /// Notes where the session stands.
+    /// Records the session's activity and its number of forwarded commands.
     #[inline]
     pub fn note(&self, activity: Activity, commands_forwarded: u64) {
         self.activity.store(activity as u8, Relaxed);
         self.forwarded.store(commands_forwarded, Relaxed);
     }
 
-    /// Notes how much has come of a command that has come in part.
+    /// Records the received bytes of an incomplete command.
     pub fn note_received(&self, bytes: usize) {
         self.received.store(bytes as u64, Relaxed);
     }
 
-    /// Counts a command that the lane was given.
+    /// Counts a command given to the lane.
     pub fn note_lane(&self) {
         self.activity.store(Activity::Predicting as u8, Relaxed);
         self.answered.fetch_add(1, Relaxed);
     }
 
-    /// Cancelled when it is to end.
+    /// Cancelled when the session must end.
     #[must_use]
     pub fn stopping(&self) -> &CancellationToken {
         &self.kill
     }
 
-    /// Cancelled when it is to end as soon as it owes its client nothing.
+    /// Cancelled when the session must end as soon as no answer is owed to its client.
     #[must_use]
     pub fn leaving(&self) -> &CancellationToken {
         &self.leave
     }
 
-    /// To be held while the store is asked to interrupt it,
-    /// until what follows from the answer is done.
+    /// Must be held while the store is asked to interrupt the session, until the reaction to its
+    /// answer is done.
     pub async fn being_killed(&self) -> tokio::sync::RwLockReadGuard<'_, ()> {
         self.kills.read().await
     }
 
-    /// Ends when nobody is asking the store to interrupt it.
+    /// Waits until no request to interrupt the session is pending at the store.
     pub async fn kills_decided(&self) {
         let _none = self.kills.write().await;
     }
 
-    /// What it is doing.
+    /// Current activity.
     #[must_use]
     pub fn activity(&self) -> Activity {
         Activity::from_bits(self.activity.load(Relaxed))
     }
 
-    /// Commands since login, whoever answered them.
+    /// Commands since login, forwarded or answered by the lane.
     #[must_use]
     pub fn commands(&self) -> u64 {
         self.forwarded.load(Relaxed) + self.answered.load(Relaxed)
     }
 
-    /// Counts how a command of the lane ended.
+    /// Counts the outcome of a command of the lane.
     pub fn note_outcome(&self, outcome: Outcome) {
         self.metrics
             .lane_commands
@@ -118,8 +118,8 @@ impl Session {
             .inc();
     }
 
-    /// Registers a predict statement for as long as what is returned lives. `route` says in a word
-    /// what is done with it.
+    /// Registers a predict statement until the returned guard is dropped. `route` is a one-word
+    /// description of its handling.
     #[must_use]
     pub fn begin(&self, route: &'static str, text: &str, mode: LexMode) -> StatementGuard<'_> {
         let statement = Arc::new(Statement::new(text, mode));
@@ -142,13 +142,13 @@ impl Session {
         }
     }
 
-    /// The predict statement that it runs.
+    /// The predict statement that the session runs.
     #[must_use]
     pub fn statement(&self) -> Option<Arc<Statement>> {
         locked(&self.statement).clone()
     }
 
-    /// Adds to the metrics what they do not know yet. Called under the lock of all sessions.
+    /// Adds the commands not counted yet to the metrics. Called under the lock of all sessions.
     pub(super) fn fold(&self) {
         let forwarded = self.forwarded.load(Relaxed);
         let counted = self.forwarded_counted.swap(forwarded, Relaxed);
@@ -157,7 +157,7 @@ impl Session {
     }
 }
 
-/// A session's own hold on the statement that it runs.
+/// Keeps a session's current statement registered until dropped.
 pub struct StatementGuard<'s> {
     session: &'s Session,
     statement: Arc<Statement>,
@@ -165,13 +165,13 @@ pub struct StatementGuard<'s> {
 }
 
 impl StatementGuard<'_> {
-    /// What all that it does belongs to.
+    /// The tracing span of the statement's work.
     #[must_use]
     pub fn span(&self) -> &Span {
         &self.span
     }
 
-    /// Tells what it has done.
+    /// Records the statement's statistics in the span and the slow log.
     fn tell(&self) {
         let statement = &self.statement;
         if let Some(plan) = statement.plan() {
@@ -195,7 +195,7 @@ impl StatementGuard<'_> {
             .note(statement, session.connection_id, &session.user);
     }
 
-    /// What it is registered as.
+    /// The registered statement.
     #[must_use]
     pub fn statement(&self) -> &Arc<Statement> {
         &self.statement
@@ -210,7 +210,7 @@ impl Deref for StatementGuard<'_> {
     }
 }
 
-/// Also a statement that was interrupted has done what it has done.
+/// Statistics are recorded for interrupted statements as well.
 impl Drop for StatementGuard<'_> {
     fn drop(&mut self) {
         self.tell();

@@ -1,22 +1,21 @@
-//! What is told of a predict statement at its end: an event for each,
-//! and a line for those that took long.
+//! Log of predict statements: an event at the end of each, and a line for slow ones.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::statement::Statement;
 
-/// Which statements are slow, and what may be told of them.
+/// Which statements are logged as slow, and with which content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SlowLog {
-    /// What takes as long or longer; `None`: nothing is told.
+    /// Minimum duration of a slow statement; `None` disables the log.
     pub threshold: Option<Duration>,
-    /// Whether literals are shown: they may be secrets.
+    /// Whether literals are logged: they may be secrets.
     pub literals: bool,
 }
 
 impl SlowLog {
-    /// Tells of a statement that ends, as one event of target `predictsql::slow`.
+    /// Logs a statement that ends, if it is slow, as one event of target `predictsql::slow`.
     pub(super) fn note(self, statement: &Statement, connection_id: u32, user: &str) {
         let age = statement.age();
         if self.threshold.is_none_or(|threshold| age < threshold) {
@@ -59,7 +58,7 @@ fn phases(statement: &Statement) -> String {
     phases.collect::<Vec<_>>().join(", ")
 }
 
-/// To milliseconds.
+/// Rounds to milliseconds.
 pub(super) fn rounded(seconds: f64) -> f64 {
     (seconds * 1e3).round() / 1e3
 }

@@ -1,4 +1,4 @@
-//! A predict statement that runs: what it is doing, what it has done, and when it will be done.
+//! A running predict statement: its phase, its progress, and its estimated remaining time.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -12,73 +12,73 @@ use tokio_util::sync::CancellationToken;
 
 use super::lock::locked;
 
-/// Longest text of a statement that is shown, in characters.
+/// Maximum length of a displayed statement text, in characters.
 const STATEMENT_CHARS_MAX: usize = 4096;
 
-/// A predict statement that runs.
+/// A running predict statement.
 pub struct Statement {
     /// When it began.
     pub since: Instant,
-    /// Rows that it has read of the store.
+    /// Rows read from the store.
     pub rows_read: AtomicU64,
-    /// Rows that it has sent to the client.
+    /// Rows sent to the client.
     pub rows_sent: AtomicU64,
-    /// Inputs that are to be predicted, as far as they are known.
+    /// Inputs to predict that are known so far.
     pub inputs: AtomicU64,
-    /// Whether no more of them come in this phase.
+    /// Whether all inputs of this phase are known.
     pub inputs_known: AtomicBool,
-    /// Inputs among them that are done.
+    /// Inputs among them that are predicted.
     pub predicted: AtomicU64,
     /// Images among them that could not be read or decoded.
     pub images_unreadable: AtomicU64,
-    /// What models did for it, and what that took.
+    /// Work of models for this statement, and its duration.
     pub counters: Arc<Counters>,
-    /// Cancelled when it is to end with error 1317.
+    /// Cancelled when the statement must end with error 1317.
     pub cancel: CancellationToken,
     plan: OnceLock<String>,
     phases: Mutex<Phases>,
-    /// Nanoseconds in which the store worked or sent.
+    /// Nanoseconds in which the store executed or sent.
     store_ns: AtomicU64,
     text: String,
     mode: LexMode,
 }
 
-/// What a statement is doing, in the order in which it goes through these.
+/// Phases of a statement, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "lowercase")]
 pub enum Phase {
-    /// It is checked and described, and models are chosen.
+    /// The statement is checked and described, and models are chosen.
     Planning,
-    /// Rows of the store pass through the models to the client.
+    /// Rows from the store pass through the models to the client.
     Streaming,
-    /// The store is asked for inputs.
+    /// Inputs are read from the store.
     #[strum(serialize = "reading inputs")]
     Reading,
-    /// Models answer them.
+    /// Models predict the inputs.
     Predicting,
-    /// Answers are given to the session.
+    /// The answers are written to the session.
     #[strum(serialize = "relating answers")]
     Relating,
-    /// The store runs the statement over the answers.
+    /// The store executes the statement over the answers.
     #[strum(serialize = "pass 2")]
     Answering,
-    /// Rows go to the client.
+    /// Rows are sent to the client.
     Sending,
 }
 
-/// How a statement's time went.
+/// Duration of each phase of a statement.
 #[derive(Debug)]
 struct Phases {
     now: Phase,
-    /// When the phase began, from the statement's beginning on.
+    /// Start of the phase, since the statement's start.
     entered: Duration,
-    /// Inputs that were predicted by then.
+    /// Inputs predicted before the phase.
     predicted_before: u64,
     spent: [Duration; Phase::VARIANTS.len()],
 }
 
 impl Phase {
-    /// As operators read it.
+    /// Name shown to operators.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.into()
@@ -94,7 +94,7 @@ impl fmt::Debug for Statement {
 }
 
 impl Statement {
-    /// A statement that begins now.
+    /// A statement that starts now.
     pub(super) fn new(text: &str, mode: LexMode) -> Self {
         Self {
             since: Instant::now(),
@@ -125,30 +125,30 @@ impl Statement {
         cut(mask_literals(&self.text, self.mode))
     }
 
-    /// The statement as it came: for those who have said that its literals may be seen.
+    /// The statement's original text, for configurations that allow literals to be shown.
     #[must_use]
     pub fn plain_text(&self) -> String {
         cut(self.text.clone())
     }
 
-    /// How long it has run.
+    /// Time since the statement's start.
     #[must_use]
     pub fn age(&self) -> Duration {
         self.since.elapsed()
     }
 
-    /// Notes how it is answered.
+    /// Records the plan of execution.
     pub fn note_plan(&self, plan: impl FnOnce() -> String) {
         self.plan.get_or_init(plan);
     }
 
-    /// How it is answered, once that is known.
+    /// The plan of execution, once known.
     #[must_use]
     pub fn plan(&self) -> Option<&str> {
         self.plan.get().map(String::as_str)
     }
 
-    /// Notes what it does from here on.
+    /// Records the start of a phase.
     pub fn enter(&self, phase: Phase) {
         let now = self.age();
         let mut phases = locked(&self.phases);
@@ -158,13 +158,13 @@ impl Statement {
         phases.predicted_before = self.predicted.load(Relaxed);
     }
 
-    /// What it is doing.
+    /// The current phase.
     #[must_use]
     pub fn phase(&self) -> Phase {
         locked(&self.phases).now
     }
 
-    /// Seconds of each phase that it was in, up to now.
+    /// Seconds spent so far in each phase that was entered.
     #[must_use]
     pub fn seconds_by_phase(&self) -> Vec<(Phase, f64)> {
         let mut phases = locked(&self.phases);
@@ -178,20 +178,20 @@ impl Statement {
             .collect()
     }
 
-    /// Notes that the store was worked with since `begin`.
+    /// Adds the time since `begin` to the store's time.
     pub fn note_store(&self, begin: Instant) {
         let ns = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.store_ns.fetch_add(ns, Relaxed);
     }
 
-    /// Seconds in which the store worked or sent rows, some of them while models ran.
+    /// Seconds in which the store executed or sent rows, partly while models ran.
     #[must_use]
     pub fn store_seconds(&self) -> f64 {
         self.store_ns.load(Relaxed) as f64 / 1e9
     }
 
-    /// Seconds until the inputs that are known are predicted, at the pace of this phase so far.
-    /// `None`: there is no pace yet, more inputs may come, or nothing is predicted now.
+    /// Estimated seconds until the known inputs are predicted, from the rate in this phase so far.
+    /// `None`: no rate is known, more inputs may follow, or the phase does not predict.
     #[must_use]
     pub fn seconds_left(&self) -> Option<f64> {
         let (now, entered, before) = {
@@ -221,7 +221,7 @@ impl Phases {
     }
 }
 
-/// Seconds for `todo` inputs, where `done` took `seconds`.
+/// Estimated seconds for `todo` inputs if `done` inputs took `seconds`.
 fn left(todo: u64, done: u64, seconds: f64) -> Option<f64> {
     match (todo, done) {
         (0, _) => Some(0.0),

@@ -1,5 +1,5 @@
-//! The lane's way to predictions: the executor's decision runner, with errors and warnings as
-//! clients see them, and the table of kept outputs.
+//! Access of the lane to predictions: the executor's decision runner, with client-visible errors
+//! and warnings, and the table of kept outputs.
 
 mod outputs;
 
@@ -28,7 +28,7 @@ impl From<PredictError> for SqlError {
     }
 }
 
-/// With what would be needed where that is known, and how to allow it.
+/// Error for an exceeded limit, with the required number if known, and how to raise the limit.
 fn over_limit(limit: InferenceLimit) -> SqlError {
     let message = match limit {
         InferenceLimit::Forecast {
@@ -58,22 +58,22 @@ pub(crate) fn interrupted() -> SqlError {
     SqlError::new(ErrorKind::Interrupted, "Query execution was interrupted")
 }
 
-/// What to warn a statement of before any input is seen.
+/// Warnings for a statement that are known before any input is read.
 pub fn warnings(predictor: &Predictor) -> impl Iterator<Item = (ErrorKind, String)> + '_ {
     predictor.warnings().map(|warning| match warning {
         PredictorWarning::LimitNotPlanned(text) => (ErrorKind::Constraint, text),
         PredictorWarning::ClassNotCovered { model, class } => (
-            // As of inputs that cannot be read: a NULL in their place.
+            // Same code as for unreadable inputs: NULL in place of a value.
             ErrorKind::UnreadableInput,
             format!("Model '{model}' does not cover class '{class}': its score is NULL"),
         ),
     })
 }
 
-/// The value of `@ml_cache`; `None` where it is not set.
+/// Parses the value of `@ml_cache`; `None` if it is not set.
 ///
 /// # Errors
-/// [`ErrorKind::WrongVariableValue`] for another value.
+/// [`ErrorKind::WrongVariableValue`] for an invalid value.
 pub fn cache_mode_of_variable(value: &str) -> Result<Option<CacheMode>, SqlError> {
     if value.is_empty() {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Accepts clients and spreads them over relay threads, each with a runtime of its own.
+//! Accepts client connections and distributes them over relay threads, each with its own runtime.
 
 use super::session::{self, SessionConfig};
 use super::{Router, SessionEnd, SessionFacts};
@@ -19,33 +19,34 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// Pause after an accept that failed for want of file descriptors or memory.
+/// Pause after an accept that failed for lack of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Connections that the kernel keeps ready for accept.
+/// Listen backlog: connections that the kernel queues for accept.
 const BACKLOG: i32 = 1024;
 
-/// How many clients, on how many threads, and how long a stop waits.
+/// Limits of the acceptor: clients, threads, and the duration of a stop.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Relay threads.
+    /// Number of relay threads.
     pub runtimes: usize,
-    /// Clients at once; one more gets error 1040, unless one that has not logged in gives way.
+    /// Maximum concurrent clients. A further client gets error 1040, unless a connection that has
+    /// not logged in is displaced.
     pub connections_max: usize,
-    /// Clients of one address at once that have not logged in; 0 for no limit.
+    /// Maximum concurrent connections from one address that have not logged in; 0 means no limit.
     pub logins_max_by_address: usize,
-    /// How long a stop may take.
+    /// Maximum duration of a stop.
     pub stop_time_max: Duration,
 }
 
-/// An address that is taken, and not listened on:
-/// clients are refused until an [`Acceptor`] has started.
+/// A bound address that is not listened on yet: clients are refused until an [`Acceptor`] has
+/// started.
 pub struct BoundListener(socket2::Socket);
 
 impl BoundListener {
-    /// Takes the address.
+    /// Binds the address.
     ///
     /// # Errors
-    /// It is in use, or not this machine's.
+    /// The address is in use, or does not belong to this machine.
     pub fn bind(listen: SocketAddr) -> io::Result<Self> {
         let domain = socket2::Domain::for_address(listen);
         let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
@@ -64,8 +65,7 @@ pub struct Acceptor {
     control: Control,
 }
 
-/// What can be changed while clients are accepted.
-/// Sessions that have begun keep what they began with.
+/// Changes settings while clients are accepted. Existing sessions keep their settings.
 #[derive(Clone)]
 pub struct Control {
     limits: Arc<ArcSwap<Limits>>,
@@ -73,12 +73,12 @@ pub struct Control {
 }
 
 impl Control {
-    /// Other limits from now on. The number of runtimes stays what it was.
+    /// Sets new limits. The number of runtimes does not change.
     pub fn set_limits(&self, limits: Limits) {
         self.limits.store(Arc::new(limits));
     }
 
-    /// Changes what sessions that begin from now on are given.
+    /// Changes the configuration of future sessions.
     pub fn change_sessions(&self, change: impl Fn(&mut SessionConfig)) {
         self.config.rcu(|config| {
             let mut config = SessionConfig::clone(config);
@@ -94,10 +94,10 @@ struct RelayThread {
     handle: JoinHandle<()>,
 }
 
-/// A client that has been accepted.
+/// An accepted client connection.
 type Client = (std::net::TcpStream, Slot, Applicant);
 
-/// Counts a session for as long as it lives.
+/// Counts a session of a relay thread until dropped.
 struct Slot(Arc<AtomicUsize>);
 
 impl Slot {
@@ -115,7 +115,7 @@ impl Drop for Slot {
 
 impl Acceptor {
     /// Listens and starts the threads; `open_lane` makes each session's router. Clients wait in
-    /// the kernel until [`run`](Self::run).
+    /// the kernel's backlog until [`run`](Self::run).
     ///
     /// # Errors
     /// Another process listens on the address, or a thread cannot be started.
@@ -140,29 +140,29 @@ impl Acceptor {
         })
     }
 
-    /// Changes settings while the acceptor runs.
+    /// Handle for changing settings while the acceptor runs.
     #[must_use]
     pub fn control(&self) -> Control {
         self.control.clone()
     }
 
-    /// The address that is bound: tells the port where 0 was asked for.
+    /// The bound address, with the actual port where port 0 was requested.
     ///
     /// # Errors
-    /// What the kernel says.
+    /// The error of `getsockname`.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Accepts until `stopping` is cancelled; then lets sessions end at their next idle point
-    /// outside a transaction, and closes those that are busy for most of `stop_time_max`.
-    /// Returns what is left of that.
+    /// Accepts until `stopping` is cancelled. Then sessions end at their next idle point outside a
+    /// transaction; sessions still busy after most of `stop_time_max` are closed. Returns the
+    /// remaining stop time.
     ///
     /// # Errors
     /// The listener cannot be used at all.
     pub async fn run(self, stopping: CancellationToken) -> io::Result<StopTime> {
         let listener = TcpListener::from_std(self.listener)?;
-        // For what all versions of it share.
+        // For the fields that all versions of the configuration share.
         let config = self.control.config.load_full();
         loop {
             let accepted = tokio::select! {
@@ -197,7 +197,7 @@ impl Acceptor {
         if timeout(stop.left_for_sessions(), &mut ended).await.is_err() {
             tracing::warn!("closing sessions that are still busy");
             config.stop.cancel();
-            // Half of it is for what comes afterwards.
+            // The other half is for the steps after the relay threads.
             if timeout(stop.left() / 2, &mut ended).await.is_err() {
                 tracing::warn!("sessions do not end in time: leaving them");
             }
@@ -206,7 +206,7 @@ impl Acceptor {
     }
 }
 
-/// Waits for relay threads. They go on by themselves where nobody waits any more.
+/// Joins relay threads. The threads keep running if the returned task is abandoned.
 fn join_all(threads: Vec<RelayThread>) -> tokio::task::JoinHandle<()> {
     let handles: Vec<_> = threads.into_iter().map(|thread| thread.handle).collect();
     tokio::task::spawn_blocking(move || {
@@ -223,8 +223,8 @@ fn total(threads: &[RelayThread]) -> usize {
     sessions.map(|count| count.load(Ordering::Relaxed)).sum()
 }
 
-/// Whether a client may come in. Where there are too many,
-/// one that has not logged in may give way.
+/// Whether a client may be admitted. At the limit, a connection that has not logged in may be
+/// displaced.
 fn has_room(
     threads: &[RelayThread],
     limits: &Limits,
@@ -241,7 +241,7 @@ fn has_room(
     total(threads) < limits.connections_max || admission.make_room(source)
 }
 
-/// Gives the client to the least loaded thread.
+/// Gives the client to the thread with the fewest sessions.
 fn hand_over(threads: &[RelayThread], client: TcpStream, applicant: Applicant) {
     let least = threads
         .iter()
@@ -249,12 +249,12 @@ fn hand_over(threads: &[RelayThread], client: TcpStream, applicant: Applicant) {
     let (Some(thread), Ok(client)) = (least, client.into_std()) else {
         return;
     };
-    // A thread only goes when the proxy stops; the client then sees its connection closed.
+    // A thread ends only when the proxy stops; the client then sees its connection closed.
     let slot = Slot::take(&thread.sessions);
     let _ = thread.clients.send((client, slot, applicant));
 }
 
-/// Error 1040 as the first packet. A fresh socket takes it at once or not at all.
+/// Sends error 1040 as the first packet. A fresh socket either takes it at once or not at all.
 fn refuse(client: &TcpStream, source: Source) {
     static LINES: LineLimit = LineLimit::new();
     if let Some(left_out) = LINES.pass() {
@@ -287,7 +287,7 @@ impl RelayThread {
     }
 }
 
-/// The life of a relay thread: it ends when the acceptor is gone and the last session is over.
+/// Body of a relay thread: ends when the acceptor is dropped and the last session has ended.
 async fn relay<R: Router + 'static>(
     mut accepted: mpsc::UnboundedReceiver<Client>,
     config: Arc<ArcSwap<SessionConfig>>,
@@ -333,7 +333,8 @@ async fn serve_client<R: Router>(
     log_end(&peer, config, &end);
 }
 
-/// Strangers can cause as many ends as they like: of each kind, one a second is logged.
+/// Logs at most one line per second for each kind of end: unauthenticated clients can cause any
+/// number of them.
 fn log_end(peer: &str, config: &SessionConfig, end: &SessionEnd) {
     static OF_STORE: LineLimit = LineLimit::new();
     static OF_CLIENT: LineLimit = LineLimit::new();

@@ -29,7 +29,7 @@ impl Router for Plain {
     }
 }
 
-/// A proxy on a port of its own, before a store that the test plays.
+/// A proxy on its own port, in front of a store that the test plays.
 pub(super) struct Proxy {
     address: SocketAddr,
     store: UnixListener,
@@ -42,7 +42,7 @@ fn proxy(connections_max: usize, stop_time_max: Duration) -> Proxy {
     proxy_on(2, connections_max, stop_time_max).0
 }
 
-/// The same on so many threads, with the number of clients of each.
+/// Like `proxy`, with the given number of threads; also returns the client count of each thread.
 pub(super) fn proxy_on(
     runtimes: usize,
     connections_max: usize,
@@ -86,7 +86,7 @@ fn config(store: &Path) -> SessionConfig {
     }
 }
 
-/// One end of a leg, packet by packet.
+/// One end of a leg, read and written packet by packet.
 pub(super) struct End<S> {
     stream: S,
     reader: PacketReader,
@@ -144,7 +144,7 @@ impl Proxy {
         End::new(self.store.accept().await.unwrap().0)
     }
 
-    /// A session past its handshake.
+    /// A session after its handshake.
     async fn session(&self) -> (End<TcpStream>, End<UnixStream>) {
         let mut client = self.connect().await;
         let mut store = self.at_store().await;
@@ -174,7 +174,7 @@ async fn a_handshake_is_relayed_without_what_cannot_be_followed() {
     let (seq, logged_in) = store.get().await;
     assert_eq!(seq, 1);
     assert_eq!(logged_in, login(Capabilities::PROTOCOL_41));
-    // A plugin that talks: the proxy understands none of it.
+    // A plugin with several round trips: the proxy does not interpret them.
     store.put(2, b"\xfeplugin\0nonce").await;
     assert_eq!(client.get().await.0, 2);
     client.put(3, b"secret").await;
@@ -261,7 +261,7 @@ async fn one_client_too_many_is_refused() {
     let (seq, error) = third.get().await;
     assert_eq!((seq, ErrPacket::parse(&error).unwrap().code), (0, 1040));
     assert!(third.is_closed().await);
-    // Its place is free a moment after the store's end of it is closed.
+    // The slot becomes free shortly after the store's connection is closed.
     let (client, mut store) = first;
     drop(client);
     assert!(store.is_closed().await);
@@ -304,7 +304,7 @@ async fn a_stop_does_not_wait_for_ever() {
     proxy.running.await.unwrap().unwrap();
 }
 
-/// A client that has been greeted and says nothing.
+/// A client that received the greeting and sends nothing.
 async fn silent(proxy: &Proxy) -> (End<TcpStream>, End<UnixStream>) {
     let mut client = proxy.connect().await;
     let mut store = proxy.at_store().await;
@@ -338,7 +338,7 @@ async fn a_store_without_room_is_tried_again_when_a_silent_client_has_left() {
             again = proxy.at_store() => Some((client, again)),
         }
     };
-    // At first the silence is too short.
+    // At first the client has not been silent long enough.
     let (mut client, mut store) = loop {
         if let Some(tried_again) = told_full().await {
             break tried_again;

@@ -1,4 +1,4 @@
-//! Opens the store's leg of a session.
+//! Opens the store leg of a session.
 
 use crate::account::{StoreAddress, connect_when_free, is_queue_full};
 use crate::wire::Stream;
@@ -9,7 +9,7 @@ use tokio::net::{TcpStream, UnixStream};
 /// Connects to the store.
 ///
 /// # Errors
-/// What the kernel or the resolver says; `TimedOut` after `timeout`.
+/// Errors of the kernel or the resolver; `TimedOut` after `timeout`.
 pub async fn connect(store: &StoreAddress, timeout: Duration) -> io::Result<Stream> {
     let connecting = connect_when_free(timeout, is_queue_full, || connect_once(store));
     tokio::time::timeout(timeout, connecting)

@@ -1,38 +1,39 @@
-//! Cuts what a client sends into commands, as far as they are to be looked at.
+//! Splits a client's byte stream into commands, as far as the router inspects them.
 
 use super::tracker::{ClientTurn, Tracker};
 use super::{Route, Router};
 use crate::wire::{HEADER_BYTES, PACKET_BYTES_MAX, command};
 
-/// Why a walk over a client's bytes ended.
+/// Why a walk over a client's bytes stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop<R> {
-    /// All bytes are decided.
+    /// All bytes may be forwarded.
     End,
     /// The next command is not complete.
     Incomplete,
-    /// What comes next is only known after the store's next packet.
+    /// The meaning of the next bytes depends on the store's next packet.
     Hold,
-    /// The next command is complete and the lane's.
+    /// The next command is complete and routed to the lane.
     Lane(R),
 }
 
-/// Follows the frames of a client.
+/// Follows a client's packet framing.
 #[derive(Debug)]
 pub struct Framer {
-    /// Bytes of a packet whose start was forwarded.
+    /// Bytes still missing of a packet whose start was forwarded.
     rest_bytes: usize,
-    /// The last packet had 16 MiB: the next one goes on with its payload.
+    /// The last packet had the maximum length (16 MiB): the next packet continues its payload.
     continuation: bool,
-    /// Longest command that is shown to the router.
+    /// Maximum length of a command that the router inspects.
     inspect_bytes_max: usize,
 }
 
-/// What the router is shown of a body too long to be looked at:
-/// a statement id and a parameter's number.
+/// Bytes of a body too long to inspect that the router still gets: a statement id and a parameter
+/// number.
 const HEAD_BYTES: usize = 6;
 
-/// Commands that may be or may change what the lane cares for. All others are forwarded on sight.
+/// Commands that the lane may answer or that may change its state. All others are forwarded
+/// without inspection.
 fn is_inspected(command: u8) -> bool {
     matches!(
         command,
@@ -51,8 +52,8 @@ fn is_inspected(command: u8) -> bool {
 }
 
 impl Framer {
-    /// A framer at the start of a packet. Commands longer than `inspect_bytes_max` (at most a
-    /// packet) pass without being looked at.
+    /// A framer at the start of a packet. Commands longer than `inspect_bytes_max` (at most one
+    /// packet) are forwarded without inspection.
     #[must_use]
     pub fn new(inspect_bytes_max: usize) -> Self {
         Self {
@@ -62,8 +63,8 @@ impl Framer {
         }
     }
 
-    /// How many bytes of `input` may be forwarded now, and why not more.
-    /// Commands among them are told to the tracker.
+    /// Returns how many bytes of `input` may be forwarded now, and why no more. Reports the
+    /// commands among them to the tracker.
     #[inline]
     pub fn decide<R: Router>(
         &mut self,
@@ -125,7 +126,7 @@ impl Framer {
             if length > 0 {
                 return Some(Stop::Incomplete);
             }
-            // The store takes an empty packet for COM_SLEEP and answers with an error.
+            // The store reads an empty packet as COM_SLEEP and answers with an error.
             tracker.command(command::SLEEP);
             return None;
         };
@@ -163,7 +164,8 @@ mod tests {
     use crate::wire::{Capabilities, PacketWriter, StatusFlags};
     use proptest::prelude::*;
 
-    /// Takes every statement that has an `!`, and keeps what it was shown, whole or in part.
+    /// Routes every statement with an `!` to the lane; records what it was given, whole or in
+    /// part.
     #[derive(Default)]
     struct Shown(Vec<Vec<u8>>, Vec<Vec<u8>>);
 

@@ -1,17 +1,17 @@
-//! The relayed handshake: the client logs in to the store itself. The proxy clears capabilities,
-//! and has TLS of its own on each leg.
+//! Relayed handshake: the client logs in to the store itself. The proxy clears some capabilities
+//! and handles TLS separately on each leg.
 //!
 //! ```text
-//! Connected --greeting edited, forwarded--> Greeted --client's TLS if it asks, login--> Asked
-//!     Asked --store's TLS if it is due, login edited, forwarded--> LoggedIn
+//! Connected --greeting edited, forwarded--> Greeted --client's TLS if requested, login--> Asked
+//!     Asked --store's TLS if configured, login edited, forwarded--> LoggedIn
 //!     LoggedIn --authentication packets both ways, until OK--> Established
 //! ```
-//! Each state consumes the one before it. An ERR of the store reaches the client and ends the
-//! session. The session bounds the time of the whole,
-//! and learns from [`Waiting`] whom it waits for.
+//! Each state consumes the previous one. An ERR from the store is forwarded to the client and ends
+//! the session. The session limits the total time, and [`Waiting`] shows which peer the handshake
+//! waits for.
 //!
-//! Each leg counts its own packets: a request for TLS, or a password that the proxy encrypts for
-//! the store, makes one leg longer than the other, and what passes afterwards is renumbered.
+//! Each leg has its own sequence ids: a TLS request, or a password that the proxy encrypts for the
+//! store, adds packets to one leg only, and later packets are renumbered.
 
 pub(crate) mod password;
 
@@ -28,46 +28,46 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering::Relaxed};
 
-/// Longest packet of a handshake: connection attributes and Kerberos tickets fit well.
+/// Maximum length of a handshake packet: connection attributes and Kerberos tickets fit well.
 const HANDSHAKE_BYTES_MAX: usize = 1024 * 1024;
 
-/// What a session's handshake tells about it.
+/// Facts about a session that its handshake established.
 #[derive(Debug, Clone)]
 pub struct SessionFacts {
-    /// What client and store have negotiated; the same on both legs.
+    /// Capabilities negotiated by client and store; the same on both legs.
     pub capabilities: Capabilities,
-    /// The store's id of the connection.
+    /// The store's connection id.
     pub connection_id: u32,
-    /// As greeted, such as `5.5.5-10.11.6-MariaDB`.
+    /// Server version from the greeting, such as `5.5.5-10.11.6-MariaDB`.
     pub server_version: String,
-    /// Collation id that the client asked for.
+    /// Collation id requested by the client.
     pub charset: u8,
-    /// User name that the client gave.
+    /// User name sent by the client.
     pub user: Bytes,
-    /// Database that the client named at login.
+    /// Database named by the client at login.
     pub database: Option<Bytes>,
     /// Status flags of the OK that ended the handshake.
     pub status: StatusFlags,
 }
 
-/// Whose packet a handshake waits for.
+/// The packet that a handshake waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Awaited {
-    /// The store's greeting: the client has been sent nothing.
+    /// The store's greeting: nothing was sent to the client yet.
     Greeting,
     /// The client's login or authentication data.
     Client,
-    /// The store's answer to what the client sent.
+    /// The store's answer to the client's packet.
     Store {
         /// Sequence id of that answer.
         seq: u8,
     },
 }
 
-/// Whom a handshake waits for, to be seen while it runs.
+/// Which peer a handshake waits for; readable while it runs.
 #[derive(Debug, Default)]
 pub struct Waiting {
-    /// [`Awaited`], with a sequence id in the lower byte.
+    /// [`Awaited`], with a sequence id in the low byte.
     awaited: AtomicU16,
     for_client: Arc<AtomicBool>,
     store_full: AtomicBool,
@@ -77,7 +77,8 @@ impl Waiting {
     const CLIENT: u16 = 1 << 8;
     const STORE: u16 = 2 << 8;
 
-    /// Before the handshake. `for_client` is set whenever the client is waited for.
+    /// State before the handshake. `for_client` is true whenever the handshake waits for the
+    /// client.
     #[must_use]
     pub fn new(for_client: Arc<AtomicBool>) -> Self {
         Self {
@@ -86,13 +87,13 @@ impl Waiting {
         }
     }
 
-    /// Whether the store has turned the login away for want of room.
+    /// Whether the store rejected the login because it has no free connection.
     #[must_use]
     pub fn is_store_full(&self) -> bool {
         self.store_full.load(Relaxed)
     }
 
-    /// Whom it waits for now.
+    /// The packet the handshake waits for now.
     #[must_use]
     pub fn awaited(&self) -> Awaited {
         let awaited = self.awaited.load(Relaxed);
@@ -115,7 +116,7 @@ impl Waiting {
     }
 }
 
-/// What a store says to a new connection.
+/// The store's first packet on a new connection.
 #[derive(Debug)]
 pub struct FirstPacket {
     payload: io::Result<Bytes>,
@@ -123,14 +124,14 @@ pub struct FirstPacket {
 }
 
 impl FirstPacket {
-    /// Waits for it.
+    /// Reads the packet.
     pub async fn read(store: &mut Stream) -> Self {
         let mut reader = PacketReader::new(HANDSHAKE_BYTES_MAX);
         let payload = reader.read(store).await;
         Self { payload, reader }
     }
 
-    /// Whether the store has no room for the connection.
+    /// Whether the store has no free connection.
     #[must_use]
     pub fn says_full(&self) -> bool {
         self.payload.as_ref().is_ok_and(says_full)
@@ -141,29 +142,29 @@ fn says_full(payload: &Bytes) -> bool {
     ErrPacket::parse(payload).is_ok_and(|error| error.code == ErrorKind::TooManyConnections.code())
 }
 
-/// Both legs, with what was read ahead of each.
+/// Both legs, each with its read-ahead bytes.
 struct Legs<'a> {
     client: &'a mut Stream,
     store: &'a mut Stream,
     from_client: PacketReader,
     from_store: PacketReader,
-    /// How many packets more the store's leg has seen than the client's, modulo 256.
+    /// How many packets more the store leg has seen than the client leg, modulo 256.
     ahead: u8,
     waiting: &'a Waiting,
     tls: &'a Tls,
 }
 
-/// Bytes that were read beyond the handshake.
+/// Bytes read beyond the handshake.
 #[derive(Debug, Default)]
 pub struct ReadAhead {
     pub client: BytesMut,
     pub store: BytesMut,
 }
 
-/// Relays a handshake from the store's first packet on, and keeps in `waiting` whom it waits for.
+/// Relays a handshake starting with the store's first packet; keeps `waiting` up to date.
 ///
 /// # Errors
-/// The reason why there is no session; the client has been told.
+/// Why there is no session; the client was already sent an error.
 pub async fn handshake(
     client: &mut Stream,
     store: &mut Stream,
@@ -275,7 +276,7 @@ impl<'a> Greeted<'a> {
 }
 
 impl<'a> Asked<'a> {
-    /// Forwards the login, over TLS where that is due.
+    /// Forwards the login, over TLS if required.
     async fn pass_on(mut self) -> Result<LoggedIn<'a>, SessionEnd> {
         if let Some(tls) = self.tls_due().await? {
             Login::say_tls(&mut self.payload);
@@ -300,7 +301,7 @@ impl<'a> Asked<'a> {
         })
     }
 
-    /// How TLS with the store is to be started, if it is.
+    /// The store's TLS settings if TLS is to be started on the store leg.
     async fn tls_due(&mut self) -> Result<Option<&'a StoreTls>, SessionEnd> {
         let legs = &mut self.legs;
         let Some(tls) = legs.tls.store.as_deref() else {
@@ -324,7 +325,7 @@ impl<'a> Asked<'a> {
         Ok(wanted.then_some(tls))
     }
 
-    /// The first bytes of the login, which are the request for TLS, and the TLS handshake.
+    /// Sends the first bytes of the login, which are the TLS request, and does the TLS handshake.
     async fn start_tls(&mut self, tls: &StoreTls) -> Result<(), SessionEnd> {
         let legs = &mut self.legs;
         let request = self.payload.get(..TLS_REQUEST_BYTES).unwrap_or_default();
@@ -342,7 +343,7 @@ impl<'a> Asked<'a> {
 }
 
 impl LoggedIn<'_> {
-    /// Either side may send next: the plugins decide.
+    /// Relays authentication packets. Either side may send next, depending on the plugin.
     async fn authenticate(self) -> Result<(SessionFacts, ReadAhead), SessionEnd> {
         let Self {
             mut legs,
@@ -378,7 +379,8 @@ impl LoggedIn<'_> {
                     break OkPacket::parse(&payload).map_or(greeting.status, |ok| ok.status);
                 }
                 Some(&ErrPacket::HEADER) => {
-                    // MariaDB's last place is an administrator's, which shows only here.
+                    // MariaDB reserves its last connection for an administrator; that shortage
+                    // shows only here.
                     legs.waiting.store_full.store(says_full(&payload), Relaxed);
                     return Err(SessionEnd::StoreClosed);
                 }
@@ -403,7 +405,7 @@ impl LoggedIn<'_> {
 }
 
 impl Legs<'_> {
-    /// Tells the client of a store that does not greet.
+    /// On a failed read of the greeting, sends the client an error.
     async fn or_no_greeting(&mut self, read: io::Result<Bytes>) -> Result<Bytes, SessionEnd> {
         match read {
             Ok(payload) => Ok(payload),
@@ -419,7 +421,7 @@ impl Legs<'_> {
         }
     }
 
-    /// What comes after it may be a TLS handshake, for which the client does not wait to be asked.
+    /// Reads exactly one packet: a TLS ClientHello may follow without waiting for an answer.
     async fn first_client_packet(&mut self) -> Result<Bytes, SessionEnd> {
         let read = self.from_client.read_only(self.client).await;
         read.map_err(SessionEnd::client)
@@ -432,7 +434,7 @@ impl Legs<'_> {
             .map_err(SessionEnd::client)
     }
 
-    /// Tells the client of a store that is gone.
+    /// On a failed read, sends the client an error that the store connection is lost.
     async fn or_lost(&mut self, read: io::Result<Bytes>) -> Result<Bytes, SessionEnd> {
         match read {
             Ok(payload) => Ok(payload),
@@ -444,9 +446,9 @@ impl Legs<'_> {
         }
     }
 
-    /// Forwards what the store sent last.
+    /// Forwards the store's last packet.
     async fn send_client(&mut self, payload: &[u8]) -> Result<(), SessionEnd> {
-        // Who is let in is not waited for any more, and gives way to nobody.
+        // After the OK the client is logged in: no longer waited for, and never displaced.
         self.waiting.wait_for(match payload.first() {
             Some(&OkPacket::HEADER) => Awaited::Store { seq: 0 },
             _ => Awaited::Client,
@@ -456,7 +458,7 @@ impl Legs<'_> {
         writer.flush(self.client).await.map_err(SessionEnd::client)
     }
 
-    /// Forwards what the client sent last.
+    /// Forwards the client's last packet.
     async fn send_store(&mut self, payload: &[u8]) -> Result<(), SessionEnd> {
         let seq = self.from_client.last_seq();
         self.waiting.wait_for(Awaited::Store {
@@ -467,19 +469,19 @@ impl Legs<'_> {
         writer.flush(self.store).await.map_err(SessionEnd::store)
     }
 
-    /// Takes the password that the client sends in clear over TLS, and gives it to a store that no
-    /// one else must overhear, encrypted with the store's public key.
+    /// Reads the password that the client sends in clear over TLS, and sends it to a store on an
+    /// unencrypted leg, encrypted with the store's public key.
     async fn encrypt_password(&mut self, nonce: &[u8]) -> Result<(), SessionEnd> {
         let password = self.client_packet().await?;
         self.send_store(&[password::REQUEST_PUBLIC_KEY]).await?;
         let key = self.from_store.read(self.store).await;
         let key = self.or_lost(key).await?;
         if ErrPacket::is_err(&key) {
-            // To the client, the answer to its password, for which the request has gone.
+            // The client sees this as the answer to its password.
             self.send_client(&key).await?;
             return Err(SessionEnd::StoreClosed);
         }
-        // The store's leg has had the request and the key, of which the client does not know.
+        // The request and the key passed only on the store leg.
         self.ahead = self.ahead.wrapping_add(2);
         match password::encrypt(&password, nonce, &key) {
             Ok(encrypted) => self.send_store(&encrypted).await,
@@ -492,7 +494,7 @@ impl Legs<'_> {
         }
     }
 
-    /// Answers the client's last packet.
+    /// Answers the client's last packet with an error.
     async fn refuse(&mut self, error: ErrPacket) -> Result<(), SessionEnd> {
         let mut writer = PacketWriter::new(self.from_client.last_seq().wrapping_add(1));
         writer.write(&error.encode());

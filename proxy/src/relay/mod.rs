@@ -1,12 +1,13 @@
-//! Sessions: a client's connection and its own connection to the store, relayed byte for byte.
+//! Sessions: a client connection and its own store connection, relayed byte for byte.
 //!
-//! A command is shown to the [`Router`] whole before any byte of it is forwarded, if it is of a
-//! kind the lane cares for and no longer than `inspect_bytes_max`; a longer one is forwarded as it
-//! comes, so a predict statement of that length reaches the store, whose stub functions refuse it.
-//! Parsing decides nothing else: whatever is not understood is forwarded.
+//! The [`Router`] inspects a command as a whole, before any byte of it is forwarded, if the lane
+//! may handle that kind of command and the command is at most `inspect_bytes_max` long. A longer
+//! command is forwarded as it arrives; a predict statement of that length thus reaches the store,
+//! whose stub functions reject it. Parsing has no other effect: anything that is not understood is
+//! forwarded.
 //!
-//! Absent by intent: the relay never builds a statement, never reads a row, and holds no buffer
-//! for a session that waits.
+//! By design, the relay never builds a statement, never reads a row, and holds no buffer for a
+//! waiting session.
 
 mod accept;
 mod connect;

@@ -1,5 +1,5 @@
-//! The lane as the relay sees it: who answers a command,
-//! and what the lane gets for the time of one.
+//! Interface between relay and lane: which of store and lane answers a command, and what the lane
+//! gets while it handles one.
 
 use crate::live;
 use crate::session_end::SessionEnd;
@@ -8,83 +8,83 @@ use bytes::{Bytes, BytesMut};
 use std::future::Future;
 use tokio_util::sync::CancellationToken;
 
-/// Who answers a command.
+/// Which side answers a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route<R> {
-    /// The store: the command is forwarded as it is.
+    /// The store: the command is forwarded unchanged.
     Forward,
-    /// The lane: it is called once the store is idle, with what it has found the command to be.
+    /// The lane: called once the store is idle, with the result of routing the command.
     Lane(R),
 }
 
-/// One session's lane, as the relay sees it.
+/// One session's lane as seen by the relay.
 pub trait Router: Send {
-    /// What the router has found a command of the lane to be: it travels with the command,
-    /// which is looked at once.
+    /// Result of routing a command to the lane. It is kept with the command, so that the command
+    /// is analysed once.
     type Routed: std::fmt::Debug + Send;
 
-    /// Says who answers a command. `body` is what follows the command byte, whole. Called once per
-    /// command in order, before it is forwarded, for queries, prepared statements, and what
-    /// changes the session (INIT_DB, CHANGE_USER, RESET_CONNECTION), as long as they are at most
-    /// `inspect_bytes_max` long. Must be quick: every plain query waits for it.
+    /// Decides which side answers a command. `body` is the whole payload after the command byte.
+    /// Called once per command, in order and before the command is forwarded, for queries,
+    /// prepared statements, and commands that change the session (INIT_DB, CHANGE_USER,
+    /// RESET_CONNECTION), if they are at most `inspect_bytes_max` long. Must be fast: it delays
+    /// every plain query.
     fn route(&mut self, command: u8, body: &[u8]) -> Route<Self::Routed>;
 
-    /// Is told instead of a command of those kinds that is longer than `inspect_bytes_max` and is
-    /// forwarded without being shown. `head` is as much of its body as is at hand, at least 6
-    /// bytes where it has as many.
+    /// Called instead of `route` for a command of those kinds that is longer than
+    /// `inspect_bytes_max` and is forwarded without inspection. `head` is the part of its body
+    /// read so far, at least 6 bytes if the body has that many.
     fn passed_unseen(&mut self, command: u8, head: &[u8]);
 
-    /// The store has answered the command that was routed last with the error of a stub, and the
-    /// client was sent nothing yet. `answer` is what the store sent last. Returns the command's
-    /// payload where the lane is to answer it after all; then it is called.
+    /// Called when the store answered the last routed command with a stub's error, before anything
+    /// was sent to the client. `answer` is the last read from the store. Returns the command's
+    /// payload if the lane answers the command after all; `handle` is called next.
     fn take_back(&mut self, _answer: &[u8]) -> Option<(Bytes, Self::Routed)> {
         None
     }
 
-    /// Answers a command that was routed to the lane. Both streams are its own until it returns,
-    /// and then the store must be idle and the client's answer be complete and flushed. Returning
-    /// an error closes the session.
+    /// Answers a command that was routed to the lane. The lane owns both streams until it returns;
+    /// then the store must be idle and the client's answer complete and flushed. An error closes
+    /// the session.
     fn handle(
         &mut self,
         takeover: Takeover<'_, Self::Routed>,
     ) -> impl Future<Output = Result<Handled, SessionEnd>> + Send;
 }
 
-/// How the lane left a command that it was given.
+/// How the lane finished a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Handled {
-    /// The client has its answer.
+    /// The client has received its answer.
     Answered,
-    /// Nothing was sent to the client: the relay forwards this payload (the command as it came, or
-    /// another that the store answers in its place) and relays the answer as of any command.
+    /// Nothing was sent to the client: the relay forwards this payload (the original command, or
+    /// another that the store answers in its place) and relays the answer as for any command.
     Forward(Bytes),
 }
 
-/// What the lane gets for the time of one command.
+/// What the lane gets while it handles one command.
 #[derive(Debug)]
 pub struct Takeover<'a, R> {
-    /// The client, which waits for an answer.
+    /// The client stream; the client waits for an answer.
     pub client: &'a mut Stream,
-    /// The store, which is idle.
+    /// The store stream; the store is idle.
     pub store: &'a mut Stream,
-    /// The whole payload, with its command byte.
+    /// The whole payload, including the command byte.
     pub command: Bytes,
-    /// What [`Router::route`] has found the command to be.
+    /// The result of [`Router::route`].
     pub routed: R,
-    /// Sequence id of the command's packet: the answer starts with the next.
+    /// Sequence id of the command's packet: the answer starts with the next id.
     pub seq: u8,
-    /// What the session has negotiated, the same on both legs.
+    /// Capabilities negotiated for the session, the same on both legs.
     pub capabilities: Capabilities,
-    /// Bytes of the client that were read after the command. What the lane reads of the client
-    /// beyond its own business is appended here.
+    /// Client bytes that were read after the command. The lane appends any further client bytes
+    /// that it reads and does not use.
     pub read_ahead: &'a mut BytesMut,
-    /// Id of the statement that the client has prepared last at the store by itself;
-    /// none where that failed.
+    /// Id of the last statement that the client itself prepared at the store; none if that failed.
     pub prepared: Option<u32>,
-    /// Status flags of the last answer; the lane leaves those of its own.
+    /// Status flags of the last answer; the lane stores those of its own answer here.
     pub status: &'a mut StatusFlags,
-    /// Cancelled when the proxy stops and will not wait longer, and when the session is killed.
+    /// Cancelled when the proxy stops without further waiting, and when the session is killed.
     pub stop: &'a CancellationToken,
-    /// What operators see of the session.
+    /// The session's record in the operators' views.
     pub record: &'a live::Session,
 }

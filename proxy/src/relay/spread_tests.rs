@@ -1,4 +1,4 @@
-//! Tests of spreading clients over relay threads, in numbers.
+//! Tests of the distribution of clients over relay threads, by number.
 #![allow(clippy::unwrap_used)]
 
 use super::tests::{End, Proxy, greeting, proxy_on};
@@ -11,8 +11,8 @@ use tokio::task::JoinSet;
 const RUNTIMES: usize = 8;
 const CLIENTS: usize = 400;
 
-/// A proxy of 8 threads, before a store that greets everybody,
-/// and how many clients each thread has.
+/// A proxy with 8 threads, in front of a store that greets every connection, and the client count
+/// of each thread.
 fn spread() -> (Arc<Proxy>, Vec<Arc<AtomicUsize>>) {
     let (proxy, threads) = proxy_on(RUNTIMES, 2 * CLIENTS, Duration::from_secs(5));
     let proxy = Arc::new(proxy);
@@ -28,7 +28,7 @@ fn spread() -> (Arc<Proxy>, Vec<Arc<AtomicUsize>>) {
     (proxy, threads)
 }
 
-/// So many clients more, all at once, each after its greeting.
+/// Opens the given number of clients concurrently; each has received its greeting.
 async fn connect(proxy: &Arc<Proxy>, clients: usize) -> Vec<End<TcpStream>> {
     let connected = Arc::new(Mutex::new(Vec::new()));
     let mut connecting = JoinSet::new();
@@ -49,7 +49,7 @@ fn counts(threads: &[Arc<AtomicUsize>]) -> Vec<usize> {
     counts.collect()
 }
 
-/// Waits until so many clients are left.
+/// Waits until the given number of clients is left.
 async fn left(threads: &[Arc<AtomicUsize>], clients: usize) {
     while counts(threads).iter().sum::<usize>() != clients {
         tokio::task::yield_now().await;
@@ -78,11 +78,11 @@ async fn clients_that_come_at_once_are_spread_evenly() {
 async fn new_clients_fill_the_threads_that_others_have_left() {
     let (proxy, threads) = spread();
     let mut clients = Vec::new();
-    // One after the other, so that it is known who is where.
+    // Sequentially, so that each client's thread is known.
     for _ in 0..CLIENTS {
         clients.extend(connect(&proxy, 1).await);
     }
-    // All of the first thread, half of the second, one of the third.
+    // Drops all clients of the first thread, half of the second, one of the third.
     let mut index = 0;
     clients.retain(|_| {
         let (thread, turn) = (index % RUNTIMES, index / RUNTIMES);

@@ -1,4 +1,4 @@
-//! Follows a session's answers, so that it is known when the store is idle.
+//! Follows a session's answers to determine when the store is idle.
 
 use super::packet_heads::{asks_for_password, eof_status, is_of_stub, ok_status};
 use crate::wire::{
@@ -7,29 +7,29 @@ use crate::wire::{
 };
 use std::collections::VecDeque;
 
-/// Commands that may be outstanding before the client is no longer read.
+/// Maximum outstanding commands; at this limit the client is no longer read.
 pub const PIPELINED_COMMANDS_MAX: usize = 16 * 1024;
 
-/// What a command's answer looks like.
+/// Shape of a command's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answer {
     /// One packet: OK, EOF, ERR, or a text.
     Single,
-    /// OK, ERR, a request for a local file, or a result; more may follow.
+    /// OK, ERR, a LOCAL INFILE request, or a result set; more may follow.
     Results,
-    /// The same, of a COM_STMT_EXECUTE with a cursor: its result may have no rows of its own.
+    /// Like `Results`, for a COM_STMT_EXECUTE with a cursor: its result set may have no rows.
     ResultsOrCursor,
     /// COM_STMT_PREPARE.
     Prepare,
     /// COM_STMT_FETCH: rows without column definitions.
     Rows,
-    /// COM_FIELD_LIST: column definitions and an end.
+    /// COM_FIELD_LIST: column definitions and an end packet.
     Fields,
     /// COM_CHANGE_USER: authentication packets both ways, then OK or ERR.
     Login,
 }
 
-/// Where the answer of the oldest outstanding command stands.
+/// Position in the answer of the oldest outstanding command.
 ///
 /// ```text
 ///                    +--------------------- more results ----------------------+
@@ -42,74 +42,74 @@ enum Answer {
 /// Idle --command--> Answer(Prepare) --OK--> Definitions(n) --n packets--> Idle
 /// Idle --command--> Answer(Login) <--> ClientsLogin, either to OK / ERR --> Idle
 /// Idle --command--> Answer(Rows | Fields) --end--> Idle       Answer(Single) --any packet--> Idle
-/// any --unknown command, replication, or what the protocol does not foresee--> Opaque (final)
+/// any --unknown command, replication, or a protocol violation--> Opaque (final)
 /// ```
-/// An ERR ends the command from every state. "Idle" is the next outstanding command's `Answer`,
-/// if one is.
+/// An ERR ends the command from every state. "Idle" stands for the `Answer` of the next
+/// outstanding command, if there is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Idle,
     Answer(Answer),
-    /// Column definitions that are still to come.
+    /// Number of column definitions still to come.
     Columns(u64),
     /// The EOF after column definitions.
     ColumnsEnd,
     Rows,
-    /// Packets of a COM_STMT_PREPARE answer that are still to come.
+    /// Number of packets of a COM_STMT_PREPARE answer still to come.
     Definitions(u32),
     /// The client sends a file; whether the store has already answered with ERR.
     LocalFile {
         answered: bool,
     },
-    /// The client may send an authentication packet, or the store another.
+    /// The client may send an authentication packet, or the store another one.
     ClientsLogin,
-    /// Not followed any more: all is forwarded as it is, and the store is never known to be idle.
+    /// No longer followed: everything is forwarded unchanged, and the store counts as never idle.
     Opaque,
 }
 
-/// What the client's next packet is.
+/// Kind of the client's next packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientTurn {
     /// A command.
     Command,
-    /// A part of a local file; an empty packet ends it.
+    /// Part of a local file; an empty packet ends it.
     LocalFile,
     /// Authentication data.
     Login,
-    /// Not known before the store has answered: nothing may be read of it.
+    /// Unknown until the store answers: the client's bytes must not be interpreted.
     Hold,
 }
 
-/// Follows one session: its commands as they are forwarded, and all bytes of the store.
+/// Follows one session: its forwarded commands, and all bytes from the store.
 #[derive(Debug)]
 pub struct Tracker {
     capabilities: Capabilities,
     state: State,
     outstanding: VecDeque<Answer>,
     walker: FrameWalker,
-    /// Whether a packet of the oldest outstanding command's answer has come.
+    /// Whether a packet of the oldest outstanding command's answer has arrived.
     started: bool,
-    /// Whether the result that is being sent may be a cursor.
+    /// Whether the current result set may be a cursor.
     cursor_asked: bool,
-    /// Whether the last packet, but for rows, was an ERR.
+    /// Whether the last packet, rows excluded, was an ERR.
     erred: bool,
-    /// Sequence id of the client's packet that has gone on with the answer since the store's last.
+    /// Sequence id of the client packet that continued the answer since the store's last packet.
     client_seq: Option<u8>,
-    /// What [`Tracker::next_answer_seq`] was before the bytes that must not reach the client.
+    /// Value of [`Tracker::next_answer_seq`] before the bytes that must not reach the client.
     refused: Option<Option<u8>>,
-    /// Whether one leg protects a password in clear and the other does not.
+    /// Whether one leg protects a cleartext password and the other does not.
     unlike_legs: bool,
     status: StatusFlags,
-    /// Commands that were forwarded.
+    /// Number of forwarded commands.
     commands: u64,
-    /// Id of the statement that was prepared last; none where that failed.
+    /// Id of the last prepared statement; none if preparing failed.
     prepared: Option<u32>,
-    /// The last answer ended with the error of a function that has to be run by the lane.
+    /// The last answer ended with the error of a function that the lane has to run.
     stub_ran: bool,
 }
 
 impl Tracker {
-    /// A session that has just logged in.
+    /// State of a session that has just logged in.
     #[must_use]
     pub fn new(capabilities: Capabilities, status: StatusFlags) -> Self {
         Self {
@@ -130,28 +130,28 @@ impl Tracker {
         }
     }
 
-    /// Whether the whole answer to the one outstanding command, which gives results,
-    /// is still to come.
+    /// Whether exactly one command is outstanding, it returns results, and none of its answer has
+    /// arrived.
     #[inline]
     #[must_use]
     pub fn owes_whole_result(&self) -> bool {
         self.state == State::Answer(Answer::Results) && !self.started && self.outstanding.is_empty()
     }
 
-    /// Whether the answer that has just come ended with the error of a stub.
+    /// Whether the answer that just ended was a stub's error.
     #[inline]
     #[must_use]
     pub fn stub_ran(&self) -> bool {
         self.stub_ran && self.idle()
     }
 
-    /// Id of the statement that the client has prepared last at the store; none where that failed.
+    /// Id of the last statement that the client prepared at the store; none if preparing failed.
     #[must_use]
     pub fn prepared(&self) -> Option<u32> {
         self.prepared
     }
 
-    /// Whether the store owes nothing and has sent all of its last packet.
+    /// Whether no answer is outstanding and the store's last packet is complete.
     #[inline]
     #[must_use]
     pub fn idle(&self) -> bool {
@@ -164,45 +164,45 @@ impl Tracker {
         self.state == State::Opaque
     }
 
-    /// Status flags of the last OK or EOF that ended an answer. An ERR carries none: after a
+    /// Status flags of the last OK or EOF that ended an answer. An ERR carries no flags: after a
     /// deadlock the transaction is gone although IN_TRANS is still set here.
     #[must_use]
     pub fn status(&self) -> StatusFlags {
         self.status
     }
 
-    /// How many commands it has been told of.
+    /// Number of commands reported to the tracker.
     #[must_use]
     pub fn commands(&self) -> u64 {
         self.commands
     }
 
-    /// How many commands wait for their answers behind the one that is being answered.
+    /// Number of commands queued behind the one being answered.
     #[cfg(any(test, fuzzing))]
     pub fn outstanding_commands(&self) -> usize {
         self.outstanding.len()
     }
 
-    /// The same session, where a password in clear may pass on one of its legs only.
+    /// Sets whether a cleartext password may pass on only one of the session's legs.
     #[must_use]
     pub fn over_unlike_legs(mut self, unlike: bool) -> Self {
         self.unlike_legs = unlike;
         self
     }
 
-    /// What the session has negotiated.
+    /// Capabilities negotiated for the session.
     #[must_use]
     pub fn capabilities(&self) -> Capabilities {
         self.capabilities
     }
 
-    /// Takes over the status of an answer that the lane has written.
+    /// Sets the status flags of an answer written by the lane.
     pub fn set_status(&mut self, status: StatusFlags) {
         self.status = status;
     }
 
-    /// Sequence id of the packet that would go on with the current answer, if it may go on with a
-    /// packet of the proxy's: none while a packet has passed in part or nothing is owed.
+    /// Sequence id of the next packet of the current answer, if the proxy may write that packet;
+    /// none while a packet is partly forwarded or no answer is due.
     #[must_use]
     pub fn next_answer_seq(&self) -> Option<u8> {
         if let Some(before) = self.refused {
@@ -219,14 +219,14 @@ impl Tracker {
         }
     }
 
-    /// Whether nothing has followed the store's last ERR. If it then closes, it has said why.
+    /// Whether nothing followed the store's last ERR. If the store then closes, it stated why.
     #[must_use]
     pub fn ends_with_error(&self) -> bool {
         let ended = !self.started || self.state == State::LocalFile { answered: true };
         self.erred && ended && self.walker.between_packets()
     }
 
-    /// What the client's next packet is.
+    /// Kind of the client's next packet.
     #[inline]
     #[must_use]
     pub fn client_turn(&self) -> ClientTurn {
@@ -243,8 +243,8 @@ impl Tracker {
         }
     }
 
-    /// A command is forwarded, or its first part. Of its body,
-    /// a statement's id and one byte are enough.
+    /// Reports a forwarded command, or its first part. Of its body, a statement id and one byte
+    /// are enough.
     #[inline]
     pub fn forwarded(&mut self, command: u8, body: &[u8]) {
         match (command, body) {
@@ -256,7 +256,7 @@ impl Tracker {
         }
     }
 
-    /// A command is forwarded, and does not ask for a cursor.
+    /// Reports a forwarded command that does not ask for a cursor.
     #[inline]
     pub fn command(&mut self, command: u8) {
         self.commands += 1;
@@ -301,12 +301,12 @@ impl Tracker {
         }
     }
 
-    /// A packet of the client is forwarded that goes on with the current answer.
+    /// Reports a forwarded client packet that continues the current answer.
     pub fn client_packet(&mut self, seq: u8) {
         self.client_seq = Some(seq);
     }
 
-    /// The empty packet that ends a local file is forwarded.
+    /// Reports the forwarded empty packet that ends a local file.
     pub fn local_file_sent(&mut self) {
         match self.state {
             State::LocalFile { answered: true } => self.finish(),
@@ -315,19 +315,19 @@ impl Tracker {
         }
     }
 
-    /// An authentication packet of the client is forwarded.
+    /// Reports a forwarded authentication packet of the client.
     pub fn login_sent(&mut self) {
         if self.state == State::ClientsLogin {
             self.state = State::Answer(Answer::Login);
         }
     }
 
-    /// Bytes of the store, in order, cut anywhere.
+    /// Processes bytes from the store, in order and split anywhere.
     ///
     /// # Errors
-    /// What must not reach the client: a request for a local file that it did not offer, or for a
-    /// password that the other leg would expose. None of these bytes may be forwarded,
-    /// and the session must end.
+    /// Bytes that must not reach the client: a request for a local file although the client did
+    /// not offer the capability, or for a password that the other leg would expose. None of these
+    /// bytes may be forwarded, and the session must end.
     #[inline]
     pub fn store_bytes(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
         if self.state == State::Opaque {
@@ -345,11 +345,11 @@ impl Tracker {
 
     #[inline]
     fn packet(&mut self, packet: PacketHead<'_>) -> Result<(), Malformed> {
-        // Rows are nearly all packets there are: they take the short way.
+        // Nearly all packets are rows: this is their fast path.
         if self.state == State::Rows && !matches!(packet.head.first(), Some(0xfe | 0xff)) {
             return Ok(());
         }
-        // The rest of the read is not followed: an ERR would seem to end an answer.
+        // The rest of this read is not followed: an ERR would seem to end an answer.
         if packet.continuation || self.opaque() {
             return Ok(());
         }
@@ -358,7 +358,7 @@ impl Tracker {
         self.erred = false;
         self.stub_ran = false;
         let Some(&first) = packet.head.first() else {
-            // An empty packet where one with a meaning is due (each row has columns).
+            // An empty packet where a packet with content is due (each row has columns).
             self.lose();
             return Ok(());
         };
@@ -369,7 +369,7 @@ impl Tracker {
         }
         match self.state {
             State::Answer(answer) => self.answer(answer, first, packet),
-            // The store may go on by itself: "fast authentication worked", then OK.
+            // The store may continue without the client: "fast authentication worked", then OK.
             State::ClientsLogin => self.answer(Answer::Login, first, packet),
             State::Columns(left) => {
                 self.columns_left(left - 1);
@@ -458,7 +458,7 @@ impl Tracker {
                 if self.outstanding.is_empty() {
                     self.state = State::LocalFile { answered: false };
                 } else {
-                    // The store reads as file what was sent as commands.
+                    // The store reads as file content what was sent as commands.
                     self.lose();
                 }
             }
@@ -483,9 +483,9 @@ impl Tracker {
             return self.lose();
         }
         let status = eof_status(head).unwrap_or(self.status);
-        // The flag alone tells nothing: MariaDB sets it also where a stored program has a cursor
-        // of its own open. A procedure's result is followed by another answer,
-        // which a client's cursor never is.
+        // The flag alone is not enough: MariaDB also sets it while a stored program has its own
+        // cursor open. A procedure's result is followed by another answer; a client's cursor never
+        // is.
         if self.cursor_asked
             && status.contains(StatusFlags::SERVER_STATUS_CURSOR_EXISTS)
             && !status.contains(StatusFlags::SERVER_MORE_RESULTS_EXISTS)
@@ -497,7 +497,7 @@ impl Tracker {
         }
     }
 
-    /// A packet among the rows that starts with 0xFE or 0xFF and is no ERR.
+    /// A packet among the rows that starts with 0xFE or 0xFF and is not an ERR.
     fn row_end(&mut self, packet: PacketHead<'_>) {
         let end_bytes_max = if self.capabilities.has(Capabilities::DEPRECATE_EOF) {
             PACKET_BYTES_MAX - 1
@@ -547,7 +547,7 @@ impl Tracker {
                 self.finish();
             }
             State::LocalFile { .. } => self.state = State::LocalFile { answered: true },
-            // A farewell, such as "connection was killed": belongs to no command.
+            // An unsolicited ERR, such as "connection was killed": belongs to no command.
             State::Idle => self.started = false,
             _ => self.finish(),
         }
@@ -561,7 +561,7 @@ impl Tracker {
         self.status = eof_status(head).unwrap_or(self.status);
     }
 
-    /// Of a packet with header 0xFE that ends rows or fields.
+    /// Keeps the status of a packet with header 0xFE that ends rows or fields.
     fn keep_end_status(&mut self, head: &[u8]) {
         if self.capabilities.has(Capabilities::DEPRECATE_EOF) {
             self.keep_ok_status(head);

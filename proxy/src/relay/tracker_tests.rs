@@ -1,4 +1,4 @@
-//! Tests of the tracker: answers are generated from a model of the protocol, and cut anywhere.
+//! Tests of the tracker: answers are generated from a model of the protocol and split anywhere.
 #![allow(clippy::unwrap_used)]
 
 use super::*;
@@ -13,8 +13,8 @@ enum ResultModel {
     Ok {
         info: Vec<u8>,
     },
-    /// Whether a stored program has a cursor of its own open,
-    /// which MariaDB tells as if it were the client's.
+    /// Whether a stored program has its own cursor open; MariaDB reports it like a client's
+    /// cursor.
     Rows {
         columns: u8,
         rows: Vec<Vec<u8>>,
@@ -25,19 +25,19 @@ enum ResultModel {
 /// A command and its answer.
 #[derive(Debug, Clone)]
 enum Exchange {
-    /// A statement, or its execution; whether an ERR ends the last result.
+    /// A statement or its execution; whether an ERR ends the last result.
     Results {
         command: u8,
         results: Vec<ResultModel>,
         fails: bool,
     },
-    /// An execution that asked for a cursor and got it;
-    /// whether it failed after the column definitions.
+    /// An execution that asked for a cursor and got one; whether it failed after the column
+    /// definitions.
     Cursor {
         columns: u8,
         fails: bool,
     },
-    /// An execution that asked for a cursor and was answered by results.
+    /// An execution that asked for a cursor and got result sets.
     NoCursor {
         results: Vec<ResultModel>,
         fails: bool,
@@ -62,7 +62,7 @@ enum Exchange {
     Silent(u8),
 }
 
-/// Packets of an answer, in the making.
+/// Packets of an answer under construction.
 struct Answering {
     capabilities: Capabilities,
     writer: PacketWriter,
@@ -145,7 +145,7 @@ impl Answering {
         self.packet(&[columns]);
         self.definitions(columns.into());
         if fails {
-            // In the place of the EOF after them.
+            // In place of the EOF after the column definitions.
             self.error();
         } else {
             self.end(AUTOCOMMIT | StatusFlags::SERVER_STATUS_CURSOR_EXISTS);
@@ -188,7 +188,7 @@ impl Exchange {
         match self {
             Self::Results { results, fails, .. } => answering.results(results, *fails, false),
             Self::Cursor { columns, fails } => answering.cursor(*columns, *fails),
-            // Of a procedure: its own OK, or its ERR, comes after all results.
+            // For a procedure: its OK or ERR comes after all results.
             Self::NoCursor { results, fails } => {
                 answering.results(results, false, true);
                 answering.result(&ResultModel::Ok { info: Vec::new() }, false, *fails);
@@ -225,7 +225,7 @@ impl Exchange {
     }
 }
 
-/// A text or binary row: never one that could be taken for an ERR or, being short, for an EOF.
+/// A text or binary row that cannot be mistaken for an ERR or, being short, for an EOF.
 fn row() -> impl Strategy<Value = Vec<u8>> {
     let first = prop_oneof![Just(0x00), Just(0xfb), 1_u8..0xfb];
     (first, prop::collection::vec(any::<u8>(), 0..40))
@@ -363,7 +363,7 @@ fn a_huge_row_that_starts_like_an_end_is_a_row() {
         tracker.command(command::STMT_FETCH);
         let mut row = vec![0xfe];
         row.resize(PACKET_BYTES_MAX + 3, 0xff);
-        // The continuation starts like an ERR and is none.
+        // The continuation starts like an ERR but is none.
         for chunk in packet(1, &row).chunks(65_536) {
             tracker.store_bytes(chunk).unwrap();
             assert!(!tracker.idle());
@@ -445,7 +445,7 @@ fn a_password_is_not_asked_for_over_unlike_legs() {
             tracker.login_sent();
             tracker.client_packet(2);
             assert_eq!(tracker.store_bytes(&packet(3, asks)).is_err(), unlike);
-            // Where it is refused, the client has not seen it.
+            // If the packet is refused, the client has not received it.
             assert_eq!(tracker.next_answer_seq(), Some(if unlike { 3 } else { 4 }));
         }
     }

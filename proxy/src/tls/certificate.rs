@@ -1,4 +1,4 @@
-//! The certificate that clients are shown, and its replacement while the proxy runs.
+//! The certificate presented to clients, and its replacement while the proxy runs.
 
 use super::{TlsError, provider, read};
 use arc_swap::ArcSwap;
@@ -10,43 +10,43 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// Where the certificate comes from.
+/// Source of the certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CertificateSource {
     /// PEM files: the certificate with its intermediates, and the key.
     Files {
-        /// The certificate first, then those that vouch for it.
+        /// The certificate first, then its intermediates.
         certificate: PathBuf,
         /// PKCS#8, PKCS#1 or SEC1, not encrypted.
         key: PathBuf,
     },
-    /// Made at the start, kept in memory, trusted by nobody.
+    /// Generated at the start, kept in memory, not verifiable by clients.
     SelfSigned,
 }
 
-/// What a look at the files has brought.
+/// Result of checking the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reload {
-    /// The same certificate and key, or files that were found wrong before.
+    /// The same certificate and key, or files already reported as invalid.
     Unchanged,
-    /// New connections are shown another certificate.
+    /// New connections use another certificate.
     Replaced,
 }
 
-/// Contents of both files, in short.
+/// Hash of the contents of both files.
 type Fingerprint = [u8; 32];
 
-/// The proxy's side of TLS with clients. Connections that stand keep what they were made with.
+/// Server-side TLS for clients. Existing connections keep their configuration.
 #[derive(Debug)]
 pub struct ServerTls {
     source: CertificateSource,
     current: ArcSwap<ServerConfig>,
-    /// Of the files when last looked at, whether or not they could be used.
+    /// Hash of the files at the last check, whether or not they were valid.
     seen: Mutex<Fingerprint>,
 }
 
 impl ServerTls {
-    /// Reads the certificate, or makes one.
+    /// Loads the certificate, or generates one.
     ///
     /// # Errors
     /// See [`TlsError`].
@@ -65,23 +65,22 @@ impl ServerTls {
         })
     }
 
-    /// Where the certificate comes from.
+    /// Source of the certificate.
     #[must_use]
     pub fn source(&self) -> &CertificateSource {
         &self.source
     }
 
-    /// For one new connection.
+    /// An acceptor for one new connection.
     #[must_use]
     pub fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(self.current.load_full())
     }
 
-    /// Looks whether the files have changed, and takes over what they hold now.
-    /// Reads two small files.
+    /// Checks whether the files have changed, and loads their new content. Reads two small files.
     ///
     /// # Errors
-    /// They cannot be used, told once per content; what was in use before stays so.
+    /// The files are invalid, reported once per content; the previous certificate stays in use.
     pub fn reload(&self) -> Result<Reload, TlsError> {
         let CertificateSource::Files { certificate, key } = &self.source else {
             return Ok(Reload::Unchanged);
@@ -89,7 +88,7 @@ impl ServerTls {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let files = match Files::read(certificate, key) {
             Ok(files) => files,
-            // Told once, too: as if the files had an empty content.
+            // Reported once as well: handled like files with empty content.
             Err(_) if *seen == Fingerprint::default() => return Ok(Reload::Unchanged),
             Err(error) => {
                 *seen = Fingerprint::default();
@@ -106,7 +105,7 @@ impl ServerTls {
     }
 }
 
-/// Both files' contents.
+/// Contents of both files.
 struct Files<'a> {
     certificate_path: &'a Path,
     key_path: &'a Path,

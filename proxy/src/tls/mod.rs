@@ -1,7 +1,7 @@
-//! TLS of both legs: the certificate that clients are shown, and how the store is connected to.
+//! TLS on both legs: the certificate presented to clients, and TLS connections to the store.
 //!
 //! Cryptography is rustls with ring; protocol versions are 1.2 and 1.3. Client certificates are
-//! not asked for: a relayed login could not pass them on to the store.
+//! not requested: a relayed login could not present them to the store.
 
 mod certificate;
 mod store;
@@ -14,14 +14,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_rustls::rustls;
 
-/// TLS of both legs of new sessions. The default has none.
+/// TLS on both legs of new sessions. By default there is none.
 #[derive(Debug, Clone, Default)]
 pub struct Tls {
-    /// What clients are offered, if they are.
+    /// Server-side TLS for clients; none if it is not offered.
     pub client: Option<Arc<ServerTls>>,
-    /// Whether they must take it.
+    /// Whether clients must use TLS.
     pub client_required: bool,
-    /// How the store's leg gets it; none for never.
+    /// Client-side TLS for the store; none if it is never used.
     pub store: Option<Arc<StoreTls>>,
 }
 
@@ -33,47 +33,47 @@ pub enum TlsError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// A file holds something else.
+    /// A file has no item of the expected kind.
     #[error("{} holds no {what} in PEM form", path.display())]
     Absent {
         /// The file.
         path: PathBuf,
-        /// What was looked for.
+        /// The expected kind of item.
         what: &'static str,
     },
-    /// The certificate and the key do not work together, or not at all.
+    /// The certificate and the key do not match, or are unusable.
     #[error("the certificate in {} cannot be used with the key in {}: {source}", certificate.display(), key.display())]
     Pair {
         /// The certificate's file.
         certificate: PathBuf,
         /// The key's file.
         key: PathBuf,
-        /// What is wrong.
+        /// The reason.
         source: rustls::Error,
     },
-    /// A certificate of an authority that cannot vouch for anybody.
+    /// A certificate of an authority that cannot be used for verification.
     #[error("{} holds a certificate that cannot be trusted: {reason}", path.display())]
     Authority {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
-    /// Verification needs to know whom to trust.
+    /// Verification needs certificates of trusted authorities.
     #[error(
         "verifying the store's certificate needs the authority's certificate: set ca of [store_tls]"
     )]
     NoAuthority,
-    /// The store's host is not a name that a certificate could have.
+    /// The store's host is not a valid name in a certificate.
     #[error("'{0}' is not a name that a certificate could have")]
     Name(String),
-    /// The library refuses.
+    /// An error of the TLS library.
     #[error("TLS: {0}")]
     Library(#[from] rustls::Error),
-    /// A certificate of the proxy's own making.
+    /// Generating a self-signed certificate failed.
     #[error("cannot make a certificate: {0}")]
     SelfSigned(#[from] rcgen::Error),
 }

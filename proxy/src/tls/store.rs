@@ -1,4 +1,4 @@
-//! TLS towards the store: when, and how far its certificate is looked at.
+//! TLS to the store: when it is used, and how the store's certificate is verified.
 
 use super::{TlsError, provider, read};
 use crate::account::StoreAddress;
@@ -17,7 +17,7 @@ use tokio_rustls::rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
 
-/// When the store's leg of a session has TLS.
+/// When TLS is used on the store leg of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
@@ -31,7 +31,7 @@ pub enum StoreTlsMode {
     Disabled,
 }
 
-/// What is looked at of the store's certificate.
+/// How the store's certificate is verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
@@ -47,16 +47,17 @@ pub enum Verify {
 /// The settings `[store_tls]`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StoreTlsConfig {
-    /// When there is TLS.
+    /// When TLS is used.
     pub mode: StoreTlsMode,
     /// PEM file with the certificates of authorities.
     pub ca: Option<PathBuf>,
-    /// What is looked at; without a word, all where `ca` is given, else nothing.
+    /// Verification of the store's certificate; by default `Identity` if `ca` is set, otherwise
+    /// none.
     pub verify: Option<Verify>,
 }
 
 impl StoreTlsConfig {
-    /// What is looked at of the store's certificate.
+    /// Verification of the store's certificate.
     #[must_use]
     pub fn verify(&self) -> Verify {
         self.verify.unwrap_or(match self.ca {
@@ -65,8 +66,8 @@ impl StoreTlsConfig {
         })
     }
 
-    /// How the service account's own connections are made, which have no client to go by: with TLS
-    /// where it is required, or where an authority is named so that it is worth something.
+    /// TLS of the service account's own connections, which have no client leg: used if it is
+    /// required, or if an authority is configured so that the store can be verified.
     #[must_use]
     pub fn service(&self) -> Option<SslOpts> {
         let wanted = match self.mode {
@@ -89,7 +90,7 @@ impl StoreTlsConfig {
     }
 }
 
-/// The proxy's side of TLS with the store.
+/// Client-side TLS for the store.
 #[derive(Clone)]
 pub struct StoreTls {
     mode: StoreTlsMode,
@@ -108,7 +109,7 @@ impl std::fmt::Debug for StoreTls {
 }
 
 impl StoreTls {
-    /// Reads the authorities.
+    /// Reads the certificates of the authorities.
     ///
     /// # Errors
     /// See [`TlsError`].
@@ -145,13 +146,13 @@ impl StoreTls {
         })
     }
 
-    /// When there is TLS.
+    /// When TLS is used.
     #[must_use]
     pub fn mode(&self) -> StoreTlsMode {
         self.mode
     }
 
-    /// What connects, and the name that the certificate is to have.
+    /// The connector, and the name that the certificate must have.
     #[must_use]
     pub fn connector(&self) -> (&TlsConnector, ServerName<'static>) {
         (&self.connector, self.name.clone())
@@ -179,8 +180,8 @@ fn roots(path: &Path) -> Result<Arc<RootCertStore>, TlsError> {
     Ok(Arc::new(roots))
 }
 
-/// Takes any certificate, also one that this library cannot read:
-/// servers make themselves such at their installation.
+/// Accepts any certificate, even one that this library cannot parse: servers generate such
+/// certificates at their installation.
 #[derive(Debug)]
 struct Anybody(tokio_rustls::rustls::crypto::WebPkiSupportedAlgorithms);
 
@@ -219,7 +220,7 @@ impl ServerCertVerifier for Anybody {
     }
 }
 
-/// Asks whether the authority vouches for a certificate, whatever name it has.
+/// Verifies that the authority signed the certificate, for any name.
 #[derive(Debug)]
 struct AnyName(Arc<WebPkiServerVerifier>);
 
@@ -236,7 +237,7 @@ impl ServerCertVerifier for AnyName {
             self.0
                 .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match verified {
-            // Only looked at once the chain has been found good.
+            // Checked only after the chain has been verified.
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),

@@ -1,9 +1,9 @@
-//! Capability flags of both families: MySQL's 32 bits and MariaDB's extended 32 bits.
+//! Capability flags of MySQL (32 bits) and MariaDB's extended capabilities (another 32 bits).
 
 use mysql_common::constants::{CapabilityFlags, MariadbCapabilities};
 
-/// Capabilities of a leg or of a session: low 32 bits as in MySQL,
-/// high 32 bits as MariaDB extends them.
+/// Capabilities of a leg or of a session: low 32 bits as in MySQL, high 32 bits MariaDB's extended
+/// ones.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Capabilities(pub u64);
 
@@ -17,8 +17,8 @@ const fn mariadb(flag: MariadbCapabilities) -> Capabilities {
 
 #[allow(missing_docs, reason = "the names are those of the protocol's manual")]
 impl Capabilities {
-    /// Set by MySQL; MariaDB clears it (it calls the bit CLIENT_MYSQL) to say that extended bits
-    /// follow.
+    /// Set by MySQL; MariaDB clears it (and calls the bit CLIENT_MYSQL) to indicate extended
+    /// capability bits.
     pub const LONG_PASSWORD: Self = mysql(CapabilityFlags::CLIENT_LONG_PASSWORD);
     pub const FOUND_ROWS: Self = mysql(CapabilityFlags::CLIENT_FOUND_ROWS);
     pub const CONNECT_WITH_DB: Self = mysql(CapabilityFlags::CLIENT_CONNECT_WITH_DB);
@@ -49,10 +49,10 @@ impl Capabilities {
     pub const MARIADB_BULK_UNIT_RESULTS: Self =
         mariadb(MariadbCapabilities::MARIADB_CLIENT_BULK_UNIT_RESULTS);
 
-    /// What the relay can follow on a session. The rest is cleared in the greeting and in the
+    /// Capabilities that the relay supports. All others are cleared in the greeting and in the
     /// login: compression and query attributes hide or shift the statement, optional and cached
-    /// metadata leave out column definitions that the tracker counts, SSL belongs to the proxy,
-    /// and extended bits that are not known today may mean anything.
+    /// metadata omit column definitions that the tracker counts, SSL is handled by the proxy, and
+    /// the meaning of unknown extended bits is not known.
     pub const RELAYED: Self = Self(
         !(Self::COMPRESS.0
             | Self::ZSTD_COMPRESSION.0
@@ -74,13 +74,13 @@ impl Capabilities {
         self.0 & flags.0 == flags.0
     }
 
-    /// The bits that both have: what two sides negotiate.
+    /// Intersection: the result of negotiation between two sides.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
 
-    /// The bits that either has.
+    /// Union.
     #[must_use]
     pub const fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)

@@ -3,7 +3,7 @@
 use super::{Capabilities, Malformed, lenenc};
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// One column of a result or one parameter of a prepared statement, as the store describes it.
+/// One column of a result set or one parameter of a prepared statement, as described by the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ColumnDefinition {
     /// Always `def`.
@@ -12,29 +12,30 @@ pub struct ColumnDefinition {
     pub schema: Bytes,
     /// Alias of the table in the statement.
     pub table: Bytes,
-    /// The table's own name.
+    /// The table's original name.
     pub org_table: Bytes,
     /// Alias of the column in the statement.
     pub name: Bytes,
-    /// The column's own name; empty for expressions.
+    /// The column's original name; empty for expressions.
     pub org_name: Bytes,
-    /// MariaDB's extended type information, as sent; `None` where it is not negotiated.
+    /// MariaDB's extended type information, unparsed; `None` if not negotiated.
     pub extended: Option<Bytes>,
     /// Collation id of the values; 63 for binary and numbers.
     pub charset: u16,
-    /// Longest display length, bytes.
+    /// Maximum display length in bytes.
     pub length: u32,
     /// The type byte (`mysql_common::constants::ColumnType`).
     pub column_type: u8,
     /// `mysql_common::constants::ColumnFlags` bits.
     pub flags: u16,
-    /// Digits after the point; 31 for dynamic, 39 on MariaDB.
+    /// Digits after the decimal point; 31 for dynamic, 39 on MariaDB.
     pub decimals: u8,
-    /// What follows, as sent: two filler bytes, and the default value in a COM_FIELD_LIST answer.
+    /// The remaining bytes, unparsed: two filler bytes, and the default value in a COM_FIELD_LIST
+    /// answer.
     pub tail: Bytes,
 }
 
-/// Charset, length, type, flags, decimals and filler.
+/// Length of charset, length, type, flags, decimals and filler.
 const FIXED_BYTES: usize = 12;
 
 impl ColumnDefinition {
@@ -69,7 +70,7 @@ impl ColumnDefinition {
         })
     }
 
-    /// The payload; what was parsed comes out byte for byte.
+    /// Encodes the payload; a parsed payload is reproduced byte for byte.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let texts = [

@@ -33,5 +33,5 @@ pub const STMT_FETCH: u8 = 0x1c;
 pub const DAEMON: u8 = 0x1d;
 pub const BINLOG_DUMP_GTID: u8 = 0x1e;
 pub const RESET_CONNECTION: u8 = 0x1f;
-/// MariaDB: one EXECUTE over many rows of parameters.
+/// MariaDB: one EXECUTE with many rows of parameters.
 pub const STMT_BULK_EXECUTE: u8 = 0xfa;

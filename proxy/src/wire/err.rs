@@ -3,24 +3,24 @@
 use super::{Malformed, lenenc};
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// An error as the protocol carries it.
+/// Content of an ERR packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErrPacket {
     /// The MySQL error number, such as 1064.
     pub code: u16,
     /// Five characters, such as `*b"42000"`.
     pub sqlstate: [u8; 5],
-    /// The sentence for the user, in the connection's character set.
+    /// Message for the user, in the connection's character set.
     pub message: Bytes,
 }
 
 impl ErrPacket {
     /// First byte of the payload.
     pub const HEADER: u8 = 0xff;
-    /// MariaDB: the code of a progress report, which does not end an answer.
+    /// MariaDB: error code of a progress report, which does not end an answer.
     pub const PROGRESS_CODE: u16 = 0xffff;
 
-    /// An error of that number, SQLSTATE and text.
+    /// An error with this number, SQLSTATE and message.
     pub fn new(code: u16, sqlstate: &[u8; 5], message: impl Into<String>) -> Self {
         Self {
             code,
@@ -35,7 +35,7 @@ impl ErrPacket {
         payload.first() == Some(&Self::HEADER)
     }
 
-    /// Parses a payload. Errors sent before the handshake carry no SQLSTATE: they get HY000.
+    /// Parses a payload. Errors sent before the handshake have no SQLSTATE: they get HY000.
     pub fn parse(payload: &[u8]) -> Result<Self, Malformed> {
         let mut input = payload;
         if lenenc::get_u8(&mut input)? != Self::HEADER {
@@ -55,7 +55,7 @@ impl ErrPacket {
         })
     }
 
-    /// The payload, with its SQLSTATE.
+    /// The payload, including the SQLSTATE.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let mut output = BytesMut::with_capacity(9 + self.message.len());
@@ -67,7 +67,7 @@ impl ErrPacket {
         output.freeze()
     }
 
-    /// The payload as a client expects it in place of a greeting: without SQLSTATE.
+    /// The payload to send in place of a greeting: without SQLSTATE.
     #[must_use]
     pub fn encode_before_handshake(&self) -> Bytes {
         let mut output = BytesMut::with_capacity(3 + self.message.len());

@@ -1,12 +1,12 @@
-//! Walking packet frames in passing bytes, without holding them.
+//! Follows packet boundaries in a byte stream without buffering it.
 
 use super::{HEADER_BYTES, PACKET_BYTES_MAX};
 
-/// As much of a payload's start as a walker shows: an OK packet up to its warnings, a prepare
-/// answer, an ERR code, a column count.
+/// Maximum number of payload bytes that a walker shows: enough for an OK packet up to its
+/// warnings, a prepare answer, an ERR code, a column count.
 pub const HEAD_BYTES_MAX: usize = 24;
 
-/// The start of a payload that passes.
+/// The start of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PacketHead<'a> {
     /// Length of the packet's payload, bytes.
@@ -15,40 +15,41 @@ pub struct PacketHead<'a> {
     pub seq: u8,
     /// The first bytes of the payload, at most [`HEAD_BYTES_MAX`].
     pub head: &'a [u8],
-    /// Whether the packet goes on with the payload of the one before it (which had 16 MiB).
+    /// Whether the packet continues the payload of the previous one (which had the maximum length
+    /// of 16 MiB).
     pub continuation: bool,
 }
 
-/// Follows the frames of one direction of a stream.
+/// Follows the packets in one direction of a stream.
 ///
 /// ```text
 /// header (4 bytes) -> head (up to 24 bytes of payload; then it is shown) -> rest -> header ...
 /// ```
 #[derive(Debug, Default)]
 pub struct FrameWalker {
-    /// Header and head of a packet whose start came in pieces.
+    /// Header and head of a packet whose start arrived in several reads.
     gathered: [u8; HEADER_BYTES + HEAD_BYTES_MAX],
     gathered_bytes: u8,
-    /// Payload bytes of the current packet that are still to pass, after its head was shown.
+    /// Payload bytes of the current packet still to come after its head was shown.
     rest_bytes: u32,
     continuation: bool,
     next_seq: u8,
 }
 
 impl FrameWalker {
-    /// Whether no packet has passed in part.
+    /// Whether the stream is at a packet boundary.
     #[must_use]
     pub fn between_packets(&self) -> bool {
         self.rest_bytes == 0 && self.gathered_bytes == 0
     }
 
-    /// Sequence id that follows the last packet's.
+    /// Sequence id after the last packet's.
     #[must_use]
     pub fn next_seq(&self) -> u8 {
         self.next_seq
     }
 
-    /// Follows `bytes`, showing each packet's head once it is there.
+    /// Processes `bytes`, calling `show` with each packet's head once it is complete.
     ///
     /// # Errors
     /// What `show` returns; the walk stops there.
@@ -80,7 +81,7 @@ impl FrameWalker {
         Ok(())
     }
 
-    /// The slow way for a packet whose start is cut by the end of a read.
+    /// Slow path for a packet whose start is split between reads.
     fn gather<'a, E>(
         &mut self,
         bytes: &'a [u8],

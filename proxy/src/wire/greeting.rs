@@ -1,43 +1,43 @@
-//! The store's first packet (Protocol::HandshakeV10), read and edited in place.
+//! The store's first packet (Protocol::HandshakeV10), parsed and edited in place.
 
 use super::{Capabilities, Malformed, StatusFlags, lenenc};
 use bytes::Bytes;
 
-/// What the proxy reads of a greeting.
+/// The parts of a greeting that the proxy uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Greeting {
     /// Such as `10.11.6-MariaDB`; may start with `5.5.5-` on MariaDB.
     pub server_version: String,
-    /// The store's id of the connection: what KILL takes.
+    /// The store's connection id, the argument of KILL.
     pub connection_id: u32,
-    /// What the store offers, after the edit.
+    /// Capabilities offered by the store, after the edit.
     pub capabilities: Capabilities,
     /// Default collation id.
     pub charset: u8,
-    /// The session's state.
+    /// Status flags of the session.
     pub status: StatusFlags,
-    /// Whether the store can go on in TLS.
+    /// Whether the store supports TLS.
     pub tls: bool,
-    /// What passwords are hashed with, without its NUL.
+    /// Nonce for password hashing, without its NUL.
     pub nonce: Bytes,
-    /// Authentication plugin that the nonce is for, if one is named.
+    /// Authentication plugin that the nonce is for, if it is named.
     pub plugin: Bytes,
 }
 
 /// Bytes between the end of the version and the lower capabilities: connection id,
 /// scramble, filler.
 const TO_CAPABILITIES_BYTES: usize = 4 + NONCE_HEAD_BYTES + 1;
-/// The part of the nonce that stands before the capabilities.
+/// Length of the part of the nonce before the capabilities.
 const NONCE_HEAD_BYTES: usize = 8;
-/// Reserved, between the nonce's length and MariaDB's extended capabilities.
+/// Reserved bytes between the nonce's length and MariaDB's extended capabilities.
 const FILLER_BYTES: usize = 6;
 
 impl Greeting {
-    /// Reads a greeting and clears each offered capability that is not in `allowed`.
-    /// No other byte changes.
+    /// Parses a greeting and clears each offered capability that is not in `allowed`. No other
+    /// byte changes.
     ///
     /// # Errors
-    /// Not protocol version 10, older than MySQL 4.1, or cut short.
+    /// Not protocol version 10, older than MySQL 4.1, or truncated.
     pub fn restrict(payload: &mut [u8], allowed: Capabilities) -> Result<Self, Malformed> {
         let mut input = &payload[..];
         if lenenc::get_u8(&mut input)? != 10 {
@@ -56,7 +56,8 @@ impl Greeting {
         lenenc::get_bytes(&mut input, FILLER_BYTES)?;
         let extended = lenenc::get_u32(&mut input)?;
 
-        // Servers without plugins end somewhere here, and their clients hash with what has come.
+        // Greetings of servers without plugins may end here; their clients hash with the part
+        // received.
         let tail_bytes = nonce_bytes.saturating_sub(NONCE_HEAD_BYTES).max(13);
         nonce.extend_from_slice(input.get(..tail_bytes).unwrap_or(input));
         while nonce.last() == Some(&0) {
@@ -95,8 +96,7 @@ impl Greeting {
         })
     }
 
-    /// Tells clients that they may go on in TLS, in a greeting that [`restrict`](Self::restrict)
-    /// has accepted.
+    /// Sets the SSL capability in a greeting that [`restrict`](Self::restrict) has accepted.
     pub fn offer_tls(&self, payload: &mut [u8]) {
         let low_at = 1
             + payload
@@ -113,7 +113,7 @@ impl Greeting {
     }
 }
 
-/// Overwrites bytes whose place was read before, so that it is there.
+/// Overwrites bytes at an offset that was parsed before and thus exists.
 pub(super) fn put(payload: &mut [u8], at: usize, bytes: &[u8]) {
     if let Some(place) = payload.get_mut(at..at + bytes.len()) {
         place.copy_from_slice(bytes);
@@ -126,7 +126,7 @@ pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// As MariaDB 10.11 on Debian greets.
+    /// A greeting of MariaDB 10.11 on Debian.
     pub fn mariadb() -> Vec<u8> {
         let mut payload = b"\x0a5.5.5-10.11.6-MariaDB\0\x1f\0\0\0abcdefgh\0".to_vec();
         payload.extend(b"\xfe\xf7\x2d\x02\0\xff\x81\x15\0\0\0\0\0\0\x1d\0\0\0");

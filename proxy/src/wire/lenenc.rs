@@ -4,10 +4,10 @@
 use super::Malformed;
 use bytes::BufMut;
 
-/// First byte of a text row's cell that is NULL; never the first byte of a length.
+/// First byte of a NULL cell in a text row; never the first byte of a length.
 pub const NULL: u8 = 0xfb;
 
-/// Takes `count` bytes off the front of `input`.
+/// Consumes `count` bytes of `input`.
 pub fn get_bytes<'a>(input: &mut &'a [u8], count: usize) -> Result<&'a [u8], Malformed> {
     let (head, tail) = input
         .split_at_checked(count)
@@ -24,27 +24,27 @@ fn get_array<const N: usize>(input: &mut &[u8]) -> Result<[u8; N], Malformed> {
     Ok(*head)
 }
 
-/// Takes one byte.
+/// Consumes one byte.
 pub fn get_u8(input: &mut &[u8]) -> Result<u8, Malformed> {
     Ok(get_array::<1>(input)?[0])
 }
 
-/// Takes a little-endian `u16`.
+/// Consumes a little-endian `u16`.
 pub fn get_u16(input: &mut &[u8]) -> Result<u16, Malformed> {
     get_array(input).map(u16::from_le_bytes)
 }
 
-/// Takes a little-endian `u32`.
+/// Consumes a little-endian `u32`.
 pub fn get_u32(input: &mut &[u8]) -> Result<u32, Malformed> {
     get_array(input).map(u32::from_le_bytes)
 }
 
-/// Takes a little-endian `u64`.
+/// Consumes a little-endian `u64`.
 pub fn get_u64(input: &mut &[u8]) -> Result<u64, Malformed> {
     get_array(input).map(u64::from_le_bytes)
 }
 
-/// Takes a length-encoded integer. 0xFB (NULL) and 0xFF (ERR) are no integers.
+/// Consumes a length-encoded integer. 0xFB (NULL) and 0xFF (ERR) are rejected.
 pub fn get_int(input: &mut &[u8]) -> Result<u64, Malformed> {
     Ok(match get_u8(input)? {
         0xfc => u64::from(get_u16(input)?),
@@ -58,14 +58,14 @@ pub fn get_int(input: &mut &[u8]) -> Result<u64, Malformed> {
     })
 }
 
-/// Takes a length-encoded string.
+/// Consumes a length-encoded string.
 pub fn get_str<'a>(input: &mut &'a [u8]) -> Result<&'a [u8], Malformed> {
     let length = usize::try_from(get_int(input)?)
         .map_err(|_| Malformed("a field is longer than its packet"))?;
     get_bytes(input, length)
 }
 
-/// Takes a cell of a text row: a length-encoded string, or `None` for NULL.
+/// Consumes a cell of a text row: a length-encoded string, or `None` for NULL.
 pub fn get_cell<'a>(input: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Malformed> {
     if input.first() == Some(&NULL) {
         *input = input.get(1..).unwrap_or_default();
@@ -74,7 +74,7 @@ pub fn get_cell<'a>(input: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Malformed>
     get_str(input).map(Some)
 }
 
-/// Takes the bytes up to a NUL, and the NUL.
+/// Consumes a NUL-terminated string and its NUL; returns it without the NUL.
 pub fn get_nul_str<'a>(input: &mut &'a [u8]) -> Result<&'a [u8], Malformed> {
     let length = memchr::memchr(0, input).ok_or(Malformed("a string without its NUL"))?;
     let text = get_bytes(input, length)?;

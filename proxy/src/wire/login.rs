@@ -1,49 +1,49 @@
-//! The client's first packet (Protocol::HandshakeResponse41 or SSLRequest),
-//! read and edited in place.
+//! The client's first packet (Protocol::HandshakeResponse41 or SSLRequest), parsed and edited in
+//! place.
 
 use super::greeting::put;
 use super::{Capabilities, Malformed, lenenc};
 use bytes::Bytes;
 
-/// What the proxy reads of a login.
+/// The parts of a login that the proxy uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
-    /// What client and store have negotiated.
+    /// Capabilities negotiated by client and store.
     pub capabilities: Capabilities,
     /// Collation id of the connection.
     pub charset: u8,
     /// User name.
     pub user: Bytes,
-    /// Initial database, if one is named.
+    /// Initial database, if there is one.
     pub database: Option<Bytes>,
-    /// Authentication plugin that the client has used, if it names one.
+    /// Authentication plugin used by the client, if it is named.
     pub plugin: Option<Bytes>,
 }
 
 /// Why a client's first packet is not a login that can be relayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LoginError {
-    /// The client asks for TLS although it was not offered.
+    /// The client requests TLS although it was not offered.
     #[error("TLS is not offered here: connect without it (--skip-ssl, ssl-mode=DISABLED)")]
     Tls,
-    /// The client goes on to compress although that was not offered,
-    /// as PHP's mysqlnd and the pure Connector/Python do.
+    /// The client uses compression although it was not offered, as PHP's mysqlnd and the
+    /// pure-Python Connector/Python do.
     #[error("compression is not offered here: connect without it")]
     Compression,
-    /// A client from before MySQL 4.1.
+    /// A client older than MySQL 4.1.
     #[error("clients older than MySQL 4.1 are not supported")]
     Old,
-    /// Not a login at all.
+    /// Not a login packet.
     #[error(transparent)]
     Malformed(#[from] Malformed),
 }
 
-/// Length of a request for TLS (SSLRequest): a login cut before the user name.
+/// Length of a TLS request (SSLRequest): a login truncated before the user name.
 pub const TLS_REQUEST_BYTES: usize = 32;
 
 impl Login {
-    /// Reads a login and clears each capability that the greeting did not offer.
-    /// No other byte changes.
+    /// Parses a login and clears each capability that the greeting did not offer. No other byte
+    /// changes.
     ///
     /// # Errors
     /// See [`LoginError`].
@@ -61,7 +61,7 @@ impl Login {
         lenenc::get_bytes(&mut input, 19)?;
         let extended = lenenc::get_u32(&mut input)?;
         let mut asked = base;
-        // Both must have said MariaDB; else these bytes are filler.
+        // Only if both sides are MariaDB; otherwise these bytes are filler.
         let extends = !base.has(Capabilities::LONG_PASSWORD);
         if extends {
             asked = base.or(Capabilities(u64::from(extended) << 32));
@@ -70,7 +70,7 @@ impl Login {
         if !offered.has(compressing) {
             return Err(LoginError::Compression);
         }
-        // LONG_PASSWORD says which family the client is of: never cleared.
+        // LONG_PASSWORD distinguishes MySQL from MariaDB clients: never cleared.
         let capabilities = asked.and(offered.or(Capabilities::LONG_PASSWORD));
         let user = Bytes::copy_from_slice(lenenc::get_nul_str(&mut input)?);
         let (database, plugin) = Self::after_user(capabilities, input)?;
@@ -89,7 +89,7 @@ impl Login {
         })
     }
 
-    /// Whether a client's packet asks for TLS instead of logging in.
+    /// Whether a client's packet is a TLS request instead of a login.
     #[must_use]
     pub fn is_tls_request(payload: &[u8]) -> bool {
         let mut input = payload;
@@ -98,8 +98,8 @@ impl Login {
                 .is_ok_and(|base| Capabilities(u64::from(base)).has(Capabilities::SSL))
     }
 
-    /// Makes a login that [`restrict`](Self::restrict) has accepted say that its leg has TLS. Its
-    /// first [`TLS_REQUEST_BYTES`] are then the request for it.
+    /// Sets the SSL capability in a login that [`restrict`](Self::restrict) has accepted. Its
+    /// first [`TLS_REQUEST_BYTES`] are then the TLS request.
     pub fn say_tls(payload: &mut [u8]) {
         let [_, ssl, ..] = Capabilities::SSL.0.to_le_bytes();
         if let Some(byte) = payload.get_mut(1) {
@@ -107,7 +107,7 @@ impl Login {
         }
     }
 
-    /// Reads on from the authentication data: database and plugin.
+    /// Parses the fields from the authentication data on: database and plugin.
     fn after_user(
         capabilities: Capabilities,
         mut input: &[u8],
@@ -123,7 +123,7 @@ impl Login {
                 Err(_) => return Ok((named(input), None)),
             }
         } else if skipped.is_err() {
-            // Not needed here; the store will say what is wrong.
+            // Not needed here; the store will report the error.
             return Ok((None, None));
         }
         let mut plugin = None;

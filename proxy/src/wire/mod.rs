@@ -1,8 +1,8 @@
 //! The MySQL client/server protocol: packets, capabilities and the few payloads that the proxy
 //! reads or writes.
 //!
-//! Nothing here knows about sessions or statements. Parsers take bytes from the network, so every
-//! one is checked and returns [`Malformed`]; none panics.
+//! This module is independent of sessions and statements. Parsers process untrusted bytes from the
+//! network: they check every length, return [`Malformed`] on errors, and never panic.
 
 mod capabilities;
 mod column;
@@ -29,7 +29,7 @@ pub use packet::{
 };
 pub use stream::Stream;
 
-/// Bytes that do not follow the protocol; the text names the field.
+/// Bytes that violate the protocol; the text names the field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("malformed packet: {0}")]
 pub struct Malformed(pub &'static str);

@@ -1,29 +1,29 @@
-//! The OK and EOF packets, and the packet that ends a result's rows.
+//! The OK and EOF packets, and the packet that ends the rows of a result set.
 
 use super::{Capabilities, Malformed, PACKET_BYTES_MAX, StatusFlags, lenenc};
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// An OK packet, also where its header byte is 0xFE (the end of rows under DEPRECATE_EOF).
+/// An OK packet, including one with header byte 0xFE (the end of rows under DEPRECATE_EOF).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OkPacket {
-    /// Rows changed.
+    /// Number of rows changed.
     pub affected_rows: u64,
     /// First generated AUTO_INCREMENT value, or 0.
     pub last_insert_id: u64,
-    /// The session's state after the statement.
+    /// The session's status flags after the statement.
     pub status: StatusFlags,
     /// Number of warnings.
     pub warnings: u16,
-    /// All that follows: the text for humans and the session state changes, as sent.
+    /// The remaining bytes, unparsed: the info text and the session state changes.
     pub tail: Bytes,
 }
 
 impl OkPacket {
-    /// First byte of the payload of a plain OK.
+    /// First byte of the payload of an ordinary OK.
     pub const HEADER: u8 = 0x00;
 
-    /// Parses a payload that starts with 0x00 or 0xFE. The start of one is enough,
-    /// as far as the warnings.
+    /// Parses a payload that starts with 0x00 or 0xFE. A prefix that includes the warnings is
+    /// enough.
     pub fn parse(payload: &[u8]) -> Result<Self, Malformed> {
         let mut input = payload;
         if !matches!(
@@ -41,7 +41,7 @@ impl OkPacket {
         })
     }
 
-    /// The text for humans ("Rows matched: 1 ...").
+    /// The info text ("Rows matched: 1 ...").
     pub fn info(&self) -> &[u8] {
         let mut input = &self.tail[..];
         lenenc::get_str(&mut input).unwrap_or_default()
@@ -53,7 +53,7 @@ impl OkPacket {
 pub struct EofPacket {
     /// Number of warnings.
     pub warnings: u16,
-    /// The session's state.
+    /// The session's status flags.
     pub status: StatusFlags,
 }
 
@@ -80,7 +80,7 @@ impl EofPacket {
     }
 }
 
-/// An OK payload. `info` is a text for humans, empty for none.
+/// An OK payload. `info` is a text for the user; empty for none.
 #[must_use]
 pub fn encode_ok(
     affected_rows: u64,
@@ -93,7 +93,7 @@ pub fn encode_ok(
     output.put_u8(OkPacket::HEADER);
     lenenc::put_int(&mut output, affected_rows);
     lenenc::put_int(&mut output, last_insert_id);
-    // A state-change block is never written here, so its announcement must not be either.
+    // A state-change block is never written here, so its flag must not be set either.
     let status = status - StatusFlags::SERVER_SESSION_STATE_CHANGED;
     output.put_u16_le(status.bits());
     output.put_u16_le(warnings);
@@ -103,7 +103,7 @@ pub fn encode_ok(
     output.freeze()
 }
 
-/// An EOF payload: after column definitions, where DEPRECATE_EOF is not negotiated.
+/// An EOF payload: follows column definitions if DEPRECATE_EOF is not negotiated.
 #[must_use]
 pub fn encode_eof(status: StatusFlags, warnings: u16) -> Bytes {
     let mut output = BytesMut::with_capacity(5);
@@ -113,7 +113,8 @@ pub fn encode_eof(status: StatusFlags, warnings: u16) -> Bytes {
     output.freeze()
 }
 
-/// The payload that ends the rows of a result: EOF, or OK with header 0xFE under DEPRECATE_EOF.
+/// The payload that ends the rows of a result set: EOF, or OK with header 0xFE under
+/// DEPRECATE_EOF.
 #[must_use]
 pub fn encode_result_end(capabilities: Capabilities, status: StatusFlags, warnings: u16) -> Bytes {
     if !capabilities.has(Capabilities::DEPRECATE_EOF) {
@@ -126,8 +127,8 @@ pub fn encode_result_end(capabilities: Capabilities, status: StatusFlags, warnin
     output.freeze()
 }
 
-/// Whether a payload read where a row may stand ends the rows, and with which status and warnings.
-/// `None`: it is a row or an ERR.
+/// Status and warnings if the payload, read where a row is expected, ends the rows. `None` for a
+/// row or an ERR.
 pub fn result_end_status(
     capabilities: Capabilities,
     payload: &[u8],
@@ -153,7 +154,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// As MariaDB 10.11 answers `UPDATE ... ` of three rows.
+    /// Answer of MariaDB 10.11 to `UPDATE ... ` of three rows.
     #[test]
     fn an_ok_of_a_real_server() {
         let payload = b"\x00\x03\x00\x02\x00\x00\x00\x28Rows matched: 3  Changed: 3  Warnings: 0";

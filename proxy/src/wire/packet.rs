@@ -1,20 +1,20 @@
-//! Whole payloads in and out of packets, for the handshake and the lane;
-//! the relay walks frames instead.
+//! Reads and writes whole payloads, for the handshake and the lane; the relay uses
+//! [`FrameWalker`](super::FrameWalker) instead.
 
 use super::Malformed;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// Length (3 bytes) and sequence id (1 byte).
+/// Packet header: length (3 bytes) and sequence id (1 byte).
 pub const HEADER_BYTES: usize = 4;
-/// Longest payload of one packet; a payload this long or longer goes on in the next packet.
+/// Maximum payload of one packet; a payload of this length or longer continues in the next packet.
 pub const PACKET_BYTES_MAX: usize = 0xff_ffff;
-/// What one read from a socket asks for.
+/// Buffer space of one read from a socket.
 const READ_BYTES: usize = 16 * 1024;
-/// The same within a payload that is given out in pieces.
+/// Buffer space of one read within a payload that is returned in pieces.
 const PIECE_READ_BYTES: usize = 256 * 1024;
-/// A write buffer that grew beyond this is given back after a flush.
+/// A write buffer larger than this is freed after a flush.
 const KEPT_BYTES_MAX: usize = 256 * 1024;
 
 /// The header of a packet. `length` is at most [`PACKET_BYTES_MAX`].
@@ -25,41 +25,41 @@ pub fn packet_header(length: usize, seq: u8) -> [u8; HEADER_BYTES] {
     [a, b, c, seq]
 }
 
-/// A payload, or a piece of one that is too long to be gathered.
+/// A payload, or a piece of one that is too long to buffer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
-    /// All of it.
+    /// The whole payload.
     Whole(Bytes),
     /// Some of its bytes, in order.
     Part {
-        /// The bytes; may be none.
+        /// The bytes; may be empty.
         bytes: Bytes,
-        /// They are the first of a packet whose payload is so long.
+        /// If these are the first bytes of a packet: its payload length.
         packet: Option<usize>,
-        /// No more follow.
+        /// Whether this is the last piece.
         last: bool,
     },
 }
 
-/// A payload of which pieces are given out.
+/// State of a payload that is returned in pieces.
 #[derive(Debug, Clone, Copy)]
 struct InPieces {
-    /// Bytes of the current packet that are still to be given out.
+    /// Bytes of the current packet still to be returned.
     rest: usize,
-    /// Length of the current packet, until its first bytes are given out.
+    /// Length of the current packet, until its first bytes are returned.
     packet: Option<usize>,
-    /// Another packet follows.
+    /// Whether another packet follows.
     continues: bool,
-    /// Given out, and under way in the current packet.
+    /// Bytes already returned, plus those of the current packet.
     bytes: usize,
 }
 
 /// Reads whole payloads, joining packets of 16 MiB. Cancel-safe: a dropped `read` loses nothing.
 #[derive(Debug)]
 pub struct PacketReader {
-    /// Bytes read and not yet given out.
+    /// Bytes read and not yet returned.
     buffer: BytesMut,
-    /// The earlier packets of a payload that is not complete.
+    /// The earlier packets of an incomplete payload.
     joined: BytesMut,
     in_pieces: Option<InPieces>,
     payload_bytes_max: usize,
@@ -67,13 +67,13 @@ pub struct PacketReader {
 }
 
 impl PacketReader {
-    /// A reader that refuses payloads longer than `payload_bytes_max`.
+    /// A reader that rejects payloads longer than `payload_bytes_max`.
     #[must_use]
     pub fn new(payload_bytes_max: usize) -> Self {
         Self::with_buffered(payload_bytes_max, BytesMut::new())
     }
 
-    /// A reader that first gives out what someone else has already read from the stream.
+    /// A reader that starts with bytes already read from the stream.
     #[must_use]
     pub fn with_buffered(payload_bytes_max: usize, buffer: BytesMut) -> Self {
         Self {
@@ -85,36 +85,35 @@ impl PacketReader {
         }
     }
 
-    /// Bytes read from the stream beyond the last payload given out.
+    /// Bytes read from the stream beyond the last returned payload.
     #[must_use]
     pub fn into_buffered(self) -> BytesMut {
         self.buffer
     }
 
-    /// Whether bytes wait that were read beyond the last payload.
+    /// Whether bytes beyond the last payload have been read.
     #[must_use]
     pub fn has_buffered(&self) -> bool {
         !self.buffer.is_empty()
     }
 
-    /// Sequence id of the last packet given out: the answer's id is one higher.
+    /// Sequence id of the last returned packet; the answer's id is one higher.
     #[must_use]
     pub fn last_seq(&self) -> u8 {
         self.last_seq
     }
 
-    /// The next payload.
+    /// Returns the next payload.
     ///
     /// # Errors
-    /// `UnexpectedEof` when the stream ends, also between packets;
-    /// `InvalidData` beyond the limit; I/O errors.
+    /// `UnexpectedEof` when the stream ends, also between packets; `InvalidData` beyond the limit;
+    /// I/O errors.
     pub async fn read(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Bytes> {
         loop {
             if let Some(payload) = self.buffered_payload()? {
                 return Ok(payload);
             }
-            // More than one packet may come at once; a long packet is asked for as a whole,
-            // within reason.
+            // Several packets may arrive at once; a long packet is read as a whole, within limits.
             self.buffer.reserve(READ_BYTES.max(self.missing_bytes()));
             if stream.read_buf(&mut self.buffer).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
@@ -122,11 +121,12 @@ impl PacketReader {
         }
     }
 
-    /// The next payload as far as its first packet is at most `gathered_bytes_max` long, else its
-    /// next piece. Ends and errors of results are gathered however long they are. Cancel-safe.
+    /// Returns the next payload if its first packet is at most `gathered_bytes_max` long,
+    /// otherwise its next piece. End and error packets of results are always returned whole.
+    /// Cancel-safe.
     ///
     /// # Errors
-    /// As [`read`](Self::read).
+    /// Same as [`read`](Self::read).
     pub async fn read_piece(
         &mut self,
         stream: &mut (impl AsyncRead + Unpin),
@@ -150,13 +150,13 @@ impl PacketReader {
         }
     }
 
-    /// A payload that is here, or what is here of one in pieces.
+    /// A completely buffered payload, or the buffered part of one in pieces.
     fn buffered_start(&mut self, gathered_bytes_max: usize) -> io::Result<Option<Piece>> {
         if self.joined.is_empty()
             && let Some(&[a, b, c, seq, first]) = self.buffer.first_chunk::<{ HEADER_BYTES + 1 }>()
         {
             let length = u32::from_le_bytes([a, b, c, 0]) as usize;
-            // An OK, EOF or ERR, which only a row of 16 MiB may look like.
+            // An OK, EOF or ERR; only a row of 16 MiB could look like one.
             let is_end = first >= 0xfe && length < PACKET_BYTES_MAX;
             if length > gathered_bytes_max && !is_end {
                 self.buffer.advance(HEADER_BYTES);
@@ -184,7 +184,7 @@ impl PacketReader {
         Ok(())
     }
 
-    /// The next piece of a payload in pieces, if any of it is here.
+    /// The next piece of a payload in pieces, if any of it is buffered.
     fn buffered_part(&mut self, mut payload: InPieces) -> io::Result<Option<Piece>> {
         if payload.rest == 0 && payload.packet.is_none() {
             let Some(&[a, b, c, seq]) = self.buffer.first_chunk::<HEADER_BYTES>() else {
@@ -214,11 +214,11 @@ impl PacketReader {
         }))
     }
 
-    /// The next payload of one packet, without reading a byte beyond it:
-    /// what follows may be of another protocol.
+    /// Returns the next single-packet payload without reading a byte beyond it: the following
+    /// bytes may be of another protocol.
     ///
     /// # Errors
-    /// As [`read`](Self::read). Not cancel-safe.
+    /// Same as [`read`](Self::read). Not cancel-safe.
     pub async fn read_only(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Bytes> {
         debug_assert!(self.buffer.is_empty() && self.joined.is_empty());
         let mut header = [0; HEADER_BYTES];
@@ -228,7 +228,7 @@ impl PacketReader {
         if length > self.payload_bytes_max {
             return Err(Malformed("a payload is longer than the limit").into());
         }
-        // Memory follows what really comes.
+        // Memory grows with the bytes received, not with the claimed length.
         let mut payload = Vec::new();
         stream.take(length as u64).read_to_end(&mut payload).await?;
         if payload.len() < length {
@@ -238,8 +238,8 @@ impl PacketReader {
         Ok(payload.into())
     }
 
-    /// The next payload if it has been read whole: lets a caller drain what is here without
-    /// waiting.
+    /// Returns the next payload if it is completely buffered, so that a caller can process
+    /// buffered payloads without waiting.
     ///
     /// # Errors
     /// `InvalidData` when the payload is longer than the limit.
@@ -274,7 +274,7 @@ impl PacketReader {
         match self.buffer.first_chunk::<HEADER_BYTES>() {
             Some(&[a, b, c, _]) => {
                 let whole = HEADER_BYTES + u32::from_le_bytes([a, b, c, 0]) as usize;
-                // Not all at once for a claim of 16 MiB: memory follows what really comes.
+                // Not all at once for a claimed 16 MiB: memory grows with the bytes received.
                 let here = self.buffer.len();
                 whole.saturating_sub(here).min(here.max(READ_BYTES))
             }
@@ -283,7 +283,7 @@ impl PacketReader {
     }
 }
 
-/// Collects packets and sends them together.
+/// Buffers packets and sends them together.
 #[derive(Debug)]
 #[must_use = "packets are only sent by flush"]
 pub struct PacketWriter {
@@ -306,18 +306,18 @@ impl PacketWriter {
         self.seq
     }
 
-    /// Makes `seq` the sequence id of the next packet: 0 for each new command.
+    /// Sets the sequence id of the next packet: 0 for each new command.
     pub fn set_next_seq(&mut self, seq: u8) {
         self.seq = seq;
     }
 
-    /// Bytes that wait for [`flush`](Self::flush).
+    /// Number of bytes waiting for [`flush`](Self::flush).
     #[must_use]
     pub fn buffered_bytes(&self) -> usize {
         self.buffer.len()
     }
 
-    /// Appends a payload, in as many packets as it needs.
+    /// Appends a payload, split into as many packets as needed.
     pub fn write(&mut self, payload: &[u8]) {
         self.buffer.reserve(HEADER_BYTES + payload.len());
         let mut rest = payload;
@@ -331,7 +331,7 @@ impl PacketWriter {
         }
     }
 
-    /// Appends a payload that `fill` appends to the buffer it is given (and must only append to).
+    /// Appends a payload written by `fill`, which must only append to the buffer it is given.
     pub fn write_with(&mut self, fill: impl FnOnce(&mut BytesMut)) {
         let start = self.buffer.len();
         self.buffer.put_slice(&[0; HEADER_BYTES]);
@@ -349,7 +349,7 @@ impl PacketWriter {
         }
     }
 
-    /// Begins a payload of `bytes` bytes, which [`put_part`](Self::put_part) appends.
+    /// Begins a payload of `bytes` bytes, to be appended by [`put_part`](Self::put_part).
     pub fn begin_parts(&mut self, bytes: u64) -> Parts {
         let mut parts = Parts {
             rest: bytes,
@@ -360,7 +360,7 @@ impl PacketWriter {
         parts
     }
 
-    /// Appends the next bytes of a payload, in as many packets as it needs.
+    /// Appends the next bytes of a payload, split into as many packets as needed.
     pub fn put_part(&mut self, parts: &mut Parts, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let (part, after) = bytes.split_at(bytes.len().min(parts.packet_rest));
@@ -374,8 +374,9 @@ impl PacketWriter {
         }
     }
 
-    /// Begins a packet of a payload that goes on after a full one, or that has not begun; an empty
-    /// one is due after full ones. False where the payload is complete.
+    /// Begins the next packet of a payload: the first one, or one after a full packet; if the
+    /// length is a multiple of the maximum, the last one is empty. False if the payload is
+    /// complete.
     fn begin_packet_of(&mut self, parts: &mut Parts) -> bool {
         let length = usize::try_from(parts.rest).unwrap_or(usize::MAX);
         let length = length.min(PACKET_BYTES_MAX);
@@ -388,19 +389,18 @@ impl PacketWriter {
         true
     }
 
-    /// Begins a packet of the caller's own making, whose bytes [`put_bytes`](Self::put_bytes)
-    /// appends.
+    /// Begins a packet of `length` bytes, to be appended by [`put_bytes`](Self::put_bytes).
     pub fn put_header(&mut self, length: usize) {
         self.buffer.put_slice(&packet_header(length, self.seq));
         self.seq = self.seq.wrapping_add(1);
     }
 
-    /// Appends bytes of the packet that was begun last.
+    /// Appends bytes of the packet begun last.
     pub fn put_bytes(&mut self, bytes: &[u8]) {
         self.buffer.put_slice(bytes);
     }
 
-    /// Sends all that was written. Cancel-safe: what was not sent stays buffered.
+    /// Sends all buffered bytes. Cancel-safe: unsent bytes stay buffered.
     ///
     /// # Errors
     /// I/O errors of the stream.
@@ -428,14 +428,14 @@ impl PacketWriter {
     }
 }
 
-/// A payload that is written in parts.
+/// State of a payload that is written in parts.
 #[derive(Debug)]
 pub struct Parts {
-    /// Bytes of it that are still to come.
+    /// Bytes of the payload still to come.
     rest: u64,
-    /// Those of the current packet.
+    /// Bytes of the current packet still to come.
     packet_rest: usize,
-    /// The current packet is the last.
+    /// Whether the current packet is the last.
     is_complete: bool,
 }
 
@@ -494,8 +494,8 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 
-    /// Payloads as [`PacketReader::read_piece`] gives them, those in pieces joined;
-    /// and which came in pieces.
+    /// The payloads returned by [`PacketReader::read_piece`], with pieces joined, and whether each
+    /// came in pieces.
     async fn read_pieces(bytes: &[u8], gathered: usize) -> Vec<(Vec<u8>, bool)> {
         let mut reader = PacketReader::new(3 * PACKET_BYTES_MAX);
         let (mut stream, mut payloads) = (bytes, Vec::new());

@@ -10,7 +10,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
-/// Idle time after which TCP keep-alive probes start, so that legs to vanished hosts are noticed.
+/// Idle time before TCP keep-alive probes start, so that legs to vanished hosts are detected.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 /// Time between keep-alive probes.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
@@ -24,15 +24,15 @@ pub enum Stream {
     Unix(UnixStream),
     /// TLS over one of the others.
     Tls(Box<TlsStream<Stream>>),
-    /// What is left of a leg whose TLS handshake failed: every use is `NotConnected`.
+    /// Remains after a failed TLS handshake: every use returns `NotConnected`.
     Broken,
 }
 
 impl Stream {
-    /// Takes a TCP connection over and sets its options.
+    /// Wraps a TCP connection and sets its options.
     ///
     /// # Errors
-    /// What the kernel says when the connection is already gone.
+    /// The kernel's error if the connection is already closed.
     pub fn tcp(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         let keepalive = socket2::TcpKeepalive::new()
@@ -55,8 +55,8 @@ impl Stream {
         }
     }
 
-    /// Whether the peer has closed the connection or its own direction of it, also while there is
-    /// something left to read. What the kernel has told so far: it asks nobody.
+    /// Whether the peer has closed the connection or its write side, even if unread data remains.
+    /// Based on readiness already reported by the kernel; makes no system call.
     #[must_use]
     pub fn peer_has_ended(&self) -> bool {
         let told = match self {
@@ -74,17 +74,17 @@ impl Stream {
         matches!(self, Self::Tls(_))
     }
 
-    /// Whether a server lets a password in clear pass here: nobody can listen.
+    /// Whether a server accepts a cleartext password here: the leg cannot be overheard.
     #[must_use]
     pub fn is_private(&self) -> bool {
         matches!(self, Self::Tls(_) | Self::Unix(_))
     }
 
-    /// Goes on in TLS, as the server. Nothing of the TLS handshake may have been read.
+    /// Switches to TLS as the server. None of the TLS handshake may have been read yet.
     ///
     /// # Errors
-    /// What the client did wrong, or what it does not have in common with us.
-    /// The leg is then broken.
+    /// Protocol errors of the client, or no common parameters. The leg is then
+    /// [`Broken`](Self::Broken).
     pub async fn accept_tls(&mut self, acceptor: &TlsAcceptor) -> io::Result<()> {
         let plain = std::mem::replace(self, Self::Broken);
         let stream = acceptor.accept(plain).await?;
@@ -92,11 +92,11 @@ impl Stream {
         Ok(())
     }
 
-    /// Goes on in TLS, as the client of a server called `name`.
+    /// Switches to TLS as the client of a server called `name`.
     ///
     /// # Errors
-    /// The server's certificate is not accepted, or what goes wrong on the way.
-    /// The leg is then broken.
+    /// The server's certificate is rejected, or the handshake fails. The leg is then
+    /// [`Broken`](Self::Broken).
     pub async fn connect_tls(
         &mut self,
         connector: &TlsConnector,
@@ -164,7 +164,7 @@ impl AsyncWrite for Stream {
     #[inline]
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            // Sockets hold nothing back.
+            // Sockets do not buffer.
             Self::Tcp(_) | Self::Unix(_) => Poll::Ready(Ok(())),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(context),
             Self::Broken => broken(),

@@ -1,5 +1,5 @@
-//! Decoded statistics that are kept, so that an epoch that moves for another reason reads no votes
-//! again.
+//! Cache of decoded statistics, so that votes are not read again when the epoch changes for
+//! another reason.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -8,14 +8,14 @@ use moka::sync::Cache;
 
 use crate::{ModelStatistics, Vote};
 
-/// What an entry takes besides its votes or outcomes, in bytes.
+/// Overhead of an entry besides its votes or outcomes, in bytes.
 const ENTRY_BYTES: usize = 512;
 
-/// Which bytes of the store: a row, and when it was written.
+/// Cache key: a row of the store, and the time it was written.
 ///
-/// Whoever writes votes gives their evaluation a new epoch in the same transaction, so that within
-/// a catalog's life row and epoch say it all. The time tells rows apart that have these in common
-/// because a backup was restored, or the catalog made anew.
+/// Every write of votes gives their evaluation a new epoch in the same transaction, so within a
+/// catalog's life row and epoch identify the content. The time distinguishes rows with the same
+/// row id and epoch after the restore of a backup or a recreation of the catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     /// Row of `evaluations`.
@@ -24,11 +24,11 @@ pub(super) struct Key {
     pub(super) model: Option<u64>,
     /// Epoch of the evaluation's last change.
     pub(super) epoch: u64,
-    /// Second at which the row was written, if the store knows.
+    /// Time at which the row was written, in seconds, if known to the store.
     pub(super) written: Option<u64>,
 }
 
-/// True outcomes of the rows that plans are searched on, and of those that certify.
+/// True outcomes of the rows for searching plans, and of the rows for certifying them.
 #[derive(Debug, Clone)]
 pub(super) struct Truths {
     pub(super) plan: Arc<[u16]>,
@@ -53,16 +53,16 @@ impl Kept {
     }
 }
 
-/// The decoded statistics of one catalog. Snapshots share what it holds;
-/// clones are the same cache.
+/// The decoded statistics of one catalog. Snapshots share its content; clones are the same cache.
 #[derive(Debug, Clone)]
 pub struct StatisticsCache(Cache<Key, Kept>);
 
 impl StatisticsCache {
-    /// The default limit: some 1,300 models evaluated on as many rows as are kept.
+    /// The default limit: about 1,300 models evaluated on the maximum number of rows.
     pub const BYTES_MAX: u64 = 256 << 20;
 
-    /// A cache that holds at most that much. What has no room is read at each new epoch.
+    /// A cache limited to `bytes_max` bytes. Entries that do not fit are read again at each new
+    /// epoch.
     pub fn new(bytes_max: u64) -> Self {
         let weigher = |_: &Key, kept: &Kept| {
             let bytes = ENTRY_BYTES.saturating_add(kept.bytes());
@@ -72,7 +72,7 @@ impl StatisticsCache {
         Self(cache.build())
     }
 
-    /// Bytes that it holds now.
+    /// Current size in bytes.
     pub fn bytes(&self) -> u64 {
         self.0.run_pending_tasks();
         self.0.weighted_size()
@@ -100,8 +100,8 @@ impl StatisticsCache {
         self.0.insert(key, Kept::Votes(Arc::clone(votes)));
     }
 
-    /// Forgets all but these, and makes room for new ones:
-    /// what was replaced or dropped is never asked for again.
+    /// Removes all entries except these to make room for new ones: replaced or dropped rows are
+    /// never requested again.
     pub(super) fn retain(&self, keys: &HashSet<Key>) {
         let held: Vec<Arc<Key>> = self.0.iter().map(|(key, _)| key).collect();
         for key in held.iter().filter(|key| !keys.contains(key)) {
@@ -130,7 +130,7 @@ mod tests {
         }
     }
 
-    /// 1,000 outcomes and what an entry takes.
+    /// Inserts an entry of `BYTES` bytes: 1,000 outcomes and the overhead.
     fn keep(cache: &StatisticsCache, evaluation: u64) {
         let truths = Truths {
             plan: [1; 900].into(),
@@ -157,7 +157,7 @@ mod tests {
         let cache = StatisticsCache::new(2 * BYTES);
         keep(&cache, 1);
         keep(&cache, 2);
-        // Asked for often: room is not made by who was used how often.
+        // Used often: `retain` makes room regardless of use counts.
         for _ in 0..20 {
             assert!(cache.truths(&key(1)).is_some());
         }

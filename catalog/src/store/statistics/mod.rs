@@ -1,9 +1,8 @@
-//! What EVALUATE measured, in the store: published in one transaction, read with the snapshot.
+//! Measurements of EVALUATE in the store: published in one transaction, read with the snapshot.
 //!
-//! A task has at most one *published* evaluation: the labelled rows that plans are made on. A
-//! model's votes refer to the evaluation on whose rows they were given; only those on the
-//! published one can be planned with. Rows of `evaluations` that no model refers to any longer are
-//! deleted.
+//! A task has at most one *published* evaluation: the labelled rows used for planning. A model's
+//! votes refer to the evaluation whose rows they are for; only votes for the published evaluation
+//! are used for planning. Rows of `evaluations` that no model refers to are deleted.
 
 mod cache;
 mod publish;
@@ -15,10 +14,10 @@ pub(super) use read::read_statistics;
 
 use crate::Vote;
 
-/// Rows of confusion in one INSERT.
+/// Number of confusion rows in one INSERT.
 const ROWS_PER_INSERT: usize = 500;
 
-/// Votes as they are stored: four bytes each, the lowest first.
+/// Stored form of votes: four bytes each, little-endian.
 fn encode_votes(votes: &[Vote]) -> Vec<u8> {
     votes
         .iter()
@@ -26,7 +25,7 @@ fn encode_votes(votes: &[Vote]) -> Vec<u8> {
         .collect()
 }
 
-/// `None` where the bytes are no votes.
+/// `None` if the bytes are not votes.
 fn decode_votes(bytes: &[u8]) -> Option<Vec<Vote>> {
     let (votes, rest) = bytes.as_chunks::<4>();
     let votes = votes
@@ -35,12 +34,12 @@ fn decode_votes(bytes: &[u8]) -> Option<Vec<Vote>> {
     rest.is_empty().then(|| votes.collect())
 }
 
-/// True outcomes as they are stored: two bytes each, the lower first.
+/// Stored form of true outcomes: two bytes each, little-endian.
 fn encode_truths(truths: &[u16]) -> Vec<u8> {
     truths.iter().flat_map(|t| t.to_le_bytes()).collect()
 }
 
-/// `None` where the bytes are no outcomes.
+/// `None` if the bytes are not outcomes.
 fn decode_truths(bytes: &[u8]) -> Option<Vec<u16>> {
     let (truths, rest) = bytes.as_chunks::<2>();
     let truths = truths.iter().map(|b| u16::from_le_bytes(*b));

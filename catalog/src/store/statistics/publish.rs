@@ -1,4 +1,4 @@
-//! Writing an evaluation: one transaction, after which its epoch is what everybody plans with.
+//! Publishing an evaluation: one transaction, after which all planning uses its epoch.
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Transaction, TxOpts, Value};
@@ -10,26 +10,26 @@ use crate::{CostCurve, EvaluatedModel, PartTally, Task};
 /// The labelled rows of an evaluation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Population {
-    /// The same for the same inputs with the same labels, in whatever order they came.
+    /// Identical for the same inputs with the same labels, in any order.
     pub id: [u8; 16],
-    /// The query that gave them.
+    /// The query that returned them.
     pub query: String,
-    /// Rows that calibrations are fitted on.
+    /// Number of rows for fitting calibrations.
     pub cal_rows: u32,
-    /// True outcomes (class position plus one; 0: none of the task's classes) of the rows that
-    /// plans are searched on.
+    /// True outcomes (class index plus one; 0: none of the task's classes) of the rows for
+    /// searching plans.
     pub plan: Vec<u16>,
-    /// Of those that certify.
+    /// True outcomes of the rows for certifying plans.
     pub cert: Vec<u16>,
 }
 
-/// What EVALUATE publishes.
+/// Content of an evaluation to publish.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewEvaluation {
-    /// The task as it was when the evaluation began.
+    /// The task when the evaluation began.
     pub task: Task,
-    /// Whether all of its models were evaluated: then these rows become those that plans are made
-    /// on.
+    /// Whether all models of the task were evaluated: these rows then become those used for
+    /// planning.
     pub whole_task: bool,
     /// The rows.
     pub population: Population,
@@ -39,21 +39,21 @@ pub struct NewEvaluation {
     pub created_by: String,
 }
 
-/// What came of it.
+/// Result of publishing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Published {
-    /// The epoch from which on it counts.
+    /// The first epoch that includes it.
     pub epoch: u64,
-    /// Whether the models can be planned with: their rows are those of the task's published
+    /// Whether the models are used for planning: their rows are those of the task's published
     /// evaluation.
     pub planned_with: bool,
 }
 
-/// Publishes an evaluation, in place of what was known of its models. Until it returns everybody
-/// reads what was before, and after a crash too.
+/// Publishes an evaluation and replaces the earlier statistics of its models. Until it returns,
+/// and after a crash as well, readers see the previous state.
 ///
 /// # Errors
-/// [`StoreError::TaskChanged`] where the task or one of the models was dropped or made anew
+/// [`StoreError::TaskChanged`] if the task or one of the models was dropped or recreated
 /// meanwhile.
 pub async fn publish_evaluation(
     conn: &mut Conn,
@@ -116,7 +116,7 @@ async fn check_models(
 }
 
 /// The evaluation that the models' votes refer to, and whether it is the published one: a new one,
-/// or the published one where a single model was evaluated on its very rows.
+/// or the published one if a single model was evaluated on exactly its rows.
 async fn place(
     tx: &mut Transaction<'_>,
     schema: &SchemaName,
@@ -201,7 +201,7 @@ async fn write_model(
     write_confusion(tx, schema, new, model).await
 }
 
-/// One row a device and part, and one for all parts.
+/// One row per device and part, and one for all parts.
 async fn write_figures(
     tx: &mut Transaction<'_>,
     schema: &SchemaName,

@@ -1,5 +1,5 @@
-//! Reading what evaluations published, as part of a snapshot: first which rows there are, then the
-//! long columns of those that are not in the cache.
+//! Reading published evaluations as part of a snapshot: first the list of rows, then the long
+//! columns of those that are not in the cache.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,19 +12,19 @@ use super::cache::{Key, StatisticsCache, Truths};
 use super::{decode_truths, decode_votes};
 use crate::{Calibration, CostCurve, Model, ModelStatistics, Task, TaskStatistics, Vote};
 
-/// A published evaluation, as its short columns tell.
+/// A published evaluation with its short columns.
 struct Listed<'t> {
     key: Key,
     task: &'t Task,
     query: String,
     cal_rows: u32,
     at: String,
-    /// Of its models, by id.
+    /// Votes of its models, by id.
     votes: Vec<Key>,
 }
 
-/// What was measured of `tasks`. A row that this program cannot read is left out and logged, so
-/// that it breaks nothing but itself.
+/// Statistics of `tasks`. A row that this program cannot parse is skipped and logged, so that it
+/// affects only itself.
 pub(in super::super) async fn read_statistics(
     tx: &mut Transaction<'_>,
     schema: &SchemaName,
@@ -64,7 +64,7 @@ impl Listed<'_> {
     }
 }
 
-/// The published evaluations, still without votes.
+/// The published evaluations, without votes.
 async fn list<'t>(
     tx: &mut Transaction<'_>,
     schema: &SchemaName,
@@ -110,7 +110,7 @@ fn listed_of<'t>(row: &mut Row, tasks: &'t [Task]) -> Option<Listed<'t>> {
     })
 }
 
-/// Which models have votes on the rows of those evaluations.
+/// The models with votes on the rows of those evaluations.
 async fn list_votes(
     tx: &mut Transaction<'_>,
     schema: &SchemaName,
@@ -132,7 +132,7 @@ async fn list_votes(
             continue; // logged when evaluations were listed
         };
         if task_of.get(&model) != Some(&&*of.task.name) {
-            continue; // of a model that was itself left out
+            continue; // of a model that was itself skipped
         }
         of.votes.push(Key {
             model: Some(model),
@@ -143,7 +143,7 @@ async fn list_votes(
     Ok(())
 }
 
-/// The true outcomes of each evaluation that can be understood.
+/// The true outcomes of each evaluation that can be parsed.
 async fn truths(
     tx: &mut Transaction<'_>,
     schema: &SchemaName,
@@ -199,7 +199,7 @@ fn truths_of(row: &mut Row, task: &Task) -> Option<Truths> {
     })
 }
 
-/// What was measured of each model that can be understood.
+/// Statistics of each model that can be parsed.
 async fn votes(
     tx: &mut Transaction<'_>,
     schema: &SchemaName,
@@ -272,7 +272,7 @@ fn not_understood(evaluation: Option<u64>) {
     tracing::warn!(evaluation, "evaluation left out: not understood");
 }
 
-/// For `IN (...)`.
+/// Text for `IN (...)`.
 fn id_list<'i>(ids: impl Iterator<Item = &'i u64>) -> String {
     let ids: Vec<String> = ids.map(u64::to_string).collect();
     ids.join(", ")

@@ -1,4 +1,4 @@
-//! Labelled pictures of Fashion-MNIST, as Debian's package `dataset-fashion-mnist` installs them.
+//! Labelled pictures of Fashion-MNIST, as installed by Debian's package `dataset-fashion-mnist`.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -33,7 +33,7 @@ pub(super) fn pictures() -> impl Iterator<Item = (Vec<u8>, usize)> {
     })
 }
 
-/// The values of an IDX file, behind a head of so many bytes.
+/// The values of an IDX file after a header of `head` bytes.
 fn idx(name: &str, head: usize) -> Vec<u8> {
     let file = std::fs::File::open(Path::new(FOLDER).join(name)).unwrap();
     let mut bytes = Vec::new();

@@ -1,5 +1,4 @@
-//! What the planner decides over measured models answers as these models do,
-//! whichever its strategy.
+//! Plans over measured models give the same answers as these models do, for every strategy.
 
 use std::sync::Arc;
 
@@ -14,11 +13,11 @@ use super::{executor, inputs, model, naive, planned, task};
 use crate::evaluation::{Feature, Measured, RowKey, RowsMax, Sample, evaluate};
 use crate::{Executor, Input, Outcome};
 
-/// Labelled pictures; those that are asked about are others.
+/// Number of labelled pictures, and the first of them; the queried pictures are others.
 const LABELLED: usize = 400;
 const LABELLED_FROM: usize = 1000;
 
-/// Models with the labels of their outputs and microseconds an image.
+/// Models with the labels of their outputs and microseconds per image.
 const MODELS: [(&str, &[&str], f64); 5] = [
     ("apparel_nano", &CLASSES, 90.0),
     ("apparel_medium", &CLASSES, 700.0),

@@ -1,19 +1,19 @@
-//! Entropy-coded data of a JPEG as far as their length is concerned: Huffman codes and the bits
-//! behind them are stepped over, not decoded.
+//! Measures the length of a JPEG's entropy-coded data: Huffman codes and the bits after them are
+//! skipped, not decoded.
 
-/// Bits of a code that one look-up takes.
+/// Number of bits of a code used by one lookup.
 const LOOKUP_BITS: u32 = 10;
-/// Longest Huffman code, in bits.
+/// Maximum length of a Huffman code, in bits.
 const CODE_BITS_MAX: u32 = 16;
-/// Coefficients of a block, and the step that ends one.
+/// Number of coefficients of a block; also the step that ends a block.
 pub(super) const BLOCK: u32 = 64;
 
-/// What is wrong with the data of a scan.
+/// Error in the data of a scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// They end before the last block.
+    /// The data end before the last block.
     Cut,
-    /// They have a code that is in no table, or need a table that is not there.
+    /// The data contain a code that is in no table, or use a missing table.
     Damaged,
 }
 
@@ -22,12 +22,12 @@ pub(super) enum Fault {
 pub(super) struct Table {
     /// By the next bits: length of the code and symbol; 0 for longer codes.
     codes: Box<[u16; 1 << LOOKUP_BITS]>,
-    /// The same of coefficients of sequential scans: length of code and value together, and how
-    /// many coefficients that makes (`BLOCK` at the end of a block).
+    /// The same for coefficients of sequential scans: combined length of code and value, and the
+    /// number of coefficients covered (`BLOCK` at the end of a block).
     steps: Box<[u16; 1 << LOOKUP_BITS]>,
-    /// By length the first code beyond those of that length, aligned to 16 bits.
+    /// By length: the first code beyond those of that length, aligned to 16 bits.
     ends: [u32; CODE_BITS_MAX as usize + 1],
-    /// By length what is added to a code for the place of its symbol.
+    /// By length: the number to add to a code for the index of its symbol.
     offsets: [i32; CODE_BITS_MAX as usize + 1],
     symbols: Vec<u8>,
 }
@@ -44,7 +44,7 @@ fn step(length: u32, symbol: u8) -> u16 {
 }
 
 impl Table {
-    /// A table from the number of codes of each length, and their symbols.
+    /// A table built from the number of codes of each length, and their symbols.
     pub(super) fn new(counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
         let mut table = Self {
             codes: Box::new([0; 1 << LOOKUP_BITS]),
@@ -79,7 +79,7 @@ impl Table {
         Some(table)
     }
 
-    /// Length and symbol of a code that is longer than a look-up, at the top of 16 bits.
+    /// Length and symbol of a code longer than a lookup, in the top of 16 bits.
     #[cold]
     fn long(&self, bits: u32) -> Result<(u32, u8), Fault> {
         for length in LOOKUP_BITS + 1..=CODE_BITS_MAX {
@@ -96,15 +96,15 @@ impl Table {
     }
 }
 
-/// Bits between two markers.
+/// Reads the bits between two markers.
 #[derive(Debug)]
 pub(super) struct Bits<'a> {
     data: &'a [u8],
-    /// Offset of the first byte that is not in `buffer`, never behind a marker.
+    /// Offset of the first byte that is not in `buffer`, never beyond a marker.
     at: usize,
-    /// The next bits, from the top.
+    /// The next bits, starting at the most significant.
     buffer: u64,
-    /// How many of them are there.
+    /// Number of bits in the buffer.
     left: u32,
 }
 
@@ -118,18 +118,18 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// Offset from which the next marker is found.
+    /// Offset from which to search for the next marker.
     pub(super) fn at(&self) -> usize {
         self.at
     }
 
-    /// Takes bytes until there are 32 bits at least, or the data's end is reached.
+    /// Reads bytes until there are at least 32 bits, or the end of the data is reached.
     #[inline]
     fn refill(&mut self) {
         let next = self.data.get(self.at..self.at + 8);
         if let Some(&[a, b, c, d, e, f, g, h]) = next {
             let word = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
-            // No byte is 0xff: no byte of the complement is 0.
+            // No byte is 0xff if no byte of the complement is 0.
             let complement = !word;
             if complement.wrapping_sub(0x0101_0101_0101_0101) & word & 0x8080_8080_8080_8080 == 0 {
                 self.buffer |= word >> self.left;
@@ -168,7 +168,7 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// Steps over bits that are in the buffer.
+    /// Skips bits that are in the buffer.
     #[inline]
     fn consume(&mut self, count: u32) -> Result<(), Fault> {
         self.left = self.left.checked_sub(count).ok_or(Fault::Cut)?;
@@ -176,7 +176,7 @@ impl<'a> Bits<'a> {
         Ok(())
     }
 
-    /// Steps over any number of bits.
+    /// Skips any number of bits.
     pub(super) fn skip(&mut self, mut count: u32) -> Result<(), Fault> {
         while count > 0 {
             self.ready();
@@ -187,7 +187,7 @@ impl<'a> Bits<'a> {
         Ok(())
     }
 
-    /// At most 16 bits as a number.
+    /// Reads at most 16 bits as a number.
     pub(super) fn take(&mut self, count: u32) -> Result<u32, Fault> {
         self.ready();
         let bits = (self.buffer >> 32) as u32;
@@ -195,7 +195,7 @@ impl<'a> Bits<'a> {
         Ok(bits.checked_shr(32 - count).unwrap_or(0))
     }
 
-    /// The next code's symbol.
+    /// Reads the next code's symbol.
     #[inline]
     pub(super) fn symbol(&mut self, table: &Table) -> Result<u8, Fault> {
         self.ready();
@@ -212,7 +212,7 @@ impl<'a> Bits<'a> {
     #[cold]
     fn long(&self, table: &Table) -> Result<(u32, u8), Fault> {
         let found = table.long((self.buffer >> 48) as u32);
-        // Zeros behind the end may look like any code.
+        // Zero bits after the end may look like any code.
         found.map_err(|fault| {
             if self.left < CODE_BITS_MAX {
                 Fault::Cut
@@ -222,7 +222,7 @@ impl<'a> Bits<'a> {
         })
     }
 
-    /// Steps over a block of a sequential scan.
+    /// Skips a block of a sequential scan.
     #[inline]
     pub(super) fn block(&mut self, dc: &Table, ac: &Table) -> Result<(), Fault> {
         let size = self.symbol(dc)?;
@@ -241,7 +241,7 @@ impl<'a> Bits<'a> {
         Ok(())
     }
 
-    /// Leaves what is left of an interval and steps over restart marker `number`.
+    /// Skips the rest of an interval and restart marker `number`.
     pub(super) fn restart(&mut self, number: u8) -> Result<(), Fault> {
         let at = next_marker(self.data, self.at).ok_or(Fault::Cut)?;
         if self.data.get(at + 1) != Some(&(0xd0 + number)) {

@@ -1,15 +1,15 @@
-//! Whether the data of a JPEG's scans reach to its last block.
+//! Checks that the data of a JPEG's scans are complete up to the last block.
 //!
-//! Decoders make up what is missing: a cut image with an end marker behind it, or one whose header
-//! claims more rows than there are, would get an answer for half a picture. So the codes of every
-//! scan are stepped over first, which costs a small part of decoding, and every block must have
-//! its own. A progressive image must have all bits of all its coefficients.
+//! Decoders fill in missing data: a truncated image with an end marker appended, or one whose
+//! header claims too many rows, would be predicted from half a picture. So the codes of every scan
+//! are skipped through first, which costs a small part of decoding, and every block must have its
+//! own codes. A progressive image must have all bits of all its coefficients.
 
 use super::entropy::{Bits, Fault, Table, next_marker};
 use super::segments::{APP0, DHT, DRI, EOI, Frame, SOS, next_segment};
 use super::standard;
 
-/// Steps through all scans.
+/// Checks all scans.
 pub(super) fn check(encoded: &[u8], frame: &Frame) -> Result<(), String> {
     let mut walk = Walk::new(frame)?;
     let checked = walk.segments(encoded);
@@ -19,14 +19,14 @@ pub(super) fn check(encoded: &[u8], frame: &Frame) -> Result<(), String> {
     })
 }
 
-/// What was seen of one component.
+/// Data seen so far of one component.
 #[derive(Debug)]
 struct Seen {
-    /// Bit position down to which each coefficient was sent.
+    /// Lowest bit position sent of each coefficient.
     precision: [Option<u8>; 64],
-    /// Of a progressive frame, a bit for each coefficient of each block that is not 0.
+    /// For a progressive frame: one bit per coefficient of each block, set if it is not 0.
     coefficients: Vec<u64>,
-    /// Blocks in a row of `coefficients`.
+    /// Number of blocks in a row of `coefficients`.
     stride: usize,
 }
 
@@ -35,7 +35,7 @@ struct Walk<'f> {
     frame: &'f Frame,
     dc: [Option<Table>; 4],
     ac: [Option<Table>; 4],
-    /// Units between restart markers; 0 for none.
+    /// Number of units between restart markers; 0 for none.
     interval: usize,
     seen: Vec<Seen>,
 }
@@ -54,8 +54,8 @@ struct Scan {
     parts: Vec<Part>,
     /// First and last coefficient.
     band: (u32, u32),
-    /// Bit position down to which coefficients are known before: none of those that come for the
-    /// first time.
+    /// Bit position down to which the coefficients were sent before; none for coefficients sent
+    /// for the first time.
     before: Option<u8>,
     /// Bit position of this scan.
     low: u8,
@@ -118,7 +118,7 @@ impl<'f> Walk<'f> {
         Err(Fault::Cut)
     }
 
-    /// Whether all bits of all coefficients of all components were there.
+    /// Whether all bits of all coefficients of all components were sent.
     fn is_complete(&self) -> bool {
         let mut precisions = self.seen.iter().flat_map(|seen| &seen.precision);
         precisions.all(|precision| *precision == Some(0))
@@ -143,7 +143,7 @@ impl<'f> Walk<'f> {
         Ok(())
     }
 
-    /// Frames of videos come without the tables that are the same for all of them.
+    /// Frames of videos omit tables that are the same for all frames.
     fn standard_tables(&mut self) {
         for (place, table) in self.dc.iter_mut().zip(standard::dc()) {
             *place = place.take().or(table);
@@ -153,7 +153,7 @@ impl<'f> Walk<'f> {
         }
     }
 
-    /// Steps through a scan whose data begin at an offset, and tells where they end.
+    /// Skips through a scan whose data begin at an offset, and returns their end.
     fn scan(&mut self, header: &[u8], encoded: &[u8], at: usize) -> Result<usize, Fault> {
         let scan = self.read_scan(header).ok_or(Fault::Damaged)?;
         let bits = Bits::new(encoded, at);
@@ -167,7 +167,8 @@ impl<'f> Walk<'f> {
             let seen = self.seen.get_mut(part.component).ok_or(Fault::Damaged)?;
             let band = seen.precision.get_mut(first as usize..=last as usize);
             let band = band.ok_or(Fault::Damaged)?;
-            // Each bit comes once, in order: else the image is not whole before its last scan.
+            // Each bit is sent once, in order; otherwise the image would not be complete before
+            // its last scan.
             if band.iter().any(|precision| *precision != scan.before) {
                 return Err(Fault::Damaged);
             }
@@ -200,7 +201,7 @@ impl<'f> Walk<'f> {
                 low: 0,
             });
         }
-        // Coefficients but the first come one component at a time.
+        // Coefficients other than the first are sent for one component at a time.
         if first == 0 && last != 0 || first > 0 && parts.len() > 1 {
             return None;
         }
@@ -216,8 +217,7 @@ impl<'f> Walk<'f> {
         })
     }
 
-    /// Columns and rows of units of a scan, and how many blocks across and down a unit has of a
-    /// component.
+    /// Columns and rows of units of a scan.
     fn grid(&self, scan: &Scan) -> (usize, usize) {
         let frame = self.frame;
         if let [part] = scan.parts.as_slice()
@@ -233,7 +233,7 @@ impl<'f> Walk<'f> {
         frame.units()
     }
 
-    /// Blocks of each part in one unit: a component alone is not interleaved.
+    /// Blocks of each part in one unit, across and down: a single component is not interleaved.
     fn blocks(&self, scan: &Scan, part: &Part) -> (usize, usize) {
         match self.frame.components.get(part.component) {
             Some(component) if scan.parts.len() > 1 => (component.horizontal, component.vertical),
@@ -305,7 +305,7 @@ impl<'f> Walk<'f> {
         Ok(bits.at())
     }
 
-    /// A scan of coefficients but the first, of one component.
+    /// A scan of coefficients other than the first, of one component.
     fn coefficients(
         &mut self,
         scan: &Scan,
@@ -317,7 +317,7 @@ impl<'f> Walk<'f> {
         let table = table(&self.ac, part.ac)?;
         let seen = self.seen.get_mut(part.component).ok_or(Fault::Damaged)?;
         let mut restarts = Restarts::new(self.interval);
-        // Blocks that an end-of-band code says to have nothing new.
+        // Number of blocks without new data, according to an end-of-band code.
         let mut ended = 0u32;
         for row in 0..rows {
             for column in 0..columns {
@@ -341,7 +341,7 @@ impl<'f> Walk<'f> {
     }
 }
 
-/// A block's coefficients of a band, sent for the first time.
+/// Skips a block's coefficients of a band, sent for the first time.
 fn first_block(
     bits: &mut Bits<'_>,
     table: &Table,
@@ -370,8 +370,8 @@ fn first_block(
     Ok(())
 }
 
-/// One more bit of a block's coefficients of a band: each that is not 0 has a bit of its own, and
-/// some become other than 0.
+/// Skips one more bit of a block's coefficients of a band: each nonzero coefficient has its own
+/// bit, and some become nonzero.
 fn refine_block(
     bits: &mut Bits<'_>,
     table: &Table,
@@ -390,7 +390,7 @@ fn refine_block(
             *ended = (1 << run) + bits.take(run)?;
             break;
         }
-        // Over `run` zeros, and over what is known among them.
+        // Skips `run` zeros, and the known nonzero coefficients among them.
         while place <= last {
             if known >> place & 1 == 1 {
                 bits.skip(1)?;
@@ -434,7 +434,7 @@ impl Restarts {
         }
     }
 
-    /// Before each unit. Tells whether a marker was passed.
+    /// Called before each unit. Returns whether a marker was passed.
     #[inline]
     fn step(&mut self, bits: &mut Bits<'_>) -> Result<bool, Fault> {
         if self.interval == 0 {
@@ -456,7 +456,7 @@ fn table(tables: &[Option<Table>; 4], number: usize) -> Result<&Table, Fault> {
     table.ok_or(Fault::Damaged)
 }
 
-/// Where the segment begins that follows a scan, past restart markers that nothing follows.
+/// Start of the segment that follows a scan, after restart markers without data.
 fn after_scan(encoded: &[u8], mut at: usize) -> Option<usize> {
     loop {
         at = next_marker(encoded, at)?;
@@ -467,7 +467,7 @@ fn after_scan(encoded: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// Whether the end marker comes after the last scan. Bytes after the end do no harm.
+/// Whether there is an end marker after the last scan. Bytes after the end are allowed.
 fn has_end(encoded: &[u8], at: usize) -> Result<(), Fault> {
     let data = encoded.get(at..).unwrap_or_default();
     let found = data.windows(2).any(|pair| pair == [0xff, EOI]);

@@ -1,6 +1,6 @@
-//! Segments and the frame header of a JPEG, found as the decoder finds them.
+//! Segments and the frame header of a JPEG, parsed in the same way as by the decoder.
 
-/// Marker of the start of a scan: after its header come entropy-coded data.
+/// Marker of the start of a scan: entropy-coded data follow its header.
 pub(super) const SOS: u8 = 0xda;
 /// Marker of the end of the image.
 pub(super) const EOI: u8 = 0xd9;
@@ -8,26 +8,26 @@ pub(super) const EOI: u8 = 0xd9;
 pub(super) const DHT: u8 = 0xc4;
 /// Marker of the restart interval.
 pub(super) const DRI: u8 = 0xdd;
-/// Marker of application data that names a frame of a video,
-/// which may have no Huffman tables of its own.
+/// Marker of application data that identify a frame of a video, which may have no Huffman tables
+/// of its own.
 pub(super) const APP0: u8 = 0xe0;
-/// Components of a frame.
+/// Maximum number of components of a frame.
 const COMPONENTS_MAX: usize = 4;
 
-/// A marker and what belongs to it.
+/// A marker and its data.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Segment<'a> {
     /// The marker's second byte.
     pub(super) marker: u8,
-    /// What follows its length; nothing behind the end of the image.
+    /// The bytes after its length field; empty for the end of the image.
     pub(super) payload: &'a [u8],
-    /// Offset of what follows the segment.
+    /// Offset of the byte after the segment.
     pub(super) end: usize,
 }
 
-/// The next segment from an offset. As in the decoder, bytes between segments are stepped over,
-/// and every marker but the end of the image has a length: what is told of a header here is then
-/// what the decoder finds.
+/// The next segment from an offset. Like in the decoder, bytes between segments are skipped, and
+/// every marker except the end of the image has a length: the header found here is then the one
+/// that the decoder finds.
 pub(super) fn next_segment(encoded: &[u8], at: usize) -> Option<Segment<'_>> {
     let mut bytes = encoded.iter().copied().enumerate().skip(at);
     let mut last = 0;
@@ -61,17 +61,17 @@ pub(super) fn next_segment(encoded: &[u8], at: usize) -> Option<Segment<'_>> {
     }
 }
 
-/// One colour of a frame.
+/// One component of a frame.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Component {
     pub(super) id: u8,
-    /// Samples of it side by side where the component with most has `Frame::horizontal_max`.
+    /// Horizontal sampling factor, relative to `Frame::horizontal_max`.
     pub(super) horizontal: usize,
-    /// The same from top to bottom.
+    /// Vertical sampling factor.
     pub(super) vertical: usize,
 }
 
-/// What the frame header says.
+/// Content of the frame header.
 #[derive(Debug, Clone)]
 pub(super) struct Frame {
     pub(super) progressive: bool,
@@ -81,8 +81,7 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// Reads the payload of a start of frame with that marker. `None`:
-    /// of a kind that is not decoded.
+    /// Parses the payload of a start-of-frame marker. `None`: the kind of frame is not supported.
     fn read(marker: u8, payload: &[u8]) -> Option<Self> {
         let (head, rest) = payload.split_at_checked(6)?;
         let &[_, h1, h0, w1, w0, count] = head else {
@@ -130,16 +129,16 @@ impl Frame {
     }
 }
 
-/// What comes before the first scan's data.
+/// Data before the first scan.
 #[derive(Debug)]
 pub(super) struct Header {
     pub(super) frame: Frame,
-    /// Components in the first scan.
+    /// Number of components in the first scan.
     pub(super) first_scan_components: usize,
 }
 
 impl Header {
-    /// Reads segments up to the first scan. The error is a clause for a warning.
+    /// Parses segments up to the first scan. The error is a clause for a warning.
     pub(super) fn read(encoded: &[u8]) -> Result<Self, String> {
         let mut at = 2;
         let mut frame = None;

@@ -1,4 +1,4 @@
-//! The Huffman tables of T.81, annex K.3: what frames of videos use without saying so.
+//! The Huffman tables of T.81, annex K.3, which frames of videos use implicitly.
 
 use super::entropy::Table;
 
@@ -36,7 +36,7 @@ const CHROMA_AC_SYMBOLS: [u8; 162] = [
     0xf9, 0xfa,
 ];
 
-/// Tables of first coefficients, by number.
+/// Tables of first (DC) coefficients, by number.
 pub(super) fn dc() -> [Option<Table>; 2] {
     [
         Table::new(&LUMA_DC_COUNTS, &DC_SYMBOLS),
@@ -44,7 +44,7 @@ pub(super) fn dc() -> [Option<Table>; 2] {
     ]
 }
 
-/// Tables of the other coefficients, by number.
+/// Tables of the other (AC) coefficients, by number.
 pub(super) fn ac() -> [Option<Table>; 2] {
     [
         Table::new(&LUMA_AC_COUNTS, &LUMA_AC_SYMBOLS),

@@ -1,4 +1,4 @@
-//! Cut files are refused wherever they are cut, and unusual whole ones are not.
+//! Truncated files are rejected wherever they are cut, and unusual complete ones are accepted.
 #![allow(clippy::unwrap_used)]
 
 use super::super::Channels;
@@ -29,7 +29,7 @@ fn refusal(encoded: &[u8]) -> String {
     }
 }
 
-/// Offsets of markers from the first scan on, restart markers included.
+/// Offsets of markers from the first scan on, including restart markers.
 fn markers(encoded: &[u8]) -> Vec<usize> {
     let pairs = encoded.windows(2).enumerate();
     let found = pairs.filter(|(_, pair)| pair[0] == 0xff && !matches!(pair[1], 0 | 0xff));

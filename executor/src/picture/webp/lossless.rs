@@ -1,30 +1,30 @@
-//! What decoding a lossless picture takes. Its number of Huffman tables is no matter of its size:
-//! a few megabytes may announce some 300,000 of them. So its bits are read as far as the tables.
+//! Memory for decoding a lossless picture. Its number of Huffman tables does not depend on its
+//! size: a few megabytes may define some 300,000 tables. So its data are parsed up to the tables.
 
 use super::super::header::SMALL_BUFFERS_BYTES;
 
-/// Bytes of one node of a table's tree, for codes longer than a look-up.
+/// Bytes of one node of a table's tree, for codes longer than a lookup.
 const NODE_BYTES: u64 = 16;
-/// Bits of a look-up.
+/// Number of bits of a lookup.
 const LOOKUP_BITS: usize = 10;
-/// Bytes of a group of tables without the tables, in a buffer that doubles.
+/// Bytes of a group of tables, excluding the tables, in a buffer that doubles.
 const GROUP_BYTES: u64 = 3 * 5 * 64;
-/// Symbols of the five codes of a group; the cache of colours adds to the first.
+/// Number of symbols of the five codes of a group; the colour cache adds to the first.
 const ALPHABETS: [usize; 5] = [256 + 24, 256, 256, 256, 40];
-/// Order in which lengths of the code of code lengths come.
+/// Order of the lengths of the code-length code.
 const LENGTH_ORDER: [usize; 19] = [
     17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
 ];
 
-/// Memory that decoding takes besides the pixels; `None` for data that are damaged or cut.
-/// `is_alpha`: the data of an alpha channel have no header.
+/// Memory for decoding besides the pixels; `None` for damaged or truncated data. `is_alpha`: the
+/// data of an alpha channel have no header.
 pub(super) fn bytes(data: &[u8], width: u64, height: u64, is_alpha: bool) -> Option<u64> {
     let mut bits = Bits { data, at: 0 };
     if !is_alpha {
         bits.skip(40);
     }
     let (mut columns, rows) = (usize::try_from(width).ok()?, usize::try_from(height).ok()?);
-    // Two transforms, and the picture of tables twice, with a value for a block of 4 x 4 at least.
+    // Two transforms, and the picture of tables twice, with at least one value per block of 4 x 4.
     let mut total = 4 * 4 * width.div_ceil(4) * height.div_ceil(4) + SMALL_BUFFERS_BYTES;
     let mut seen = [false; 4];
     while bits.flag()? {
@@ -75,7 +75,7 @@ pub(super) fn bytes(data: &[u8], width: u64, height: u64, is_alpha: bool) -> Opt
     Some(total)
 }
 
-/// Symbols that a cache of colours adds.
+/// Number of symbols added by the colour cache.
 fn cache(bits: &mut Bits<'_>) -> Option<usize> {
     if !bits.flag()? {
         return Some(0);
@@ -97,9 +97,9 @@ fn group(bits: &mut Bits<'_>, cache: usize) -> Option<[Code; 5]> {
     ])
 }
 
-/// Steps over a picture that is part of the header. Tells the greatest number of its first two
-/// channels, which is all that a picture of tables is for:
-/// copies and cached colours add no new ones.
+/// Skips a picture that is part of the header. Returns the maximum value of its first two
+/// channels, which is all that a picture of tables is used for: copies and cached colours add no
+/// new values.
 fn picture(bits: &mut Bits<'_>, columns: usize, rows: usize) -> Option<usize> {
     let cache = cache(bits)?;
     let [green, red, blue, alpha, distance] = group(bits, cache)?;
@@ -129,7 +129,7 @@ fn picture(bits: &mut Bits<'_>, columns: usize, rows: usize) -> Option<usize> {
     Some(greatest)
 }
 
-/// A length or distance by its symbol and the bits behind it.
+/// A length or distance from its symbol and the following bits.
 fn distance_of(bits: &mut Bits<'_>, symbol: usize) -> Option<usize> {
     if symbol < 4 {
         return Some(symbol + 1);
@@ -139,10 +139,10 @@ fn distance_of(bits: &mut Bits<'_>, symbol: usize) -> Option<usize> {
     Some(offset + bits.take(extra)? + 1)
 }
 
-/// A Huffman code: how many codes there are of each length, and their symbols in order.
+/// A Huffman code: number of codes of each length, and their symbols in order.
 #[derive(Debug)]
 struct Code {
-    /// The only symbol, which takes no bits.
+    /// The only symbol, which uses no bits.
     single: Option<usize>,
     counts: [usize; 16],
     symbols: Vec<u16>,
@@ -183,7 +183,7 @@ impl Code {
         Self::new(&lengths)
     }
 
-    /// One symbol, or two in the order in which they come.
+    /// One symbol, or two in their order.
     fn read_simple(bits: &mut Bits<'_>, alphabet: usize) -> Option<Self> {
         let has_two = bits.flag()?;
         let size = if bits.flag()? { 8 } else { 1 };
@@ -209,7 +209,7 @@ impl Code {
         })
     }
 
-    /// The canonical code of these lengths; it must be complete.
+    /// The canonical code with these lengths; it must be complete.
     fn new(lengths: &[u8]) -> Option<Self> {
         let mut counts = [0usize; 16];
         let mut ordered: Vec<(u8, u16)> = Vec::new();
@@ -259,7 +259,7 @@ impl Code {
         None
     }
 
-    /// What the decoder's tables for it take.
+    /// Memory of the decoder's tables for this code.
     fn decoder_bytes(&self) -> u64 {
         if self.single.is_some() {
             return 0;
@@ -271,16 +271,16 @@ impl Code {
             .unwrap_or(0);
         let in_tree: usize = self.counts.iter().skip(LOOKUP_BITS + 1).sum();
         let table = 4u64 << longest.min(LOOKUP_BITS);
-        // Two symbols have three nodes without need.
+        // For two symbols the decoder always uses three nodes.
         table + NODE_BYTES * (2 * in_tree as u64).max(3)
     }
 }
 
-/// Bits, least first.
+/// Reads bits, least significant first.
 #[derive(Debug)]
 struct Bits<'a> {
     data: &'a [u8],
-    /// Number of the next bit.
+    /// Offset of the next bit.
     at: usize,
 }
 
@@ -293,7 +293,7 @@ impl Bits<'_> {
         Some(self.take(1)? == 1)
     }
 
-    /// At most 24 bits.
+    /// Reads at most 24 bits.
     fn take(&mut self, count: usize) -> Option<usize> {
         let end = self.at + count;
         if end > 8 * self.data.len() {

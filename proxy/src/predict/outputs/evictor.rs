@@ -1,4 +1,4 @@
-//! Keeps the table within its limit.
+//! Keeps the table within its limit of rows.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,17 +9,17 @@ use tokio::sync::mpsc;
 use crate::account::ServiceAccount;
 use crate::metrics::Metrics;
 
-/// How often the table is looked at where this proxy adds nothing to it.
+/// Interval of checks while this proxy adds no rows.
 const LOOK_PERIOD: Duration = Duration::from_secs(600);
 
-/// Least time between two looks.
+/// Minimum time between two checks.
 const REST: Duration = Duration::from_secs(1);
 
-/// Statements, of a thousand rows each, that are run in one go.
+/// Maximum number of DELETE statements, of a thousand rows each, per run.
 const DELETES_MAX: u64 = 10;
 
-/// Starts the task that deletes the rows used least recently once there are more than `rows_max`.
-/// It wants to be told when rows were added, and ends with the last who could tell it.
+/// Starts the task that deletes the least recently used rows when there are more than `rows_max`.
+/// The returned sender reports new rows; the task ends when all senders are dropped.
 pub fn start(account: &ServiceAccount, rows_max: u64, metrics: &Arc<Metrics>) -> mpsc::Sender<()> {
     let (grown, told) = mpsc::channel(1);
     account.spawn(run(account.clone(), rows_max, Arc::clone(metrics), told));
@@ -32,10 +32,10 @@ async fn run(
     metrics: Arc<Metrics>,
     mut told: mpsc::Receiver<()>,
 ) {
-    // A large table is not counted after each INSERT.
+    // The rows of a large table are not counted after each INSERT.
     let rest = REST.max(Duration::from_millis(rows_max / 100));
     loop {
-        // Told, or long not told: both are reasons to look.
+        // Both a report of new rows and the timeout start a check.
         if let Ok(None) = tokio::time::timeout(LOOK_PERIOD, told.recv()).await {
             return;
         }

@@ -1,11 +1,12 @@
-//! The table `predictions`, in which outputs of models outlive the proxy.
+//! The table `predictions`, which stores model outputs beyond the life of the proxy.
 //!
 //! ```text
 //! read ─► reader ─► table      keep ─► writer ─► table      evictor ─► table
 //! ```
 //!
-//! Reader, writer and evictor are tasks of the service account's thread. None of them can fail a
-//! statement or hold it up for long: what they cannot do is not found, or dropped and counted.
+//! Reader, writer and evictor are tasks on the service account's thread. They never fail a
+//! statement or delay it for long: a failed read counts as not found, a failed write is dropped
+//! and counted.
 
 mod evictor;
 mod reader;
@@ -24,23 +25,23 @@ use crate::metrics::Metrics;
 use reader::Reader;
 use writer::Writer;
 
-/// How much is kept.
+/// Limits of the kept outputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheLimits {
-    /// Bytes of outputs in memory.
+    /// Maximum bytes of outputs in memory.
     pub memory_bytes_max: u64,
-    /// Rows of the table.
+    /// Maximum rows of the table.
     pub rows_max: u64,
 }
 
-/// The table.
+/// The table as an output store.
 struct OutputTable {
     reader: Reader,
     writer: Writer,
     metrics: Arc<Metrics>,
 }
 
-/// Kept outputs in front of the table. Without a service account nothing is kept.
+/// Kept outputs in memory and in the table. Without a service account no outputs are kept.
 pub fn start(
     limits: &CacheLimits,
     account: &ServiceAccount,

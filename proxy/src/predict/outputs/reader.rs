@@ -1,5 +1,4 @@
-//! Finds kept outputs in the table: what several callers ask for at the same time goes in one
-//! query.
+//! Looks up kept outputs in the table; concurrent lookups are combined into one query.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,16 +15,16 @@ use tokio::time::Instant;
 use super::writer::Writer;
 use crate::account::ServiceAccount;
 
-/// Identities in one query.
+/// Maximum input identities in one query.
 const KEYS_MAX: usize = 512;
 
-/// Questions that wait; whoever comes then waits with them.
+/// Maximum queued lookups; further callers wait for space in the queue.
 const QUEUE_MAX: usize = 256;
 
-/// How long a statement waits for an answer before it runs the model instead.
+/// How long a statement waits for a lookup before it runs the model instead.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// How long nothing is asked of a store that did not answer in time, or refused.
+/// Pause of all lookups after the store failed to answer in time or returned an error.
 const REST: Duration = Duration::from_secs(10);
 
 type Found = Vec<(InputId, Numbers)>;
@@ -37,12 +36,12 @@ struct Question {
     reply: oneshot::Sender<Found>,
 }
 
-/// Asks the table.
+/// Handle for lookups in the table.
 #[derive(Clone)]
 pub struct Reader(mpsc::Sender<Question>);
 
 impl Reader {
-    /// Starts the task that asks.
+    /// Starts the lookup task.
     pub fn start(account: &ServiceAccount, writer: Writer) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE_MAX);
         let asking = Asking {
@@ -55,8 +54,8 @@ impl Reader {
         Self(sender)
     }
 
-    /// Those of `inputs` that the table knows, which `codec` decodes. None where it is not to be
-    /// had soon.
+    /// Stored outputs of those `inputs` that have one, decoded by `codec`. Empty if the answer
+    /// takes too long.
     pub async fn read(&self, output: [u8; 16], codec: OutputCodec, inputs: Vec<InputId>) -> Found {
         let (reply, answer) = oneshot::channel();
         let question = Question {
@@ -128,12 +127,12 @@ impl Asking {
                     None => self.tell_of_poison(),
                 }
             });
-            // Whoever asked may be gone.
+            // The caller may be gone.
             let _ = question.reply.send(found.collect());
         }
     }
 
-    /// `None`: nothing is to be had for a while.
+    /// Queries the table. `None`: the query failed, and lookups are paused.
     async fn ask(&mut self, output: [u8; 16], inputs: Vec<[u8; 16]>) -> Option<Vec<FoundOutput>> {
         let asked = self.account.run(move |mut conn, schema| async move {
             store::read_outputs(&mut conn, &schema, output, &inputs).await

@@ -1,4 +1,4 @@
-//! Puts outputs into the table, behind a bounded queue: what the store does not take is dropped.
+//! Writes outputs to the table through a bounded queue; outputs that do not fit are dropped.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -12,36 +12,36 @@ use tokio::sync::{mpsc, oneshot};
 use crate::account::ServiceAccount;
 use crate::metrics::Metrics;
 
-/// Bytes that wait to be written.
+/// Maximum queued bytes.
 const QUEUE_BYTES_MAX: usize = 16 << 20;
 
-/// Rows, and bytes, of one INSERT.
+/// Maximum rows and bytes of one INSERT.
 const BATCH_ROWS: usize = 256;
 const BATCH_BYTES: usize = 256 * 1024;
 
-/// What a row takes besides its numbers, in bytes.
+/// Overhead of a row besides its numbers, in bytes.
 const ROW_BYTES: usize = 64;
 
-/// How long the end of the proxy waits for what is queued.
+/// Timeout for writing the queue when the proxy stops.
 const CLOSE_SECONDS_MAX: u64 = 2;
 
 enum Write {
-    /// A row that may be new.
+    /// A row to insert.
     Keep {
         output: [u8; 16],
         input: InputId,
         numbers: Numbers,
     },
-    /// Rows to be marked as used.
+    /// Rows to mark as used.
     Used {
         output: [u8; 16],
         inputs: Vec<[u8; 16]>,
     },
-    /// What came before is to be written now.
+    /// Write everything queued before now.
     Flush(oneshot::Sender<()>),
 }
 
-/// Hands rows to the task that writes them.
+/// Handle of the writing task.
 #[derive(Clone)]
 pub struct Writer {
     writes: mpsc::UnboundedSender<Write>,
@@ -49,7 +49,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the task. `grown` is told of new rows.
+    /// Starts the task. `grown` receives a message after new rows.
     pub fn start(
         account: &ServiceAccount,
         metrics: &Arc<Metrics>,
@@ -71,7 +71,7 @@ impl Writer {
         }
     }
 
-    /// Queues a row; says whether there was room.
+    /// Queues a row; returns whether there was space.
     pub fn keep(&self, output: [u8; 16], input: InputId, numbers: Numbers) -> bool {
         let bytes = ROW_BYTES + numbers.bytes();
         if self.queued_bytes.load(Relaxed) + bytes > QUEUE_BYTES_MAX {
@@ -90,12 +90,12 @@ impl Writer {
     pub fn used(&self, output: [u8; 16], inputs: impl Iterator<Item = [u8; 16]>) {
         let inputs: Vec<[u8; 16]> = inputs.collect();
         if !inputs.is_empty() {
-            // A proxy that stops leaves them unmarked.
+            // If the proxy is stopping, they remain unmarked.
             let _ = self.writes.send(Write::Used { output, inputs });
         }
     }
 
-    /// Waits until what is queued has been written, or for too long.
+    /// Waits until the queue is written, up to a timeout.
     pub async fn close(&self) {
         let (done, written) = oneshot::channel();
         if self.writes.send(Write::Flush(done)).is_ok() {
@@ -147,7 +147,7 @@ impl Writing {
         }
     }
 
-    /// Writes what was gathered, and empties it.
+    /// Writes the gathered rows and clears them.
     async fn write(&self, rows: &mut Vec<KeptOutput>, bytes: &mut usize) {
         let (rows, bytes) = (std::mem::take(rows), std::mem::take(bytes));
         if rows.is_empty() {
@@ -162,7 +162,7 @@ impl Writing {
                 self.told_of_failure.store(false, Relaxed);
                 self.metrics.cache_writes.inc_by(new);
                 if new > 0 {
-                    // It is told already where there is no room.
+                    // If the channel is full, a report is pending already.
                     let _ = self.grown.try_send(());
                 }
             }

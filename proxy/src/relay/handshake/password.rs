@@ -1,9 +1,9 @@
-//! Authentication that depends on whether a leg is private:
-//! caching_sha2_password's full path and sha256_password.
+//! Authentication that depends on whether a leg is private: caching_sha2_password's full
+//! authentication and sha256_password.
 //!
-//! Both plugins want the password itself where they do not know its hash. A client sends it in
-//! clear over TLS, and otherwise encrypted with a public key that it asks the store for; a store
-//! expects it in clear over TLS and on a Unix socket, and gives its key elsewhere. Where both legs
+//! Both plugins need the password itself if they do not have its hash. A client sends it in clear
+//! over TLS, and otherwise encrypted with a public key that it requests from the store; a store
+//! expects it in clear over TLS and on a Unix socket, and sends its key otherwise. Where both legs
 //! are private, or neither is, the packets are relayed.
 //!
 //! | client | store | caching_sha2, full | sha256 |
@@ -21,29 +21,30 @@ use rsa::rand_core::OsRng;
 use rsa::{Oaep, RsaPublicKey};
 use sha1::Sha1;
 
-/// What a client sends to get the store's public key, in caching_sha2_password.
+/// Client packet that requests the store's public key, in caching_sha2_password.
 pub const REQUEST_PUBLIC_KEY: u8 = 2;
-/// First byte of what plugins say beyond the login.
+/// First byte of plugin data after the login.
 const MORE_DATA: u8 = 1;
-/// The store asks for another plugin's data.
+/// The store switches to another plugin.
 const SWITCH: u8 = 0xfe;
-/// caching_sha2_password does not have the account's hash at hand.
+/// caching_sha2_password does not have the account's hash cached.
 const FULL_AUTHENTICATION: &[u8] = &[MORE_DATA, 4];
 
 const CACHING_SHA2: &[u8] = b"caching_sha2_password";
 const SHA256: &[u8] = b"sha256_password";
 
-/// Why the plugin of an account cannot work over these legs.
+/// Why an account's plugin cannot work over these legs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// The client would ask for a public key, which a store on a private leg does not give.
+    /// The client would request a public key, which a store on a private leg does not send.
     ClientPlain,
-    /// The client has sent, or would send, its password in clear, for a store on a plain leg.
+    /// The client has sent, or would send, its password in clear, but the store leg is not
+    /// private.
     StorePlain,
 }
 
 impl Refusal {
-    /// What the client is told.
+    /// The error packet for the client.
     pub fn packet(self) -> ErrPacket {
         let text = match self {
             Self::ClientPlain => {
@@ -58,7 +59,7 @@ impl Refusal {
         ErrorKind::TlsRequired.packet(text)
     }
 
-    /// What the log is told.
+    /// The text for the log.
     pub fn reason(self) -> &'static str {
         match self {
             Self::ClientPlain => "the account's authentication needs TLS on the client's side",
@@ -67,7 +68,7 @@ impl Refusal {
     }
 }
 
-/// Whether the data that a client gives `plugin` would reach the store in vain, or in clear.
+/// Whether the client's data for `plugin` would be unusable at the store, or sent in clear.
 pub fn refusal(plugin: &[u8], client: &Stream, store: &Stream) -> Option<Refusal> {
     if plugin != SHA256 {
         return None;
@@ -79,18 +80,18 @@ pub fn refusal(plugin: &[u8], client: &Stream, store: &Stream) -> Option<Refusal
     }
 }
 
-/// What is to be done about a packet of the store.
+/// What to do with a packet from the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// It is forwarded.
+    /// Forward it.
     Forward,
-    /// It is forwarded, and the client's answer is the password, which goes on encrypted.
+    /// Forward it; the client answers with the password, which is encrypted before forwarding.
     Encrypt,
-    /// The client gets this in its place.
+    /// Send the client this refusal instead.
     Refuse(Refusal),
 }
 
-/// Follows which plugin speaks.
+/// Follows the current authentication plugin.
 #[derive(Debug)]
 pub struct Authentication {
     plugin: Bytes,
@@ -98,17 +99,17 @@ pub struct Authentication {
 }
 
 impl Authentication {
-    /// Begins with what the client has used in its login, and the greeting's nonce.
+    /// Starts with the plugin of the client's login and the nonce of the greeting.
     pub fn new(plugin: Bytes, nonce: Bytes) -> Self {
         Self { plugin, nonce }
     }
 
-    /// What passwords are masked with.
+    /// The nonce that passwords are masked with.
     pub fn nonce(&self) -> &[u8] {
         &self.nonce
     }
 
-    /// Looks at a packet of the store.
+    /// Processes a packet from the store.
     pub fn step(&mut self, payload: &Bytes, client: &Stream, store: &Stream) -> Step {
         if let Some((&SWITCH, switch)) = payload.split_first()
             && let Some(end) = switch.iter().position(|&byte| byte == 0)
@@ -132,8 +133,8 @@ impl Authentication {
     }
 }
 
-/// The password, with its NUL as the client sent it,
-/// for the owner of the key in the store's packet.
+/// Encrypts the password, including the client's trailing NUL, with the public key in the store's
+/// packet.
 ///
 /// # Errors
 /// What is wrong with the key or the password.

@@ -1,4 +1,4 @@
-//! What all sessions share.
+//! Configuration shared by all sessions.
 
 use crate::account::StoreAddress;
 use crate::admission::Admission;
@@ -8,24 +8,24 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// What all sessions share.
+/// Configuration shared by all sessions.
 #[derive(Debug, Clone)]
 pub struct SessionConfig {
-    /// Where each session connects to.
+    /// Address of the store.
     pub store: StoreAddress,
     /// TLS of both legs.
     pub tls: Tls,
-    /// Longest wait for the connection to the store.
+    /// Connect timeout of the store connection.
     pub connect_timeout: Duration,
-    /// Longest time between a client's connection and the end of its login.
+    /// Maximum time from a client's connection to the end of its login.
     pub login_time_max: Duration,
-    /// Who has not logged in yet.
+    /// Connections that have not logged in yet.
     pub admission: Arc<Admission>,
-    /// Longest command that the router is shown.
+    /// Maximum length of a command that the router inspects.
     pub inspect_bytes_max: usize,
-    /// Sessions end when they are idle and in no transaction.
+    /// Cancelled: sessions end when they are idle and in no transaction.
     pub drain: CancellationToken,
-    /// Sessions end at once.
+    /// Cancelled: sessions end at once.
     pub stop: CancellationToken,
     /// Where sessions are registered.
     pub live: Arc<Live>,

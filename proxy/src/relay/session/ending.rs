@@ -1,8 +1,8 @@
-//! The end of a session: what is still owed to whom, and how long it is waited for.
+//! End of a session: which data is still owed to a peer, and how long the relay waits for it.
 //!
-//! A client that sends no more may still read: the store is told so, as it would be on a
-//! connection of the client's own, and goes on answering. A store that takes no more may still say
-//! why. Nobody who has stopped listening is waited for without end.
+//! A client that has shut down its write side may still read: the store's write side is shut down
+//! in turn, as on a direct connection, and the store continues to answer. A store that no longer
+//! reads may still send an error. All waits for a peer that has stopped reading are bounded.
 
 use super::state::{Session, StalledClient, Turn};
 use crate::admission::LineLimit;
@@ -18,16 +18,17 @@ use std::time::Duration;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout};
 
-/// How long the last words to a client may take.
+/// Timeout for writing the last packets to a client.
 pub const FAREWELL_TIME_MAX: Duration = Duration::from_secs(2);
-/// Time between looks at whether the store is still there, while the client does not read. A
-/// client that takes nothing from one look to the next loses what a store that has gone had sent:
-/// the time after which MariaDB by itself gives such a client up (`net_write_timeout`).
+/// Interval of checks whether the store connection is still open, while the client does not read.
+/// If the client takes nothing between two checks and the store has closed, the client loses what
+/// the store had sent. MariaDB itself gives up such a client after the same time
+/// (`net_write_timeout`).
 const STALL_LOOK_PERIOD: Duration = Duration::from_secs(60);
 
 impl<R: Router> Session<R> {
-    /// Why a session that is to end, or whose client sends no more, ends now; none while something
-    /// is owed. `idle` says that the store and the client have all that was for them.
+    /// Why a session that is to end, or whose client has stopped sending, ends now; none while
+    /// data is owed. `idle`: store and client have received everything.
     pub(super) fn due_end(&self, idle: bool) -> Option<SessionEnd> {
         if self.client_ended && idle {
             return Some(SessionEnd::ClientClosed);
@@ -36,7 +37,7 @@ impl<R: Router> Session<R> {
             return None;
         }
         if self.record.is_overdue() {
-            // Also within a transaction, and when the client does not even read.
+            // Also within a transaction, and even if the client does not read.
             let answered = self.tracker.idle() && self.to_store.is_empty();
             return answered.then_some(SessionEnd::Idle);
         }
@@ -44,8 +45,8 @@ impl<R: Router> Session<R> {
         free.then_some(SessionEnd::Stopped)
     }
 
-    /// The client sends no more: tells the store, unless all is answered and the session ends
-    /// anyway.
+    /// Shuts down the store's write side after the client's, unless all commands are answered and
+    /// the session ends anyway.
     #[cold]
     pub(super) fn poll_tell_store(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Turn>> {
         if !self.store_told && !self.tracker.idle() {
@@ -56,8 +57,8 @@ impl<R: Router> Session<R> {
         Poll::Pending
     }
 
-    /// The client does not take what it is sent. A store that has ended meanwhile is not seen by
-    /// reading it, since it is not read.
+    /// The client does not read. The end of the store connection would go unnoticed, since the
+    /// store is not read meanwhile.
     #[cold]
     pub(super) fn poll_stalled(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Turn>> {
         let untaken_bytes = self.to_client.len();
@@ -78,15 +79,15 @@ impl<R: Router> Session<R> {
         Poll::Pending
     }
 
-    /// The last words to a client that still waits for an answer, where the protocol lets them in.
-    /// A client that does not read them is not waited for. Of a store that is lost there are none
-    /// but its own: drivers take the end of the connection for what it is, and an error for one of
-    /// the statement, after which they go on.
+    /// Writes the last packet to a client that still waits for an answer, where the protocol
+    /// permits one; does not wait for a client that does not read. If the store is lost, only the
+    /// store's own error is sent: drivers handle a closed connection correctly, but take an error
+    /// packet for an error of the statement and continue.
     pub(super) async fn farewell(&mut self, end: &SessionEnd) {
         let error = match end {
             SessionEnd::ClientClosed | SessionEnd::Client(_) => return,
-            // Nothing is owed. It is told as MariaDB tells it, by the end of the connection: an
-            // error that answers no command would be taken for the answer to the next.
+            // No answer is owed. Like MariaDB, just close the connection: the client would take an
+            // unsolicited error for the answer to its next command.
             SessionEnd::Idle | SessionEnd::Displaced => None,
             SessionEnd::StoreClosed | SessionEnd::Store(_) => {
                 self.log_loss();
@@ -99,11 +100,11 @@ impl<R: Router> Session<R> {
             SessionEnd::Killed => Some(ErrorKind::ConnectionKilled.packet("Connection was killed")),
             SessionEnd::Stopped => Some(ErrorKind::Shutdown.packet("The proxy is shutting down")),
         };
-        // Whoever cannot be told is gone.
+        // An error means that the client is gone.
         let _ = timeout(FAREWELL_TIME_MAX, self.tell_client(error)).await;
     }
 
-    /// The client cannot know why its connection ends in the middle of an answer.
+    /// Logs a connection that ends in the middle of an answer; the client cannot see why.
     fn log_loss(&self) {
         static LINES: LineLimit = LineLimit::new();
         let expected = self.store_told || self.tracker.ends_with_error() || self.tracker.idle();

@@ -1,4 +1,4 @@
-//! The beginning of a session: the store's leg and the relayed login, within a bounded time.
+//! Start of a session: the store connection and the relayed login, with a time limit.
 
 use super::config::SessionConfig;
 use super::ending::FAREWELL_TIME_MAX;
@@ -13,13 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, sleep_until, timeout};
 
-/// How long a client must have been silent to give way where the store has no room. Shorter
-/// silences are those of the network.
+/// How long a client must have been silent before it is displaced when the store is full. Shorter
+/// silences may be network latency.
 const SILENCE: Duration = Duration::from_secs(1);
-/// What a store is given to end a connection before the next one is tried.
+/// Time for the store to end a connection before the next attempt.
 const STORE_PAUSE: Duration = Duration::from_millis(20);
 
-/// Connects to the store and relays the login, all of it within `login_time_max` of the
+/// Connects to the store and relays the login, all within `login_time_max` of the client's
 /// connection.
 pub async fn open(
     client: &mut Stream,
@@ -38,7 +38,7 @@ pub async fn open(
         "the login was not finished in time",
     );
     let (refusal, seq) = match waiting.awaited() {
-        // As MariaDB does it: nothing is owed.
+        // Like MariaDB: no error packet is owed.
         Awaited::Client => return Err(SessionEnd::Client(end)),
         Awaited::Greeting => {
             let text = "Unable to connect to the store: it does not greet";
@@ -84,22 +84,22 @@ async fn connect_and_log_in(
     };
     let logged_in = handshake(client, &mut store, first, &config.tls, waiting).await;
     if waiting.is_store_full() {
-        // For the next one.
+        // Make room for the next session.
         make_room_in_store(config);
     }
     let (facts, ahead) = logged_in?;
     Ok((store, facts, ahead))
 }
 
-/// Has clients give way that keep this proxy waiting; says whether there is one. Two, since the
-/// last place of a store may be for administrators.
+/// Displaces clients that have kept this proxy waiting; returns whether there was one. Displaces
+/// two, since a store's last connection may be reserved for administrators.
 fn make_room_in_store(config: &SessionConfig) -> bool {
     let made = [(); 2].map(|()| config.admission.make_room_of_silent(SILENCE));
     made.contains(&true)
 }
 
-/// Connects to the store, and hears what it says first. Where it has no room, clients of this
-/// proxy that keep it waiting make some, as long as there are any.
+/// Connects to the store and reads its first packet. If the store is full, displaces silent
+/// clients of this proxy and retries while there are any.
 async fn connect_with_room(config: &SessionConfig) -> io::Result<(Stream, FirstPacket)> {
     loop {
         let mut store = connect::connect(&config.store, config.connect_timeout).await?;

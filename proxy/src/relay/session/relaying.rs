@@ -1,4 +1,4 @@
-//! Both directions of the relay in one future, and the lane's turns.
+//! Both directions of the relay in one future, and the commands that the lane handles.
 
 use super::state::{Session, Turn};
 use super::transfer::{forward, poll_drain, poll_read};
@@ -17,13 +17,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// How long a store that takes no more may keep silent before it is given up.
+/// Idle timeout for reading from a store that no longer takes data.
 const HEAR_OUT_TIME_MAX: Duration = Duration::from_secs(10);
-/// What one read takes at most.
+/// Maximum bytes of one read.
 const SCRATCH_BYTES: usize = 64 * 1024;
 
 thread_local! {
-    /// One per relay thread, used only within one poll: a session that waits holds no buffer.
+    /// One per relay thread, used only within one poll: a waiting session holds no buffer.
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice());
 }
 
@@ -34,7 +34,7 @@ impl<R: Router> Session<R> {
             return SessionEnd::Protocol(error.0);
         }
         self.to_client.unsplit(ahead.store);
-        // Whatever was read ahead is decided by the first poll, before the client is read.
+        // The first poll processes the read-ahead bytes before it reads the client.
         self.from_client.unsplit(ahead.client);
         self.held = !self.from_client.is_empty();
         let leave = self.record.leaving().clone();
@@ -63,7 +63,7 @@ impl<R: Router> Session<R> {
         }
     }
 
-    /// Lets the lane answer the command at the start of `from_client`.
+    /// Calls the lane for the command at the start of `from_client`.
     async fn take_over(&mut self) -> Result<(), SessionEnd> {
         let lost = || SessionEnd::Protocol("the lane's command is not whole");
         let routed = self.lane_due.take().ok_or_else(lost)?;
@@ -94,7 +94,7 @@ impl<R: Router> Session<R> {
         }))
         .await;
         self.tracker.set_status(status);
-        // What was read ahead is decided before the client is read again.
+        // The read-ahead bytes are processed before the client is read again.
         self.held = !self.from_client.is_empty();
         if let Handled::Forward(payload) = handled? {
             let (&command, body) = payload.split_first().unwrap_or((&0, &[]));
@@ -148,8 +148,7 @@ impl<R: Router> Session<R> {
         })
     }
 
-    /// Whether the client's side, which has nothing more to do by itself,
-    /// can go on after what the store has sent.
+    /// Whether the blocked client side can continue after the store's last bytes.
     fn answer_frees_client(&mut self) -> bool {
         let turn = self.tracker.client_turn();
         if self.lane_due.is_some() && (turn == ClientTurn::LocalFile || self.tracker.opaque()) {
@@ -160,8 +159,8 @@ impl<R: Router> Session<R> {
         self.held && turn != ClientTurn::Hold && self.to_store.is_empty()
     }
 
-    /// Moves commands until the client has no more, the store takes no more,
-    /// or the answer is needed first.
+    /// Forwards client bytes until there are no more, the store takes no more, or an answer is
+    /// needed first.
     fn poll_client(
         &mut self,
         context: &mut Context<'_>,
@@ -206,7 +205,7 @@ impl<R: Router> Session<R> {
         }
     }
 
-    /// Decides what is kept of the client, and forwards what may be.
+    /// Processes the buffered client bytes, and forwards those that may be forwarded.
     fn forward_kept(&mut self, context: &mut Context<'_>) -> Result<(), Turn> {
         let mut kept = std::mem::take(&mut self.from_client);
         let (decided, stop) = self
@@ -229,7 +228,7 @@ impl<R: Router> Session<R> {
         };
     }
 
-    /// Gives a command, of whose answer the client has seen nothing, to the lane after all.
+    /// Gives a command to the lane after all, if the client has seen nothing of its answer.
     fn take_back(&mut self, answer: &[u8]) -> bool {
         let Some((payload, routed)) = self.router.take_back(answer) else {
             return false;
@@ -244,7 +243,7 @@ impl<R: Router> Session<R> {
         true
     }
 
-    /// Moves answers until the store has no more or the client takes no more.
+    /// Forwards store bytes until there are no more or the client takes no more.
     fn poll_store(
         &mut self,
         context: &mut Context<'_>,
@@ -274,8 +273,8 @@ impl<R: Router> Session<R> {
         }
     }
 
-    /// Relays what a store that takes no more still has to say, such as why. Returns `end`, or why
-    /// the client could not be told.
+    /// Relays the remaining output of a store that takes no more data, such as its error. Returns
+    /// `end`, or the client's error if that could not be written.
     async fn drain_store_error(&mut self, end: SessionEnd) -> SessionEnd {
         self.to_store = BytesMut::new();
         let mut patience = pin!(sleep(HEAR_OUT_TIME_MAX));

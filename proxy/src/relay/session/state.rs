@@ -1,4 +1,4 @@
-//! An established session: what is under way in both directions.
+//! State of an established session in both directions.
 
 use crate::live::SessionGuard;
 use crate::relay::framer::Framer;
@@ -16,66 +16,67 @@ use tokio::time::Sleep;
 pub struct Session<R: Router> {
     pub(super) client: Stream,
     pub(super) store: Stream,
-    /// Client bytes that are not decided: an incomplete command, the lane's, or what follows it.
+    /// Client bytes not yet processed: an incomplete command, a command of the lane, or what
+    /// follows it.
     pub(super) from_client: BytesMut,
-    /// What the store did not take at once.
+    /// Bytes that the store did not take at once.
     pub(super) to_store: BytesMut,
-    /// What the client did not take at once.
+    /// Bytes that the client did not take at once.
     pub(super) to_client: BytesMut,
     pub(super) framer: Framer,
     pub(super) tracker: Tracker,
     pub(super) router: R,
     pub(super) record: SessionGuard,
-    /// `from_client` starts with a command of the lane, which waits for the store.
+    /// `from_client` starts with a command for the lane, which waits for the store to be idle.
     pub(super) lane_due: Option<R::Routed>,
-    /// `from_client` may only be read on when the store has answered.
+    /// `from_client` is processed further only after the store has answered.
     pub(super) held: bool,
-    /// End when idle.
+    /// End the session when idle.
     pub(super) draining: bool,
-    /// The client sends no more; it may still read.
+    /// The client has shut down its write side; it may still read.
     pub(super) client_ended: bool,
-    /// The store has been told so.
+    /// The store's write side has been shut down as well.
     pub(super) store_told: bool,
-    /// While the client does not take what it is sent.
+    /// Set while the client does not take its data.
     pub(super) stalled: Option<Box<StalledClient>>,
 }
 
-/// What ends a stretch of plain relaying.
+/// Why a stretch of plain relaying ends.
 pub enum Turn {
-    /// A command of the lane.
+    /// A command for the lane.
     Lane,
-    /// The session's end.
+    /// End of the session.
     End(SessionEnd),
-    /// The store takes no more; it may still say why.
+    /// The store takes no more data; it may still send an error.
     StoreWriteFailed(SessionEnd),
 }
 
 impl Turn {
-    /// The client's leg failed.
+    /// The client leg failed.
     pub fn client_failed(error: io::Error) -> Self {
         Self::End(SessionEnd::client(error))
     }
 
-    /// The store's leg failed.
+    /// The store leg failed.
     pub fn store_failed(error: io::Error) -> Self {
         Self::End(SessionEnd::store(error))
     }
 
-    /// The store takes no more.
+    /// The store takes no more data.
     pub fn store_write_failed(error: io::Error) -> Self {
         Self::StoreWriteFailed(SessionEnd::store(error))
     }
 }
 
-/// A client that does not take what it is sent.
+/// A client that does not read.
 pub struct StalledClient {
     pub(super) next_look: Pin<Box<Sleep>>,
-    /// What it had not taken at the last look.
+    /// Buffered bytes at the last check.
     pub(super) untaken_bytes: usize,
 }
 
 impl<R: Router> Session<R> {
-    /// A session that has logged in.
+    /// State of a session that has logged in.
     pub(super) fn new(
         client: Stream,
         store: Stream,
@@ -104,7 +105,7 @@ impl<R: Router> Session<R> {
         }
     }
 
-    /// Whether the client has sent the start of a command, of which the store knows nothing yet.
+    /// Whether part of a command is buffered, none of it forwarded to the store.
     pub(super) fn holds_part_of_a_command(&self) -> bool {
         !self.from_client.is_empty() && !self.held && self.lane_due.is_none()
     }

@@ -23,7 +23,8 @@ use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Takes commands that have a `!`, asks the store, and answers with the store's answer twice over.
+/// Takes commands with a `!`, forwards them to the store, and answers with the store's answer
+/// doubled.
 struct TestLane;
 
 impl Router for TestLane {
@@ -66,13 +67,12 @@ impl Router for TestLane {
     }
 }
 
-/// As MariaDB 10.11 greets.
+/// A greeting of MariaDB 10.11.
 const GREETING: &[u8] =
     b"\x0a5.5.5-10.11.6-MariaDB\0\x1f\0\0\0abcdefgh\0\xfe\xf7\x2d\x02\0\xff\x81\x15\
     \0\0\0\0\0\0\x1d\0\0\0ijklmnopqrst\0mysql_native_password\0";
 
-/// A client that never logs in, and what becomes of it at a store that sends `greeting` and no
-/// more.
+/// Result for a client that never logs in, with a store that sends only `greeting`.
 async fn opened_by_silence(greeting: &[u8]) -> (SessionEnd, Vec<u8>) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.sock");
@@ -273,7 +273,7 @@ async fn a_client_that_leaves_takes_the_store_leg_along() {
     ends.at_store().await;
     drop(ends.client);
     assert_eq!(ends.store.read(&mut [0; 10]).await.unwrap(), 0);
-    // The answer to somebody who has left is what tells so.
+    // The failing write of this answer reveals that the client is gone.
     ends.store.write_all(&packets(1, &[&ok()])).await.unwrap();
     assert!(matches!(
         ends.session.await.unwrap(),
@@ -303,7 +303,7 @@ async fn a_lanes_command_turns_out_to_be_a_file() {
     let mut ends = start(CAPABILITIES.or(Capabilities::LOCAL_FILES));
     ends.send(&[b"\x03load"]).await;
     ends.at_store().await;
-    // Sent before the request for the file has come: the store will read it as the file.
+    // Sent before the file request arrives: the store will read it as the file.
     ends.send(&[b"\x03not a command!"]).await;
     ends.answer(1, b"\xfbfile").await;
     assert_eq!(&ends.at_client().await[..], b"\xfbfile");
@@ -323,7 +323,7 @@ async fn changing_user_is_no_time_for_commands() {
     assert_eq!(ends.at_store().await[0], 0x11);
     ends.answer(1, b"\xfeplugin\0nonce").await;
     ends.at_client().await;
-    // After a switch the client's next packet is authentication data, whatever it looks like.
+    // After a switch the client's next packet is authentication data, whatever its bytes.
     assert_eq!(&ends.at_store().await[..], b"\x03lane!");
     ends.answer(3, &ok()).await;
     assert_eq!(ends.at_client().await, ok());
@@ -357,7 +357,7 @@ async fn a_client_that_does_not_read_stops_the_store() {
         .write_all(&packets(1, &[b"\x01", b"\x03def"]))
         .await
         .unwrap();
-    // Until sockets and one read are full; the relay keeps no more than that.
+    // Fills the sockets and one read; the relay buffers no more than that.
     let (mut written, mut refused) = (0, 0);
     while refused < 100 {
         match ends.store.try_write(&row) {

@@ -1,4 +1,4 @@
-//! Moves bytes between a leg and memory, as far as it can be done at once.
+//! Non-blocking transfer of bytes between a leg and memory.
 
 use crate::wire::Stream;
 use bytes::{Buf, BytesMut};
@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Reads what is there.
+/// Reads the available bytes.
 #[inline]
 pub fn poll_read(
     stream: &mut Stream,
@@ -19,7 +19,7 @@ pub fn poll_read(
     Poll::Ready(Ok(buffer.filled().len()))
 }
 
-/// Writes what waits here and in TLS, and gives its memory back.
+/// Writes the bytes buffered here and in TLS, and frees the buffer.
 #[inline]
 pub fn poll_drain(
     stream: &mut Stream,

@@ -1,15 +1,15 @@
-//! Clients that stop sending or reading, stores that stop taking, and sessions that nobody uses.
+//! Tests of clients that stop sending or reading, stores that stop reading, and idle sessions.
 
 use super::*;
 use std::net::Shutdown;
 
-/// MariaDB's ERR for a packet that is too big, after which it closes the connection.
+/// MariaDB's ERR for a packet that is too large, after which it closes the connection.
 fn too_big() -> Bytes {
     ErrPacket::new(1153, b"08S01", "Got a packet bigger than").encode()
 }
 
-/// Longer than anything here takes. By a paused clock it comes at once:
-/// who does not end fails, and does not hang.
+/// Longer than any test takes. With the paused clock it passes at once, so that a session that
+/// does not end fails the test instead of hanging it.
 const DEADLINE: Duration = Duration::from_secs(3600);
 
 async fn end_of(session: JoinHandle<SessionEnd>) -> SessionEnd {
@@ -23,12 +23,12 @@ async fn all_at_client(ends: &mut Ends) -> Vec<u8> {
     all
 }
 
-/// As `shutdown(SHUT_WR)` of a client that still reads.
+/// Like `shutdown(SHUT_WR)` by a client that still reads.
 async fn end_commands(ends: &mut Ends) {
     AsyncWriteExt::shutdown(&mut ends.client).await.unwrap();
 }
 
-/// Writes at the store's end until the client's end is full and the relay takes no more.
+/// Writes at the store's end until the client's buffers are full and the relay takes no more.
 async fn fill_client(ends: &Ends) {
     let row = packets(1, &[&[7; 60_000]]);
     let mut refused = 0;
@@ -48,7 +48,7 @@ async fn who_sends_no_more_still_gets_every_answer() {
     end_commands(&mut ends).await;
     assert_eq!(&ends.at_store().await[..], b"\x03one");
     assert_eq!(&ends.at_store().await[..], b"\x03two");
-    // The store learns it while it works, as it would without a proxy.
+    // The store sees the end of the stream while it works, as without a proxy.
     assert_eq!(ends.store.read(&mut [0; 10]).await.unwrap(), 0);
     ends.answer(1, &ok_with(b"one")).await;
     ends.answer(1, &ok_with(b"two")).await;
@@ -61,7 +61,7 @@ async fn who_sends_no_more_still_gets_every_answer() {
 #[tokio::test]
 async fn who_sends_no_more_and_is_owed_nothing_is_let_go() {
     let mut ends = start(CAPABILITIES);
-    // The start of a command that never comes.
+    // The start of a command that is never completed.
     ends.client.write_all(b"\x20\0\0\0\x03SEL").await.unwrap();
     end_commands(&mut ends).await;
     assert!(all_at_client(&mut ends).await.is_empty());
@@ -104,8 +104,8 @@ async fn a_store_that_closes_on_who_sends_no_more_says_all_there_is() {
     ));
 }
 
-/// A statement of which the store reads `read_bytes` before it answers with ERR and closes;
-/// what the client is told.
+/// Sends a statement of which the store reads `read_bytes` before it answers with ERR and closes;
+/// returns what the client receives.
 async fn told_of_too_big(statement_bytes: usize, read_bytes: usize) -> Vec<u8> {
     let mut ends = start(CAPABILITIES);
     let mut statement = vec![b'x'; statement_bytes];
@@ -113,7 +113,7 @@ async fn told_of_too_big(statement_bytes: usize, read_bytes: usize) -> Vec<u8> {
     let sent = packets(0, &[&statement]);
     let (read, mut write) = ends.client.into_split();
     let sending = tokio::spawn(async move {
-        // It may fail: nobody reads it to its end.
+        // May fail: the statement is not read to its end.
         let _ = write.write_all(&sent).await;
         write
     });
@@ -125,7 +125,7 @@ async fn told_of_too_big(statement_bytes: usize, read_bytes: usize) -> Vec<u8> {
         .unwrap();
     drop(ends.store);
     let (mut read, mut told) = (read, Vec::new());
-    // Ends with a reset where bytes of the client are left unread, as without a proxy.
+    // Ends with a reset if client bytes were left unread, as without a proxy.
     let _ = read.read_to_end(&mut told).await;
     sending.await.unwrap();
     let end = end_of(ends.session).await;
@@ -138,7 +138,7 @@ async fn a_statement_that_the_store_does_not_read_is_answered_by_the_store() {
     let answer = packets(1, &[&too_big()]);
     // Long enough that the relay is still writing when the store closes: the write fails first.
     assert_eq!(told_of_too_big(8 << 20, 100).await, answer);
-    // Of one that has passed, the end is seen first.
+    // For a statement that was forwarded completely, the end of the stream is seen first.
     assert_eq!(told_of_too_big(5000, 5004).await, answer);
 }
 
@@ -158,8 +158,8 @@ async fn nothing_is_added_to_the_reason_that_a_store_gives() {
 #[tokio::test]
 async fn what_a_deaf_store_has_sent_is_relayed_before_its_end_is() {
     let mut ends = start(CAPABILITIES);
-    // The store takes nothing, has sent the end of an answer, and is gone:
-    // all before the relay is polled.
+    // The store stops reading, has sent the end of an answer, and has closed, all before the relay
+    // is polled.
     ends.store
         .write_all(&packets(1, &[&too_big()]))
         .await
@@ -224,12 +224,12 @@ async fn a_client_that_reads_slowly_gets_all_of_a_store_that_has_gone() {
         for _ in 0..rows {
             ends.store.write_all(&row).await.unwrap();
         }
-        // Closed with the last rows on their way.
+        // Closed while the last rows are in transit.
     });
     let mut read_bytes = 0;
     let mut buffer = vec![0; 30_000];
     loop {
-        // Over several looks, and never idle from one to the next.
+        // Takes longer than several sweeps, but is never idle from one sweep to the next.
         tokio::time::sleep(Duration::from_secs(3)).await;
         match ends.client.read(&mut buffer).await.unwrap() {
             0 => break,
@@ -249,7 +249,7 @@ async fn an_idle_session_ends_without_a_word() {
     let in_transaction = encode_ok(0, 0, StatusFlags::SERVER_STATUS_IN_TRANS, 0, b"");
     ends.answer(1, &in_transaction).await;
     assert_eq!(ends.at_client().await, in_transaction);
-    // Two looks: at the first the command is news.
+    // Two sweeps: the first one still finds a new command.
     ends.config.live.sweep_idle(Duration::from_nanos(1));
     while ends.config.live.sweep_idle(Duration::from_nanos(1)) == 0 {
         tokio::task::yield_now().await;
@@ -264,11 +264,11 @@ async fn a_command_at_the_last_moment_is_answered() {
     let mut ends = start(CAPABILITIES);
     ends.send(&[b"\x03last"]).await;
     assert_eq!(&ends.at_store().await[..], b"\x03last");
-    // As a sweep sees a session that has not yet noted what it has forwarded.
+    // The sweep runs before the session has recorded the forwarded command.
     let live = Arc::clone(&ends.config.live);
     live.sessions().first().unwrap().note(Activity::Idle, 0);
     assert_eq!(live.sweep_idle(Duration::from_nanos(1)), 1);
-    // The session has looked at it when this has passed through.
+    // When this has been relayed, the session has checked the flag.
     ends.answer(1, b"\x01").await;
     assert_eq!(&ends.at_client().await[..], b"\x01");
     let error = ErrPacket::new(1317, b"70100", "Query execution was interrupted").encode();
