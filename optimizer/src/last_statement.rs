@@ -46,9 +46,9 @@ pub fn may_read_last_statement(text: &[u8]) -> bool {
     })
 }
 
-/// Whether a statement makes the store forget the warnings of the one before: a query, SET or DO
-/// that reads a table, and every other statement. (MariaDB 10.11; a statement without tables leaves
-/// them, a FROM clause within EXTRACT and the like is none.)
+/// Whether a statement makes the store clear the warnings of the previous one. A query, SET or DO
+/// does if it reads a table; other statements do (MariaDB 10.11). `FROM` within EXTRACT or TRIM is
+/// not a FROM clause.
 pub fn forgets_warnings(text: &str, mode: LexMode) -> bool {
     Lexed::new(text, mode).is_none_or(|lexed| forgets(&lexed))
 }

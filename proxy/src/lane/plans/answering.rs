@@ -70,8 +70,9 @@ impl Lane {
             true => turn.found_rows_if_refused.map(FoundRows::Remembered),
             false => done.found_rows.map(FoundRows::Set),
         };
+        let kept = self.remembered.kept.take().filter(|_| done.warnings == 0);
         Ok(Left {
-            diagnostics: done.diagnostics,
+            diagnostics: done.diagnostics.or(kept),
             row_count: done.row_count,
             found_rows: found_rows.unwrap_or(FoundRows::AsStore),
         })

@@ -16,8 +16,9 @@ use predictsql_optimizer::last_statement::{
 use crate::lane::session::diagnostics::Diagnostics;
 use crate::lane::session::lane::Lane;
 use crate::lane::session::left::{Done, FoundRows, Left, Remembered};
+use crate::lane::session::settings::SessionSettings;
 use crate::lane::store::error::LinkError;
-use crate::lane::store::link::command_payload;
+use crate::lane::store::link::{Protocol, command_payload};
 use crate::lane::turn::Turn;
 use crate::wire::command;
 
@@ -35,6 +36,7 @@ impl Lane {
                 FoundRows::Remembered(rows) => Some(rows),
                 FoundRows::AsStore | FoundRows::Set(_) => None,
             },
+            kept: None,
         };
         if let FoundRows::Set(rows) = left.found_rows {
             turn.store.set_for_statements(None);
@@ -107,6 +109,27 @@ impl Lane {
         })
     }
 
+    /// Notes the warnings that the previous statement has left, if `statement` leaves them in the
+    /// session. An execution of a statement that the protocol prepared clears them.
+    pub(in crate::lane) async fn keep_warnings(
+        &mut self,
+        turn: &mut Turn<'_>,
+        statement: &str,
+        settings: &SessionSettings,
+        protocol: &Protocol,
+    ) -> Result<(), LinkError> {
+        let before = turn.store.before.map_or(0, |before| before.warnings);
+        let keeps = matches!(protocol, Protocol::Text) && before > 0;
+        self.remembered.kept = match keeps && !forgets_warnings(statement, settings.lex) {
+            false => None,
+            true => match &self.remembered.diagnostics {
+                Some(known) => Some(known.clone()),
+                None => store_warnings(turn, before).await?,
+            },
+        };
+        Ok(())
+    }
+
     /// Effects that restore the session state from before this turn, for a turn that executed no
     /// statement of the client.
     pub(in crate::lane) async fn as_found(
@@ -122,12 +145,8 @@ impl Lane {
         if before.found_rows == 1 {
             return Ok(left); // the lane's own statement has left the same number
         }
-        if left.diagnostics.is_none() && before.warnings > 0 {
-            let mut diagnostics = Diagnostics::keeping(turn.store.warnings_kept);
-            diagnostics
-                .add_from_store(&mut turn.store, before.warnings)
-                .await?;
-            left.diagnostics = Some(diagnostics);
+        if left.diagnostics.is_none() {
+            left.diagnostics = store_warnings(turn, before.warnings).await?;
         }
         left.found_rows = FoundRows::Set(before.found_rows);
         Ok(left)
@@ -141,4 +160,14 @@ impl Lane {
         let left = self.as_found(turn).await?;
         self.leave(turn, left).await
     }
+}
+
+/// The store's `count` warnings, if there are any.
+async fn store_warnings(turn: &mut Turn<'_>, count: u64) -> Result<Option<Diagnostics>, LinkError> {
+    if count == 0 {
+        return Ok(None);
+    }
+    let mut diagnostics = Diagnostics::keeping(turn.store.warnings_kept);
+    diagnostics.add_from_store(&mut turn.store, count).await?;
+    Ok(Some(diagnostics))
 }

@@ -42,6 +42,9 @@ pub struct Remembered {
     pub row_count: Option<i64>,
     /// `FOUND_ROWS()`
     pub found_rows: Option<u64>,
+    /// Warnings of the statement before the one that runs now, which leaves them in the session
+    /// unless it has warnings of its own.
+    pub kept: Option<Diagnostics>,
 }
 
 impl Remembered {
@@ -74,6 +77,7 @@ impl Remembered {
             diagnostics,
             row_count,
             found_rows,
+            kept: _,
         } = std::mem::take(self);
         Left {
             diagnostics,

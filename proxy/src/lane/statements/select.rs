@@ -63,6 +63,8 @@ impl Lane {
             return Ok(Done::Answered(left));
         }
         self.tell_remembered(turn);
+        self.keep_warnings(turn, &text, &settings, &protocol)
+            .await?;
         let last = LastStatement::from(turn.store.before.unwrap_or_default());
         let written = last.written_into(&text, settings.lex);
         let text = written.as_deref().unwrap_or(&text);
