@@ -14,7 +14,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use predictsql_optimizer::schedule::Schedule;
 
-/// Inputs of one piece hold up to so many bytes together, and one that is longer stands alone.
+/// Bytes of the rows of a piece, beyond which it takes no further input.
 const PIECE_BYTES: usize = 512 * 1024;
 
 /// What a piece may still take.
@@ -64,7 +64,8 @@ pub trait Feed: Sized {
     type Error;
 
     /// The next inputs, as many as are here and fit; `None` at the end. By value, so that nothing
-    /// is lost where answers are taken while it waits.
+    /// is lost where answers are taken while it waits. It is not polled while answers are taken, so
+    /// that it must hold nothing across a wait that others wait for.
     ///
     /// # Errors
     /// The feed's own.

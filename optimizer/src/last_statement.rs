@@ -47,8 +47,8 @@ pub fn may_read_last_statement(text: &[u8]) -> bool {
 }
 
 /// Whether a statement makes the store clear the warnings of the previous one. A query, SET or DO
-/// does if it reads a table; other statements do (MariaDB 10.11). `FROM` within EXTRACT or TRIM is
-/// not a FROM clause.
+/// does if it reads a table (MariaDB 10.11); of other statements it is assumed. `FROM` within
+/// EXTRACT or TRIM is not a FROM clause.
 pub fn forgets_warnings(text: &str, mode: LexMode) -> bool {
     Lexed::new(text, mode).is_none_or(|lexed| forgets(&lexed))
 }
@@ -56,14 +56,27 @@ pub fn forgets_warnings(text: &str, mode: LexMode) -> bool {
 fn forgets(lexed: &Lexed<'_>) -> bool {
     const READING: [&str; 5] = ["SELECT", "WITH", "VALUES", "SET", "DO"];
     let all = 0..lexed.lexemes.len();
+    let is = |at: usize, word: &str| lexed.is_keyword(at, word);
+    let mut body = all.clone();
+    if is(0, "SET") && is(1, "STATEMENT") {
+        let head = lexed
+            .outside_parentheses(all.clone())
+            .find(|at| is(*at, "FOR"));
+        body.start = head.map_or(all.end, |at| at + 1);
+    }
     let open = |at: &usize| matches!(lexed.token(*at), Some(Token::LParen));
-    let first = all.clone().find(|at| !open(at)).unwrap_or(all.end);
-    if !READING.iter().any(|word| lexed.is_keyword(first, word)) {
+    let first = body.clone().find(|at| !open(at)).unwrap_or(all.end);
+    if !READING.iter().any(|word| is(first, word)) {
         return true;
     }
-    let dual = |from: &Range<usize>| from.len() == 1 && lexed.is_keyword(from.start, "DUAL");
-    let blocks = Blocks::cut(lexed, all).blocks;
-    blocks.iter().any(|b| !b.from.is_empty() && !dual(&b.from))
+    // A sequence is a table.
+    let sequence = |at: usize| {
+        let function = ["NEXTVAL", "LASTVAL", "SETVAL"].iter().any(|w| is(at, w));
+        function || ((is(at, "NEXT") || is(at, "PREVIOUS")) && is(at + 1, "VALUE"))
+    };
+    let dual = |from: &Range<usize>| from.len() == 1 && is(from.start, "DUAL");
+    let blocks = Blocks::cut(lexed, body.clone()).blocks;
+    blocks.iter().any(|b| !b.from.is_empty() && !dual(&b.from)) || body.clone().any(sequence)
 }
 
 impl LastStatement {
@@ -225,6 +238,16 @@ mod tests {
             ("WITH c AS (SELECT 1 FROM t) SELECT 1", true),
             ("SET @x = (SELECT MAX(a) FROM t)", true),
             ("UPDATE t SET a = @@warning_count", true),
+            (
+                "SET STATEMENT max_statement_time = 9 FOR SELECT @@warning_count",
+                false,
+            ),
+            (
+                "SET STATEMENT max_statement_time = 9 FOR UPDATE t SET a = 1",
+                true,
+            ),
+            ("SELECT NEXTVAL(s)", true),
+            ("SELECT NEXT VALUE FOR s", true),
             ("SHOW TABLES", true),
             ("SELECT 'open", true),
         ] {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use moka::sync::Cache;
 use predictsql_catalog::OutputCodec;
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
 
 use super::looked_up::LookedUp;
 use super::numbers::Numbers;
@@ -17,8 +18,11 @@ use crate::input::Scores;
 const ENTRY_BYTES: usize = 160;
 
 /// How a caller uses kept outputs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, IntoStaticStr, EnumString,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase", ascii_case_insensitive)]
 pub enum CacheMode {
     /// Neither reads nor keeps outputs.
     Off,
@@ -32,19 +36,12 @@ pub enum CacheMode {
 impl CacheMode {
     /// Name used in settings.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Read => "read",
-            Self::On => "on",
-        }
+        self.into()
     }
 
     /// Parses a mode name, ignoring case.
     pub fn named(name: &str) -> Option<Self> {
-        let modes = [Self::Off, Self::Read, Self::On];
-        modes
-            .into_iter()
-            .find(|m| m.name().eq_ignore_ascii_case(name))
+        name.parse().ok()
     }
 }
 

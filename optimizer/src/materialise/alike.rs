@@ -14,12 +14,20 @@ use std::ops::Range;
 use sqlparser::tokenizer::Token;
 
 use crate::sql::calls::Call;
+use crate::sql::expression::is_subquery;
 use crate::sql::text::Lexed;
 
-/// For each call, the index of the first call with the same text in enclosing sub-queries of the
-/// same texts: in `COALESCE((SELECT ml.t(x) FROM q WHERE k = 1), '')` the sub-query is an argument
-/// itself. Texts with parameters are never equal, since the parameters may differ.
-pub(super) fn first_alike(lexed: &Lexed<'_>, body: &Range<usize>, calls: &[Call]) -> Vec<usize> {
+/// For each call, the first call that is looked up alike: of the same target (one for each call in
+/// `targets`) and input, asked for the same, and within queries in parentheses that have the same
+/// texts. Those count since a sub-query may be an argument itself:
+/// `COALESCE((SELECT ml.t(x) FROM q WHERE k = 1), '')`. Texts with parameters are never the same,
+/// since the parameters may differ.
+pub(super) fn first_alike(
+    lexed: &Lexed<'_>,
+    body: &Range<usize>,
+    calls: &[Call],
+    targets: &[usize],
+) -> Vec<usize> {
     let mut texts: HashMap<&str, usize> = HashMap::new();
     let mut number = |range: &Range<usize>| match lexed.holds_parameter(range) {
         true => range.start,
@@ -27,16 +35,25 @@ pub(super) fn first_alike(lexed: &Lexed<'_>, body: &Range<usize>, calls: &[Call]
     };
     let queries = parenthesised_queries(lexed, body);
     let queries: Vec<_> = queries.into_iter().map(|q| (number(&q), q)).collect();
-    let mut first: HashMap<Vec<usize>, usize> = HashMap::new();
-    let mut of_call = Vec::with_capacity(calls.len());
-    for (index, call) in calls.iter().enumerate() {
+    let around = |call: &Call| -> Vec<usize> {
         let around = queries.iter();
         let around = around.filter(|(_, q)| q.contains(&call.range.start));
-        let mut written: Vec<usize> = around.map(|(number, _)| *number).collect();
-        written.push(number(&call.range));
-        of_call.push(*first.entry(written).or_insert(index));
-    }
-    of_call
+        around.map(|(number, _)| *number).collect()
+    };
+    let around: Vec<_> = calls.iter().map(around).collect();
+    let alike = |a: usize, b: usize| {
+        let target = |call: usize| targets.get(call);
+        target(a) == target(b)
+            && around.get(a) == around.get(b)
+            && calls.get(a).zip(calls.get(b)).is_some_and(|(a, b)| {
+                a.asked == b.asked
+                    && !lexed.holds_parameter(&a.input)
+                    && lexed.is_same(&a.input, &b.input)
+            })
+    };
+    let all = 0..calls.len();
+    all.map(|call| (0..call).find(|first| alike(*first, call)).unwrap_or(call))
+        .collect()
 }
 
 /// Ranges of the queries in parentheses, including the parentheses, outer ones first.
@@ -57,14 +74,22 @@ fn parenthesised_queries(lexed: &Lexed<'_>, body: &Range<usize>) -> Vec<Range<us
     queries
 }
 
-/// Whether the parentheses that open at `at` contain a query.
+/// Whether the parentheses that open at `at` contain a query: not an expression that begins with
+/// one, as `((SELECT 1) + 2)` does.
 fn begins_query(lexed: &Lexed<'_>, at: usize) -> bool {
-    let mut word = at;
-    while matches!(lexed.token(word), Some(Token::LParen)) {
-        word += 1;
+    const AFTER: [&str; 6] = ["UNION", "EXCEPT", "INTERSECT", "MINUS", "ORDER", "LIMIT"];
+    let mut open = at;
+    while matches!(lexed.token(open + 1), Some(Token::LParen)) {
+        open += 1;
+        let Some(after) = lexed.after_closing(open) else {
+            return false;
+        };
+        let closes = matches!(lexed.token(after), Some(Token::RParen));
+        if !closes && !AFTER.iter().any(|word| lexed.is_keyword(after, word)) {
+            return false;
+        }
     }
-    let queries = ["SELECT", "WITH", "VALUES"];
-    queries.iter().any(|begin| lexed.is_keyword(word, begin))
+    is_subquery(lexed, open)
 }
 
 /// Removes the call numbers from a text.
@@ -80,14 +105,12 @@ mod tests {
     use crate::sql::text::LexMode;
     use crate::statement::PredictStatement;
 
-    use super::*;
-
     fn alike(text: &str) -> Vec<usize> {
         let catalog = catalog();
         let statement = PredictStatement::read(text, LexMode::default(), "ml", &catalog)
             .expect("reads")
             .expect("has a call");
-        first_alike(&statement.lexed, &statement.body, &statement.calls)
+        statement.materialise().expect("can be planned").alike
     }
 
     #[test]
@@ -98,7 +121,18 @@ mod tests {
                 "SELECT ml.t(i) FROM p ORDER BY ml.t('a'), ml.t('A'), ml.t('a')",
                 vec![0, 1, 2, 1],
             ),
-            ("SELECT ml.t(I) FROM p ORDER BY ml.t(i)", vec![0, 1]),
+            (
+                "SELECT ml.t( I ) FROM p GROUP BY ml.T(i), ml.predict('t', `i`)",
+                vec![0, 0, 2],
+            ),
+            (
+                "SELECT ml.t(p.i) FROM p ORDER BY ml.t(P.i), ml.t(p.I)",
+                vec![0, 1, 0],
+            ),
+            (
+                "SELECT (SELECT 1) + ml.t(i) FROM p GROUP BY ((SELECT 1) + ml.t(i))",
+                vec![0, 0],
+            ),
             ("SELECT ml.t(?) FROM p ORDER BY ml.t(?)", vec![0, 1]),
             (
                 "SELECT UPPER(ml.t(i)) FROM p ORDER BY (ml.t(i))",

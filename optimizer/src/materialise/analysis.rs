@@ -87,13 +87,18 @@ impl<'a> PredictStatement<'a> {
             targets: Vec::new(),
             harvests: Vec::new(),
             of_call: Vec::new(),
-            alike: first_alike(lexed, &self.body, &self.calls),
+            alike: Vec::new(),
             names: Vec::new(),
             assigns: self.body.clone().any(assignment),
         };
         for (index, call) in self.calls.iter().enumerate() {
             plan.add_call(index, call)?;
         }
+        let of_call = plan.of_call.iter();
+        let targets: Vec<_> = of_call
+            .filter_map(|&h| Some(plan.harvests.get(h)?.target))
+            .collect();
+        plan.alike = first_alike(lexed, &self.body, &self.calls, &targets);
         plan.check_nesting()?;
         plan.add_narrowing();
         plan.order_harvests()?;
@@ -238,7 +243,6 @@ impl Materialise<'_, '_> {
             false => self.sources(block),
         };
         let lexed = &self.statement.lexed;
-        let text = |range: &Range<usize>| lexed.text_of(range);
         let is_parameter = |at: usize| matches!(lexed.token(at), Some(Token::Placeholder(_)));
         let bound = call.input.clone().any(is_parameter);
         let same = |h: &Harvest| {
@@ -246,7 +250,7 @@ impl Materialise<'_, '_> {
                 && h.target == target
                 && h.block == block
                 && h.aggregates == aggregates
-                && text(&h.input) == text(&call.input)
+                && lexed.is_same(&h.input, &call.input)
         };
         let known = self.harvests.iter().position(same);
         let harvest = known.unwrap_or(self.harvests.len());

@@ -1,13 +1,16 @@
-//! A prediction of a stream plan under construction.
+//! A plan under construction.
 
 use std::sync::Arc;
 
 use crate::distinctions::Distinctions;
-use crate::exchange::Layout;
-use crate::plan::ByClass;
+use crate::exchange::{Failure, Layout, Step};
+use crate::plan::{ByClass, Plan};
 use crate::planner::Decided;
 
-/// A prediction whose models are chosen.
+/// The next step of planning: a question to the store, or the finished plan.
+pub(super) type PlanStep<'s, 'a> = Result<Step<Plan<'s, 'a>>, Failure>;
+
+/// A prediction of a stream plan whose models are chosen.
 #[derive(Debug)]
 pub(super) struct Draft {
     /// The chosen models.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use predictsql_catalog::AnswerShape;
 
+use super::draft::PlanStep;
 use super::fit::{Fitted, Fitting};
 use super::session::Context;
 use super::{classes, estimate};
@@ -62,8 +63,6 @@ pub(super) struct MaterialisePlanning<'s, 'a, 'd> {
     /// Expected number of inputs for each prediction; estimated only for a plan that is shown.
     inputs: Vec<Estimate<u64>>,
 }
-
-type PlanStep<'s, 'a> = Result<Step<Plan<'s, 'a>>, Failure>;
 
 impl<'s, 'a, 'd> MaterialisePlanning<'s, 'a, 'd> {
     /// Starts planning an analysed statement, whose text over stubs the store has described.

@@ -1,10 +1,11 @@
 //! Planning of a whole statement.
 
+use super::draft::PlanStep;
 use super::materialise::MaterialisePlanning;
 use super::physical::{Choosing, Physical};
 use super::session::Context;
 use super::stream::StreamPlanning;
-use crate::exchange::{Conversation, Failure, Reply, Step};
+use crate::exchange::{Conversation, Reply, Step};
 use crate::plan::Plan;
 use crate::statement::PredictStatement;
 
@@ -32,7 +33,7 @@ impl<'s, 'a, 'd> Planning<'s, 'a, 'd> {
     }
 
     /// Continues with the planning of the chosen physical plan.
-    fn chosen(&mut self, physical: Physical<'s, 'a>) -> Result<Step<Plan<'s, 'a>>, Failure> {
+    fn chosen(&mut self, physical: Physical<'s, 'a>) -> PlanStep<'s, 'a> {
         let (context, statement) = (self.context, self.statement);
         match physical {
             Physical::Stream(select) => {
@@ -54,7 +55,7 @@ impl<'s, 'a, 'd> Planning<'s, 'a, 'd> {
 impl<'s, 'a> Conversation for Planning<'s, 'a, '_> {
     type Outcome = Plan<'s, 'a>;
 
-    fn begin(&mut self) -> Result<Step<Plan<'s, 'a>>, Failure> {
+    fn begin(&mut self) -> PlanStep<'s, 'a> {
         let chosen = match &mut self.stage {
             Stage::Choosing(choosing) => choosing.begin()?,
             Stage::Stream(stream) => return stream.begin(),
@@ -66,7 +67,7 @@ impl<'s, 'a> Conversation for Planning<'s, 'a, '_> {
         }
     }
 
-    fn next(&mut self, reply: Reply) -> Result<Step<Plan<'s, 'a>>, Failure> {
+    fn next(&mut self, reply: Reply) -> PlanStep<'s, 'a> {
         let chosen = match &mut self.stage {
             Stage::Choosing(choosing) => choosing.next(reply)?,
             Stage::Stream(stream) => return stream.next(reply),

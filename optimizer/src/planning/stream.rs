@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use predictsql_catalog::AnswerShape;
 
 use super::condition::{deciding, expected_of, is_asked, known_tests, reached};
-use super::draft::Draft;
+use super::draft::{Draft, PlanStep};
 use super::fetching::Inputs;
 use super::session::Context;
 use super::{classes, estimate};
-use crate::exchange::{Column, Conversation, Failure, Question, Reply, Step};
+use crate::exchange::{Column, Conversation, Question, Reply, Step};
 use crate::plan::{ByClass, Filter, FilterTest, Node, Plan, Predict, Prediction, Project, Scan};
 use crate::planner::ordering::{Known, Test};
 use crate::planner::{Blocks, Estimate, Metric, PredictionRequest};
@@ -50,8 +50,6 @@ pub(super) struct StreamPlanning<'s, 'a, 'd> {
     /// The finished plan, while the store's row estimate is awaited.
     plan: Option<Plan<'s, 'a>>,
 }
-
-type PlanStep<'s, 'a> = Result<Step<Plan<'s, 'a>>, Failure>;
 
 impl<'s, 'a, 'd> StreamPlanning<'s, 'a, 'd> {
     /// Starts planning an analysed statement.

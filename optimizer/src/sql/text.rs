@@ -268,6 +268,24 @@ impl<'a> Lexed<'a> {
         self.lexemes.get(at).map(|l| &l.token)
     }
 
+    /// Whether two ranges are written alike, but for white space, comments, and the case of words that
+    /// are not the name of a table or schema before a period.
+    pub(crate) fn is_same(&self, a: &Range<usize>, b: &Range<usize>) -> bool {
+        let same = |(a, b): (usize, usize)| match (self.token(a), self.token(b)) {
+            (Some(Token::Word(x)), Some(Token::Word(y))) => {
+                let qualifies = matches!(self.token(a + 1), Some(Token::Period));
+                let same_quotes = x.quote_style == y.quote_style;
+                same_quotes
+                    && match qualifies {
+                        true => x.value == y.value,
+                        false => x.value.eq_ignore_ascii_case(&y.value),
+                    }
+            }
+            (x, y) => x == y,
+        };
+        a.len() == b.len() && a.clone().zip(b.clone()).all(same)
+    }
+
     /// Whether a range contains a `?`.
     pub(crate) fn holds_parameter(&self, range: &Range<usize>) -> bool {
         let mut range = range.clone();

@@ -19,8 +19,8 @@ use super::SessionEnd;
 use crate::error::ErrorKind;
 use crate::tls::{StoreTls, StoreTlsMode, Tls};
 use crate::wire::{
-    Capabilities, ErrPacket, Greeting, Login, LoginError, OkPacket, PacketReader, PacketWriter,
-    StatusFlags, Stream, TLS_REQUEST_BYTES,
+    Capabilities, ErrPacket, Greeting, Login, LoginError, Malformed, OkPacket, PacketReader,
+    PacketWriter, StatusFlags, Stream, TLS_REQUEST_BYTES, check_first_header,
 };
 use bytes::{Bytes, BytesMut};
 use password::{Authentication, Step};
@@ -423,8 +423,18 @@ impl Legs<'_> {
 
     /// Reads exactly one packet: a TLS ClientHello may follow without waiting for an answer.
     async fn first_client_packet(&mut self) -> Result<Bytes, SessionEnd> {
-        let read = self.from_client.read_only(self.client).await;
-        read.map_err(SessionEnd::client)
+        let read = self.from_client.read_only(self.client, check_first_header);
+        match read.await {
+            Ok(payload) => Ok(payload),
+            Err(error) => match error.get_ref().and_then(|e| e.downcast_ref::<Malformed>()) {
+                Some(&Malformed(reason)) => {
+                    self.refuse(ErrorKind::BadHandshake.packet("Bad handshake"))
+                        .await?;
+                    Err(SessionEnd::Protocol(reason))
+                }
+                None => Err(SessionEnd::client(error)),
+            },
+        }
     }
 
     async fn client_packet(&mut self) -> Result<Bytes, SessionEnd> {

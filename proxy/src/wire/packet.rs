@@ -215,14 +215,19 @@ impl PacketReader {
     }
 
     /// Returns the next single-packet payload without reading a byte beyond it: the following
-    /// bytes may be of another protocol.
+    /// bytes may be of another protocol. `check` may reject its header.
     ///
     /// # Errors
-    /// Same as [`read`](Self::read). Not cancel-safe.
-    pub async fn read_only(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Bytes> {
+    /// Same as [`read`](Self::read), and that of `check` as `InvalidData`. Not cancel-safe.
+    pub async fn read_only(
+        &mut self,
+        stream: &mut (impl AsyncRead + Unpin),
+        check: impl FnOnce([u8; HEADER_BYTES]) -> Result<(), Malformed>,
+    ) -> io::Result<Bytes> {
         debug_assert!(self.buffer.is_empty() && self.joined.is_empty());
         let mut header = [0; HEADER_BYTES];
         stream.read_exact(&mut header).await?;
+        check(header)?;
         let [a, b, c, seq] = header;
         let length = u32::from_le_bytes([a, b, c, 0]) as usize;
         if length > self.payload_bytes_max {

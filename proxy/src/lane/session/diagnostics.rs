@@ -126,12 +126,6 @@ impl Diagnostics {
         self.at_store = u64::from(warnings);
     }
 
-    /// Takes the number of warnings that the store holds in addition; the caller must
-    /// [`Diagnostics::add`] them now.
-    pub fn take_at_store(&mut self) -> u64 {
-        std::mem::take(&mut self.at_store)
-    }
-
     /// Adds warnings of the store to the count.
     pub fn count_more(&mut self, warnings: u64) {
         self.count += warnings;
@@ -193,6 +187,17 @@ impl Diagnostics {
 }
 
 impl Diagnostics {
+    /// Adds the warnings that the store holds besides, if there are any.
+    ///
+    /// # Errors
+    /// Fails if `SHOW WARNINGS` fails at the store.
+    pub async fn fetch_from(&mut self, store: &mut StoreLink<'_>) -> Result<(), LinkError> {
+        match std::mem::take(&mut self.at_store) {
+            0 => Ok(()),
+            count => self.add_from_store(store, count).await,
+        }
+    }
+
     /// Counts the statement's `count` warnings at the store and adds those that the store shows.
     ///
     /// # Errors
@@ -205,6 +210,7 @@ impl Diagnostics {
         self.count_more(count);
         let answer = store.ask_text("SHOW WARNINGS").await?;
         for row in 0..answer.rows.len() {
+            self.errors += u64::from(answer.text(row, 0)?.as_deref() == Some("Error"));
             let code = answer.text(row, 1)?.and_then(|code| code.parse().ok());
             self.add(
                 &answer.text(row, 0)?.unwrap_or_default(),

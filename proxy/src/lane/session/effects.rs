@@ -110,7 +110,8 @@ impl Lane {
     }
 
     /// Notes the warnings that the previous statement has left, if `statement` leaves them in the
-    /// session. An execution of a statement that the protocol prepared clears them.
+    /// session. Not for the binary protocol: once a statement is prepared and executed, the store has
+    /// no older warnings.
     pub(in crate::lane) async fn keep_warnings(
         &mut self,
         turn: &mut Turn<'_>,
@@ -118,14 +119,18 @@ impl Lane {
         settings: &SessionSettings,
         protocol: &Protocol,
     ) -> Result<(), LinkError> {
+        self.remembered.kept = None;
         let before = turn.store.before.map_or(0, |before| before.warnings);
         let keeps = matches!(protocol, Protocol::Text) && before > 0;
-        self.remembered.kept = match keeps && !forgets_warnings(statement, settings.lex) {
-            false => None,
-            true => match &self.remembered.diagnostics {
-                Some(known) => Some(known.clone()),
-                None => store_warnings(turn, before).await?,
-            },
+        if !keeps || forgets_warnings(statement, settings.lex) {
+            return Ok(());
+        }
+        self.remembered.kept = match &mut self.remembered.diagnostics {
+            Some(known) => {
+                known.fetch_from(&mut turn.store).await?;
+                Some(known.clone())
+            }
+            None => store_warnings(turn, before).await?,
         };
         Ok(())
     }

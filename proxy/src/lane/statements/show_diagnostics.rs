@@ -15,12 +15,7 @@ impl Lane {
         show: ShowDiagnostics,
     ) -> Result<Done, LinkError> {
         let diagnostics = self.remembered.diagnostics.get_or_insert_default();
-        let at_store = diagnostics.take_at_store();
-        if at_store > 0 {
-            diagnostics
-                .add_from_store(&mut turn.store, at_store)
-                .await?;
-        }
+        diagnostics.fetch_from(&mut turn.store).await?;
         let (status, shown) = (turn.end_status(*turn.status), diagnostics.show(show));
         shown.write(&mut turn.out, turn.capabilities, Codec::Text, status, 0);
         turn.flush().await?;

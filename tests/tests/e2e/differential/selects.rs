@@ -47,6 +47,7 @@ pub const SELECTS: &[&str] = &[
     "SELECT id, ml.apparel(photo) FROM p ORDER BY ml.apparel(IF(id % 2, photo, NULL)), id",
     "SELECT id, ml.predict_proba('apparel', 'Bag', photo) FROM p ORDER BY ml.predict_proba('apparel', 'Bag', IF(id % 2, photo, NULL)) > 0.5, id",
     "SELECT id, COALESCE((SELECT MAX(ml.apparel(o.photo)) FROM p o WHERE o.id = p.id), '-') FROM p ORDER BY COALESCE((SELECT MAX(ml.apparel(o.photo)) FROM p o WHERE o.id = 61 - p.id), '-'), id",
+    "SELECT ml.apparel(photo), COUNT(*) FROM p GROUP BY ml.Apparel ( PHOTO ) WITH ROLLUP",
     "SELECT GROUP_CONCAT(id ORDER BY id) k, ml.apparel('photos/00002.png') FROM p GROUP BY ml.apparel(photo) ORDER BY k",
     "SELECT id FROM p ORDER BY FIELD(ml.apparel(photo), 'Bag', 'Coat'), id LIMIT 30",
     // expressions that a stream cannot evaluate

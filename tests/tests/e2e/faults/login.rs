@@ -51,6 +51,44 @@ fn silent_clients_keep_nobody_out() {
     no_session_is_left(&proxy);
 }
 
+/// A load balancer that sends a PROXY header, a health check by HTTP, a driver set to TLS from the
+/// first byte.
+#[test]
+fn clients_of_other_protocols_are_turned_away_and_named() {
+    let proxy = Proxy::start(Store::shared(), &plain(PATIENT));
+    let mut v2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
+    v2.extend([203, 0, 113, 7, 203, 0, 113, 8, 0xc7, 0x97, 0x0c, 0xea]);
+    let mut hello = vec![0x16, 3, 1, 0, 0xc8, 1, 0, 0, 0xc4, 3, 3];
+    hello.extend([0; 60]);
+    let openings: [(&[u8], &str); 6] = [
+        (
+            b"PROXY TCP4 203.0.113.7 203.0.113.8 51111 3306\r\n",
+            "PROXY",
+        ),
+        (b"PROXY UNKNOWN\r\n", "PROXY"),
+        (&v2, "PROXY"),
+        (b"GET /metrics HTTP/1.1\r\nHost: db\r\n\r\n", "HTTP"),
+        (&hello, "TLS"),
+        (b"\x05\x01\x00\x00", "no MySQL packet"),
+    ];
+    for (number, (opening, name)) in openings.into_iter().enumerate() {
+        let mut client = TcpStream::connect(proxy.address()).unwrap();
+        client.write_all(opening).unwrap();
+        // The login's deadline is an hour away. What is left unread may reset the connection.
+        let _ = client.read_to_end(&mut Vec::new());
+        // The log has a line a second of its kind.
+        eventually("it is counted", || {
+            let ended = metric(&proxy, "predictsql_sessions_ended_total", "\"protocol\"");
+            (ended >= (number + 1) as f64).then_some(())
+        });
+        if number == 0 {
+            eventually("it is named", || proxy.log().contains(name).then_some(()));
+        }
+    }
+    assert_eq!(proxy.root().value("SELECT 1").as_deref(), Some("1"));
+    no_session_is_left(&proxy);
+}
+
 #[test]
 fn silent_clients_of_one_address_have_a_limit_of_their_own() {
     let top = format!("{PATIENT}\nlogins_max_by_address = 2");

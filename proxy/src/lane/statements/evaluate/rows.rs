@@ -122,7 +122,7 @@ pub struct LabelledRow {
     pub input: RowInput,
     /// `None` for NULL.
     pub label: Option<Bytes>,
-    /// Bytes that it holds in memory.
+    /// Bytes that it holds in memory; more than a piece may have if it lies on disk.
     pub held_bytes: usize,
 }
 
@@ -179,7 +179,10 @@ impl<'s> LabelledRows<'s> {
             return Ok(Some(LabelledRow {
                 input: self.input(&row).await?,
                 label,
-                held_bytes: row.held_bytes(),
+                held_bytes: match row.is_long() {
+                    true => usize::MAX,
+                    false => row.held_bytes(),
+                },
             }));
         }
     }

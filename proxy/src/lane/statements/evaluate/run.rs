@@ -10,6 +10,7 @@ use predictsql_executor::pump::{Feed, Piece, Pump, Room};
 use predictsql_executor::{LoadedModel, ModelError};
 use predictsql_optimizer::schedule::Schedule;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::{ErrorKind, SqlError};
 use crate::lane::context::LaneContext;
@@ -249,10 +250,7 @@ impl Feed for SampledRows<'_> {
             let Some(key) = key.filter(|key| self.take(*key, row.label.as_deref())) else {
                 continue;
             };
-            match row.input.far_bytes() {
-                0 => room.take(row.held_bytes),
-                _ => room.take_long(),
-            }
+            room.take(row.held_bytes);
             piece.keys.push(key);
             piece.inputs.push(row.input);
         }
@@ -263,12 +261,26 @@ impl Feed for SampledRows<'_> {
 impl SampledRows<'_> {
     /// What a row is known by; `None` without an input.
     async fn key(&self, input: &RowInput) -> Result<Option<RowKey>, LinkError> {
-        let (inputs, _room) = read_inputs(vec![input.clone()], self.rows.spool().account()).await?;
-        let key = inputs.first().and_then(RowKey::of);
+        let key = match input {
+            RowInput::Here(input) => RowKey::of(input),
+            RowInput::Far(_) => self.key_of_far(input.clone()).await?,
+        };
         if key.is_none() {
             lock(self.sampling).without_input += 1;
         }
         Ok(key)
+    }
+
+    /// The same of an input on disk. A task of its own holds the room for it: this feed is not
+    /// polled while answers are taken.
+    async fn key_of_far(&self, input: RowInput) -> Result<Option<RowKey>, LinkError> {
+        let account = Arc::clone(self.rows.spool().account());
+        let task = tokio::spawn(async move {
+            let (inputs, _room) = read_inputs(vec![input], &account).await?;
+            Ok(inputs.first().and_then(RowKey::of))
+        });
+        let key = AbortOnDropHandle::new(task).await;
+        key.unwrap_or_else(|_| Err(SqlError::other("internal error in EVALUATE").into()))
     }
 
     /// Whether a row is to be answered.
