@@ -64,8 +64,8 @@ pub trait Feed: Sized {
     type Error;
 
     /// The next inputs, as many as are here and fit; `None` at the end. By value, so that nothing
-    /// is lost where answers are taken while it waits. It is not polled while answers are taken, so
-    /// that it must hold nothing across a wait that others wait for.
+    /// is lost where answers are taken while it waits. It is not polled while answers are taken,
+    /// so that it must hold nothing across a wait that others wait for.
     ///
     /// # Errors
     /// The feed's own.

@@ -268,8 +268,8 @@ impl<'a> Lexed<'a> {
         self.lexemes.get(at).map(|l| &l.token)
     }
 
-    /// Whether two ranges are written alike, but for white space, comments, and the case of words that
-    /// are not the name of a table or schema before a period.
+    /// Whether two ranges are written alike, but for white space, comments, and the case of words
+    /// that are not the name of a table or schema before a period.
     pub(crate) fn is_same(&self, a: &Range<usize>, b: &Range<usize>) -> bool {
         let same = |(a, b): (usize, usize)| match (self.token(a), self.token(b)) {
             (Some(Token::Word(x)), Some(Token::Word(y))) => {

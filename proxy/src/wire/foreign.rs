@@ -10,9 +10,9 @@ const FIRST_SEQ: u8 = 1;
 /// Checks the header of a client's first packet.
 ///
 /// # Errors
-/// The bytes are no header of a first packet; names the protocol if it is a known one. (`PROX` read
-/// as a header announces 5 MB, the start of a TLS record 66 kB: waiting for them would take until
-/// the login's deadline.)
+/// The bytes are no header of a first packet; names the protocol if it is a known one. (`PROX`
+/// read as a header announces 5 MB, the start of a TLS record 66 kB: waiting for them would take
+/// until the login's deadline.)
 pub fn check_first_header(header: [u8; HEADER_BYTES]) -> Result<(), Malformed> {
     let [.., seq] = header;
     if seq == FIRST_SEQ {

@@ -110,8 +110,8 @@ impl Lane {
     }
 
     /// Notes the warnings that the previous statement has left, if `statement` leaves them in the
-    /// session. Not for the binary protocol: once a statement is prepared and executed, the store has
-    /// no older warnings.
+    /// session. Not for the binary protocol: once a statement is prepared and executed, the store
+    /// has no older warnings.
     pub(in crate::lane) async fn keep_warnings(
         &mut self,
         turn: &mut Turn<'_>,
