@@ -46,15 +46,23 @@ pub fn may_read_last_statement(text: &[u8]) -> bool {
     })
 }
 
+/// First words of statements that may read no table.
+const READING: [&str; 5] = ["SELECT", "WITH", "VALUES", "SET", "DO"];
+
 /// Whether a statement makes the store clear the warnings of the previous one. A query, SET or DO
 /// does if it reads a table (MariaDB 10.11); of other statements it is assumed. `FROM` within
 /// EXTRACT or TRIM is not a FROM clause.
 pub fn forgets_warnings(text: &str, mode: LexMode) -> bool {
-    Lexed::new(text, mode).is_none_or(|lexed| forgets(&lexed))
+    // A long INSERT is not cut into tokens to find out.
+    let first = text.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '(');
+    let word = first.split(|c: char| !c.is_ascii_alphabetic()).next();
+    let is_other = |word: &str| {
+        !word.is_empty() && !READING.iter().any(|known| word.eq_ignore_ascii_case(known))
+    };
+    word.is_some_and(is_other) || Lexed::new(text, mode).is_none_or(|lexed| forgets(&lexed))
 }
 
 fn forgets(lexed: &Lexed<'_>) -> bool {
-    const READING: [&str; 5] = ["SELECT", "WITH", "VALUES", "SET", "DO"];
     let all = 0..lexed.lexemes.len();
     let is = |at: usize, word: &str| lexed.is_keyword(at, word);
     let mut body = all.clone();

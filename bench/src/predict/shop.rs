@@ -147,7 +147,7 @@ impl Shop {
         })
     }
 
-    /// Says goodbye, so that the proxy need not wait for this session when it stops.
+    /// Closes the session, so that the proxy need not wait for it when it stops.
     pub fn disconnect(self) {
         // All rows are here: how the connection ends changes nothing.
         let _ = self.runtime.block_on(self.conn.disconnect());

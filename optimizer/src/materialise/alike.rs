@@ -1,14 +1,14 @@
-//! Groups calls by identical text, so that different lookups have different texts.
+//! Groups calls that look up the same, so that different lookups have different texts.
 //!
 //! The store identifies an expression of ORDER BY or GROUP BY with one of the select list if both
 //! have the same text. For a sub-query among a function's arguments it compares the first 255
 //! characters only, case-insensitively. A lookup is such a sub-query, and two lookups in one
 //! inline relation may begin with the same thousand keys: the rows would be ordered by the answer
 //! of the wrong call. A lookup's column is therefore named after the number of its call, which
-//! stands among its first characters. Calls with identical text share a number: the store still
+//! stands among its first characters. Calls of one task and input share a number: the store still
 //! sees that `SELECT ml.t(x) ... GROUP BY ml.t(x)` groups by the selected expression.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use sqlparser::tokenizer::Token;
@@ -56,40 +56,31 @@ pub(super) fn first_alike(
         .collect()
 }
 
-/// Ranges of the queries in parentheses, including the parentheses, outer ones first.
+/// Ranges of the queries in parentheses, including the parentheses, outer ones first. An expression
+/// that begins with a query, as `((SELECT 1) + 2)` does, is none.
 fn parenthesised_queries(lexed: &Lexed<'_>, body: &Range<usize>) -> Vec<Range<usize>> {
+    const AFTER: [&str; 6] = ["UNION", "EXCEPT", "INTERSECT", "MINUS", "ORDER", "LIMIT"];
     let mut open = Vec::new();
-    let mut queries = Vec::new();
+    // By the opening parenthesis: the lexeme after the closing one. Inner ones close first.
+    let mut queries: BTreeMap<usize, usize> = BTreeMap::new();
     for at in body.clone() {
         match lexed.token(at) {
             Some(Token::LParen) => open.push(at),
             Some(Token::RParen) => {
-                let query = open.pop().map(|start| start..at + 1);
-                queries.extend(query.filter(|query| begins_query(lexed, query.start)));
+                let Some(start) = open.pop() else {
+                    continue;
+                };
+                let goes_on = |after: &usize| {
+                    *after == at || AFTER.iter().any(|word| lexed.is_keyword(*after, word))
+                };
+                if is_subquery(lexed, start) || queries.get(&(start + 1)).is_some_and(goes_on) {
+                    queries.insert(start, at + 1);
+                }
             }
             _ => {}
         }
     }
-    queries.sort_by_key(|query| query.start);
-    queries
-}
-
-/// Whether the parentheses that open at `at` contain a query: not an expression that begins with
-/// one, as `((SELECT 1) + 2)` does.
-fn begins_query(lexed: &Lexed<'_>, at: usize) -> bool {
-    const AFTER: [&str; 6] = ["UNION", "EXCEPT", "INTERSECT", "MINUS", "ORDER", "LIMIT"];
-    let mut open = at;
-    while matches!(lexed.token(open + 1), Some(Token::LParen)) {
-        open += 1;
-        let Some(after) = lexed.after_closing(open) else {
-            return false;
-        };
-        let closes = matches!(lexed.token(after), Some(Token::RParen));
-        if !closes && !AFTER.iter().any(|word| lexed.is_keyword(after, word)) {
-            return false;
-        }
-    }
-    is_subquery(lexed, open)
+    queries.into_iter().map(|(start, end)| start..end).collect()
 }
 
 /// Removes the call numbers from a text.

@@ -43,8 +43,8 @@ use crate::wire::{ColumnDefinition, PacketWriter, StatusFlags, Stream, encode_re
 pub use cut_row::{CellBytes, CutRow, RowInput, StringValue};
 use long_cells::UNSENT_BYTES_MAX;
 pub use long_cells::copy_row;
+pub use pieces::{KeyedInputs, answer_inputs, read_inputs};
 use pieces::{SpooledRows, predict};
-pub use pieces::{answer_inputs, read_inputs};
 use row_filter::{PendingRow, RowFilter};
 
 /// Runs the statement and writes its whole answer, where somebody is to get it.

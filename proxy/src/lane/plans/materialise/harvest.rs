@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use predictsql_catalog::Column;
 use predictsql_executor::PredictError;
-use predictsql_executor::pump::{Feed, Piece, Pump, Room};
+use predictsql_executor::pump::{Feed, Pump, Room};
 use predictsql_optimizer::materialise::{HarvestPass, KeyForm, Members, Shape};
 use predictsql_optimizer::plan::InputKind;
 use predictsql_optimizer::schedule::Schedule;
@@ -19,7 +19,9 @@ use crate::lane::plans::materialise::finish::is_missing_key;
 use crate::lane::plans::materialise::lookups::lookups;
 use crate::lane::plans::materialise::relation::Relation;
 use crate::lane::plans::ready::{Materialisation, Ready};
-use crate::lane::plans::stream::{CutRow, RowInput, StringValue, answer_inputs, read_inputs};
+use crate::lane::plans::stream::{
+    CutRow, KeyedInputs, RowInput, StringValue, answer_inputs, read_inputs,
+};
 use crate::lane::plans::unreadable::Unreadable;
 use crate::lane::session::diagnostics::Diagnostics;
 use crate::lane::session::temporary_tables::TableNames;
@@ -240,7 +242,7 @@ impl Harvester<'_, '_, '_, '_> {
         let mut inputs = harvested.inputs(plan, known, executor.image_bytes_max());
         inputs.passed_over = Some(&running.predicted);
         let (spool, account) = (&harvested.spool, harvested.spool.account());
-        let answer = |piece: KeyedInputs| async move {
+        let answer = |piece: KeyedInputs<Bytes>| async move {
             let inputs = piece.inputs.clone();
             let answers = answer_inputs(predictor, inputs, account, cancel).await?;
             Ok((piece, answers))
@@ -340,27 +342,12 @@ struct HarvestedInputs<'p> {
     seen: HashSet<Bytes>,
 }
 
-/// Inputs with their keys.
-struct KeyedInputs {
-    keys: Vec<Bytes>,
-    inputs: Vec<RowInput>,
-}
-
-impl Piece for KeyedInputs {
-    fn inputs(&self) -> usize {
-        self.keys.len()
-    }
-}
-
 impl Feed for HarvestedInputs<'_> {
-    type Piece = KeyedInputs;
+    type Piece = KeyedInputs<Bytes>;
     type Error = LinkError;
 
-    async fn next(mut self, mut room: Room) -> Result<Option<(Self, KeyedInputs)>, LinkError> {
-        let mut piece = KeyedInputs {
-            keys: Vec::new(),
-            inputs: Vec::new(),
-        };
+    async fn next(mut self, mut room: Room) -> Result<Option<(Self, Self::Piece)>, LinkError> {
+        let mut piece = KeyedInputs::default();
         while !room.is_full() {
             let Some(block) = &mut self.block else {
                 self.block = self.next_block().await?;

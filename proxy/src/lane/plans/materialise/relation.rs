@@ -29,7 +29,7 @@ const INLINE_BYTES_MAX: usize = 1 << 20;
 const INSERT_ROWS: usize = 1000;
 const INSERT_BYTES: usize = 256 * 1024;
 
-/// Refusals by which the store says that this session can make no temporary table: no right, no
+/// Error codes of the store for a session that can create no temporary table: no privilege, no
 /// such schema, a READ ONLY transaction or server.
 const NO_TABLE: [u16; 6] = [1044, 1049, 1142, 1290, 1792, 1836];
 

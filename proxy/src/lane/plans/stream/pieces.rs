@@ -75,6 +75,27 @@ impl Feed for SpooledRows<'_> {
     }
 }
 
+/// Inputs with what they are known by.
+pub struct KeyedInputs<K> {
+    pub keys: Vec<K>,
+    pub inputs: Vec<RowInput>,
+}
+
+impl<K> Default for KeyedInputs<K> {
+    fn default() -> Self {
+        Self {
+            keys: Vec::new(),
+            inputs: Vec::new(),
+        }
+    }
+}
+
+impl<K> Piece for KeyedInputs<K> {
+    fn inputs(&self) -> usize {
+        self.keys.len()
+    }
+}
+
 /// Makes the predictions that the rows of a piece need, one after the other: each only for rows
 /// that the ones before have not decided.
 pub async fn predict(

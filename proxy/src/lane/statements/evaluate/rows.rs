@@ -122,8 +122,10 @@ pub struct LabelledRow {
     pub input: RowInput,
     /// `None` for NULL.
     pub label: Option<Bytes>,
-    /// Bytes that it holds in memory; more than a piece may have if it lies on disk.
+    /// Bytes that it holds in memory.
     pub held_bytes: usize,
+    /// It lies on disk.
+    pub is_long: bool,
 }
 
 /// Takes rows off a spool.
@@ -179,10 +181,8 @@ impl<'s> LabelledRows<'s> {
             return Ok(Some(LabelledRow {
                 input: self.input(&row).await?,
                 label,
-                held_bytes: match row.is_long() {
-                    true => usize::MAX,
-                    false => row.held_bytes(),
-                },
+                held_bytes: row.held_bytes(),
+                is_long: row.is_long(),
             }));
         }
     }

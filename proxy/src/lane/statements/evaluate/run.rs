@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use predictsql_catalog::{CostCurve, Model, Task};
 use predictsql_executor::evaluation::{Measured, RowKey, Rows, RowsMax, Sample, features};
-use predictsql_executor::pump::{Feed, Piece, Pump, Room};
+use predictsql_executor::pump::{Feed, Pump, Room};
 use predictsql_executor::{LoadedModel, ModelError};
 use predictsql_optimizer::schedule::Schedule;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::{ErrorKind, SqlError};
 use crate::lane::context::LaneContext;
-use crate::lane::plans::stream::{RowInput, read_inputs};
+use crate::lane::plans::stream::{KeyedInputs, RowInput, read_inputs};
 use crate::lane::plans::unreadable::Unreadable;
 use crate::lane::session::diagnostics::Diagnostics;
 use crate::lane::statements::evaluate::request::Request;
@@ -144,7 +144,7 @@ impl<'r> Run<'r> {
             task: &self.request.task,
             sampling: &sampling,
         };
-        let answer = |piece: SampledInputs| async move {
+        let answer = |piece: KeyedInputs<RowKey>| async move {
             let (inputs, _room) = read_inputs(piece.inputs.clone(), account).await?;
             let features = features(executor, models, inputs, cancel).await?;
             Ok((piece, features))
@@ -224,25 +224,12 @@ struct SampledRows<'r> {
     sampling: &'r Mutex<Sampling>,
 }
 
-/// Inputs that are to be answered.
-#[derive(Default)]
-struct SampledInputs {
-    keys: Vec<RowKey>,
-    inputs: Vec<RowInput>,
-}
-
-impl Piece for SampledInputs {
-    fn inputs(&self) -> usize {
-        self.keys.len()
-    }
-}
-
 impl Feed for SampledRows<'_> {
-    type Piece = SampledInputs;
+    type Piece = KeyedInputs<RowKey>;
     type Error = LinkError;
 
-    async fn next(mut self, mut room: Room) -> Result<Option<(Self, SampledInputs)>, LinkError> {
-        let mut piece = SampledInputs::default();
+    async fn next(mut self, mut room: Room) -> Result<Option<(Self, Self::Piece)>, LinkError> {
+        let mut piece = KeyedInputs::default();
         while !room.is_full()
             && let Some(row) = self.rows.next().await?
         {
@@ -250,7 +237,10 @@ impl Feed for SampledRows<'_> {
             let Some(key) = key.filter(|key| self.take(*key, row.label.as_deref())) else {
                 continue;
             };
-            room.take(row.held_bytes);
+            match row.is_long {
+                true => room.take_long(),
+                false => room.take(row.held_bytes),
+            }
             piece.keys.push(key);
             piece.inputs.push(row.input);
         }
