@@ -217,9 +217,9 @@ impl Executor {
         Ok(answered.outcomes)
     }
 
-    /// Like [`Executor::predict`], with the identity of each input as in [`Prepared::ids`]. The
-    /// work continues while the future is not polled, so that a client that reads slowly does not
-    /// hold resources that others wait for.
+    /// Like [`Executor::predict`], with the identity of each input as in [`Prepared::ids`]. Once a
+    /// chunk is submitted its work continues while the future is not polled; but a permit that is
+    /// granted meanwhile is held until it is polled.
     ///
     /// # Errors
     /// Same as [`Executor::predict`].

@@ -197,11 +197,9 @@ impl Predictor {
         if inputs.iter().all(|input| matches!(input, Input::Null)) {
             return Ok(vec![Answer::Null; inputs.len()]);
         }
-        if let [_] = &self.shared.models[..] {
-            return answer(&self.shared, inputs, cancel).await;
-        }
-        // Tensors prepared for several models are held until the last model has run. Run as a
-        // separate task, so that a client that reads slowly does not delay this.
+        // A task of its own: what it holds (permits granted to it, models that load, tensors
+        // prepared for several models) is given back also while this future is not polled, since
+        // its caller waits for a client that does not read.
         let (shared, cancel) = (Arc::clone(&self.shared), cancel.clone());
         let task = tokio::spawn(async move { answer(&shared, inputs, &cancel).await });
         let answered = AbortOnDropHandle::new(task).await;

@@ -27,6 +27,10 @@ use pictures::CLASSES;
 const IMAGES: usize = 150;
 
 fn executor() -> Executor {
+    executor_with(ExecutorConfig::default())
+}
+
+fn executor_with(config: ExecutorConfig) -> Executor {
     let library = std::env::var_os("PREDICTSQL_ORT_LIB").map(PathBuf::from);
     let found = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
     let mut found = found.map(|folder| folder.join(".cache/onnxruntime/libonnxruntime.so"));
@@ -34,7 +38,7 @@ fn executor() -> Executor {
         ort_library: library.or_else(|| found.find(|path| path.is_file())),
         model_roots: vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../bench/zoo/models")],
         threads: 2,
-        ..ExecutorConfig::default()
+        ..config
     })
     .unwrap()
 }
@@ -145,13 +149,8 @@ async fn naive(executor: &Executor, decision: &Decision, inputs: &[Input]) -> Ve
     (0..inputs.len()).map(answer).collect()
 }
 
-/// Answers of a predictor with a plan, and the number of inputs processed by each stage.
-async fn planned(
-    executor: &Executor,
-    task: &Arc<Task>,
-    plan: Plan,
-    inputs: &[Input],
-) -> (Vec<Answer>, Vec<u64>) {
+/// A predictor with a plan, which keeps nothing.
+fn predictor(executor: &Executor, task: &Arc<Task>, plan: Plan) -> Predictor {
     let counters = Arc::new(Counters::default());
     let work = Arc::new(Work::new(counters, CacheMode::Off, None));
     let planned = Arc::new(Decided {
@@ -160,7 +159,32 @@ async fn planned(
         limits: String::new(),
     });
     let cache = OutputCache::none();
-    let predictor = Predictor::new(executor, &cache, task, planned, Vec::new(), &work);
+    Predictor::new(executor, &cache, task, planned, Vec::new(), &work)
+}
+
+/// A plan of one model.
+fn some_plan(task: &Task, model: &Arc<Model>, blocks: &Blocks) -> Plan {
+    let query = Query {
+        task,
+        named: Some(model),
+        blocks,
+        metric: Metric::F1,
+        prior: None,
+        rows: Estimate::Absent,
+        scores_needed: false,
+    };
+    let (none, costs) = (Constraints::none(task), CostModel::default());
+    decide(&query, &none, Strategy::Optimal, &[], None, &costs, 0).unwrap()
+}
+
+/// Answers of a predictor with a plan, and the number of inputs processed by each stage.
+async fn planned(
+    executor: &Executor,
+    task: &Arc<Task>,
+    plan: Plan,
+    inputs: &[Input],
+) -> (Vec<Answer>, Vec<u64>) {
+    let predictor = predictor(executor, task, plan);
     let cancel = CancellationToken::new();
     let answers = predictor.answer(inputs.to_vec(), &cancel).await;
     (answers.unwrap(), predictor.tally().stages())
@@ -226,17 +250,7 @@ async fn stages_answer_as_all_models_asked_about_all_inputs() {
     ];
     let inputs = inputs();
     for (number, (stages, floor, blocks)) in decisions.into_iter().enumerate() {
-        let query = Query {
-            task: &task,
-            named: Some(&nano),
-            blocks: &blocks,
-            metric: Metric::F1,
-            prior: None,
-            rows: Estimate::Absent,
-            scores_needed: false,
-        };
-        let (none, costs) = (Constraints::none(&task), CostModel::default());
-        let mut plan = decide(&query, &none, Strategy::Optimal, &[], None, &costs, 0).unwrap();
+        let mut plan = some_plan(&task, &nano, &blocks);
         let decision = Decision {
             stages,
             floor,
@@ -256,4 +270,36 @@ async fn stages_answer_as_all_models_asked_about_all_inputs() {
             "decision {number}: {looked_at:?}"
         );
     }
+}
+
+/// A statement whose client does not read polls its pieces no more.
+#[tokio::test]
+async fn pieces_that_are_not_polled_hold_up_nobody() {
+    let executor = executor_with(ExecutorConfig {
+        queue_chunks_max: 1,
+        ..ExecutorConfig::default()
+    });
+    let task = Arc::new(task());
+    let nano = model(&executor, 1, "apparel_nano", &CLASSES).await;
+    let blocks = Blocks::every_class(CLASSES.len(), false);
+    let plan = some_plan(&task, &nano, &blocks);
+    let (idle, other) = (
+        predictor(&executor, &task, plan.clone()),
+        predictor(&executor, &task, plan),
+    );
+    let cancel = CancellationToken::new();
+    // Each piece waits for a place at once.
+    let _loaded = executor.load(&nano).await.unwrap();
+    let full = inputs();
+    let mut left: Vec<_> = (0..4)
+        .map(|_| Box::pin(idle.answer(full.clone(), &cancel)))
+        .collect();
+    for piece in &mut left {
+        assert!(futures_util::poll!(piece).is_pending());
+    }
+    let answered = other.answer(full.clone(), &cancel);
+    let patience = std::time::Duration::from_secs(60);
+    let answered = tokio::time::timeout(patience, answered).await;
+    assert_eq!(answered.expect("is answered").unwrap().len(), full.len());
+    drop(left);
 }

@@ -56,8 +56,8 @@ pub(super) fn first_alike(
         .collect()
 }
 
-/// Ranges of the queries in parentheses, including the parentheses, outer ones first. An expression
-/// that begins with a query, as `((SELECT 1) + 2)` does, is none.
+/// Ranges of the queries in parentheses, including the parentheses, outer ones first. An
+/// expression that begins with a query, as `((SELECT 1) + 2)` does, is none.
 fn parenthesised_queries(lexed: &Lexed<'_>, body: &Range<usize>) -> Vec<Range<usize>> {
     const AFTER: [&str; 6] = ["UNION", "EXCEPT", "INTERSECT", "MINUS", "ORDER", "LIMIT"];
     let mut open = Vec::new();
