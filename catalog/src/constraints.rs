@@ -1,11 +1,45 @@
 //! A task's default constraints on the plans of statements.
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
 
 use crate::shares::ClassShares;
 
 /// Default of the task option `accuracy_slack_points`.
 pub const ACCURACY_SLACK_POINTS_DEFAULT: f64 = 1.0;
+
+/// Which decision answers statements that ask for nothing: task option `answers`.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    EnumString,
+    IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", ascii_case_insensitive)]
+pub enum Answers {
+    /// The task's own decision, the same for all statements of a catalog epoch: a prediction of an
+    /// input is one value.
+    #[default]
+    Stable,
+    /// A decision by statement, for the classes that the statement distinguishes: cheaper, but
+    /// statements may disagree about an input.
+    PerStatement,
+}
+
+impl Answers {
+    /// The name in statements.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+}
 
 /// Constraints on plans for a task.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -19,6 +53,8 @@ pub struct TaskConstraints {
     /// Expected shares of the classes among inputs; names at least one class. `None`: the shares
     /// among the labelled rows.
     pub prior: Option<ClassShares>,
+    /// Which decision answers statements without constraints of their own.
+    pub answers: Answers,
 }
 
 impl TaskConstraints {

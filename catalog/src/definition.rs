@@ -21,11 +21,13 @@ pub fn task_definition(task: &Task) -> String {
             format!(", prior = {}", string(&prior.to_string()))
         });
     format!(
-        "CREATE TASK `{}`{classes} KIND {} INPUT {} OPTIONS (accuracy_slack_points = {}{}{prior})",
+        "CREATE TASK `{}`{classes} KIND {} INPUT {} OPTIONS (accuracy_slack_points = {}, \
+         answers = '{}'{}{prior})",
         task.name,
         task.kind.as_str(),
         task.input,
         task.accuracy_slack_points,
+        task.constraints.answers.name(),
         constraints.collect::<String>()
     )
 }

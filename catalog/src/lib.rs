@@ -21,7 +21,7 @@ mod task;
 pub mod store;
 
 pub use answer_shape::{AnswerShape, OutputCodec, RelationColumn};
-pub use constraints::{ACCURACY_SLACK_POINTS_DEFAULT, TaskConstraints};
+pub use constraints::{ACCURACY_SLACK_POINTS_DEFAULT, Answers, TaskConstraints};
 pub use definition::{model_definition, task_definition};
 pub use device::Device;
 pub use evaluated::{Confused, EvaluatedModel, PartTally};

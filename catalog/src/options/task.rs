@@ -2,17 +2,18 @@
 
 use super::classes::unknown_class;
 use crate::answer_shape::AnswerShape;
-use crate::constraints::ACCURACY_SLACK_POINTS_DEFAULT;
+use crate::constraints::{ACCURACY_SLACK_POINTS_DEFAULT, Answers};
 use crate::option_value::{OptionError, OptionValue, check_keys, value_error};
 use crate::shares::ClassShares;
 use crate::task::Task;
 
-const KEYS: [&str; 5] = [
+const KEYS: [&str; 6] = [
     "accuracy_slack_points",
     "min_accuracy",
     "max_seconds",
     "max_cost",
     "prior",
+    "answers",
 ];
 
 impl Task {
@@ -22,6 +23,10 @@ impl Task {
         for (key, value) in options {
             if key.eq_ignore_ascii_case(KEYS[4]) {
                 self.constraints.prior = self.prior(value)?;
+                continue;
+            }
+            if key.eq_ignore_ascii_case(KEYS[5]) {
+                self.constraints.answers = answers(value)?;
                 continue;
             }
             let constraints = &mut self.constraints;
@@ -74,6 +79,15 @@ fn is_default(value: &OptionValue) -> bool {
             .any(|w| w.eq_ignore_ascii_case(word))
     };
     matches!(value, OptionValue::Word(word) if is(word))
+}
+
+/// Which decision answers statements that ask for nothing.
+fn answers(value: &OptionValue) -> Result<Answers, OptionError> {
+    if is_default(value) {
+        return Ok(Answers::default());
+    }
+    let named = value.text().and_then(|name| name.parse().ok());
+    named.ok_or_else(|| value_error(KEYS[5], "'stable' or 'per_statement' is expected"))
 }
 
 /// A number within the option's bounds; `None` for its default.
@@ -147,6 +161,29 @@ mod tests {
         set("min_accuracy", word("null")).unwrap();
         let (slack, constraints) = set("max_seconds", word("default")).unwrap();
         assert_eq!((slack, constraints), (1.0, TaskConstraints::default()));
+    }
+
+    #[test]
+    fn answers_are_stable_or_per_statement() {
+        let mut task = Task {
+            name: "t".to_owned(),
+            kind: TaskKind::Classification,
+            input: TaskInput::Image,
+            classes: vec!["a".to_owned()],
+            accuracy_slack_points: ACCURACY_SLACK_POINTS_DEFAULT,
+            constraints: TaskConstraints::default(),
+            version: 1,
+        };
+        let mut set = |value: OptionValue| {
+            task.set(&[("Answers".to_owned(), value)])?;
+            Ok::<_, OptionError>(task.constraints.answers)
+        };
+        let text = |text: &str| OptionValue::Text(text.to_owned());
+        assert_eq!(set(text("PER_STATEMENT")).unwrap(), Answers::PerStatement);
+        let error = set(text("varying")).unwrap_err().to_string();
+        assert!(error.contains("'stable' or 'per_statement'"), "{error}");
+        let default = OptionValue::Word("DEFAULT".to_owned());
+        assert_eq!(set(default).unwrap(), Answers::Stable);
     }
 
     #[test]

@@ -4,7 +4,10 @@ use mysql_async::Transaction;
 use mysql_async::prelude::Queryable;
 
 use super::{SchemaName, StoreError};
-use crate::Task;
+use crate::{Answers, Task};
+
+/// Name of the stored option [`Answers`].
+pub(super) const ANSWERS: &str = "answers";
 
 /// Replaces a task's stored constraints.
 pub(super) async fn write(
@@ -26,6 +29,14 @@ pub(super) async fn write(
             (&task.name, set.min_accuracy, set.max_seconds, set.max_cost),
         )
         .await?;
+    }
+    let sql = format!("DELETE FROM `{schema}`.task_options WHERE task = ?");
+    tx.exec_drop(sql, (&task.name,)).await?;
+    if set.answers != Answers::default() {
+        let sql =
+            format!("INSERT INTO `{schema}`.task_options (task, name, value) VALUES (?, ?, ?)");
+        tx.exec_drop(sql, (&task.name, ANSWERS, set.answers.name()))
+            .await?;
     }
     if let Some(prior) = &set.prior {
         let rows = prior

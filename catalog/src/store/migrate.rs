@@ -190,6 +190,16 @@ pub const MIGRATIONS: &[Migration] = &[
     // Makes older programs, which would recreate it here, reject the catalog as newer.
     description: "what serves the service account alone is in a schema of its own",
     statements: &["DROP PROCEDURE IF EXISTS {schema}.view_definitions"],
+}, Migration {
+    version: 8,
+    description: "options of tasks that are words",
+    statements: &["CREATE TABLE IF NOT EXISTS {schema}.task_options (
+  task VARCHAR(60) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  name VARCHAR(60) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  value VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL COMMENT 'as in ALTER TASK; options without a row have their default',
+  PRIMARY KEY (task, name),
+  CONSTRAINT task_options_task FOREIGN KEY (task) REFERENCES tasks (name) ON DELETE CASCADE
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"],
 }];
 
 /// See [`SchemaName::session`].

@@ -6,8 +6,8 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, IsolationLevel, Row, Transaction, TxOpts};
 
 use super::statistics::read_statistics;
-use super::{SchemaName, StatisticsCache, StoreError};
-use crate::{ClassShares, Model, Snapshot, Task, TaskConstraints, TaskKind};
+use super::{SchemaName, StatisticsCache, StoreError, constraints};
+use crate::{Answers, ClassShares, Model, Snapshot, Task, TaskConstraints, TaskKind};
 
 /// The counter incremented by each change of the catalog.
 pub async fn epoch(conn: &mut Conn, schema: &SchemaName) -> Result<u64, StoreError> {
@@ -87,6 +87,7 @@ pub(super) async fn read_tasks(
         classes.entry(task).or_default().push(class);
     }
     let mut priors = read_priors(tx, schema).await?;
+    let mut answers = read_answers(tx, schema).await?;
     let rows: Vec<TaskRow> = tx
         .query(format!(
             "SELECT t.name, t.kind, t.input, t.accuracy_slack_points, t.version, c.min_accuracy, \
@@ -108,6 +109,7 @@ pub(super) async fn read_tasks(
             max_seconds,
             max_cost,
             prior,
+            answers: answers.remove(&name).unwrap_or_default(),
         };
         let classes = classes.remove(&name).unwrap_or_default();
         let read = (kind.parse::<TaskKind>(), input.parse());
@@ -134,6 +136,27 @@ pub(super) async fn read_tasks(
         });
     }
     Ok(tasks)
+}
+
+/// The option [`Answers`] of tasks where it is not the default.
+async fn read_answers(
+    tx: &mut impl Queryable,
+    schema: &SchemaName,
+) -> Result<HashMap<String, Answers>, StoreError> {
+    let sql = format!("SELECT task, value FROM `{schema}`.task_options WHERE name = ?");
+    let rows: Vec<(String, String)> = tx.exec(sql, (constraints::ANSWERS,)).await?;
+    let parsed = rows.into_iter().filter_map(|(task, value)| {
+        let parsed = value.parse::<Answers>();
+        if parsed.is_err() {
+            tracing::warn!(
+                task,
+                value,
+                "option `answers` is not understood: the default holds"
+            );
+        }
+        Some((task, parsed.ok()?))
+    });
+    Ok(parsed.collect())
 }
 
 /// The declared shares of classes, by task.

@@ -21,6 +21,7 @@ mod stages;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod used;
 mod work;
 
 pub use answer::Answer;
@@ -28,4 +29,5 @@ pub use forecast::Forecast;
 pub use planning::Planner;
 pub use predictor::{Predictor, PredictorWarning, admit};
 pub use tally::{Tally, VoterTally};
+pub use used::UsedDecisions;
 pub use work::{Counters, Work};

@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use moka::sync::Cache;
-use predictsql_catalog::Snapshot;
+use predictsql_catalog::{Answers, Snapshot};
 use predictsql_optimizer::Refusal;
 use predictsql_optimizer::planner::{
     CostModel, Decided, Deciding, DecisionKey, Demands, PredictionRequest,
 };
+
+use super::used::UsedDecisions;
 
 /// Maximum number of cached decisions.
 const DECISIONS_MAX: u64 = 4096;
@@ -39,7 +41,8 @@ impl Planner {
     }
 
     /// Plans a prediction with the requirements of the statement, its session and the task, in
-    /// this order of precedence. Decisions for the same catalog are cached.
+    /// this order of precedence. Decisions for the same catalog are cached; a transaction keeps the
+    /// decisions of tasks that it has `used`.
     ///
     /// # Errors
     /// No model can answer, or a constraint cannot be satisfied.
@@ -48,6 +51,7 @@ impl Planner {
         request: &PredictionRequest<'_>,
         demands: &Demands,
         catalog: &Snapshot,
+        used: Option<&UsedDecisions>,
     ) -> Result<Arc<Decided>, Refusal> {
         let deciding = Deciding::new(request, demands, catalog)?;
         let epoch = catalog.epoch();
@@ -56,14 +60,18 @@ impl Planner {
         if self.epoch.fetch_max(epoch, Ordering::Relaxed) < epoch {
             self.decided.invalidate_all();
         }
-        self.decided.get_with(deciding.key(&self.costs), || {
-            let begin = Instant::now();
-            let plan = deciding.decide(&self.costs)?;
-            Ok(Arc::new(Decided {
-                plan,
-                seconds: begin.elapsed().as_secs_f64(),
-                limits: deciding.limits(),
-            }))
-        })
+        let decide = || {
+            self.decided.get_with(deciding.key(&self.costs), || {
+                let begin = Instant::now();
+                let mut decided = deciding.decide(&self.costs)?;
+                decided.seconds = begin.elapsed().as_secs_f64();
+                Ok(Arc::new(decided))
+            })
+        };
+        let decided = match (deciding.answers(), used) {
+            (Answers::Stable, Some(used)) => used.of(request.task, decide)?,
+            (Answers::Stable, None) | (Answers::PerStatement, _) => decide()?,
+        };
+        deciding.answered_by(decided, &self.costs)
     }
 }

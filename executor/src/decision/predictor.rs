@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use predictsql_catalog::{Task, TaskInput};
-use predictsql_optimizer::planner::Decided;
+use predictsql_optimizer::planner::{Decided, Voter};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -28,6 +28,12 @@ pub enum PredictorWarning {
     ClassNotCovered {
         /// Name of the first model.
         model: String,
+        /// Name of the class.
+        class: String,
+    },
+    /// A class whose score is requested but that the models which answer some inputs do not cover:
+    /// its score is unknown for these inputs.
+    ClassNotAlwaysCovered {
         /// Name of the class.
         class: String,
     },
@@ -111,17 +117,22 @@ impl Predictor {
             .chain(self.uncovered_classes())
     }
 
-    /// Scored classes that no executed model covers.
+    /// Scored classes that no executed model covers, or not each model that may answer alone.
     fn uncovered_classes(&self) -> impl Iterator<Item = PredictorWarning> + '_ {
-        let shared = &self.shared;
-        let voters = || shared.decision().voters();
-        let uncovered = move |class: &&usize| voters().all(|v| v.label_of_class(**class).is_none());
-        shared.scored.iter().filter(uncovered).map(|class| {
-            let class = shared.task.classes.get(*class).cloned();
-            let model = shared.decision().voters().next();
-            PredictorWarning::ClassNotCovered {
-                model: model.map_or_else(String::new, |voter| voter.model.name.clone()),
-                class: class.unwrap_or_default(),
+        let (shared, decision) = (&self.shared, self.shared.decision());
+        shared.scored.iter().filter_map(move |class| {
+            let name = shared.task.classes.get(*class).cloned().unwrap_or_default();
+            let knows = |v: &Voter| v.label_of_class(*class).is_some();
+            match decision.voters().any(knows) {
+                true if decision.always_knows(*class) => None,
+                true => Some(PredictorWarning::ClassNotAlwaysCovered { class: name }),
+                false => {
+                    let model = decision.voters().next();
+                    Some(PredictorWarning::ClassNotCovered {
+                        model: model.map_or_else(String::new, |voter| voter.model.name.clone()),
+                        class: name,
+                    })
+                }
             }
         })
     }

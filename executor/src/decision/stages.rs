@@ -71,6 +71,9 @@ impl<'p> StagedRun<'p> {
             for row in &rows {
                 if let Some(row) = self.rows.get_mut(*row) {
                     row.leader = decision.before(number, row.leader);
+                    if stage.replaces {
+                        row.scores = None;
+                    }
                 }
             }
             for voter in &stage.voters {
@@ -125,7 +128,8 @@ impl<'p> StagedRun<'p> {
                 let vote = voter.vote(scores.probabilities());
                 row.leader = row.leader.max(decision.leader(voter, vote));
                 if !scored.is_empty() {
-                    row.scores = Some(scored.iter().map(|c| score(voter, &scores, *c)).collect());
+                    let of_voter = scored.iter().map(|c| score(voter, &scores, *c));
+                    row.scores = Some(greatest(row.scores.take(), of_voter));
                 }
             }
         }
@@ -270,6 +274,19 @@ impl<'p> StagedRun<'p> {
         let input = |row: &usize| self.inputs.get(*row).cloned().unwrap_or(Input::Null);
         rows.iter().map(input).collect()
     }
+}
+
+/// For each requested class, the greatest score that a voter gives it.
+fn greatest(
+    known: Option<Box<[Option<f64>]>>,
+    of_voter: impl Iterator<Item = Option<f64>>,
+) -> Box<[Option<f64>]> {
+    let mut known = known.unwrap_or_default().into_iter();
+    let merge = |score: Option<f64>| match (known.next().flatten(), score) {
+        (Some(known), Some(score)) => Some(known.max(score)),
+        (known, score) => known.or(score),
+    };
+    of_voter.map(merge).collect()
 }
 
 /// The score of a class by a voter, calibrated if a calibration was published, rounded to six

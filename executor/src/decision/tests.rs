@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use predictsql_catalog::{
-    Calibration, ImageOptions, Layout, Model, ModelInput, ModelOptions, Normalisation, Output,
-    Task, TaskConstraints, TaskInput, TaskKind, Vote,
+    Answers, Calibration, ImageOptions, Layout, Model, ModelInput, ModelOptions, Normalisation,
+    Output, Task, TaskConstraints, TaskInput, TaskKind, Vote,
 };
 use predictsql_optimizer::planner::{
-    Blocks, Constraints, CostModel, Decided, Decision, Estimate, Metric, Plan, Query, Stage,
-    Strategy, Voter, decide,
+    Blocks, Constraints, CostModel, Decided, Decision, Estimate, Metric, Plan, Query, Settled,
+    Stage, Strategy, Voter, decide,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -157,6 +157,7 @@ fn predictor(executor: &Executor, task: &Arc<Task>, plan: Plan) -> Predictor {
         plan,
         seconds: 0.0,
         limits: String::new(),
+        answers: Answers::PerStatement,
     });
     let cache = OutputCache::none();
     Predictor::new(executor, &cache, task, planned, Vec::new(), &work)
@@ -255,6 +256,7 @@ async fn stages_answer_as_all_models_asked_about_all_inputs() {
             stages,
             floor,
             blocks: blocks.clone(),
+            settled: Settled::default(),
         };
         plan.decision = decision.clone();
         let (answers, looked_at) = planned(&executor, &task, plan, &inputs).await;

@@ -44,6 +44,7 @@ fn task() -> impl Strategy<Value = Task> {
             max_seconds,
             max_cost,
             prior: None,
+            answers: Default::default(),
         });
     let shares = prop::collection::vec(0_u32..200, 0..6);
     (

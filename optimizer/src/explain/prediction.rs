@@ -1,6 +1,6 @@
 //! The plan of a prediction in EXPLAIN: labelled lines for users and JSON for programs.
 
-use predictsql_catalog::{Task, Vote};
+use predictsql_catalog::{Answers, Task, Vote};
 use serde_json::{Value, json};
 
 use crate::plan::Prediction;
@@ -21,6 +21,7 @@ pub fn lines(prediction: &Prediction, outputs: Kept, costs: &CostModel) -> Vec<(
     let plan = &planned.plan;
     let mut lines = stage_lines(plan);
     let mut line = |label: &str, text: String| lines.push((label.to_owned(), text));
+    line("  Answers: ", whose(planned.answers).to_owned());
     line("  Why     ", why(plan, task));
     if plan.decision.floor > 0 {
         let floor = share(plan.decision.floor);
@@ -89,6 +90,14 @@ pub fn short(task: &Task, planned: &Decided) -> String {
 /// A voter's model as `model@version`.
 pub fn model_name(voter: &Voter) -> String {
     format!("{}@{}", voter.model.name, voter.model.version)
+}
+
+/// Whose decision answers.
+fn whose(answers: Answers) -> &'static str {
+    match answers {
+        Answers::Stable => "the task's own",
+        Answers::PerStatement => "this statement's plan",
+    }
 }
 
 /// Usage of cached model outputs by a prediction.
@@ -303,6 +312,7 @@ pub fn json(prediction: &Prediction, outputs: Kept, costs: &CostModel) -> Value 
     let price = plan.price(rows, costs);
     json!({
         "task": task.name,
+        "answers": planned.answers.name(),
         "basis": match plan.basis {
             Basis::Named => "named",
             Basis::Guess(_) => "guess",

@@ -13,6 +13,7 @@ use super::measured::Measured;
 use super::plan::{Basis, Plan, Reason, Rejected, StageEstimate};
 use super::query::{Estimate, Strategy};
 use super::search::Problem;
+use super::settled::Settled;
 
 impl Measured<'_> {
     /// The plan of a choice, still without the results on certification rows.
@@ -52,6 +53,7 @@ impl Measured<'_> {
                 stages,
                 floor: choice.floor,
                 blocks: self.query.blocks.clone(),
+                settled: Settled::default(),
             },
         }
     }

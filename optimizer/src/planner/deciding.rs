@@ -1,13 +1,18 @@
 //! Prepares a prediction of a statement for planning: combines the demands of the statement, its
-//! session and the task.
+//! session and the task, and says whose decision answers it.
+//!
+//! A statement that asks for nothing is answered by the task's own decision, found over all
+//! classes and independent of the statement: the prediction of an input is one value. The
+//! statement's distinctions only save work ([`Deciding::answered_by`]).
 
 use std::sync::Arc;
 
-use predictsql_catalog::{Model, Snapshot, Task};
+use predictsql_catalog::{Answers, Model, Snapshot, Task};
 
 use super::blocks::Blocks;
 use super::decide::{decide, replays_default};
 use super::demands::Demands;
+use super::limits;
 use super::plan::Plan;
 use super::query::{Constraints, CostModel, DecisionKey, Estimate, Metric, Prior, Query, Strategy};
 use crate::refusal::Refusal;
@@ -38,6 +43,8 @@ pub struct Decided {
     pub seconds: f64,
     /// The requested limits on seconds and money, as text.
     pub limits: String,
+    /// Whether this is the task's own decision or one for the statement.
+    pub answers: Answers,
 }
 
 /// Plans the predictions of a statement, by search or from a cache.
@@ -55,8 +62,12 @@ pub struct Deciding<'q> {
     request: &'q PredictionRequest<'q>,
     catalog: &'q Snapshot,
     prior: Option<Prior>,
+    /// All constraints, also those that do not shape the task's own decision.
     constraints: Constraints,
     strategy: Strategy,
+    answers: Answers,
+    /// The outcomes that the decision distinguishes.
+    blocks: Blocks,
 }
 
 impl<'q> Deciding<'q> {
@@ -70,60 +81,145 @@ impl<'q> Deciding<'q> {
         demands: &Demands,
         catalog: &'q Snapshot,
     ) -> Result<Self, Refusal> {
-        let demands = demands.clone().or(Demands::of_task(request.task));
+        let task = request.task;
+        let asks = request.model.is_some() || demands.ask_of(task);
+        let answers = match task.constraints.answers {
+            Answers::Stable if !asks => Answers::Stable,
+            Answers::Stable | Answers::PerStatement => Answers::PerStatement,
+        };
+        let demands = demands.clone().or(Demands::of_task(task));
         // A named model answers regardless of the prior.
         let prior = match request.model {
-            None => prior(&demands, request.task, catalog)?,
+            None => prior(&demands, task, catalog)?,
             Some(_) => None,
         };
         Ok(Self {
-            constraints: demands.constraints(request.task),
+            constraints: demands.constraints(task),
             strategy: demands.strategy.unwrap_or_default(),
+            blocks: match answers {
+                Answers::Stable => Blocks::every_class(task.classes.len(), false),
+                Answers::PerStatement => request.blocks.clone(),
+            },
+            answers,
             request,
             catalog,
             prior,
         })
     }
 
+    /// Whether the task's own decision answers, or one for the statement.
+    pub fn answers(&self) -> Answers {
+        self.answers
+    }
+
     fn query(&self) -> Query<'_> {
+        let of_statement = self.answers == Answers::PerStatement;
         Query {
             task: self.request.task,
             named: self.request.model,
-            blocks: &self.request.blocks,
-            metric: self.request.metric,
+            blocks: &self.blocks,
+            metric: match self.answers {
+                Answers::Stable => Metric::Accuracy,
+                Answers::PerStatement => self.request.metric,
+            },
             prior: self.prior.as_ref(),
-            rows: self.request.rows,
-            scores_needed: !self.request.scored.is_empty(),
+            rows: match self.answers {
+                Answers::Stable => Estimate::Absent,
+                Answers::PerStatement => self.request.rows,
+            },
+            scores_needed: of_statement && !self.request.scored.is_empty(),
+        }
+    }
+
+    /// The constraints that shape the decision. Limits on seconds and money are about a statement
+    /// and its number of inputs: they do not shape the task's own decision.
+    fn shaping(&self) -> Constraints {
+        match self.answers {
+            Answers::PerStatement => self.constraints,
+            Answers::Stable => Constraints {
+                max_seconds: None,
+                max_cost: None,
+                ..self.constraints
+            },
         }
     }
 
     /// Cache key: equal keys mean equal decisions.
     pub fn key(&self, costs: &CostModel) -> DecisionKey {
         let (query, epoch) = (self.query(), self.catalog.epoch());
-        DecisionKey::new(&query, &self.constraints, self.strategy, costs, epoch)
+        DecisionKey::new(&query, &self.shaping(), self.strategy, costs, epoch)
     }
 
-    /// Searches for the plan.
+    /// Searches for the decision: the task's own, or that of the statement. The statement is
+    /// answered by what [`Deciding::answered_by`] makes of it.
     ///
     /// # Errors
     /// No model can answer, or a constraint cannot be kept.
-    pub fn decide(&self, costs: &CostModel) -> Result<Plan, Refusal> {
+    pub fn decide(&self, costs: &CostModel) -> Result<Decided, Refusal> {
         let name = &self.request.task.name;
         let models: Vec<_> = self.catalog.models_of(name).cloned().collect();
-        decide(
+        let plan = decide(
             &self.query(),
-            &self.constraints,
+            &self.shaping(),
             self.strategy,
             &models,
             self.catalog.statistics(name).map(|s| &**s),
             costs,
             replays_default(models.len()),
-        )
+        )?;
+        Ok(Decided {
+            plan,
+            seconds: 0.0,
+            limits: self.constraints.limits(),
+            answers: self.answers,
+        })
     }
 
-    /// The limits on seconds and money, as text.
-    pub fn limits(&self) -> String {
-        self.constraints.limits()
+    /// The plan of the statement by a decision with this key. The task's own decision gives the
+    /// same answers to all statements; here it skips the work that cannot change what this
+    /// statement distinguishes, and the task's limits on seconds and money are checked.
+    ///
+    /// # Errors
+    /// The task's own decision exceeds the task's limits for this number of inputs.
+    pub fn answered_by(
+        &self,
+        decided: Arc<Decided>,
+        costs: &CostModel,
+    ) -> Result<Arc<Decided>, Refusal> {
+        let (request, constraints) = (self.request, &self.constraints);
+        let narrows = request.scored.is_empty() && request.blocks != self.blocks;
+        if self.answers == Answers::PerStatement || !(narrows || constraints.is_limited()) {
+            return Ok(decided);
+        }
+        limits::check(constraints, costs)?;
+        let query = Query {
+            rows: request.rows,
+            ..self.query()
+        };
+        let mut plan = decided.plan.clone();
+        let seconds = plan.seconds_per_input().value();
+        if let Some(seconds) = seconds
+            && seconds > limits::seconds_max(&query, constraints, costs)
+        {
+            let own = format_args!("the task's own plan");
+            let mut refusal = limits::too_dear(&query, constraints, costs, own, seconds);
+            refusal.message.push_str(
+                "; a statement that sets @ml_max_seconds or @ml_max_cost gets a plan within it",
+            );
+            return Err(refusal);
+        }
+        plan.unplanned = limits::unplanned(&query, constraints, seconds);
+        if narrows {
+            plan.decision = plan.decision.narrowed(&request.blocks);
+            for classes in [&mut plan.uncovered, &mut plan.unmeasured] {
+                classes.retain(|class| request.blocks.needs(*class));
+            }
+        }
+        Ok(Arc::new(Decided {
+            plan,
+            limits: constraints.limits(),
+            ..*decided
+        }))
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use predictsql_catalog::{Calibration, Model, Vote};
 
 use super::blocks::{Blocks, OTHER};
+use super::settled::Settled;
 
 /// The models of a prediction, their stages, and the score thresholds.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +21,8 @@ pub struct Decision {
     /// The outcomes that the statement distinguishes, and the answer for inputs that no vote
     /// claims.
     pub blocks: Blocks,
+    /// Which answers no later stage can change as far as the statement distinguishes them.
+    pub settled: Settled,
 }
 
 /// Models that are run on the same rows.
@@ -106,6 +109,7 @@ impl Decision {
             stages: vec![stage],
             floor: 0,
             blocks: blocks.without_other(),
+            settled: Settled::default(),
         }
     }
 
@@ -147,7 +151,29 @@ impl Decision {
     pub fn goes_on(&self, stage: usize, leader: Leader) -> bool {
         let stage_is_last = stage + 1 >= self.stages.len();
         let pass_below = self.stages.get(stage).and_then(|s| s.pass_below);
-        !stage_is_last && pass_below.is_some_and(|pass_below| leader.score < pass_below)
+        !stage_is_last
+            && pass_below.is_some_and(|pass_below| leader.score < pass_below)
+            && !self.settled.is(stage, self.outcome(leader))
+    }
+
+    /// The same decision for a statement that distinguishes only these blocks: rows whose block no
+    /// later stage can change stop before it. Answers are of the same block as before.
+    #[must_use]
+    pub fn narrowed(mut self, needed: &Blocks) -> Self {
+        self.settled = Settled::new(&self, needed);
+        self
+    }
+
+    /// Whether a voter that knows the class (by position) counts for each row, whichever stage
+    /// answers it.
+    pub fn always_knows(&self, class: usize) -> bool {
+        let mut known = false;
+        self.stages.iter().all(|stage| {
+            known &= !stage.replaces;
+            let mut voters = stage.voters.iter();
+            known |= voters.any(|voter| voter.label_of_class(class).is_some());
+            known
+        })
     }
 
     /// The leader with which a row enters `stage`, given its leader after the previous stages.
@@ -213,6 +239,7 @@ mod tests {
             stages: vec![stage(vec![voter(1, &[1]), voter(2, &[2])], None)],
             floor: 30_000,
             blocks: Blocks::any_of(&[0, 1], 4, false),
+            settled: Settled::default(),
         };
         let votes = |a, b| {
             decision.answer(|v| {
@@ -241,6 +268,7 @@ mod tests {
             ],
             floor: 0,
             blocks: Blocks::every_class(2, false),
+            settled: Settled::default(),
         };
         let mut asked = Vec::new();
         let mut run = |first, second| {
@@ -269,6 +297,7 @@ mod tests {
             stages: vec![stage(vec![voter(1, &[1, 2])], Some(50_000)), last],
             floor: 20_000,
             blocks: Blocks::any_of(&[0, 1], 3, false),
+            settled: Settled::default(),
         };
         let votes =
             |first, second| decision.answer(|v| if v.model.id == 1 { first } else { second });
@@ -289,6 +318,7 @@ mod tests {
             stages: vec![stage(vec![knows, voter(2, &[1])], None)],
             floor: 0,
             blocks: Blocks::any_of(&[0], 3, false),
+            settled: Settled::default(),
         };
         let votes = |none| {
             decision.answer(|v| {

@@ -81,6 +81,21 @@ impl Demands {
         self.priors.iter().find_map(|declared| declared.of(task))
     }
 
+    /// Whether these demands ask for something that shapes plans of the task.
+    pub fn ask_of(&self, task: &Task) -> bool {
+        let Self {
+            min_accuracy,
+            max_seconds,
+            max_cost,
+            strategy,
+            priors: _,
+        } = self;
+        let numbers = [min_accuracy, max_seconds, max_cost];
+        numbers.into_iter().any(Option::is_some)
+            || strategy.is_some()
+            || self.shares(&task.name).is_some()
+    }
+
     /// The tasks mentioned in priors.
     pub fn tasks(&self) -> impl Iterator<Item = &str> {
         self.priors.iter().flat_map(|declared| declared.tasks())
@@ -105,6 +120,7 @@ impl Demands {
             max_seconds,
             max_cost,
             prior,
+            answers: _,
         } = &task.constraints;
         let prior = prior.iter().cloned().map(DeclaredShares::OfAny);
         Self {

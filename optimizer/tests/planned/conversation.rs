@@ -22,11 +22,8 @@ struct Searched<'c> {
 impl Decide for Searched<'_> {
     fn decide(&self, request: &PredictionRequest<'_>) -> Result<Arc<Decided>, Refusal> {
         let deciding = Deciding::new(request, self.demands, self.catalog)?;
-        Ok(Arc::new(Decided {
-            plan: deciding.decide(&costs())?,
-            seconds: 0.0,
-            limits: deciding.limits(),
-        }))
+        let decided = Arc::new(deciding.decide(&costs())?);
+        deciding.answered_by(decided, &costs())
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) fn view(tracker: &Tracker) -> View {
         tracker.idle(),
         tracker.opaque(),
         tracker.client_turn(),
-        tracker.status(),
+        tracker.status().flags(),
         tracker.next_answer_seq(),
         tracker.commands(),
     )

@@ -12,7 +12,7 @@ use crate::lane::store::error::LinkError;
 use crate::lane::store::link::StoreLink;
 use crate::live::{self, Session, Statement};
 use crate::predict::interrupted;
-use crate::relay::{SessionEnd, Takeover};
+use crate::relay::{SessionEnd, SessionStatus, Takeover};
 use crate::wire::{Capabilities, ColumnDefinition, PacketWriter, StatusFlags, Stream, encode_ok};
 
 /// Limit on the pipelined commands buffered while a statement runs, in bytes. Once the buffer is
@@ -30,8 +30,8 @@ pub struct Turn<'a> {
     /// The answer, as far as it is not sent.
     pub out: PacketWriter,
     read_ahead: &'a mut BytesMut,
-    /// Status flags of the session, from the store's last answer.
-    pub status: &'a mut StatusFlags,
+    /// Status of the session, from the store's last answer.
+    pub status: &'a mut SessionStatus,
     stop: &'a CancellationToken,
     /// The session's entry in the registry of live sessions.
     pub record: &'a live::Session,
@@ -87,7 +87,7 @@ impl<'a> Turn<'a> {
 
     /// Writes an OK packet for a statement that the lane ran.
     pub fn write_ok(&mut self, affected_rows: u64, warnings: u16) {
-        let status = self.end_status(*self.status);
+        let status = self.end_status(self.status.flags());
         self.out
             .write(&encode_ok(affected_rows, 0, status, warnings, b""));
     }

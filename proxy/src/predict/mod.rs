@@ -5,8 +5,8 @@ mod outputs;
 
 pub use outputs::{CacheLimits, start};
 pub use predictsql_executor::decision::{
-    Answer, Counters, Forecast, Planner, Predictor, PredictorWarning, Tally, VoterTally, Work,
-    admit,
+    Answer, Counters, Forecast, Planner, Predictor, PredictorWarning, Tally, UsedDecisions,
+    VoterTally, Work, admit,
 };
 pub use predictsql_executor::kept::{CacheMode, OutputCache};
 use predictsql_executor::{InferenceLimit, PredictError};
@@ -66,6 +66,13 @@ pub fn warnings(predictor: &Predictor) -> impl Iterator<Item = (ErrorKind, Strin
             // Same code as for unreadable inputs: NULL in place of a value.
             ErrorKind::UnreadableInput,
             format!("Model '{model}' does not cover class '{class}': its score is NULL"),
+        ),
+        PredictorWarning::ClassNotAlwaysCovered { class } => (
+            ErrorKind::UnreadableInput,
+            format!(
+                "Not each model that may answer covers class '{class}': its score is NULL for the \
+                 inputs that another model answers"
+            ),
         ),
     })
 }

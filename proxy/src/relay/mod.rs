@@ -16,6 +16,7 @@ pub(crate) mod handshake;
 mod packet_heads;
 mod router;
 mod session;
+mod session_status;
 pub(crate) mod tracker;
 
 pub(crate) use connect::connect;
@@ -25,3 +26,4 @@ pub use accept::{Acceptor, BoundListener, Control, Limits};
 pub use handshake::SessionFacts;
 pub use router::{Handled, Route, Router, Takeover};
 pub use session::SessionConfig;
+pub use session_status::SessionStatus;

@@ -1,9 +1,10 @@
 //! Interface between relay and lane: which of store and lane answers a command, and what the lane
 //! gets while it handles one.
 
+use super::session_status::SessionStatus;
 use crate::live;
 use crate::session_end::SessionEnd;
-use crate::wire::{Capabilities, StatusFlags, Stream};
+use crate::wire::{Capabilities, Stream};
 use bytes::{Bytes, BytesMut};
 use std::future::Future;
 use tokio_util::sync::CancellationToken;
@@ -81,8 +82,8 @@ pub struct Takeover<'a, R> {
     pub read_ahead: &'a mut BytesMut,
     /// Id of the last statement that the client itself prepared at the store; none if that failed.
     pub prepared: Option<u32>,
-    /// Status flags of the last answer; the lane stores those of its own answer here.
-    pub status: &'a mut StatusFlags,
+    /// Status of the session; the lane sets the flags of its own answer here.
+    pub status: &'a mut SessionStatus,
     /// Cancelled when the proxy stops without further waiting, and when the session is killed.
     pub stop: &'a CancellationToken,
     /// The session's record in the operators' views.

@@ -1,6 +1,7 @@
 //! Follows a session's answers to determine when the store is idle.
 
 use super::packet_heads::{asks_for_password, eof_status, is_of_stub, ok_status};
+use super::session_status::SessionStatus;
 use crate::wire::{
     Capabilities, ErrPacket, FrameWalker, Malformed, PACKET_BYTES_MAX, PacketHead, StatusFlags,
     command, lenenc,
@@ -99,7 +100,7 @@ pub struct Tracker {
     refused: Option<Option<u8>>,
     /// Whether one leg protects a cleartext password and the other does not.
     unlike_legs: bool,
-    status: StatusFlags,
+    status: SessionStatus,
     /// Number of forwarded commands.
     commands: u64,
     /// Id of the last prepared statement; none if preparing failed.
@@ -123,7 +124,7 @@ impl Tracker {
             client_seq: None,
             refused: None,
             unlike_legs: false,
-            status,
+            status: SessionStatus::new(status),
             commands: 0,
             prepared: None,
             stub_ran: false,
@@ -164,10 +165,9 @@ impl Tracker {
         self.state == State::Opaque
     }
 
-    /// Status flags of the last OK or EOF that ended an answer. An ERR carries no flags: after a
-    /// deadlock the transaction is gone although IN_TRANS is still set here.
+    /// Status of the session.
     #[must_use]
-    pub fn status(&self) -> StatusFlags {
+    pub fn status(&self) -> SessionStatus {
         self.status
     }
 
@@ -196,8 +196,8 @@ impl Tracker {
         self.capabilities
     }
 
-    /// Sets the status flags of an answer written by the lane.
-    pub fn set_status(&mut self, status: StatusFlags) {
+    /// Sets the status that the lane leaves.
+    pub fn set_status(&mut self, status: SessionStatus) {
         self.status = status;
     }
 
@@ -482,7 +482,7 @@ impl Tracker {
         if first != 0xfe {
             return self.lose();
         }
-        let status = eof_status(head).unwrap_or(self.status);
+        let status = eof_status(head).unwrap_or(self.status.flags());
         // The flag alone is not enough: MariaDB also sets it while a stored program has its own
         // cursor open. A procedure's result is followed by another answer; a client's cursor never
         // is.
@@ -490,7 +490,7 @@ impl Tracker {
             && status.contains(StatusFlags::SERVER_STATUS_CURSOR_EXISTS)
             && !status.contains(StatusFlags::SERVER_MORE_RESULTS_EXISTS)
         {
-            self.status = status;
+            self.status.set(status);
             self.finish();
         } else {
             self.state = State::Rows;
@@ -554,11 +554,11 @@ impl Tracker {
     }
 
     fn keep_ok_status(&mut self, head: &[u8]) {
-        self.status = ok_status(head).unwrap_or(self.status);
+        let _ = ok_status(head).map(|flags| self.status.set(flags));
     }
 
     fn keep_eof_status(&mut self, head: &[u8]) {
-        self.status = eof_status(head).unwrap_or(self.status);
+        let _ = eof_status(head).map(|flags| self.status.set(flags));
     }
 
     /// Keeps the status of a packet with header 0xFE that ends rows or fields.
@@ -571,10 +571,8 @@ impl Tracker {
     }
 
     fn result_done(&mut self) {
-        if self
-            .status
-            .contains(StatusFlags::SERVER_MORE_RESULTS_EXISTS)
-        {
+        let status = self.status.flags();
+        if status.contains(StatusFlags::SERVER_MORE_RESULTS_EXISTS) {
             self.state = State::Answer(Answer::Results);
         } else {
             self.finish();

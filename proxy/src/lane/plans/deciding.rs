@@ -12,7 +12,7 @@ use predictsql_optimizer::statement::PredictStatement;
 use crate::error::SqlError;
 use crate::lane::context::LaneContext;
 use crate::lane::session::settings::{SessionSettings, wrong_demand};
-use crate::predict::{Predictor, Work};
+use crate::predict::{Predictor, UsedDecisions, Work};
 
 /// Chooses the models for one statement's predictions, and creates the predictors.
 pub struct PredictionPlanner<'c> {
@@ -24,6 +24,8 @@ pub struct PredictionPlanner<'c> {
     pub work: Arc<Work>,
     /// Constraints of the statement and its session on plans.
     pub demands: Demands,
+    /// The decisions that the statement's transaction has used, if it is in one.
+    pub used: Option<Arc<UsedDecisions>>,
 }
 
 impl PredictionPlanner<'_> {
@@ -43,7 +45,7 @@ impl PredictionPlanner<'_> {
 impl Decide for PredictionPlanner<'_> {
     fn decide(&self, request: &PredictionRequest<'_>) -> Result<Arc<Decided>, Refusal> {
         let planner = &self.context.planner;
-        planner.plan(request, &self.demands, self.catalog)
+        planner.plan(request, &self.demands, self.catalog, self.used.as_deref())
     }
 }
 

@@ -69,6 +69,6 @@ pub fn write(
         rows: shown.into_iter().map(|l| vec![Bytes::from(l)]).collect(),
     };
     let codec = protocol.codec();
-    let status = turn.end_status(*turn.status);
+    let status = turn.end_status(turn.status.flags());
     result.write(&mut turn.out, turn.capabilities, codec, status, warnings);
 }

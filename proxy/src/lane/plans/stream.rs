@@ -152,7 +152,12 @@ async fn write_columns(
     };
     let shape = turn.as_described(shape);
     if audience == Audience::Client {
-        write_head(&mut turn.out, turn.capabilities, &shape, *turn.status);
+        write_head(
+            &mut turn.out,
+            turn.capabilities,
+            &shape,
+            turn.status.flags(),
+        );
     }
     Ok(())
 }
@@ -184,7 +189,7 @@ async fn conclude(
     let warnings = diagnostics.count().max(end.warnings);
     let state = end.status
         & !(StatusFlags::SERVER_MORE_RESULTS_EXISTS | StatusFlags::SERVER_STATUS_LAST_ROW_SENT);
-    *turn.status = state;
+    turn.status.set(state);
     if audience == Audience::Client {
         turn.out.write(&encode_result_end(
             turn.capabilities,

@@ -8,6 +8,8 @@ use crate::lane::session::left::Remembered;
 use crate::lane::session::named::NamedStatements;
 use crate::lane::session::prepared::PreparedStatements;
 use crate::lane::session::temporary_tables::Tables;
+use crate::predict::UsedDecisions;
+use crate::relay::SessionStatus;
 use crate::wire::{Capabilities, command};
 
 /// One session's lane.
@@ -24,6 +26,8 @@ pub struct Lane {
     /// Whether the catalog's schema may be the session's current database.
     pub(in crate::lane) may_be_in_schema: bool,
     pub(in crate::lane) last_query: LastQuery,
+    /// Number of the current transaction, and the decisions that its statements have used.
+    used: (u64, Arc<UsedDecisions>),
 }
 
 impl Lane {
@@ -42,8 +46,22 @@ impl Lane {
             tables: Tables::default(),
             may_be_in_schema: false,
             last_query: LastQuery::default(),
+            used: Default::default(),
         };
         lane.note_database(command::INIT_DB, database.unwrap_or_default());
         lane
+    }
+
+    /// The decisions that statements of the current transaction have used; `None` for a statement
+    /// that is committed by itself.
+    pub(in crate::lane) fn used_decisions(
+        &mut self,
+        status: SessionStatus,
+    ) -> Option<Arc<UsedDecisions>> {
+        let transaction = status.transaction()?;
+        if self.used.0 != transaction {
+            self.used = (transaction, Arc::default());
+        }
+        Some(Arc::clone(&self.used.1))
     }
 }

@@ -70,7 +70,7 @@ impl Lane {
         turn.store.send(command::QUERY, body).await?;
         let answer = turn.store.payload().await?;
         if answer.first() == Some(&OkPacket::HEADER) {
-            *turn.status = OkPacket::parse(&answer)?.status;
+            turn.status.set(OkPacket::parse(&answer)?.status);
             live.interrupt(kill.connection_id, kill.query_only);
         }
         drop(being_killed);

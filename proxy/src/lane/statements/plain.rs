@@ -62,11 +62,17 @@ impl Lane {
                 }
                 Head::Rows(columns) => {
                     let columns = turn.as_described(columns);
-                    write_head(&mut turn.out, turn.capabilities, &columns, *turn.status);
+                    write_head(
+                        &mut turn.out,
+                        turn.capabilities,
+                        &columns,
+                        turn.status.flags(),
+                    );
                     self.pass_rows(turn).await?
                 }
             };
-            *turn.status = status & !StatusFlags::SERVER_MORE_RESULTS_EXISTS;
+            turn.status
+                .set(status & !StatusFlags::SERVER_MORE_RESULTS_EXISTS);
             turn.flush().await?;
             if !status.contains(StatusFlags::SERVER_MORE_RESULTS_EXISTS) {
                 return Ok(());

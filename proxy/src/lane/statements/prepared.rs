@@ -217,7 +217,7 @@ fn write_prepared(turn: &mut Turn<'_>, prepared: &Prepared) {
 fn write_definitions_end(turn: &mut Turn<'_>, count: usize) {
     if count > 0 && !turn.capabilities.has(Capabilities::DEPRECATE_EOF) {
         turn.out.write(&encode_eof(
-            *turn.status & !StatusFlags::SERVER_MORE_RESULTS_EXISTS,
+            turn.status.flags() & !StatusFlags::SERVER_MORE_RESULTS_EXISTS,
             0,
         ));
     }

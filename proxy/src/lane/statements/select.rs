@@ -105,6 +105,7 @@ impl Lane {
                 settings.inferences_max(&context.limits),
             )),
             demands,
+            used: self.used_decisions(*turn.status),
         };
         let work = self.answer_planned(turn, &settings, &statement, &planner, &running, protocol);
         let work = work.instrument(running.span().clone());

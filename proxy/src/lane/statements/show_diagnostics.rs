@@ -16,7 +16,7 @@ impl Lane {
     ) -> Result<Done, LinkError> {
         let diagnostics = self.remembered.diagnostics.get_or_insert_default();
         diagnostics.fetch_from(&mut turn.store).await?;
-        let (status, shown) = (turn.end_status(*turn.status), diagnostics.show(show));
+        let (status, shown) = (turn.end_status(turn.status.flags()), diagnostics.show(show));
         shown.write(&mut turn.out, turn.capabilities, Codec::Text, status, 0);
         turn.flush().await?;
         Ok(Done::Answered(Left {

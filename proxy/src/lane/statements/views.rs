@@ -201,14 +201,14 @@ impl Lane {
         match head {
             Head::Done(payload) => {
                 let ok = OkPacket::parse(&payload)?;
-                *turn.status = ok.status;
+                turn.status.set(ok.status);
                 let restated = restated(&payload, turn.end_status(ok.status), ok.warnings)?;
                 turn.out.write(&restated);
             }
             // No such statement returns rows today.
             Head::Rows(columns) => {
                 let ResultEnd { status, warnings } = turn.store.drain().await?;
-                *turn.status = status;
+                turn.status.set(status);
                 let state = turn.end_status(status);
                 write_head(&mut turn.out, turn.capabilities, &columns, state);
                 let end = encode_result_end(turn.capabilities, state, warnings);

@@ -8,7 +8,7 @@ use crate::relay::handshake::ReadAhead;
 use crate::relay::router::{Handled, Router, Takeover};
 use crate::relay::tracker::ClientTurn;
 use crate::session_end::SessionEnd;
-use crate::wire::{HEADER_BYTES, PacketWriter, StatusFlags};
+use crate::wire::{HEADER_BYTES, PacketWriter};
 use bytes::{Buf, Bytes, BytesMut};
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -77,7 +77,7 @@ impl<R: Router> Session<R> {
         }
         self.from_client.advance(HEADER_BYTES);
         let command: Bytes = self.from_client.split_to(length).freeze();
-        let mut status: StatusFlags = self.tracker.status();
+        let mut status = self.tracker.status();
         self.record.note_lane();
         let handled = Box::pin(self.router.handle(Takeover {
             client: &mut self.client,

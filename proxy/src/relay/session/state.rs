@@ -112,7 +112,7 @@ impl<R: Router> Session<R> {
 
     /// Whether a transaction is open.
     pub(super) fn in_transaction(&self) -> bool {
-        let status = self.tracker.status();
+        let status = self.tracker.status().flags();
         status.contains(StatusFlags::SERVER_STATUS_IN_TRANS)
     }
 }

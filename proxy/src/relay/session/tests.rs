@@ -58,7 +58,7 @@ impl Router for TestLane {
         assert!(!from_store.has_buffered(), "the store was not idle");
         let mut to_client = PacketWriter::new(takeover.seq.wrapping_add(1));
         to_client.write(&answer);
-        *takeover.status = StatusFlags::SERVER_STATUS_IN_TRANS;
+        takeover.status.set(StatusFlags::SERVER_STATUS_IN_TRANS);
         to_client
             .flush(takeover.client)
             .await

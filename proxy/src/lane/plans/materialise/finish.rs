@@ -136,7 +136,7 @@ pub async fn write(
             let ok = OkPacket::parse(&payload)?;
             affected = Some(ok.affected_rows);
             let state = ok.status & !StatusFlags::SERVER_MORE_RESULTS_EXISTS;
-            *turn.status = state;
+            turn.status.set(state);
             if sends {
                 let restated = restated(&payload, turn.end_status(state), warnings)?;
                 turn.out.write(&restated);
@@ -151,7 +151,7 @@ pub async fn write(
                 & !(StatusFlags::SERVER_MORE_RESULTS_EXISTS
                     | StatusFlags::SERVER_STATUS_LAST_ROW_SENT
                     | StatusFlags::SERVER_STATUS_CURSOR_EXISTS);
-            *turn.status = state;
+            turn.status.set(state);
             let columns = turn.as_described(columns);
             if sends {
                 write_head(&mut turn.out, turn.capabilities, &columns, state);

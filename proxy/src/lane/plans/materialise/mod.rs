@@ -61,8 +61,14 @@ pub async fn run(
     audience: Audience,
 ) -> Result<Answered, LinkError> {
     let cancel = running.cancel.child_token();
-    let autocommit = turn.status.contains(StatusFlags::SERVER_STATUS_AUTOCOMMIT)
-        && !turn.status.contains(StatusFlags::SERVER_STATUS_IN_TRANS);
+    let autocommit = turn
+        .status
+        .flags()
+        .contains(StatusFlags::SERVER_STATUS_AUTOCOMMIT)
+        && !turn
+            .status
+            .flags()
+            .contains(StatusFlags::SERVER_STATUS_IN_TRANS);
     let diagnostics = Diagnostics::keeping(turn.store.warnings_kept);
     let session = turn.record;
     let (guard, legs) = turn.guarded();

@@ -54,13 +54,18 @@ pub fn warn_of_use(diagnostics: &mut Diagnostics, new: &NewEvaluation, published
 
 /// Writes the answer.
 pub fn write(turn: &mut Turn<'_>, new: &NewEvaluation, codec: Codec, warnings: u16) {
-    write_head(&mut turn.out, turn.capabilities, &columns(), *turn.status);
+    write_head(
+        &mut turn.out,
+        turn.capabilities,
+        &columns(),
+        turn.status.flags(),
+    );
     for model in &new.models {
         let cells = row(model, codec);
         turn.out
             .write_with(|out| put_row(out, codec, cells.iter().map(Option::as_deref)));
     }
-    let status = turn.end_status(*turn.status);
+    let status = turn.end_status(turn.status.flags());
     turn.out
         .write(&encode_result_end(turn.capabilities, status, warnings));
 }
