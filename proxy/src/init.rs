@@ -302,6 +302,7 @@ fn grants(schema: &SchemaName, account: &str) -> Vec<String> {
         format!("GRANT INSERT ON `{schema}`.`classes` TO {account}"),
         format!("GRANT INSERT, DELETE ON `{schema}`.`task_constraints` TO {account}"),
         format!("GRANT INSERT, DELETE ON `{schema}`.`task_priors` TO {account}"),
+        format!("GRANT INSERT, DELETE ON `{schema}`.`task_options` TO {account}"),
         format!("GRANT INSERT, UPDATE, DELETE ON `{schema}`.`models` TO {account}"),
         format!("GRANT INSERT, UPDATE, DELETE ON `{schema}`.`evaluations` TO {account}"),
         format!("GRANT INSERT, DELETE ON `{schema}`.`votes` TO {account}"),

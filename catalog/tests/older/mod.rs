@@ -9,7 +9,7 @@ use super::{set_up, snapshot, task};
 async fn an_older_catalog_is_refused_until_a_bootstrap_brings_it_up_to_date() {
     let (mut conn, schema) = set_up("older").await;
     conn.query_drop(
-        "DROP TABLE older.task_priors; DELETE FROM older.schema_migrations WHERE version > 5",
+        "DROP TABLE older.task_priors, older.task_options; DELETE FROM older.schema_migrations WHERE version > 5",
     )
     .await
     .unwrap();

@@ -41,8 +41,8 @@ impl Planner {
     }
 
     /// Plans a prediction with the requirements of the statement, its session and the task, in
-    /// this order of precedence. Decisions for the same catalog are cached; a transaction keeps the
-    /// decisions of tasks that it has `used`.
+    /// this order of precedence. Decisions for the same catalog are cached; a transaction keeps
+    /// the decisions of tasks that it has `used`.
     ///
     /// # Errors
     /// No model can answer, or a constraint cannot be satisfied.

@@ -160,8 +160,28 @@ impl Decision {
     /// later stage can change stop before it. Answers are of the same block as before.
     #[must_use]
     pub fn narrowed(mut self, needed: &Blocks) -> Self {
-        self.settled = Settled::new(&self, needed);
+        let later = (1..self.stages.len()).map(|next| self.later_outcomes(next));
+        self.settled = Settled::new(later, needed);
         self
+    }
+
+    /// The answers that the stages from `next` on can give in place of an earlier one.
+    fn later_outcomes(&self, next: usize) -> Vec<u16> {
+        let later = || self.stages.iter().skip(next);
+        let unclaimed = self.blocks.unclaimed();
+        let mut outcomes = Vec::new();
+        for voter in later().flat_map(|stage| &stage.voters) {
+            let answer = |outcome: &u16| match *outcome {
+                0 => voter.none_is_other.then_some(unclaimed),
+                outcome => Some(outcome),
+            };
+            outcomes.extend(voter.outcomes.iter().filter_map(answer));
+        }
+        if later().any(|stage| stage.replaces) {
+            // The votes so far are dropped, and nobody may claim the row.
+            outcomes.push(unclaimed);
+        }
+        outcomes
     }
 
     /// Whether a voter that knows the class (by position) counts for each row, whichever stage

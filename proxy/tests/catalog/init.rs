@@ -88,6 +88,7 @@ async fn the_printed_script_does_what_init_does() {
         "confusion",
         "task_constraints",
         "task_priors",
+        "task_options",
     ] {
         let mut made = Vec::new();
         for schema in ["ddl_script", "ddl_boot"] {

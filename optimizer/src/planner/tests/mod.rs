@@ -1,5 +1,6 @@
 //! Tests of planning: against naive evaluation, brute force and simulated repositories.
 
+mod narrowing;
 mod priors;
 mod promises;
 mod repository;

@@ -69,9 +69,8 @@ impl Lane {
         let written = last.written_into(&text, settings.lex);
         let text = written.as_deref().unwrap_or(&text);
         let expanded = views::expand(turn, &context, &settings, text).await?;
-        if turn.own_columns.is_none() {
-            turn.own_columns = expanded.as_ref().and_then(|e| e.columns.clone());
-        }
+        let columns = || expanded.as_ref()?.columns.clone();
+        turn.own_columns = turn.own_columns.take().or_else(columns);
         let text = expanded.as_ref().map_or(text, |e| &e.text.sql);
         let Some((statement, catalog)) = reading::read(&context, &settings, text).await? else {
             let Some(expanded) = &expanded else {
