@@ -22,6 +22,7 @@ mod model_memory;
 mod operating;
 mod planned;
 mod relay;
+mod stable;
 mod tidy;
 mod tls;
 mod views;

@@ -28,7 +28,7 @@ const SECONDS: [(&str, f64); 4] = [
 const SHOES: &str = "('Sneaker', 'Ankle boot')";
 
 /// A proxy with evaluated models, and a session in its shop.
-fn proxy(schema: &str, tables: &str) -> (Proxy, Wire) {
+pub fn proxy(schema: &str, tables: &str) -> (Proxy, Wire) {
     let settings = Settings {
         schema: schema.to_owned(),
         tables: tables.to_owned(),

@@ -13,7 +13,7 @@ mod columns;
 mod corpus;
 mod fixture;
 mod flowers;
-mod generator;
+pub mod generator;
 mod in_schema;
 mod naive;
 mod pair;
