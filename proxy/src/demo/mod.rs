@@ -5,6 +5,7 @@
 //! next start; an interrupted step is repeated.
 
 pub mod dataset;
+mod drill_down;
 mod error;
 mod evaluate;
 pub mod pictures;
@@ -128,7 +129,8 @@ impl Show {
             .enable_all()
             .build()?
             .block_on(self.set_up())?;
-        let failed = queries::run_all(self.proxy, images_inferred)?;
+        let mut failed = queries::run_all(self.proxy, images_inferred)?;
+        failed += usize::from(!drill_down::run(self.proxy, &mut io::stdout().lock())?);
         self.say_goodbye(failed)?;
         Ok(failed)
     }

@@ -125,25 +125,35 @@ fn ask(proxy: SocketAddr, query: &Query) -> io::Result<Result<Answer, String>> {
         false => &["--table"],
     };
     let began = Instant::now();
+    let answered = client(proxy, form, &query.sql)?;
+    let seconds = began.elapsed().as_secs_f64();
+    Ok(answered.map(|text| Answer {
+        text,
+        seconds,
+        is_plan,
+    }))
+}
+
+/// What the client prints for `sql`; the inner error is the client's error.
+pub(super) fn client(
+    proxy: SocketAddr,
+    form: &[&str],
+    sql: &str,
+) -> io::Result<Result<String, String>> {
     let output = Command::new("mariadb")
         .args(["--no-defaults", "--protocol=tcp", "--show-warnings"])
         .args(form)
         .arg(format!("--host={}", proxy.ip()))
         .arg(format!("--port={}", proxy.port()))
-        .args(["--user=root", "--database=shop", "--execute", &query.sql])
+        .args(["--user=root", "--database=shop", "--execute", sql])
         .stdin(Stdio::null())
         .output()
         .map_err(|error| io::Error::new(error.kind(), format!("cannot run `mariadb`: {error}")))?;
-    let seconds = began.elapsed().as_secs_f64();
-    if !output.status.success() {
-        return Ok(Err(String::from_utf8_lossy(&output.stderr).into_owned()));
-    }
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    Ok(Ok(Answer {
-        text,
-        seconds,
-        is_plan,
-    }))
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok(match output.status.success() {
+        true => Ok(text(&output.stdout)),
+        false => Err(text(&output.stderr)),
+    })
 }
 
 /// Output of the client, and its duration from start to end.
