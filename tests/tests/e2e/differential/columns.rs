@@ -223,7 +223,7 @@ fn definitions_create_the_same_again() {
         (
             "SHOW CREATE TASK width",
             "CREATE TASK `width` KIND REGRESSION INPUT (`sepal_length` DOUBLE, `sepal_width` DOUBLE, \
-             `petal_length` DOUBLE) OPTIONS (accuracy_slack_points = 1)",
+             `petal_length` DOUBLE) OPTIONS (accuracy_slack_points = 1, answers = 'stable')",
         ),
         (
             "SHOW CREATE MODEL width_tree",
