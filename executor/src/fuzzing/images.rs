@@ -54,6 +54,7 @@ impl Choices {
                 mean: vec![0.5; channels.into()],
                 std: vec![0.25; channels.into()],
             },
+            preprocessing: Default::default(),
         };
         InputSpec::new(&options).unwrap_or_else(|error| panic!("{error}"))
     }

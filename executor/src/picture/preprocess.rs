@@ -231,6 +231,7 @@ mod tests {
                 mean: (0..channels).map(|c| 0.1 * f32::from(c)).collect(),
                 std: (0..channels).map(|c| 0.5 + f32::from(c)).collect(),
             },
+            preprocessing: Default::default(),
         }
     }
 

@@ -27,6 +27,7 @@ fn spec_of(width: u32, height: u32, channels: Channels) -> InputSpec {
             mean: vec![0.0; count],
             std: vec![1.0 / 255.0; count],
         },
+        preprocessing: Default::default(),
     })
     .unwrap()
 }
