@@ -45,6 +45,7 @@ pub(super) fn header(encoded: &[u8]) -> Result<Header, String> {
         height,
         decode_bytes: kept.saturating_add(4 * width + SMALL_BUFFERS_BYTES),
         kept_bytes: kept,
+        transparent: samples == 4,
     })
 }
 

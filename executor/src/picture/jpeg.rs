@@ -13,7 +13,8 @@ use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
 use super::header::{Header, SMALL_BUFFERS_BYTES};
-use super::{Channels, Pixels, zeroed};
+use super::orientation::Orientation;
+use super::{Channels, Pixels, exif, zeroed};
 use segments::Frame;
 
 /// Parses the header.
@@ -37,7 +38,27 @@ pub(super) fn header(encoded: &[u8]) -> Result<Header, String> {
         height: frame.height as u64,
         decode_bytes: kept + coefficients + line_bytes(frame) + metadata + SMALL_BUFFERS_BYTES,
         kept_bytes: kept,
+        transparent: false,
     })
+}
+
+/// The orientation that the first EXIF segment with one says.
+pub(super) fn orientation(encoded: &[u8]) -> Option<Orientation> {
+    let mut at = 2;
+    while let Some(segment) = segments::next_segment(encoded, at) {
+        at = segment.end;
+        match segment.marker {
+            segments::SOS | segments::EOI => return None,
+            segments::APP1 if segment.payload.starts_with(exif::PREFIX) => {
+                let tagged = exif::orientation(segment.payload);
+                if tagged.is_some() {
+                    return tagged;
+                }
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Memory of the coefficients of all blocks, 16 bits each, which the decoder keeps if the image

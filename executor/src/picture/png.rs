@@ -5,9 +5,12 @@ use std::io::Cursor;
 
 use png::{BitDepth, ColorType, Transformations};
 
+use predictsql_catalog::Background;
+
 use super::header::{Header, SMALL_BUFFERS_BYTES};
-use super::raster::{broken, drop_alpha, scale_to_eight_bits};
-use super::{Channels, Pixels, zeroed};
+use super::orientation::Orientation;
+use super::raster::{broken, is_grey_over, lay_grey_over, lay_over, scale_to_eight_bits};
+use super::{Channels, Pixels, exif, zeroed};
 
 /// Rows of data that the decoder holds while it reverses their filters, as a multiple of one row:
 /// it collects four before it moves the rest, and its buffer doubles when it grows.
@@ -50,22 +53,46 @@ impl Fields {
     }
 }
 
+/// A chunk: its kind, and where its data begin.
+struct Chunk<'a> {
+    kind: &'a [u8],
+    at: usize,
+    length: usize,
+}
+
+/// The chunks, of which the last may exceed the file.
+fn chunks(encoded: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
+    let mut at = 8usize;
+    std::iter::from_fn(move || {
+        let &[a, b, c, d, ..] = encoded.get(at..)?.first_chunk::<8>()?;
+        let length = u32::from_be_bytes([a, b, c, d]) as usize;
+        let kind = encoded.get(at + 4..at + 8)?;
+        let data = at + 8;
+        at = data.checked_add(length)?.checked_add(4)?;
+        Some(Chunk {
+            kind,
+            at: data,
+            length,
+        })
+    })
+}
+
 /// Offset of the image's data, and whether there is a transparent colour.
 fn before_data(encoded: &[u8]) -> (u64, bool) {
-    let mut at = 8usize;
     let mut transparent = false;
-    while let Some(&[a, b, c, d, ref kind @ ..]) =
-        encoded.get(at..).and_then(<[u8]>::first_chunk::<8>)
-    {
-        transparent |= kind == b"tRNS";
-        if kind == b"IDAT" {
-            break;
+    for chunk in chunks(encoded) {
+        transparent |= chunk.kind == b"tRNS";
+        if chunk.kind == b"IDAT" {
+            return (chunk.at as u64, transparent);
         }
-        let length = u32::from_be_bytes([a, b, c, d]) as usize;
-        let next = at.checked_add(length).and_then(|end| end.checked_add(12));
-        at = next.unwrap_or(usize::MAX).min(encoded.len());
     }
-    (at as u64, transparent)
+    (encoded.len() as u64, transparent)
+}
+
+/// The orientation that the EXIF chunk says, before or behind the image's data.
+pub(super) fn orientation(encoded: &[u8]) -> Option<Orientation> {
+    let chunk = chunks(encoded).find(|chunk| chunk.kind == b"eXIf")?;
+    exif::orientation(encoded.get(chunk.at..chunk.at.checked_add(chunk.length)?)?)
 }
 
 /// Parses the header.
@@ -76,7 +103,10 @@ pub(super) fn header(encoded: &[u8]) -> Result<Header, String> {
     let (width, height) = (u64::from(fields.width), u64::from(fields.height));
     let row = (width * stored * fields.depth.min(16)).div_ceil(8) + 1;
     let sample_bytes = if fields.depth > 8 { 2 } else { 1 };
-    let line = width * decoded * sample_bytes;
+    let transparent = transparent || matches!(fields.colour, 4 | 6);
+    // Grey and alpha may become colour.
+    let least = if transparent { 3 } else { 1 };
+    let line = width * (decoded * sample_bytes).max(least);
     let kept = line.saturating_mul(height);
     // A chunk is collected in a buffer that doubles, and some chunks are kept.
     let metadata = 4 * data_at;
@@ -86,11 +116,16 @@ pub(super) fn header(encoded: &[u8]) -> Result<Header, String> {
         height,
         decode_bytes: kept.saturating_add(work),
         kept_bytes: kept,
+        transparent,
     })
 }
 
 /// Decodes the default image.
-pub(super) fn decode(encoded: &[u8], header: &Header) -> Result<Pixels, String> {
+pub(super) fn decode(
+    encoded: &[u8],
+    header: &Header,
+    background: Background,
+) -> Result<Pixels, String> {
     let failed = |error: &png::DecodingError| broken("PNG", error);
     let limits = png::Limits {
         bytes: usize::try_from(header.decode_bytes).unwrap_or(usize::MAX),
@@ -109,7 +144,12 @@ pub(super) fn decode(encoded: &[u8], header: &Header) -> Result<Pixels, String> 
         return Err("is a damaged PNG (a transparent colour in a wrong place)".to_string());
     }
     let (colour, depth) = reader.output_color_type();
-    let mut samples = zeroed(size)?;
+    let pixels = width as usize * height as usize;
+    let mut samples = match colour {
+        ColorType::GrayscaleAlpha if !is_grey_over(background) => zeroed(size.max(3 * pixels))?,
+        _ => zeroed(size)?,
+    };
+    samples.truncate(size);
     let read = reader
         .next_frame(&mut samples)
         .map_err(|error| failed(&error))?;
@@ -123,8 +163,8 @@ pub(super) fn decode(encoded: &[u8], header: &Header) -> Result<Pixels, String> 
     let channels = match colour {
         ColorType::Grayscale => Channels::Grey,
         ColorType::Rgb => Channels::Rgb,
-        ColorType::GrayscaleAlpha => drop_alpha::<2, 1>(&mut samples, Channels::Grey),
-        ColorType::Rgba => drop_alpha::<4, 3>(&mut samples, Channels::Rgb),
+        ColorType::GrayscaleAlpha => lay_grey_over(&mut samples, background),
+        ColorType::Rgba => lay_over(&mut samples, background),
         ColorType::Indexed => return Err("is a PNG with an unsupported colour type".to_string()),
     };
     Ok(Pixels {

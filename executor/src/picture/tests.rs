@@ -33,8 +33,9 @@ fn spec_of(width: u32, height: u32, channels: Channels) -> InputSpec {
 }
 
 fn decode(encoded: &[u8], wanted: Channels, limits: Limits) -> Result<Pixels, String> {
-    let decoded = DecodePlan::new(encoded, [&spec_of(28, 28, wanted)], limits)?.decode()?;
-    Ok(decoded.of(wanted).clone())
+    let spec = spec_of(28, 28, wanted);
+    let decoded = DecodePlan::new(encoded, [&spec], limits)?.decode()?;
+    Ok(decoded.of(&spec)?.pixels.clone())
 }
 
 fn read(name: &str) -> Vec<u8> {
@@ -47,12 +48,15 @@ fn read(name: &str) -> Vec<u8> {
 /// A file's pixels at the given size, as 0..=255, in NHWC order.
 fn load(name: &str, width: u32, height: u32, channels: Channels) -> Vec<f32> {
     let spec = spec_of(width, height, channels);
+    tensor_of(&read(name), &spec).unwrap_or_else(|e| panic!("{name} {e}"))
+}
+
+/// The input that is made of an image.
+fn tensor_of(encoded: &[u8], spec: &InputSpec) -> Result<Vec<f32>, String> {
     let mut tensor = Vec::new();
-    let pixels = decode(&read(name), channels, LIMITS).unwrap_or_else(|e| panic!("{name} {e}"));
-    Preprocessor::new()
-        .append(&pixels, &spec, &mut tensor)
-        .unwrap();
-    tensor
+    let decoded = DecodePlan::new(encoded, [spec], LIMITS)?.decode()?;
+    Preprocessor::new().append(decoded.of(spec)?, spec, &mut tensor)?;
+    Ok(tensor)
 }
 
 /// Mean and maximum difference to Pillow's pixels.
@@ -235,9 +239,10 @@ fn users_of_both_kinds_get_what_each_would_get_alone() {
             let specs = users.map(|channels| spec_of(28, 28, channels));
             let plan = DecodePlan::new(&encoded, &specs, LIMITS).unwrap();
             let decoded = plan.decode().unwrap();
-            for wanted in users {
+            for (spec, wanted) in specs.iter().zip(users) {
                 let alone = decode(&encoded, wanted, LIMITS).unwrap();
-                assert_eq!(decoded.of(wanted), &alone, "{name} as {wanted:?}");
+                let together = decoded.of(spec).unwrap().pixels;
+                assert_eq!(together, &alone, "{name} as {wanted:?}");
             }
         }
     }

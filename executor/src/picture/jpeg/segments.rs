@@ -11,6 +11,8 @@ pub(super) const DRI: u8 = 0xdd;
 /// Marker of application data that identify a frame of a video, which may have no Huffman tables
 /// of its own.
 pub(super) const APP0: u8 = 0xe0;
+/// Marker of application data, such as EXIF.
+pub(super) const APP1: u8 = 0xe1;
 /// Maximum number of components of a frame.
 const COMPONENTS_MAX: usize = 4;
 
