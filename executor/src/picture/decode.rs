@@ -196,9 +196,8 @@ fn recognise(encoded: &[u8]) -> Option<Format> {
             b'P',
             ..,
         ] => Some(Format::WebP),
-        // Many texts begin with these two letters; the four reserved bytes are zero in every real
-        // BMP.
-        [b'B', b'M', _, _, _, _, 0, 0, 0, 0, ..] => Some(Format::Bmp),
+        // Many texts begin with these two letters, but none has the length of a header behind them.
+        [b'B', b'M', ..] if bmp::has_header(encoded) => Some(Format::Bmp),
         _ => None,
     }
 }

@@ -39,7 +39,10 @@ impl Numbers<'_> {
 
 /// The orientation that EXIF data say, if they do.
 pub(super) fn orientation(data: &[u8]) -> Option<Orientation> {
-    let data = data.strip_prefix(PREFIX).unwrap_or(data);
+    let mut data = data;
+    while let Some(rest) = data.strip_prefix(PREFIX) {
+        data = rest;
+    }
     let is_little = match data.first_chunk::<4>()? {
         b"II*\0" => true,
         b"MM\0*" => false,

@@ -1,11 +1,14 @@
 //! JPEG, baseline and progressive, decoded by zune-jpeg.
 
+mod colour;
 mod entropy;
+mod planes;
 mod scans;
 mod segments;
 mod standard;
 #[cfg(test)]
 mod tests;
+mod transform;
 
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
@@ -31,12 +34,16 @@ pub(super) fn header(encoded: &[u8]) -> Result<Header, String> {
     let kept = pixels * channels.count() as u64;
     let whole = frame.progressive || header.first_scan_components < frame.components.len();
     let coefficients = if whole { coefficient_bytes(frame) } else { 0 };
+    let work = match planes::is_needed(frame) {
+        true => planes::bytes(frame),
+        false => coefficients + line_bytes(frame),
+    };
     // Application segments are copied, extended XMP twice.
     let metadata = 2 * encoded.len() as u64;
     Ok(Header {
         width: frame.width as u64,
         height: frame.height as u64,
-        decode_bytes: kept + coefficients + line_bytes(frame) + metadata + SMALL_BUFFERS_BYTES,
+        decode_bytes: kept + work + metadata + SMALL_BUFFERS_BYTES,
         kept_bytes: kept,
         transparent: false,
     })
@@ -101,6 +108,10 @@ fn line_bytes(frame: &Frame) -> u64 {
 /// channel later is cheaper.
 pub(super) fn decode(encoded: &[u8], wanted: Channels) -> Result<Pixels, String> {
     let frame = segments::Header::read(encoded)?.frame;
+    if planes::is_needed(&frame) {
+        scans::check(encoded, &frame)?;
+        return planes::decode(encoded, &frame, wanted);
+    }
     let side_max = usize::from(u16::MAX);
     let options = DecoderOptions::default()
         .set_max_width(side_max)

@@ -1,7 +1,7 @@
 //! PNG, decoded by the png crate directly: profiles and texts, which may be small in the file and
 //! large in memory, are not read.
 
-use std::io::Cursor;
+use std::io::{Cursor, ErrorKind};
 
 use png::{BitDepth, ColorType, Transformations};
 
@@ -17,6 +17,9 @@ use super::{Channels, Pixels, exif, zeroed};
 const FILTER_ROWS: u64 = 24;
 /// Minimum of these buffers, in bytes.
 const FILTER_BYTES: u64 = 1 << 20;
+
+/// Maximum size of a chunk of the header or a palette, with its name, in bytes.
+const CHECKED_BYTES_MAX: usize = 4 + 3 * 256;
 
 /// Fields of the header chunk, at fixed offsets.
 struct Fields {
@@ -120,6 +123,92 @@ pub(super) fn header(encoded: &[u8]) -> Result<Header, String> {
     })
 }
 
+/// Compares the checksums of the chunks that decide how the image's data are read. Those of the data
+/// themselves need not be right: the data have a checksum of their own, and some programs that
+/// change a file forget the others.
+fn check_sums(encoded: &[u8]) -> Result<(), String> {
+    for chunk in chunks(encoded).take_while(|chunk| chunk.kind != b"IDAT") {
+        if !matches!(chunk.kind, b"IHDR" | b"PLTE" | b"tRNS") {
+            continue;
+        }
+        let end = chunk.at.saturating_add(chunk.length);
+        let sum = encoded.get(end..).and_then(<[u8]>::first_chunk::<4>);
+        let summed = encoded.get(chunk.at - 4..end).unwrap_or_default();
+        if summed.len() > CHECKED_BYTES_MAX || sum != Some(&checksum(summed).to_be_bytes()) {
+            return Err("is a damaged PNG (its header or palette)".to_string());
+        }
+    }
+    Ok(())
+}
+
+/// The CRC of PNG.
+fn checksum(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |sum, byte| {
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| match sum & 1 {
+            1 => 0xedb8_8320 ^ (sum >> 1),
+            _ => sum >> 1,
+        })
+    })
+}
+
+/// Reads all rows. What follows the last one may be missing: the end of the compressed data, the
+/// end of the file.
+fn read_rows(
+    reader: &mut png::Reader<Cursor<&[u8]>>,
+    samples: &mut [u8],
+) -> Result<(), png::DecodingError> {
+    let (colour, depth) = reader.output_color_type();
+    let bits = colour.samples() as u8 * depth as u8;
+    let (width, height) = reader.info().size();
+    let line = reader.output_line_size(width);
+    let line = line.ok_or(png::DecodingError::LimitsExceeded)?;
+    let mut missing = match reader.info().interlaced {
+        true => interlaced_rows(width, height),
+        false => u64::from(height),
+    };
+    let mut number = 0usize;
+    loop {
+        let row = match reader.next_interlaced_row() {
+            Ok(Some(row)) => row,
+            Ok(None) => return Ok(()),
+            Err(png::DecodingError::IoError(error))
+                if missing == 0 && error.kind() == ErrorKind::UnexpectedEof =>
+            {
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        if let png::InterlaceInfo::Adam7(place) = row.interlace() {
+            png::expand_interlaced_row(samples, line, row.data(), place, bits);
+        } else if let Some(target) = samples.get_mut(number * line..) {
+            for (target, sample) in target.iter_mut().zip(row.data()) {
+                *target = *sample;
+            }
+        }
+        missing = missing.saturating_sub(1);
+        number += 1;
+    }
+}
+
+/// Number of rows in all passes of an interlaced image.
+fn interlaced_rows(width: u32, height: u32) -> u64 {
+    // Of each pass: first column and row, and steps.
+    let passes = [
+        (0, 0, 8, 8),
+        (4, 0, 8, 8),
+        (0, 4, 4, 8),
+        (2, 0, 4, 4),
+        (0, 2, 2, 4),
+        (1, 0, 2, 2),
+        (0, 1, 1, 2),
+    ];
+    let rows = passes.map(|(left, top, _, down)| match width > left {
+        true => u64::from(height.saturating_sub(top).div_ceil(down)),
+        false => 0,
+    });
+    rows.into_iter().sum()
+}
+
 /// Decodes the default image.
 pub(super) fn decode(
     encoded: &[u8],
@@ -130,7 +219,12 @@ pub(super) fn decode(
     let limits = png::Limits {
         bytes: usize::try_from(header.decode_bytes).unwrap_or(usize::MAX),
     };
-    let mut decoder = png::Decoder::new_with_limits(Cursor::new(encoded), limits);
+    check_sums(encoded)?;
+    let mut options = png::DecodeOptions::default();
+    options.set_ignore_crc(true);
+    options.set_ignore_adler32(false);
+    let mut decoder = png::Decoder::new_with_options(Cursor::new(encoded), options);
+    decoder.set_limits(limits);
     decoder.set_ignore_text_chunk(true);
     decoder.set_ignore_iccp_chunk(true);
     decoder.set_transformations(Transformations::EXPAND);
@@ -150,13 +244,12 @@ pub(super) fn decode(
         _ => zeroed(size)?,
     };
     samples.truncate(size);
-    let read = reader
-        .next_frame(&mut samples)
-        .map_err(|error| failed(&error))?;
     // The first frame of an animation may have a smaller size in its own header.
-    if (read.width, read.height) != (width, height) {
+    let frame = reader.info().frame_control();
+    if frame.is_some_and(|frame| (frame.width, frame.height) != (width, height)) {
         return Err("is a damaged PNG (its first frame is not the whole image)".to_string());
     }
+    read_rows(&mut reader, &mut samples).map_err(|error| failed(&error))?;
     if depth == BitDepth::Sixteen {
         scale_to_eight_bits(&mut samples, u16::from_be_bytes);
     }

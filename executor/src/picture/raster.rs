@@ -39,7 +39,8 @@ pub(super) fn decode_bmp(
     background: Background,
 ) -> Result<Pixels, String> {
     bmp::check_runs(encoded, header)?;
-    let decoder = BmpDecoder::new(Cursor::new(encoded));
+    let encoded = bmp::mended(encoded)?;
+    let decoder = BmpDecoder::new(Cursor::new(&encoded[..]));
     finish("BMP", decoder, header, background)
 }
 
