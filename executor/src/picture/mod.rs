@@ -10,6 +10,8 @@
 mod bmp;
 mod decode;
 mod exif;
+#[cfg(test)]
+mod expected;
 mod foreign;
 mod geometry;
 mod gif;

@@ -9,14 +9,14 @@ use predictsql_catalog::{ImageOptions, Layout, Normalisation};
 
 use super::{Channels, DecodePlan, InputSpec, Limits, Pixels, Preprocessor};
 
-const LIMITS: Limits = Limits {
+pub(super) const LIMITS: Limits = Limits {
     image_pixels_max: 64 << 20,
     image_side_pixels_max: 65_535,
     image_decode_bytes_max: 512 << 20,
 };
 
 /// An input of that size whose numbers are the unnormalised samples, in NHWC order.
-fn spec_of(width: u32, height: u32, channels: Channels) -> InputSpec {
+pub(super) fn spec_of(width: u32, height: u32, channels: Channels) -> InputSpec {
     let count = channels.count();
     InputSpec::new(&ImageOptions {
         layout: Layout::Nhwc,
@@ -52,7 +52,7 @@ fn load(name: &str, width: u32, height: u32, channels: Channels) -> Vec<f32> {
 }
 
 /// The input that is made of an image.
-fn tensor_of(encoded: &[u8], spec: &InputSpec) -> Result<Vec<f32>, String> {
+pub(super) fn tensor_of(encoded: &[u8], spec: &InputSpec) -> Result<Vec<f32>, String> {
     let mut tensor = Vec::new();
     let decoded = DecodePlan::new(encoded, [spec], LIMITS)?.decode()?;
     Preprocessor::new().append(decoded.of(spec)?, spec, &mut tensor)?;

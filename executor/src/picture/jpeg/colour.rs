@@ -99,8 +99,8 @@ impl Row {
         }
     }
 
-    /// Fills the row from a plane. Twice as many samples are interpolated between the two nearest,
-    /// as libjpeg does; other ratios repeat the nearest.
+    /// Fills the row from a plane. Samples are interpolated between the two nearest where there are
+    /// half as many as pixels, and the nearest is repeated for other ratios, as libjpeg does.
     pub(super) fn fill(
         &mut self,
         plane: &[u8],
@@ -112,14 +112,19 @@ impl Row {
         let (horizontal_max, vertical_max) = (frame.horizontal_max(), frame.vertical_max());
         let width = (frame.width * component.horizontal).div_ceil(horizontal_max);
         let height = (frame.height * component.vertical).div_ceil(vertical_max);
-        let down = Nearest::of(y, component.vertical, vertical_max, height);
+        let doubles = |own: usize, max: usize| max == own || max == 2 * own;
+        let blends = doubles(component.horizontal, horizontal_max)
+            && doubles(component.vertical, vertical_max);
+        let vertical = (component.vertical, vertical_max);
+        let horizontal = (component.horizontal, horizontal_max);
+        let down = Nearest::of(y, vertical, height, blends);
         let line = |row: usize| {
             let line = plane.get(row * stride..).unwrap_or_default();
             line.get(..width).unwrap_or_default()
         };
         let (near, far) = (line(down.near), line(down.far));
         for (x, target) in self.samples.iter_mut().enumerate() {
-            let across = Nearest::of(x, component.horizontal, horizontal_max, width);
+            let across = Nearest::of(x, horizontal, width, blends);
             let at = |column: usize| {
                 let sample = |line: &[u8]| u32::from(line.get(column).copied().unwrap_or_default());
                 3 * sample(near) + sample(far)
@@ -137,10 +142,10 @@ struct Nearest {
 }
 
 impl Nearest {
-    fn of(place: usize, own: usize, max: usize, count: usize) -> Self {
+    fn of(place: usize, (own, max): (usize, usize), count: usize, blends: bool) -> Self {
         let last = count.saturating_sub(1);
         let near = (place * own / max.max(1)).min(last);
-        let far = match (max == 2 * own, place % 2) {
+        let far = match (blends && max == 2 * own, place % 2) {
             (true, 0) => near.saturating_sub(1),
             (true, _) => (near + 1).min(last),
             _ => near,

@@ -8,17 +8,20 @@ use super::super::{Channels, Pixels, zeroed};
 use super::colour::{Colours, Row};
 use super::entropy::{Bits, Fault, Table};
 use super::scans::{Part, Restarts, Scan, Walk, after_scan, table};
-use super::segments::{APP0, DHT, DQT, DRI, EOI, Frame, SOF_LAST, SOS, next_segment};
+use super::segments::{self, APP0, DHT, DQT, DRI, EOI, Frame, SOF_LAST, SOS, next_segment};
 use super::transform::{BLOCK, samples_of};
 
-/// Whether a frame needs this decoder: its first component is not the finest one, or is sampled
-/// by three.
+/// Whether a frame needs this decoder: its first component is not the finest one, one is sampled
+/// by three, or one has several rows of blocks in a unit and others have more.
 pub(super) fn is_needed(frame: &Frame) -> bool {
     let first = frame.components.first();
     let is_finest = first.is_none_or(|first| {
         first.horizontal == frame.horizontal_max() && first.vertical == frame.vertical_max()
     });
-    frame.components.len() > 1 && (!is_finest || frame.components.iter().any(|c| c.horizontal == 3))
+    let is_odd = |c: &segments::Component| {
+        c.horizontal == 3 || c.vertical > 1 && c.vertical < frame.vertical_max()
+    };
+    frame.components.len() > 1 && (!is_finest || frame.components.iter().any(is_odd))
 }
 
 /// Memory besides the pixels: coefficients and planes of all blocks, and rows.
