@@ -8,6 +8,7 @@
 //! other ways). An image that already has the input size is not resampled.
 
 mod bmp;
+mod convolve;
 mod decode;
 mod exif;
 #[cfg(test)]

@@ -4,6 +4,7 @@ use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer as Convolution};
 use predictsql_catalog::Interpolation;
 
+use super::convolve::{Filter, Table};
 use super::geometry::Axis;
 use super::orientation::Orientation;
 use super::{Channels, Pixels, grow, shrink};
@@ -53,7 +54,7 @@ impl Resizing {
         let columns_first = across * height * channels;
         let prefers_rows = match self.interpolation {
             Interpolation::Bilinear | Interpolation::Nearest => true,
-            Interpolation::Bicubic | Interpolation::Lanczos => self.orientation.swapped,
+            Interpolation::Bicubic | Interpolation::Lanczos => self.takes_rows_first_in_pillow(),
         };
         let (preferred, other) = match prefers_rows {
             true => (rows_first, columns_first),
@@ -65,16 +66,24 @@ impl Resizing {
             (!prefers_rows, other)
         }
     }
+
+    /// The order of Pillow 13: upright rows come first if they become fewer, and lose more than
+    /// twice as many as the columns.
+    fn takes_rows_first_in_pillow(&self) -> bool {
+        let (across, down) = self.orientation.pair((self.columns, self.rows));
+        let lost = |axis: Axis| i64::from(axis.source).saturating_sub_unsigned(axis.scaled);
+        let is_down_first = lost(down) > lost(across).saturating_mul(2).max(0);
+        is_down_first != self.orientation.swapped
+    }
 }
 
-/// Filter of a convolution, and how far it reaches on one scale with its pixels; none for the
-/// nearest pixel.
-fn filter(interpolation: Interpolation) -> Option<(FilterType, u64)> {
+/// Pixels that a filter reaches to each side, on one scale with its pixels.
+fn reach(interpolation: Interpolation) -> u64 {
     match interpolation {
-        Interpolation::Bilinear => Some((FilterType::Bilinear, 1)),
-        Interpolation::Bicubic => Some((FilterType::CatmullRom, 2)),
-        Interpolation::Lanczos => Some((FilterType::Lanczos3, 3)),
-        Interpolation::Nearest => None,
+        Interpolation::Nearest => 0,
+        Interpolation::Bilinear => 1,
+        Interpolation::Bicubic => 2,
+        Interpolation::Lanczos => 3,
     }
 }
 
@@ -98,20 +107,22 @@ impl Bytes {
     pub(super) fn new(resizing: &Resizing, channels: Channels) -> Self {
         let channels = channels.count() as u64;
         let (_, between) = resizing.between(channels);
-        // A coefficient is first a float, then a 16-bit number. Those of one pixel of the target
+        // A coefficient is first a float, then a number of 16 bits or of 32. Those of one pixel of the target
         // are the pixels that the filter reaches to both sides, and some more.
-        let reach = filter(resizing.interpolation).map_or(0, |(_, reach)| reach);
+        let reach = reach(resizing.interpolation);
         let table = |axis: Axis| {
             let source = u64::from(axis.source).max(axis.scaled);
             let coefficients = 2 * (reach * source).div_ceil(axis.scaled.max(1)) + 1;
-            u64::from(axis.taken) * (10 * coefficients + 128)
+            u64::from(axis.taken) * (10 * coefficients + 128) + 8 * coefficients
         };
         let tables = table(resizing.columns).max(table(resizing.rows));
         let (width, height) = resizing.target();
+        // Sums of a row.
+        let sums = 4 * channels * u64::from(resizing.columns.source.max(width));
         Self {
             resized: u64::from(width) * u64::from(height) * channels,
             between,
-            tables: 2 * tables,
+            tables: 2 * tables + sums,
         }
     }
 
@@ -156,9 +167,14 @@ impl Resizer {
         let length = |(width, height): Size| width as usize * height as usize * channels;
         grow(&mut self.resized, length(target))?;
         let resized = self.resized.get_mut(..length(target)).unwrap_or_default();
-        let Some((filter, _)) = filter(resizing.interpolation) else {
-            pick(pixels, resizing, resized);
-            return Ok(resized);
+        let filter = match resizing.interpolation {
+            Interpolation::Nearest => {
+                pick(pixels, resizing, resized);
+                return Ok(resized);
+            }
+            Interpolation::Bilinear => None,
+            Interpolation::Bicubic => Some(Filter::Bicubic),
+            Interpolation::Lanczos => Some(Filter::Lanczos),
         };
         let source = (pixels.width, pixels.height);
         let (rows_first, _) = resizing.between(channels as u64);
@@ -170,12 +186,17 @@ impl Resizer {
         let convolution = &mut self.convolution;
         let mut pass = |from: &[u8], size: Size, to: &mut [u8], new: Size, of_rows: bool| {
             let way = Way {
-                filter,
                 channels: pixels.channels,
                 columns: (!of_rows).then_some(columns),
                 rows: of_rows.then_some(rows),
             };
-            one_direction(convolution, &way, (from, size), (to, new))
+            match filter {
+                None => one_direction(convolution, &way, (from, size), (to, new)),
+                Some(filter) => {
+                    overshooting(filter, &way, (from, size), to);
+                    Ok(())
+                }
+            }
         };
         // One pass is enough if the other dimension is unchanged.
         if columns.is_identity() || rows.is_identity() {
@@ -204,12 +225,25 @@ impl Resizer {
 
 /// A pass: which directions are resized.
 struct Way {
-    filter: FilterType,
     channels: Channels,
     columns: Option<Axis>,
     rows: Option<Axis>,
 }
 
+fn overshooting(filter: Filter, way: &Way, (from, size): (&[u8], Size), to: &mut [u8]) {
+    let width = size.0 as usize;
+    if let Some(rows) = way.rows {
+        Table::new(rows, filter).rows(from, width * way.channels.count(), to);
+    } else if let Some(columns) = way.columns {
+        let table = Table::new(columns, filter);
+        match way.channels {
+            Channels::Grey => table.columns::<1>(from, width, to),
+            Channels::Rgb => table.columns::<3>(from, width, to),
+        }
+    }
+}
+
+/// Bilinear over the area that is mapped to one pixel, like Pillow.
 fn one_direction(
     convolution: &mut Convolution,
     way: &Way,
@@ -230,7 +264,7 @@ fn one_direction(
     let (top, height) = way.rows.map_or(whole(from_size.1), Axis::window);
     // The filter reaches beyond the window, like Pillow's `box`.
     let options = ResizeOptions::new()
-        .resize_alg(ResizeAlg::Convolution(way.filter))
+        .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
         .use_alpha(false)
         .crop(left, top, width, height);
     convolution
@@ -327,7 +361,6 @@ mod tests {
             (resized.as_mut_slice(), target),
         );
         let way = Way {
-            filter: FilterType::Bilinear,
             channels: pixels.channels,
             columns: Some(Axis::whole(size.0, target.0)),
             rows: Some(Axis::whole(size.1, target.1)),
