@@ -59,13 +59,27 @@ pub fn model_definition(
 
 fn image_options(image: &ImageOptions) -> Vec<String> {
     let layout = image.layout.name();
-    vec![
+    let of = &image.preprocessing;
+    let mut parts = vec![
         format!("layout = {layout}"),
         format!("size = '{}x{}'", image.height, image.width),
         format!("channels = {}", image.channels),
         format!("mean = ({})", numbers(&image.normalisation.mean)),
         format!("std = ({})", numbers(&image.normalisation.std)),
-    ]
+        format!("scale = {}", of.scale),
+        format!("resize = '{}'", of.resize.name()),
+        format!("interpolation = '{}'", of.interpolation.name()),
+        format!("orientation = '{}'", of.orientation.name()),
+        format!("background = '{}'", of.background),
+    ];
+    if image.channels == 3 {
+        parts.push(format!("channel_order = {}", of.channel_order.name()));
+    }
+    match of.resize.pads() {
+        true => parts.push(format!("pad = '{}'", of.pad)),
+        false => parts.push(format!("crop_fraction = {}", of.crop_fraction)),
+    }
+    parts
 }
 
 fn output_options(options: &ModelOptions) -> Vec<String> {

@@ -12,6 +12,7 @@ mod model;
 mod option_value;
 mod options;
 mod output_id;
+mod preprocessing;
 mod shares;
 mod snapshot;
 mod statistics;
@@ -28,6 +29,10 @@ pub use evaluated::{Confused, EvaluatedModel, PartTally};
 pub use model::{ImageOptions, Layout, Model, ModelInput, ModelOptions, Normalisation, Output};
 pub use option_value::{OptionError, OptionValue};
 pub use options::{model_options, set_model_options};
+pub use preprocessing::{
+    Background, ChannelOrder, Colour, Interpolation, NoColour, OrientationTag, Preprocessing,
+    Resize,
+};
 pub use shares::{ClassShares, DeclaredShares, WrongShares};
 pub use snapshot::Snapshot;
 pub use statistics::{Calibration, CostCurve, ModelStatistics, Part, TaskStatistics, Vote};

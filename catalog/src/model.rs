@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};
 
 use crate::answer_shape::{AnswerShape, OutputCodec};
+use crate::preprocessing::Preprocessing;
 use crate::task::Column;
 
 /// Order of the axes of the input tensor.
@@ -49,10 +50,10 @@ impl Output {
     }
 }
 
-/// Per-channel normalisation of pixel values: `(pixel / 255 - mean) / std`.
+/// Per-channel normalisation of pixel values: `(pixel * scale - mean) / std`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Normalisation {
-    /// One value per channel, in units of full scale (0..=1).
+    /// One value per channel of the input, in units of scaled values: 0..=1 by default.
     pub mean: Vec<f32>,
     /// One value per channel, greater than 0.
     pub std: Vec<f32>,
@@ -71,6 +72,9 @@ pub struct ImageOptions {
     pub channels: u8,
     /// Pixel normalisation, one mean and std per channel.
     pub normalisation: Normalisation,
+    /// How the image becomes pixels of that size. Absent in JSON unless an option is given.
+    #[serde(default, skip_serializing_if = "Preprocessing::is_default")]
+    pub preprocessing: Preprocessing,
 }
 
 /// Input of a model. In JSON its fields are inlined into those of [`ModelOptions`].

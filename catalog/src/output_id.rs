@@ -37,7 +37,19 @@ impl Model {
 mod tests {
     use crate::{Model, OptionValue, Task, TaskInput, TaskKind, model_options};
 
-    fn model(id: u64, sha256: &str, options: &[(&str, f64)]) -> Model {
+    impl From<f64> for OptionValue {
+        fn from(number: f64) -> Self {
+            Self::Number(number)
+        }
+    }
+
+    impl From<&str> for OptionValue {
+        fn from(text: &str) -> Self {
+            Self::Text(text.to_owned())
+        }
+    }
+
+    fn model<V: Into<OptionValue> + Clone>(id: u64, sha256: &str, options: &[(&str, V)]) -> Model {
         let task = Task {
             name: "t".to_owned(),
             kind: TaskKind::Classification,
@@ -49,7 +61,7 @@ mod tests {
         };
         let options: Vec<_> = options
             .iter()
-            .map(|(key, value)| ((*key).to_owned(), OptionValue::Number(*value)))
+            .map(|(key, value)| ((*key).to_owned(), value.clone().into()))
             .collect();
         let (covers, options) = model_options(&task, None, &options).expect("fitting options");
         Model {
@@ -79,5 +91,45 @@ mod tests {
         ] {
             assert_ne!(first.output_id(), other.output_id());
         }
+    }
+
+    #[test]
+    fn each_option_of_preprocessing_counts() {
+        let of = |options: &[(&str, &str)]| model(1, "aa", options).output_id();
+        let size = ("size", "28");
+        let mut ids = vec![of(&[size])];
+        let defaults = [
+            ("resize", "stretch"),
+            ("crop_fraction", "1"),
+            ("interpolation", "bilinear"),
+            ("channel_order", "RGB"),
+            ("scale", "1/255"),
+            ("orientation", "exif"),
+            ("background", "white"),
+        ];
+        for default in defaults {
+            assert_eq!(ids[0], of(&[size, default]), "{default:?}");
+        }
+        for other in [
+            ("resize", "crop"),
+            ("resize", "pad"),
+            ("resize", "letterbox"),
+            ("crop_fraction", "0.875"),
+            ("interpolation", "bicubic"),
+            ("interpolation", "nearest"),
+            ("interpolation", "lanczos"),
+            ("channel_order", "BGR"),
+            ("scale", "1"),
+            ("orientation", "ignore"),
+            ("background", "black"),
+            ("background", "none"),
+        ] {
+            ids.push(of(&[size, other]));
+        }
+        ids.push(of(&[size, ("resize", "pad"), ("pad", "white")]));
+        let count = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), count);
     }
 }

@@ -1,6 +1,6 @@
 """Makes the corpus of the executor's fuzz targets: small images of every format and kind.
 
-    pip install Pillow==13.0.0 && python3 executor/fuzz/make.py
+    pip install Pillow==13.0.0 && python3 executor/fuzz/make.py     (needs cjpeg)
 
 Inputs that found faults, which have other names, are left alone.
 """
@@ -8,6 +8,7 @@ Inputs that found faults, which have other names, are left alone.
 import math
 import pathlib
 import struct
+import subprocess
 import zlib
 
 from PIL import Image
@@ -72,6 +73,19 @@ save("restarts.jpg", rgb, quality=60, restart_marker_blocks=1)
 save("progressive_restarts.jpg", rgb, quality=60, progressive=True, restart_marker_blocks=1)
 save("optimised.jpg", rgb, quality=60, optimize=True)
 save("profile.jpg", rgb, quality=60, icc_profile=b"profile" * 9, exif=b"Exif\0\0II*\0" + b"\0" * 20, comment=b"text")
+
+turned = b"MM\0*\0\0\0\x08\0\1\x01\x12\0\3\0\0\0\1\0%c\0\0\0\0\0\0"
+save("turned.jpg", rgb, quality=60, exif=b"Exif\0\0" + turned % 6)
+save("turned.png", grey, exif=turned % 5)
+save("turned.webp", rgba, lossless=True, exif=turned % 8)
+rgb.resize((37, 29)).save("/tmp/predictsql-fuzz.ppm")
+for name, *options in (
+    ("chroma_finer", "1x1,2x2,2x2"),
+    ("chroma_finer_progressive", "1x1,2x2,2x2", "-progressive", "-restart", "2B"),
+    ("thirds", "3x2,1x1,1x1"),
+):
+    command = ["cjpeg", "-quality", "60", "-sample", *options, "/tmp/predictsql-fuzz.ppm"]
+    (HERE / f"{name}.jpg").write_bytes(subprocess.run(command, capture_output=True, check=True).stdout)
 
 save("rgb.png", rgb)
 save("rgba.png", rgba)

@@ -38,6 +38,7 @@ pub(crate) fn model(id: u64, name: &str, labels: &[&str], accuracy: Option<f64>)
                     mean: vec![0.0],
                     std: vec![1.0],
                 },
+                preprocessing: Default::default(),
             }),
             labels,
             other: None,

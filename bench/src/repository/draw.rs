@@ -315,6 +315,7 @@ fn model(id: u64, described: &Described, task: &Task) -> Model {
                     mean: vec![0.5; 3],
                     std: vec![0.25; 3],
                 },
+                preprocessing: Default::default(),
             }),
             labels: covers.clone(),
             other: None,

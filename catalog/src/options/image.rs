@@ -1,13 +1,19 @@
 //! Options of image models.
 
+use super::preprocessing;
 use crate::model::{ImageOptions, Layout, Normalisation};
 use crate::option_value::{OptionError, OptionValue, find, value_error};
 
 /// Maximum input height or width, in pixels.
 const INPUT_SIDE_PIXELS_MAX: u32 = 4096;
 
+/// Names of the options that are read here.
+const OWN_KEYS: [&str; 5] = ["layout", "size", "channels", "mean", "std"];
+
 /// Names of the options.
-pub(super) const KEYS: [&str; 5] = ["layout", "size", "channels", "mean", "std"];
+pub(super) fn keys() -> Vec<&'static str> {
+    [&OWN_KEYS[..], &preprocessing::KEYS].concat()
+}
 
 /// Parses these options.
 pub(super) fn read(options: &[(String, OptionValue)]) -> Result<ImageOptions, OptionError> {
@@ -26,6 +32,7 @@ pub(super) fn read(options: &[(String, OptionValue)]) -> Result<ImageOptions, Op
         width,
         channels,
         normalisation,
+        preprocessing: preprocessing::read(options, channels)?,
     })
 }
 

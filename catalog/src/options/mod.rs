@@ -3,6 +3,7 @@
 mod classes;
 mod image;
 mod model;
+mod preprocessing;
 mod task;
 #[cfg(test)]
 mod tests;

@@ -80,15 +80,15 @@ fn read_answers(
 }
 
 fn model_keys(task: &Task) -> Vec<&'static str> {
-    let input: &[_] = match task.input {
-        TaskInput::Image => &image::KEYS,
-        TaskInput::Columns(_) => &[],
+    let input = match task.input {
+        TaskInput::Image => image::keys(),
+        TaskInput::Columns(_) => Vec::new(),
     };
     let classes: &[_] = match task.answer_shape() {
         AnswerShape::Label => &CLASS_KEYS,
         AnswerShape::Value => &[],
     };
-    [input, classes, &MODEL_KEYS].concat()
+    [&input, classes, &MODEL_KEYS].concat()
 }
 
 fn first_repeated(names: &[String]) -> Option<&String> {

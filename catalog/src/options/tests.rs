@@ -6,7 +6,10 @@ use super::*;
 use crate::model::{ModelInput, ModelOptions, Output};
 use crate::option_value::{OptionError, OptionValue};
 use crate::task::{Task, TaskInput, TaskKind};
-use crate::{Column, ColumnKind, ImageOptions, Layout};
+use crate::{
+    Background, ChannelOrder, Colour, Column, ColumnKind, ImageOptions, Interpolation, Layout,
+    OrientationTag, Preprocessing, Resize,
+};
 
 fn task() -> Task {
     Task {
@@ -161,6 +164,112 @@ fn values_are_checked() {
     );
     let missing = model_options(&task(), None, &[]).unwrap_err();
     assert!(missing.to_string().contains("HEIGHTxWIDTH"));
+}
+
+fn preprocessing(options: &[(&str, OptionValue)]) -> Preprocessing {
+    let (_, options) = read(None, options).unwrap();
+    image(&options).preprocessing
+}
+
+#[test]
+fn preprocessing_is_that_of_stretched_rgb_by_default() {
+    let default = preprocessing(&[]);
+    assert!(default.is_default());
+    let spelled = preprocessing(&[
+        ("resize", text("Stretch")),
+        ("crop_fraction", OptionValue::Number(1.0)),
+        ("interpolation", OptionValue::Word("BILINEAR".to_owned())),
+        ("channel_order", text("rgb")),
+        ("scale", text("1/255")),
+        ("orientation", text("EXIF")),
+        ("background", text("#FFFFFF")),
+    ]);
+    assert_eq!(spelled, default);
+    assert_eq!(
+        preprocessing(&[("scale", text("0.00392156862745098"))]),
+        default
+    );
+    let (_, options) = read(None, &[]).unwrap();
+    let written = serde_json::to_value(&options).unwrap();
+    assert!(written.get("preprocessing").is_none(), "{written}");
+}
+
+#[test]
+fn preprocessing_is_read_and_written() {
+    let given = preprocessing(&[
+        ("resize", text("letterbox")),
+        ("interpolation", text("lanczos")),
+        ("channel_order", text("BGR")),
+        ("scale", OptionValue::Number(1.0)),
+        ("orientation", text("ignore")),
+        ("background", text("none")),
+    ]);
+    let expected = Preprocessing {
+        resize: Resize::Letterbox,
+        crop_fraction: 1.0,
+        interpolation: Interpolation::Lanczos,
+        channel_order: ChannelOrder::Bgr,
+        scale: 1.0,
+        orientation: OrientationTag::Ignore,
+        background: Background::None,
+        pad: Colour([114; 3]),
+    };
+    assert_eq!(given, expected);
+    let (_, options) = read(None, &[("resize", text("pad")), ("pad", text("#010203"))]).unwrap();
+    assert_eq!(image(&options).preprocessing.pad, Colour([1, 2, 3]));
+    let written = serde_json::to_string(&options).unwrap();
+    let again: ModelOptions = serde_json::from_str(&written).unwrap();
+    assert_eq!(again, options);
+}
+
+#[test]
+fn a_fraction_alone_crops_what_keeps_its_aspect_ratio() {
+    let fraction = ("crop_fraction", OptionValue::Number(0.875));
+    assert_eq!(preprocessing(&[fraction.clone()]).resize, Resize::Crop);
+    let stretched = preprocessing(&[fraction, ("resize", text("stretch"))]);
+    assert_eq!(
+        (stretched.resize, stretched.crop_fraction),
+        (Resize::Stretch, 0.875)
+    );
+}
+
+#[test]
+fn preprocessing_is_checked() {
+    refused(None, &[("resize", text("fit"))], "'letterbox' is expected");
+    for fraction in [0.0, 0.05, 1.01, -1.0, 87.5] {
+        let fraction = [("crop_fraction", OptionValue::Number(fraction))];
+        refused(None, &fraction, "from 0.1 to 1");
+    }
+    let fraction = ("crop_fraction", OptionValue::Number(0.9));
+    let padded = [fraction, ("resize", text("pad"))];
+    refused(None, &padded, "resize = 'pad' shows the whole image");
+    refused(
+        None,
+        &[("interpolation", text("area"))],
+        "'bilinear', 'bicubic'",
+    );
+    refused(None, &[("channel_order", text("RBG"))], "'RGB' or 'BGR'");
+    let grey = [
+        ("channels", OptionValue::Number(1.0)),
+        ("channel_order", text("BGR")),
+    ];
+    refused(None, &grey, "3 channels");
+    for scale in ["0", "-1", "1/0", "a/b", "inf", "nan", "1e9", ""] {
+        refused(
+            None,
+            &[("scale", text(scale))],
+            "'1/255' for a range of 0 to 1",
+        );
+    }
+    refused(None, &[("orientation", text("6"))], "'exif' or 'ignore'");
+    refused(None, &[("background", text("#fff"))], "'#rrggbb' or 'none'");
+    refused(
+        None,
+        &[("pad", text("white"))],
+        "for resize = 'pad' or 'letterbox'",
+    );
+    let grey = [("resize", text("pad")), ("pad", text("none"))];
+    refused(None, &grey, "'white', 'black' or '#rrggbb'");
 }
 
 #[test]

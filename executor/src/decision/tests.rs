@@ -68,6 +68,7 @@ async fn model(executor: &Executor, id: u64, name: &str, labels: &[&str]) -> Arc
                 mean: vec![0.286],
                 std: vec![0.353],
             },
+            preprocessing: Default::default(),
         }),
         other: labels
             .contains(&"other".to_owned())

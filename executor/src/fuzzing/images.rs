@@ -1,7 +1,10 @@
 //! Arbitrary bytes as an image, and images of any size resized to inputs of any size.
 
-use crate::picture::{Channels, DecodePlan, InputSpec, Limits, Pixels, Preprocessor, ResizeBytes};
-use predictsql_catalog::{ImageOptions, Layout, Normalisation};
+use crate::picture::{Channels, DecodePlan, InputSpec, Limits, Pixels, Preprocessor};
+use predictsql_catalog::{
+    Background, ChannelOrder, Colour, ImageOptions, Interpolation, Layout, Normalisation,
+    OrientationTag, Preprocessing, Resize,
+};
 
 use super::peak;
 
@@ -43,6 +46,34 @@ impl Choices {
         SIDES[self.below(SIDES.len())]
     }
 
+    fn interpolation(&mut self) -> Interpolation {
+        [
+            Interpolation::Bilinear,
+            Interpolation::Bicubic,
+            Interpolation::Nearest,
+            Interpolation::Lanczos,
+        ][self.below(4)]
+    }
+
+    fn preprocessing(&mut self) -> Preprocessing {
+        let colour = [Colour::WHITE, Colour::BLACK, Colour([9, 200, 90])][self.below(3)];
+        Preprocessing {
+            resize: [
+                Resize::Stretch,
+                Resize::Crop,
+                Resize::Pad,
+                Resize::Letterbox,
+            ][self.below(4)],
+            crop_fraction: [1.0, 0.875, 0.1][self.below(3)],
+            interpolation: self.interpolation(),
+            channel_order: [ChannelOrder::Rgb, ChannelOrder::Bgr][self.below(2)],
+            orientation: [OrientationTag::Exif, OrientationTag::Ignore][self.below(2)],
+            background: [Background::Colour(colour), Background::None][self.below(2)],
+            pad: colour,
+            ..Preprocessing::default()
+        }
+    }
+
     fn spec(&mut self) -> InputSpec {
         let channels = [1u8, 3][self.below(2)];
         let options = ImageOptions {
@@ -54,6 +85,7 @@ impl Choices {
                 mean: vec![0.5; channels.into()],
                 std: vec![0.25; channels.into()],
             },
+            preprocessing: self.preprocessing(),
         };
         InputSpec::new(&options).unwrap_or_else(|error| panic!("{error}"))
     }
@@ -108,9 +140,7 @@ fn tensors(data: &[u8], specs: &[InputSpec]) -> Result<Tensors, String> {
         let decoded = plan.decode()?;
         let mut preprocessor = Preprocessor::new();
         let mut all = specs.iter().zip(&mut tensors);
-        all.try_for_each(|(spec, tensor)| {
-            preprocessor.append(decoded.of(spec.channels()), spec, tensor)
-        })
+        all.try_for_each(|(spec, tensor)| preprocessor.append(decoded.of(spec)?, spec, tensor))
     });
     assert!(
         took <= plan.bytes(),
@@ -142,16 +172,21 @@ pub fn resizes(data: &[u8]) {
         channels,
         samples: data.iter().copied().chain([0]).cycle().take(size).collect(),
     };
-    let (result, took) = peak(|| Preprocessor::new().resized(&pixels, target));
-    let resized = result.unwrap_or_else(|error| panic!("{error}"));
+    let interpolation = choices.interpolation();
+    let (result, took) = peak(|| Preprocessor::new().resized(&pixels, target, interpolation));
+    let (resized, bytes) = result.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(
         resized.len(),
         target.0 as usize * target.1 as usize * channels.count()
     );
-    let wide = |(width, height): (u32, u32)| (u64::from(width), u64::from(height));
-    let resizing = ResizeBytes::new(wide((width, height)), wide(target), channels);
-    let most = resizing.total() + resized.len() as u64;
+    let most = bytes + resized.len() as u64;
     assert!(took <= most, "resizing took {took} bytes, not {most}");
+    if matches!(
+        interpolation,
+        Interpolation::Bicubic | Interpolation::Lanczos
+    ) {
+        return;
+    }
     // The filter is a mean: its results are within the range of its inputs.
     let range = |samples: &[u8]| (samples.iter().min().copied(), samples.iter().max().copied());
     let ((low, high), (least, most)) = (range(&pixels.samples), range(&resized));

@@ -181,6 +181,7 @@ mod tests {
                         mean: vec![0.0],
                         std: vec![1.0],
                     },
+                    preprocessing: Default::default(),
                 }),
                 labels: vec!["a".into()],
                 other: None,

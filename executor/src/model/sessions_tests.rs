@@ -26,6 +26,7 @@ fn pool(sessions_max: usize) -> SessionPool {
                 mean: vec![0.0; 3],
                 std: vec![1.0; 3],
             },
+            preprocessing: Default::default(),
         }),
         labels: ["red", "green", "blue"].map(String::from).to_vec(),
         other: None,

@@ -1,7 +1,11 @@
 //! Detects an image's format by its first bytes, never by its name, and decodes it within limits.
 
+use predictsql_catalog::Background;
+
 use super::header::{Header, Limits};
-use super::{Channels, InputSpec, Pixels, bmp, gif, jpeg, png, raster, resize, webp};
+use super::orientation::Orientation;
+use super::preprocess::{Picture, Work};
+use super::{Channels, InputSpec, Pixels, bmp, foreign, gif, jpeg, png, raster, webp};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
@@ -26,15 +30,50 @@ impl Format {
         Ok(header)
     }
 
-    /// Decodes the first frame. `wanted` is the format that the caller converts to: a decoder that
-    /// can produce it cheaply does, otherwise it returns the file's format.
-    fn decode(self, encoded: &[u8], header: &Header, wanted: Channels) -> Result<Pixels, String> {
+    /// Decodes the first frame. The form is what the caller converts to: a decoder that can produce
+    /// its channels cheaply does, otherwise it returns the file's channels.
+    fn decode(self, encoded: &[u8], header: &Header, form: Form) -> Result<Pixels, String> {
+        let background = form.background;
         match self {
-            Self::Jpeg => jpeg::decode(encoded, wanted),
-            Self::Png => png::decode(encoded, header),
-            Self::Gif => raster::decode_gif(encoded, header),
-            Self::WebP => raster::decode_webp(encoded, header),
-            Self::Bmp => raster::decode_bmp(encoded, header),
+            Self::Jpeg => jpeg::decode(encoded, form.channels),
+            Self::Png => png::decode(encoded, header, background),
+            Self::Gif => raster::decode_gif(encoded, header, background),
+            Self::WebP => raster::decode_webp(encoded, header, background),
+            Self::Bmp => raster::decode_bmp(encoded, header, background),
+        }
+    }
+
+    /// How the pixels are to be turned.
+    fn orientation(self, encoded: &[u8]) -> Orientation {
+        let tagged = match self {
+            Self::Jpeg => jpeg::orientation(encoded),
+            Self::Png => png::orientation(encoded),
+            Self::WebP => webp::orientation(encoded),
+            Self::Gif | Self::Bmp => None,
+        };
+        tagged.unwrap_or_default()
+    }
+}
+
+/// What decoders distinguish among the wishes of users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Form {
+    channels: Channels,
+    background: Background,
+}
+
+impl Form {
+    /// What a user's wish means for a file: users with equal forms share the decoded pixels.
+    fn new(spec: &InputSpec, format: Format, header: &Header) -> Self {
+        Self {
+            channels: match format {
+                Format::Jpeg => spec.channels(),
+                _ => Channels::Rgb,
+            },
+            background: match header.transparent {
+                true => spec.background(),
+                false => Background::None,
+            },
         }
     }
 }
@@ -46,9 +85,9 @@ pub(crate) struct DecodePlan<'a> {
     encoded: &'a [u8],
     format: Format,
     header: Header,
-    wanted: Channels,
-    /// The other number of channels, if some user wants it and it needs separate decoding.
-    other: Option<Channels>,
+    orientation: Orientation,
+    /// The forms that users want, each decoded separately.
+    forms: Vec<Form>,
     bytes: u64,
 }
 
@@ -60,33 +99,31 @@ impl<'a> DecodePlan<'a> {
         users: impl IntoIterator<Item = &'s InputSpec>,
         limits: Limits,
     ) -> Result<Self, String> {
-        let format = recognise(encoded)
-            .ok_or("is not an image in a known format (PNG, JPEG, WebP, BMP, GIF)")?;
+        let format = recognise(encoded).ok_or_else(|| foreign::refusal(encoded))?;
         let header = format.header(encoded, limits)?;
-        let mut users = users.into_iter().peekable();
-        let wanted = users.peek().map_or(Channels::Rgb, |spec| spec.channels());
-        let mut other = None;
-        let (mut grey, mut resizing) = (0, resize::Bytes::default());
+        let side = |pixels: u64| u32::try_from(pixels).map_err(|_| "is too large an image");
+        let stored = (side(header.width)?, side(header.height)?);
+        let orientation = format.orientation(encoded);
+        let mut forms = Vec::new();
+        let mut work = Work::default();
         for spec in users {
-            if format == Format::Jpeg && spec.channels() != wanted {
-                other = Some(spec.channels());
+            let form = Form::new(spec, format, &header);
+            if !forms.contains(&form) {
+                forms.push(form);
             }
-            let work = spec.work(header.width, header.height);
-            (grey, resizing) = (work.0.max(grey), resizing.with(work.1));
+            work = work.with(spec.work(stored, orientation));
         }
-        let work = grey + resizing.total();
         let (decode, kept) = (header.decode_bytes, header.kept_bytes);
-        let bytes = match other {
-            None => decode.max(kept.saturating_add(work)),
-            Some(_) => kept.saturating_add(decode.max(kept.saturating_add(work))),
-        };
+        // The last form is decoded while the others are kept.
+        let before = kept.saturating_mul(forms.len().saturating_sub(1) as u64);
+        let bytes = before.saturating_add(decode.max(kept.saturating_add(work.total())));
         limits.check_bytes(bytes)?;
         Ok(Self {
             encoded,
             format,
             header,
-            wanted,
-            other,
+            orientation,
+            forms,
             bytes,
         })
     }
@@ -97,36 +134,44 @@ impl<'a> DecodePlan<'a> {
         self.bytes
     }
 
-    /// Decodes once, or twice if the users' formats cannot be derived from one decoding.
+    /// Decodes once, or several times if the users' forms cannot be derived from one decoding.
     pub(crate) fn decode(&self) -> Result<Decoded, String> {
-        let decode = |wanted| self.format.decode(self.encoded, &self.header, wanted);
-        let pixels = decode(self.wanted)?;
-        let other = self.other.map(decode);
+        let decode = |form: &Form| {
+            let pixels = self.format.decode(self.encoded, &self.header, *form)?;
+            Ok((*form, pixels))
+        };
         Ok(Decoded {
-            pixels,
-            wanted: self.wanted,
-            other: other.transpose()?,
+            format: self.format,
+            header: self.header,
+            orientation: self.orientation,
+            forms: self
+                .forms
+                .iter()
+                .map(decode)
+                .collect::<Result<_, String>>()?,
         })
     }
 }
 
-/// An image in the channels that its users want.
+/// An image in the forms that its users want.
 #[derive(Debug)]
 pub(crate) struct Decoded {
-    /// Decoded for the first user.
-    pixels: Pixels,
-    wanted: Channels,
-    /// Decoded for users of the other number of channels, if that makes a difference.
-    other: Option<Pixels>,
+    format: Format,
+    header: Header,
+    orientation: Orientation,
+    forms: Vec<(Form, Pixels)>,
 }
 
 impl Decoded {
-    /// The pixels for a user who wants these channels.
-    pub(crate) fn of(&self, wanted: Channels) -> &Pixels {
-        match &self.other {
-            Some(other) if wanted != self.wanted => other,
-            _ => &self.pixels,
-        }
+    /// The pixels for a user; the error, that it was not among those of the plan.
+    pub(crate) fn of(&self, spec: &InputSpec) -> Result<Picture<'_>, String> {
+        let wanted = Form::new(spec, self.format, &self.header);
+        let found = self.forms.iter().find(|(form, _)| *form == wanted);
+        let (_, pixels) = found.ok_or("was decoded for other models")?;
+        Ok(Picture {
+            pixels,
+            orientation: self.orientation,
+        })
     }
 }
 
@@ -151,9 +196,8 @@ fn recognise(encoded: &[u8]) -> Option<Format> {
             b'P',
             ..,
         ] => Some(Format::WebP),
-        // Many texts begin with these two letters; the four reserved bytes are zero in every real
-        // BMP.
-        [b'B', b'M', _, _, _, _, 0, 0, 0, 0, ..] => Some(Format::Bmp),
+        // Many texts begin with these two letters, but none has the length of a header behind them.
+        [b'B', b'M', ..] if bmp::has_header(encoded) => Some(Format::Bmp),
         _ => None,
     }
 }

@@ -61,5 +61,6 @@ pub(super) fn header(encoded: &[u8]) -> Result<Header, String> {
         height,
         decode_bytes: kept + own + frame + metadata + SMALL_BUFFERS_BYTES,
         kept_bytes: kept,
+        transparent: true,
     })
 }

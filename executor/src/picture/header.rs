@@ -15,6 +15,8 @@ pub(super) struct Header {
     pub(super) decode_bytes: u64,
     /// Maximum memory of the decoded samples, in bytes.
     pub(super) kept_bytes: u64,
+    /// Whether pixels may be transparent.
+    pub(super) transparent: bool,
 }
 
 /// Limits checked against the header before anything is allocated.

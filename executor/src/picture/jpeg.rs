@@ -1,11 +1,14 @@
 //! JPEG, baseline and progressive, decoded by zune-jpeg.
 
+mod colour;
 mod entropy;
+mod planes;
 mod scans;
 mod segments;
 mod standard;
 #[cfg(test)]
 mod tests;
+mod transform;
 
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
@@ -13,7 +16,8 @@ use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
 use super::header::{Header, SMALL_BUFFERS_BYTES};
-use super::{Channels, Pixels, zeroed};
+use super::orientation::Orientation;
+use super::{Channels, Pixels, exif, zeroed};
 use segments::Frame;
 
 /// Parses the header.
@@ -30,14 +34,38 @@ pub(super) fn header(encoded: &[u8]) -> Result<Header, String> {
     let kept = pixels * channels.count() as u64;
     let whole = frame.progressive || header.first_scan_components < frame.components.len();
     let coefficients = if whole { coefficient_bytes(frame) } else { 0 };
+    let work = match planes::is_needed(frame) {
+        true => planes::bytes(frame),
+        false => coefficients + line_bytes(frame),
+    };
     // Application segments are copied, extended XMP twice.
     let metadata = 2 * encoded.len() as u64;
     Ok(Header {
         width: frame.width as u64,
         height: frame.height as u64,
-        decode_bytes: kept + coefficients + line_bytes(frame) + metadata + SMALL_BUFFERS_BYTES,
+        decode_bytes: kept + work + metadata + SMALL_BUFFERS_BYTES,
         kept_bytes: kept,
+        transparent: false,
     })
+}
+
+/// The orientation that the first EXIF segment with one says.
+pub(super) fn orientation(encoded: &[u8]) -> Option<Orientation> {
+    let mut at = 2;
+    while let Some(segment) = segments::next_segment(encoded, at) {
+        at = segment.end;
+        match segment.marker {
+            segments::SOS | segments::EOI => return None,
+            segments::APP1 if segment.payload.starts_with(exif::PREFIX) => {
+                let tagged = exif::orientation(segment.payload);
+                if tagged.is_some() {
+                    return tagged;
+                }
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Memory of the coefficients of all blocks, 16 bits each, which the decoder keeps if the image
@@ -80,6 +108,10 @@ fn line_bytes(frame: &Frame) -> u64 {
 /// channel later is cheaper.
 pub(super) fn decode(encoded: &[u8], wanted: Channels) -> Result<Pixels, String> {
     let frame = segments::Header::read(encoded)?.frame;
+    if planes::is_needed(&frame) {
+        scans::check(encoded, &frame)?;
+        return planes::decode(encoded, &frame, wanted);
+    }
     let side_max = usize::from(u16::MAX);
     let options = DecoderOptions::default()
         .set_max_width(side_max)

@@ -1,18 +1,26 @@
 //! Converts an encoded image to the input numbers of a model: decode, convert, resize, normalise.
 //!
 //! The steps are those of common training code using Pillow, with the same results except for
-//! rounding: `Image.open(f).convert("L" or "RGB").resize((w, h), BILINEAR)`, then `(x / 255 -
-//! mean) / std`. In detail: the first frame of an animation is used; an alpha channel is dropped,
-//! not blended; 16-bit samples are scaled to 8; colour is converted to grey by the luma of ITU-R
-//! BT.601; the whole image is stretched to the input size; orientation tags are ignored. An image
-//! that already has the input size is not resampled.
+//! rounding: `exif_transpose(Image.open(f)).convert("L" or "RGB").resize((w, h), BILINEAR)`, then
+//! `(x * scale - mean) / std`. In detail: the first frame of an animation is used; transparency is
+//! laid over a colour; 16-bit samples are scaled to 8; colour is converted to grey by the luma of
+//! ITU-R BT.601; by default the whole image is stretched to the input size (`geometry.rs` has the
+//! other ways). An image that already has the input size is not resampled.
 
 mod bmp;
+mod convolve;
 mod decode;
+mod exif;
+#[cfg(test)]
+mod expected;
+mod foreign;
+mod geometry;
 mod gif;
 mod header;
 mod jpeg;
 mod memory;
+mod orientation;
+mod placing;
 mod png;
 mod preprocess;
 mod raster;
@@ -25,8 +33,6 @@ pub(crate) use decode::DecodePlan;
 pub(crate) use header::Limits;
 pub(crate) use memory::DecodeMemory;
 pub(crate) use preprocess::{InputSpec, Preprocessor};
-#[cfg(any(test, fuzzing))]
-pub(crate) use resize::Bytes as ResizeBytes;
 
 /// Warning clause for an image that does not fit into memory.
 const OUT_OF_MEMORY: &str = "needs more memory than the server has";
@@ -59,6 +65,12 @@ fn shrink(buffer: &mut Vec<u8>) {
     if buffer.capacity() > KEPT_BUFFER_BYTES_MAX {
         *buffer = Vec::new();
     }
+}
+
+/// Luma of ITU-R BT.601 in Pillow's 16-bit fixed point.
+fn luma([r, g, b]: [u8; 3]) -> u8 {
+    let sum = u32::from(r) * 19595 + u32::from(g) * 38470 + u32::from(b) * 7471 + 0x8000;
+    u8::try_from(sum >> 16).unwrap_or(u8::MAX)
 }
 
 /// Number of samples per pixel of a [`Pixels`].

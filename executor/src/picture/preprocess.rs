@@ -2,10 +2,15 @@
 
 use std::borrow::Cow;
 
-use predictsql_catalog::{ImageOptions, Layout, Normalisation};
+use predictsql_catalog::{
+    Background, ChannelOrder, ImageOptions, Layout, Normalisation, OrientationTag, Preprocessing,
+};
 
-use super::resize::{self, Resizer};
-use super::{Channels, OUT_OF_MEMORY, Pixels};
+use super::geometry::Geometry;
+use super::orientation::Orientation;
+use super::placing::Placing;
+use super::resize::{self, Resizer, Resizing};
+use super::{Channels, OUT_OF_MEMORY, Pixels, luma, shrink};
 
 /// Maximum height and width of a model's input, in pixels.
 const INPUT_SIDE_MAX: u32 = 8192;
@@ -18,7 +23,8 @@ pub(crate) struct InputSpec {
     width: u32,
     channels: Channels,
     normalisation: Normalisation,
-    /// For each channel, the normalised values of the 256 sample values.
+    preprocessing: Preprocessing,
+    /// For each channel of the input, the normalised values of the 256 sample values.
     normalised: Vec<[f32; 256]>,
 }
 
@@ -28,6 +34,7 @@ impl PartialEq for InputSpec {
         (self.layout, self.height, self.width, self.channels)
             == (other.layout, other.height, other.width, other.channels)
             && self.normalisation == other.normalisation
+            && self.preprocessing == other.preprocessing
     }
 }
 
@@ -59,10 +66,18 @@ impl InputSpec {
         if !mean.iter().chain(std).all(|v| v.is_finite()) || std.iter().any(|v| *v <= 0.0) {
             return Err("mean must be finite and std greater than 0".to_string());
         }
+        let Preprocessing {
+            scale,
+            crop_fraction,
+            ..
+        } = options.preprocessing;
+        if !(scale.is_finite() && scale > 0.0) || !(crop_fraction > 0.0 && crop_fraction <= 1.0) {
+            return Err("scale must be greater than 0, and crop_fraction 0 to 1".to_string());
+        }
         let normalised = mean.iter().zip(std).map(|(mean, std)| {
             let mut values = [0.0; 256];
             for (sample, value) in (0u8..=255).zip(&mut values) {
-                *value = (f32::from(sample) / 255.0 - mean) / std;
+                *value = ((f64::from(sample) * scale) as f32 - mean) / std;
             }
             values
         });
@@ -72,6 +87,7 @@ impl InputSpec {
             width: options.width,
             channels,
             normalisation: options.normalisation.clone(),
+            preprocessing: options.preprocessing,
             normalised: normalised.collect(),
         })
     }
@@ -87,16 +103,51 @@ impl InputSpec {
         self.height as usize * self.width as usize * self.channels.count()
     }
 
+    /// What transparent pixels are laid over.
+    pub(super) fn background(&self) -> Background {
+        self.preprocessing.background
+    }
+
+    /// The orientation of an image that counts for this model.
+    fn heeded(&self, tagged: Orientation) -> Orientation {
+        match self.preprocessing.orientation {
+            OrientationTag::Exif => tagged,
+            OrientationTag::Ignore => Orientation::default(),
+        }
+    }
+
+    /// What becomes of an image whose pixels are stored in that size and orientation.
+    fn plan(&self, stored: (u32, u32), tagged: Orientation) -> (Resizing, Placing) {
+        let orientation = self.heeded(tagged);
+        let input = (self.width, self.height);
+        let image = orientation.pair(stored);
+        let geometry = Geometry::new(image, input, &self.preprocessing);
+        let (columns, rows) = geometry.stored(orientation);
+        let resizing = Resizing {
+            columns,
+            rows,
+            interpolation: self.preprocessing.interpolation,
+            orientation,
+        };
+        (
+            resizing,
+            Placing::new(&geometry, orientation, input, self.preprocessing.pad),
+        )
+    }
+
     /// Memory that [`Preprocessor::append`] needs besides image and tensor for an image of that
-    /// size: a grey copy, in bytes, and the buffers of resizing.
-    pub(super) fn work(&self, width: u64, height: u64) -> (u64, resize::Bytes) {
-        let target = (u64::from(self.width), u64::from(self.height));
+    /// size and orientation.
+    pub(super) fn work(&self, stored: (u32, u32), tagged: Orientation) -> Work {
+        let (resizing, placing) = self.plan(stored, tagged);
         let grey = match self.channels {
-            Channels::Grey => width * height,
+            Channels::Grey => u64::from(stored.0) * u64::from(stored.1),
             Channels::Rgb => 0,
         };
-        let resizing = resize::Bytes::new((width, height), target, self.channels);
-        (grey, resizing)
+        Work {
+            grey,
+            resizing: resize::Bytes::new(&resizing, self.channels),
+            placed: placing.bytes(self.channels),
+        }
     }
 
     /// Shape of the input tensor for a batch: NCHW or NHWC.
@@ -109,10 +160,44 @@ impl InputSpec {
     }
 }
 
+/// Memory of preprocessing one image for one model, in bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Work {
+    /// A grey copy.
+    grey: u64,
+    resizing: resize::Bytes,
+    /// The whole input, if the resized image is turned or leaves parts of it empty.
+    placed: u64,
+}
+
+impl Work {
+    /// Memory for both, one after the other: each buffer keeps the larger size.
+    pub(super) fn with(self, other: Self) -> Self {
+        Self {
+            grey: self.grey.max(other.grey),
+            resizing: self.resizing.with(other.resizing),
+            placed: self.placed.max(other.placed),
+        }
+    }
+
+    /// Sum of all parts.
+    pub(super) fn total(self) -> u64 {
+        self.grey + self.resizing.total() + self.placed
+    }
+}
+
+/// Decoded pixels, and how they are turned for looking at them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Picture<'a> {
+    pub(super) pixels: &'a Pixels,
+    pub(super) orientation: Orientation,
+}
+
 /// Preprocesses images on one thread; keeps small buffers between images.
 #[derive(Debug)]
 pub(crate) struct Preprocessor {
     resizer: Resizer,
+    placed: Vec<u8>,
 }
 
 impl Preprocessor {
@@ -120,6 +205,7 @@ impl Preprocessor {
     pub(crate) fn new() -> Self {
         Self {
             resizer: Resizer::new(),
+            placed: Vec::new(),
         }
     }
 
@@ -127,49 +213,58 @@ impl Preprocessor {
     /// a warning; `tensor` is unchanged then.
     pub(crate) fn append(
         &mut self,
-        pixels: &Pixels,
+        picture: Picture<'_>,
         spec: &InputSpec,
         tensor: &mut Vec<f32>,
     ) -> Result<(), String> {
         let pixels = match spec.channels {
-            Channels::Grey => to_grey(pixels)?,
-            Channels::Rgb => Cow::Borrowed(pixels),
+            Channels::Grey => to_grey(picture.pixels)?,
+            Channels::Rgb => Cow::Borrowed(picture.pixels),
         };
-        let fits = (pixels.width, pixels.height) == (spec.width, spec.height);
-        let samples = if fits {
-            pixels.samples.as_slice()
-        } else {
-            self.resizer.resize(&pixels, (spec.width, spec.height))?
+        let stored = (pixels.width, pixels.height);
+        let (resizing, placing) = spec.plan(stored, picture.orientation);
+        let samples = self.resizer.resize(&pixels, &resizing)?;
+        let (samples, channels) = match placing.is_needed() {
+            true => placing.place(samples, pixels.channels, spec.channels, &mut self.placed)?,
+            false => (samples, pixels.channels),
         };
-        let source_channels = pixels.channels;
         let pixel_count = spec.height as usize * spec.width as usize;
-        if samples.len() != pixel_count * source_channels.count() {
+        if samples.len() != pixel_count * channels.count() {
             return Err("could not be resized".to_string());
         }
-        normalise(samples, source_channels, spec, tensor);
+        normalise(samples, channels, spec, tensor);
         self.resizer.shrink();
+        shrink(&mut self.placed);
         Ok(())
     }
 
-    /// The samples of an image, resized.
+    /// The samples of an image, resized, and the memory that may take besides the image.
     #[cfg(any(test, fuzzing))]
-    pub(crate) fn resized(&mut self, pixels: &Pixels, size: (u32, u32)) -> Result<Vec<u8>, String> {
-        self.resizer.resize(pixels, size).map(<[u8]>::to_vec)
+    pub(crate) fn resized(
+        &mut self,
+        pixels: &Pixels,
+        size: (u32, u32),
+        interpolation: predictsql_catalog::Interpolation,
+    ) -> Result<(Vec<u8>, u64), String> {
+        use super::geometry::Axis;
+        let resizing = Resizing {
+            columns: Axis::whole(pixels.width, size.0),
+            rows: Axis::whole(pixels.height, size.1),
+            interpolation,
+            orientation: Orientation::default(),
+        };
+        let bytes = resize::Bytes::new(&resizing, pixels.channels).total();
+        let resized = self.resizer.resize(pixels, &resizing)?;
+        Ok((resized.to_vec(), bytes))
     }
 }
 
-/// Luma of ITU-R BT.601 in Pillow's 16-bit fixed point.
+/// The luma of each pixel.
 fn to_grey(pixels: &Pixels) -> Result<Cow<'_, Pixels>, String> {
     if pixels.channels == Channels::Grey {
         return Ok(Cow::Borrowed(pixels));
     }
-    let luma = |rgb: &[u8]| match rgb {
-        &[r, g, b] => {
-            let sum = u32::from(r) * 19595 + u32::from(g) * 38470 + u32::from(b) * 7471 + 0x8000;
-            u8::try_from(sum >> 16).unwrap_or(u8::MAX)
-        }
-        _ => 0,
-    };
+    let luma = |rgb: &[u8]| rgb.first_chunk().map_or(0, |rgb| luma(*rgb));
     let mut samples = Vec::new();
     let got = samples.try_reserve_exact(pixels.samples.len() / 3);
     got.map_err(|_| OUT_OF_MEMORY.to_string())?;
@@ -181,10 +276,14 @@ fn to_grey(pixels: &Pixels) -> Result<Cow<'_, Pixels>, String> {
     }))
 }
 
-/// Normalises each sample by table lookup, in the order of the layout. Grey samples are used for
-/// every channel.
+/// Normalises each sample by table lookup, in the order of the layout and of the channels. Grey
+/// samples are used for every channel.
 fn normalise(samples: &[u8], source: Channels, spec: &InputSpec, tensor: &mut Vec<f32>) {
     tensor.reserve(spec.image_len());
+    let order = match spec.preprocessing.channel_order {
+        ChannelOrder::Rgb => [0, 1, 2],
+        ChannelOrder::Bgr => [2, 1, 0],
+    };
     match (spec.layout, source) {
         (Layout::Nchw, Channels::Grey) => {
             for values in &spec.normalised {
@@ -192,7 +291,7 @@ fn normalise(samples: &[u8], source: Channels, spec: &InputSpec, tensor: &mut Ve
             }
         }
         (Layout::Nchw, Channels::Rgb) => {
-            for (channel, values) in spec.normalised.iter().enumerate() {
+            for (channel, values) in order.into_iter().zip(&spec.normalised) {
                 let of_channel = samples.iter().skip(channel).step_by(3);
                 tensor.extend(of_channel.map(|sample| values[usize::from(*sample)]));
             }
@@ -207,9 +306,9 @@ fn normalise(samples: &[u8], source: Channels, spec: &InputSpec, tensor: &mut Ve
             }
         }
         (Layout::Nhwc, Channels::Rgb) => {
-            for pixel in samples.chunks_exact(3) {
-                let pairs = pixel.iter().zip(&spec.normalised);
-                tensor.extend(pairs.map(|(sample, values)| values[usize::from(*sample)]));
+            for pixel in samples.as_chunks::<3>().0 {
+                let pairs = order.into_iter().zip(&spec.normalised);
+                tensor.extend(pairs.map(|(channel, values)| values[usize::from(pixel[channel])]));
             }
         }
     }
@@ -231,6 +330,7 @@ mod tests {
                 mean: (0..channels).map(|c| 0.1 * f32::from(c)).collect(),
                 std: (0..channels).map(|c| 0.5 + f32::from(c)).collect(),
             },
+            preprocessing: Default::default(),
         }
     }
 
@@ -246,8 +346,12 @@ mod tests {
     fn run(options: &ImageOptions, pixels: Pixels) -> Vec<f32> {
         let mut tensor = Vec::new();
         let spec = InputSpec::new(options).unwrap();
+        let picture = Picture {
+            pixels: &pixels,
+            orientation: Orientation::default(),
+        };
         Preprocessor::new()
-            .append(&pixels, &spec, &mut tensor)
+            .append(picture, &spec, &mut tensor)
             .unwrap();
         assert_eq!(tensor.len(), spec.image_len());
         tensor

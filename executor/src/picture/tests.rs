@@ -9,14 +9,14 @@ use predictsql_catalog::{ImageOptions, Layout, Normalisation};
 
 use super::{Channels, DecodePlan, InputSpec, Limits, Pixels, Preprocessor};
 
-const LIMITS: Limits = Limits {
+pub(super) const LIMITS: Limits = Limits {
     image_pixels_max: 64 << 20,
     image_side_pixels_max: 65_535,
     image_decode_bytes_max: 512 << 20,
 };
 
 /// An input of that size whose numbers are the unnormalised samples, in NHWC order.
-fn spec_of(width: u32, height: u32, channels: Channels) -> InputSpec {
+pub(super) fn spec_of(width: u32, height: u32, channels: Channels) -> InputSpec {
     let count = channels.count();
     InputSpec::new(&ImageOptions {
         layout: Layout::Nhwc,
@@ -27,13 +27,15 @@ fn spec_of(width: u32, height: u32, channels: Channels) -> InputSpec {
             mean: vec![0.0; count],
             std: vec![1.0 / 255.0; count],
         },
+        preprocessing: Default::default(),
     })
     .unwrap()
 }
 
 fn decode(encoded: &[u8], wanted: Channels, limits: Limits) -> Result<Pixels, String> {
-    let decoded = DecodePlan::new(encoded, [&spec_of(28, 28, wanted)], limits)?.decode()?;
-    Ok(decoded.of(wanted).clone())
+    let spec = spec_of(28, 28, wanted);
+    let decoded = DecodePlan::new(encoded, [&spec], limits)?.decode()?;
+    Ok(decoded.of(&spec)?.pixels.clone())
 }
 
 fn read(name: &str) -> Vec<u8> {
@@ -46,12 +48,15 @@ fn read(name: &str) -> Vec<u8> {
 /// A file's pixels at the given size, as 0..=255, in NHWC order.
 fn load(name: &str, width: u32, height: u32, channels: Channels) -> Vec<f32> {
     let spec = spec_of(width, height, channels);
+    tensor_of(&read(name), &spec).unwrap_or_else(|e| panic!("{name} {e}"))
+}
+
+/// The input that is made of an image.
+pub(super) fn tensor_of(encoded: &[u8], spec: &InputSpec) -> Result<Vec<f32>, String> {
     let mut tensor = Vec::new();
-    let pixels = decode(&read(name), channels, LIMITS).unwrap_or_else(|e| panic!("{name} {e}"));
-    Preprocessor::new()
-        .append(&pixels, &spec, &mut tensor)
-        .unwrap();
-    tensor
+    let decoded = DecodePlan::new(encoded, [spec], LIMITS)?.decode()?;
+    Preprocessor::new().append(decoded.of(spec)?, spec, &mut tensor)?;
+    Ok(tensor)
 }
 
 /// Mean and maximum difference to Pillow's pixels.
@@ -234,9 +239,10 @@ fn users_of_both_kinds_get_what_each_would_get_alone() {
             let specs = users.map(|channels| spec_of(28, 28, channels));
             let plan = DecodePlan::new(&encoded, &specs, LIMITS).unwrap();
             let decoded = plan.decode().unwrap();
-            for wanted in users {
+            for (spec, wanted) in specs.iter().zip(users) {
                 let alone = decode(&encoded, wanted, LIMITS).unwrap();
-                assert_eq!(decoded.of(wanted), &alone, "{name} as {wanted:?}");
+                let together = decoded.of(spec).unwrap().pixels;
+                assert_eq!(together, &alone, "{name} as {wanted:?}");
             }
         }
     }

@@ -4,13 +4,19 @@ mod lossless;
 
 use std::ops::Range;
 
+use super::exif;
 use super::header::{Header, Limits, SMALL_BUFFERS_BYTES};
+use super::orientation::Orientation;
 
 /// Bytes per macroblock that the lossy decoder keeps, in a buffer that doubles.
 const MACROBLOCK_BYTES: u64 = 3 * 40;
 
 /// A partition's length has 24 bits, and its buffer is allocated before its data are checked.
 const PARTITION_BYTES: u64 = 1 << 24;
+
+/// Flags of what an extended file has.
+const ALPHA_FLAG: u8 = 0x10;
+const EXIF_FLAG: u8 = 8;
 
 const CUT: &str = "is a WebP that is cut off";
 const DAMAGED: &str = "is a damaged WebP (its chunks)";
@@ -118,6 +124,23 @@ fn triple(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u32::from_le_bytes([a, b, c, 0]).into())
 }
 
+/// The orientation that the EXIF chunk says.
+pub(super) fn orientation(encoded: &[u8]) -> Option<Orientation> {
+    let first = Chunk::read(encoded, 12)?;
+    let flags = encoded.get(first.data.start)?;
+    if &first.kind != b"VP8X" || flags & EXIF_FLAG == 0 {
+        return None;
+    }
+    let mut at = first.next();
+    while let Some(chunk) = Chunk::read(encoded, at) {
+        if &chunk.kind == b"EXIF" {
+            return exif::orientation(encoded.get(chunk.data)?);
+        }
+        at = chunk.next();
+    }
+    None
+}
+
 /// Parses the chunks up to those of the first frame. Dimensions beyond the limits are rejected
 /// before the data of a lossless picture are parsed.
 pub(super) fn header(encoded: &[u8], limits: Limits) -> Result<Header, String> {
@@ -133,7 +156,8 @@ pub(super) fn header(encoded: &[u8], limits: Limits) -> Result<Header, String> {
                 ..Picture::default()
             };
             picture.take(first);
-            still(encoded, &picture, width * height * 3, width * height * 3)
+            let kept = Kept::new(&picture, false);
+            still(encoded, &picture, kept, kept.bytes)
         }
         b"VP8L" => {
             let (width, height, alpha) = lossless_size(head).ok_or(CUT)?;
@@ -144,21 +168,38 @@ pub(super) fn header(encoded: &[u8], limits: Limits) -> Result<Header, String> {
                 ..Picture::default()
             };
             picture.take(first);
-            let pixels = width * height;
-            let kept = if alpha { 4 * pixels } else { 3 * pixels };
-            still(encoded, &picture, kept, kept + 4 * pixels)
+            let kept = Kept::new(&picture, alpha);
+            still(encoded, &picture, kept, kept.bytes + 4 * width * height)
         }
         b"VP8X" => extended(encoded, &first, head, limits),
         _ => Err(DAMAGED.to_string()),
     }
 }
 
-fn still(encoded: &[u8], picture: &Picture, kept: u64, pixels: u64) -> Result<Header, String> {
+/// Decoded samples.
+#[derive(Clone, Copy)]
+struct Kept {
+    bytes: u64,
+    transparent: bool,
+}
+
+impl Kept {
+    fn new(picture: &Picture, transparent: bool) -> Self {
+        let samples = if transparent { 4 } else { 3 };
+        Self {
+            bytes: samples * picture.width * picture.height,
+            transparent,
+        }
+    }
+}
+
+fn still(encoded: &[u8], picture: &Picture, kept: Kept, pixels: u64) -> Result<Header, String> {
     Ok(Header {
         width: picture.width,
         height: picture.height,
         decode_bytes: pixels + picture.bytes(encoded)? + SMALL_BUFFERS_BYTES,
-        kept_bytes: kept,
+        kept_bytes: kept.bytes,
+        transparent: kept.transparent,
     })
 }
 
@@ -169,17 +210,13 @@ fn extended(encoded: &[u8], first: &Chunk, head: &[u8], limits: Limits) -> Resul
     let (width, height) = (width + 1, height + 1);
     limits.check(width, height)?;
     let pixels = width * height;
-    let kept = if flags & 0x10 != 0 {
-        4 * pixels
-    } else {
-        3 * pixels
-    };
     let is_animated = flags & 2 != 0;
     let mut picture = Picture {
         width,
         height,
         ..Picture::default()
     };
+    let kept = Kept::new(&picture, flags & ALPHA_FLAG != 0);
     let mut frame = None;
     let mut at = first.next();
     while let Some(chunk) = Chunk::read(encoded, at) {
@@ -215,7 +252,8 @@ fn extended(encoded: &[u8], first: &Chunk, head: &[u8], limits: Limits) -> Resul
     Ok(Header {
         width,
         height,
-        decode_bytes: kept + own + canvas + bytes + SMALL_BUFFERS_BYTES,
-        kept_bytes: kept,
+        decode_bytes: kept.bytes + own + canvas + bytes + SMALL_BUFFERS_BYTES,
+        kept_bytes: kept.bytes,
+        transparent: kept.transparent,
     })
 }

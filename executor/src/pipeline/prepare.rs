@@ -201,9 +201,9 @@ impl Worker {
             let plan = DecodePlan::new(&encoded, specs, shared.limits)?;
             let _held = shared.decode_memory.hold(plan.bytes())?;
             let pixels = plan.decode()?;
-            tensors.iter_mut().try_for_each(|(spec, tensor)| {
-                preprocessor.append(pixels.of(spec.channels()), spec, tensor)
-            })
+            tensors
+                .iter_mut()
+                .try_for_each(|(spec, tensor)| preprocessor.append(pixels.of(spec)?, spec, tensor))
         }));
         let appended = appended.unwrap_or_else(|_panic| {
             self.preprocessor = Preprocessor::new();

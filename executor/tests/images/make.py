@@ -3,7 +3,7 @@
     pip install Pillow==13.0.0 && python3 executor/tests/images/make.py
 
 `expected/NAME.WxH` holds the raw bytes of Pillow's convert("L").resize((W, H), BILINEAR), and
-after them those of convert("RGB").
+after them those of convert("RGB"), of the image over white.
 """
 
 import io
@@ -115,6 +115,9 @@ for name in [
     for width, height in sizes:
         samples = b""
         for mode in ("L", "RGB"):
-            image = Image.open(io.BytesIO((HERE / name).read_bytes())).convert(mode)
+            image = Image.open(io.BytesIO((HERE / name).read_bytes()))
+            if image.has_transparency_data:
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+            image = image.convert(mode)
             samples += image.resize((width, height), Image.Resampling.BILINEAR).tobytes()
         (EXPECTED / f"{name}.{width}x{height}").write_bytes(samples)

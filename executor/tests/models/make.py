@@ -336,3 +336,31 @@ save(
 whole = (HERE / "colour_nchw.onnx").read_bytes()
 (HERE / "cut_in_half.onnx").write_bytes(whole[: len(whole) // 2])
 (HERE / "text.onnx").write_text("This is not a model.\n")
+
+
+def pixel(name, start, end):
+    """A regression whose answer is one pixel of an image of any size: its three numbers, which are
+    of 0 to 255 with scale = 1, as one of 24 bits."""
+    constants = {
+        "start": np.array([start, start], np.int64),
+        "end": np.array([end, end], np.int64),
+        "axes": np.array([2, 3], np.int64),
+        "flat": np.array([-1, 3], np.int64),
+        "places": np.array([[65536.0], [256.0], [1.0]], np.float32),
+    }
+    nodes = [
+        helper.make_node("Slice", ["image", "start", "end", "axes"], ["cut"]),
+        helper.make_node("Reshape", ["cut", "flat"], ["channels"]),
+        helper.make_node("MatMul", ["channels", "places"], ["value"]),
+    ]
+    save(
+        name,
+        nodes,
+        [info("image", ["batch", 3, "height", "width"])],
+        [info("value", ["batch", 1])],
+        [numpy_helper.from_array(value, key) for key, value in constants.items()],
+    )
+
+
+pixel("first_pixel", 0, 1)
+pixel("last_pixel", -1, np.iinfo(np.int64).max)

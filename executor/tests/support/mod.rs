@@ -61,6 +61,7 @@ pub fn options_of(layout: Layout, height: u32) -> ModelOptions {
                 mean: vec![0.0; 3],
                 std: vec![1.0; 3],
             },
+            preprocessing: Default::default(),
         }),
         labels: ["red", "green", "blue"].map(String::from).to_vec(),
         other: None,

@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 use predictsql_catalog::{
-    ACCURACY_SLACK_POINTS_DEFAULT, ClassShares, Column, ColumnKind, ImageOptions, Layout,
-    ModelInput, ModelOptions, Normalisation, Output, Task, TaskConstraints, TaskInput, TaskKind,
+    ACCURACY_SLACK_POINTS_DEFAULT, Background, ChannelOrder, ClassShares, Colour, Column,
+    ColumnKind, ImageOptions, Interpolation, Layout, ModelInput, ModelOptions, Normalisation,
+    OrientationTag, Output, Preprocessing, Resize, Task, TaskConstraints, TaskInput, TaskKind,
     check_classes, check_columns, model_definition, model_options, task_definition,
 };
 use proptest::prelude::*;
@@ -86,19 +87,69 @@ fn model_input(task: &Task) -> BoxedStrategy<ModelInput> {
     let image = channels.prop_flat_map(|channels| {
         let mean = prop::collection::vec(-10.0..10.0_f32, channels);
         let std = prop::collection::vec(1e-6..10.0_f32, channels);
-        (1..=4096_u32, 1..=4096_u32, mean, std, any::<bool>()).prop_map(
-            move |(height, width, mean, std, nchw)| {
+        let preprocessing = preprocessing(channels == 3);
+        (
+            1..=4096_u32,
+            1..=4096_u32,
+            mean,
+            std,
+            any::<bool>(),
+            preprocessing,
+        )
+            .prop_map(move |(height, width, mean, std, nchw, preprocessing)| {
                 ModelInput::Image(ImageOptions {
                     layout: if nchw { Layout::Nchw } else { Layout::Nhwc },
                     height,
                     width,
                     channels: channels as u8,
                     normalisation: Normalisation { mean, std },
+                    preprocessing,
                 })
-            },
-        )
+            })
     });
     image.boxed()
+}
+
+/// Any that options can say.
+fn preprocessing(in_colour: bool) -> impl Strategy<Value = Preprocessing> {
+    let resize = prop::sample::select(vec![
+        Resize::Stretch,
+        Resize::Crop,
+        Resize::Pad,
+        Resize::Letterbox,
+    ]);
+    let interpolation = prop::sample::select(vec![
+        Interpolation::Bilinear,
+        Interpolation::Bicubic,
+        Interpolation::Nearest,
+        Interpolation::Lanczos,
+    ]);
+    let scale = prop_oneof![Just(1.0 / 255.0), Just(1.0), 1e-6..1000.0_f64];
+    let background = prop::option::of(any::<[u8; 3]>());
+    let ways = (resize, interpolation, any::<bool>(), any::<bool>());
+    let values = (0.1..=1.0_f64, scale, background, any::<[u8; 3]>());
+    (ways, values).prop_map(move |((resize, interpolation, bgr, ignores), values)| {
+        let (crop_fraction, scale, background, pad) = values;
+        Preprocessing {
+            resize,
+            crop_fraction: if resize.pads() { 1.0 } else { crop_fraction },
+            interpolation,
+            channel_order: match bgr && in_colour {
+                true => ChannelOrder::Bgr,
+                false => ChannelOrder::Rgb,
+            },
+            scale,
+            orientation: match ignores {
+                true => OrientationTag::Ignore,
+                false => OrientationTag::Exif,
+            },
+            background: background.map_or(Background::None, |c| Background::Colour(Colour(c))),
+            pad: match resize.pads() {
+                true => Colour(pad),
+                false => resize.pad_default(),
+            },
+        }
+    })
 }
 
 fn options(task: Task) -> impl Strategy<Value = (Task, ModelOptions)> {

@@ -380,6 +380,7 @@ fn model(id: u64, task: &Task, (name, version): (&str, &str), covers: &[&str]) -
             mean: vec![0.0],
             std: vec![1.0],
         },
+        preprocessing: Default::default(),
     };
     Model {
         id,

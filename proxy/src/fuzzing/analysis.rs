@@ -115,6 +115,7 @@ fn catalog() -> &'static Snapshot {
                     mean: vec![0.0],
                     std: vec![1.0],
                 },
+                preprocessing: Default::default(),
             }),
             labels: classes.clone(),
             other: None,

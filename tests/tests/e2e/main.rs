@@ -15,6 +15,7 @@ mod evaluate;
 mod faults;
 mod fidelity;
 mod grants;
+mod images_as_they_are;
 mod interrupted;
 mod kept;
 mod loading;

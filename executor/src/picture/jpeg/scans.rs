@@ -31,7 +31,7 @@ struct Seen {
 }
 
 #[derive(Debug)]
-struct Walk<'f> {
+pub(super) struct Walk<'f> {
     frame: &'f Frame,
     dc: [Option<Table>; 4],
     ac: [Option<Table>; 4],
@@ -42,23 +42,23 @@ struct Walk<'f> {
 
 /// One component's part in a scan.
 #[derive(Debug, Clone, Copy)]
-struct Part {
-    component: usize,
-    dc: usize,
-    ac: usize,
+pub(super) struct Part {
+    pub(super) component: usize,
+    pub(super) dc: usize,
+    pub(super) ac: usize,
 }
 
 /// A scan header.
 #[derive(Debug)]
-struct Scan {
-    parts: Vec<Part>,
+pub(super) struct Scan {
+    pub(super) parts: Vec<Part>,
     /// First and last coefficient.
-    band: (u32, u32),
+    pub(super) band: (u32, u32),
     /// Bit position down to which the coefficients were sent before; none for coefficients sent
     /// for the first time.
-    before: Option<u8>,
+    pub(super) before: Option<u8>,
     /// Bit position of this scan.
-    low: u8,
+    pub(super) low: u8,
 }
 
 impl<'f> Walk<'f> {
@@ -81,12 +81,20 @@ impl<'f> Walk<'f> {
             });
         }
         Ok(Self {
+            seen,
+            ..Self::of_headers(frame)
+        })
+    }
+
+    /// One that only reads headers and tables.
+    pub(super) fn of_headers(frame: &'f Frame) -> Self {
+        Self {
             frame,
             dc: [None, None, None, None],
             ac: [None, None, None, None],
             interval: 0,
-            seen,
-        })
+            seen: Vec::new(),
+        }
     }
 
     fn segments(&mut self, encoded: &[u8]) -> Result<(), Fault> {
@@ -96,10 +104,7 @@ impl<'f> Walk<'f> {
             at = segment.end;
             match segment.marker {
                 DHT => self.tables(segment.payload)?,
-                DRI => {
-                    let bytes = segment.payload.first_chunk().ok_or(Fault::Damaged)?;
-                    self.interval = usize::from(u16::from_be_bytes(*bytes));
-                }
+                DRI => self.restarts(segment.payload)?,
                 APP0 if segment.payload.starts_with(b"AVI1\0") => self.standard_tables(),
                 SOS => {
                     scans += 1;
@@ -118,13 +123,35 @@ impl<'f> Walk<'f> {
         Err(Fault::Cut)
     }
 
+    /// Sets the restart interval.
+    pub(super) fn restarts(&mut self, payload: &[u8]) -> Result<(), Fault> {
+        let bytes = payload.first_chunk().ok_or(Fault::Damaged)?;
+        self.interval = usize::from(u16::from_be_bytes(*bytes));
+        Ok(())
+    }
+
+    /// Number of units between restart markers; 0 for none.
+    pub(super) fn interval(&self) -> usize {
+        self.interval
+    }
+
+    /// Tables of first coefficients.
+    pub(super) fn dc(&self) -> &[Option<Table>; 4] {
+        &self.dc
+    }
+
+    /// Tables of the other coefficients.
+    pub(super) fn ac(&self) -> &[Option<Table>; 4] {
+        &self.ac
+    }
+
     /// Whether all bits of all coefficients of all components were sent.
     fn is_complete(&self) -> bool {
         let mut precisions = self.seen.iter().flat_map(|seen| &seen.precision);
         precisions.all(|precision| *precision == Some(0))
     }
 
-    fn tables(&mut self, mut payload: &[u8]) -> Result<(), Fault> {
+    pub(super) fn tables(&mut self, mut payload: &[u8]) -> Result<(), Fault> {
         while let Some((&[head], rest)) = payload.split_first_chunk() {
             let (counts, rest) = rest.split_first_chunk::<16>().ok_or(Fault::Damaged)?;
             let count = counts.iter().map(|count| usize::from(*count)).sum();
@@ -144,7 +171,7 @@ impl<'f> Walk<'f> {
     }
 
     /// Frames of videos omit tables that are the same for all frames.
-    fn standard_tables(&mut self) {
+    pub(super) fn standard_tables(&mut self) {
         for (place, table) in self.dc.iter_mut().zip(standard::dc()) {
             *place = place.take().or(table);
         }
@@ -177,7 +204,7 @@ impl<'f> Walk<'f> {
         Ok(end)
     }
 
-    fn read_scan(&self, header: &[u8]) -> Option<Scan> {
+    pub(super) fn read_scan(&self, header: &[u8]) -> Option<Scan> {
         let (&[count], rest) = header.split_first_chunk()?;
         let (parts, rest) = rest.split_at_checked(2 * usize::from(count))?;
         let &[first, last, position] = rest.first_chunk()?;
@@ -218,7 +245,7 @@ impl<'f> Walk<'f> {
     }
 
     /// Columns and rows of units of a scan.
-    fn grid(&self, scan: &Scan) -> (usize, usize) {
+    pub(super) fn grid(&self, scan: &Scan) -> (usize, usize) {
         let frame = self.frame;
         if let [part] = scan.parts.as_slice()
             && let Some(component) = frame.components.get(part.component)
@@ -234,7 +261,7 @@ impl<'f> Walk<'f> {
     }
 
     /// Blocks of each part in one unit, across and down: a single component is not interleaved.
-    fn blocks(&self, scan: &Scan, part: &Part) -> (usize, usize) {
+    pub(super) fn blocks(&self, scan: &Scan, part: &Part) -> (usize, usize) {
         match self.frame.components.get(part.component) {
             Some(component) if scan.parts.len() > 1 => (component.horizontal, component.vertical),
             _ => (1, 1),
@@ -419,14 +446,14 @@ fn refine_block(
 
 /// Counts units up to the next restart marker.
 #[derive(Debug)]
-struct Restarts {
+pub(super) struct Restarts {
     interval: usize,
     left: usize,
     number: u8,
 }
 
 impl Restarts {
-    fn new(interval: usize) -> Self {
+    pub(super) fn new(interval: usize) -> Self {
         Self {
             interval,
             left: interval,
@@ -436,7 +463,7 @@ impl Restarts {
 
     /// Called before each unit. Returns whether a marker was passed.
     #[inline]
-    fn step(&mut self, bits: &mut Bits<'_>) -> Result<bool, Fault> {
+    pub(super) fn step(&mut self, bits: &mut Bits<'_>) -> Result<bool, Fault> {
         if self.interval == 0 {
             return Ok(false);
         }
@@ -451,13 +478,13 @@ impl Restarts {
     }
 }
 
-fn table(tables: &[Option<Table>; 4], number: usize) -> Result<&Table, Fault> {
+pub(super) fn table(tables: &[Option<Table>; 4], number: usize) -> Result<&Table, Fault> {
     let table = tables.get(number).and_then(Option::as_ref);
     table.ok_or(Fault::Damaged)
 }
 
 /// Start of the segment that follows a scan, after restart markers without data.
-fn after_scan(encoded: &[u8], mut at: usize) -> Option<usize> {
+pub(super) fn after_scan(encoded: &[u8], mut at: usize) -> Option<usize> {
     loop {
         at = next_marker(encoded, at)?;
         match encoded.get(at + 1) {

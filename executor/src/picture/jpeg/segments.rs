@@ -11,6 +11,14 @@ pub(super) const DRI: u8 = 0xdd;
 /// Marker of application data that identify a frame of a video, which may have no Huffman tables
 /// of its own.
 pub(super) const APP0: u8 = 0xe0;
+/// Marker of quantisation tables.
+pub(super) const DQT: u8 = 0xdb;
+/// Last marker of a frame that is supported.
+pub(super) const SOF_LAST: u8 = 0xc2;
+/// Marker of Adobe's application data.
+pub(super) const APP14: u8 = 0xee;
+/// Marker of application data, such as EXIF.
+pub(super) const APP1: u8 = 0xe1;
 /// Maximum number of components of a frame.
 const COMPONENTS_MAX: usize = 4;
 
@@ -69,6 +77,8 @@ pub(super) struct Component {
     pub(super) horizontal: usize,
     /// Vertical sampling factor.
     pub(super) vertical: usize,
+    /// Number of its quantisation table.
+    pub(super) quantisation: u8,
 }
 
 /// Content of the frame header.
@@ -91,15 +101,17 @@ impl Frame {
             return None;
         }
         let components = rest.chunks_exact(3).map(|bytes| match *bytes {
-            [id, sampling, _] => Component {
+            [id, sampling, quantisation] => Component {
                 id,
                 horizontal: usize::from(sampling >> 4).clamp(1, 4),
                 vertical: usize::from(sampling & 15).clamp(1, 4),
+                quantisation,
             },
             _ => Component {
                 id: 0,
                 horizontal: 1,
                 vertical: 1,
+                quantisation: 0,
             },
         });
         Some(Self {
