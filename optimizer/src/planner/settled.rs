@@ -11,8 +11,8 @@ pub struct Settled {
 }
 
 impl Settled {
-    /// For a statement that distinguishes `needed`; `later` gives, for each stage but the last, the
-    /// answers that the stages after it can give in place of an earlier one.
+    /// For a statement that distinguishes `needed`. `later` gives, for each stage but the last,
+    /// the answers that the stages after it can give in place of an earlier one.
     pub(super) fn new(later: impl Iterator<Item = Vec<u16>>, needed: &Blocks) -> Self {
         let answers = later.map(|later| {
             let mut blocks = later.iter().map(|outcome| needed.of(*outcome));

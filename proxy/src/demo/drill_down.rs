@@ -1,5 +1,5 @@
-//! The demo's drill-down: a count by group, then each group's count by a statement of its own. They
-//! agree, since a prediction is a value.
+//! The demo's drill-down: a count by group, then each group's count by a statement of its own.
+//! They agree, since a prediction is a value.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
