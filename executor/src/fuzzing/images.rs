@@ -117,6 +117,11 @@ pub fn images(data: &[u8]) {
     if data.starts_with(&[0xff, 0xd8]) {
         cut.extend([0xff, 0xd9]);
     }
+    // A PNG may say behind its data how it is turned, and need not have an end.
+    let has_tag = |png: &[u8]| png.windows(4).any(|kind| kind == b"eXIf");
+    if has_tag(data) != has_tag(&cut) {
+        return;
+    }
     if let Ok(of_cut) = self::tensors(&cut, &specs) {
         assert!(
             of_cut == tensors,

@@ -107,8 +107,8 @@ impl Bytes {
     pub(super) fn new(resizing: &Resizing, channels: Channels) -> Self {
         let channels = channels.count() as u64;
         let (_, between) = resizing.between(channels);
-        // A coefficient is first a float, then a number of 16 bits or of 32. Those of one pixel of the target
-        // are the pixels that the filter reaches to both sides, and some more.
+        // A coefficient is first a float, then a number of 16 bits or of 32. Those of one pixel of
+        // the target are the pixels that the filter reaches to both sides, and some more.
         let reach = reach(resizing.interpolation);
         let table = |axis: Axis| {
             let source = u64::from(axis.source).max(axis.scaled);

@@ -144,6 +144,12 @@ pub(super) fn orientation(encoded: &[u8]) -> Option<Orientation> {
 /// Parses the chunks up to those of the first frame. Dimensions beyond the limits are rejected
 /// before the data of a lossless picture are parsed.
 pub(super) fn header(encoded: &[u8], limits: Limits) -> Result<Header, String> {
+    // What is cut off may be what says how the picture is turned.
+    let length = encoded.get(4..).and_then(<[u8]>::first_chunk);
+    let length = u32::from_le_bytes(*length.ok_or(CUT)?) as usize;
+    if encoded.len() < length.saturating_add(8) {
+        return Err(CUT.to_string());
+    }
     let first = Chunk::read(encoded, 12).ok_or(CUT)?;
     let head = encoded.get(first.data.start..).unwrap_or_default();
     match &first.kind {

@@ -218,6 +218,8 @@ fn every_way_to_resize_shows_its_own_part_of_the_image() {
     let (_proxy, mut session) = proxy(schema);
     let cases = std::fs::read(images().join("preprocessing/cases.json")).unwrap();
     let cases: serde_json::Value = serde_json::from_slice(&cases).unwrap();
+    let image = images().join("preprocessing/turned_6.png");
+    let image = format!("'{}'", image.display());
     let mut seen = std::collections::BTreeSet::new();
     for (number, case) in cases.as_array().unwrap().iter().enumerate() {
         let options = &case["preprocessing"];
@@ -241,7 +243,7 @@ fn every_way_to_resize_shows_its_own_part_of_the_image() {
                  interpolation = '{filter}', {more}"
             );
             make(&mut session, &task, which, &given);
-            let found = pixel(&mut session, schema, &task, "'turned_6.png'").unwrap();
+            let found = pixel(&mut session, schema, &task, &image).unwrap();
             let found = found.map(|sample| format!("{sample:02x}")).concat();
             let expected = match which {
                 "first" => &expected[..6],
