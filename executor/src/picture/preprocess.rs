@@ -71,7 +71,8 @@ impl InputSpec {
             crop_fraction,
             ..
         } = options.preprocessing;
-        if !(scale.is_finite() && scale > 0.0) || !(crop_fraction > 0.0 && crop_fraction <= 1.0) {
+        let fits = scale.is_finite() && scale > 0.0 && crop_fraction > 0.0 && crop_fraction <= 1.0;
+        if !fits {
             return Err("scale must be greater than 0, and crop_fraction 0 to 1".to_string());
         }
         let normalised = mean.iter().zip(std).map(|(mean, std)| {
