@@ -94,6 +94,8 @@ fn output_options(options: &ModelOptions) -> Vec<String> {
         parts.push(format!("labels = ({})", strings(&options.labels)));
         parts.push(format!("output = {output}"));
     }
+    let name = options.output_name.iter();
+    parts.extend(name.map(|name| format!("output_name = {}", string(name))));
     let other = options.other.iter();
     parts.extend(other.map(|other| format!("other = {}", string(other))));
     let accuracy = options.accuracy.iter();

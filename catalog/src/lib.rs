@@ -8,6 +8,7 @@ mod constraints;
 mod definition;
 mod device;
 mod evaluated;
+mod import;
 mod model;
 mod option_value;
 mod options;
@@ -26,6 +27,9 @@ pub use constraints::{ACCURACY_SLACK_POINTS_DEFAULT, Answers, TaskConstraints};
 pub use definition::{model_definition, task_definition};
 pub use device::Device;
 pub use evaluated::{Confused, EvaluatedModel, PartTally};
+pub use import::{
+    Described, ImportError, Imported, Labels, OnnxHead, imported, labels_of_model, labels_of_text,
+};
 pub use model::{ImageOptions, Layout, Model, ModelInput, ModelOptions, Normalisation, Output};
 pub use option_value::{OptionError, OptionValue};
 pub use options::{model_options, set_model_options};

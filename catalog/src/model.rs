@@ -114,6 +114,9 @@ pub struct ModelOptions {
     pub other: Option<String>,
     /// Meaning of the output's numbers.
     pub output: Output,
+    /// Name of the output with the answers, if it was given; otherwise the one that fits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_name: Option<String>,
     /// Accuracy on its own classes as declared by the model's creator, 0..=1.
     pub accuracy: Option<f64>,
 }

@@ -11,6 +11,8 @@ pub enum OptionValue {
     Text(String),
     /// `NHWC`: a bare word
     Word(String),
+    /// `FILE 'labels.txt'`: a file whose content is the value.
+    File(String),
     /// `(0.1, 0.2, 0.3)`, `('a', 'b')`
     List(Vec<OptionValue>),
 }

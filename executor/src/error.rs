@@ -56,6 +56,16 @@ pub enum ModelError {
         /// The limit in bytes.
         bytes_max: u64,
     },
+    /// A file that belongs to a model is larger than the limit.
+    #[error("file '{uri}' has {bytes} bytes, more than beside_model_bytes_max = {bytes_max}")]
+    BesideTooLarge {
+        /// The URI as given.
+        uri: String,
+        /// Its size in bytes.
+        bytes: u64,
+        /// The limit in bytes.
+        bytes_max: u64,
+    },
     /// The model uses more memory than the limit of all models together.
     #[error(
         "the model takes about {bytes} bytes of memory, {sessions} sessions together, more than \
@@ -128,8 +138,10 @@ pub enum ModelError {
         /// Their names.
         names: String,
     },
-    /// The input is not a float32 tensor.
-    #[error("the model's input '{name}' must be a float32 tensor, but is {found}")]
+    /// The input is no tensor of a supported type.
+    #[error(
+        "the model's input '{name}' must be a tensor of float32, float16 or uint8 pixels, but is {found}"
+    )]
     InputType {
         /// Name of the input.
         name: String,
@@ -231,8 +243,25 @@ pub enum ModelError {
         /// Label from the options.
         label: String,
     },
-    /// No output is a float32 tensor of two axes.
-    #[error("the model has no float32 output of shape [batch, labels]; its outputs are {outputs}")]
+    /// Several outputs could be the answer.
+    #[error(
+        "the model has several outputs that could be the answer: {outputs}; choose one by \
+         output_name = '...'"
+    )]
+    AmbiguousOutput {
+        /// Names and types of these outputs.
+        outputs: String,
+    },
+    /// There is no output of the name given.
+    #[error("the model has no output '{name}'; its outputs are {outputs}")]
+    NoSuchOutput {
+        /// The name given.
+        name: String,
+        /// Names and types of the outputs.
+        outputs: String,
+    },
+    /// No output is a tensor of floats of the right shape.
+    #[error("the model has no float output of shape [batch, labels]; its outputs are {outputs}")]
     OutputType {
         /// Names and types of the outputs.
         outputs: String,
@@ -273,8 +302,8 @@ pub enum ModelError {
         /// Sum of a row.
         sum: String,
     },
-    /// The output for a plain image contains NaN or infinity.
-    #[error("the model's output for a plain image is not finite (NaN or infinity)")]
+    /// The outputs for all trial inputs contain NaN or infinity.
+    #[error("the model's output for each of several trial images is not finite (NaN or infinity)")]
     NotFinite,
     /// Other loads hang.
     #[error(

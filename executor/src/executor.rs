@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use predictsql_catalog::{Device, Model, ModelOptions, TaskInput};
+use bytes::Bytes;
+use predictsql_catalog::{Device, Model, ModelOptions, OnnxHead, TaskInput};
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::{Backend, LoadedModel};
@@ -13,7 +14,7 @@ use crate::identity::InputId;
 use crate::in_process::InProcess;
 use crate::input::{Input, Outcome};
 use crate::loaded::Cache;
-use crate::model::CHUNK_ROWS_MAX;
+use crate::model::{CHUNK_ROWS_MAX, onnx_head};
 use crate::permits::{Permits, Size};
 use crate::picture::InputSpec;
 use crate::pieces::{Answered, Reply};
@@ -22,6 +23,8 @@ use crate::prepared::Prepared;
 use crate::sources::{ModelFile, ModelFiles};
 use crate::spent::Spent;
 
+/// Maximum size of a file of labels, or of one that describes a model, in bytes.
+const BESIDE_MODEL_BYTES_MAX: u64 = 4 << 20;
 /// Number of inputs identified together.
 const IDENTIFIED_TOGETHER: usize = 64;
 
@@ -155,6 +158,26 @@ impl Executor {
     ) -> Result<ModelFile, ModelError> {
         let inner = &self.inner;
         inner.backend.describe(&inner.files, uri, options).await
+    }
+
+    /// What a model's file says of itself, without running it.
+    ///
+    /// # Errors
+    /// Any reason why the file cannot be read.
+    pub async fn onnx_head(&self, uri: &str) -> Result<OnnxHead, ModelError> {
+        let file = self.inner.files.read_whole(uri).await?;
+        Ok(onnx_head(&file))
+    }
+
+    /// Content of a file below the model roots that belongs to a model: labels, or how its
+    /// exporter describes it.
+    ///
+    /// # Errors
+    /// Any reason why it cannot be read; [`ModelError::BesideTooLarge`] above
+    /// `beside_model_bytes_max` (4 MiB).
+    pub async fn read_beside_model(&self, uri: &str) -> Result<Bytes, ModelError> {
+        let files = &self.inner.files;
+        files.read_beside(uri, BESIDE_MODEL_BYTES_MAX).await
     }
 
     /// The loaded model, from the cache or its file. Concurrent callers load it once; when the

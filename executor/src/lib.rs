@@ -50,6 +50,7 @@ mod resident;
 mod sources;
 mod spent;
 mod trial;
+mod warning;
 
 pub use backend::LoadedModel;
 pub use config::{ExecutorConfig, StartError, TrialConfig};
@@ -63,3 +64,4 @@ pub use resident::limit_heaps;
 pub use sources::ModelFile;
 pub use spent::{Spent, StageSeconds};
 pub use trial::try_model_if_asked;
+pub use warning::ModelWarning;

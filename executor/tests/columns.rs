@@ -34,6 +34,7 @@ fn options(columns: &[(&str, ColumnKind)], labels: &[&str], output: Output) -> M
         labels: labels.iter().map(|label| (*label).to_string()).collect(),
         other: None,
         output,
+        output_name: None,
         accuracy: None,
     }
 }
@@ -256,22 +257,18 @@ async fn nulls_and_values_out_of_range_are_outcomes_beside_the_good_ones() {
 }
 
 #[tokio::test]
-async fn results_that_are_not_finite_are_failures_of_the_model() {
+async fn results_that_are_not_finite_are_outcomes_beside_the_good_ones() {
     let executor = executor();
     let one = options(&IRIS[..1], &[], Output::Value);
     let model = load(&executor, "logarithm", &one).await;
-    let cancel = CancellationToken::new();
-    assert_eq!(
-        predict(&executor, &model, vec![numbers(&[1.0])]).await,
-        [Outcome::Value(0.0)]
-    );
-    for number in [0.0, -1.0] {
-        let failed = executor
-            .predict(&model, vec![numbers(&[number])], &cancel)
-            .await;
-        let error = failed.unwrap_err();
-        assert!(matches!(error, PredictError::Model { .. }), "{error}");
-        assert!(error.to_string().contains("not finite"), "{error}");
+    let rows = [0.0, 1.0, -1.0].map(|number| numbers(&[number])).to_vec();
+    let outcomes = predict(&executor, &model, rows).await;
+    assert_eq!(outcomes[1], Outcome::Value(0.0));
+    for place in [0, 2] {
+        let Outcome::Unreadable(reason) = &outcomes[place] else {
+            panic!("{outcomes:?}")
+        };
+        assert!(reason.contains("not finite"), "{reason}");
     }
 }
 

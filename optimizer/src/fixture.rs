@@ -43,6 +43,7 @@ pub(crate) fn model(id: u64, name: &str, labels: &[&str], accuracy: Option<f64>)
             labels,
             other: None,
             output: Output::Logits,
+            output_name: None,
             accuracy,
         },
         seconds_per_image: None,

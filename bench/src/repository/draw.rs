@@ -320,6 +320,7 @@ fn model(id: u64, described: &Described, task: &Task) -> Model {
             labels: covers.clone(),
             other: None,
             output: Output::Logits,
+            output_name: None,
             accuracy: None,
         },
         covers,

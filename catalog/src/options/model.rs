@@ -10,7 +10,9 @@ use crate::task::{Task, TaskInput};
 /// Options of models with labels, in addition to those of all models.
 const CLASS_KEYS: [&str; 3] = ["labels", "other", "output"];
 /// Options of all models.
-const MODEL_KEYS: [&str; 1] = ["accuracy"];
+const MODEL_KEYS: [&str; 2] = ["output_name", "accuracy"];
+/// Options that `ALTER MODEL` changes.
+const ALTER_KEYS: [&str; 1] = ["accuracy"];
 
 /// Parses the options of `CREATE MODEL ... FOR TASK task [COVERS covers]`: returns the classes
 /// that the model covers, in the task's order, and how to feed it.
@@ -44,6 +46,7 @@ pub fn model_options(
         labels: answers.labels,
         other: answers.other,
         output: answers.output,
+        output_name: read_output_name(options)?,
         accuracy,
     };
     Ok((answers.covers, options))
@@ -231,13 +234,26 @@ fn read_output(
     }
 }
 
+fn read_output_name(options: &[(String, OptionValue)]) -> Result<Option<String>, OptionError> {
+    let Some(value) = find(options, "output_name") else {
+        return Ok(None);
+    };
+    let name = value.text().filter(|name| !name.is_empty());
+    name.map(|name| Some(name.to_owned())).ok_or_else(|| {
+        value_error(
+            "output_name",
+            "the name of one of the model's outputs in quotes is expected",
+        )
+    })
+}
+
 /// Applies the options of `ALTER MODEL ... SET`: only `accuracy`, which `NULL` resets. Changing a
 /// model's input or the meaning of its output requires a new version.
 pub fn set_model_options(
     model: &mut ModelOptions,
     options: &[(String, OptionValue)],
 ) -> Result<(), OptionError> {
-    check_keys(options, &MODEL_KEYS)?;
+    check_keys(options, &ALTER_KEYS)?;
     model.accuracy = match find(options, "accuracy") {
         Some(OptionValue::Word(word)) if word.eq_ignore_ascii_case("NULL") => None,
         _ => read_accuracy(options)?,

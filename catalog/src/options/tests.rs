@@ -225,7 +225,10 @@ fn preprocessing_is_read_and_written() {
 #[test]
 fn a_fraction_alone_crops_what_keeps_its_aspect_ratio() {
     let fraction = ("crop_fraction", OptionValue::Number(0.875));
-    assert_eq!(preprocessing(&[fraction.clone()]).resize, Resize::Crop);
+    assert_eq!(
+        preprocessing(std::slice::from_ref(&fraction)).resize,
+        Resize::Crop
+    );
     let stretched = preprocessing(&[fraction, ("resize", text("stretch"))]);
     assert_eq!(
         (stretched.resize, stretched.crop_fraction),

@@ -75,6 +75,7 @@ async fn model(executor: &Executor, id: u64, name: &str, labels: &[&str]) -> Arc
             .then(|| "other".to_owned()),
         labels,
         output: Output::Logits,
+        output_name: None,
         accuracy: None,
     };
     let uri = format!("{name}.onnx");

@@ -97,6 +97,7 @@ impl Backend for InProcess {
                 sha256,
                 bytes,
                 seconds_per_image: tried.seconds_per_image,
+                warnings: tried.warnings,
             })
         })
     }
@@ -144,6 +145,7 @@ impl Inner {
         let compiled = compile(&environment, file, options, &self.settings, interrupt)?;
         Ok(Tried {
             seconds_per_image: compiled.seconds_per_image,
+            warnings: compiled.warnings,
         })
     }
 
@@ -168,6 +170,9 @@ impl Inner {
             .sessions
             .read_again_by(move || files.read_elsewhere(&model_file.0, &model_file.1));
         compiled.load_seconds = begin.elapsed().as_secs_f64();
+        for warning in &compiled.warnings {
+            tracing::warn!(model = model.name, version = model.version, "{warning}");
+        }
         tracing::info!(
             model = model.name,
             version = model.version,

@@ -186,6 +186,7 @@ mod tests {
                 labels: vec!["a".into()],
                 other: None,
                 output: Output::Logits,
+                output_name: None,
                 accuracy: None,
             },
         }

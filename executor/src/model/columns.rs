@@ -242,7 +242,7 @@ fn tensor<'v>(
 }
 
 /// For each of the model's inputs, the index of its column: by name if all names match, by
-/// position if none does.
+/// position if none does and the names say nothing.
 fn columns_of(columns: &[Column], inputs: &[Outlet]) -> Result<Vec<usize>, ModelError> {
     let same = |input: &Outlet| {
         let mut named = columns.iter().enumerate();
@@ -254,7 +254,7 @@ fn columns_of(columns: &[Column], inputs: &[Outlet]) -> Result<Vec<usize>, Model
         .map(|(index, _)| index)
         .collect();
     let distinct = named.iter().collect::<HashSet<_>>().len();
-    if named.is_empty() {
+    if named.is_empty() && !are_telling(inputs) {
         return Ok((0..columns.len()).collect());
     }
     if distinct == columns.len() {
@@ -265,6 +265,17 @@ fn columns_of(columns: &[Column], inputs: &[Outlet]) -> Result<Vec<usize>, Model
         names: names(inputs),
         columns: columns.join(", "),
     })
+}
+
+/// Whether the inputs' names say which column each of them is: words of their own, and not the
+/// same word with numbers.
+fn are_telling(inputs: &[Outlet]) -> bool {
+    let word = |input: &Outlet| {
+        let letters = input.name().chars().filter(|c| c.is_alphabetic());
+        letters.collect::<String>().to_lowercase()
+    };
+    let words: HashSet<String> = inputs.iter().map(word).collect();
+    words.len() == inputs.len() && words.len() > 1 && words.iter().all(|word| word.len() > 2)
 }
 
 fn element_for(input: &Outlet, column: &Column) -> Result<Element, ModelError> {

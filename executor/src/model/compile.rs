@@ -6,9 +6,10 @@ use predictsql_catalog::ModelOptions;
 
 use super::compiled::{CHUNK_ROWS_MAX, Compiled};
 use super::contract::{self, Feed};
+use super::onnx_operators;
 use super::sessions::{self, SessionPool};
 use super::settings::{CompileSettings, tensor_bytes};
-use super::warmup;
+use super::warmup::{self, WarmUp};
 use crate::error::ModelError;
 use crate::interrupt::Interrupt;
 use crate::picture::InputSpec;
@@ -29,6 +30,7 @@ pub(crate) fn compile(
         });
     }
     let file_bytes = file.len() as u64;
+    let is_scaled_by_run = onnx_operators::scales_by_run(&file);
     // Each session holds the weights.
     check_memory(file_bytes, settings)?;
     let resident_before = resident_bytes();
@@ -48,7 +50,19 @@ pub(crate) fn compile(
         contract,
         (settings.sessions_max, settings.output_bytes_max),
     )?;
-    let warm = warmup::run(&sessions, chunk_inputs, settings.run_max, interrupt)?;
+    let limits = WarmUp {
+        batch_inputs_max: chunk_inputs,
+        together_max: match &sessions.contract().feed {
+            Feed::Image(spec) => {
+                let fitting = settings.tensor_bytes_max / tensor_bytes(spec, 1).max(1);
+                usize::try_from(fitting).unwrap_or(usize::MAX)
+            }
+            Feed::Columns(_) => usize::MAX,
+        },
+        run_max: settings.run_max,
+        is_scaled_by_run,
+    };
+    let warm = warmup::run(&sessions, limits, interrupt)?;
     sessions.limit_batch(warm.batch_inputs_max);
     let grown = resident_bytes().saturating_sub(resident_before);
     let session_bytes = grown.max(file_bytes);
@@ -60,6 +74,7 @@ pub(crate) fn compile(
         seconds_per_image: warm.seconds_per_input,
         load_seconds: 0.0,
         memory_bytes,
+        warnings: warm.warnings,
         sessions,
         _gives_memory_back: GivesMemoryBack,
     })

@@ -2,6 +2,7 @@
 
 use super::contract::Feed;
 use super::sessions::SessionPool;
+use crate::ModelWarning;
 use crate::resident::GivesMemoryBack;
 
 /// Maximum rows of columns in one chunk: rows are small and fast to process.
@@ -19,6 +20,8 @@ pub(crate) struct Compiled {
     /// Includes the time to read the file if the model was loaded to stay.
     pub(crate) load_seconds: f64,
     pub(crate) memory_bytes: u64,
+    /// What is suspicious of it.
+    pub(crate) warnings: Vec<ModelWarning>,
     /// Sessions to run it with.
     pub(crate) sessions: SessionPool,
     /// Dropped after the sessions.

@@ -19,10 +19,23 @@ pub(crate) enum Feed {
     Columns(Arc<ColumnsSpec>),
 }
 
+/// Type of the numbers of an image input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Element {
+    /// float32
+    Single,
+    /// float16
+    Half,
+    /// uint8: the sample values 0..255 as they are.
+    Byte,
+}
+
 /// Declared properties of a model; warm-up verifies that they hold.
 #[derive(Debug, Clone)]
 pub(crate) struct Contract {
     pub(crate) feed: Feed,
+    /// Type of an image input.
+    pub(crate) element: Element,
     pub(crate) reader: Reader,
     /// The model's fixed batch size, if it has one.
     pub(crate) batch_fixed: Option<usize>,
@@ -30,30 +43,36 @@ pub(crate) struct Contract {
 
 /// Checks the declarations. Dynamic axes match anything.
 pub(crate) fn check(session: &Session, options: &ModelOptions) -> Result<Contract, ModelError> {
-    let (feed, batch_fixed) = match &options.input {
+    let (feed, element, batch_fixed) = match &options.input {
         ModelInput::Image(image) => {
-            let spec = InputSpec::new(image).map_err(|reason| ModelError::Options { reason })?;
-            let batch_fixed = check_image_input(session.inputs(), image, &spec)?;
-            (Feed::Image(Arc::new(spec)), batch_fixed)
+            let invalid = |reason| ModelError::Options { reason };
+            let spec = InputSpec::new(image).map_err(invalid)?;
+            let (element, batch_fixed) = check_image_input(session.inputs(), image, &spec)?;
+            let spec = match element {
+                Element::Single | Element::Half => spec,
+                Element::Byte => spec.of_samples().map_err(invalid)?,
+            };
+            (Feed::Image(Arc::new(spec)), element, batch_fixed)
         }
         ModelInput::Columns { columns } => {
             let (spec, batch_fixed) = ColumnsSpec::new(columns, session.inputs())?;
-            (Feed::Columns(Arc::new(spec)), batch_fixed)
+            (Feed::Columns(Arc::new(spec)), Element::Single, batch_fixed)
         }
     };
     Ok(Contract {
         feed,
-        reader: Reader::new(session.outputs(), options)?,
+        element,
+        reader: Reader::new(session.outputs(), options, batch_fixed)?,
         batch_fixed,
     })
 }
 
-/// The fixed batch size, if the input has one.
+/// The input's type, and its fixed batch size, if it has one.
 fn check_image_input(
     inputs: &[Outlet],
     options: &ImageOptions,
     spec: &InputSpec,
-) -> Result<Option<usize>, ModelError> {
+) -> Result<(Element, Option<usize>), ModelError> {
     let [input] = inputs else {
         let names: Vec<_> = inputs.iter().map(Outlet::name).collect();
         return Err(ModelError::InputCount {
@@ -61,16 +80,19 @@ fn check_image_input(
             names: names.join(", "),
         });
     };
-    let ValueType::Tensor {
-        ty: TensorElementType::Float32,
-        shape,
-        ..
-    } = input.dtype()
-    else {
-        return Err(ModelError::InputType {
-            name: input.name().to_string(),
-            found: describe(input.dtype()),
-        });
+    let wrong_type = || ModelError::InputType {
+        name: input.name().to_string(),
+        found: describe(input.dtype()),
+    };
+    let ValueType::Tensor { ty, shape, .. } = input.dtype() else {
+        return Err(wrong_type());
+    };
+    let element = match ty {
+        TensorElementType::Float32 => Element::Single,
+        TensorElementType::Float16 => Element::Half,
+        // One axis of bytes is an encoded image.
+        TensorElementType::Uint8 if shape.len() != 1 => Element::Byte,
+        _ => return Err(wrong_type()),
     };
     let [_, expected @ ..] = spec.shape(1);
     let fits = |(found, expected): (&i64, &usize)| {
@@ -80,7 +102,7 @@ fn check_image_input(
         [batch, axes @ ..]
             if axes.len() == 3 && axes.iter().zip(&expected).all(fits) && *batch != 0 =>
         {
-            Ok(usize::try_from(*batch).ok())
+            Ok((element, usize::try_from(*batch).ok()))
         }
         _ => Err(ModelError::InputShape {
             name: input.name().to_string(),

@@ -4,13 +4,19 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use half::f16;
 use ort::session::SessionOutputs;
 use ort::value::{DynMapValueType, DynValue, Outlet, Shape, TensorElementType, ValueType};
 use predictsql_catalog::{AnswerShape, ModelOptions, Output};
 
-use super::outlets::{axes, describe};
+use super::choice::{self, Columns, Declared};
+use super::outlets::axes;
 use super::runtime_error::runtime;
 use crate::{ModelError, Outcome, Scores};
+
+/// Warning clause for an answer of NaN or infinity.
+const NOT_FINITE: &str =
+    "has no answer, since the model's output for it is not finite (NaN or infinity)";
 
 /// Location and meaning of a model's answers.
 #[derive(Debug, Clone)]
@@ -23,6 +29,10 @@ pub(crate) struct Reader {
     width: usize,
     /// An output with the class of each answer, used to check the order of the labels.
     said: Option<Said>,
+    /// Whether the output is a tensor of float16.
+    half: bool,
+    /// The second of two labels, if there are two.
+    second: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -51,7 +61,7 @@ impl Said {
 
 #[derive(Debug, Clone)]
 enum Form {
-    /// [batch, width], or [batch] if the width is 1.
+    /// [batch, width], perhaps with further axes of size 1, or [batch] of one number each.
     Tensor,
     /// A map from class to probability for each input.
     Maps(Keys),
@@ -66,43 +76,90 @@ enum Keys {
     Rank,
 }
 
-/// Consecutive answers of [`Reader::width`] numbers each.
+/// Consecutive answers of some numbers each.
 #[derive(Debug)]
-pub(crate) enum Numbers<'o> {
+pub(crate) struct Numbers<'o> {
+    /// Numbers of an answer: one per label, the value, or one for two labels.
+    columns: usize,
+    values: Values<'o>,
+}
+
+#[derive(Debug)]
+enum Values<'o> {
     Single(Cow<'o, [f32]>),
     Double(&'o [f64]),
 }
 
 impl Reader {
     /// Selects the output by the declarations. Dynamic axes match anything.
-    pub(super) fn new(outputs: &[Outlet], options: &ModelOptions) -> Result<Self, ModelError> {
+    pub(super) fn new(
+        outputs: &[Outlet],
+        options: &ModelOptions,
+        batch_fixed: Option<usize>,
+    ) -> Result<Self, ModelError> {
         let labels = &options.labels;
-        let (width, output, form, said) = match options.output.answer_shape() {
-            AnswerShape::Label => {
-                let width = labels.len();
-                let maps = outputs
-                    .iter()
-                    .find_map(|output| keys(output.dtype()).map(|key| (output, key)));
-                let tensor = choose_tensor(outputs, width, AnswerShape::Label);
-                let (output, form) = match (tensor, maps) {
-                    (Ok(output), _) => (output, Form::Tensor),
-                    (Err(_), Some((output, key))) => (output, Form::Maps(Keys::of(key, labels))),
-                    (Err(error), None) => return Err(error),
-                };
-                (width, output, form, Said::of(outputs, labels))
+        let meaning = options.output;
+        let declared: Vec<Declared<'_>> = outputs.iter().map(Declared::of).collect();
+        let asked = options.output_name.as_deref();
+        let asked = asked
+            .map(|name| choice::named(&declared, name))
+            .transpose()?;
+        let among = match asked {
+            Some(at) => at..at.saturating_add(1),
+            None => 0..declared.len(),
+        };
+        let some = declared.get(among.clone()).unwrap_or_default();
+        let (width, has_labels) = match meaning.answer_shape() {
+            AnswerShape::Label => (labels.len(), true),
+            AnswerShape::Value => (1, false),
+        };
+        let maps = outputs.get(among.clone()).unwrap_or_default().iter();
+        let maps = maps
+            .filter_map(|output| keys(output.dtype()).map(|key| (output, key)))
+            .next();
+        let (name, form) = match (
+            choice::tensor(some, (width, meaning), batch_fixed),
+            has_labels,
+        ) {
+            (Ok(index), _) => {
+                let output = outputs.get(among.start.saturating_add(index));
+                (output.map_or("", Outlet::name), Form::Tensor)
             }
-            AnswerShape::Value => {
-                let output = choose_tensor(outputs, 1, AnswerShape::Value)?;
-                (1, output, Form::Tensor, None)
-            }
+            (Err(error), false) => return Err(error),
+            (Err(error), true) => match (maps, &error) {
+                (_, ModelError::AmbiguousOutput { .. }) | (None, _) => return Err(error),
+                (Some((output, key)), _) => (output.name(), Form::Maps(Keys::of(key, labels))),
+            },
+        };
+        let half = outputs.iter().any(|output| {
+            let ValueType::Tensor { ty, .. } = output.dtype() else {
+                return false;
+            };
+            output.name() == name && *ty == TensorElementType::Float16
+        });
+        let second = match &labels[..] {
+            [_, second] => Some(second.clone()),
+            _ => None,
         };
         Ok(Self {
-            output: output.name().to_string(),
+            half,
+            second,
+            output: name.to_string(),
             form,
-            meaning: options.output,
+            meaning,
             width,
-            said,
+            said: has_labels.then(|| Said::of(outputs, labels)).flatten(),
         })
+    }
+
+    /// Whether the output is rounded to float16.
+    pub(super) fn is_half(&self) -> bool {
+        self.half
+    }
+
+    /// The second of two labels.
+    pub(super) fn second_of_two(&self) -> Option<&str> {
+        self.second.as_deref()
     }
 
     /// The meaning of the numbers.
@@ -123,36 +180,60 @@ impl Reader {
             .ok_or_else(|| ModelError::Runtime {
                 reason: format!("output '{}' did not come", self.output),
             })?;
-        let count = wanted.saturating_mul(self.width);
-        let numbers = match (&self.form, output.dtype()) {
-            (Form::Maps(keys), _) => Numbers::Single(self.maps(output, keys, batch)?.into()),
-            (
-                Form::Tensor,
-                ValueType::Tensor {
-                    ty: TensorElementType::Float64,
-                    ..
-                },
-            ) => {
-                let (shape, numbers) = output.try_extract_tensor::<f64>().map_err(runtime)?;
-                self.check_shape(shape, batch)?;
-                Numbers::Double(numbers.get(..count).unwrap_or(numbers))
+        let (columns, values) = match (&self.form, output.dtype()) {
+            (Form::Maps(keys), _) => {
+                let numbers = self.maps(output, keys, batch)?;
+                (self.width, Values::Single(numbers.into()))
             }
+            (Form::Tensor, ValueType::Tensor { ty, .. }) => self.tensor(output, *ty, batch)?,
             (Form::Tensor, _) => {
-                let (shape, numbers) = output.try_extract_tensor::<f32>().map_err(runtime)?;
-                self.check_shape(shape, batch)?;
-                Numbers::Single(numbers.get(..count).unwrap_or(numbers).into())
+                return Err(ModelError::Runtime {
+                    reason: format!("output '{}' is no tensor", self.output),
+                });
             }
+        };
+        let numbers = Numbers {
+            columns,
+            values: values.first(wanted.saturating_mul(columns)),
         };
         Ok(read(&numbers))
     }
 
-    fn check_shape(&self, found: &Shape, batch: usize) -> Result<(), ModelError> {
-        let is = |axis: &i64, expected: usize| usize::try_from(*axis) == Ok(expected);
-        let shape = self.meaning.answer_shape();
-        match (shape, &found[..]) {
-            (_, [rows, columns]) if is(rows, batch) && is(columns, self.width) => Ok(()),
-            (_, [rows]) if is(rows, batch) && self.width == 1 => Ok(()),
-            (AnswerShape::Label, [rows, columns]) if is(rows, batch) => {
+    /// The numbers of a tensor, and how many there are for each input.
+    fn tensor<'o>(
+        &self,
+        output: &'o DynValue,
+        ty: TensorElementType,
+        batch: usize,
+    ) -> Result<(usize, Values<'o>), ModelError> {
+        Ok(match ty {
+            TensorElementType::Float64 => {
+                let (shape, numbers) = output.try_extract_tensor::<f64>().map_err(runtime)?;
+                (self.check_shape(shape, batch)?, Values::Double(numbers))
+            }
+            TensorElementType::Float16 => {
+                let (shape, numbers) = output.try_extract_tensor::<f16>().map_err(runtime)?;
+                let columns = self.check_shape(shape, batch)?;
+                let numbers: Vec<f32> = numbers.iter().map(|number| number.to_f32()).collect();
+                (columns, Values::Single(numbers.into()))
+            }
+            _ => {
+                let (shape, numbers) = output.try_extract_tensor::<f32>().map_err(runtime)?;
+                let columns = self.check_shape(shape, batch)?;
+                (columns, Values::Single(numbers.into()))
+            }
+        })
+    }
+
+    /// Numbers for each input, by the shape of a run's output.
+    fn check_shape(&self, found: &Shape, batch: usize) -> Result<usize, ModelError> {
+        match choice::columns(found, batch, self.width) {
+            Some(Columns::Each) => return Ok(self.width),
+            Some(Columns::OneForTwo) => return Ok(1),
+            None => {}
+        }
+        match (self.meaning.answer_shape(), &found[..]) {
+            (AnswerShape::Label, [rows, columns]) if usize::try_from(*rows) == Ok(batch) => {
                 Err(ModelError::OutputColumns {
                     name: self.output.clone(),
                     columns: columns.to_string(),
@@ -244,7 +325,7 @@ impl Reader {
         sure_min: f32,
     ) -> Result<(), ModelError> {
         let answer = self.read(outputs, batch, 1, |numbers| self.outcomes(numbers))?;
-        let first = answer.and_then(|outcomes| outcomes.into_iter().next());
+        let first = answer.into_iter().next();
         let (Some(said), Some(Outcome::Scores(scores))) = (&self.said, first) else {
             return Ok(());
         };
@@ -263,42 +344,69 @@ impl Reader {
         }
     }
 
-    /// One outcome per answer; `None` if a number is not finite.
-    pub(crate) fn outcomes(&self, numbers: &Numbers<'_>) -> Option<Vec<Outcome>> {
-        match numbers {
-            Numbers::Single(numbers) => {
-                let finite = numbers.iter().all(|number| number.is_finite());
-                let rows = numbers.chunks_exact(self.width);
-                finite.then(|| rows.map(|row| self.outcome(row)).collect())
+    /// One outcome per answer. An answer that is not finite is [`Outcome::Unreadable`].
+    pub(crate) fn outcomes(&self, numbers: &Numbers<'_>) -> Vec<Outcome> {
+        let columns = numbers.columns.max(1);
+        match &numbers.values {
+            Values::Single(numbers) => {
+                let rows = numbers.chunks_exact(columns);
+                rows.map(|row| self.outcome(row)).collect()
             }
-            Numbers::Double(numbers) => {
-                let finite = numbers.iter().all(|number| number.is_finite());
-                let rows = numbers.chunks_exact(self.width);
-                let outcome = |row: &[f64]| match (self.meaning.answer_shape(), row) {
-                    (AnswerShape::Value, [value]) => Outcome::Value(*value),
-                    (AnswerShape::Value | AnswerShape::Label, _) => {
-                        self.outcome(&row.iter().map(|n| *n as f32).collect::<Vec<_>>())
-                    }
+            Values::Double(numbers) => {
+                let outcome = |row: &[f64]| match (self.meaning, row) {
+                    (Output::Value, [value]) if value.is_finite() => Outcome::Value(*value),
+                    _ => self.outcome(&row.iter().map(|n| *n as f32).collect::<Vec<_>>()),
                 };
-                finite.then(|| rows.map(outcome).collect())
+                numbers.chunks_exact(columns).map(outcome).collect()
             }
         }
     }
 
     fn outcome(&self, row: &[f32]) -> Outcome {
+        if !row.iter().all(|number| number.is_finite()) {
+            return Outcome::Unreadable(NOT_FINITE.to_string());
+        }
         match (self.meaning, row) {
             (Output::Value, [value]) => Outcome::Value(f64::from(*value)),
+            // One number for two labels is that of the second.
+            (Output::Logits, [one]) if self.width == 2 => {
+                Outcome::Scores(Scores::from_logits(&[0.0, *one]))
+            }
+            (Output::Softmax, [one]) if self.width == 2 => {
+                Outcome::Scores(Scores::new([1.0 - one, *one]))
+            }
             (Output::Logits, _) => Outcome::Scores(Scores::from_logits(row)),
             (Output::Softmax | Output::Value, _) => Outcome::Scores(Scores::new(row)),
         }
     }
 }
 
-impl Numbers<'_> {
-    pub(super) fn to_vec(&self) -> Vec<f32> {
+impl<'o> Values<'o> {
+    /// The first `count` numbers.
+    fn first(self, count: usize) -> Self {
         match self {
-            Self::Single(numbers) => numbers.to_vec(),
-            Self::Double(numbers) => numbers.iter().map(|number| *number as f32).collect(),
+            Self::Single(Cow::Borrowed(numbers)) => {
+                Self::Single(numbers.get(..count).unwrap_or(numbers).into())
+            }
+            Self::Single(Cow::Owned(mut numbers)) => {
+                numbers.truncate(count);
+                Self::Single(numbers.into())
+            }
+            Self::Double(numbers) => Self::Double(numbers.get(..count).unwrap_or(numbers)),
+        }
+    }
+}
+
+impl Numbers<'_> {
+    /// The numbers of each answer.
+    pub(super) fn to_rows(&self) -> Vec<Vec<f32>> {
+        let columns = self.columns.max(1);
+        match &self.values {
+            Values::Single(numbers) => numbers.chunks_exact(columns).map(<[f32]>::to_vec).collect(),
+            Values::Double(numbers) => {
+                let single = |row: &[f64]| row.iter().map(|number| *number as f32).collect();
+                numbers.chunks_exact(columns).map(single).collect()
+            }
         }
     }
 }
@@ -341,42 +449,4 @@ fn keys(kind: &ValueType) -> Option<TensorElementType> {
 
 fn is_label(kind: TensorElementType) -> bool {
     matches!(kind, TensorElementType::String | TensorElementType::Int64)
-}
-
-/// The first float output with the right number of columns.
-fn choose_tensor(
-    outputs: &[Outlet],
-    width: usize,
-    answers: AnswerShape,
-) -> Result<&Outlet, ModelError> {
-    let mut other_columns = None;
-    for output in outputs {
-        let ValueType::Tensor {
-            ty: TensorElementType::Float32 | TensorElementType::Float64,
-            shape,
-            ..
-        } = output.dtype()
-        else {
-            continue;
-        };
-        match (answers, &shape[..]) {
-            // ONNX Runtime reports an unknown rank as no axes; the first run checks it.
-            (_, []) | (AnswerShape::Value, [_]) => return Ok(output),
-            (_, [_, columns]) if *columns < 0 => return Ok(output),
-            (_, [_, columns]) if usize::try_from(*columns) == Ok(width) => return Ok(output),
-            (_, [_, columns]) => other_columns = other_columns.or(Some((output, *columns))),
-            (AnswerShape::Label | AnswerShape::Value, _) => {}
-        }
-    }
-    let named = |output: &Outlet| format!("'{}': {}", output.name(), describe(output.dtype()));
-    let outputs = outputs.iter().map(named).collect::<Vec<_>>().join(", ");
-    Err(match (answers, other_columns) {
-        (AnswerShape::Label, Some((output, columns))) => ModelError::OutputColumns {
-            name: output.name().to_string(),
-            columns: columns.to_string(),
-            labels: width,
-        },
-        (AnswerShape::Label, None) => ModelError::OutputType { outputs },
-        (AnswerShape::Value, _) => ModelError::ValueOutput { outputs },
-    })
 }

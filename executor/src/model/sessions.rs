@@ -21,9 +21,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use ort::environment::Environment;
 use ort::session::{RunOptions, Session, SessionInputValue, SessionInputs, SessionOutputs};
-use ort::value::TensorRef;
 
 use super::contract::{Contract, Feed};
+use super::image_input::image_input;
 use super::outputs::output_bytes;
 use super::reader::Numbers;
 use super::runtime_error::{classify, runtime};
@@ -531,14 +531,17 @@ impl SessionPool {
                 } else {
                     padded.clear();
                     padded.extend_from_slice(images);
-                    padded.resize(size.saturating_mul(spec.image_len()), 0.0);
+                    // Repeats the last image: a model that mixes the images of a run then has only
+                    // this one.
+                    let last = images.rchunks(spec.image_len().max(1)).next();
+                    for _ in wanted..size {
+                        padded.extend_from_slice(last.unwrap_or_default());
+                    }
                     &padded
                 };
-                let view = TensorRef::from_array_view((spec.shape(size), tensor));
-                let answer = view.map_err(runtime).and_then(|view| {
-                    runner.run(ort::inputs![view], interrupt, |outputs| {
-                        read(outputs, size, wanted)
-                    })
+                let input = image_input(contract.element, spec.shape(size), tensor);
+                let answer = input.map_err(runtime).and_then(|input| {
+                    runner.run([input], interrupt, |outputs| read(outputs, size, wanted))
                 });
                 runner.padded = padded;
                 answer

@@ -31,6 +31,7 @@ fn pool(sessions_max: usize) -> SessionPool {
         labels: ["red", "green", "blue"].map(String::from).to_vec(),
         other: None,
         output: Output::Logits,
+        output_name: None,
         accuracy: None,
     };
     let session = build(&environment, &file, &Interrupt::default()).unwrap();

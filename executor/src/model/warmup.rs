@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use predictsql_catalog::Output;
-
 use super::compiled::Compiled;
 use super::contract::{Contract, Feed};
+use super::samples::{self, Sample, noise};
 use super::sessions::{Batch, Lease, SessionPool};
 use super::settings::{CompileSettings, tensor_bytes};
+use super::{distribution, pixel_range};
 use crate::interrupt::Interrupt;
-use crate::{ColumnValue, ModelError};
+use crate::{ModelError, ModelWarning};
 
 /// Batch sizes to try. On CPU many image models are fastest with 1, small ones with 32; for column
 /// models most of a run is overhead.
@@ -21,17 +21,19 @@ const TIMING_RUNS_MAX: u32 = 20;
 const MEASURED_MAX: Duration = Duration::from_secs(5);
 /// Minimum speed-up per input for a larger batch to be worth its latency.
 const GAIN_MIN: f64 = 1.05;
-/// Tolerance of the sum of a row of probabilities, which should be 1.
-const SUM_TOLERANCE: f32 = 1e-3;
 /// Tolerance between an input's output in a batch and its output alone, relative to its size.
-const BATCH_TOLERANCE: f32 = 1e-2;
+const BATCH_TOLERANCE: f32 = 1e-3;
+/// The same for outputs that are rounded to float16.
+const BATCH_TOLERANCE_HALF: f32 = 4e-3;
+/// Tolerance within which outputs for different images are the same.
+const SAME_TOLERANCE: f32 = 1e-6;
 /// Number of rows on which a model's own labels are compared with the options'.
 const LABELLED_ROWS: usize = 32;
 /// Minimum probability of a class for comparing it with the model's own label.
 const SURE_MIN: f32 = 0.75;
 
 /// Results of warm-up.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Warm {
     /// Fastest number of inputs per run.
     pub(crate) batch_inputs: usize,
@@ -39,14 +41,27 @@ pub(crate) struct Warm {
     pub(crate) batch_inputs_max: usize,
     /// With one thread, at the fastest batch size.
     pub(crate) seconds_per_input: Option<f64>,
+    /// What is suspicious of it.
+    pub(crate) warnings: Vec<ModelWarning>,
 }
 
-/// Runs the model on two inputs, alone and together, then times it with batches of up to
-/// `batch_inputs_max`. A batch of several inputs is only chosen if it takes at most `run_max`.
+/// Limits of warm-up.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WarmUp {
+    /// Maximum inputs per run.
+    pub(crate) batch_inputs_max: usize,
+    /// Number of different inputs that fit in one run.
+    pub(crate) together_max: usize,
+    /// A batch of several inputs is only chosen if it takes at most this time.
+    pub(crate) run_max: Duration,
+    /// Whether the file has operators that compute one scale for all inputs of a run.
+    pub(crate) is_scaled_by_run: bool,
+}
+
+/// Runs the model on different inputs, alone and together, then times it with batches.
 pub(crate) fn run(
     sessions: &SessionPool,
-    batch_inputs_max: usize,
-    run_max: Duration,
+    limits: WarmUp,
     interrupt: &Interrupt,
 ) -> Result<Warm, ModelError> {
     let mut lease = sessions.lease(interrupt)?;
@@ -55,38 +70,65 @@ pub(crate) fn run(
         contract,
         interrupt,
     };
-    let (plain, noise) = (Sample::plain(&contract.feed), Sample::noise(&contract.feed));
-    let alone = match trial.alone(&mut lease, &plain, &noise) {
+    let alone = match trial.alone(&mut lease) {
         Err(ModelError::Runtime { reason }) if trial.may_refuse_samples() => {
             tracing::warn!("a model does not take empty text, so that it was not tried: {reason}");
-            let batch = contract.batch_fixed.unwrap_or(batch_inputs_max);
+            let batch = contract.batch_fixed.unwrap_or(limits.batch_inputs_max);
+            let batch = if limits.is_scaled_by_run { 1 } else { batch };
             return Ok(Warm {
                 batch_inputs: batch,
                 batch_inputs_max: batch,
                 seconds_per_input: None,
+                warnings: Vec::new(),
             });
         }
         alone => alone?,
     };
     trial.check_labels(&mut lease)?;
-    let batch_inputs_max = match contract.batch_fixed {
-        Some(fixed) => fixed,
-        None if batch_inputs_max > 1
-            && trial.takes_batches(&mut lease, [&plain, &noise], &alone) =>
-        {
-            batch_inputs_max
-        }
-        None => 1,
+    let mut warnings = trial.warnings(&alone);
+    let wanted = contract.batch_fixed.unwrap_or(limits.batch_inputs_max);
+    let together = match wanted {
+        0 | 1 => Together::Alike,
+        _ if limits.is_scaled_by_run => Together::Mixed,
+        _ => trial.together(&mut lease, limits.together_max.min(wanted), &alone),
     };
-    let fastest = match contract.batch_fixed {
-        Some(fixed) => trial.time(&mut lease, fixed, &noise)?,
-        None => trial.fastest(&mut lease, batch_inputs_max, run_max, &noise)?,
+    if together == Together::Mixed {
+        warnings.push(ModelWarning::RunsAlone {
+            why: match limits.is_scaled_by_run {
+                true => "it is quantised dynamically".to_string(),
+                false => "its output for an image alone differs".to_string(),
+            },
+        });
+    }
+    let noise = Sample::at(&contract.feed, 0);
+    let (batch_inputs_max, fastest) = match (contract.batch_fixed, together) {
+        (Some(fixed), Together::Alike) => (fixed, trial.time(&mut lease, fixed, &noise)?),
+        (None, Together::Alike) => {
+            let most = limits.batch_inputs_max;
+            (
+                most,
+                trial.fastest(&mut lease, most, limits.run_max, &noise)?,
+            )
+        }
+        (_, Together::Failed | Together::Mixed) => (1, trial.time(&mut lease, 1, &noise)?),
     };
     Ok(Warm {
         batch_inputs: fastest.batch,
         batch_inputs_max,
         seconds_per_input: Some(fastest.seconds_per_input()),
+        warnings,
     })
+}
+
+/// How a model processes several inputs in one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Together {
+    /// As it does each of them alone.
+    Alike,
+    /// It fails: some exports fix the batch size inside the graph.
+    Failed,
+    /// An input's output depends on the others.
+    Mixed,
 }
 
 /// Times a model at the batch sizes that it accepts, by ascending size: (inputs, seconds of a
@@ -104,10 +146,10 @@ pub(crate) fn measure(
         contract,
         interrupt,
     };
-    let noise = Sample::noise(&contract.feed);
+    let noise = Sample::at(&contract.feed, 0);
     let mut batches = match (contract.batch_fixed, sessions.batch_inputs_max()) {
+        (_, 1) => vec![1],
         (Some(fixed), _) => vec![fixed],
-        (None, 1) => vec![1],
         _ => batches.to_vec(),
     };
     batches.sort_unstable();
@@ -152,30 +194,6 @@ impl Timing {
     }
 }
 
-/// A generated input.
-enum Sample {
-    Image(Vec<f32>),
-    Row(Vec<ColumnValue>),
-}
-
-impl Sample {
-    /// A plain grey image, or a row of zeros.
-    fn plain(feed: &Feed) -> Self {
-        match feed {
-            Feed::Image(spec) => Self::Image(vec![0.5; spec.image_len()]),
-            Feed::Columns(spec) => Self::Row(spec.row(|| 0.0)),
-        }
-    }
-
-    fn noise(feed: &Feed) -> Self {
-        let mut noise = noise();
-        match feed {
-            Feed::Image(spec) => Self::Image((0..spec.image_len()).map(|_| noise()).collect()),
-            Feed::Columns(spec) => Self::Row(spec.row(|| f64::from(noise()) * 10.0)),
-        }
-    }
-}
-
 /// Common parameters of the runs of a trial.
 struct Trial<'t> {
     contract: &'t Contract,
@@ -192,27 +210,63 @@ impl Trial<'_> {
         }
     }
 
-    fn alone(
-        &self,
-        lease: &mut Lease<'_>,
-        plain: &Sample,
-        noise: &Sample,
-    ) -> Result<[Vec<f32>; 2], ModelError> {
-        let alone = [self.output(lease, &[plain])?, self.output(lease, &[noise])?];
+    /// The outputs for each sample alone.
+    fn alone(&self, lease: &mut Lease<'_>) -> Result<Vec<Vec<f32>>, ModelError> {
+        let feed = &self.contract.feed;
         let meaning = self.contract.reader.meaning();
-        for numbers in &alone {
-            match (check_finite(numbers), &self.contract.feed) {
-                (Ok(()), _) => check_probabilities(numbers, meaning)?,
-                // A column model may have no answer for a generated row.
-                (Err(_), Feed::Columns(_)) => {}
-                (Err(error), Feed::Image(_)) => return Err(error),
+        let mut alone = Vec::new();
+        for index in 0..samples::count(feed) {
+            let sample = Sample::at(feed, index);
+            let numbers = self.output(lease, &[sample])?.into_iter().next();
+            let numbers = numbers.unwrap_or_default();
+            if is_finite(&numbers) {
+                distribution::check(&numbers, meaning)?;
             }
+            alone.push(numbers);
         }
-        warn_of_probabilities(&alone, meaning);
-        Ok(alone)
+        // A column model may have no answer for generated rows.
+        match feed {
+            Feed::Image(_) if !alone.iter().any(|row| is_finite(row)) => Err(ModelError::NotFinite),
+            Feed::Image(_) | Feed::Columns(_) => Ok(alone),
+        }
     }
 
-    fn output(&self, lease: &mut Lease<'_>, samples: &[&Sample]) -> Result<Vec<f32>, ModelError> {
+    /// What is suspicious of these outputs, and of the input's normalisation.
+    fn warnings(&self, alone: &[Vec<f32>]) -> Vec<ModelWarning> {
+        let (feed, reader) = (&self.contract.feed, &self.contract.reader);
+        let mut warnings = Vec::new();
+        let finite = alone.iter().filter(|row| is_finite(row));
+        let finite: Vec<Vec<f32>> = finite.cloned().collect();
+        if let Feed::Image(spec) = feed {
+            warnings.extend(pixel_range::check(spec));
+            let named = alone.iter().enumerate().filter(|(_, row)| !is_finite(row));
+            let named: Vec<&str> = named.map(|(index, _)| samples::name(feed, index)).collect();
+            if !named.is_empty() {
+                let images = named.join(", ");
+                warnings.push(ModelWarning::NotFinite { images });
+            }
+            let mut pairs = finite.iter().zip(finite.iter().skip(1));
+            if finite.len() > 1 && pairs.all(|(a, b)| are_close(a, b, SAME_TOLERANCE)) {
+                warnings.push(ModelWarning::SameAnswer);
+            }
+        }
+        warnings.extend(distribution::suspect(&finite, reader.meaning()));
+        if let (Some(label), true) = (
+            reader.second_of_two(),
+            alone.iter().any(|row| row.len() == 1),
+        ) {
+            let label = label.to_string();
+            warnings.push(ModelWarning::OneColumn { label });
+        }
+        warnings
+    }
+
+    /// The outputs for samples in one run.
+    fn output(
+        &self,
+        lease: &mut Lease<'_>,
+        samples: &[Sample],
+    ) -> Result<Vec<Vec<f32>>, ModelError> {
         let (mut images, mut rows) = (Vec::new(), Vec::new());
         for sample in samples {
             match sample {
@@ -224,7 +278,7 @@ impl Trial<'_> {
             true => Batch::Images(&images),
             false => Batch::Rows(&rows),
         };
-        lease.run(batch, self.interrupt, |numbers| numbers.to_vec())
+        lease.run(batch, self.interrupt, |numbers| numbers.to_rows())
     }
 
     /// The fastest of some runs: slower ones were disturbed by other load.
@@ -288,24 +342,26 @@ impl Trial<'_> {
         Ok(best)
     }
 
-    /// Whether the model, which declares a dynamic batch, processes the inputs of a batch
-    /// independently. Some exports fix the batch size inside the graph, and fail; others mix the
-    /// inputs, and must not be batched.
-    fn takes_batches(
-        &self,
-        lease: &mut Lease<'_>,
-        samples: [&Sample; 2],
-        alone: &[Vec<f32>; 2],
-    ) -> bool {
-        let Ok(together) = self.output(lease, &samples) else {
-            return false;
-        };
-        let close = |(a, b): (&f32, &f32)| {
-            (a - b).abs() <= BATCH_TOLERANCE * (1.0 + a.abs())
-                || a == b
-                || (a.is_nan() && b.is_nan())
-        };
-        alone.iter().flatten().zip(&together).all(close)
+    /// Compares the outputs of runs of up to `most` different inputs with those `alone`.
+    fn together(&self, lease: &mut Lease<'_>, most: usize, alone: &[Vec<f32>]) -> Together {
+        let feed = &self.contract.feed;
+        let indices: Vec<usize> = (0..alone.len()).collect();
+        let mut found = Together::Alike;
+        for indices in indices.chunks(most.max(2)) {
+            let samples = indices.iter().map(|index| Sample::at(feed, *index));
+            let Ok(outputs) = self.output(lease, &samples.collect::<Vec<_>>()) else {
+                return Together::Failed;
+            };
+            let tolerance = match self.contract.reader.is_half() {
+                true => BATCH_TOLERANCE_HALF,
+                false => BATCH_TOLERANCE,
+            };
+            let mut pairs = indices.iter().filter_map(|i| alone.get(*i)).zip(&outputs);
+            if !pairs.all(|(alone, beside)| are_close(alone, beside, tolerance)) {
+                found = Together::Mixed;
+            }
+        }
+        found
     }
 
     /// Compares the model's own labels for generated rows, if it outputs them, with the configured
@@ -335,81 +391,16 @@ impl Trial<'_> {
     }
 }
 
-fn check_finite(row: &[f32]) -> Result<(), ModelError> {
-    if !row.iter().all(|number| number.is_finite()) {
-        return Err(ModelError::NotFinite);
-    }
-    Ok(())
+fn is_finite(row: &[f32]) -> bool {
+    row.iter().all(|number| number.is_finite())
 }
 
-fn check_probabilities(row: &[f32], meaning: Output) -> Result<(), ModelError> {
-    match meaning {
-        Output::Softmax if !is_distribution(row) => {
-            let sum: f32 = row.iter().sum();
-            Err(ModelError::NotProbabilities {
-                sum: format!("{sum:.4}"),
-            })
-        }
-        Output::Softmax | Output::Logits | Output::Value => Ok(()),
-    }
-}
-
-fn is_distribution(row: &[f32]) -> bool {
-    let sum: f32 = row.iter().sum();
-    (sum - 1.0).abs() <= SUM_TOLERANCE
-        && row
-            .iter()
-            .all(|p| (-SUM_TOLERANCE..=1.0 + SUM_TOLERANCE).contains(p))
-}
-
-/// Warns if logits look like probabilities: softmax of probabilities keeps the best label but
-/// flattens the scores.
-fn warn_of_probabilities(rows: &[Vec<f32>], meaning: Output) {
-    let is_suspect = match meaning {
-        Output::Logits => rows.iter().all(|row| row.len() > 1 && is_distribution(row)),
-        Output::Softmax | Output::Value => false,
+/// Whether two outputs differ by no more than a part of the greatest number.
+fn are_close(a: &[f32], b: &[f32], tolerance: f32) -> bool {
+    let sizes = a.iter().chain(b).filter(|number| number.is_finite());
+    let most = sizes.map(|number| number.abs()).fold(0.0, f32::max);
+    let close = |(a, b): (&f32, &f32)| {
+        (a - b).abs() <= tolerance * (1.0 + most) || a == b || (a.is_nan() && b.is_nan())
     };
-    if is_suspect {
-        tracing::warn!(
-            "a model created with output='logits' gives rows that sum to 1: is it output='softmax'?"
-        );
-    }
-}
-
-/// Pseudo-random numbers in 0..1 that are the same every time (a linear congruential generator,
-/// constants of Numerical Recipes).
-fn noise() -> impl FnMut() -> f32 {
-    let mut state = 1u32;
-    move || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        f32::from((state >> 16) as u16) / f32::from(u16::MAX)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn probabilities_are_told_from_logits() {
-        assert!(check_probabilities(&[0.25, 0.75], Output::Softmax).is_ok());
-        assert_eq!(
-            check_probabilities(&[0.5, 0.75], Output::Softmax),
-            Err(ModelError::NotProbabilities {
-                sum: "1.2500".into()
-            })
-        );
-        assert!(check_probabilities(&[-1.0, 2.0], Output::Softmax).is_err());
-        assert!(check_probabilities(&[0.5, 0.75], Output::Logits).is_ok());
-        assert_eq!(check_finite(&[f32::NAN, 1.0]), Err(ModelError::NotFinite));
-    }
-
-    #[test]
-    fn noise_is_in_range_and_not_constant() {
-        let mut noise = noise();
-        let numbers: Vec<f32> = (0..1000).map(|_| noise()).collect();
-        assert!(numbers.iter().all(|n| (0.0..=1.0).contains(n)));
-        let mean = numbers.iter().sum::<f32>() / 1000.0;
-        assert!((mean - 0.5).abs() < 0.05, "{mean}");
-    }
+    a.len() == b.len() && a.iter().zip(b).all(close)
 }

@@ -30,8 +30,8 @@ impl Format {
         Ok(header)
     }
 
-    /// Decodes the first frame. The form is what the caller converts to: a decoder that can produce
-    /// its channels cheaply does, otherwise it returns the file's channels.
+    /// Decodes the first frame. The form is what the caller converts to: a decoder that can
+    /// produce its channels cheaply does, otherwise it returns the file's channels.
     fn decode(self, encoded: &[u8], header: &Header, form: Form) -> Result<Pixels, String> {
         let background = form.background;
         match self {
@@ -196,7 +196,7 @@ fn recognise(encoded: &[u8]) -> Option<Format> {
             b'P',
             ..,
         ] => Some(Format::WebP),
-        // Many texts begin with these two letters, but none has the length of a header behind them.
+        // Many texts begin with these two letters, but none has a header's length behind them.
         [b'B', b'M', ..] if bmp::has_header(encoded) => Some(Format::Bmp),
         _ => None,
     }

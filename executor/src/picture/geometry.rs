@@ -1,5 +1,5 @@
-//! Which part of an image becomes which part of an input: computed exactly as the libraries do from
-//! which recipes come, since one pixel more or less moves the whole picture.
+//! Which part of an image becomes which part of an input: computed exactly as the libraries do
+//! from which recipes come, since one pixel more or less moves the whole picture.
 
 use predictsql_catalog::{Preprocessing, Resize};
 

@@ -124,8 +124,8 @@ pub(super) fn header(encoded: &[u8]) -> Result<Header, String> {
 }
 
 /// Compares the checksums of the chunks that decide how the image's data are read. Those of the
-/// data themselves need not be right: the data have a checksum of their own, and some programs that
-/// change a file forget the others.
+/// data themselves need not be right: the data have a checksum of their own, and some programs
+/// that change a file forget the others.
 fn check_sums(encoded: &[u8]) -> Result<(), String> {
     for chunk in chunks(encoded).take_while(|chunk| chunk.kind != b"IDAT") {
         if !matches!(chunk.kind, b"IHDR" | b"PLTE" | b"tRNS") {

@@ -71,7 +71,8 @@ impl InputSpec {
             crop_fraction,
             ..
         } = options.preprocessing;
-        if !(scale.is_finite() && scale > 0.0) || !(crop_fraction > 0.0 && crop_fraction <= 1.0) {
+        let fits = scale.is_finite() && scale > 0.0 && crop_fraction > 0.0 && crop_fraction <= 1.0;
+        if !fits {
             return Err("scale must be greater than 0, and crop_fraction 0 to 1".to_string());
         }
         let normalised = mean.iter().zip(std).map(|(mean, std)| {
@@ -90,6 +91,58 @@ impl InputSpec {
             preprocessing: options.preprocessing,
             normalised: normalised.collect(),
         })
+    }
+
+    /// The same input with the sample values 0..255 unchanged, for models that normalise them
+    /// themselves. The error says which option prevents it.
+    pub(crate) fn of_samples(&self) -> Result<Self, String> {
+        let (mean, std) = (&self.normalisation.mean, &self.normalisation.std);
+        let is_plain = self.normalised.iter().all(|values| {
+            let last = values[255];
+            values[0] == 0.0 && ((last - 1.0).abs() < 1e-3 || (last - 255.0).abs() < 0.1)
+        });
+        if !is_plain {
+            return Err(format!(
+                "the model takes uint8 pixels, which are given to it as they are, 0..255; leave out \
+                 mean ({mean:?}), std ({std:?}) and scale"
+            ));
+        }
+        let mut values = [0.0; 256];
+        for (sample, value) in (0u8..=255).zip(&mut values) {
+            *value = f32::from(sample);
+        }
+        let channels = self.channels.count();
+        Ok(Self {
+            normalisation: Normalisation {
+                mean: vec![0.0; channels],
+                std: vec![1.0; channels],
+            },
+            preprocessing: Preprocessing {
+                scale: 1.0,
+                ..self.preprocessing
+            },
+            normalised: vec![values; channels],
+            ..self.clone()
+        })
+    }
+
+    /// For each channel, the numbers that the samples 0 and 255 become.
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = (f32, f32)> + '_ {
+        self.normalised
+            .iter()
+            .map(|values| (values[0], values[255]))
+    }
+
+    /// Mean and deviation of each channel.
+    pub(crate) fn normalisation(&self) -> &Normalisation {
+        &self.normalisation
+    }
+
+    /// The input tensor of an image of the input's size, whose samples are in the image's order.
+    pub(crate) fn tensor_of(&self, samples: &[u8]) -> Vec<f32> {
+        let mut tensor = Vec::new();
+        normalise(samples, self.channels, self, &mut tensor);
+        tensor
     }
 
     /// Channels of the model's input.

@@ -45,8 +45,8 @@ impl Resizing {
     /// target's height, otherwise the reverse), and the size of that image in bytes.
     ///
     /// The order makes no difference but for rounding, unless a filter overshoots: what is beyond
-    /// black or white is cut off after each pass. So filters that do are applied in Pillow's order,
-    /// and the others in the order which is faster for photos.
+    /// black or white is cut off after each pass. So filters that do are applied in Pillow's
+    /// order, and the others in the order which is faster for photos.
     fn between(&self, channels: u64) -> (bool, u64) {
         let wide = |axis: Axis| (u64::from(axis.source), u64::from(axis.taken));
         let ((width, across), (height, down)) = (wide(self.columns), wide(self.rows));

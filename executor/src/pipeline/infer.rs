@@ -143,25 +143,19 @@ impl Batches<'_> {
                 }
             }
             let answers = match taken.is_empty() {
-                true => Some(Vec::new()),
+                true => Vec::new(),
                 false => self.run(lease, Batch::Rows(&taken))?,
             };
-            Ok(answers.map(|answers| {
-                let mut answers = answers.into_iter();
-                let outcomes = outcomes.into_iter();
-                outcomes
-                    .map_while(|o| o.or_else(|| answers.next()))
-                    .collect()
-            }))
+            let mut answers = answers.into_iter();
+            let outcomes = outcomes.into_iter();
+            Ok(outcomes
+                .map_while(|o| o.or_else(|| answers.next()))
+                .collect())
         })
     }
 
-    /// Runs a batch. `None`: an output is not finite.
-    fn run(
-        &self,
-        lease: &mut Lease<'_>,
-        batch: Batch<'_>,
-    ) -> Result<Option<Vec<Outcome>>, ModelError> {
+    /// Runs a batch.
+    fn run(&self, lease: &mut Lease<'_>, batch: Batch<'_>) -> Result<Vec<Outcome>, ModelError> {
         let reader = &self.compiled.sessions.contract().reader;
         lease.run(batch, self.interrupt, |numbers| reader.outcomes(numbers))
     }
@@ -175,7 +169,7 @@ impl Batches<'_> {
     fn outcomes(
         &self,
         inputs: usize,
-        mut run: impl FnMut(&mut Lease<'_>, Range<usize>) -> Result<Option<Vec<Outcome>>, ModelError>,
+        mut run: impl FnMut(&mut Lease<'_>, Range<usize>) -> Result<Vec<Outcome>, ModelError>,
     ) -> Result<Vec<Outcome>, Stop> {
         let failed = |error: ModelError| match self.interrupt.is_set() {
             true => Stop::Abandoned,
@@ -200,9 +194,7 @@ impl Batches<'_> {
             };
             let range = outcomes.len()..outcomes.len().saturating_add(batch).min(inputs);
             let wanted = range.len();
-            let read = run(lease, range).map_err(failed)?.ok_or_else(|| {
-                Stop::Failed("its output is not finite (NaN or infinity)".to_string())
-            })?;
+            let read = run(lease, range).map_err(failed)?;
             if read.len() != wanted {
                 return Err(Stop::Failed("it gave too few rows".to_string()));
             }

@@ -11,6 +11,7 @@ use super::source::{ReadError, Wanted};
 use super::wait::Waiter;
 use crate::config::StartError;
 use crate::error::ModelError;
+use crate::warning::ModelWarning;
 
 /// Properties of a model's file, determined by reading and running it.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +23,8 @@ pub struct ModelFile {
     /// Seconds of one CPU thread for one input, inference only; `None` if it could not be
     /// measured.
     pub seconds_per_image: Option<f64>,
+    /// What is suspicious of it.
+    pub warnings: Vec<ModelWarning>,
 }
 
 /// Sources of models.
@@ -89,6 +92,36 @@ impl ModelFiles {
         let file = read.map_err(|error| self.model_error(uri, error))?.bytes;
         let sha256 = hex::encode(Sha256::digest(&file));
         Ok((file, sha256))
+    }
+
+    /// Content of a file that belongs to a model, such as one of labels.
+    pub(crate) async fn read_beside(&self, uri: &str, bytes_max: u64) -> Result<Bytes, ModelError> {
+        let wanted = Wanted {
+            bytes_max,
+            identified: false,
+        };
+        let location = Bytes::copy_from_slice(uri.as_bytes());
+        match self.sources.read(&location, wanted).await {
+            Ok(object) => Ok(object.bytes),
+            Err(ReadError::TooLarge { bytes }) => Err(ModelError::BesideTooLarge {
+                uri: uri.to_string(),
+                bytes,
+                bytes_max,
+            }),
+            Err(error) => Err(self.model_error(uri, error)),
+        }
+    }
+
+    /// Content of the model's file at `uri`.
+    pub(crate) async fn read_whole(&self, uri: &str) -> Result<Bytes, ModelError> {
+        let wanted = Wanted {
+            bytes_max: self.model_bytes_max,
+            identified: false,
+        };
+        let location = Bytes::copy_from_slice(uri.as_bytes());
+        let read = self.sources.read(&location, wanted).await;
+        read.map(|object| object.bytes)
+            .map_err(|error| self.model_error(uri, error))
     }
 
     fn model_error(&self, uri: &str, error: ReadError) -> ModelError {

@@ -70,6 +70,7 @@ fn tried(library: Option<&Path>) -> Reply {
         let compiled = compile(&environment, file, &options, &settings, &interrupt)?;
         Ok(Tried {
             seconds_per_image: compiled.seconds_per_image,
+            warnings: compiled.warnings,
         })
     };
     let thread = std::thread::Builder::new().stack_size(STACK_BYTES);

@@ -105,6 +105,7 @@ fn a_request_arrives_as_it_was_sealed() {
         labels: vec!["a".into()],
         other: None,
         output: Output::Softmax,
+        output_name: None,
         accuracy: Some(0.5),
     };
     let settings = crate::model::CompileSettings {

@@ -66,6 +66,7 @@ pub fn options_of(layout: Layout, height: u32) -> ModelOptions {
         labels: ["red", "green", "blue"].map(String::from).to_vec(),
         other: None,
         output: Output::Logits,
+        output_name: None,
         accuracy: None,
     }
 }

@@ -154,8 +154,12 @@ fn preprocessing(in_colour: bool) -> impl Strategy<Value = Preprocessing> {
 
 fn options(task: Task) -> impl Strategy<Value = (Task, ModelOptions)> {
     let flags = (any::<bool>(), any::<bool>());
-    let accuracy = prop::option::of(0.0..=1.0_f64);
-    (model_input(&task), flags, accuracy).prop_map(move |(input, (logits, other), accuracy)| {
+    let last = (
+        prop::option::of(0.0..=1.0_f64),
+        prop::option::of("[ -~äß]{1,9}"),
+    );
+    (model_input(&task), flags, last).prop_map(move |(input, (logits, other), last)| {
+        let (accuracy, output_name) = last;
         let regression = task.kind == TaskKind::Regression;
         // Upper case, unlike every class.
         let other = (other && !regression).then(|| "O'THER\\".to_owned());
@@ -169,6 +173,7 @@ fn options(task: Task) -> impl Strategy<Value = (Task, ModelOptions)> {
                 (false, true) => Output::Logits,
                 (false, false) => Output::Softmax,
             },
+            output_name,
             accuracy,
         };
         (task.clone(), options)

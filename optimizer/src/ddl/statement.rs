@@ -126,8 +126,19 @@ pub struct CreateTask {
     pub input: TaskInput,
     /// Classes in order.
     pub classes: Vec<String>,
+    /// Where classes come from that are not listed.
+    pub classes_from: Option<ClassesFrom>,
     /// `OPTIONS` in order.
     pub options: Vec<(String, OptionValue)>,
+}
+
+/// Where classes come from, below the model roots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClassesFrom {
+    /// `CLASSES FROM FILE 'labels.txt'`
+    File(String),
+    /// `CLASSES FROM MODEL 'dir/'`: the labels of a model's file or of its folder.
+    Model(String),
 }
 
 /// A parsed `CREATE MODEL`.

@@ -70,8 +70,42 @@ fn create_task_in_full() {
             kind: TaskKind::Classification,
             input: TaskInput::Image,
             classes: strings(&["cat", "it's", "d'og", "ß"]),
+            classes_from: None,
             options: vec![("accuracy_slack_points".to_owned(), OptionValue::Number(2.5))],
         })
+    );
+}
+
+#[test]
+fn classes_and_labels_come_from_files() {
+    let from = |sql: &str| match change(sql) {
+        Change::CreateTask(task) => (task.classes, task.classes_from),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        from("CREATE TASK t CLASSES FROM FILE 'labels.txt' KIND CLASSIFICATION"),
+        (Vec::new(), Some(ClassesFrom::File("labels.txt".to_owned())))
+    );
+    assert_eq!(
+        from("create task t classes from model 'dir/'"),
+        (Vec::new(), Some(ClassesFrom::Model("dir/".to_owned())))
+    );
+    refused("CREATE TASK t CLASSES FROM 'x'", Syntax, &["FILE or MODEL"]);
+    refused(
+        "CREATE TASK t CLASSES FROM FILE x",
+        Syntax,
+        &["path in quotes"],
+    );
+    let sql = "CREATE MODEL m FOR TASK t FROM 'm.onnx' OPTIONS (labels = FILE 'l.txt', size = 8)";
+    let Change::CreateModel(model) = change(sql) else {
+        panic!("not a model")
+    };
+    let file = OptionValue::File("l.txt".to_owned());
+    assert_eq!(model.options.first(), Some(&("labels".to_owned(), file)));
+    refused(
+        "CREATE MODEL m FOR TASK t FROM 'm' OPTIONS (labels = FILE)",
+        Syntax,
+        &["a file's path in quotes"],
     );
 }
 

@@ -401,6 +401,7 @@ fn model(id: u64, task: &Task, (name, version): (&str, &str), covers: &[&str]) -
             labels,
             other: None,
             output: Output::Logits,
+            output_name: None,
             accuracy: (covers.len() > 5).then_some(0.9 - id as f64 / 100.0),
         },
         seconds_per_image: Some(0.001 * id as f64),

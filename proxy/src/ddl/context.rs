@@ -2,7 +2,8 @@
 
 use std::future::Future;
 
-use predictsql_catalog::ModelOptions;
+use bytes::Bytes;
+use predictsql_catalog::{ModelOptions, OnnxHead};
 use predictsql_executor::{Executor, ModelError, ModelFile};
 use tokio::time::Instant;
 
@@ -17,9 +18,23 @@ pub trait Inspect {
         uri: &str,
         options: &ModelOptions,
     ) -> impl Future<Output = Result<ModelFile, ModelError>>;
+
+    /// See [`Executor::onnx_head`].
+    fn onnx_head(&self, uri: &str) -> impl Future<Output = Result<OnnxHead, ModelError>>;
+
+    /// See [`Executor::read_beside_model`].
+    fn read_beside(&self, uri: &str) -> impl Future<Output = Result<Bytes, ModelError>>;
 }
 
 impl Inspect for Executor {
+    fn onnx_head(&self, uri: &str) -> impl Future<Output = Result<OnnxHead, ModelError>> {
+        Executor::onnx_head(self, uri)
+    }
+
+    fn read_beside(&self, uri: &str) -> impl Future<Output = Result<Bytes, ModelError>> {
+        Executor::read_beside_model(self, uri)
+    }
+
     fn inspect(
         &self,
         uri: &str,
@@ -49,6 +64,8 @@ pub struct DdlAnswer {
     pub affected_rows: u64,
     /// Rows of SHOW WARNINGS at level `Note`.
     pub notes: Vec<SqlError>,
+    /// Rows of SHOW WARNINGS at level `Warning`.
+    pub warnings: Vec<SqlError>,
 }
 
 impl DdlAnswer {
@@ -57,6 +74,7 @@ impl DdlAnswer {
         Self {
             affected_rows: 0,
             notes: vec![error],
+            warnings: Vec::new(),
         }
     }
 }

@@ -8,6 +8,7 @@ use predictsql_catalog::{
 use predictsql_optimizer::ddl::{CreateModel, CreateTask};
 
 use super::context::{DdlAnswer, DdlContext, Inspect};
+use super::described;
 use super::version::with_version;
 use crate::account::AccountError;
 use crate::error::SqlError;
@@ -19,12 +20,19 @@ const URI_BYTES_MAX: usize = 4096;
 const VERSION_CHARS_MAX: usize = 60;
 
 /// `CREATE TASK`
-pub(super) async fn task<I>(
+pub(super) async fn task<I: Inspect>(
     create: &CreateTask,
     context: &DdlContext<'_, I>,
 ) -> Result<DdlAnswer, SqlError> {
     let name = checked_name("task", &create.name)?;
-    check_classes(create.kind, &create.classes)?;
+    let (classes, warning) = match &create.classes_from {
+        Some(from) => {
+            let labels = described::classes(from, context.inspector).await?;
+            (labels.names, labels.warning)
+        }
+        None => (create.classes.clone(), None),
+    };
+    check_classes(create.kind, &classes)?;
     if let TaskInput::Columns(columns) = &create.input {
         check_columns(columns)?;
     }
@@ -32,7 +40,7 @@ pub(super) async fn task<I>(
         name,
         kind: create.kind,
         input: create.input.clone(),
-        classes: create.classes.clone(),
+        classes,
         accuracy_slack_points: ACCURACY_SLACK_POINTS_DEFAULT,
         constraints: TaskConstraints::default(),
         version: 1,
@@ -46,11 +54,15 @@ pub(super) async fn task<I>(
     };
     let work =
         move |mut conn, schema| async move { store::create_task(&mut conn, &schema, &new).await };
-    created(
+    let answer = created(
         context.account.run_until(context.until, work).await,
         create.if_not_exists,
         "Task",
-    )
+    )?;
+    Ok(DdlAnswer {
+        warnings: warning.map(SqlError::wrong_value).into_iter().collect(),
+        ..answer
+    })
 }
 
 /// `CREATE MODEL`: the file is read and tried before anything is written.
@@ -77,15 +89,19 @@ pub(super) async fn model<I: Inspect>(
         // Known without reading the file.
         return created(Err(already(model)), create.if_not_exists, "Model");
     }
-    let (covers, options) = model_options(task, create.covers.as_deref(), &create.options)?;
-    let inspected = context.inspector.inspect(&create.uri, &options).await;
+    let found = described::model(create, task, context.inspector).await?;
+    let (covers, options) = model_options(task, create.covers.as_deref(), &found.options)?;
+    let inspected = context.inspector.inspect(&found.uri, &options).await;
     let file = inspected.map_err(|error| SqlError::from(&error))?;
+    let warned = file.warnings.iter();
+    let warnings = warned.map(|warning| SqlError::wrong_value(warning.to_string()));
+    let warnings: Vec<SqlError> = found.warnings.into_iter().chain(warnings).collect();
     let new = NewModel {
-        definition: model_definition(&name, &version, &task.name, &create.uri, &covers, &options),
+        definition: model_definition(&name, &version, &task.name, &found.uri, &covers, &options),
         name,
         version,
         task: Task::clone(task),
-        uri: create.uri.clone(),
+        uri: found.uri,
         sha256: file.sha256,
         bytes: file.bytes,
         covers,
@@ -98,11 +114,12 @@ pub(super) async fn model<I: Inspect>(
             .await
             .map(|_id| ())
     };
-    created(
+    let answer = created(
         context.account.run_until(context.until, work).await,
         create.if_not_exists,
         "Model",
-    )
+    )?;
+    Ok(DdlAnswer { warnings, ..answer })
 }
 
 fn already(model: &Model) -> AccountError {

@@ -45,6 +45,7 @@ fn dropped(result: Result<u64, AccountError>, if_exists: bool) -> Result<DdlAnsw
     match result {
         Ok(affected_rows) => Ok(DdlAnswer {
             affected_rows,
+            warnings: Vec::new(),
             notes: Vec::new(),
         }),
         Err(error) => match &error {

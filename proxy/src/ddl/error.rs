@@ -38,6 +38,7 @@ impl From<&ModelError> for SqlError {
             ModelError::LibraryMissing { .. } => ErrorKind::CannotOpenLibrary,
             ModelError::OutsideRoots { .. }
             | ModelError::TooLarge { .. }
+            | ModelError::BesideTooLarge { .. }
             | ModelError::TrialSeconds { .. }
             | ModelError::TrialMemory { .. } => ErrorKind::OptionPrevents,
             ModelError::NotFound { .. } => ErrorKind::FileNotFound,
@@ -64,6 +65,8 @@ impl From<&ModelError> for SqlError {
             | ModelError::ValueOutput { .. }
             | ModelError::MapKeys { .. }
             | ModelError::LabelOrder { .. }
+            | ModelError::AmbiguousOutput { .. }
+            | ModelError::NoSuchOutput { .. }
             | ModelError::OutputType { .. }
             | ModelError::OutputColumns { .. }
             | ModelError::OutputShape { .. }

@@ -9,6 +9,7 @@ mod alter;
 mod change;
 mod context;
 mod create;
+mod described;
 mod drop;
 mod error;
 mod rights;

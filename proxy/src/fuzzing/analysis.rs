@@ -120,6 +120,7 @@ fn catalog() -> &'static Snapshot {
             labels: classes.clone(),
             other: None,
             output: Output::Logits,
+            output_name: None,
             accuracy: None,
         };
         let model = Model {

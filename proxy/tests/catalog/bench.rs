@@ -2,10 +2,11 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Row};
-use predictsql_catalog::ModelOptions;
 use predictsql_catalog::store::SchemaName;
+use predictsql_catalog::{ModelOptions, OnnxHead};
 use predictsql_executor::{ModelError, ModelFile};
 use predictsql_optimizer::ddl::{self, CatalogStatement, Change, Show};
 use predictsql_proxy::account::{AccountConfig, ServiceAccount, StoreAddress};
@@ -31,8 +32,17 @@ impl Inspect for Inspector {
                 sha256: "ab".repeat(32),
                 bytes: 10,
                 seconds_per_image: Some(0.5),
+                warnings: Vec::new(),
             }),
         }
+    }
+
+    async fn onnx_head(&self, _: &str) -> Result<OnnxHead, ModelError> {
+        Ok(OnnxHead::default())
+    }
+
+    async fn read_beside(&self, uri: &str) -> Result<Bytes, ModelError> {
+        Err(ModelError::NotFound { uri: uri.into() })
     }
 }
 

@@ -20,6 +20,7 @@ mod interrupted;
 mod kept;
 mod loading;
 mod model_memory;
+mod models_as_they_are;
 mod operating;
 mod planned;
 mod relay;

@@ -99,8 +99,8 @@ impl Row {
         }
     }
 
-    /// Fills the row from a plane. Samples are interpolated between the two nearest where there are
-    /// half as many as pixels, and the nearest is repeated for other ratios, as libjpeg does.
+    /// Fills the row from a plane. Samples are interpolated between the two nearest where there
+    /// are half as many as pixels, and the nearest is repeated for other ratios, as libjpeg does.
     pub(super) fn fill(
         &mut self,
         plane: &[u8],

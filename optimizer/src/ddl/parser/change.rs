@@ -5,7 +5,7 @@ use sqlparser::tokenizer::Token;
 
 use super::cursor::{Cursor, unsupported};
 use crate::Refusal;
-use crate::ddl::statement::{Change, CreateModel, CreateTask};
+use crate::ddl::statement::{Change, ClassesFrom, CreateModel, CreateTask};
 
 /// Parses a change; `None` for other statements.
 pub fn change(cursor: &mut Cursor<'_>) -> Result<Option<Change>, Refusal> {
@@ -44,10 +44,15 @@ pub fn change(cursor: &mut Cursor<'_>) -> Result<Option<Change>, Refusal> {
 fn create_task(cursor: &mut Cursor<'_>) -> Result<Change, Refusal> {
     let if_not_exists = cursor.accept("IF NOT EXISTS");
     let name = cursor.name("a task's name")?;
+    let mut classes_from = None;
     let (mut classes, mut kind, mut input, mut options) = (None, None, None, None);
     loop {
         if classes.is_none() && cursor.accept("CLASSES") {
-            classes = Some(cursor.strings("a class in quotes")?);
+            classes_from = self::classes_from(cursor)?;
+            classes = Some(match &classes_from {
+                Some(_) => Vec::new(),
+                None => cursor.strings("a class in quotes")?,
+            });
         } else if kind.is_none() && cursor.accept("KIND") {
             kind = Some(task_kind(cursor)?);
         } else if input.is_none() && cursor.accept("INPUT") {
@@ -69,8 +74,25 @@ fn create_task(cursor: &mut Cursor<'_>) -> Result<Change, Refusal> {
         kind,
         input: input.unwrap_or(TaskInput::Image),
         classes,
+        classes_from,
         options: options.unwrap_or_default(),
     }))
+}
+
+/// `FROM FILE 'f'` or `FROM MODEL 'm'`, if it is next.
+fn classes_from(cursor: &mut Cursor<'_>) -> Result<Option<ClassesFrom>, Refusal> {
+    if !cursor.accept("FROM") {
+        return Ok(None);
+    }
+    if cursor.accept("FILE") {
+        let file = cursor.string("the file's path in quotes")?;
+        return Ok(Some(ClassesFrom::File(file)));
+    }
+    if cursor.accept("MODEL") {
+        let model = cursor.string("the path of the model or its folder in quotes")?;
+        return Ok(Some(ClassesFrom::Model(model)));
+    }
+    Err(cursor.syntax("FILE or MODEL"))
 }
 
 fn task_kind(cursor: &mut Cursor<'_>) -> Result<TaskKind, Refusal> {

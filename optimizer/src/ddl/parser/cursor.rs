@@ -171,6 +171,9 @@ impl Cursor<'_> {
         self.accept_token(&Token::Eq);
         let value = if self.lexed.token(self.at) == Some(&Token::LParen) {
             OptionValue::List(self.list(Self::scalar)?)
+        } else if self.lexed.is_keyword(self.at, "FILE") {
+            self.at += 1;
+            OptionValue::File(self.string("a file's path in quotes")?)
         } else {
             self.scalar()?
         };

@@ -1,7 +1,8 @@
 //! Runs catalog statements in a session, after a check of the user's privileges.
 
-use predictsql_catalog::ModelOptions;
+use bytes::Bytes;
 use predictsql_catalog::store::SchemaName;
+use predictsql_catalog::{ModelOptions, OnnxHead};
 use predictsql_executor::{Executor, ModelError, ModelFile};
 use predictsql_optimizer::ddl::{self, CatalogStatement, Change, Show, Work};
 use predictsql_optimizer::planner::Demands;
@@ -161,6 +162,9 @@ impl Lane {
         for note in answer.notes {
             diagnostics.add("Note", note.code(), note.message);
         }
+        for warning in answer.warnings {
+            diagnostics.warn(warning.kind, || warning.message);
+        }
         turn.write_ok(answer.affected_rows, diagnostics.count());
         Ok(Left {
             diagnostics: Some(diagnostics),
@@ -175,15 +179,34 @@ struct UntilCancelled<'a> {
     cancel: CancellationToken,
 }
 
-impl Inspect for UntilCancelled<'_> {
-    async fn inspect(&self, uri: &str, options: &ModelOptions) -> Result<ModelFile, ModelError> {
+impl UntilCancelled<'_> {
+    async fn unless_cancelled<T>(
+        &self,
+        work: impl Future<Output = Result<T, ModelError>>,
+    ) -> Result<T, ModelError> {
         tokio::select! {
             biased;
             () = self.cancel.cancelled() => Err(ModelError::Interrupted {
                 reason: "Query execution was interrupted".to_owned(),
             }),
-            found = self.executor.inspect(uri, options) => found,
+            found = work => found,
         }
+    }
+}
+
+impl Inspect for UntilCancelled<'_> {
+    async fn inspect(&self, uri: &str, options: &ModelOptions) -> Result<ModelFile, ModelError> {
+        self.unless_cancelled(self.executor.inspect(uri, options))
+            .await
+    }
+
+    async fn onnx_head(&self, uri: &str) -> Result<OnnxHead, ModelError> {
+        self.unless_cancelled(self.executor.onnx_head(uri)).await
+    }
+
+    async fn read_beside(&self, uri: &str) -> Result<Bytes, ModelError> {
+        self.unless_cancelled(self.executor.read_beside_model(uri))
+            .await
     }
 }
 
