@@ -81,7 +81,7 @@ impl AdminLogin {
                 sha1(&[&once]).ct_eq(&self.digest) & whole
             }
             Proof::Sha2(answer) => {
-                let (once, whole) = unmasked(answer, sha2(&[&sha2(&[&self.sha2_digest]), salt]));
+                let (once, whole) = unmasked(answer, sha2(&[&self.sha2_digest, salt]));
                 sha2(&[&once]).ct_eq(&self.sha2_digest) & whole
             }
         };

@@ -122,7 +122,7 @@ mod tests {
         }
         assert_eq!(
             truths.question("A"),
-            "SELECT FIELD(_utf8mb4 X'41','a','b'), FIELD(_utf8mb4 X'41','b','a')"
+            "SELECT FIELD(_utf8mb4'A','a','b'), FIELD(_utf8mb4'A','b','a')"
         );
     }
 }
