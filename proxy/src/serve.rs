@@ -386,7 +386,8 @@ impl Operators {
         if let (Some(listener), Some(login)) =
             (self.admin, self.settings.config().admin.login.clone())
         {
-            let admin = Admin::new(status, self.settings, login);
+            let port = listener.local_addr()?.port();
+            let admin = Admin::new(status, self.settings, login, port);
             answering.spawn(admin::serve(
                 TcpListener::from_std(listener)?,
                 Arc::new(admin),

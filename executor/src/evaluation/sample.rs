@@ -142,6 +142,7 @@ pub struct Sample {
     parts: [BTreeMap<RowKey, Taken>; 3],
     rows_max: RowsMax,
     contradictory: u64,
+    repeated: u64,
 }
 
 impl Sample {
@@ -151,6 +152,7 @@ impl Sample {
             parts: Default::default(),
             rows_max,
             contradictory: 0,
+            repeated: 0,
         }
     }
 
@@ -178,6 +180,7 @@ impl Sample {
                 let differs = known.truth != truth;
                 known.truth = known.truth.min(truth);
                 self.contradictory += u64::from(differs);
+                self.repeated += 1;
                 return false;
             }
             Entry::Vacant(place) => {
@@ -204,6 +207,11 @@ impl Sample {
     /// Number of rows whose input was added before with another label.
     pub fn contradictory(&self) -> u64 {
         self.contradictory
+    }
+
+    /// Number of rows whose input was added before.
+    pub fn repeated(&self) -> u64 {
+        self.repeated
     }
 
     /// The rows with answers.
@@ -337,7 +345,7 @@ mod tests {
         sample.answer(key(1), feature(1));
         assert!(!sample.take(key(1), 2) && !sample.take(key(1), 1));
         assert!(sample.take(key(2), 1)); // never answered
-        assert_eq!(sample.contradictory(), 1);
+        assert_eq!((sample.contradictory(), sample.repeated()), (1, 2));
         let rows = sample.finish();
         assert_eq!(rows.len(), 1);
         assert_eq!(rows.truths(key(1).part()), [1]);

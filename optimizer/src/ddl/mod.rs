@@ -16,6 +16,7 @@
 //! ALTER TASK t SET k = v, ...      ALTER MODEL m [VERSION 'v'] SET accuracy = v
 //! EVALUATE TASK t ON (SELECT input, label FROM ...)
 //! EVALUATE MODEL m[@v] ON (SELECT input, label FROM ...)
+//!   either with [OPTIONS (foreign = 'warn' | 'keep')]
 //! ```
 //!
 //! The grammar works on tokens; the catalog interprets the options.
@@ -25,7 +26,7 @@ mod parser;
 mod statement;
 
 pub use head::{recognise, recognise_with_settings};
-pub use parser::{parse, parse_in, parse_listing};
+pub use parser::{parse, parse_in};
 pub use statement::{
     CatalogStatement, Change, ClassesFrom, CreateModel, CreateTask, Evaluate, Evaluated, Show,
     ShowFilter, Work,

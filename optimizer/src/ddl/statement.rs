@@ -97,6 +97,8 @@ pub struct Evaluate {
     pub target: Evaluated,
     /// The query of labelled rows as written, without its parentheses.
     pub query: String,
+    /// Whether labels that are no class are meant, and not warned of.
+    pub keep_foreign: bool,
 }
 
 /// The subject of an `EVALUATE`.

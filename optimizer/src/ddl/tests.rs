@@ -234,6 +234,17 @@ fn evaluations_of_tasks_and_models() {
     let of_task = evaluate(&format!("EVALUATE TASK apparel ON ({query}) ;"));
     assert_eq!(of_task.target, Evaluated::Task("apparel".to_owned()));
     assert_eq!(of_task.query, query);
+    assert!(!of_task.keep_foreign);
+    for (options, keeps) in [
+        ("FOREIGN = 'Keep'", true),
+        ("foreign keep", true),
+        ("foreign = 'warn'", false),
+    ] {
+        let of_model = evaluate(&format!(
+            "EVALUATE MODEL m ON (SELECT 1, 2) OPTIONS ({options})"
+        ));
+        assert_eq!(of_model.keep_foreign, keeps, "{options}");
+    }
     let model = |name: &str, version: Option<&str>| Evaluated::Model {
         name: name.to_owned(),
         version: version.map(str::to_owned),
@@ -329,6 +340,10 @@ fn syntax_errors_say_where_and_what_was_expected() {
     );
     refused("EVALUATE TASK t ON SELECT 1, 2", Syntax, &[rows]);
     refused("EVALUATE TASK t ON (DELETE FROM t)", Syntax, &[rows]);
+    for options in ["foreign = 'drop'", "foreign = 1", "labels = 'keep'"] {
+        let sql = format!("EVALUATE TASK t ON (SELECT 1, 2) OPTIONS ({options})");
+        refused(&sql, Syntax, &["foreign = 'warn' | 'keep'"]);
+    }
     refused(
         "EVALUATE TASK t ON (SELECT 1; DROP TABLE t)",
         Syntax,
@@ -410,22 +425,5 @@ fn settings_may_stand_before_a_statement() {
         "",
     ] {
         assert!(!recognise_with_settings(sql), "{sql}");
-    }
-}
-
-#[test]
-fn lists_that_are_not_the_catalogs_have_the_same_grammar() {
-    let lists = [("SESSIONS", 0), ("CONFIG", 1)];
-    let read = |sql: &str| parse_listing(sql, &lists);
-    assert_eq!(read("show /* all */ sessions ; -- now"), Ok((0, None)));
-    let like = Some(ShowFilter::Like("a%".to_owned()));
-    assert_eq!(read("SHOW CONFIG LIKE 'a%'"), Ok((1, like)));
-    for sql in [
-        "SHOW TASKS",
-        "SHOW CONFIG CONFIG",
-        "SHOW CONFIG; SHOW CONFIG",
-        "CONFIG",
-    ] {
-        assert_eq!(read(sql).unwrap_err().kind, Syntax, "{sql}");
     }
 }

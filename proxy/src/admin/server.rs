@@ -1,19 +1,15 @@
 //! Accepts and serves the endpoint's clients.
 
-use super::cap::Capped;
 use super::endpoint::Admin;
-use super::shim::AdminSession;
-use crate::admission::{Admission, Applicant, Source};
+use super::handshake::{Client, NotLetIn};
+use super::session::Session;
+use crate::admission::{Admission, Applicant, LineLimit, Source};
 use crate::error::ErrorKind;
 use crate::wire::{PacketWriter, Stream};
-use opensrv_mysql::AsyncMysqlIntermediary;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-use tokio::io::BufWriter;
 use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
 
 /// Maximum concurrent connections that have not logged in. A further one displaces one that waits
 /// for its client.
@@ -67,31 +63,21 @@ async fn serve_client(
     applicant: Applicant,
     admin: Arc<Admin>,
 ) {
-    applicant.waits_for_client().store(true, Relaxed);
-    let latest = applicant.since() + admin.settings.config().logins.login_time_max;
-    let let_in = CancellationToken::new();
-    let session = match AdminSession::new(admin, id, peer, &applicant, latest, let_in.clone()) {
-        Ok(session) => session,
-        Err(error) => return tracing::warn!(%error, "admin: no random bytes for a login"),
-    };
     // With keep-alive, so that connections of vanished hosts do not hold permits for ever.
-    let client = match Stream::tcp(client) {
-        Ok(client) => client,
+    let mut stream = match Stream::tcp(client) {
+        Ok(stream) => stream,
         Err(error) => return tracing::debug!(%peer, %error, "admin: a client left at once"),
     };
-    let (reader, writer) = tokio::io::split(client);
-    let talking = AsyncMysqlIntermediary::run_on(
-        session,
-        Capped::new(reader, let_in.clone()),
-        BufWriter::new(writer),
-    );
-    tokio::pin!(talking);
-    let ended = tokio::select! {
-        ended = &mut talking => ended,
-        () = let_in.cancelled() => {
-            drop(applicant);
-            talking.await
-        }
+    let latest = applicant.since() + admin.settings.config().logins.login_time_max;
+    let mut client = Client {
+        stream: &mut stream,
+        id,
+        source: applicant.source(),
+        latest,
+        waits_for_client: applicant.waits_for_client(),
+    };
+    let login = tokio::select! {
+        login = client.log_in(&admin) => login,
         () = applicant.displaced() => {
             return tracing::debug!(%peer, "admin: a client gave way to another");
         }
@@ -99,8 +85,35 @@ async fn serve_client(
             return tracing::debug!(%peer, "admin: no login in time");
         }
     };
-    match ended {
+    let login = match login {
+        Ok(login) => login,
+        Err(NotLetIn::Io(error)) => return tracing::debug!(%peer, %error, "admin: no login"),
+        Err(NotLetIn::Refused(reason)) => return warn_of_refusal(peer, reason),
+    };
+    let Ok(_place) = Arc::clone(&admin.places).try_acquire_owned() else {
+        refuse_late(&mut stream, login.seq).await;
+        return warn_of_refusal(peer, "too many sessions");
+    };
+    drop(applicant);
+    let session = Session::new(admin, id, peer, &login);
+    match session.run(&mut stream, login).await {
         Ok(()) => tracing::debug!(%peer, "admin: session ended"),
         Err(error) => tracing::debug!(%peer, %error, "admin: session ended"),
+    }
+}
+
+/// Sends error 1040 in place of the OK.
+async fn refuse_late(stream: &mut Stream, seq: u8) {
+    let mut writer = PacketWriter::new(seq);
+    let error = ErrorKind::TooManyConnections.packet("Too many connections");
+    writer.write(&error.encode());
+    // The client may be gone.
+    let _ = writer.flush(stream).await;
+}
+
+fn warn_of_refusal(client: SocketAddr, reason: &'static str) {
+    static LINES: LineLimit = LineLimit::new();
+    if let Some(left_out) = LINES.pass() {
+        tracing::warn!(%client, reason, left_out, "admin: refused a login");
     }
 }

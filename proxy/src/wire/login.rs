@@ -113,7 +113,7 @@ impl Login {
         mut input: &[u8],
     ) -> Result<(Option<Bytes>, Option<Bytes>), Malformed> {
         let named = |name: &[u8]| (!name.is_empty()).then(|| Bytes::copy_from_slice(name));
-        let skipped = Self::skip_authentication(capabilities, &mut input);
+        let skipped = Self::get_authentication(capabilities, &mut input);
         let mut database = None;
         if capabilities.has(Capabilities::CONNECT_WITH_DB) {
             skipped?;
@@ -133,16 +133,27 @@ impl Login {
         Ok((database, plugin))
     }
 
-    fn skip_authentication(capabilities: Capabilities, input: &mut &[u8]) -> Result<(), Malformed> {
+    /// The proof of the password in a login that [`restrict`](Self::restrict) has accepted with
+    /// these capabilities as result.
+    pub fn authentication(payload: &[u8], capabilities: Capabilities) -> Result<Bytes, Malformed> {
+        let mut input = payload;
+        lenenc::get_bytes(&mut input, TLS_REQUEST_BYTES)?;
+        lenenc::get_nul_str(&mut input)?;
+        Self::get_authentication(capabilities, &mut input).map(Bytes::copy_from_slice)
+    }
+
+    fn get_authentication<'p>(
+        capabilities: Capabilities,
+        input: &mut &'p [u8],
+    ) -> Result<&'p [u8], Malformed> {
         if capabilities.has(Capabilities::PLUGIN_AUTH_LENENC_CLIENT_DATA) {
-            lenenc::get_str(input)?;
+            lenenc::get_str(input)
         } else if capabilities.has(Capabilities::SECURE_CONNECTION) {
             let length = lenenc::get_u8(input)?;
-            lenenc::get_bytes(input, usize::from(length))?;
+            lenenc::get_bytes(input, usize::from(length))
         } else {
-            lenenc::get_nul_str(input)?;
+            lenenc::get_nul_str(input)
         }
-        Ok(())
     }
 }
 
@@ -183,6 +194,8 @@ mod tests {
         assert_eq!(&login.user[..], b"root");
         assert_eq!(login.database.as_deref(), Some(&b"shop"[..]));
         assert_eq!(login.charset, 45);
+        let proof = Login::authentication(&payload, login.capabilities);
+        assert_eq!(proof.as_deref(), Ok(&b"abc"[..]));
         assert_eq!(login.plugin.as_deref(), Some(&b"mysql_native_password"[..]));
         assert!(!login.capabilities.has(Capabilities::QUERY_ATTRIBUTES));
         assert!(login.capabilities.has(Capabilities::MARIADB_PROGRESS));

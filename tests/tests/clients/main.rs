@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod admin_endpoint;
 mod difference;
 mod mysql_async_suite;
 mod place;

@@ -148,7 +148,8 @@ fn describe(place: &Place, command: &mut Command) {
     }
 }
 
-fn filled(word: &str) -> String {
+/// A word of a command, with what stands in braces filled in.
+pub fn filled(word: &str) -> String {
     let python = std::env::var_os("PREDICTSQL_TEST_PYTHON")
         .map_or_else(|| checkout().join(".cache/venv/bin/python"), PathBuf::from);
     word.replace("{python}", &python.to_string_lossy())

@@ -7,7 +7,7 @@ mod work;
 
 use cursor::{Cursor, read_whole};
 
-use super::statement::{CatalogStatement, ShowFilter};
+use super::statement::CatalogStatement;
 use crate::{LexMode, Refusal};
 
 /// Parses a catalog statement under the default SQL mode.
@@ -18,17 +18,6 @@ pub fn parse(sql: &str) -> Result<CatalogStatement, Refusal> {
 /// Parses a catalog statement under `mode`.
 pub fn parse_in(sql: &str, mode: LexMode) -> Result<CatalogStatement, Refusal> {
     read_whole(sql, mode, statement)
-}
-
-/// Parses `SHOW list [LIKE 'p' | WHERE e]` for lists outside the catalog. `lists` pairs each
-/// list's keyword with its value; returns that value and the row filter.
-pub fn parse_listing<L: Clone>(
-    sql: &str,
-    lists: &[(&str, L)],
-) -> Result<(L, Option<ShowFilter>), Refusal> {
-    read_whole(sql, LexMode::default(), |cursor| {
-        show::listing(cursor, lists)
-    })
 }
 
 fn statement(cursor: &mut Cursor<'_>) -> Result<CatalogStatement, Refusal> {

@@ -35,21 +35,6 @@ pub fn show(cursor: &mut Cursor<'_>) -> Result<Option<Show>, Refusal> {
     Ok(Some(Show::Models { task, filter }))
 }
 
-/// Parses `SHOW` of one of `lists`, which pairs each keyword with a value; returns that value and
-/// the row filter.
-pub fn listing<L: Clone>(
-    cursor: &mut Cursor<'_>,
-    lists: &[(&str, L)],
-) -> Result<(L, Option<ShowFilter>), Refusal> {
-    cursor.expect("SHOW")?;
-    let found = lists.iter().find(|(word, _)| cursor.accept(word));
-    let (_, list) = found.ok_or_else(|| {
-        let words: Vec<_> = lists.iter().map(|(word, _)| *word).collect();
-        cursor.syntax(&words.join(" or "))
-    })?;
-    Ok((list.clone(), filter(cursor)?))
-}
-
 fn filter(cursor: &mut Cursor<'_>) -> Result<Option<ShowFilter>, Refusal> {
     if cursor.accept("LIKE") {
         return Ok(Some(ShowFilter::Like(

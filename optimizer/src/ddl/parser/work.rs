@@ -1,7 +1,9 @@
-//! `EVALUATE MODEL m[@version] ON (SELECT input, label FROM ...)` and `EVALUATE TASK t ON (...)`.
+//! `EVALUATE MODEL m[@version] ON (SELECT input, label FROM ...)` and `EVALUATE TASK t ON (...)`,
+//! both with `[OPTIONS (foreign = 'warn' | 'keep')]`.
 
 use std::ops::Range;
 
+use predictsql_catalog::OptionValue;
 use sqlparser::tokenizer::Token;
 
 use super::cursor::Cursor;
@@ -22,7 +24,33 @@ pub fn work(cursor: &mut Cursor<'_>) -> Result<Option<Work>, Refusal> {
     };
     cursor.expect("ON")?;
     let query = labelled_rows(cursor)?;
-    Ok(Some(Work::Evaluate(Evaluate { target, query })))
+    let keep_foreign = keeps_foreign(cursor)?;
+    Ok(Some(Work::Evaluate(Evaluate {
+        target,
+        query,
+        keep_foreign,
+    })))
+}
+
+/// Whether `OPTIONS (foreign = 'keep')` follows; `'warn'` is what holds without it.
+fn keeps_foreign(cursor: &mut Cursor<'_>) -> Result<bool, Refusal> {
+    const EXPECTED: &str = "OPTIONS (foreign = 'warn' | 'keep')";
+    if !cursor.accept("OPTIONS") {
+        return Ok(false);
+    }
+    let mut keeps = false;
+    let unknown = cursor.syntax(EXPECTED);
+    for (key, value) in cursor.options()? {
+        let (OptionValue::Text(value) | OptionValue::Word(value)) = value else {
+            return Err(unknown);
+        };
+        keeps = match value.to_ascii_lowercase().as_str() {
+            "keep" if key.eq_ignore_ascii_case("foreign") => true,
+            "warn" if key.eq_ignore_ascii_case("foreign") => false,
+            _ => return Err(unknown),
+        };
+    }
+    Ok(keeps)
 }
 
 /// `m`, `m VERSION 'v'`, or `m@v`, where the version may contain more characters than a word.

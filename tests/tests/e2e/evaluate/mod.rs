@@ -2,6 +2,7 @@
 //! behind when it does not come to its end.
 
 mod beside;
+mod labels;
 mod naive;
 mod rows;
 mod stability;
@@ -54,6 +55,10 @@ fn figures_are_those_of_an_independent_count() {
         "Accuracy_all",
         "Seconds_per_image",
         "Load_seconds",
+        "Foreign",
+        "Left_out",
+        "Left_out_why",
+        "Parts",
     ];
     assert_eq!(
         (answer.columns, answer.warnings),

@@ -13,6 +13,7 @@ mod report;
 mod request;
 mod rows;
 mod run;
+mod truth;
 
 use std::sync::Arc;
 
@@ -62,6 +63,7 @@ impl Lane {
             whole_task: matches!(statement.target, Evaluated::Task(_)),
             query: statement.query.clone(),
             form,
+            keep_foreign: statement.keep_foreign,
             fail_on_error: settings.fail_on_error,
             user: crate::lane::statements::catalog::current_user(turn).await?,
         };
@@ -79,13 +81,14 @@ impl Lane {
                 return Err(interrupted().into());
             }
             let published = publish(&context, new, deadline).await?;
-            Ok((outcomes.diagnostics, published))
+            Ok((outcomes.diagnostics, outcomes.summary, published))
         };
         let done = within(deadline, &running.cancel, work).await;
         turn.store.bounds = Bounds::default();
-        let (mut diagnostics, (published, new)) = done?;
+        let (mut diagnostics, summary, (published, new)) = done?;
+        report::warn_of_models(&mut diagnostics, &request, &new);
         report::warn_of_use(&mut diagnostics, &new, published);
-        report::write(turn, &new, codec, diagnostics.count());
+        report::write(turn, (&new, &summary), codec, diagnostics.count());
         turn.flush().await?;
         Ok(Left {
             diagnostics: Some(diagnostics),
@@ -114,7 +117,11 @@ fn text_of(statement: &Evaluate) -> String {
             format!("MODEL {}", model_at(name, version.as_deref()))
         }
     };
-    format!("EVALUATE {target} ON ({})", statement.query)
+    let options = match statement.keep_foreign {
+        true => " OPTIONS (foreign = 'keep')",
+        false => "",
+    };
+    format!("EVALUATE {target} ON ({}){options}", statement.query)
 }
 
 fn model_at(name: &str, version: Option<&str>) -> String {

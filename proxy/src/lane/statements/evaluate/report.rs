@@ -4,12 +4,19 @@ use mysql_common::constants::ColumnType;
 use predictsql_catalog::EvaluatedModel;
 use predictsql_catalog::store::{NewEvaluation, Published};
 
+use predictsql_executor::evaluation::{Verdict, verdicts};
+
 use crate::error::ErrorKind;
 use crate::lane::session::diagnostics::Diagnostics;
+use crate::lane::statements::evaluate::request::Request;
+use crate::lane::statements::evaluate::run::Summary;
 use crate::lane::store::result::{number_column, text_column, write_head};
 use crate::lane::store::rows::{Codec, double_cell, put_row, string_cell};
 use crate::lane::turn::Turn;
 use crate::wire::{ColumnDefinition, encode_result_end};
+
+/// Most classes that a warning of permuted labels shows.
+const MOVED_SHOWN_MAX: usize = 10;
 
 /// The columns of the answer.
 pub fn columns() -> Vec<ColumnDefinition> {
@@ -22,7 +29,60 @@ pub fn columns() -> Vec<ColumnDefinition> {
         double("Accuracy_all"),
         double("Seconds_per_image"),
         double("Load_seconds"),
+        number_column("Foreign", ColumnType::MYSQL_TYPE_LONGLONG),
+        number_column("Left_out", ColumnType::MYSQL_TYPE_LONGLONG),
+        text_column("Left_out_why", 255),
+        text_column("Parts", 60),
     ]
+}
+
+/// Says which models are worse than guessing, and whose labels look permuted.
+pub fn warn_of_models(diagnostics: &mut Diagnostics, request: &Request, new: &NewEvaluation) {
+    let outcome = |class: &String| {
+        let index = request.task.class_index(class)?;
+        u16::try_from(index + 1).ok()
+    };
+    for (model, evaluated) in request.models.iter().zip(&new.models) {
+        let covered: Vec<u16> = model.covers.iter().filter_map(outcome).collect();
+        for verdict in verdicts(evaluated, &covered) {
+            let text = verdict_text(&evaluated.name, &request.task.classes, &verdict);
+            diagnostics.warn(ErrorKind::Other, || text);
+        }
+    }
+}
+
+fn verdict_text(model: &str, classes: &[String], verdict: &Verdict) -> String {
+    let class = |outcome: u16| {
+        let index = usize::from(outcome).checked_sub(1);
+        let class = index.and_then(|index| classes.get(index));
+        class.map_or("none of its classes", String::as_str)
+    };
+    match verdict {
+        Verdict::WorseThanGuessing {
+            rows,
+            correct,
+            most_frequent: (outcome, most),
+        } => format!(
+            "Model '{model}' is worse than guessing: it answers {correct} of {rows} rows correctly, and \
+             always answering '{}' would have {most} right",
+            class(*outcome)
+        ),
+        Verdict::Permuted(moved) => {
+            let shown = moved.iter().take(MOVED_SHOWN_MAX);
+            let shown = shown.map(|&(truth, answer)| {
+                format!("'{}' is answered '{}'", class(truth), class(answer))
+            });
+            let more = match moved.len() > MOVED_SHOWN_MAX {
+                true => ", and so on",
+                false => "",
+            };
+            format!(
+                "The labels of model '{model}' look permuted: {}{more}. The order of its option labels (or of \
+                 the task's classes) may not be that of its output",
+                shown.collect::<Vec<_>>().join(", ")
+            )
+        }
+    }
 }
 
 /// Says what keeps the statistics from being used.
@@ -53,7 +113,12 @@ pub fn warn_of_use(diagnostics: &mut Diagnostics, new: &NewEvaluation, published
 }
 
 /// Writes the answer.
-pub fn write(turn: &mut Turn<'_>, new: &NewEvaluation, codec: Codec, warnings: u16) {
+pub fn write(
+    turn: &mut Turn<'_>,
+    (new, summary): (&NewEvaluation, &Summary),
+    codec: Codec,
+    warnings: u16,
+) {
     write_head(
         &mut turn.out,
         turn.capabilities,
@@ -61,7 +126,8 @@ pub fn write(turn: &mut Turn<'_>, new: &NewEvaluation, codec: Codec, warnings: u
         turn.status.flags(),
     );
     for model in &new.models {
-        let cells = row(model, codec);
+        let mut cells = row(model, codec);
+        cells.extend(summary_cells(summary, codec));
         turn.out
             .write_with(|out| put_row(out, codec, cells.iter().map(Option::as_deref)));
     }
@@ -82,17 +148,37 @@ fn row(model: &EvaluatedModel, codec: Codec) -> Vec<Option<Vec<u8>>> {
         let share = f64::from(part) / f64::from(whole);
         double(share.is_finite().then_some(share))
     };
-    let rows = match codec {
-        Codec::Text => string_cell(all.to_string().as_bytes()),
-        Codec::Binary => u64::from(all).to_le_bytes().to_vec(),
-    };
     vec![
         Some(string_cell(model.name.as_bytes())),
         Some(string_cell(model.version.as_bytes())),
-        Some(rows),
+        Some(count_cell(codec, all.into())),
         share(own_correct, own),
         share(all_correct, all),
         double(cost.and_then(|c| c.seconds_per_input())),
         double(cost.map(|c| c.load_seconds)),
+    ]
+}
+
+fn count_cell(codec: Codec, count: u64) -> Vec<u8> {
+    match codec {
+        Codec::Text => string_cell(count.to_string().as_bytes()),
+        Codec::Binary => count.to_le_bytes().to_vec(),
+    }
+}
+
+/// The last columns: what became of the rows.
+fn summary_cells(summary: &Summary, codec: Codec) -> [Option<Vec<u8>>; 4] {
+    let left_out: u64 = summary.left_out.iter().map(|(_, rows)| rows).sum();
+    let why = summary
+        .left_out
+        .iter()
+        .map(|(why, rows)| format!("{rows} {why}"));
+    let why = why.collect::<Vec<_>>().join(", ");
+    let parts: Vec<String> = summary.parts.iter().map(usize::to_string).collect();
+    [
+        Some(count_cell(codec, summary.foreign)),
+        Some(count_cell(codec, left_out)),
+        Some(string_cell(why.as_bytes())),
+        Some(string_cell(parts.join(" + ").as_bytes())),
     ]
 }

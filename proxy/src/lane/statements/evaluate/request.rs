@@ -16,6 +16,8 @@ pub struct Request {
     pub query: String,
     /// What its columns are.
     pub form: Form,
+    /// Labels that are no class are meant.
+    pub keep_foreign: bool,
     /// An input that cannot be read is an error.
     pub fail_on_error: bool,
     /// Account of the user, `user@host`.

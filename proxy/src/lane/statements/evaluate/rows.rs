@@ -15,14 +15,24 @@ use crate::lane::store::spool;
 use crate::lane::store::spool::Spool;
 use crate::lane::turn::Turn;
 use crate::wire::{ColumnDefinition, Malformed};
+use mysql_common::constants::ColumnType;
 use predictsql_optimizer::plan::InputKind;
 
 /// Collation id of bytes: a column of it holds the image itself.
 const BINARY: u16 = 63;
 
+/// What the columns are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Form {
+    /// Those before the label.
+    pub input: InputForm,
+    /// Whether the label is of type BIT: its text would be bytes.
+    pub bit_label: bool,
+}
+
 /// What the columns before the label are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Form {
+pub enum InputForm {
     /// A path or URI of an image.
     Location,
     /// An image.
@@ -57,22 +67,27 @@ fn form(columns: &[ColumnDefinition], task: &Task) -> Result<Form, SqlError> {
         let message = format!("Operand should contain {wanted} column(s): an input and its label");
         return Err(SqlError::new(ErrorKind::ColumnCount, message));
     }
-    match (&task.input, columns.first()) {
+    let input = match (&task.input, columns.first()) {
         (TaskInput::Columns(columns), _) => {
-            Ok(Form::Columns(columns.iter().map(|c| c.kind).collect()))
+            InputForm::Columns(columns.iter().map(|c| c.kind).collect())
         }
-        (TaskInput::Image, Some(input)) if is_string(input.column_type) => {
-            Ok(match input.charset {
-                BINARY => Form::Bytes,
-                _ => Form::Location,
-            })
+        (TaskInput::Image, Some(input)) if is_string(input.column_type) => match input.charset {
+            BINARY => InputForm::Bytes,
+            _ => InputForm::Location,
+        },
+        (TaskInput::Image, _) => {
+            return Err(SqlError::new(
+                ErrorKind::WrongArguments,
+                "Incorrect arguments to EVALUATE: the first column, the input, is neither text (a path or \
+                 URI) nor bytes (an image)",
+            ));
         }
-        (TaskInput::Image, _) => Err(SqlError::new(
-            ErrorKind::WrongArguments,
-            "Incorrect arguments to EVALUATE: the first column, the input, is neither text (a path or \
-             URI) nor bytes (an image)",
-        )),
-    }
+    };
+    let label = columns.last().map(|label| label.column_type);
+    Ok(Form {
+        input,
+        bit_label: label == Some(ColumnType::MYSQL_TYPE_BIT as u8),
+    })
 }
 
 /// The query with its texts in UTF-8, whatever the session's character set, and all rows, whatever
@@ -94,10 +109,10 @@ pub fn fetch(query: &str, form: &Form, bytes_max: u64) -> Fragment {
         let _ = write!(names, "{name}, ");
         let _ = write!(columns, "{column}, ");
     };
-    match form {
-        Form::Location => add("ml_input", utf8(&image)),
-        Form::Bytes => add("ml_input", image),
-        Form::Columns(kinds) => {
+    match &form.input {
+        InputForm::Location => add("ml_input", utf8(&image)),
+        InputForm::Bytes => add("ml_input", image),
+        InputForm::Columns(kinds) => {
             for (number, kind) in kinds.iter().enumerate() {
                 let name = format!("ml_{number}");
                 match kind {
@@ -107,11 +122,15 @@ pub fn fetch(query: &str, form: &Form, bytes_max: u64) -> Fragment {
             }
         }
     }
+    let label = match form.bit_label {
+        true => "ml_label + 0",
+        false => "ml_label",
+    };
     Fragment {
         sql: format!(
             "WITH ml_rows ({names}ml_label) AS (\n{query}\n) SELECT {columns}{} FROM ml_rows \
              LIMIT 18446744073709551615",
-            utf8("ml_label")
+            utf8(label)
         ),
         parameters: Vec::new(),
     }
@@ -133,7 +152,7 @@ pub struct LabelledRows<'s> {
     spool: &'s Spool,
     codec: RowCodec,
     block: Option<spool::Rows>,
-    form: &'s Form,
+    form: &'s InputForm,
     image_bytes_max: u64,
 }
 
@@ -142,7 +161,7 @@ impl<'s> LabelledRows<'s> {
     pub fn new(
         spool: &'s Spool,
         columns: &[ColumnDefinition],
-        (form, image_bytes_max): (&'s Form, u64),
+        (form, image_bytes_max): (&'s InputForm, u64),
     ) -> Self {
         Self {
             spool,
@@ -174,8 +193,8 @@ impl<'s> LabelledRows<'s> {
             };
             let row = CutRow::cut(row, &self.codec).await?;
             let label = match self.form {
-                Form::Columns(kinds) => kinds.len(),
-                Form::Location | Form::Bytes => 1,
+                InputForm::Columns(kinds) => kinds.len(),
+                InputForm::Location | InputForm::Bytes => 1,
             };
             let label = text(&row, label).await?;
             return Ok(Some(LabelledRow {
@@ -189,10 +208,10 @@ impl<'s> LabelledRows<'s> {
 
     async fn input(&self, row: &CutRow) -> Result<RowInput, LinkError> {
         let kinds = match self.form {
-            Form::Columns(kinds) => kinds,
+            InputForm::Columns(kinds) => kinds,
             form => {
                 let kind = match form {
-                    Form::Bytes => InputKind::Bytes,
+                    InputForm::Bytes => InputKind::Bytes,
                     _ => InputKind::Location,
                 };
                 let value = row.string(0)?;
@@ -234,19 +253,24 @@ mod tests {
 
     #[test]
     fn each_column_travels_so_that_it_is_read_exactly() {
-        let form = Form::Columns(vec![ColumnKind::Double, ColumnKind::Varchar]);
+        let form = |input, bit_label| Form { input, bit_label };
+        let columns = InputForm::Columns(vec![ColumnKind::Double, ColumnKind::Varchar]);
         assert_eq!(
-            fetch("SELECT a, b, c FROM t -- all", &form, 9).sql,
+            fetch("SELECT a, b, c FROM t -- all", &form(columns, false), 9).sql,
             "WITH ml_rows (ml_0, ml_1, ml_label) AS (\nSELECT a, b, c FROM t -- all\n) \
              SELECT CAST(ml_0 AS DOUBLE), CAST(CONVERT(ml_1 USING utf8mb4) AS BINARY), \
              CAST(CONVERT(ml_label USING utf8mb4) AS BINARY) FROM ml_rows \
              LIMIT 18446744073709551615"
         );
-        let bytes = fetch("SELECT 1, 2", &Form::Bytes, 9).sql;
+        let bytes = fetch("SELECT 1, 2", &form(InputForm::Bytes, true), 9).sql;
+        assert!(
+            bytes.contains("CONVERT(ml_label + 0 USING utf8mb4)"),
+            "{bytes}"
+        );
         let bounded = "SELECT IF(OCTET_LENGTH(ml_input) > 9, CONCAT(_utf8mb4 X'6D6C2D746F6F2D6C6F6E673A2F2F', \
                        OCTET_LENGTH(ml_input)), ml_input), CAST(";
         assert!(bytes.contains(bounded), "{bytes}");
-        let once = fetch("SELECT stored(1), 2", &Form::Bytes, 9).sql;
+        let once = fetch("SELECT stored(1), 2", &form(InputForm::Bytes, false), 9).sql;
         assert!(once.contains("SELECT ml_input, CAST("), "{once}");
         assert_eq!(number(b"1.5e-300"), Ok(ColumnValue::Number(1.5e-300)));
         assert!(number(b"one").is_err());

@@ -4,8 +4,10 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use predictsql_catalog::{CostCurve, Model, Task};
-use predictsql_executor::evaluation::{Measured, RowKey, Rows, RowsMax, Sample, features};
+use predictsql_catalog::{CostCurve, Model, Part};
+use predictsql_executor::evaluation::{
+    Foreign, Labels, Measured, RowKey, Rows, RowsMax, Sample, features,
+};
 use predictsql_executor::pump::{Feed, Pump, Room};
 use predictsql_executor::{LoadedModel, ModelError};
 use predictsql_optimizer::schedule::Schedule;
@@ -19,6 +21,7 @@ use crate::lane::plans::unreadable::Unreadable;
 use crate::lane::session::diagnostics::Diagnostics;
 use crate::lane::statements::evaluate::request::Request;
 use crate::lane::statements::evaluate::rows::{LabelledRows, fetch};
+use crate::lane::statements::evaluate::truth::{Truth, Truths};
 use crate::lane::store::error::LinkError;
 use crate::lane::store::filling::spool_all;
 use crate::lane::store::link::{Protocol, StoreLink, rows_of};
@@ -35,9 +38,27 @@ pub struct Outcomes {
     pub rows: Rows,
     /// The models, in the order of the answers.
     pub measured: Vec<Measured>,
+    /// What became of the rows of the query.
+    pub summary: Summary,
     /// What was wrong with rows.
     pub diagnostics: Diagnostics,
 }
+
+/// What became of the rows of the query, in numbers of rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Used rows whose label is no class of the task.
+    pub foreign: u64,
+    /// Rows that are left out, by the reason.
+    pub left_out: Vec<(&'static str, u64)>,
+    /// Used rows of each part, in their order.
+    pub parts: Vec<usize>,
+}
+
+/// Most labels that a warning of labels shows.
+const FOREIGN_SHOWN_MAX: usize = 10;
+/// Most characters of a label in a warning: those of the longest class.
+const LABEL_CHARS_MAX: usize = 255;
 
 /// One evaluation.
 pub struct Run<'r> {
@@ -82,9 +103,9 @@ impl<'r> Run<'r> {
             models.push(loaded);
             measured.push(Measured::new(model, &self.request.task, cost));
         }
-        let form = (&self.request.form, image_bytes_max);
+        let form = (&self.request.form.input, image_bytes_max);
         let rows = LabelledRows::new(&spool, &columns, form);
-        let rows = self.answer(rows, &models).await?;
+        let (rows, summary) = self.answer(rows, &models, store).await?;
         if rows.is_empty() {
             return Err(SqlError::wrong_value(
                 "EVALUATE found no row with an input that can be read and a label",
@@ -94,6 +115,7 @@ impl<'r> Run<'r> {
         Ok(Outcomes {
             rows,
             measured,
+            summary,
             diagnostics: self.diagnostics,
         })
     }
@@ -127,7 +149,8 @@ impl<'r> Run<'r> {
         &mut self,
         rows: LabelledRows<'_>,
         models: &[LoadedModel],
-    ) -> Result<Rows, LinkError> {
+        store: &mut StoreLink<'_>,
+    ) -> Result<(Rows, Summary), LinkError> {
         let (running, cancel) = (self.running, self.cancel);
         // All of its pieces are one caller's, for the executor.
         let executor = self.context.executor.on_account(&running.counters.spent);
@@ -141,7 +164,8 @@ impl<'r> Run<'r> {
         let account = spool.account();
         let rows = SampledRows {
             rows,
-            task: &self.request.task,
+            truths: Truths::new(&self.request.task),
+            store,
             sampling: &sampling,
         };
         let answer = |piece: KeyedInputs<RowKey>| async move {
@@ -164,6 +188,7 @@ impl<'r> Run<'r> {
                         lock(&sampling).sample.answer(*key, answers);
                     }
                     Err(reason) => {
+                        lock(&sampling).unreadable += 1;
                         let name = || input.short_name();
                         unreadable.note(running, &mut self.diagnostics, name, &reason)?;
                     }
@@ -175,7 +200,8 @@ impl<'r> Run<'r> {
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
         self.warn_of_rows(&sampling);
-        Ok(sampling.sample.finish())
+        let read = self.running.rows_read.load(Relaxed);
+        Ok(sampling.finish(read))
     }
 
     fn warn_of_rows(&mut self, sampling: &Sampling) {
@@ -192,7 +218,47 @@ impl<'r> Run<'r> {
                     .warn(ErrorKind::UnreadableInput, || format!("{rows} rows {what}"));
             }
         }
+        if sampling.foreign.rows() > 0 && !self.request.keep_foreign {
+            let labels = Labels::new(&self.request.task.classes);
+            let text = foreign_text(&sampling.foreign, &labels, &self.request.task.name);
+            self.diagnostics.warn(ErrorKind::Other, || text);
+        }
     }
+}
+
+/// Which labels are no class.
+fn foreign_text(foreign: &Foreign, labels: &Labels, task: &str) -> String {
+    let shown = foreign.most_frequent(FOREIGN_SHOWN_MAX);
+    let more = match foreign.labels().saturating_sub(shown.len()) {
+        0 => "",
+        _ => ", and others",
+    };
+    let shown = shown.into_iter().map(|(label, rows)| {
+        let nearest = labels.nearest(label).unwrap_or_default();
+        format!("{} ({rows} rows, nearest class '{nearest}')", quoted(label))
+    });
+    format!(
+        "{} rows have a label that is no class of task '{task}', and count as something foreign: {}{more}. \
+         OPTIONS (foreign = 'keep') if they are meant",
+        foreign.rows(),
+        shown.collect::<Vec<_>>().join(", ")
+    )
+}
+
+/// A label in quotes, without control characters.
+fn quoted(label: &str) -> String {
+    let mut shown: String = label
+        .chars()
+        .take(LABEL_CHARS_MAX)
+        .flat_map(|c| match c.is_control() {
+            true => c.escape_default().collect(),
+            false => vec![c],
+        })
+        .collect();
+    if label.chars().nth(LABEL_CHARS_MAX).is_some() {
+        shown.push_str("...");
+    }
+    format!("'{shown}'")
 }
 
 /// What became of the rows so far.
@@ -200,6 +266,34 @@ struct Sampling {
     sample: Sample,
     without_label: u64,
     without_input: u64,
+    unreadable: u64,
+    foreign: Foreign,
+}
+
+impl Sampling {
+    /// The rows that are used, and what became of all that were `read`.
+    fn finish(self, read: u64) -> (Rows, Summary) {
+        let repeated = self.sample.repeated();
+        let rows = self.sample.finish();
+        let truths = Part::ALL.into_iter().flat_map(|part| rows.truths(part));
+        let foreign = truths.filter(|truth| *truth == 0).count() as u64;
+        let mut left_out = vec![
+            ("without a label", self.without_label),
+            ("without an input", self.without_input),
+            ("unreadable", self.unreadable),
+            ("repeated", repeated),
+        ];
+        let known: u64 = left_out.iter().map(|(_, rows)| rows).sum();
+        let used = rows.len() as u64;
+        left_out.push(("too many", read.saturating_sub(used + known)));
+        left_out.retain(|(_, rows)| *rows > 0);
+        let summary = Summary {
+            foreign,
+            left_out,
+            parts: Part::ALL.map(|part| rows.of(part).len()).to_vec(),
+        };
+        (rows, summary)
+    }
 }
 
 impl Default for Sampling {
@@ -208,6 +302,8 @@ impl Default for Sampling {
             sample: Sample::new(RowsMax::default()),
             without_label: 0,
             without_input: 0,
+            unreadable: 0,
+            foreign: Foreign::default(),
         }
     }
 }
@@ -217,14 +313,15 @@ fn lock(sampling: &Mutex<Sampling>) -> MutexGuard<'_, Sampling> {
     sampling.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Takes rows into the sample.
-struct SampledRows<'r> {
+/// Takes rows into the sample. The store, which has sent all rows, is asked about labels.
+struct SampledRows<'r, 'l> {
     rows: LabelledRows<'r>,
-    task: &'r Task,
+    truths: Truths,
+    store: &'r mut StoreLink<'l>,
     sampling: &'r Mutex<Sampling>,
 }
 
-impl Feed for SampledRows<'_> {
+impl Feed for SampledRows<'_, '_> {
     type Piece = KeyedInputs<RowKey>;
     type Error = LinkError;
 
@@ -233,10 +330,12 @@ impl Feed for SampledRows<'_> {
         while !room.is_full()
             && let Some(row) = self.rows.next().await?
         {
-            let key = self.key(&row.input).await?;
-            let Some(key) = key.filter(|key| self.take(*key, row.label.as_deref())) else {
+            let Some(key) = self.key(&row.input).await? else {
                 continue;
             };
+            if !self.take(key, row.label.as_deref()).await? {
+                continue;
+            }
             match row.is_long {
                 true => room.take_long(),
                 false => room.take(row.held_bytes),
@@ -248,7 +347,7 @@ impl Feed for SampledRows<'_> {
     }
 }
 
-impl SampledRows<'_> {
+impl SampledRows<'_, '_> {
     /// What a row is known by; `None` without an input.
     async fn key(&self, input: &RowInput) -> Result<Option<RowKey>, LinkError> {
         let key = match input {
@@ -274,19 +373,20 @@ impl SampledRows<'_> {
     }
 
     /// Whether a row is to be answered.
-    fn take(&self, key: RowKey, label: Option<&[u8]>) -> bool {
-        let mut sampling = lock(self.sampling);
+    async fn take(&mut self, key: RowKey, label: Option<&[u8]>) -> Result<bool, LinkError> {
         let Some(label) = label else {
-            sampling.without_label += 1;
-            return false;
+            lock(self.sampling).without_label += 1;
+            return Ok(false);
         };
-        sampling.sample.take(key, self.truth(label))
-    }
-
-    /// The outcome that a label stands for: 0 where the task has no such class.
-    fn truth(&self, label: &[u8]) -> u16 {
-        let class = std::str::from_utf8(label).ok();
-        let class = class.and_then(|label| self.task.class_index(label));
-        class.and_then(|c| u16::try_from(c + 1).ok()).unwrap_or(0)
+        let truth = self.truths.of(label, self.store).await?;
+        let mut sampling = lock(self.sampling);
+        let outcome = match truth {
+            Truth::Class(outcome) => outcome,
+            Truth::Foreign(label) => {
+                sampling.foreign.note(&label);
+                0
+            }
+        };
+        Ok(sampling.sample.take(key, outcome))
     }
 }
