@@ -22,6 +22,7 @@ mod loading;
 mod model_memory;
 mod models_as_they_are;
 mod operating;
+mod other_server;
 mod planned;
 mod relay;
 mod stable;
