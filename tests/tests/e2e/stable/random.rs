@@ -25,12 +25,9 @@ fn condition(choices: &mut Choices, depth: usize) -> String {
         9 => format!("COALESCE(@, 'nothing') < '{class}'"),
         10 => format!("UPPER(@) = UPPER('{class}')"),
         11 => format!("IF(@ = '{class}', price > {number}, stock > {number})"),
-        12 => format!("({}) AND price > {number}", condition(choices, depth - 1)),
-        13 => format!(
-            "({}) OR stock < {}",
-            condition(choices, depth - 1),
-            number % 9
-        ),
+        12 => "SELECT COUNT(*) FROM T p WHERE EXISTS \
+               (SELECT 1 FROM truth t WHERE t.id = p.id AND t.label = @)"
+            .to_owned(),
         14 => format!("NOT ({})", condition(choices, depth - 1)),
         _ => {
             let (one, two) = (condition(choices, depth - 1), condition(choices, depth - 1));
@@ -54,7 +51,7 @@ fn statement(choices: &mut Choices) -> String {
         7 => format!(
             "SELECT id, CASE @ WHEN '{class}' THEN 1 ELSE {wanted} END c FROM T p ORDER BY id"
         ),
-        8 => format!("SELECT @ k, MAX(price) m FROM T p GROUP BY k HAVING m > 50 ORDER BY m, k"),
+        8 => "SELECT @ k, MAX(price) m FROM T p GROUP BY k HAVING m > 50 ORDER BY m, k".to_owned(),
         9 => format!("SELECT id FROM T p WHERE {wanted} ORDER BY @, id LIMIT 20"),
         10 => format!(
             "SELECT id, RANK() OVER (PARTITION BY @ ORDER BY price, id) r FROM T p WHERE {wanted} ORDER BY id"
