@@ -25,9 +25,12 @@ fn condition(choices: &mut Choices, depth: usize) -> String {
         9 => format!("COALESCE(@, 'nothing') < '{class}'"),
         10 => format!("UPPER(@) = UPPER('{class}')"),
         11 => format!("IF(@ = '{class}', price > {number}, stock > {number})"),
-        12 => "SELECT COUNT(*) FROM T p WHERE EXISTS \
-               (SELECT 1 FROM truth t WHERE t.id = p.id AND t.label = @)"
-            .to_owned(),
+        12 => format!("({}) AND price > {number}", condition(choices, depth - 1)),
+        13 => format!(
+            "({}) OR stock < {}",
+            condition(choices, depth - 1),
+            number % 9
+        ),
         14 => format!("NOT ({})", condition(choices, depth - 1)),
         _ => {
             let (one, two) = (condition(choices, depth - 1), condition(choices, depth - 1));
@@ -59,9 +62,9 @@ fn statement(choices: &mut Choices) -> String {
         11 => format!(
             "SELECT k, COUNT(*) FROM (SELECT @ k, price FROM T p WHERE {wanted}) d WHERE price > 40 GROUP BY k ORDER BY k"
         ),
-        12 => format!(
-            "SELECT COUNT(*) FROM T p WHERE EXISTS (SELECT 1 FROM truth t WHERE t.id = p.id AND t.label = @)"
-        ),
+        12 => "SELECT COUNT(*) FROM T p WHERE EXISTS \
+               (SELECT 1 FROM truth t WHERE t.id = p.id AND t.label = @)"
+            .to_owned(),
         _ => format!(
             "SELECT id, 'a' w FROM T p WHERE {wanted} UNION ALL SELECT id, @ FROM T p WHERE @ = '{class}' ORDER BY 1, 2"
         ),
