@@ -61,22 +61,40 @@ fn values(key: &[u8], columns: &[Column]) -> Result<Vec<ColumnValue>, Malformed>
     }
 }
 
-/// The text that identifies an input in a warning.
+/// The noun phrase for an input in a warning; long texts are cut.
 pub fn short_name(input: &Input) -> String {
-    const CHARS_MAX: usize = 200;
     match input {
-        Input::Location(location) => {
-            let text = String::from_utf8_lossy(location);
-            let mut name: String = text.chars().take(CHARS_MAX).collect();
-            if name.len() < text.len() {
-                name.push_str("...");
+        Input::Location(location) => format!("Image {}", short_text(location)),
+        Input::Image(bytes) => format!("Image of {} bytes", bytes.len()),
+        Input::TooLarge { bytes, .. } => format!("Image of {bytes} bytes"),
+        Input::Null => UNNAMED.to_owned(),
+        Input::Columns(values) => {
+            let shown = |value: &ColumnValue| match value {
+                ColumnValue::Null => "NULL".to_owned(),
+                ColumnValue::Number(number) => number.to_string(),
+                ColumnValue::Text(text) => short_text(text),
+            };
+            const VALUES_MAX: usize = 8;
+            let mut texts: Vec<String> = values.iter().take(VALUES_MAX).map(shown).collect();
+            if values.len() > VALUES_MAX {
+                texts.push("...".to_owned());
             }
-            format!("'{name}'")
+            format!("Input ({})", texts.join(", "))
         }
-        Input::Image(bytes) => format!("of {} bytes", bytes.len()),
-        Input::TooLarge { bytes, .. } => format!("of {bytes} bytes"),
-        Input::Null | Input::Columns(_) => "of an earlier row".to_owned(),
     }
+}
+
+/// The noun phrase for an input that is not at hand any more.
+pub const UNNAMED: &str = "Image of an earlier row";
+
+fn short_text(bytes: &[u8]) -> String {
+    const CHARS_MAX: usize = 200;
+    let text = String::from_utf8_lossy(bytes);
+    let mut name: String = text.chars().take(CHARS_MAX).collect();
+    if name.len() < text.len() {
+        name.push_str("...");
+    }
+    format!("'{name}'")
 }
 
 /// Whether the bytes are UTF-8 text without NUL: true for every path and URI, false for every
@@ -115,7 +133,7 @@ mod tests {
                 bytes_max: 100,
             };
             assert_eq!(read(&kind, marked.as_bytes()), expected);
-            assert_eq!(short_name(&expected), "of 209715200 bytes");
+            assert_eq!(short_name(&expected), "Image of 209715200 bytes");
             let unmarked = read(&kind, format!("{marked}x").as_bytes());
             assert!(!matches!(unmarked, Input::TooLarge { .. }), "{kind:?}");
         }

@@ -24,7 +24,8 @@ impl Unreadable {
         }
     }
 
-    /// Counts an input, and warns of it. `reason` is a clause ("does not exist").
+    /// Counts an input, and warns of it. `name` is a noun phrase ("Image 'a.png'"), `reason` a
+    /// clause ("does not exist").
     ///
     /// # Errors
     /// [`ErrorKind::UnreadableInput`] where the statement fails.
@@ -36,7 +37,7 @@ impl Unreadable {
         reason: &str,
     ) -> Result<(), SqlError> {
         running.images_unreadable.fetch_add(1, Relaxed);
-        let message = || format!("Image {} {reason}", name());
+        let message = || format!("{} {reason}", name());
         if self.fails {
             return Err(SqlError::new(ErrorKind::UnreadableInput, message()));
         }

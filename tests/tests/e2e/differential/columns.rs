@@ -181,12 +181,6 @@ fn what_is_wrong_is_named() {
             1210,
             "is a regression",
         ),
-        ("SELECT ml.logarithm(0)", 1105, "logarithm_ln"),
-        (
-            "SELECT MAX(ml.logarithm(sl - 4.3)) FROM f",
-            1105,
-            "logarithm_ln",
-        ),
         (
             "CREATE TASK t KIND REGRESSION CLASSES ('a') INPUT (x DOUBLE)",
             1525,
@@ -205,7 +199,7 @@ fn what_is_wrong_is_named() {
         (
             "CREATE MODEL m FOR TASK width FROM 'width_tree.onnx' OPTIONS (labels = ('a'))",
             1064,
-            "the options are accuracy",
+            "the options are output_name, accuracy",
         ),
     ] {
         let sql = below_root(&in_schema(sql, LANE));
@@ -214,6 +208,20 @@ fn what_is_wrong_is_named() {
         assert_eq!(error.code, code, "{sql}: {message}");
         assert!(message.contains(words), "{sql}: {message}");
     }
+}
+
+#[test]
+fn an_answer_that_is_no_number_is_null_and_warned_of() {
+    let mut lane = Pair::open().lane;
+    let sql = in_schema("SELECT ml.logarithm(0), ml.logarithm(1)", LANE);
+    assert_eq!(lane.rows(&sql), [[None, Some("0".to_owned())]]);
+    let warnings = lane.rows("SHOW WARNINGS");
+    let text = warnings[0][2].as_deref().unwrap();
+    assert!(text.starts_with("Input (0) has no answer"), "{text}");
+    lane.run("SET @ml_on_error = 'fail'");
+    let error = lane.error(&sql);
+    assert_eq!((error.code, &error.message[..9]), (1366, "Input (0)"));
+    lane.run("SET @ml_on_error = NULL");
 }
 
 #[test]

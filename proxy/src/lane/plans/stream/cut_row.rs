@@ -291,7 +291,7 @@ impl RowInput {
     pub fn short_name(&self) -> String {
         match self {
             Self::Here(input) => short_name(input),
-            Self::Far(input) => format!("of {} bytes", input.cell.bytes()),
+            Self::Far(input) => format!("Image of {} bytes", input.cell.bytes()),
         }
     }
 }

@@ -6,6 +6,7 @@ use predictsql_optimizer::plan::{FilterTest, InputKind};
 use predictsql_optimizer::planner::ordering::Known;
 use predictsql_optimizer::stream::{Cell, Decider};
 
+use crate::lane::plans::inputs::UNNAMED;
 use crate::lane::plans::ready::Pipeline;
 use crate::lane::plans::stream::{CellBytes, CutRow, RowInput};
 use crate::lane::store::error::LinkError;
@@ -274,7 +275,7 @@ impl<'r, 's, 'a> RowFilter<'r, 's, 'a> {
     pub fn input_name(&self, row: &PendingRow, prediction: usize) -> String {
         match self.fetched(row, prediction) {
             Ok(Some(input)) => input.short_name(),
-            _ => "of an earlier row".to_owned(),
+            _ => UNNAMED.to_owned(),
         }
     }
 }
