@@ -317,7 +317,7 @@ fn models_over_columns_have_no_image_options() {
     let error = model_options(&task, None, &size).unwrap_err().to_string();
     assert_eq!(
         error,
-        "Unknown option 'size'; the options are labels, other, output, accuracy"
+        "Unknown option 'size'; the options are labels, other, output, output_name, accuracy"
     );
 }
 
