@@ -200,7 +200,10 @@ async fn columns_of_all_types_go_by_name_into_inputs_of_their_own() {
     let outcomes = predict(&executor, &model, turned.collect()).await;
     assert_scores(&outcomes, &answers, &[0, 1]);
 
-    let two = [("a", ColumnKind::Double), ("b", ColumnKind::Double)];
+    let two = [
+        ("broken", ColumnKind::Double),
+        ("whole", ColumnKind::Double),
+    ];
     let model = load(&executor, "sum", &options(&two, &[], Output::Value)).await;
     let (rows, _) = expected("sum");
     assert_eq!(
@@ -305,7 +308,10 @@ async fn many_rows_go_through_in_order() {
         ..config()
     })
     .unwrap();
-    let two = [("a", ColumnKind::Double), ("b", ColumnKind::Double)];
+    let two = [
+        ("broken", ColumnKind::Double),
+        ("whole", ColumnKind::Double),
+    ];
     let model = load(&executor, "sum", &options(&two, &[], Output::Value)).await;
     assert_eq!(model.chunk_inputs(), 1024);
     let before = executor.images_inferred();
