@@ -29,6 +29,8 @@ pub enum Routed {
     BulkExecute,
     /// A command of the statement prepared last, by the id that MariaDB's clients have for it.
     OfLast,
+    /// A long command that is not answered.
+    Refused(Box<SqlError>),
 }
 
 /// A statement of the lane.

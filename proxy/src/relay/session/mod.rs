@@ -2,6 +2,7 @@
 
 mod config;
 mod ending;
+mod long;
 mod opening;
 mod relaying;
 mod state;
@@ -61,7 +62,7 @@ async fn serve_to_end<R: Router>(
         store,
         &facts,
         router,
-        config.inspect_bytes_max,
+        config,
         record,
     );
     drop(facts);
