@@ -16,9 +16,6 @@ use crate::sql::fragment::Fragment;
 use crate::sql::{expression, functions, select_list};
 use crate::statement::PredictStatement;
 
-/// Longest expression that names its own column, in characters: the store's limit on aliases.
-const NAME_CHARS_MAX: usize = 256;
-
 /// Maximum number of enclosing blocks whose tables a call's input may use.
 const DEPTH_MAX: usize = 3;
 
@@ -495,8 +492,8 @@ impl Materialise<'_, '_> {
         conjuncts.into_iter().filter(is_native).collect()
     }
 
-    /// Whether a column's text is too long to be an alias.
-    pub(super) fn is_long_name(name: &str) -> bool {
-        name.chars().count() > NAME_CHARS_MAX
+    /// Whether a column's text cannot be an alias.
+    pub(super) fn is_no_alias(&self, name: &str) -> bool {
+        select_list::is_no_alias(name, self.statement.as_bytes)
     }
 }

@@ -346,6 +346,13 @@ impl<'a> Lexed<'a> {
         })
     }
 
+    /// What stands between the quotes of the string literal at `at`, with its escapes.
+    pub(crate) fn string_content(&self, at: usize) -> Option<&'a str> {
+        let lexeme = self.lexemes.get(at).filter(|lexeme| is_string(&lexeme.token))?;
+        let quoted = self.text.get(lexeme.range.clone())?;
+        quoted.get(1..quoted.len().checked_sub(1)?)
+    }
+
     /// The unescaped value of the string literal in the lexemes `range`; adjacent literals are not
     /// concatenated, and introducers are not supported.
     pub(crate) fn string_literal(&self, range: &Range<usize>) -> Option<String> {

@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, ReadHalf, WriteHalf};
 use tokio_util::sync::CancellationToken;
 
+use crate::lane::statements::as_written::AsWritten;
 use crate::lane::store::bounds::Bounds;
 use crate::lane::store::error::LinkError;
 use crate::lane::store::link::StoreLink;
@@ -43,6 +44,8 @@ pub struct Turn<'a> {
     pub found_rows_if_refused: Option<u64>,
     /// Columns of the client's answer, if they differ from those of the statement that runs.
     pub own_columns: Option<Vec<ColumnDefinition>>,
+    /// What differs for these columns in the statement as the client wrote it.
+    pub as_written: Option<Vec<AsWritten>>,
 }
 
 impl<'a> Turn<'a> {
@@ -61,6 +64,7 @@ impl<'a> Turn<'a> {
             complete: AtomicBool::new(false),
             found_rows_if_refused: None,
             own_columns: None,
+            as_written: None,
         };
         (turn, takeover.routed)
     }

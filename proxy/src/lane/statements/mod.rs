@@ -1,5 +1,6 @@
 //! The kinds of statements and commands that the lane answers.
 
+pub mod as_written;
 pub mod catalog;
 pub mod evaluate;
 pub mod failure;

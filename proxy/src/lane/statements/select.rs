@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use predictsql_optimizer::heads;
 use predictsql_optimizer::last_statement::LastStatement;
 use predictsql_optimizer::statement::PredictStatement;
@@ -12,7 +13,7 @@ use crate::lane::plans::{deciding, reading};
 use crate::lane::session::lane::Lane;
 use crate::lane::session::left::{Done, Left};
 use crate::lane::session::settings;
-use crate::lane::statements::views;
+use crate::lane::statements::{as_written, views};
 use crate::lane::store::bounds::{self, Bounds, Deadline};
 use crate::lane::store::error::LinkError;
 use crate::lane::store::link::{self, Protocol};
@@ -26,7 +27,7 @@ impl Lane {
     pub(in crate::lane) async fn settings_of(
         &self,
         turn: &mut Turn<'_>,
-        statement: &[u8],
+        statement: &Bytes,
     ) -> Result<(settings::SessionSettings, String), LinkError> {
         turn.store.set_for_statements(None);
         let mut settings = settings::SessionSettings::read(&mut turn.store, statement).await?;
@@ -38,6 +39,7 @@ impl Lane {
         turn.store.set_for_statements(Some(head.to_owned()));
         let own = settings::SessionSettings::read(&mut turn.store, statement).await?;
         let mut own = own.for_text_of(settings);
+        turn.store.encode_as(own.encoding.clone());
         self.find_bare_calls(turn, &mut own, rest).await?;
         Ok((own, rest.to_owned()))
     }
@@ -46,7 +48,7 @@ impl Lane {
     pub(in crate::lane) async fn answer_select(
         &mut self,
         turn: &mut Turn<'_>,
-        sent: &[u8],
+        sent: &Bytes,
         protocol: Protocol,
         prepared_under: Option<settings::Meaning>,
     ) -> Result<Done, LinkError> {
@@ -84,6 +86,18 @@ impl Lane {
             self.leave_as_found(turn).await?;
             return Ok(forward(&protocol, sent)); // the store's syntax error
         }
+        let is_data = |content: &str| settings.encoding.is_data(content, settings.lex);
+        let with_bytes = statement.with_images_as_bytes(is_data);
+        if turn.own_columns.is_none() {
+            let is_rewritten = with_bytes.is_some();
+            turn.as_written = as_written::columns(turn, &statement, text, is_rewritten).await?;
+        }
+        let again = match &with_bytes {
+            Some(text) => reading::read(&context, &settings, text).await?,
+            None => None,
+        };
+        let (statement, catalog) = again.unwrap_or((statement, catalog));
+        let text = with_bytes.as_deref().unwrap_or(text);
         if statement.is_values() && turn.own_columns.is_none() {
             turn.own_columns = Some(turn.store.describe(text).await?);
         }

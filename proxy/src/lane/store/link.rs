@@ -1,5 +1,7 @@
 //! Runs statements on the client's store connection and reads their answers packet by packet.
 
+use std::borrow::Cow;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::error::{ErrorKind, SqlError};
@@ -161,6 +163,8 @@ pub struct StoreLink<'a> {
     pub began: Instant,
     /// Number of warnings that the session keeps per statement (`max_error_count`).
     pub warnings_kept: usize,
+    /// The session's `character_set_results` is binary: the store describes all text as bytes.
+    pub results_binary: bool,
     /// Longest command that the store accepts from the session, in bytes (`max_allowed_packet`):
     /// the store ends a session that sends a longer one.
     pub packet_bytes_max: usize,
@@ -182,6 +186,7 @@ impl<'a> StoreLink<'a> {
             bounds: Bounds::default(),
             began: Instant::now(),
             warnings_kept: WARNINGS_KEPT,
+            results_binary: false,
             packet_bytes_max: usize::MAX,
             answering: false,
             settings: None,
@@ -195,15 +200,28 @@ impl<'a> StoreLink<'a> {
 
     /// The encoded text of a statement, with the prefix. The lane's statements for transactions,
     /// and those that show the diagnostics of the last statement, are sent without the prefix.
-    fn as_sent(&self, sql: &str) -> Vec<u8> {
+    fn as_sent<'s>(&self, sql: &'s str) -> Result<Cow<'s, [u8]>, LinkError> {
         const PLAIN: [&str; 5] = ["SHOW ", "SET TRANSACTION", "START ", "COMMIT", "ROLLBACK"];
-        match &self.settings {
-            Some(settings) if !PLAIN.iter().any(|p| sql.starts_with(p)) => self
-                .encoding
-                .encode(&format!("{settings} {sql}"))
-                .into_owned(),
-            _ => self.encoding.encode(sql).into_owned(),
+        self.check_length(self.encoding.encoded_bytes(sql))?;
+        Ok(match &self.settings {
+            Some(settings) if !PLAIN.iter().any(|p| sql.starts_with(p)) => {
+                let sql = format!("{settings} {sql}");
+                Cow::Owned(self.encoding.encode(&sql).into_owned())
+            }
+            _ => self.encoding.encode(sql),
+        })
+    }
+
+    /// Refuses a command that is longer than the store accepts.
+    fn check_length(&self, bytes: usize) -> Result<(), LinkError> {
+        if bytes < self.packet_bytes_max {
+            return Ok(());
         }
+        Err(SqlError::unsupported(format_args!(
+            "a statement of which one of {bytes} bytes is made for the store: its max_allowed_packet is {} bytes",
+            self.packet_bytes_max
+        ))
+        .into())
     }
 
     /// Sets the encoding of text sent from here on.
@@ -212,21 +230,14 @@ impl<'a> StoreLink<'a> {
     }
 
     /// The encoding of sent text.
-    pub fn encoding(&self) -> TextEncoding {
-        self.encoding
+    pub fn encoding(&self) -> &TextEncoding {
+        &self.encoding
     }
 
     /// Sends a command. A command longer than the store accepts is refused before any of it is
     /// sent.
     pub async fn send(&mut self, command: u8, body: &[u8]) -> Result<(), LinkError> {
-        if body.len() >= self.packet_bytes_max {
-            return Err(SqlError::unsupported(format_args!(
-                "a statement of which one of {} bytes is made for the store: its max_allowed_packet is {} bytes",
-                body.len(),
-                self.packet_bytes_max
-            ))
-            .into());
-        }
+        self.check_length(body.len())?;
         let mut writer = PacketWriter::new(0);
         writer.write_with(|out| {
             out.put_u8(command);
@@ -253,8 +264,9 @@ impl<'a> StoreLink<'a> {
 
     /// Prepares a statement; the caller must close it.
     pub async fn prepare(&mut self, sql: &str) -> Result<Prepared, LinkError> {
-        let sql = self.as_sent(sql);
+        let sql = self.as_sent(sql)?;
         self.send(command::STMT_PREPARE, &sql).await?;
+        drop(sql);
         let first = self.payload().await?;
         if ErrPacket::is_err(&first) {
             return Err(refusal(&first)?);
@@ -288,6 +300,18 @@ impl<'a> StoreLink<'a> {
         Ok(prepared.columns)
     }
 
+    /// The columns of a statement with the types of its expressions, whatever the character set
+    /// that the session wants its results in.
+    pub async fn describe_types(&mut self, sql: &str) -> Result<Vec<ColumnDefinition>, LinkError> {
+        match self.results_binary {
+            true => {
+                let unconverted = "SET STATEMENT character_set_results = NULL FOR ";
+                self.describe(&format!("{unconverted}{sql}")).await
+            }
+            false => self.describe(sql).await,
+        }
+    }
+
     /// Runs a statement that returns a result set, and reads its column definitions;
     /// [`StoreLink::next`] reads the rows. With [`Protocol::Binary`] it also returns the id of the
     /// prepared statement, which the caller must close after the last row.
@@ -307,8 +331,9 @@ impl<'a> StoreLink<'a> {
     ) -> Result<(Head, Option<u32>), LinkError> {
         match protocol {
             Protocol::Text => {
-                let sql = self.as_sent(&statement.sql);
+                let sql = self.as_sent(&statement.sql)?;
                 self.send(command::QUERY, &sql).await?;
+                drop(sql);
                 Ok((self.head().await?, None))
             }
             Protocol::Binary(parameters) => {
