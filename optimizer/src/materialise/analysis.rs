@@ -218,10 +218,12 @@ impl Materialise<'_, '_> {
         }
     }
 
-    /// Whether a harvest's input contains a parameter.
-    pub fn input_holds_parameter(&self, harvest: usize) -> bool {
+    /// Whether a harvest's input contains a parameter or is a literal: the store is not asked how
+    /// long it is, since the value would have to be sent twice more.
+    pub fn input_is_sent(&self, harvest: usize) -> bool {
+        let lexed = &self.statement.lexed;
         let input = self.harvests.get(harvest).map(|h| &h.input);
-        input.is_some_and(|input| self.statement.lexed.holds_parameter(input))
+        input.is_some_and(|input| lexed.holds_parameter(input) || lexed.is_literal(input))
     }
 
     /// Number of candidate table sets of a harvest.

@@ -83,7 +83,7 @@ impl Inputs {
         let bytes_max = |input: usize| {
             let image = self.images.get(input)?.as_ref()?;
             bytes_asked(image, session.growth(), session.image_bytes_max)
-                .filter(|_| select.is_repeatable(input))
+                .filter(|_| select.is_repeatable(input) && !select.is_literal(input))
         };
         let how = |input: usize| match self.kinds.get(input) {
             Some(InputKind::Columns(key)) => InputText::Columns(key.clone()),

@@ -330,7 +330,7 @@ impl<'s, 'a> MaterialisePlanning<'s, 'a, '_> {
             form,
             columns,
             relation,
-            input_bytes_max: bytes_max.filter(|_| !self.passes.input_holds_parameter(number)),
+            input_bytes_max: bytes_max.filter(|_| !self.passes.input_is_sent(number)),
         });
         Ok(())
     }

@@ -307,33 +307,44 @@ impl Cursor {
         bytes.get(at + 1..).unwrap_or_default()
     }
 
-    /// Reads to the next quote or backslash of a string or name. Fails before a backslash of
+    /// Reads to the next quote in a string or name, which may end it. Fails before a backslash of
     /// which it is not known what it means.
     fn quoted<'a>(&mut self, quote: u8, bytes: &'a [u8]) -> Result<&'a [u8], (Flag, &'a [u8])> {
         let is_name = quote == b'`' || (quote == b'"' && self.ansi_quotes == Some(true));
-        let end = match is_name || self.escapes == Some(false) {
-            true => memchr::memchr(quote, bytes),
-            false => memchr::memchr2(quote, b'\\', bytes),
+        let searched = match is_name || self.escapes == Some(false) {
+            true => (quote, quote),
+            false => (quote, b'\\'),
         };
-        let (read, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
-        if quote != b'\'' {
-            self.keep(read);
+        let mut at = 0;
+        loop {
+            let rest = bytes.get(at..).unwrap_or_default();
+            let found = memchr::memchr2(searched.0, searched.1, rest);
+            let end = found.map_or(bytes.len(), |found| at + found);
+            if quote != b'\'' {
+                self.keep(bytes.get(at..end).unwrap_or_default());
+            }
+            match bytes.get(end) {
+                None => return Ok(&[]),
+                Some(&byte) if byte == quote => {
+                    self.state = State::Quote(quote);
+                    return Ok(bytes.get(end + 1..).unwrap_or_default());
+                }
+                Some(_) => {}
+            }
+            let unknown = match quote {
+                _ if self.escapes.is_none() => Some(Flag::Escapes),
+                b'"' if self.ansi_quotes.is_none() => Some(Flag::AnsiQuotes),
+                _ => None,
+            };
+            if let Some(flag) = unknown {
+                return Err((flag, bytes.get(end..).unwrap_or_default()));
+            }
+            if bytes.len() == end + 1 {
+                self.state = State::Escaped(quote);
+                return Ok(&[]);
+            }
+            at = end + 2;
         }
-        let Some((&byte, after)) = rest.split_first() else {
-            return Ok(&[]);
-        };
-        if byte == quote {
-            self.state = State::Quote(quote);
-            return Ok(after);
-        }
-        if self.escapes.is_none() {
-            return Err((Flag::Escapes, rest));
-        }
-        if quote == b'"' && self.ansi_quotes.is_none() {
-            return Err((Flag::AnsiQuotes, rest));
-        }
-        self.state = State::Escaped(quote);
-        Ok(after)
     }
 
     /// Appends to the name; of a longer one just enough is kept to tell that it is too long.

@@ -198,18 +198,26 @@ impl<'a> StoreLink<'a> {
         self.settings = settings;
     }
 
-    /// The encoded text of a statement, with the prefix. The lane's statements for transactions,
+    /// Sends the encoded text of a statement, with the prefix. The lane's statements for transactions,
     /// and those that show the diagnostics of the last statement, are sent without the prefix.
-    fn as_sent<'s>(&self, sql: &'s str) -> Result<Cow<'s, [u8]>, LinkError> {
+    async fn send_text(&mut self, command: u8, sql: &str) -> Result<(), LinkError> {
         const PLAIN: [&str; 5] = ["SHOW ", "SET TRANSACTION", "START ", "COMMIT", "ROLLBACK"];
-        self.check_length(self.encoding.encoded_bytes(sql))?;
-        Ok(match &self.settings {
+        let sql = match &self.settings {
             Some(settings) if !PLAIN.iter().any(|p| sql.starts_with(p)) => {
-                let sql = format!("{settings} {sql}");
-                Cow::Owned(self.encoding.encode(&sql).into_owned())
+                Cow::Owned(format!("{settings} {sql}"))
             }
-            _ => self.encoding.encode(sql),
-        })
+            _ => Cow::Borrowed(sql),
+        };
+        self.check_length(self.encoding.encoded_bytes(&sql))?;
+        let mut writer = PacketWriter::new(0);
+        writer.write_with(|out| {
+            out.put_u8(command);
+            self.encoding.encode_into(&sql, out);
+        });
+        writer
+            .flush(self.stream)
+            .await
+            .map_err(|e| LinkError::End(SessionEnd::store(e)))
     }
 
     /// Refuses a command that is longer than the store accepts.
@@ -264,9 +272,7 @@ impl<'a> StoreLink<'a> {
 
     /// Prepares a statement; the caller must close it.
     pub async fn prepare(&mut self, sql: &str) -> Result<Prepared, LinkError> {
-        let sql = self.as_sent(sql)?;
-        self.send(command::STMT_PREPARE, &sql).await?;
-        drop(sql);
+        self.send_text(command::STMT_PREPARE, sql).await?;
         let first = self.payload().await?;
         if ErrPacket::is_err(&first) {
             return Err(refusal(&first)?);
@@ -331,9 +337,7 @@ impl<'a> StoreLink<'a> {
     ) -> Result<(Head, Option<u32>), LinkError> {
         match protocol {
             Protocol::Text => {
-                let sql = self.as_sent(&statement.sql)?;
-                self.send(command::QUERY, &sql).await?;
-                drop(sql);
+                self.send_text(command::QUERY, &statement.sql).await?;
                 Ok((self.head().await?, None))
             }
             Protocol::Binary(parameters) => {

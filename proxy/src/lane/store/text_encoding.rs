@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use predictsql_optimizer::LexMode;
 use predictsql_optimizer::literals::long_literals;
 
@@ -141,20 +141,30 @@ impl TextEncoding {
 
     /// Encodes a text for the store session.
     pub fn encode<'a>(&self, text: &'a str) -> Cow<'a, [u8]> {
-        let Some(literals) = &self.literals else {
-            return self.characters.encode(text);
-        };
-        let mut bytes = Vec::with_capacity(self.encoded_bytes(text));
+        match &self.literals {
+            None => self.characters.encode(text),
+            Some(_) => {
+                let mut bytes = BytesMut::new();
+                self.encode_into(text, &mut bytes);
+                Cow::Owned(bytes.into())
+            }
+        }
+    }
+
+    /// Appends the encoded text to `out`.
+    pub fn encode_into(&self, text: &str, out: &mut BytesMut) {
         let mut from = 0;
-        for (at, content) in literals.found(text) {
-            let before = text.get(from..at).unwrap_or_default();
-            bytes.extend_from_slice(&self.characters.encode(before));
-            bytes.extend_from_slice(content);
-            from = at + STAND_IN_DIGITS;
+        if let Some(literals) = &self.literals {
+            out.reserve(self.encoded_bytes(text));
+            for (at, content) in literals.found(text) {
+                let before = text.get(from..at).unwrap_or_default();
+                out.extend_from_slice(&self.characters.encode(before));
+                out.extend_from_slice(content);
+                from = at + STAND_IN_DIGITS;
+            }
         }
         let rest = text.get(from..).unwrap_or_default();
-        bytes.extend_from_slice(&self.characters.encode(rest));
-        Cow::Owned(bytes)
+        out.extend_from_slice(&self.characters.encode(rest));
     }
 
     /// Encodes a name: stand-ins stay what they are.
