@@ -16,8 +16,8 @@ use tokio::task::JoinHandle;
 /// Bytes that are written to the file, and read from it, at once.
 const BLOCK_BYTES: usize = 1 << 20;
 
-/// Memory that answering a command takes: its bytes, and those of a statement made of it.
-const COPIES: u64 = 2;
+/// Memory that answering a command takes: its bytes, and those of a statement made of it, twice.
+const COPIES: u64 = 3;
 
 /// What the long commands of all sessions hold.
 #[derive(Debug)]
@@ -306,8 +306,8 @@ mod tests {
         let bytes = account.reserve(30).unwrap().hold(Bytes::from_static(b"image"));
         let part = bytes.slice(1..2);
         drop(bytes);
-        assert_eq!(account.memory_bytes(), 60);
-        assert!(account.reserve(21).is_none() && account.reserve(20).is_some());
+        assert_eq!(account.memory_bytes(), 90);
+        assert!(account.reserve(4).is_none() && account.reserve(3).is_some());
         drop(part);
         assert_eq!(account.memory_bytes(), 0);
     }

@@ -149,7 +149,7 @@ impl<R: Router> Session<R> {
                     let seqs = long.seqs();
                     self.lane_long = Some(LaneLong { payload, seqs });
                 }
-                self.held = !self.from_client.is_empty();
+                self.go_on_behind();
                 return true;
             }
         }
@@ -177,7 +177,7 @@ impl<R: Router> Session<R> {
                 self.to_store.unsplit(writer.into_bytes());
             }
         }
-        self.held = !self.from_client.is_empty();
+        self.go_on_behind();
         Poll::Ready(Ok(true))
     }
 
@@ -196,10 +196,16 @@ impl<R: Router> Session<R> {
             None => {
                 let (rest_bytes, continues) = long.position();
                 self.framer.resume(rest_bytes, continues);
-                self.held = !self.from_client.is_empty();
+                self.go_on_behind();
                 Poll::Ready(Ok(true))
             }
         }
+    }
+
+    /// The session is through with the command: what follows it is processed, if not after the
+    /// lane.
+    fn go_on_behind(&mut self) {
+        self.held = self.lane_due.is_none() && !self.from_client.is_empty();
     }
 
     /// Forwards what has been received of a long command that turns out to be none.
