@@ -17,16 +17,15 @@ use crate::sql::select_list;
 use crate::sql::text::{LexMode, Lexed};
 
 /// Splits a text into its statements. `None`: it is a single statement, or it contains constructs
-/// that must not be split (routine bodies, executable comments, LOAD of client files).
+/// that must not be split (routine bodies, executable comments).
 pub fn split(text: &str, mode: LexMode) -> Option<Vec<&str>> {
-    const UNCUT: [&str; 8] = [
+    const UNCUT: [&str; 7] = [
         "PROCEDURE",
         "FUNCTION",
         "TRIGGER",
         "EVENT",
         "PACKAGE",
         "BEGIN",
-        "LOAD",
         "DELIMITER",
     ];
     let lexed = Lexed::new(text, mode)?;
@@ -184,12 +183,16 @@ impl<'a> PredictStatement<'a> {
     /// is data that is no text. `None` if there is no such literal.
     pub fn with_images_as_bytes(&self, is_data: impl Fn(&str) -> bool) -> Option<String> {
         let mut places = Vec::new();
-        for call in self.calls.iter().filter(|call| call.task.columns().is_empty()) {
+        for call in self
+            .calls
+            .iter()
+            .filter(|call| call.task.columns().is_empty())
+        {
             let [input] = &call.arguments(&self.lexed)[..] else {
                 continue;
             };
-            let is_image = input.len() == 1
-                && self.lexed.string_content(input.start).is_some_and(&is_data);
+            let is_image =
+                input.len() == 1 && self.lexed.string_content(input.start).is_some_and(&is_data);
             if is_image {
                 places.push(self.lexed.bytes_of(input).start);
             }
@@ -232,7 +235,10 @@ impl<'a> PredictStatement<'a> {
         };
         let elements = select_list::elements(lexed, outer.items.clone());
         let is_wildcard = |element: &Range<usize>| {
-            let last = element.end.checked_sub(1).and_then(|last| lexed.token(last));
+            let last = element
+                .end
+                .checked_sub(1)
+                .and_then(|last| lexed.token(last));
             matches!(last, Some(Token::Mul))
         };
         if elements.iter().any(is_wildcard) {

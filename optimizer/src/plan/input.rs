@@ -98,13 +98,20 @@ mod tests {
             is_binary: true,
             length: 9,
         };
-        let kind = |text, literals_binary| {
-            InputKind::of_image(&bytes, text, literals_binary).unwrap()
-        };
+        let kind =
+            |text, literals_binary| InputKind::of_image(&bytes, text, literals_binary).unwrap();
         assert_eq!(kind("'red.png'", true), InputKind::Location);
         assert_eq!(kind(" \"fotos/\u{e9}.png\" ", true), InputKind::Location);
         assert_eq!(kind("'red.png'", false), InputKind::Bytes);
-        for bytes in ["_binary'red.png'", "photo", "'a' 'b'", r"'\0'", "'\u{89}PNG'", "x'41'", "'"] {
+        for bytes in [
+            "_binary'red.png'",
+            "photo",
+            "'a' 'b'",
+            r"'\0'",
+            "'\u{89}PNG'",
+            "x'41'",
+            "'",
+        ] {
             assert_eq!(kind(bytes, true), InputKind::Bytes, "{bytes}");
         }
     }

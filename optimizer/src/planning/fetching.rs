@@ -40,11 +40,9 @@ impl Inputs {
                 _ if !columns.is_empty() => {
                     InputKind::Columns(columns_key(columns, own, session.is_strict))
                 }
-                [image] if !is_bound => InputKind::of_image(
-                    image,
-                    select.input_text(input),
-                    session.literals_binary,
-                )?,
+                [image] if !is_bound => {
+                    InputKind::of_image(image, select.input_text(input), session.literals_binary)?
+                }
                 _ => InputKind::Bound,
             });
         }

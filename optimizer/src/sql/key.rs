@@ -172,7 +172,17 @@ mod tests {
         for literal in ["b'0'", "B'101'", "0b1", "0x1F", " ( (b'1') ) ", "b''"] {
             assert!(is_number_of_bits(literal), "{literal}");
         }
-        for other in ["x'1F'", "b", "'1'", "_binary'1'", "0x1F + ''", "b'1' b'", "b'", "0xg", "'b'"] {
+        for other in [
+            "x'1F'",
+            "b",
+            "'1'",
+            "_binary'1'",
+            "0x1F + ''",
+            "b'1' b'",
+            "b'",
+            "0xg",
+            "'b'",
+        ] {
             assert!(!is_number_of_bits(other), "{other}");
         }
     }

@@ -114,10 +114,16 @@ mod tests {
     fn long_ones_are_found_whatever_stands_around_them() {
         let mode = LexMode::default();
         for (text, expected) in [
-            ("SELECT 'abc', _binary'abcd', x'abcdef'", &["abcd", "abcdef"][..]),
+            (
+                "SELECT 'abc', _binary'abcd', x'abcdef'",
+                &["abcd", "abcdef"][..],
+            ),
             (r"SELECT 'ab\'cd', 'ab''cd'", &[r"ab\'cd", "ab''cd"]),
             ("SELECT 0xabcd, 0xab, a0xabcdef", &["abcd"]),
-            ("SELECT `abcd`, \"abcd\" -- 'abcde'\n, 'defg'", &["abcd", "defg"]),
+            (
+                "SELECT `abcd`, \"abcd\" -- 'abcde'\n, 'defg'",
+                &["abcd", "defg"],
+            ),
             ("SELECT /* 'abcd' */ 1--'abcd' # 'efgh'", &["abcd"]),
             ("SELECT 'abcd", &["abcd"]),
         ] {

@@ -44,8 +44,11 @@ impl Scan {
 
     /// Reads the next bytes of the text.
     pub fn feed(&mut self, bytes: &[u8], names: &impl Names) {
-        let mut unread: Vec<(Cursor, &[u8])> =
-            self.cursors.drain(..).map(|cursor| (cursor, bytes)).collect();
+        let mut unread: Vec<(Cursor, &[u8])> = self
+            .cursors
+            .drain(..)
+            .map(|cursor| (cursor, bytes))
+            .collect();
         while let Some((mut cursor, bytes)) = unread.pop() {
             match cursor.read(bytes, names) {
                 Read::End => self.cursors.push(cursor),
@@ -173,10 +176,12 @@ impl Cursor {
                         rest
                     }
                 },
-                State::Minus | State::Minuses | State::Slash => match self.may_begin_comment(byte) {
-                    true => rest,
-                    false => bytes,
-                },
+                State::Minus | State::Minuses | State::Slash => {
+                    match self.may_begin_comment(byte) {
+                        true => rest,
+                        false => bytes,
+                    }
+                }
                 State::LineComment => self.skip_past(b'\n', State::Code, bytes),
                 State::Comment => self.skip_past(b'*', State::CommentStar, bytes),
                 State::CommentStar => {
@@ -432,7 +437,11 @@ mod tests {
         ] {
             for chunk_bytes in [1, 7, 1000] {
                 let text = text.as_bytes();
-                assert!(!found(text, Some(true), chunk_bytes), "{}", text.escape_ascii());
+                assert!(
+                    !found(text, Some(true), chunk_bytes),
+                    "{}",
+                    text.escape_ascii()
+                );
             }
         }
         assert!(!found(br"SELECT '\', 'ml.a(x)'", Some(false), 4));

@@ -78,11 +78,18 @@ pub(crate) fn is_unnamed(lexed: &Lexed<'_>, element: &Range<usize>) -> Result<bo
     if last > element.start && lexed.is_keyword(last - 1, "AS") {
         return Ok(false);
     }
-    if last > element.start && OPERATORS.iter().any(|word| lexed.is_keyword(last - 1, word)) {
+    if last > element.start
+        && OPERATORS
+            .iter()
+            .any(|word| lexed.is_keyword(last - 1, word))
+    {
         return Ok(true);
     }
-    let unclear =
-        || Refusal::unsupported("this syntax in a select list with predictions; give it an alias by AS");
+    let unclear = || {
+        Refusal::unsupported(
+            "this syntax in a select list with predictions; give it an alias by AS",
+        )
+    };
     if element.len() > ELEMENT_TOKENS_MAX {
         return Err(unclear());
     }

@@ -1,7 +1,7 @@
 //! Splits a client's byte stream into commands, as far as the router inspects them.
 
-use super::tracker::{ClientTurn, Tracker};
 use super::router::{LongHead, LongRoute};
+use super::tracker::{ClientTurn, Tracker};
 use super::{Route, Router};
 use crate::wire::{HEADER_BYTES, PACKET_BYTES_MAX, command};
 

@@ -75,7 +75,10 @@ impl Reserved {
     /// The command's bytes: the memory is reserved until the last reference to them is dropped.
     #[must_use]
     pub fn hold(self, bytes: Bytes) -> Bytes {
-        struct Held(Bytes, #[expect(dead_code, reason = "is dropped with the bytes")] Reserved);
+        struct Held(
+            Bytes,
+            #[expect(dead_code, reason = "is dropped with the bytes")] Reserved,
+        );
         impl AsRef<[u8]> for Held {
             fn as_ref(&self) -> &[u8] {
                 &self.0
@@ -303,7 +306,10 @@ mod tests {
     #[test]
     fn memory_is_reserved_until_the_last_reference_is_dropped() {
         let account = HeldAccount::new(PathBuf::new(), 100, 0);
-        let bytes = account.reserve(30).unwrap().hold(Bytes::from_static(b"image"));
+        let bytes = account
+            .reserve(30)
+            .unwrap()
+            .hold(Bytes::from_static(b"image"));
         let part = bytes.slice(1..2);
         drop(bytes);
         assert_eq!(account.memory_bytes(), 90);

@@ -137,7 +137,9 @@ impl LongCommand {
 
     /// The command byte, and the first bytes of the body.
     pub fn head(&self) -> (u8, &[u8]) {
-        self.head.split_first().map_or((0, &[]), |(c, body)| (*c, body))
+        self.head
+            .split_first()
+            .map_or((0, &[]), |(c, body)| (*c, body))
     }
 
     /// Sequence ids of the first and of the last packet.
@@ -202,7 +204,10 @@ impl LongCommand {
 
 /// The payload of some packets, in their place.
 fn joined(mut packets: BytesMut) -> BytesMut {
-    let first = packets.first_chunk::<HEADER_BYTES>().copied().unwrap_or_default();
+    let first = packets
+        .first_chunk::<HEADER_BYTES>()
+        .copied()
+        .unwrap_or_default();
     packets.advance(HEADER_BYTES.min(packets.len()));
     if length(first) < PACKET_BYTES_MAX {
         return packets;

@@ -1,8 +1,8 @@
 //! Interface between relay and lane: which of store and lane answers a command, and what the lane
 //! gets while it handles one.
 
-use super::session_status::SessionStatus;
 pub use super::long_command::Refusal;
+use super::session_status::SessionStatus;
 use crate::live;
 use crate::session_end::SessionEnd;
 use crate::wire::{Capabilities, ErrPacket, StatusFlags, Stream};

@@ -90,8 +90,7 @@ impl SessionSettings {
             mode: self.lex,
             database: &self.meaning.database,
             collation: &self.collation,
-            utf8: self.encoding.is_utf8()
-                && self.meaning.character_set_client.starts_with("utf8"),
+            utf8: self.encoding.is_utf8() && self.meaning.character_set_client.starts_with("utf8"),
         }
     }
 }

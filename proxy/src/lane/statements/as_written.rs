@@ -46,7 +46,9 @@ pub async fn columns(
             .then_some((column.charset, column.length)),
         name: names.then(|| readable(column.name)),
     };
-    Ok(Some(described.into_iter().enumerate().map(as_written).collect()))
+    Ok(Some(
+        described.into_iter().enumerate().map(as_written).collect(),
+    ))
 }
 
 /// Gives the columns of a result their names and labels as written.
@@ -96,7 +98,11 @@ mod tests {
     fn names_with_data_can_be_decoded() {
         let name = |name: &'static [u8]| readable(Bytes::from_static(name));
         assert_eq!(name(b"ml.a('\x89PNG\\0')"), &br"ml.a('\x89PNG\0')"[..]);
-        assert_eq!(name(b"ml.a('\xe9')"), &b"ml.a('\xe9')"[..], "text in latin1");
+        assert_eq!(
+            name(b"ml.a('\xe9')"),
+            &b"ml.a('\xe9')"[..],
+            "text in latin1"
+        );
         let utf8 = "ml.a('\u{e9}\\0')".as_bytes();
         assert_eq!(readable(Bytes::from_static(utf8)), utf8);
     }

@@ -82,7 +82,10 @@ impl Lane {
                     &planned.marked_names(),
                     &settings.encoding,
                 );
-                as_written::apply(&mut prepared.columns, written.as_deref().unwrap_or_default());
+                as_written::apply(
+                    &mut prepared.columns,
+                    written.as_deref().unwrap_or_default(),
+                );
                 prepared
             }
         };

@@ -19,6 +19,7 @@ use crate::wire::{
 };
 use predictsql_optimizer::Fragment;
 use predictsql_optimizer::materialise::says_interrupted;
+use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 
 /// Longest payload that the lane accepts from the store, in bytes: a row may be as long as
@@ -200,7 +201,7 @@ impl<'a> StoreLink<'a> {
 
     /// Sends the encoded text of a statement, with the prefix. The lane's statements for transactions,
     /// and those that show the diagnostics of the last statement, are sent without the prefix.
-    async fn send_text(&mut self, command: u8, sql: &str) -> Result<(), LinkError> {
+    pub async fn send_text(&mut self, command: u8, sql: &str) -> Result<(), LinkError> {
         const PLAIN: [&str; 5] = ["SHOW ", "SET TRANSACTION", "START ", "COMMIT", "ROLLBACK"];
         let sql = match &self.settings {
             Some(settings) if !PLAIN.iter().any(|p| sql.starts_with(p)) => {
@@ -257,6 +258,23 @@ impl<'a> StoreLink<'a> {
             .map_err(|e| LinkError::End(SessionEnd::store(e)))
     }
 
+    /// The sequence id that the store expects of a packet that continues its answer.
+    pub fn next_seq(&self) -> u8 {
+        self.reader.last_seq().wrapping_add(1)
+    }
+
+    /// Sends bytes of packets that continue the store's answer.
+    pub async fn send_raw(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        let sent = self.stream.write_all(bytes).await;
+        sent.map_err(|e| LinkError::End(SessionEnd::store(e)))
+    }
+
+    /// Sends what [`StoreLink::send_raw`] has left in buffers.
+    pub async fn flush_raw(&mut self) -> Result<(), LinkError> {
+        let sent = self.stream.flush().await;
+        sent.map_err(|e| LinkError::End(SessionEnd::store(e)))
+    }
+
     /// Reads the next payload from the store.
     pub async fn payload(&mut self) -> Result<Bytes, LinkError> {
         self.reader
@@ -304,18 +322,6 @@ impl<'a> StoreLink<'a> {
         let prepared = self.prepare(sql).await?;
         self.close(prepared.id).await?;
         Ok(prepared.columns)
-    }
-
-    /// The columns of a statement with the types of its expressions, whatever the character set
-    /// that the session wants its results in.
-    pub async fn describe_types(&mut self, sql: &str) -> Result<Vec<ColumnDefinition>, LinkError> {
-        match self.results_binary {
-            true => {
-                let unconverted = "SET STATEMENT character_set_results = NULL FOR ";
-                self.describe(&format!("{unconverted}{sql}")).await
-            }
-            false => self.describe(sql).await,
-        }
     }
 
     /// Runs a statement that returns a result set, and reads its column definitions;
@@ -509,6 +515,11 @@ impl<'a> StoreLink<'a> {
     /// Reads the start of a statement's answer, or of its next result set.
     pub async fn head(&mut self) -> Result<Head, LinkError> {
         let first = self.payload().await?;
+        self.head_from(first).await
+    }
+
+    /// The same, after its first payload.
+    pub async fn head_from(&mut self, first: Bytes) -> Result<Head, LinkError> {
         if ErrPacket::is_err(&first) {
             return Err(refusal(&first)?);
         }

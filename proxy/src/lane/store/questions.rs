@@ -85,6 +85,20 @@ impl Questions<'_, '_> {
     }
 }
 
+impl StoreLink<'_> {
+    /// The columns of a statement with the types of its expressions, whatever the character set
+    /// that the session wants its results in.
+    pub async fn describe_types(&mut self, sql: &str) -> Result<Vec<ColumnDefinition>, LinkError> {
+        match self.results_binary {
+            true => {
+                let unconverted = "SET STATEMENT character_set_results = NULL FOR ";
+                self.describe(&format!("{unconverted}{sql}")).await
+            }
+            false => self.describe(sql).await,
+        }
+    }
+}
+
 impl From<Failure> for LinkError {
     fn from(failure: Failure) -> Self {
         match failure {

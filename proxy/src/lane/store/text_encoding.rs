@@ -111,7 +111,8 @@ impl TextEncoding {
             Some(start..start + content.len())
         };
         for (number, content) in literals.contents.iter().enumerate() {
-            let Some(place) = within(content).filter(|place| bytes.get(place.clone()) == Some(content))
+            let Some(place) =
+                within(content).filter(|place| bytes.get(place.clone()) == Some(content))
             else {
                 continue;
             };
@@ -134,7 +135,10 @@ impl TextEncoding {
 
     /// Bytes of an encoded text.
     pub fn encoded_bytes(&self, text: &str) -> usize {
-        let stand_ins = self.literals.iter().flat_map(|literals| literals.found(text));
+        let stand_ins = self
+            .literals
+            .iter()
+            .flat_map(|literals| literals.found(text));
         let more = |(_, content): (usize, &Bytes)| content.len().saturating_sub(STAND_IN_DIGITS);
         stand_ins.map(more).fold(text.len(), usize::saturating_add)
     }
@@ -302,7 +306,10 @@ mod tests {
         assert_eq!(literals.last(), Some(first), "equal ones stay equal");
         assert!(third.bytes().all(|byte| byte.is_ascii_hexdigit()));
         let twice = format!("DO '{first}', '{first}'");
-        assert_eq!(encoding.encode(&twice).len(), "DO '', ''".len() + 2 * image.len());
+        assert_eq!(
+            encoding.encode(&twice).len(),
+            "DO '', ''".len() + 2 * image.len()
+        );
     }
 
     #[test]
@@ -310,7 +317,9 @@ mod tests {
         let statement = Bytes::from_static(b"SELECT ml.a('x')");
         let encoding = TextEncoding::with_stand_ins(&statement, "latin1", LexMode::default());
         assert!(encoding.unwrap().literals.is_none());
-        let foreign: Bytes = [&b"SELECT '"[..], &[0xe9; LITERAL_BYTES_MIN], b"'"].concat().into();
+        let foreign: Bytes = [&b"SELECT '"[..], &[0xe9; LITERAL_BYTES_MIN], b"'"]
+            .concat()
+            .into();
         assert!(TextEncoding::with_stand_ins(&foreign, "sjis", LexMode::default()).is_none());
     }
 }

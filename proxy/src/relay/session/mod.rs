@@ -57,14 +57,7 @@ async fn serve_to_end<R: Router>(
         stop.clone(),
         leave,
     );
-    let mut session = Session::new(
-        client,
-        store,
-        &facts,
-        router,
-        config,
-        record,
-    );
+    let mut session = Session::new(client, store, &facts, router, config, record);
     drop(facts);
     let end = tokio::select! {
         biased;

@@ -118,7 +118,8 @@ impl<R: Router> Session<R> {
             Activity::Forwarding
         } else if self.holds_part_of_a_command() {
             let long_bytes = self.long.as_ref().map_or(0, |long| long.payload_bytes());
-            self.record.note_received(long_bytes + self.from_client.len());
+            self.record
+                .note_received(long_bytes + self.from_client.len());
             Activity::Receiving
         } else if self.in_transaction() {
             Activity::InTransaction
