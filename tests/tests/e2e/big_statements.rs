@@ -223,7 +223,11 @@ fn beyond_a_limit_the_error_names_the_setting() {
             &quoted(5_000_000),
             b" = 1, big_limits.pixel('x')",
         ],
-        &[b"DO ", &quoted(20_000_000), b", big_limits.pixel('x')"],
+        &[
+            b"SELECT LENGTH(",
+            &quoted(20_000_000),
+            b"), big_limits.pixel('x')",
+        ],
     ] {
         let error = answer(&mut session, sql).unwrap_err();
         assert!(error.contains("inspect_bytes_max"), "{error}");

@@ -210,7 +210,7 @@ fn elements_that_the_parser_does_not_know_need_no_alias() {
         ),
         (
             "REGEXP_REPLACE(tx_syntax.iris(5.1, 3.5, 1.4, id), '(?<x>.)', 'q')",
-            Some("q"),
+            Some("qqqqqq"),
         ),
         ("tx_syntax.iris(5.1, 3.5, 1.4, id) RLIKE '^[sv]'", Some("1")),
         (
@@ -245,6 +245,7 @@ fn sessions_whose_texts_are_bytes_have_the_same_answers() {
     session
         .run("CREATE MODEL pixel_model FOR TASK pixel FROM 'first_pixel.onnx' OPTIONS (size = 8)");
     session.run("CREATE DATABASE tx_binary_db");
+    session.run("USE tx_binary_db");
     session.run(
         "CREATE TABLE tx_binary_db.t (id INT, path VARCHAR(99) CHARACTER SET latin1, x DOUBLE, truth VARCHAR(9) CHARACTER SET utf8mb4)",
     );
@@ -258,7 +259,7 @@ fn sessions_whose_texts_are_bytes_have_the_same_answers() {
         "SELECT CONCAT(tx_binary.iris(5.1, 3.5, 1.4, x), truth, '-') FROM tx_binary_db.t ORDER BY id",
         "SELECT k FROM (SELECT tx_binary.iris(5.1, 3.5, 1.4, x) k FROM tx_binary_db.t) d ORDER BY k",
     ];
-    let mut answers = |session: &mut Wire, set: &str| {
+    let answers = |session: &mut Wire, set: &str| {
         session.run(set);
         statements.map(|sql| session.rows(sql))
     };
@@ -314,12 +315,8 @@ fn a_local_file_is_loaded_among_several_statements() {
     assert_eq!(answers.len(), 5);
     assert_eq!(answers[2].rows, [[Some("2".to_owned())]]);
     assert_eq!(answers[4].rows, [[Some("7".to_owned())]]);
-    assert_eq!(
-        session
-            .value("SELECT COUNT(*) FROM tx_load_db.t")
-            .as_deref(),
-        Some("4")
-    );
+    let count = session.value("SELECT COUNT(*) FROM tx_load_db.t");
+    assert_eq!(count.as_deref(), Some("2"), "the second file is empty");
     let failed = session.error(&format!(
         "SELECT tx_load.total(1, 1); {load}_missing; SELECT 7"
     ));

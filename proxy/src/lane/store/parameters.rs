@@ -57,6 +57,9 @@ impl Parameters {
                 .collect::<Result<_, _>>()?;
         }
         let untyped = kinds.len() != count;
+        if untyped {
+            kinds.clear();
+        }
         let mut parameters = Vec::with_capacity(count);
         for i in 0..count {
             let long = u16::try_from(i).ok().and_then(|i| long_data.get(&i));
