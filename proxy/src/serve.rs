@@ -43,8 +43,6 @@ use tokio_util::sync::CancellationToken;
 /// Store connections beyond those of clients: for the service account, and for an admin who
 /// investigates a problem.
 const STORE_CONNECTIONS_SPARE: usize = 50;
-/// Maximum data sent in advance for one parameter of a predict statement, in bytes.
-const LONG_DATA_BYTES_MAX: usize = 64 << 20;
 
 /// Why the proxy cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -196,7 +194,7 @@ impl Server {
             })?,
             account,
             spool: shared_limits::spool(&config),
-            long_data_bytes_max: LONG_DATA_BYTES_MAX,
+            long_data_bytes_max: config.inspect_bytes_max,
         });
         let executor = lane.executor.clone();
         // Models that are dropped, through this proxy or another one, are unloaded with the first

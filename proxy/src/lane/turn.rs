@@ -129,9 +129,8 @@ impl<'a> Turn<'a> {
     async fn read_client<const BYTES: usize>(&mut self) -> Result<&[u8; BYTES], LinkError> {
         while self.read_ahead.len() < BYTES {
             let read = self.client.read_buf(self.read_ahead).await;
-            match read.map_err(|error| LinkError::End(SessionEnd::client(error)))? {
-                0 => return Err(LinkError::End(SessionEnd::ClientClosed)),
-                _ => {}
+            if read.map_err(|error| LinkError::End(SessionEnd::client(error)))? == 0 {
+                return Err(LinkError::End(SessionEnd::ClientClosed));
             }
         }
         let bytes = self.read_ahead.first_chunk::<BYTES>();

@@ -77,7 +77,7 @@ impl LongData {
 fn too_long() -> SqlError {
     SqlError::new(
         ErrorKind::PacketTooLarge,
-        "Data sent ahead for a parameter exceeds long_data_bytes_max",
+        "Data sent ahead for the parameters of a statement with predictions exceeds inspect_bytes_max",
     )
 }
 
