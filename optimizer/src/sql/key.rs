@@ -114,7 +114,7 @@ fn is_number_of_bits(argument: &str) -> bool {
         (Some(("0x", rest)), _) => digits(rest, char::is_ascii_hexdigit),
         (Some(("0b", rest)), _) => digits(rest, is_bit),
         (Some(("b'" | "B'", _)), Some(quoted)) => {
-            digits(quoted.get(2..).unwrap_or_default(), is_bit)
+            quoted.get(2..).is_some_and(|text| digits(text, is_bit))
         }
         _ => false,
     }
