@@ -171,16 +171,16 @@ impl<'a> PredictStatement<'a> {
         Self { labels, ..self }
     }
 
-    /// Sets whether the characters of the text stand for bytes, of which the store may take several
-    /// for a character, or none.
+    /// Sets whether the characters of the text stand for bytes, of which the store may take
+    /// several for a character, or none.
     #[must_use]
     pub fn with_text_as_bytes(self, as_bytes: bool) -> Self {
         Self { as_bytes, ..self }
     }
 
-    /// The statement with `_binary` before the string literals that are images: drivers write bytes
-    /// so, and as text they would be converted. `is_data` tells of a literal's content whether it
-    /// is data that is no text. `None` if there is no such literal.
+    /// The statement with `_binary` before the string literals that are images: drivers write
+    /// bytes so, and as text they would be converted. `is_data` tells of a literal's content
+    /// whether it is data that is no text. `None` if there is no such literal.
     pub fn with_images_as_bytes(&self, is_data: impl Fn(&str) -> bool) -> Option<String> {
         let mut places = Vec::new();
         for call in self

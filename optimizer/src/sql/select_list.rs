@@ -46,9 +46,9 @@ pub(crate) fn elements(lexed: &Lexed<'_>, mut items: Range<usize>) -> Vec<Range<
 /// Longest name in characters that is certain to be an alias of the store.
 const ALIAS_CHARS_MAX: usize = 256;
 
-/// Whether a text cannot be an alias of its own: it is too long, or has characters that the store's
-/// names cannot have. `as_bytes`: the text's characters stand for bytes, of which not all sequences
-/// are characters for the store.
+/// Whether a text cannot be an alias of its own: it is too long, or has characters that the
+/// store's names cannot have. `as_bytes`: the text's characters stand for bytes, of which not all
+/// sequences are characters for the store.
 pub(crate) fn is_no_alias(text: &str, as_bytes: bool) -> bool {
     let beyond = |c: char| c > '\u{ffff}' || (as_bytes && !c.is_ascii());
     text.chars().any(beyond) || text.chars().count() > ALIAS_CHARS_MAX

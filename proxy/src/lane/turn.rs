@@ -7,7 +7,7 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, ReadHalf, WriteHalf};
 use tokio_util::sync::CancellationToken;
 
-use crate::lane::statements::as_written::AsWritten;
+use crate::lane::store::as_written::AsWritten;
 use crate::lane::store::bounds::Bounds;
 use crate::lane::store::error::LinkError;
 use crate::lane::store::link::StoreLink;

@@ -153,6 +153,7 @@ impl Framer {
                 command,
                 head,
                 status: tracker.idle().then(|| tracker.status().flags()),
+                packet_bytes: length,
             });
             if route != LongRoute::Forward {
                 return Some(Stop::Long(route));

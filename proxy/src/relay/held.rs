@@ -1,5 +1,5 @@
-//! Where a long command waits until it is known whose it is: the last bytes in memory, those before
-//! in a temporary file. What all sessions hold so is bounded.
+//! Where a long command waits until it is known whose it is: the last bytes in memory, those
+//! before in a temporary file. What all sessions hold so is bounded.
 
 use bytes::{Bytes, BytesMut};
 use std::fs::File;

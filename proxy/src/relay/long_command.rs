@@ -147,7 +147,8 @@ impl LongCommand {
         (self.first_seq, self.last_seq)
     }
 
-    /// Where the next bytes stand: missing bytes of the packet, and whether another packet follows.
+    /// Where the next bytes stand: missing bytes of the packet, and whether another packet
+    /// follows.
     pub fn position(&self) -> (usize, bool) {
         (self.rest_bytes, self.continues)
     }

@@ -39,6 +39,8 @@ pub struct LongHead<'a> {
     pub head: &'a [u8],
     /// Status of the session; none if it may change before the command is executed.
     pub status: Option<StatusFlags>,
+    /// Length of its first packet, the command byte included.
+    pub packet_bytes: usize,
 }
 
 /// One session's lane as seen by the relay.
@@ -75,8 +77,8 @@ pub trait Router: Send {
     /// than `inspect_bytes_max` or could not be kept. `head` is the first part of its body.
     fn passed_unseen(&mut self, command: u8, head: &[u8]);
 
-    /// A long command that may be the lane's is not answered. The result is for
-    /// [`Self::handle`], which is given the command's head only; none if the command has no answer.
+    /// A long command that may be the lane's is not answered. The result is for [`Self::handle`],
+    /// which is given the command's head only; none if the command has no answer.
     fn refuse(&mut self, _command: u8, _head: &[u8], _why: Refusal) -> Option<Self::Routed> {
         None
     }

@@ -1,5 +1,5 @@
-//! Images of megabytes in statements: as literals, parameters and long data; what is answered where
-//! a limit is met; and plain statements of such a length.
+//! Images of megabytes in statements: as literals, parameters and long data; what is answered
+//! where a limit is met; and plain statements of such a length.
 
 use std::sync::OnceLock;
 

@@ -1,10 +1,10 @@
 //! The kinds of statements and commands that the lane answers.
 
-pub mod as_written;
 pub mod catalog;
 pub mod evaluate;
 pub mod failure;
 pub mod kill;
+pub mod long;
 pub mod named;
 pub mod plain;
 pub mod prepared;

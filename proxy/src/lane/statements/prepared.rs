@@ -18,7 +18,8 @@ use crate::lane::session::lane::Lane;
 use crate::lane::session::left::Done;
 use crate::lane::session::prepared::{Kept, KeptSelect, LongData};
 use crate::lane::session::settings;
-use crate::lane::statements::{as_written, catalog, evaluate, views};
+use crate::lane::statements::{catalog, evaluate, views};
+use crate::lane::store::as_written;
 use crate::lane::store::error::LinkError;
 use crate::lane::store::link::{Prepared, Protocol, command_payload};
 use crate::lane::store::result::{name_cells, text_column, with_negotiated_metadata};
@@ -58,7 +59,9 @@ impl Lane {
         let is_data = |content: &str| settings.encoding.is_data(content, settings.lex);
         let with_bytes = statement.with_images_as_bytes(is_data);
         let written = match own_text {
-            None => as_written::columns(turn, &statement, text, with_bytes.is_some()).await?,
+            None => {
+                as_written::columns(&mut turn.store, &statement, text, with_bytes.is_some()).await?
+            }
             Some(_) => None,
         };
         let again = match &with_bytes {

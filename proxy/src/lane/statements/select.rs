@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use predictsql_catalog::Snapshot;
 use predictsql_optimizer::heads;
 use predictsql_optimizer::last_statement::LastStatement;
 use predictsql_optimizer::statement::PredictStatement;
@@ -13,7 +14,8 @@ use crate::lane::plans::{deciding, reading};
 use crate::lane::session::lane::Lane;
 use crate::lane::session::left::{Done, Left};
 use crate::lane::session::settings;
-use crate::lane::statements::{as_written, views};
+use crate::lane::statements::views;
+use crate::lane::store::as_written;
 use crate::lane::store::bounds::{self, Bounds, Deadline};
 use crate::lane::store::error::LinkError;
 use crate::lane::store::link::{self, Protocol};
@@ -89,20 +91,34 @@ impl Lane {
         let is_data = |content: &str| settings.encoding.is_data(content, settings.lex);
         let with_bytes = statement.with_images_as_bytes(is_data);
         if turn.own_columns.is_none() {
-            let is_rewritten = with_bytes.is_some();
-            turn.as_written = as_written::columns(turn, &statement, text, is_rewritten).await?;
+            let (store, is_rewritten) = (&mut turn.store, with_bytes.is_some());
+            turn.as_written = as_written::columns(store, &statement, text, is_rewritten).await?;
         }
         let again = match &with_bytes {
             Some(text) => reading::read(&context, &settings, text).await?,
             None => None,
         };
-        let (statement, catalog) = again.unwrap_or((statement, catalog));
+        let read = again.unwrap_or((statement, catalog));
         let text = with_bytes.as_deref().unwrap_or(text);
+        self.answer_predictions(turn, &settings, text, read, protocol)
+            .await
+    }
+
+    /// Answers a statement that has predict calls.
+    async fn answer_predictions(
+        &mut self,
+        turn: &mut Turn<'_>,
+        settings: &settings::SessionSettings,
+        text: &str,
+        (statement, catalog): (PredictStatement<'_>, Arc<Snapshot>),
+        protocol: Protocol,
+    ) -> Result<Done, LinkError> {
+        let context = Arc::clone(&self.context);
         if statement.is_values() && turn.own_columns.is_none() {
             turn.own_columns = Some(turn.store.describe(text).await?);
         }
         let running = turn.record.begin(label(&statement), text, settings.lex);
-        let demands = deciding::demands(&statement, &settings)?;
+        let demands = deciding::demands(&statement, settings)?;
         let limits = (settings.max_statement_time, demands.max_seconds);
         let deadline = Deadline::of(turn.store.began, limits.0, limits.1.unwrap_or_default());
         turn.store.bounds = Bounds {
@@ -120,7 +136,7 @@ impl Lane {
             demands,
             used: self.used_decisions(*turn.status),
         };
-        let work = self.answer_planned(turn, &settings, &statement, &planner, &running, protocol);
+        let work = self.answer_planned(turn, settings, &statement, &planner, &running, protocol);
         let work = work.instrument(running.span().clone());
         let left = bounds::within(deadline, &running.cancel, work).await?;
         turn.flush().await?;

@@ -11,7 +11,7 @@ use crate::lane::plans::reading;
 use crate::lane::session::lane::Lane;
 use crate::lane::session::left::Left;
 use crate::lane::session::settings::SessionSettings;
-use crate::lane::statements::as_written;
+use crate::lane::store::as_written;
 use crate::lane::store::bounds::is_interruption;
 use crate::lane::store::error::LinkError;
 use crate::lane::store::link::UNPREPARABLE;

@@ -199,8 +199,9 @@ impl<'a> StoreLink<'a> {
         self.settings = settings;
     }
 
-    /// Sends the encoded text of a statement, with the prefix. The lane's statements for transactions,
-    /// and those that show the diagnostics of the last statement, are sent without the prefix.
+    /// Sends the encoded text of a statement, with the prefix. The lane's statements for
+    /// transactions, and those that show the diagnostics of the last statement, are sent without
+    /// the prefix.
     pub async fn send_text(&mut self, command: u8, sql: &str) -> Result<(), LinkError> {
         const PLAIN: [&str; 5] = ["SHOW ", "SET TRANSACTION", "START ", "COMMIT", "ROLLBACK"];
         let sql = match &self.settings {

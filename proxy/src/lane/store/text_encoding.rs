@@ -39,8 +39,8 @@ const LITERAL_BYTES_MIN: usize = 16 * 1024;
 const STAND_IN_DIGITS: usize = KEY_DIGITS + 8;
 const KEY_DIGITS: usize = 280;
 
-/// The contents of long literals. The text has a stand-in for each, so what reads it takes time and
-/// memory for the statement, and not for the data in it.
+/// The contents of long literals. The text has a stand-in for each, so what reads it takes time
+/// and memory for the statement, and not for the data in it.
 #[derive(Debug)]
 struct LongLiterals {
     /// First digits of all stand-ins.

@@ -33,7 +33,8 @@ impl<R: Router> Session<R> {
         matches!(stage, Some(Stage::Releasing))
     }
 
-    /// Goes on with the long command; ready when it should be called again, or has been dealt with.
+    /// Goes on with the long command; ready when it should be called again, or has been dealt
+    /// with.
     pub(super) fn poll_long(
         &mut self,
         context: &mut Context<'_>,

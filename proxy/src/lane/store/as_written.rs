@@ -5,9 +5,8 @@ use bytes::Bytes;
 use predictsql_optimizer::statement::PredictStatement;
 
 use crate::lane::store::error::LinkError;
-use crate::lane::store::link::UNPREPARABLE;
+use crate::lane::store::link::{StoreLink, UNPREPARABLE};
 use crate::lane::store::questions::is_binary;
-use crate::lane::turn::Turn;
 use crate::wire::ColumnDefinition;
 
 /// A column of the client's statement.
@@ -21,7 +20,7 @@ pub struct AsWritten {
 /// The columns of a statement with this text, if any differs from what runs. `is_rewritten`: the
 /// statement that runs has other texts in its select list.
 pub async fn columns(
-    turn: &mut Turn<'_>,
+    store: &mut StoreLink<'_>,
     statement: &PredictStatement<'_>,
     text: &str,
     is_rewritten: bool,
@@ -30,14 +29,14 @@ pub async fn columns(
         return Ok(None);
     }
     let names = is_rewritten || statement.has_unclear_names();
-    let labels = match turn.store.results_binary {
+    let labels = match store.results_binary {
         true => statement.predicted_columns(),
         false => Vec::new(),
     };
     if !names && labels.is_empty() {
         return Ok(None);
     }
-    let described = match turn.store.describe_types(text).await {
+    let described = match store.describe_types(text).await {
         Err(LinkError::Refused(error)) if error.code == UNPREPARABLE => return Ok(None),
         described => described?,
     };
@@ -71,9 +70,9 @@ pub fn apply(columns: &mut [ColumnDefinition], as_written: &[AsWritten]) {
     }
 }
 
-/// A name that has the data of an image in it, in which bytes beyond ASCII are written as the store
-/// writes them in UTF-8, where they are no characters. In other character sets each byte is a
-/// character for the store, but not for drivers: they fail to decode the name.
+/// A name that has the data of an image in it, in which bytes beyond ASCII are written as the
+/// store writes them in UTF-8, where they are no characters. In other character sets each byte is
+/// a character for the store, but not for drivers: they fail to decode the name.
 fn readable(name: Bytes) -> Bytes {
     let has_data =
         memchr::memchr(0, &name).is_some() || memchr::memmem::find(&name, b"\\0").is_some();
