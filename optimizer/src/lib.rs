@@ -34,5 +34,7 @@ pub use sql::functions::may_leave_traces;
 pub use sql::heads;
 pub use sql::key::{ColumnsKey, TOO_LONG_MARK};
 pub use sql::labels::LabelCollation;
+pub use sql::literals;
 pub use sql::mask::mask_literals;
 pub use sql::prefilter;
+pub use sql::scan;

@@ -8,23 +8,24 @@ use sqlparser::tokenizer::Token;
 
 use crate::refusal::Refusal;
 use crate::sql::bare::BareNames;
+use crate::sql::blocks::{Block, Blocks};
 use crate::sql::calls::{self, Call};
 use crate::sql::fragment::{Fragment, Splice, splice};
 use crate::sql::hint;
 use crate::sql::labels::LabelCollation;
+use crate::sql::select_list;
 use crate::sql::text::{LexMode, Lexed};
 
 /// Splits a text into its statements. `None`: it is a single statement, or it contains constructs
-/// that must not be split (routine bodies, executable comments, LOAD of client files).
+/// that must not be split (routine bodies, executable comments).
 pub fn split(text: &str, mode: LexMode) -> Option<Vec<&str>> {
-    const UNCUT: [&str; 8] = [
+    const UNCUT: [&str; 7] = [
         "PROCEDURE",
         "FUNCTION",
         "TRIGGER",
         "EVENT",
         "PACKAGE",
         "BEGIN",
-        "LOAD",
         "DELIMITER",
     ];
     let lexed = Lexed::new(text, mode)?;
@@ -100,6 +101,8 @@ pub struct PredictStatement<'a> {
     pub(crate) body: Range<usize>,
     explain: Option<Explain>,
     pub(crate) labels: LabelCollation,
+    /// The characters of the text stand for bytes.
+    pub(crate) as_bytes: bool,
 }
 
 impl<'a> PredictStatement<'a> {
@@ -158,6 +161,7 @@ impl<'a> PredictStatement<'a> {
             body: start..end,
             explain,
             labels: LabelCollation::default(),
+            as_bytes: false,
         }))
     }
 
@@ -165,6 +169,87 @@ impl<'a> PredictStatement<'a> {
     #[must_use]
     pub fn with_labels(self, labels: LabelCollation) -> Self {
         Self { labels, ..self }
+    }
+
+    /// Sets whether the characters of the text stand for bytes, of which the store may take
+    /// several for a character, or none.
+    #[must_use]
+    pub fn with_text_as_bytes(self, as_bytes: bool) -> Self {
+        Self { as_bytes, ..self }
+    }
+
+    /// The statement with `_binary` before the string literals that are images: drivers write
+    /// bytes so, and as text they would be converted. `is_data` tells of a literal's content
+    /// whether it is data that is no text. `None` if there is no such literal.
+    pub fn with_images_as_bytes(&self, is_data: impl Fn(&str) -> bool) -> Option<String> {
+        let mut places = Vec::new();
+        for call in self
+            .calls
+            .iter()
+            .filter(|call| call.task.columns().is_empty())
+        {
+            let [input] = &call.arguments(&self.lexed)[..] else {
+                continue;
+            };
+            let is_image =
+                input.len() == 1 && self.lexed.string_content(input.start).is_some_and(&is_data);
+            if is_image {
+                places.push(self.lexed.bytes_of(input).start);
+            }
+        }
+        let mut text = self.lexed.text.to_owned();
+        for place in places.iter().rev() {
+            text.insert_str(*place, "_binary");
+        }
+        (!places.is_empty()).then_some(text)
+    }
+
+    /// Whether a column that is named after its text may have another name in the store: its names
+    /// are shorter, and have fewer characters, than literals.
+    pub fn has_unclear_names(&self) -> bool {
+        let (lexed, calls) = (&self.lexed, &self.calls);
+        let is_unclear = |element: &Range<usize>| {
+            let mut calls = calls.iter();
+            calls.any(|call| element.contains(&call.range.start))
+                && select_list::is_unclear_name(lexed.text_of(element))
+                && select_list::is_unnamed(lexed, element).unwrap_or(true)
+        };
+        let blocks = Blocks::cut(lexed, self.body.clone()).blocks;
+        let mut elements = blocks
+            .iter()
+            .flat_map(|block| select_list::elements(lexed, block.items.clone()));
+        elements.any(|element| is_unclear(&element))
+    }
+
+    /// The columns whose elements of the select list hold predict calls; none if there are
+    /// wildcards, which are any number of columns.
+    pub fn predicted_columns(&self) -> Vec<usize> {
+        let lexed = &self.lexed;
+        let cut = Blocks::cut(lexed, self.body.clone());
+        let is_outer = |block: &&Block| {
+            let mut ctes = cut.ctes.iter();
+            block.parent.is_none() && !ctes.any(|cte| cte.range.contains(&block.range.start))
+        };
+        let Some(outer) = cut.blocks.iter().find(is_outer) else {
+            return Vec::new();
+        };
+        let elements = select_list::elements(lexed, outer.items.clone());
+        let is_wildcard = |element: &Range<usize>| {
+            let last = element
+                .end
+                .checked_sub(1)
+                .and_then(|last| lexed.token(last));
+            matches!(last, Some(Token::Mul))
+        };
+        if elements.iter().any(is_wildcard) {
+            return Vec::new();
+        }
+        let predicts = |(_, element): &(usize, &Range<usize>)| {
+            let mut calls = self.calls.iter();
+            calls.any(|call| element.contains(&call.range.start))
+        };
+        let numbered = elements.iter().enumerate().filter(predicts);
+        numbered.map(|(number, _)| number).collect()
     }
 
     /// Settings of its hints `/*+ ML(...) */`, as (name in lower case, value).

@@ -138,6 +138,8 @@ struct Account {
     generation: AtomicU64,
     /// The views that predict.
     views: ArcSwap<Views>,
+    /// The store's `max_allowed_packet`; 0 before it has been read.
+    packet_bytes_max: AtomicU64,
     /// When the last read of the views began.
     views_refresh: tokio::sync::Mutex<Option<Instant>>,
     views_suspect: Arc<tokio::sync::Notify>,
@@ -199,6 +201,7 @@ impl ServiceAccount {
             told: Mutex::new(None),
             generation: AtomicU64::new(0),
             views: ArcSwap::default(),
+            packet_bytes_max: AtomicU64::new(0),
             views_refresh: tokio::sync::Mutex::new(None),
             views_suspect: Arc::default(),
             views_told: AtomicBool::new(false),

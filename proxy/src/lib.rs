@@ -23,6 +23,7 @@ pub mod relay;
 pub mod reload;
 pub mod serve;
 pub mod session_end;
+mod shared_limits;
 pub mod stop;
 pub mod tls;
 pub mod wire;

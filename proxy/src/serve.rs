@@ -14,13 +14,14 @@ use crate::config::{Config, ConfigError, Endpoint, ServeArgs, StoreConfig};
 use crate::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedStore, StoreStatus};
 use crate::http::{self, Status};
 use crate::init::{InitError, init_embedded};
-use crate::lane::{Lane, LaneContext, SpoolAccount, SpoolLimits};
+use crate::lane::{Lane, LaneContext};
 use crate::live::{IDLE_SWEEP_PERIOD, Live};
 use crate::metrics::Metrics;
 use crate::open_files;
 use crate::predict::{self, Planner};
 use crate::relay::{Acceptor, BoundListener, SessionConfig};
 use crate::reload::{self, Settings};
+use crate::shared_limits;
 use crate::stop::{self, StopTime, StopWatch};
 use crate::tls::TlsError;
 use predictsql_executor::{Executor, ExecutorConfig, StartError};
@@ -42,8 +43,6 @@ use tokio_util::sync::CancellationToken;
 /// Store connections beyond those of clients: for the service account, and for an admin who
 /// investigates a problem.
 const STORE_CONNECTIONS_SPARE: usize = 50;
-/// Maximum data sent in advance for one parameter of a predict statement, in bytes.
-const LONG_DATA_BYTES_MAX: usize = 64 << 20;
 
 /// Why the proxy cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -194,8 +193,8 @@ impl Server {
                 ..config.executor.clone()
             })?,
             account,
-            spool: spool_limits(&config),
-            long_data_bytes_max: LONG_DATA_BYTES_MAX,
+            spool: shared_limits::spool(&config),
+            long_data_bytes_max: config.inspect_bytes_max,
         });
         let executor = lane.executor.clone();
         // Models that are dropped, through this proxy or another one, are unloaded with the first
@@ -553,18 +552,6 @@ fn cost_model(config: &Config) -> CostModel {
     }
 }
 
-fn spool_limits(config: &Config) -> SpoolLimits {
-    SpoolLimits {
-        memory_bytes_max: config.lane.spool_memory_bytes_max,
-        disk_bytes_max: config.lane.spool_disk_bytes_max,
-        directory: config.lane.spool_dir.clone(),
-        account: SpoolAccount::new(
-            config.lane.statements_memory_bytes_max,
-            config.lane.statements_disk_bytes_max,
-        ),
-    }
-}
-
 fn start_acceptor(
     listener: BoundListener,
     settings: &Settings,
@@ -580,6 +567,7 @@ fn start_acceptor(
         login_time_max: config.logins.login_time_max,
         admission: Arc::default(),
         inspect_bytes_max: config.inspect_bytes_max,
+        held: shared_limits::held(&config),
         drain: CancellationToken::new(),
         stop: CancellationToken::new(),
         live: Arc::clone(live),

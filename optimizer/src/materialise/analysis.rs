@@ -16,9 +16,6 @@ use crate::sql::fragment::Fragment;
 use crate::sql::{expression, functions, select_list};
 use crate::statement::PredictStatement;
 
-/// Longest expression that names its own column, in characters: the store's limit on aliases.
-const NAME_CHARS_MAX: usize = 256;
-
 /// Maximum number of enclosing blocks whose tables a call's input may use.
 const DEPTH_MAX: usize = 3;
 
@@ -221,10 +218,12 @@ impl Materialise<'_, '_> {
         }
     }
 
-    /// Whether a harvest's input contains a parameter.
-    pub fn input_holds_parameter(&self, harvest: usize) -> bool {
+    /// Whether a harvest's input contains a parameter or is a literal: the store is not asked how
+    /// long it is, since the value would have to be sent twice more.
+    pub fn input_is_sent(&self, harvest: usize) -> bool {
+        let lexed = &self.statement.lexed;
         let input = self.harvests.get(harvest).map(|h| &h.input);
-        input.is_some_and(|input| self.statement.lexed.holds_parameter(input))
+        input.is_some_and(|input| lexed.holds_parameter(input) || lexed.is_literal(input))
     }
 
     /// Number of candidate table sets of a harvest.
@@ -495,8 +494,8 @@ impl Materialise<'_, '_> {
         conjuncts.into_iter().filter(is_native).collect()
     }
 
-    /// Whether a column's text is too long to be an alias.
-    pub(super) fn is_long_name(name: &str) -> bool {
-        name.chars().count() > NAME_CHARS_MAX
+    /// Whether a column's text cannot be an alias.
+    pub(super) fn is_no_alias(&self, name: &str) -> bool {
+        select_list::is_no_alias(name, self.statement.as_bytes)
     }
 }

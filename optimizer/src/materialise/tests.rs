@@ -126,7 +126,7 @@ fn columns_without_an_alias_keep_their_text_as_name() {
     );
     with(&long, |plan| {
         assert!(plan.describe().sql.contains(" AS `ml cell 0` FROM p"));
-        assert_eq!(plan.long_names().len(), 1);
+        assert_eq!(plan.marked_names().len(), 1);
     });
 }
 

@@ -59,17 +59,17 @@ impl Materialise<'_, '_> {
             .collect()
     }
 
-    /// Column names too long to be aliases; these columns are marked with [`CELL_MARK`] and their
+    /// Column names that cannot be aliases; these columns are marked with [`CELL_MARK`] and their
     /// index in this list.
-    pub fn long_names(&self) -> Vec<&str> {
+    pub fn marked_names(&self) -> Vec<&str> {
         let names = self.names.iter().map(|(_, name)| name.as_str());
-        names.filter(|name| Self::is_long_name(name)).collect()
+        names.filter(|name| self.is_no_alias(name)).collect()
     }
 
     fn whole(&self, mut splices: Vec<Splice>) -> Fragment {
         let mut long = 0;
         for (end, name) in &self.names {
-            let alias = match Self::is_long_name(name) {
+            let alias = match self.is_no_alias(name) {
                 true => {
                     long += 1;
                     format!("{CELL_MARK}{}", long - 1)
@@ -391,7 +391,7 @@ impl Materialise<'_, '_> {
     /// their names.
     pub(super) fn names_within(&self, range: &Range<usize>) -> Vec<Splice> {
         let within = self.names.iter().filter(|(end, name)| {
-            (range.start + 1..range.end).contains(end) && !Self::is_long_name(name)
+            (range.start + 1..range.end).contains(end) && !self.is_no_alias(name)
         });
         within
             .map(|(end, name)| {

@@ -21,11 +21,15 @@ pub enum InputKind {
 
 impl InputKind {
     /// The kind of an image input whose expression `text` has the type `described`: text (a
-    /// location) or bytes.
+    /// location) or bytes. `literals_binary`: string literals are described as bytes.
     ///
     /// # Errors
     /// The expression is neither text nor bytes.
-    pub fn of_image(described: &Column, text: &str) -> Result<Self, Refusal> {
+    pub fn of_image(
+        described: &Column,
+        text: &str,
+        literals_binary: bool,
+    ) -> Result<Self, Refusal> {
         if !described.is_string {
             return Err(Refusal::argument(
                 "the predict call",
@@ -34,7 +38,8 @@ impl InputKind {
                 ),
             ));
         }
-        Ok(Self::of_string(described.is_binary))
+        let is_location = literals_binary && is_literal_location(text);
+        Ok(Self::of_string(described.is_binary && !is_location))
     }
 
     /// The kind of an image in a string column: bytes if the column is binary, else a location.
@@ -44,6 +49,16 @@ impl InputKind {
             false => Self::Location,
         }
     }
+}
+
+/// Whether an expression is a string literal that may be a location, and no image: all of it is
+/// printable, and none is escaped.
+fn is_literal_location(text: &str) -> bool {
+    let text = text.trim();
+    let quoted = |quote: char| text.strip_prefix(quote)?.strip_suffix(quote);
+    let content = quoted('\'').or_else(|| quoted('"'));
+    let is_plain = |c: char| !c.is_control() && !matches!(c, '\'' | '"' | '\\');
+    content.is_some_and(|content| content.chars().all(is_plain))
 }
 
 /// Maximum number of bytes of an image to request from the store, where the expression `described`
@@ -65,5 +80,39 @@ pub fn columns_key(columns: &[TaskColumn], described: &[Column], strict: bool) -
     let checked = arguments.filter(is_checked).map(|(place, _)| place);
     ColumnsKey {
         checked: checked.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::exchange::Layout;
+
+    #[test]
+    fn a_literal_of_a_binary_session_may_be_a_location() {
+        let bytes = Column {
+            name: String::new(),
+            layout: Layout::String,
+            is_string: true,
+            is_binary: true,
+            length: 9,
+        };
+        let kind =
+            |text, literals_binary| InputKind::of_image(&bytes, text, literals_binary).unwrap();
+        assert_eq!(kind("'red.png'", true), InputKind::Location);
+        assert_eq!(kind(" \"fotos/\u{e9}.png\" ", true), InputKind::Location);
+        assert_eq!(kind("'red.png'", false), InputKind::Bytes);
+        for bytes in [
+            "_binary'red.png'",
+            "photo",
+            "'a' 'b'",
+            r"'\0'",
+            "'\u{89}PNG'",
+            "x'41'",
+            "'",
+        ] {
+            assert_eq!(kind(bytes, true), InputKind::Bytes, "{bytes}");
+        }
     }
 }

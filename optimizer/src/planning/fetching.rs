@@ -40,7 +40,9 @@ impl Inputs {
                 _ if !columns.is_empty() => {
                     InputKind::Columns(columns_key(columns, own, session.is_strict))
                 }
-                [image] if !is_bound => InputKind::of_image(image, select.input_text(input))?,
+                [image] if !is_bound => {
+                    InputKind::of_image(image, select.input_text(input), session.literals_binary)?
+                }
                 _ => InputKind::Bound,
             });
         }
@@ -79,7 +81,7 @@ impl Inputs {
         let bytes_max = |input: usize| {
             let image = self.images.get(input)?.as_ref()?;
             bytes_asked(image, session.growth(), session.image_bytes_max)
-                .filter(|_| select.is_repeatable(input))
+                .filter(|_| select.is_repeatable(input) && !select.is_literal(input))
         };
         let how = |input: usize| match self.kinds.get(input) {
             Some(InputKind::Columns(key)) => InputText::Columns(key.clone()),

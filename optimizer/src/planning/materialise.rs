@@ -330,7 +330,7 @@ impl<'s, 'a> MaterialisePlanning<'s, 'a, '_> {
             form,
             columns,
             relation,
-            input_bytes_max: bytes_max.filter(|_| !self.passes.input_holds_parameter(number)),
+            input_bytes_max: bytes_max.filter(|_| !self.passes.input_is_sent(number)),
         });
         Ok(())
     }
@@ -360,7 +360,8 @@ impl<'s, 'a> MaterialisePlanning<'s, 'a, '_> {
         let [image] = described else {
             return Err(Refusal::internal("the store did not describe an input"));
         };
-        match InputKind::of_image(image, self.passes.input_text(number))? {
+        let text = self.passes.input_text(number);
+        match InputKind::of_image(image, text, session.literals_binary)? {
             InputKind::Bytes => return Ok((KeyForm::Bytes, HASH_BYTES)),
             InputKind::Location | InputKind::Bound | InputKind::Columns(_) => {}
         }

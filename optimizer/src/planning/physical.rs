@@ -58,7 +58,7 @@ impl Physical<'_, '_> {
     pub fn marked_names(&self) -> Vec<&str> {
         match self {
             Self::Stream(select) => select.cell_names().collect(),
-            Self::Materialise(plan) => plan.long_names(),
+            Self::Materialise(plan) => plan.marked_names(),
         }
     }
 }

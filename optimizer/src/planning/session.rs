@@ -14,6 +14,8 @@ use crate::sql::fragment::Fragment;
 pub struct PlanSession {
     /// Whether result text arrives in UTF-8.
     pub results_utf8: bool,
+    /// Whether string literals are binary (`SET NAMES binary`): a location is written so, too.
+    pub literals_binary: bool,
     /// Whether a value that does not fit its column is an error (strict SQL mode).
     pub is_strict: bool,
     /// `@@sql_select_limit`; `u64::MAX` for none.

@@ -34,7 +34,9 @@ impl ColumnsKey {
         for (place, argument) in arguments.iter().enumerate() {
             let column = task.columns().get(place);
             let part = match column.map(|c| c.kind) {
-                Some(ColumnKind::Double) if self.checked.contains(&place) => {
+                Some(ColumnKind::Double)
+                    if self.checked.contains(&place) && !is_number_of_bits(&argument.sql) =>
+                {
                     checked_number(argument, &stub_call(task, schema, place, argument))
                 }
                 Some(ColumnKind::Double) => number(argument),
@@ -99,6 +101,25 @@ fn text(argument: &Fragment) -> Fragment {
     wrapped("HEX(CONVERT((", argument, ") USING utf8mb4))")
 }
 
+/// Whether an argument is a literal `b'101'`, `0b101` or `0x1F`. The store describes these as
+/// strings, but where a number is due they are numbers. (`x'1F'` is a string.)
+fn is_number_of_bits(argument: &str) -> bool {
+    let mut literal = argument.trim();
+    while let Some(inner) = literal.strip_prefix('(').and_then(|l| l.strip_suffix(')')) {
+        literal = inner.trim();
+    }
+    let digits = |text: &str, is_digit: fn(&char) -> bool| text.chars().all(|c| is_digit(&c));
+    let is_bit = |c: &char| matches!(c, '0' | '1');
+    match (literal.split_at_checked(2), literal.strip_suffix('\'')) {
+        (Some(("0x", rest)), _) => digits(rest, char::is_ascii_hexdigit),
+        (Some(("0b", rest)), _) => digits(rest, is_bit),
+        (Some(("b'" | "B'", _)), Some(quoted)) => {
+            quoted.get(2..).is_some_and(|text| digits(text, is_bit))
+        }
+        _ => false,
+    }
+}
+
 fn number(argument: &Fragment) -> Fragment {
     wrapped("CAST((", argument, ") AS DOUBLE)")
 }
@@ -144,6 +165,26 @@ mod tests {
                 "IF(OCTET_LENGTH(p.photo) > 99, CONCAT({mark}, OCTET_LENGTH(p.photo)), p.photo)"
             )
         );
+    }
+
+    #[test]
+    fn literals_of_bits_are_numbers() {
+        for literal in ["b'0'", "B'101'", "0b1", "0x1F", " ( (b'1') ) ", "b''"] {
+            assert!(is_number_of_bits(literal), "{literal}");
+        }
+        for other in [
+            "x'1F'",
+            "b",
+            "'1'",
+            "_binary'1'",
+            "0x1F + ''",
+            "b'1' b'",
+            "b'",
+            "0xg",
+            "'b'",
+        ] {
+            assert!(!is_number_of_bits(other), "{other}");
+        }
     }
 
     #[test]

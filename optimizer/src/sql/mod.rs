@@ -13,8 +13,10 @@ pub mod heads;
 pub(crate) mod hint;
 pub(crate) mod key;
 pub(crate) mod labels;
+pub mod literals;
 pub(crate) mod mask;
 pub mod prefilter;
+pub mod scan;
 pub(crate) mod select_list;
 pub(crate) mod text;
 

@@ -43,6 +43,30 @@ pub(crate) fn elements(lexed: &Lexed<'_>, mut items: Range<usize>) -> Vec<Range<
     lexed.split_commas(items)
 }
 
+/// Longest name in characters that is certain to be an alias of the store.
+const ALIAS_CHARS_MAX: usize = 256;
+
+/// Whether a text cannot be an alias of its own: it is too long, or has characters that the
+/// store's names cannot have. `as_bytes`: the text's characters stand for bytes, of which not all
+/// sequences are characters for the store.
+pub(crate) fn is_no_alias(text: &str, as_bytes: bool) -> bool {
+    let beyond = |c: char| c > '\u{ffff}' || (as_bytes && !c.is_ascii());
+    text.chars().any(beyond) || text.chars().count() > ALIAS_CHARS_MAX
+}
+
+/// Whether the store may give an element of this text another name than the text itself.
+pub(crate) fn is_unclear_name(text: &str) -> bool {
+    /// Names are cut somewhere beyond this length.
+    const CLEAR_BYTES_MAX: usize = 200;
+    text.len() > CLEAR_BYTES_MAX || !text.is_ascii()
+}
+
+/// Operators in words, after which an operand follows and no alias.
+const OPERATORS: [&str; 13] = [
+    "AND", "BETWEEN", "BINARY", "COLLATE", "DIV", "IS", "LIKE", "MOD", "NOT", "OR", "REGEXP",
+    "RLIKE", "XOR",
+];
+
 /// Whether an element has no alias.
 pub(crate) fn is_unnamed(lexed: &Lexed<'_>, element: &Range<usize>) -> Result<bool, Refusal> {
     let Some(last) = element.end.checked_sub(1) else {
@@ -54,8 +78,18 @@ pub(crate) fn is_unnamed(lexed: &Lexed<'_>, element: &Range<usize>) -> Result<bo
     if last > element.start && lexed.is_keyword(last - 1, "AS") {
         return Ok(false);
     }
-    let unclear =
-        || Refusal::unsupported("this syntax in a select list with predictions; give it an alias");
+    if last > element.start
+        && OPERATORS
+            .iter()
+            .any(|word| lexed.is_keyword(last - 1, word))
+    {
+        return Ok(true);
+    }
+    let unclear = || {
+        Refusal::unsupported(
+            "this syntax in a select list with predictions; give it an alias by AS",
+        )
+    };
     if element.len() > ELEMENT_TOKENS_MAX {
         return Err(unclear());
     }

@@ -346,6 +346,34 @@ impl<'a> Lexed<'a> {
         })
     }
 
+    /// Whether a range is one literal, perhaps with an introducer: its length is that of its text.
+    pub(crate) fn is_literal(&self, range: &Range<usize>) -> bool {
+        let literal = range.end.checked_sub(1).and_then(|last| self.token(last));
+        let is_introduced = || {
+            self.keyword(range.start)
+                .is_some_and(|word| word.starts_with('_'))
+        };
+        let is_literal = matches!(
+            literal,
+            Some(
+                Token::SingleQuotedString(_)
+                    | Token::DoubleQuotedString(_)
+                    | Token::HexStringLiteral(_)
+            )
+        );
+        is_literal && (range.len() == 1 || (range.len() == 2 && is_introduced()))
+    }
+
+    /// What stands between the quotes of the string literal at `at`, with its escapes.
+    pub(crate) fn string_content(&self, at: usize) -> Option<&'a str> {
+        let lexeme = self
+            .lexemes
+            .get(at)
+            .filter(|lexeme| is_string(&lexeme.token))?;
+        let quoted = self.text.get(lexeme.range.clone())?;
+        quoted.get(1..quoted.len().checked_sub(1)?)
+    }
+
     /// The unescaped value of the string literal in the lexemes `range`; adjacent literals are not
     /// concatenated, and introducers are not supported.
     pub(crate) fn string_literal(&self, range: &Range<usize>) -> Option<String> {

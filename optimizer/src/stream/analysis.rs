@@ -298,6 +298,13 @@ impl StreamSelect<'_, '_> {
         })
     }
 
+    /// Whether an input is a literal: it is sent as it is, so the store need not be asked how long
+    /// it is.
+    pub fn is_literal(&self, input: usize) -> bool {
+        let input = self.inputs.get(input);
+        input.is_some_and(|input| self.statement.lexed.is_literal(&input.range))
+    }
+
     /// LIMIT and OFFSET of the statement.
     pub fn limit(&self) -> Option<Limit> {
         self.limit

@@ -76,6 +76,7 @@ impl Statement {
             holds_nul: matches!(value, Value::Bytes(bytes) if bytes.contains(&0)),
         };
         PlanSession {
+            literals_binary: false,
             results_utf8: self.setting != Some(LATIN1),
             is_strict: true,
             select_limit: if self.setting == Some(ONE_ROW) {

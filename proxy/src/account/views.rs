@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use mysql_async::prelude::Queryable;
 use predictsql_catalog::store;
 use predictsql_optimizer::views::{ViewSource, Views};
 
@@ -51,9 +52,13 @@ impl ServiceAccount {
         let began = Instant::now();
         let views = self
             .run(|mut conn, schema| async move {
+                let packet: Option<u64> = conn
+                    .query_first("SELECT @@GLOBAL.max_allowed_packet")
+                    .await?;
                 let (definitions, fold_case) = store::views(&mut conn, &schema).await?;
                 let sources: Vec<ViewSource> = definitions.into_iter().map(source).collect();
-                Ok(Views::analyse(&sources, schema.as_str(), fold_case))
+                let views = Views::analyse(&sources, schema.as_str(), fold_case);
+                Ok((views, packet.unwrap_or_default()))
             })
             .await;
         match &views {
@@ -64,10 +69,19 @@ impl ServiceAccount {
             }
             Err(error) => tracing::debug!(%error, "views over predictions cannot be read"),
         }
-        let views = views?;
+        let (views, packet_bytes_max) = views?;
+        account.packet_bytes_max.store(packet_bytes_max, Relaxed);
         account.views.store(Arc::new(views));
         *looked_at = Some(began);
         Ok(())
+    }
+
+    /// Longest command that the store takes of a new session, in bytes, as last read with the
+    /// views; none if it is not known.
+    pub fn packet_bytes_max(&self) -> Option<u64> {
+        let account = self.0.as_ref()?;
+        let max = account.packet_bytes_max.load(Relaxed);
+        (max > 0).then_some(max)
     }
 
     /// Requests another read of the views soon.

@@ -65,6 +65,10 @@ pub struct Config {
     pub store_tls: StoreTlsConfig,
     /// Maximum length of a command inspected for predictions, in bytes.
     pub inspect_bytes_max: usize,
+    /// Maximum memory in which long commands are answered, of all sessions, in bytes.
+    pub inspect_memory_bytes_max: u64,
+    /// Maximum disk space in which long commands wait, of all sessions, in bytes.
+    pub inspect_disk_bytes_max: u64,
     /// Which predict statements are logged as slow.
     pub slow_log: SlowLog,
     /// Images, models, threads.
@@ -100,7 +104,9 @@ impl Config {
             store_stop_time_max: Duration::from_secs(30),
             tls: ClientTlsConfig::default(),
             store_tls: StoreTlsConfig::default(),
-            inspect_bytes_max: 1 << 20,
+            inspect_bytes_max: 64 << 20,
+            inspect_memory_bytes_max: 1 << 30,
+            inspect_disk_bytes_max: 16 << 30,
             slow_log: slow::DEFAULT,
             executor: ExecutorConfig::default(),
             planner: PlannerConfig::default(),
@@ -149,6 +155,14 @@ impl Config {
         set(&mut config.runtimes, file.runtimes);
         set(&mut config.connections_max, file.connections_max);
         set(&mut config.inspect_bytes_max, file.inspect_bytes_max);
+        set(
+            &mut config.inspect_memory_bytes_max,
+            file.inspect_memory_bytes_max,
+        );
+        set(
+            &mut config.inspect_disk_bytes_max,
+            file.inspect_disk_bytes_max,
+        );
         slow::take(
             &mut config.slow_log,
             args.slow_query_ms.or(file.slow_query_ms),

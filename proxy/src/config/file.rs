@@ -36,6 +36,8 @@ pub(super) struct ConfigFile {
     pub(super) stop_seconds_max: Option<u64>,
     pub(super) store_stop_seconds_max: Option<u64>,
     pub(super) inspect_bytes_max: Option<usize>,
+    pub(super) inspect_memory_bytes_max: Option<u64>,
+    pub(super) inspect_disk_bytes_max: Option<u64>,
     pub(super) slow_query_ms: Option<u64>,
     pub(super) slow_query_literals: Option<bool>,
     /// Set only through the environment.

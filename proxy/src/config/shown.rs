@@ -35,6 +35,8 @@ impl Config {
             stop_seconds_max: seconds(self.stop_time_max),
             store_stop_seconds_max: seconds(self.store_stop_time_max),
             inspect_bytes_max: Some(self.inspect_bytes_max),
+            inspect_memory_bytes_max: Some(self.inspect_memory_bytes_max),
+            inspect_disk_bytes_max: Some(self.inspect_disk_bytes_max),
             slow_query_ms: millis(self.slow_log.threshold.unwrap_or_default()),
             slow_query_literals: Some(self.slow_log.literals),
             root_password: self.root_password.as_ref().map(|_| ()),

@@ -173,6 +173,7 @@ impl Session {
             Stop::Incomplete => assert!(!self.kept.is_empty()),
             Stop::Hold => assert_eq!(self.tracker.client_turn(), ClientTurn::Hold),
             Stop::Lane(()) => self.lane_due = true,
+            Stop::Long(route) => panic!("{route:?} of a router that looks at no part"),
         }
         assert!(stop == Stop::End || self.frames.between_packets());
         stop == Stop::Lane(())

@@ -13,9 +13,9 @@ use crate::lane::statements::route::{PreparedKind, Routed, StatementKind, utf8};
 use crate::lane::store::error::LinkError;
 use crate::lane::store::link::{Protocol, command_payload};
 use crate::lane::turn::Turn;
-use crate::relay::{Handled, Route, Router, Takeover};
+use crate::relay::{Handled, LongHead, LongRoute, Refusal, Route, Router, Takeover};
 use crate::session_end::SessionEnd;
-use crate::wire::command;
+use crate::wire::{ErrPacket, command};
 use predictsql_optimizer::may_leave_traces;
 
 impl Router for Lane {
@@ -23,6 +23,7 @@ impl Router for Lane {
 
     fn route(&mut self, command: u8, body: &[u8]) -> Route<Routed> {
         self.note_database(command, body);
+        self.note_last_command(command, false);
         if let Some(routed) = self.routed(command, body) {
             self.last_query.forget();
             return Route::Lane(routed);
@@ -49,29 +50,31 @@ impl Router for Lane {
         Some((command_payload(command::QUERY, &text), routed))
     }
 
+    fn long_begins(&mut self, long: LongHead<'_>) -> LongRoute {
+        self.route_long(long)
+    }
+
+    fn look(&mut self, part: &[u8]) -> bool {
+        self.look_at(part)
+    }
+
+    fn looked_in_vain(&mut self, command: u8) {
+        self.note_last_command(command, false);
+        self.note_long_forwarded(command, &[]);
+    }
+
     fn passed_unseen(&mut self, command: u8, head: &[u8]) {
-        self.last_query.forget();
         self.may_be_in_schema |= matches!(command, command::QUERY | command::STMT_PREPARE);
-        match command {
-            command::STMT_PREPARE => self.prepared.forget_last(),
-            // The store runs the stubs, which fail; that consumes the long data sent for it.
-            command::STMT_EXECUTE | command::STMT_BULK_EXECUTE => {
-                self.prepared.executed_unseen(head);
-            }
-            command::STMT_RESET => self.prepared.reset(head),
-            command::STMT_SEND_LONG_DATA => self.prepared.long_data_lost(head),
-            command::STMT_CLOSE => {
-                self.prepared.close(head);
-                return; // changes no diagnostics
-            }
-            command::CHANGE_USER | command::RESET_CONNECTION => {
-                self.prepared = PreparedStatements::default();
-                self.named = NamedStatements::default();
-                self.tables.forget();
-            }
-            _ => {}
-        }
-        self.remembered = Remembered::default();
+        self.note_last_command(command, true);
+        self.note_long_forwarded(command, head);
+    }
+
+    fn refuse(&mut self, command: u8, head: &[u8], why: Refusal) -> Option<Routed> {
+        self.refuse_long(command, head, why)
+    }
+
+    fn instead_of_stub(&mut self) -> Option<ErrPacket> {
+        self.unseen_call()
     }
 
     async fn handle(&mut self, mut takeover: Takeover<'_, Routed>) -> Result<Handled, SessionEnd> {
@@ -119,6 +122,12 @@ impl Lane {
         self.remembered = Remembered::default();
     }
 
+    /// The same for a long command, which may be known by its head only.
+    pub(in crate::lane) fn note_long_forwarded(&mut self, command: u8, head: &[u8]) {
+        self.last_query.forget();
+        self.note_forwarded(command, head);
+    }
+
     async fn answer(
         &mut self,
         turn: &mut Turn<'_>,
@@ -148,6 +157,7 @@ impl Lane {
             Routed::Execute => self.answer_execute(turn, body).await,
             Routed::LongData => Ok(self.keep_long_data(body)),
             Routed::BulkExecute => Err(bulk_execution()),
+            Routed::Refused(error) => Err(LinkError::Sql(*error)),
             Routed::OfLast => match self.prepared.with_id(command, body) {
                 Some(body) => self.answer_last(turn, command, &body).await,
                 None => Ok(Done::Forward(command_payload(command, body))),

@@ -3,17 +3,21 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, ReadHalf, WriteHalf};
 use tokio_util::sync::CancellationToken;
 
+use crate::lane::store::as_written::AsWritten;
 use crate::lane::store::bounds::Bounds;
 use crate::lane::store::error::LinkError;
 use crate::lane::store::link::StoreLink;
 use crate::live::{self, Session, Statement};
 use crate::predict::interrupted;
 use crate::relay::{SessionEnd, SessionStatus, Takeover};
-use crate::wire::{Capabilities, ColumnDefinition, PacketWriter, StatusFlags, Stream, encode_ok};
+use crate::wire::{
+    Capabilities, ColumnDefinition, HEADER_BYTES, PacketWriter, StatusFlags, Stream, encode_ok,
+    packet_header,
+};
 
 /// Limit on the pipelined commands buffered while a statement runs, in bytes. Once the buffer is
 /// full, the guard stops reading and no longer notices that the client disconnects.
@@ -43,6 +47,8 @@ pub struct Turn<'a> {
     pub found_rows_if_refused: Option<u64>,
     /// Columns of the client's answer, if they differ from those of the statement that runs.
     pub own_columns: Option<Vec<ColumnDefinition>>,
+    /// What differs for these columns in the statement as the client wrote it.
+    pub as_written: Option<Vec<AsWritten>>,
 }
 
 impl<'a> Turn<'a> {
@@ -61,6 +67,7 @@ impl<'a> Turn<'a> {
             complete: AtomicBool::new(false),
             found_rows_if_refused: None,
             own_columns: None,
+            as_written: None,
         };
         (turn, takeover.routed)
     }
@@ -90,6 +97,44 @@ impl<'a> Turn<'a> {
         let status = self.end_status(self.status.flags());
         self.out
             .write(&encode_ok(affected_rows, 0, status, warnings, b""));
+    }
+
+    /// Passes the store's request for a file of the client on, and the client's packets up to the
+    /// empty one that ends the file.
+    pub async fn pass_local_file(&mut self, request: &[u8]) -> Result<(), LinkError> {
+        self.out.write(request);
+        self.flush().await?;
+        let mut store_seq = self.store.next_seq();
+        loop {
+            let &[a, b, c, seq] = self.read_client::<HEADER_BYTES>().await?;
+            self.read_ahead.advance(HEADER_BYTES);
+            let mut rest = u32::from_le_bytes([a, b, c, 0]) as usize;
+            let is_last = rest == 0;
+            self.store.send_raw(&packet_header(rest, store_seq)).await?;
+            store_seq = store_seq.wrapping_add(1);
+            while rest > 0 {
+                self.read_client::<1>().await?;
+                let part = self.read_ahead.split_to(rest.min(self.read_ahead.len()));
+                self.store.send_raw(&part).await?;
+                rest -= part.len();
+            }
+            if is_last {
+                self.out.set_next_seq(seq.wrapping_add(1));
+                return self.store.flush_raw().await;
+            }
+        }
+    }
+
+    /// The client's next bytes.
+    async fn read_client<const BYTES: usize>(&mut self) -> Result<&[u8; BYTES], LinkError> {
+        while self.read_ahead.len() < BYTES {
+            let read = self.client.read_buf(self.read_ahead).await;
+            if read.map_err(|error| LinkError::End(SessionEnd::client(error)))? == 0 {
+                return Err(LinkError::End(SessionEnd::ClientClosed));
+            }
+        }
+        let bytes = self.read_ahead.first_chunk::<BYTES>();
+        bytes.ok_or(LinkError::End(SessionEnd::ClientClosed))
     }
 
     /// The guard over a statement's work, and the connections that the work may use.

@@ -80,6 +80,7 @@ fn config(store: &Path) -> SessionConfig {
         login_time_max: Duration::from_secs(10),
         admission: Arc::default(),
         inspect_bytes_max: 1 << 20,
+        held: crate::relay::HeldAccount::new(std::env::temp_dir(), 1 << 30, 1 << 30),
         drain: CancellationToken::new(),
         stop: CancellationToken::new(),
         live: Arc::new(Live::new(Arc::default())),

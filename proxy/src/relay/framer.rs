@@ -1,5 +1,6 @@
 //! Splits a client's byte stream into commands, as far as the router inspects them.
 
+use super::router::{LongHead, LongRoute};
 use super::tracker::{ClientTurn, Tracker};
 use super::{Route, Router};
 use crate::wire::{HEADER_BYTES, PACKET_BYTES_MAX, command};
@@ -15,6 +16,8 @@ pub enum Stop<R> {
     Hold,
     /// The next command is complete and routed to the lane.
     Lane(R),
+    /// The next command is long, and not known to be the store's.
+    Long(LongRoute),
 }
 
 /// Follows a client's packet framing.
@@ -24,11 +27,14 @@ pub struct Framer {
     rest_bytes: usize,
     /// The last packet had the maximum length (16 MiB): the next packet continues its payload.
     continuation: bool,
-    /// Maximum length of a command that the router inspects.
-    inspect_bytes_max: usize,
+    /// Maximum length of a command that is shown to the router as a whole.
+    whole_bytes_max: usize,
 }
 
-/// Bytes of a body too long to inspect that the router still gets: a statement id and a parameter
+/// Longest command that is shown to the router as a whole when it has arrived.
+pub const WHOLE_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes of the body of a longer one that the router gets first: a statement id and a parameter
 /// number.
 const HEAD_BYTES: usize = 6;
 
@@ -52,15 +58,21 @@ fn is_inspected(command: u8) -> bool {
 }
 
 impl Framer {
-    /// A framer at the start of a packet. Commands longer than `inspect_bytes_max` (at most one
-    /// packet) are forwarded without inspection.
+    /// A framer at the start of a packet.
     #[must_use]
     pub fn new(inspect_bytes_max: usize) -> Self {
         Self {
             rest_bytes: 0,
             continuation: false,
-            inspect_bytes_max: inspect_bytes_max.min(PACKET_BYTES_MAX - 1),
+            whole_bytes_max: inspect_bytes_max.min(WHOLE_BYTES_MAX),
         }
+    }
+
+    /// Goes on within a command that was forwarded in another way: after `rest_bytes` of a packet,
+    /// another one `continues` it.
+    pub fn resume(&mut self, rest_bytes: usize, continues: bool) {
+        self.rest_bytes = rest_bytes;
+        self.continuation = continues;
     }
 
     /// Returns how many bytes of `input` may be forwarded now, and why no more. Reports the
@@ -130,14 +142,22 @@ impl Framer {
             tracker.command(command::SLEEP);
             return None;
         };
-        if is_inspected(command) && length > self.inspect_bytes_max {
+        if is_inspected(command) && length > self.whole_bytes_max {
             let head = payload
                 .get(1..length.min(payload.len()))
                 .unwrap_or_default();
             if head.len() < HEAD_BYTES.min(length - 1) {
                 return Some(Stop::Incomplete);
             }
-            router.passed_unseen(command, head);
+            let route = router.long_begins(LongHead {
+                command,
+                head,
+                status: tracker.idle().then(|| tracker.status().flags()),
+                packet_bytes: length,
+            });
+            if route != LongRoute::Forward {
+                return Some(Stop::Long(route));
+            }
         } else if is_inspected(command) && length > 0 {
             let Some(body) = payload.get(1..length) else {
                 return Some(Stop::Incomplete);

@@ -1,10 +1,9 @@
 //! Sessions: a client connection and its own store connection, relayed byte for byte.
 //!
-//! The [`Router`] inspects a command as a whole, before any byte of it is forwarded, if the lane
-//! may handle that kind of command and the command is at most `inspect_bytes_max` long. A longer
-//! command is forwarded as it arrives; a predict statement of that length thus reaches the store,
-//! whose stub functions reject it. Parsing has no other effect: anything that is not understood is
-//! forwarded.
+//! The [`Router`] inspects a command before any byte of it is forwarded, if the lane may handle
+//! that kind of command. A long command is shown to it in parts, and waits in a file meanwhile. A
+//! command longer than `inspect_bytes_max` is forwarded unseen. Parsing has no other effect:
+//! anything that is not understood is forwarded.
 //!
 //! By design, the relay never builds a statement, never reads a row, and holds no buffer for a
 //! waiting session.
@@ -13,6 +12,8 @@ mod accept;
 mod connect;
 pub(crate) mod framer;
 pub(crate) mod handshake;
+mod held;
+mod long_command;
 mod packet_heads;
 mod router;
 mod session;
@@ -24,6 +25,7 @@ pub(crate) use connect::connect;
 pub use crate::session_end::SessionEnd;
 pub use accept::{Acceptor, BoundListener, Control, Limits};
 pub use handshake::SessionFacts;
-pub use router::{Handled, Route, Router, Takeover};
+pub use held::HeldAccount;
+pub use router::{Handled, LongHead, LongRoute, Refusal, Route, Router, Takeover};
 pub use session::SessionConfig;
 pub use session_status::SessionStatus;

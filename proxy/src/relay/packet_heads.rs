@@ -1,6 +1,6 @@
 //! Session state derived from the first bytes of the store's packets.
 
-use crate::wire::{Malformed, PacketHead, StatusFlags, lenenc};
+use crate::wire::{HEADER_BYTES, Malformed, PacketHead, StatusFlags, lenenc};
 
 /// SQLSTATE of the catalog's stub functions as encoded in an ERR packet.
 const STUB_STATE: &[u8] = b"#ML001";
@@ -8,6 +8,16 @@ const STUB_STATE: &[u8] = b"#ML001";
 /// Whether an ERR packet comes from a stub function.
 pub fn is_of_stub(head: &[u8]) -> bool {
     head.get(3..9) == Some(STUB_STATE)
+}
+
+/// The bytes before an error packet of a stub that stands last, and its sequence id.
+pub fn error_of_stub(bytes: &[u8]) -> Option<(&[u8], u8)> {
+    let state = memchr::memmem::rfind(bytes, STUB_STATE)?;
+    // Header, 0xff, and the error's number.
+    let (before, packet) = bytes.split_at(state.checked_sub(HEADER_BYTES + 3)?);
+    let &[a, b, c, seq] = packet.first_chunk::<HEADER_BYTES>()?;
+    let length = u32::from_le_bytes([a, b, c, 0]) as usize;
+    (packet.len() == HEADER_BYTES + length).then_some((before, seq))
 }
 
 /// Whether the packet, sent during COM_CHANGE_USER, makes the client send the password itself, in

@@ -1,10 +1,11 @@
 //! Interface between relay and lane: which of store and lane answers a command, and what the lane
 //! gets while it handles one.
 
+pub use super::long_command::Refusal;
 use super::session_status::SessionStatus;
 use crate::live;
 use crate::session_end::SessionEnd;
-use crate::wire::{Capabilities, Stream};
+use crate::wire::{Capabilities, ErrPacket, StatusFlags, Stream};
 use bytes::{Bytes, BytesMut};
 use std::future::Future;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +19,30 @@ pub enum Route<R> {
     Lane(R),
 }
 
+/// What happens with a command that is too long to be shown to the router at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LongRoute {
+    /// It is forwarded as it arrives.
+    Forward,
+    /// [`Router::look`] is shown its parts, and then it is known.
+    Look,
+    /// It may be the lane's: `route` is shown the whole.
+    Lane,
+}
+
+/// A long command's head, and what is known when it begins.
+#[derive(Debug, Clone, Copy)]
+pub struct LongHead<'a> {
+    /// The command byte.
+    pub command: u8,
+    /// The first bytes of its body; at least 6 if the body has that many.
+    pub head: &'a [u8],
+    /// Status of the session; none if it may change before the command is executed.
+    pub status: Option<StatusFlags>,
+    /// Length of its first packet, the command byte included.
+    pub packet_bytes: usize,
+}
+
 /// One session's lane as seen by the relay.
 pub trait Router: Send {
     /// Result of routing a command to the lane. It is kept with the command, so that the command
@@ -27,14 +52,42 @@ pub trait Router: Send {
     /// Decides which side answers a command. `body` is the whole payload after the command byte.
     /// Called once per command, in order and before the command is forwarded, for queries,
     /// prepared statements, and commands that change the session (INIT_DB, CHANGE_USER,
-    /// RESET_CONNECTION), if they are at most `inspect_bytes_max` long. Must be fast: it delays
-    /// every plain query.
+    /// RESET_CONNECTION). Must be fast: it delays every plain query. For a long command see
+    /// [`Self::long_begins`].
     fn route(&mut self, command: u8, body: &[u8]) -> Route<Self::Routed>;
 
-    /// Called instead of `route` for a command of those kinds that is longer than
-    /// `inspect_bytes_max` and is forwarded without inspection. `head` is the part of its body
-    /// read so far, at least 6 bytes if the body has that many.
+    /// Called instead of `route` when a long command of those kinds begins. Of one that is
+    /// forwarded, nothing else is told.
+    fn long_begins(&mut self, long: LongHead<'_>) -> LongRoute {
+        self.passed_unseen(long.command, long.head);
+        LongRoute::Forward
+    }
+
+    /// Shows the next part of the body of a command for which `long_begins` returned
+    /// [`LongRoute::Look`]; a line feed follows the last part. True if the lane may have to answer
+    /// it.
+    fn look(&mut self, _part: &[u8]) -> bool {
+        false
+    }
+
+    /// Such a command is forwarded, since nothing was found in it.
+    fn looked_in_vain(&mut self, _command: u8) {}
+
+    /// A command of which the router has not been shown the whole is forwarded, since it is longer
+    /// than `inspect_bytes_max` or could not be kept. `head` is the first part of its body.
     fn passed_unseen(&mut self, command: u8, head: &[u8]);
+
+    /// A long command that may be the lane's is not answered. The result is for [`Self::handle`],
+    /// which is given the command's head only; none if the command has no answer.
+    fn refuse(&mut self, _command: u8, _head: &[u8], _why: Refusal) -> Option<Self::Routed> {
+        None
+    }
+
+    /// The error that replaces that of a stub, with which the store has ended its answer to the
+    /// last command.
+    fn instead_of_stub(&mut self) -> Option<ErrPacket> {
+        None
+    }
 
     /// Called when the store answered the last routed command with a stub's error, before anything
     /// was sent to the client. `answer` is the last read from the store. Returns the command's

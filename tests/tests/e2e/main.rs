@@ -5,6 +5,7 @@
 mod admin;
 mod analyze;
 mod bad_input;
+mod big_statements;
 mod caching_sha2;
 mod clients;
 mod conditions;
@@ -26,6 +27,7 @@ mod other_server;
 mod planned;
 mod relay;
 mod stable;
+mod texts;
 mod tidy;
 mod tls;
 mod views;

@@ -36,6 +36,10 @@ pub async fn read<'a>(
         catalog = account.snapshot().await.map_err(SqlError::from)?;
         statement = read(&catalog);
     }
-    let labelled = |statement: PredictStatement<'a>| statement.with_labels(settings.labels);
+    let as_bytes = settings.text_is_bytes();
+    let labelled = |statement: PredictStatement<'a>| {
+        let labelled = statement.with_labels(settings.labels);
+        labelled.with_text_as_bytes(as_bytes)
+    };
     Ok(statement?.map(|statement| (labelled(statement), catalog)))
 }

@@ -156,6 +156,7 @@ fn plan_session(
 ) -> PlanSession {
     PlanSession {
         results_utf8: settings.results_utf8,
+        literals_binary: settings.literals_binary,
         is_strict: settings.is_strict(),
         select_limit: settings.select_limit,
         forced: settings.forced_plan,

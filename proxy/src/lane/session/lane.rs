@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::lane::context::LaneContext;
 use crate::lane::session::last_query::LastQuery;
 use crate::lane::session::left::Remembered;
+use crate::lane::session::long_commands::LongCommands;
 use crate::lane::session::named::NamedStatements;
 use crate::lane::session::prepared::PreparedStatements;
 use crate::lane::session::temporary_tables::Tables;
@@ -26,6 +27,7 @@ pub struct Lane {
     /// Whether the catalog's schema may be the session's current database.
     pub(in crate::lane) may_be_in_schema: bool,
     pub(in crate::lane) last_query: LastQuery,
+    pub(in crate::lane) long: LongCommands,
     /// Number of the current transaction, and the decisions that its statements have used.
     used: (u64, Arc<UsedDecisions>),
 }
@@ -46,6 +48,7 @@ impl Lane {
             tables: Tables::default(),
             may_be_in_schema: false,
             last_query: LastQuery::default(),
+            long: LongCommands::default(),
             used: Default::default(),
         };
         lane.note_database(command::INIT_DB, database.unwrap_or_default());

@@ -6,6 +6,7 @@ pub mod effects;
 pub mod lane;
 pub mod last_query;
 pub mod left;
+pub mod long_commands;
 pub mod named;
 pub mod prepared;
 pub mod settings;

@@ -77,7 +77,7 @@ impl LongData {
 fn too_long() -> SqlError {
     SqlError::new(
         ErrorKind::PacketTooLarge,
-        "Data sent ahead for a parameter exceeds long_data_bytes_max",
+        "Data sent ahead for the parameters of a statement with predictions exceeds inspect_bytes_max",
     )
 }
 
@@ -157,7 +157,7 @@ impl PreparedStatements {
         }
     }
 
-    /// COM_STMT_EXECUTE that was too long to be inspected: it may have bound other types.
+    /// COM_STMT_EXECUTE that was too long to be read: it may have bound other types.
     pub fn executed_unseen(&mut self, body: &[u8]) {
         self.reset(body);
         if let Some(Kept::Select(kept)) = self.id(body).and_then(|id| self.by_id.get_mut(&id)) {
@@ -181,11 +181,10 @@ impl PreparedStatements {
         }
     }
 
-    /// A COM_STMT_SEND_LONG_DATA that was too long to be inspected went to the store: treated as
-    /// [`Self::long_data`] beyond the limit.
-    pub fn long_data_lost(&mut self, head: &[u8]) {
+    /// A COM_STMT_SEND_LONG_DATA was not kept: the next execution fails with `error`.
+    pub fn long_data_lost(&mut self, head: &[u8], error: SqlError) {
         if let Some(Kept::Select(kept)) = self.id(head).and_then(|id| self.by_id.get_mut(&id)) {
-            kept.long_data = Err(too_long());
+            kept.long_data = Err(error);
         }
     }
 
@@ -227,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn data_that_passed_unseen_is_too_long_until_the_execution() {
+    fn data_that_was_not_kept_fails_the_next_execution_only() {
         let mut statements = PreparedStatements::default();
         let kept = KeptSelect {
             statement: Bytes::new(),
@@ -237,8 +236,8 @@ mod tests {
             long_data: Ok(LongData::default()),
         };
         statements.keep(7, Kept::Select(Box::new(kept)));
-        statements.long_data_lost(b"\x08\0\0\0\0\0");
-        statements.long_data_lost(b"\x07\0\0\0\0\0");
+        statements.long_data_lost(b"\x08\0\0\0\0\0", too_long());
+        statements.long_data_lost(b"\x07\0\0\0\0\0", too_long());
         let account = SpoolAccount::new(1000, 0);
         statements.long_data(b"\x07\0\0\0\0\0more", 100, &account);
         let Some(Kept::Select(kept)) = statements.by_id.get_mut(&7) else {

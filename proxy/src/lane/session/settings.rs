@@ -1,6 +1,7 @@
 //! Session settings that a predict statement needs. They are queried from the store for each
 //! statement, since nothing else is exact.
 
+use bytes::Bytes;
 use predictsql_optimizer::bare::BareNames;
 use predictsql_optimizer::planner::{DEMANDS, Demands, WrongDemand};
 use predictsql_optimizer::planning::Forced;
@@ -26,6 +27,8 @@ pub struct SessionSettings {
     pub labels: LabelCollation,
     /// Whether result text arrives in UTF-8.
     pub results_utf8: bool,
+    /// Whether string literals are binary.
+    pub literals_binary: bool,
     /// `@@sql_select_limit`; `u64::MAX` for none.
     pub select_limit: u64,
     /// Whether `@ml_on_error = 'fail'`: an unreadable image is an error.
@@ -87,8 +90,7 @@ impl SessionSettings {
             mode: self.lex,
             database: &self.meaning.database,
             collation: &self.collation,
-            utf8: self.encoding == TextEncoding::Utf8
-                && self.meaning.character_set_client.starts_with("utf8"),
+            utf8: self.encoding.is_utf8() && self.meaning.character_set_client.starts_with("utf8"),
         }
     }
 }
@@ -184,9 +186,23 @@ impl SessionSettings {
         modes.any(|mode| strict.contains(&mode.trim()))
     }
 
+    /// Reads the statement's text with its long literals in it.
+    pub fn read_whole(&mut self, store: &mut StoreLink<'_>, statement: &[u8]) {
+        let client = &self.meaning.character_set_client;
+        self.encoding = TextEncoding::of(statement, client).unwrap_or_default();
+        store.encode_as(self.encoding.clone());
+    }
+
+    /// Whether the characters of the statement's text stand for bytes, of which the store may take
+    /// several for a character, or none.
+    pub fn text_is_bytes(&self) -> bool {
+        let client = &*self.meaning.character_set_client;
+        !self.encoding.is_utf8() && (client.starts_with("utf8") || client == "binary")
+    }
+
     /// Queries the store. `statement` is the client's text as received; from here on, text is sent
     /// to the store in its encoding.
-    pub async fn read(store: &mut StoreLink<'_>, statement: &[u8]) -> Result<Self, LinkError> {
+    pub async fn read(store: &mut StoreLink<'_>, statement: &Bytes) -> Result<Self, LinkError> {
         let variables = SessionVariables::ask(store).await?;
         store.before.get_or_insert(variables.before()?);
         store.warnings_kept = variables.number("@@max_error_count")?;
@@ -195,29 +211,36 @@ impl SessionSettings {
             bytes => bytes,
         };
         let results = variables.text("CAST(@@character_set_results AS BINARY)")?;
-        // In these character sets the lane cannot read numbers and paths, or it cannot distinguish
-        // text from binary data.
-        if matches!(&*results, "ucs2" | "utf16" | "utf16le" | "utf32" | "binary") {
+        // In these character sets the lane cannot read numbers and paths.
+        if matches!(&*results, "ucs2" | "utf16" | "utf16le" | "utf32") {
             return Err(SqlError::unsupported(format_args!(
                 "predictions with character_set_results = {results}; use SET NAMES utf8mb4"
             ))
             .into());
         }
+        store.results_binary = results == "binary";
         let client = variables.text("@@character_set_client")?;
-        let encoding = TextEncoding::of(statement, &client).ok_or_else(|| {
+        let sql_mode = variables.text("@@sql_mode")?;
+        let lex = LexMode::from_sql_mode(&sql_mode);
+        let encoding = TextEncoding::with_stand_ins(statement, &client, lex).ok_or_else(|| {
             SqlError::unsupported(format_args!(
                 "statements with predictions in character set {client} beyond ASCII; use SET NAMES utf8mb4"
             ))
         })?;
-        store.encode_as(encoding);
-        let sql_mode = variables.text("@@sql_mode")?;
+        store.encode_as(encoding.clone());
+        // The client's own statement: on a direct connection the store would refuse it.
+        if statement.len() >= store.packet_bytes_max {
+            let message = "Got a packet bigger than 'max_allowed_packet' bytes";
+            return Err(SqlError::new(ErrorKind::PacketTooLarge, message).into());
+        }
         let collation = variables.text("@@collation_connection")?;
         let labels = labels(&collation, &variables.text("COLLATION(_utf8mb4'')")?);
         Ok(Self {
             encoding,
-            lex: LexMode::from_sql_mode(&sql_mode),
+            lex,
             labels,
             results_utf8: results == "utf8mb4",
+            literals_binary: collation == "binary",
             select_limit: variables
                 .text("@@sql_select_limit")?
                 .parse()

@@ -4,6 +4,7 @@ pub mod catalog;
 pub mod evaluate;
 pub mod failure;
 pub mod kill;
+pub mod long;
 pub mod named;
 pub mod plain;
 pub mod prepared;

@@ -4,6 +4,7 @@
 //! store. The lane answers the execution of a statement with predict calls, with the parameter
 //! values substituted into its text.
 
+use bytes::Bytes;
 use predictsql_optimizer::heads::{
     NamedStatement, parameter_count, statement_settings, with_values,
 };
@@ -57,7 +58,7 @@ impl Lane {
     pub(in crate::lane) async fn answer_named_or_select(
         &mut self,
         turn: &mut Turn<'_>,
-        body: &[u8],
+        body: &Bytes,
     ) -> Result<(Done, bool), LinkError> {
         if let Some(done) = self.answer_named(turn, body).await? {
             return Ok((done, true));
@@ -70,9 +71,11 @@ impl Lane {
     async fn answer_named(
         &mut self,
         turn: &mut Turn<'_>,
-        body: &[u8],
+        body: &Bytes,
     ) -> Result<Option<Done>, LinkError> {
         let mut settings = SessionSettings::read(&mut turn.store, body).await?;
+        // What is prepared may stand in a long literal.
+        settings.read_whole(&mut turn.store, body);
         let text = settings.encoding.decode(body);
         let Some(statement) = NamedStatement::read(&text, settings.lex) else {
             return Ok(None);
@@ -178,7 +181,7 @@ impl Lane {
             let columns = turn.store.describe(&named.text).await?;
             turn.own_columns = Some(columns);
         }
-        let sql = settings.encoding.encode(&text).into_owned();
+        let sql = Bytes::from(settings.encoding.encode(&text).into_owned());
         let handled = self.answer_select(turn, &sql, Protocol::Text, Some(named.meaning));
         Box::pin(handled).await.map(Some)
     }

@@ -10,7 +10,7 @@ use crate::lane::store::link::{Head, Next, Protocol};
 use crate::lane::store::ok::restated;
 use crate::lane::store::result::write_head;
 use crate::lane::turn::Turn;
-use crate::wire::{OkPacket, StatusFlags, encode_result_end};
+use crate::wire::{Capabilities, OkPacket, StatusFlags, command, encode_result_end, lenenc};
 
 /// Row bytes that are buffered before a flush.
 const FLUSH_BYTES: usize = 64 * 1024;
@@ -45,7 +45,13 @@ impl Lane {
         statement: &Fragment,
         protocol: &Protocol,
     ) -> Result<(), LinkError> {
-        let (head, id) = turn.store.run(statement, protocol).await?;
+        let (head, id) = match protocol {
+            Protocol::Text => {
+                turn.store.send_text(command::QUERY, &statement.sql).await?;
+                (passed_head(turn).await?, None)
+            }
+            Protocol::Binary(_) => turn.store.run(statement, protocol).await?,
+        };
         let passed = self.pass_results(turn, head).await;
         turn.store.finish(id, passed).await
     }
@@ -77,7 +83,7 @@ impl Lane {
             if !status.contains(StatusFlags::SERVER_MORE_RESULTS_EXISTS) {
                 return Ok(());
             }
-            head = turn.store.head().await?; // a procedure's next result
+            head = passed_head(turn).await?; // a procedure's next result
         }
     }
 
@@ -108,5 +114,17 @@ impl Lane {
                 }
             }
         }
+    }
+}
+
+/// The start of an answer of the store; the client sends a file before, if the store asks for one.
+async fn passed_head(turn: &mut Turn<'_>) -> Result<Head, LinkError> {
+    loop {
+        let first = turn.store.payload().await?;
+        let asks = first.first() == Some(&lenenc::NULL);
+        if !asks || !turn.capabilities.has(Capabilities::LOCAL_FILES) {
+            return turn.store.head_from(first).await;
+        }
+        turn.pass_local_file(&first).await?;
     }
 }

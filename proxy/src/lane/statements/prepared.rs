@@ -19,6 +19,7 @@ use crate::lane::session::left::Done;
 use crate::lane::session::prepared::{Kept, KeptSelect, LongData};
 use crate::lane::session::settings;
 use crate::lane::statements::{catalog, evaluate, views};
+use crate::lane::store::as_written;
 use crate::lane::store::error::LinkError;
 use crate::lane::store::link::{Prepared, Protocol, command_payload};
 use crate::lane::store::result::{name_cells, text_column, with_negotiated_metadata};
@@ -55,6 +56,19 @@ impl Lane {
             let payload = command_payload(command::STMT_PREPARE, body);
             return Ok(Done::Forward(payload));
         };
+        let is_data = |content: &str| settings.encoding.is_data(content, settings.lex);
+        let with_bytes = statement.with_images_as_bytes(is_data);
+        let written = match own_text {
+            None => {
+                as_written::columns(&mut turn.store, &statement, text, with_bytes.is_some()).await?
+            }
+            Some(_) => None,
+        };
+        let again = match &with_bytes {
+            Some(text) => reading::read(&self.context, &settings, text).await?,
+            None => None,
+        };
+        let (statement, catalog) = again.unwrap_or((statement, catalog));
         let planned = choose(turn, &statement, settings.forced_plan).await?;
         for (task, model) in planned.asked() {
             if model.is_none() {
@@ -69,7 +83,11 @@ impl Lane {
                 name_cells(
                     &mut prepared.columns,
                     &planned.marked_names(),
-                    settings.encoding,
+                    &settings.encoding,
+                );
+                as_written::apply(
+                    &mut prepared.columns,
+                    written.as_deref().unwrap_or_default(),
                 );
                 prepared
             }

@@ -2,6 +2,7 @@
 //! from the command as it comes: what only the session's settings tell (how its text is cut into
 //! tokens) is left to the handler of the kind.
 
+use predictsql_optimizer::literals::without_long_literals;
 use predictsql_optimizer::{ddl, prefilter};
 
 use crate::error::SqlError;
@@ -29,6 +30,8 @@ pub enum Routed {
     BulkExecute,
     /// A command of the statement prepared last, by the id that MariaDB's clients have for it.
     OfLast,
+    /// A long command that is not answered.
+    Refused(Box<SqlError>),
 }
 
 /// A statement of the lane.
@@ -92,9 +95,10 @@ impl Lane {
     /// The kind of a statement that is the lane's; `None`: it is the store's.
     pub(in crate::lane) fn statement_kind(&self, body: &[u8]) -> Option<StatementKind> {
         if self.is_ours(body) || self.may_be_named(body) {
-            return Some(if may_be_several(body, self.capabilities) {
+            let may_be_several = |text: &[u8]| may_be_several(text, self.capabilities);
+            return Some(if any_reading(body, may_be_several) {
                 StatementKind::Several
-            } else if is_catalog(body) {
+            } else if any_reading(body, is_catalog) {
                 StatementKind::Catalog
             } else if named::begins_so(body) {
                 StatementKind::Named
@@ -116,6 +120,10 @@ impl Lane {
 
     /// Whether a statement's text may be for the lane.
     pub(in crate::lane) fn is_ours(&self, body: &[u8]) -> bool {
+        any_reading(body, |text| self.is_ours_by(text))
+    }
+
+    fn is_ours_by(&self, body: &[u8]) -> bool {
         let schema = self.context.schema.as_str();
         if self.concerns_views(body) {
             return true;
@@ -137,6 +145,21 @@ impl Lane {
         prefilter::may_call(body, self.context.schema.as_str())
             || account.may_name_view(body)
             || self.may_hold_bare_call(body)
+    }
+}
+
+/// Whether something holds for a text. Data in a long one is left out, by each way to read quotes,
+/// so that what is searched does not grow with it.
+fn any_reading(text: &[u8], holds: impl Fn(&[u8]) -> bool) -> bool {
+    /// Texts up to this length, and literals below it, are searched as they are.
+    const TEXT_BYTES_MAX: usize = 64 * 1024;
+    const LITERAL_BYTES_MIN: usize = 1024;
+    match text.len() {
+        ..=TEXT_BYTES_MAX => holds(text),
+        _ => {
+            let readings = without_long_literals(text, LITERAL_BYTES_MIN);
+            readings.iter().any(|reading| holds(reading))
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use predictsql_catalog::Snapshot;
 use predictsql_optimizer::heads;
 use predictsql_optimizer::last_statement::LastStatement;
 use predictsql_optimizer::statement::PredictStatement;
@@ -13,6 +15,7 @@ use crate::lane::session::lane::Lane;
 use crate::lane::session::left::{Done, Left};
 use crate::lane::session::settings;
 use crate::lane::statements::views;
+use crate::lane::store::as_written;
 use crate::lane::store::bounds::{self, Bounds, Deadline};
 use crate::lane::store::error::LinkError;
 use crate::lane::store::link::{self, Protocol};
@@ -26,7 +29,7 @@ impl Lane {
     pub(in crate::lane) async fn settings_of(
         &self,
         turn: &mut Turn<'_>,
-        statement: &[u8],
+        statement: &Bytes,
     ) -> Result<(settings::SessionSettings, String), LinkError> {
         turn.store.set_for_statements(None);
         let mut settings = settings::SessionSettings::read(&mut turn.store, statement).await?;
@@ -38,6 +41,7 @@ impl Lane {
         turn.store.set_for_statements(Some(head.to_owned()));
         let own = settings::SessionSettings::read(&mut turn.store, statement).await?;
         let mut own = own.for_text_of(settings);
+        turn.store.encode_as(own.encoding.clone());
         self.find_bare_calls(turn, &mut own, rest).await?;
         Ok((own, rest.to_owned()))
     }
@@ -46,7 +50,7 @@ impl Lane {
     pub(in crate::lane) async fn answer_select(
         &mut self,
         turn: &mut Turn<'_>,
-        sent: &[u8],
+        sent: &Bytes,
         protocol: Protocol,
         prepared_under: Option<settings::Meaning>,
     ) -> Result<Done, LinkError> {
@@ -84,11 +88,37 @@ impl Lane {
             self.leave_as_found(turn).await?;
             return Ok(forward(&protocol, sent)); // the store's syntax error
         }
+        let is_data = |content: &str| settings.encoding.is_data(content, settings.lex);
+        let with_bytes = statement.with_images_as_bytes(is_data);
+        if turn.own_columns.is_none() {
+            let (store, is_rewritten) = (&mut turn.store, with_bytes.is_some());
+            turn.as_written = as_written::columns(store, &statement, text, is_rewritten).await?;
+        }
+        let again = match &with_bytes {
+            Some(text) => reading::read(&context, &settings, text).await?,
+            None => None,
+        };
+        let read = again.unwrap_or((statement, catalog));
+        let text = with_bytes.as_deref().unwrap_or(text);
+        self.answer_predictions(turn, &settings, text, read, protocol)
+            .await
+    }
+
+    /// Answers a statement that has predict calls.
+    async fn answer_predictions(
+        &mut self,
+        turn: &mut Turn<'_>,
+        settings: &settings::SessionSettings,
+        text: &str,
+        (statement, catalog): (PredictStatement<'_>, Arc<Snapshot>),
+        protocol: Protocol,
+    ) -> Result<Done, LinkError> {
+        let context = Arc::clone(&self.context);
         if statement.is_values() && turn.own_columns.is_none() {
             turn.own_columns = Some(turn.store.describe(text).await?);
         }
         let running = turn.record.begin(label(&statement), text, settings.lex);
-        let demands = deciding::demands(&statement, &settings)?;
+        let demands = deciding::demands(&statement, settings)?;
         let limits = (settings.max_statement_time, demands.max_seconds);
         let deadline = Deadline::of(turn.store.began, limits.0, limits.1.unwrap_or_default());
         turn.store.bounds = Bounds {
@@ -106,7 +136,7 @@ impl Lane {
             demands,
             used: self.used_decisions(*turn.status),
         };
-        let work = self.answer_planned(turn, &settings, &statement, &planner, &running, protocol);
+        let work = self.answer_planned(turn, settings, &statement, &planner, &running, protocol);
         let work = work.instrument(running.span().clone());
         let left = bounds::within(deadline, &running.cancel, work).await?;
         turn.flush().await?;

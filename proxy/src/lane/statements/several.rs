@@ -1,6 +1,7 @@
 //! Multi-statement texts in which some statements contain predict calls: the lane answers the
 //! statements in order, one result after the other.
 
+use bytes::Bytes;
 use predictsql_optimizer::statement::split;
 
 use crate::lane::session::lane::Lane;
@@ -18,7 +19,7 @@ impl Lane {
     pub(in crate::lane) async fn answer_several(
         &mut self,
         turn: &mut Turn<'_>,
-        body: &[u8],
+        body: &Bytes,
     ) -> Result<Done, LinkError> {
         let settings = SessionSettings::read(&mut turn.store, body).await?;
         let text = settings.encoding.decode(body);
@@ -42,6 +43,7 @@ impl Lane {
             }
             turn.more = number < last;
             turn.own_columns = None;
+            turn.as_written = None;
             turn.store.set_for_statements(None);
             left = self
                 .answer_one_of_several(turn, statement, &settings)
@@ -56,7 +58,7 @@ impl Lane {
         statement: &str,
         settings: &SessionSettings,
     ) -> Result<Left, LinkError> {
-        let sql = settings.encoding.encode(statement);
+        let sql = Bytes::from(settings.encoding.encode(statement).into_owned());
         let done = match self.statement_kind(&sql) {
             Some(StatementKind::Diagnostics(show)) => self.show_diagnostics(turn, show).await?,
             Some(StatementKind::Catalog) => {

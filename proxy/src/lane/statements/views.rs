@@ -11,6 +11,7 @@ use crate::lane::plans::reading;
 use crate::lane::session::lane::Lane;
 use crate::lane::session::left::Left;
 use crate::lane::session::settings::SessionSettings;
+use crate::lane::store::as_written;
 use crate::lane::store::bounds::is_interruption;
 use crate::lane::store::error::LinkError;
 use crate::lane::store::link::UNPREPARABLE;
@@ -147,8 +148,9 @@ impl Turn<'_> {
     /// Column definitions for the client: those of its own text, if that text was rewritten.
     pub(in crate::lane) fn as_described(
         &self,
-        columns: Vec<ColumnDefinition>,
+        mut columns: Vec<ColumnDefinition>,
     ) -> Vec<ColumnDefinition> {
+        as_written::apply(&mut columns, self.as_written.as_deref().unwrap_or_default());
         match &self.own_columns {
             Some(own) if own.len() == columns.len() => {
                 let pairs = own.iter().zip(columns);

@@ -1,5 +1,7 @@
 //! Runs statements on the client's store connection and reads their answers packet by packet.
 
+use std::borrow::Cow;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::error::{ErrorKind, SqlError};
@@ -17,6 +19,7 @@ use crate::wire::{
 };
 use predictsql_optimizer::Fragment;
 use predictsql_optimizer::materialise::says_interrupted;
+use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 
 /// Longest payload that the lane accepts from the store, in bytes: a row may be as long as
@@ -161,6 +164,8 @@ pub struct StoreLink<'a> {
     pub began: Instant,
     /// Number of warnings that the session keeps per statement (`max_error_count`).
     pub warnings_kept: usize,
+    /// The session's `character_set_results` is binary: the store describes all text as bytes.
+    pub results_binary: bool,
     /// Longest command that the store accepts from the session, in bytes (`max_allowed_packet`):
     /// the store ends a session that sends a longer one.
     pub packet_bytes_max: usize,
@@ -182,6 +187,7 @@ impl<'a> StoreLink<'a> {
             bounds: Bounds::default(),
             began: Instant::now(),
             warnings_kept: WARNINGS_KEPT,
+            results_binary: false,
             packet_bytes_max: usize::MAX,
             answering: false,
             settings: None,
@@ -193,17 +199,39 @@ impl<'a> StoreLink<'a> {
         self.settings = settings;
     }
 
-    /// The encoded text of a statement, with the prefix. The lane's statements for transactions,
-    /// and those that show the diagnostics of the last statement, are sent without the prefix.
-    fn as_sent(&self, sql: &str) -> Vec<u8> {
+    /// Sends the encoded text of a statement, with the prefix. The lane's statements for
+    /// transactions, and those that show the diagnostics of the last statement, are sent without
+    /// the prefix.
+    pub async fn send_text(&mut self, command: u8, sql: &str) -> Result<(), LinkError> {
         const PLAIN: [&str; 5] = ["SHOW ", "SET TRANSACTION", "START ", "COMMIT", "ROLLBACK"];
-        match &self.settings {
-            Some(settings) if !PLAIN.iter().any(|p| sql.starts_with(p)) => self
-                .encoding
-                .encode(&format!("{settings} {sql}"))
-                .into_owned(),
-            _ => self.encoding.encode(sql).into_owned(),
+        let sql = match &self.settings {
+            Some(settings) if !PLAIN.iter().any(|p| sql.starts_with(p)) => {
+                Cow::Owned(format!("{settings} {sql}"))
+            }
+            _ => Cow::Borrowed(sql),
+        };
+        self.check_length(self.encoding.encoded_bytes(&sql))?;
+        let mut writer = PacketWriter::new(0);
+        writer.write_with(|out| {
+            out.put_u8(command);
+            self.encoding.encode_into(&sql, out);
+        });
+        writer
+            .flush(self.stream)
+            .await
+            .map_err(|e| LinkError::End(SessionEnd::store(e)))
+    }
+
+    /// Refuses a command that is longer than the store accepts.
+    fn check_length(&self, bytes: usize) -> Result<(), LinkError> {
+        if bytes < self.packet_bytes_max {
+            return Ok(());
         }
+        Err(SqlError::unsupported(format_args!(
+            "a statement of which one of {bytes} bytes is made for the store: its max_allowed_packet is {} bytes",
+            self.packet_bytes_max
+        ))
+        .into())
     }
 
     /// Sets the encoding of text sent from here on.
@@ -212,21 +240,14 @@ impl<'a> StoreLink<'a> {
     }
 
     /// The encoding of sent text.
-    pub fn encoding(&self) -> TextEncoding {
-        self.encoding
+    pub fn encoding(&self) -> &TextEncoding {
+        &self.encoding
     }
 
     /// Sends a command. A command longer than the store accepts is refused before any of it is
     /// sent.
     pub async fn send(&mut self, command: u8, body: &[u8]) -> Result<(), LinkError> {
-        if body.len() >= self.packet_bytes_max {
-            return Err(SqlError::unsupported(format_args!(
-                "a statement of which one of {} bytes is made for the store: its max_allowed_packet is {} bytes",
-                body.len(),
-                self.packet_bytes_max
-            ))
-            .into());
-        }
+        self.check_length(body.len())?;
         let mut writer = PacketWriter::new(0);
         writer.write_with(|out| {
             out.put_u8(command);
@@ -236,6 +257,23 @@ impl<'a> StoreLink<'a> {
             .flush(self.stream)
             .await
             .map_err(|e| LinkError::End(SessionEnd::store(e)))
+    }
+
+    /// The sequence id that the store expects of a packet that continues its answer.
+    pub fn next_seq(&self) -> u8 {
+        self.reader.last_seq().wrapping_add(1)
+    }
+
+    /// Sends bytes of packets that continue the store's answer.
+    pub async fn send_raw(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        let sent = self.stream.write_all(bytes).await;
+        sent.map_err(|e| LinkError::End(SessionEnd::store(e)))
+    }
+
+    /// Sends what [`StoreLink::send_raw`] has left in buffers.
+    pub async fn flush_raw(&mut self) -> Result<(), LinkError> {
+        let sent = self.stream.flush().await;
+        sent.map_err(|e| LinkError::End(SessionEnd::store(e)))
     }
 
     /// Reads the next payload from the store.
@@ -253,8 +291,7 @@ impl<'a> StoreLink<'a> {
 
     /// Prepares a statement; the caller must close it.
     pub async fn prepare(&mut self, sql: &str) -> Result<Prepared, LinkError> {
-        let sql = self.as_sent(sql);
-        self.send(command::STMT_PREPARE, &sql).await?;
+        self.send_text(command::STMT_PREPARE, sql).await?;
         let first = self.payload().await?;
         if ErrPacket::is_err(&first) {
             return Err(refusal(&first)?);
@@ -307,8 +344,7 @@ impl<'a> StoreLink<'a> {
     ) -> Result<(Head, Option<u32>), LinkError> {
         match protocol {
             Protocol::Text => {
-                let sql = self.as_sent(&statement.sql);
-                self.send(command::QUERY, &sql).await?;
+                self.send_text(command::QUERY, &statement.sql).await?;
                 Ok((self.head().await?, None))
             }
             Protocol::Binary(parameters) => {
@@ -480,6 +516,11 @@ impl<'a> StoreLink<'a> {
     /// Reads the start of a statement's answer, or of its next result set.
     pub async fn head(&mut self) -> Result<Head, LinkError> {
         let first = self.payload().await?;
+        self.head_from(first).await
+    }
+
+    /// The same, after its first payload.
+    pub async fn head_from(&mut self, first: Bytes) -> Result<Head, LinkError> {
         if ErrPacket::is_err(&first) {
             return Err(refusal(&first)?);
         }

@@ -56,14 +56,20 @@ impl Parameters {
                 .map(|_| lenenc::get_u16(&mut input))
                 .collect::<Result<_, _>>()?;
         }
-        if kinds.len() != count {
-            return Err(Malformed("parameters without types"));
+        let untyped = kinds.len() != count;
+        if untyped {
+            kinds.clear();
         }
         let mut parameters = Vec::with_capacity(count);
-        for (i, kind) in kinds.iter().copied().enumerate() {
+        for i in 0..count {
             let long = u16::try_from(i).ok().and_then(|i| long_data.get(&i));
             let null = nulls.get(i / 8).is_some_and(|b| b >> (i % 8) & 1 == 1);
-            let mut kind = kind;
+            // A client that executes with NULLs only need not bind types.
+            if untyped && !null && long.is_none() {
+                return Err(Malformed("parameters without types"));
+            }
+            let of_null = ColumnType::MYSQL_TYPE_NULL as u16;
+            let mut kind = kinds.get(i).copied().unwrap_or(of_null);
             let value = if let Some(long) = long {
                 kind = kind_of_long_data(kind);
                 let mut value = BytesMut::with_capacity(long.len() + 9);
@@ -228,6 +234,21 @@ mod tests {
             Some(6)
         );
         assert!(parameters.execute_body(9, &[3]).is_err());
+    }
+
+    #[test]
+    fn nulls_need_no_types() {
+        let mut kinds = Vec::new();
+        let none = BTreeMap::new();
+        let parameters = Parameters::read(&body(0b11, None, b""), 2, &mut kinds, &none).unwrap();
+        assert_eq!(parameters.count(), 2);
+        assert!(kinds.is_empty(), "no types are bound");
+        let again = parameters.execute_body(1, &[1, 0]).unwrap();
+        assert!(again.ends_with(&[0b11, 1, 6, 0, 6, 0]));
+        let value = body(0b01, None, b"\x02ab");
+        assert!(Parameters::read(&value, 2, &mut kinds, &none).is_err());
+        let long = BTreeMap::from([(1, BytesMut::from(&b"xyz"[..]))]);
+        assert!(Parameters::read(&body(0b01, None, b""), 2, &mut kinds, &long).is_ok());
     }
 
     #[test]

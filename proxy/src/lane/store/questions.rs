@@ -56,12 +56,8 @@ impl<'q, 'l> Questions<'q, 'l> {
     async fn answer(&mut self, question: &Question) -> Result<Reply, LinkError> {
         let text = &question.text;
         let answered = match question.method {
-            Method::Describe => match self.store.describe(&text.sql).await {
-                Ok(columns) => {
-                    let described = columns.iter().map(described).collect();
-                    self.described = columns;
-                    return Ok(Reply::Described(described));
-                }
+            Method::Describe => match self.described(&text.sql).await {
+                Ok(described) => return Ok(Reply::Described(described)),
                 Err(error) => Err(error),
             },
             Method::Query => self.store.ask(text, &Protocol::Text).await,
@@ -71,6 +67,34 @@ impl<'q, 'l> Questions<'q, 'l> {
             Ok(answer) => Ok(Reply::Rows(rows(&answer)?)),
             Err(LinkError::Refused(error)) => Ok(Reply::Refused(refusal(error))),
             Err(error) => Err(error),
+        }
+    }
+}
+
+impl Questions<'_, '_> {
+    /// Describes a statement for the optimizer, and keeps the columns as the client sees them.
+    async fn described(&mut self, sql: &str) -> Result<Vec<Column>, LinkError> {
+        self.described = self.store.describe(sql).await?;
+        Ok(match self.store.results_binary {
+            true => {
+                let types = self.store.describe_types(sql).await?;
+                types.iter().map(described).collect()
+            }
+            false => self.described.iter().map(described).collect(),
+        })
+    }
+}
+
+impl StoreLink<'_> {
+    /// The columns of a statement with the types of its expressions, whatever the character set
+    /// that the session wants its results in.
+    pub async fn describe_types(&mut self, sql: &str) -> Result<Vec<ColumnDefinition>, LinkError> {
+        match self.results_binary {
+            true => {
+                let unconverted = "SET STATEMENT character_set_results = NULL FOR ";
+                self.describe(&format!("{unconverted}{sql}")).await
+            }
+            false => self.describe(sql).await,
         }
     }
 }

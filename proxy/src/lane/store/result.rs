@@ -85,7 +85,7 @@ pub fn count_column(name: &'static str, kind: ColumnType, digits: u32) -> Column
 pub(in crate::lane) fn name_cells(
     columns: &mut [ColumnDefinition],
     names: &[&str],
-    encoding: TextEncoding,
+    encoding: &TextEncoding,
 ) -> Vec<Option<usize>> {
     columns
         .iter_mut()
@@ -94,7 +94,7 @@ pub(in crate::lane) fn name_cells(
                 .ok()?
                 .strip_prefix(CELL_MARK)?;
             let cell: usize = marked.parse().ok()?;
-            let name = Bytes::copy_from_slice(&encoding.encode(names.get(cell)?));
+            let name = Bytes::copy_from_slice(&encoding.encode_name(names.get(cell)?));
             // The result of a function has its alias as its original name too.
             if column.org_name == column.name {
                 column.org_name = name.clone();

@@ -3,6 +3,7 @@
 use crate::account::StoreAddress;
 use crate::admission::Admission;
 use crate::live::Live;
+use crate::relay::held::HeldAccount;
 use crate::tls::Tls;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,8 @@ pub struct SessionConfig {
     pub admission: Arc<Admission>,
     /// Maximum length of a command that the router inspects.
     pub inspect_bytes_max: usize,
+    /// What the long commands of all sessions hold.
+    pub held: Arc<HeldAccount>,
     /// Cancelled: sessions end when they are idle and in no transaction.
     pub drain: CancellationToken,
     /// Cancelled: sessions end at once.

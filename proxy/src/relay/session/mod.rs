@@ -2,6 +2,7 @@
 
 mod config;
 mod ending;
+mod long;
 mod opening;
 mod relaying;
 mod state;
@@ -56,14 +57,7 @@ async fn serve_to_end<R: Router>(
         stop.clone(),
         leave,
     );
-    let mut session = Session::new(
-        client,
-        store,
-        &facts,
-        router,
-        config.inspect_bytes_max,
-        record,
-    );
+    let mut session = Session::new(client, store, &facts, router, config, record);
     drop(facts);
     let end = tokio::select! {
         biased;

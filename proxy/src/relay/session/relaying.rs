@@ -5,6 +5,7 @@ use super::transfer::{forward, poll_drain, poll_read};
 use crate::live::Activity;
 use crate::relay::framer::Stop;
 use crate::relay::handshake::ReadAhead;
+use crate::relay::long_command::LongCommand;
 use crate::relay::router::{Handled, Router, Takeover};
 use crate::relay::tracker::ClientTurn;
 use crate::session_end::SessionEnd;
@@ -67,16 +68,10 @@ impl<R: Router> Session<R> {
     async fn take_over(&mut self) -> Result<(), SessionEnd> {
         let lost = || SessionEnd::Protocol("the lane's command is not whole");
         let routed = self.lane_due.take().ok_or_else(lost)?;
-        let &[a, b, c, seq] = self
-            .from_client
-            .first_chunk::<HEADER_BYTES>()
-            .ok_or_else(lost)?;
-        let length = u32::from_le_bytes([a, b, c, 0]) as usize;
-        if self.from_client.len() < HEADER_BYTES + length {
-            return Err(lost());
-        }
-        self.from_client.advance(HEADER_BYTES);
-        let command: Bytes = self.from_client.split_to(length).freeze();
+        let (command, (first_seq, seq)) = match self.lane_long.take() {
+            Some(long) => (long.payload, long.seqs),
+            None => self.kept_command().ok_or_else(lost)?,
+        };
         let mut status = self.tracker.status();
         self.record.note_lane();
         let handled = Box::pin(self.router.handle(Takeover {
@@ -99,11 +94,22 @@ impl<R: Router> Session<R> {
         if let Handled::Forward(payload) = handled? {
             let (&command, body) = payload.split_first().unwrap_or((&0, &[]));
             self.tracker.forwarded(command, body);
-            let mut writer = PacketWriter::new(seq);
+            let mut writer = PacketWriter::new(first_seq);
             writer.write(&payload);
             self.to_store.unsplit(writer.into_bytes());
         }
         Ok(())
+    }
+
+    /// Takes the command at the start of `from_client`, and its sequence id twice.
+    fn kept_command(&mut self) -> Option<(Bytes, (u8, u8))> {
+        let &[a, b, c, seq] = self.from_client.first_chunk::<HEADER_BYTES>()?;
+        let length = u32::from_le_bytes([a, b, c, 0]) as usize;
+        if self.from_client.len() < HEADER_BYTES + length {
+            return None;
+        }
+        self.from_client.advance(HEADER_BYTES);
+        Some((self.from_client.split_to(length).freeze(), (seq, seq)))
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Turn> {
@@ -111,7 +117,9 @@ impl<R: Router> Session<R> {
         let activity = if !self.tracker.idle() {
             Activity::Forwarding
         } else if self.holds_part_of_a_command() {
-            self.record.note_received(self.from_client.len());
+            let long_bytes = self.long.as_ref().map_or(0, |long| long.payload_bytes());
+            self.record
+                .note_received(long_bytes + self.from_client.len());
             Activity::Receiving
         } else if self.in_transaction() {
             Activity::InTransaction
@@ -135,7 +143,8 @@ impl<R: Router> Session<R> {
                     break;
                 }
             }
-            let idle = self.tracker.idle() && self.to_client.is_empty() && self.to_store.is_empty();
+            let written = self.to_client.is_empty() && self.to_store.is_empty();
+            let idle = self.tracker.idle() && written && !self.is_releasing();
             if self.lane_due.is_some() && idle {
                 return Poll::Ready(Turn::Lane);
             }
@@ -151,10 +160,15 @@ impl<R: Router> Session<R> {
     /// Whether the blocked client side can continue after the store's last bytes.
     fn answer_frees_client(&mut self) -> bool {
         let turn = self.tracker.client_turn();
-        if self.lane_due.is_some() && (turn == ClientTurn::LocalFile || self.tracker.opaque()) {
+        if turn == ClientTurn::LocalFile || self.tracker.opaque() {
             // Not a command after all: the store asked for a file.
-            self.lane_due = None;
-            self.held = true;
+            if self.lane_due.take().is_some() {
+                self.put_lane_long_back();
+                self.held = true;
+            }
+            if self.release_as_it_is() {
+                return true;
+            }
         }
         self.held && turn != ClientTurn::Hold && self.to_store.is_empty()
     }
@@ -171,6 +185,10 @@ impl<R: Router> Session<R> {
                 .map_err(Turn::store_write_failed)?;
             if self.lane_due.is_some() {
                 return Poll::Pending;
+            }
+            if self.long.is_some() {
+                ready!(self.poll_long(context, scratch))?;
+                continue;
             }
             if self.held {
                 if self.tracker.client_turn() == ClientTurn::Hold {
@@ -224,6 +242,11 @@ impl<R: Router> Session<R> {
         self.held = matches!(stop, Stop::Hold);
         self.lane_due = match stop {
             Stop::Lane(routed) => Some(routed),
+            Stop::Long(route) => {
+                let long = LongCommand::new(route, &self.held_account);
+                self.long = Some(Box::new(long));
+                None
+            }
             Stop::End | Stop::Incomplete | Stop::Hold => None,
         };
     }
@@ -265,8 +288,15 @@ impl<R: Router> Session<R> {
             self.tracker
                 .store_bytes(bytes)
                 .map_err(|error| Turn::End(SessionEnd::Protocol(error.0)))?;
-            if unseen && self.tracker.stub_ran() && self.take_back(bytes) {
-                return Poll::Pending;
+            if self.tracker.stub_ran() {
+                if unseen && self.take_back(bytes) {
+                    return Poll::Pending;
+                }
+                if let Some(instead) = self.instead_of_stub(bytes) {
+                    forward(&mut self.client, &mut self.to_client, &instead, context)
+                        .map_err(Turn::client_failed)?;
+                    continue;
+                }
             }
             forward(&mut self.client, &mut self.to_client, bytes, context)
                 .map_err(Turn::client_failed)?;

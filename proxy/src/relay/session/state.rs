@@ -1,15 +1,19 @@
 //! State of an established session in both directions.
 
+use super::config::SessionConfig;
 use crate::live::SessionGuard;
 use crate::relay::framer::Framer;
 use crate::relay::handshake::SessionFacts;
+use crate::relay::held::HeldAccount;
+use crate::relay::long_command::LongCommand;
 use crate::relay::router::Router;
 use crate::relay::tracker::Tracker;
 use crate::session_end::SessionEnd;
 use crate::wire::{StatusFlags, Stream};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use tokio::time::Sleep;
 
 /// An established session.
@@ -27,8 +31,16 @@ pub struct Session<R: Router> {
     pub(super) tracker: Tracker,
     pub(super) router: R,
     pub(super) record: SessionGuard,
-    /// `from_client` starts with a command for the lane, which waits for the store to be idle.
+    /// `from_client` starts with a command for the lane, which waits for the store to be idle,
+    /// unless it is a long one.
     pub(super) lane_due: Option<R::Routed>,
+    /// The long command that is received or forwarded; `from_client` is what follows it.
+    pub(super) long: Option<Box<LongCommand>>,
+    /// The long command for the lane.
+    pub(super) lane_long: Option<LaneLong>,
+    /// What long commands hold, and how long they may be.
+    pub(super) held_account: Arc<HeldAccount>,
+    pub(super) inspect_bytes_max: usize,
     /// `from_client` is processed further only after the store has answered.
     pub(super) held: bool,
     /// End the session when idle.
@@ -39,6 +51,14 @@ pub struct Session<R: Router> {
     pub(super) store_told: bool,
     /// Set while the client does not take its data.
     pub(super) stalled: Option<Box<StalledClient>>,
+}
+
+/// A long command for the lane, as a whole.
+pub struct LaneLong {
+    /// The command byte and the body.
+    pub payload: Bytes,
+    /// Sequence ids of its first packet and of its last.
+    pub seqs: (u8, u8),
 }
 
 /// Why a stretch of plain relaying ends.
@@ -82,7 +102,7 @@ impl<R: Router> Session<R> {
         store: Stream,
         facts: &SessionFacts,
         router: R,
-        inspect_bytes_max: usize,
+        config: &SessionConfig,
         record: SessionGuard,
     ) -> Self {
         let unlike_legs = client.is_private() != store.is_private();
@@ -92,11 +112,15 @@ impl<R: Router> Session<R> {
             from_client: BytesMut::new(),
             to_store: BytesMut::new(),
             to_client: BytesMut::new(),
-            framer: Framer::new(inspect_bytes_max),
+            framer: Framer::new(config.inspect_bytes_max),
             tracker: Tracker::new(facts.capabilities, facts.status).over_unlike_legs(unlike_legs),
             router,
             record,
             lane_due: None,
+            long: None,
+            lane_long: None,
+            held_account: Arc::clone(&config.held),
+            inspect_bytes_max: config.inspect_bytes_max,
             held: false,
             draining: false,
             client_ended: false,
@@ -107,7 +131,8 @@ impl<R: Router> Session<R> {
 
     /// Whether part of a command is buffered, none of it forwarded to the store.
     pub(super) fn holds_part_of_a_command(&self) -> bool {
-        !self.from_client.is_empty() && !self.held && self.lane_due.is_none()
+        let is_part = self.long.is_some() || (!self.from_client.is_empty() && !self.held);
+        is_part && self.lane_due.is_none()
     }
 
     /// Whether a transaction is open.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod faults;
+mod long;
 
 use super::*;
 use crate::account::StoreAddress;
@@ -9,7 +10,7 @@ use crate::admission::Source;
 use crate::error::ErrorKind;
 use crate::live::{Activity, Live};
 use crate::relay::handshake::ReadAhead;
-use crate::relay::{Handled, Route, Takeover};
+use crate::relay::{Handled, LongHead, LongRoute, Refusal, Route, Takeover};
 use crate::wire::{
     Capabilities, ErrPacket, HEADER_BYTES, PacketReader, PacketWriter, StatusFlags, encode_ok,
 };
@@ -24,7 +25,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Takes commands with a `!`, forwards them to the store, and answers with the store's answer
-/// doubled.
+/// doubled. Of long commands it looks at those that begin with `look`; it may have to answer those
+/// with a `?`, which it does if they have a `!`.
 struct TestLane;
 
 impl Router for TestLane {
@@ -38,7 +40,26 @@ impl Router for TestLane {
         }
     }
 
+    fn long_begins(&mut self, long: LongHead<'_>) -> LongRoute {
+        match long.head.starts_with(b"look") {
+            true => LongRoute::Look,
+            false => LongRoute::Forward,
+        }
+    }
+
+    fn look(&mut self, part: &[u8]) -> bool {
+        part.contains(&b'?')
+    }
+
     fn passed_unseen(&mut self, _command: u8, _head: &[u8]) {}
+
+    fn refuse(&mut self, _command: u8, _head: &[u8], _why: Refusal) -> Option<()> {
+        Some(())
+    }
+
+    fn instead_of_stub(&mut self) -> Option<ErrPacket> {
+        Some(ErrPacket::new(1290, b"HY000", "instead"))
+    }
 
     async fn handle(&mut self, takeover: Takeover<'_, ()>) -> Result<Handled, SessionEnd> {
         if takeover.command.ends_with(b"forward!") {
@@ -102,6 +123,7 @@ fn config(store: StoreAddress) -> SessionConfig {
         login_time_max: Duration::from_secs(10),
         admission: Arc::default(),
         inspect_bytes_max: 1000,
+        held: crate::relay::HeldAccount::new(std::env::temp_dir(), 1 << 30, 1 << 30),
         drain: CancellationToken::new(),
         stop: CancellationToken::new(),
         live: Arc::new(Live::new(Arc::default())),
@@ -118,6 +140,10 @@ struct Ends {
 }
 
 fn start(capabilities: Capabilities) -> Ends {
+    start_with(capabilities, config(StoreAddress::Unix("/nowhere".into())))
+}
+
+fn start_with(capabilities: Capabilities, config: SessionConfig) -> Ends {
     let (client, client_leg) = UnixStream::pair().unwrap();
     let (store, store_leg) = UnixStream::pair().unwrap();
     let facts = SessionFacts {
@@ -129,14 +155,13 @@ fn start(capabilities: Capabilities) -> Ends {
         database: None,
         status: StatusFlags::SERVER_STATUS_AUTOCOMMIT,
     };
-    let config = config(StoreAddress::Unix("/nowhere".into()));
     let shared = config.clone();
     let session = tokio::spawn(async move {
         let (client, store) = (Stream::Unix(client_leg), Stream::Unix(store_leg));
         let stop = shared.stop.child_token();
         let leave = shared.drain.child_token();
         let record = shared.live.enter(1, b"", String::new(), None, stop, leave);
-        let mut session = Session::new(client, store, &facts, TestLane, 1000, record);
+        let mut session = Session::new(client, store, &facts, TestLane, &shared, record);
         let end = session.run(ReadAhead::default()).await;
         session.farewell(&end).await;
         end
@@ -144,7 +169,7 @@ fn start(capabilities: Capabilities) -> Ends {
     Ends {
         client,
         store,
-        from_client: PacketReader::new(1 << 20),
+        from_client: PacketReader::new(64 << 20),
         from_store: PacketReader::new(1 << 20),
         session,
         config,

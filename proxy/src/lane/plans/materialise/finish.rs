@@ -102,7 +102,11 @@ async fn read(
         }
         Head::Rows(columns) => columns,
     };
-    name_cells(&mut columns, &plan.passes().long_names(), store.encoding());
+    name_cells(
+        &mut columns,
+        &plan.passes().marked_names(),
+        store.encoding(),
+    );
     let spool = Box::new(Spool::new(context.spool.clone()));
     let end = spool_all(store, &spool, running, id).await?;
     Ok(Finished::Rows {

@@ -17,6 +17,7 @@ mod truth;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use predictsql_catalog::store::{self, NewEvaluation, Population, Published};
 use predictsql_catalog::{AnswerShape, Model, Part, Task};
 use predictsql_executor::evaluation::{Measured, Rows, evaluate};
@@ -31,6 +32,7 @@ use crate::lane::session::settings::SessionSettings;
 use crate::lane::store::bounds::{Bounds, Deadline, within};
 use crate::lane::store::error::LinkError;
 use crate::lane::store::rows::Codec;
+use crate::lane::store::text_encoding::TextEncoding;
 use crate::lane::turn::Turn;
 use crate::live::Statement;
 use crate::predict::interrupted;
@@ -55,7 +57,10 @@ impl Lane {
     ) -> Result<Left, LinkError> {
         let context = Arc::clone(&self.context);
         let text = text_of(statement);
-        let settings = SessionSettings::read(&mut turn.store, text.as_bytes()).await?;
+        let sent = Bytes::copy_from_slice(text.as_bytes());
+        let settings = SessionSettings::read(&mut turn.store, &sent).await?;
+        // The statement was read as UTF-8 whatever its character set, so its bytes are written so.
+        turn.store.encode_as(TextEncoding::default());
         let (task, models, form) = check(turn, &context, statement).await?;
         let request = Request {
             task,

@@ -57,7 +57,11 @@ pub async fn check(
     if prefilter::has_schema_call(query, schema) {
         return Err(SqlError::unsupported("predictions in the query of EVALUATE").into());
     }
-    Ok(form(&prepared.columns, task)?)
+    let columns = match turn.store.results_binary {
+        true => turn.store.describe_types(query).await?,
+        false => prepared.columns,
+    };
+    Ok(form(&columns, task)?)
 }
 
 fn form(columns: &[ColumnDefinition], task: &Task) -> Result<Form, SqlError> {
