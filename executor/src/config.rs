@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::resident::available_bytes;
+use crate::sources::StorageRoot;
 
 /// Default maximum batch size that warm-up tries and stages pass on.
 const BATCH_IMAGES_MAX_DEFAULT: usize = 32;
@@ -19,12 +20,14 @@ pub struct ExecutorConfig {
     /// The ONNX Runtime library. Without it, the environment variable `PREDICTSQL_ORT_LIB` is
     /// used, otherwise the system's library search.
     pub ort_library: Option<PathBuf>,
-    /// Only image files below these folders are read. The first is the base of relative paths.
-    /// Empty: no image files, only images passed as bytes.
-    pub image_roots: Vec<PathBuf>,
-    /// Only model files below these folders are loaded. The first is the base of relative paths.
+    /// Only images below these roots are read. The first is the base of relative paths.
+    /// Empty: only images passed as bytes.
+    pub image_roots: Vec<StorageRoot>,
+    /// Only model files below these roots are loaded. The first is the base of relative paths.
     /// Empty: no models.
-    pub model_roots: Vec<PathBuf>,
+    pub model_roots: Vec<StorageRoot>,
+    /// How objects of remote storage are read.
+    pub objects: ObjectConfig,
     /// CPU threads for decoding and inference together; by default one per core.
     pub threads: usize,
     /// Threads that wait for reads of image files; they use almost no CPU.
@@ -67,6 +70,34 @@ pub struct ExecutorConfig {
     pub trial: Option<TrialConfig>,
 }
 
+/// Settings for reading objects of remote storage: object stores and web servers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectConfig {
+    /// Maximum concurrent requests to one bucket or web server.
+    pub object_reads_max: usize,
+    /// Maximum duration of reading one object, in seconds, retries included.
+    pub object_read_seconds_max: u64,
+    /// Maximum repetitions of a failed request.
+    pub object_retries_max: usize,
+    /// Maximum age of what is known of an object's version, in seconds: an object that changes is
+    /// noticed after that at the latest. 0: each statement asks anew.
+    pub object_identity_seconds_max: u64,
+    /// Maximum bytes of objects being received, over all queries. Others wait.
+    pub object_bodies_bytes_max: u64,
+}
+
+impl Default for ObjectConfig {
+    fn default() -> Self {
+        Self {
+            object_reads_max: 128,
+            object_read_seconds_max: 30,
+            object_retries_max: 3,
+            object_identity_seconds_max: 60,
+            object_bodies_bytes_max: 256 << 20,
+        }
+    }
+}
+
 /// Settings for trying a model in a separate process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrialConfig {
@@ -99,6 +130,7 @@ impl Default for ExecutorConfig {
             ort_library: None,
             image_roots: Vec::new(),
             model_roots: Vec::new(),
+            objects: ObjectConfig::default(),
             threads,
             fetch_threads: 2,
             image_bytes_max: 32 << 20,
@@ -128,6 +160,7 @@ impl ExecutorConfig {
             ("fetch_threads", self.fetch_threads),
             ("batch_images_max", self.batch_images_max),
             ("queue_chunks_max", self.queue_chunks_max),
+            ("object_reads_max", self.objects.object_reads_max),
             ("models_loaded_max", self.models_loaded_max),
             (
                 "trials_max",
@@ -145,6 +178,14 @@ impl ExecutorConfig {
             ("models_bytes_max", self.models_bytes_max),
             ("model_output_bytes_max", self.model_output_bytes_max),
             ("run_ms_max", self.run_ms_max),
+            (
+                "object_read_seconds_max",
+                self.objects.object_read_seconds_max,
+            ),
+            (
+                "object_bodies_bytes_max",
+                self.objects.object_bodies_bytes_max,
+            ),
             (
                 "trial_seconds_max",
                 self.trial.as_ref().map_or(1, |t| t.trial_seconds_max),
@@ -185,6 +226,14 @@ pub enum StartError {
         path: PathBuf,
         /// The system's error.
         source: std::io::Error,
+    },
+    /// A bucket or web server of a root cannot be used.
+    #[error("root {root} {reason}")]
+    ObjectRoot {
+        /// The root as configured.
+        root: String,
+        /// A clause.
+        reason: String,
     },
     /// A thread could not be started.
     #[error("cannot start an executor thread: {0}")]

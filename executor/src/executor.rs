@@ -63,6 +63,7 @@ impl Executor {
             files: Arc::new(ModelFiles::new(
                 &config.model_roots,
                 config.model_bytes_max,
+                &config.objects,
             )?),
             cache: Cache::new(config.models_loaded_max, config.models_bytes_max),
             chunks: Permits::new(config.queue_chunks_max),

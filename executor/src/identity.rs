@@ -17,7 +17,8 @@ const SETTLED_AFTER_WHOLE: Duration = Duration::from_secs(2);
 /// Identity of an input's content: inputs with the same identity are equal for every model.
 ///
 /// For an image in bytes it is the SHA-256 of the bytes; for a file the SHA-256 of its path,
-/// inode, size and times of modification and change. Both are truncated to 16 bytes.
+/// inode, size and times of modification and change; for an object that of its URI, entity tag,
+/// version, size and time of modification. All are truncated to 16 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InputId([u8; 16]);
 
@@ -63,6 +64,38 @@ impl InputId {
         Some(Self::cut(hash))
     }
 
+    /// Identity of an object by its URI, its entity tag and version as its server tells them, its
+    /// size and its time of modification. `None` if nothing but that time tells versions apart and
+    /// it has just changed.
+    pub(crate) fn of_object(
+        uri: &str,
+        (tag, version): (Option<&str>, Option<&str>),
+        bytes: u64,
+        modified_us: i64,
+    ) -> Option<Self> {
+        if tag.is_none() && version.is_none() {
+            let seconds = modified_us.div_euclid(1_000_000);
+            if !is_settled(
+                seconds,
+                i128::from(modified_us.rem_euclid(1_000_000)) * 1_000,
+            ) {
+                return None;
+            }
+        }
+        let mut hash = Sha256::new().chain_update(b"object");
+        for text in [Some(uri), tag, version] {
+            // Absent and empty differ.
+            hash.update(
+                text.map_or(u64::MAX, |text| text.len() as u64)
+                    .to_le_bytes(),
+            );
+            hash.update(text.unwrap_or_default());
+        }
+        hash.update(bytes.to_le_bytes());
+        hash.update(modified_us.to_le_bytes());
+        Some(Self::cut(hash))
+    }
+
     fn cut(hash: Sha256) -> Self {
         let mut id = [0; 16];
         for (target, source) in id.iter_mut().zip(hash.finalize()) {
@@ -99,6 +132,26 @@ mod tests {
         assert_eq!(id.as_bytes()[..4], [0xba, 0x78, 0x16, 0xbf]);
         assert_ne!(id, InputId::of_image(b"abd"));
         assert_eq!(InputId::from_bytes(*id.as_bytes()), id);
+    }
+
+    #[test]
+    fn objects_are_told_apart_by_all_that_is_told_of_them() {
+        let of =
+            |uri, tag, version, bytes, time| InputId::of_object(uri, (tag, version), bytes, time);
+        let base = of("s3://b/k", Some("t"), None, 1, 1_000_000);
+        assert!(base.is_some());
+        assert_eq!(base, of("s3://b/k", Some("t"), None, 1, 1_000_000));
+        for other in [
+            of("s3://b/l", Some("t"), None, 1, 1_000_000),
+            of("s3://b/k", Some("u"), None, 1, 1_000_000),
+            of("s3://b/k", Some("t"), Some(""), 1, 1_000_000),
+            of("s3://b/k", Some("t"), None, 2, 1_000_000),
+            of("s3://b/k", Some("t"), None, 1, 2_000_000),
+            of("s3://b/k", None, None, 1, 1_000_000),
+        ] {
+            assert!(other.is_some() && other != base);
+        }
+        assert_eq!(of("s3://b/k", None, None, 1, i64::MAX), None);
     }
 
     #[test]

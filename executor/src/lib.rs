@@ -17,8 +17,8 @@
 //! callers, are bounded by `queue_chunks_max`: a caller waits before the first stage,
 //! never inside.
 //!
-//! What is absent: nothing here knows SQL, speaks to a store or opens a network connection, and no
-//! file is read but below the configured roots.
+//! What is absent: nothing here knows SQL or speaks to a store, and no file or object is read but
+//! below the configured roots.
 
 mod backend;
 mod caller;
@@ -53,7 +53,7 @@ mod trial;
 mod warning;
 
 pub use backend::LoadedModel;
-pub use config::{ExecutorConfig, StartError, TrialConfig};
+pub use config::{ExecutorConfig, ObjectConfig, StartError, TrialConfig};
 pub use error::{InferenceLimit, ModelError, PredictError};
 pub use executor::Executor;
 pub use identity::InputId;
@@ -61,7 +61,7 @@ pub use input::{ColumnValue, Input, Outcome, Scores};
 pub use pipeline::CpuSeconds;
 pub use prepared::Prepared;
 pub use resident::limit_heaps;
-pub use sources::ModelFile;
+pub use sources::{ModelFile, StorageRoot};
 pub use spent::{Spent, StageSeconds};
 pub use trial::try_model_if_asked;
 pub use warning::ModelWarning;

@@ -16,7 +16,7 @@ use support::{config, folder, model};
 
 fn executor() -> Executor {
     Executor::new(ExecutorConfig {
-        model_roots: vec![folder("columns")],
+        model_roots: vec![folder("columns").into()],
         ..config()
     })
     .unwrap()
@@ -303,7 +303,7 @@ async fn a_model_that_refuses_unknown_text_is_loaded_all_the_same() {
 #[tokio::test]
 async fn many_rows_go_through_in_order() {
     let executor = Executor::new(ExecutorConfig {
-        model_roots: vec![folder("columns")],
+        model_roots: vec![folder("columns").into()],
         queue_chunks_max: 3,
         ..config()
     })

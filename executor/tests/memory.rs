@@ -122,7 +122,7 @@ async fn changed_files() {
     let of_root = Executor::new(ExecutorConfig {
         threads: 1,
         model_output_bytes_max: 1 << 20,
-        model_roots: vec![root.path().to_owned()],
+        model_roots: vec![root.path().into()],
         ..config()
     })
     .unwrap();

@@ -349,7 +349,7 @@ async fn a_dropped_executor_leaves_nothing_behind() {
 #[test]
 fn a_missing_root_stops_the_start() {
     let config = ExecutorConfig {
-        image_roots: vec!["/nonexistent".into()],
+        image_roots: vec!["/nonexistent".parse().unwrap()],
         ..config()
     };
     let error = Executor::new(config).unwrap_err();

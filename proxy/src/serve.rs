@@ -497,7 +497,7 @@ fn own_roots(executor: &mut ExecutorConfig, data_dir: &Path) -> Result<(), Serve
                 path: path.clone(),
                 source,
             })?;
-            roots.push(path);
+            roots.push(path.into());
         }
     }
     Ok(())

@@ -36,7 +36,11 @@ fn executor_with(config: ExecutorConfig) -> Executor {
     let mut found = found.map(|folder| folder.join(".cache/onnxruntime/libonnxruntime.so"));
     Executor::new(ExecutorConfig {
         ort_library: library.or_else(|| found.find(|path| path.is_file())),
-        model_roots: vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../bench/zoo/models")],
+        model_roots: vec![
+            Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("../bench/zoo/models")
+                .into(),
+        ],
         threads: 2,
         ..config
     })

@@ -127,9 +127,6 @@ impl Content {
 pub(super) fn unreadable(error: ReadError, bytes_max: u64) -> String {
     match error {
         ReadError::Location(reason) | ReadError::Other(reason) => reason,
-        ReadError::NotEnabled { scheme } => {
-            format!("cannot be fetched: scheme {scheme} is not enabled")
-        }
         ReadError::Outside => "is outside the allowed image roots".to_string(),
         ReadError::NotFound => "does not exist".to_string(),
         ReadError::TooLarge { bytes } => too_large(bytes, bytes_max),

@@ -16,7 +16,7 @@ use crate::caller::CallerId;
 use crate::identity::InputId;
 use crate::input::Input;
 use crate::pieces::Reply;
-use crate::sources::{Sources, Wanted};
+use crate::sources::{ObjectRuntime, Sources, Wanted};
 use crate::spent::Stage;
 
 /// Assumed time of identifying or reading a file.
@@ -98,8 +98,8 @@ impl Reader {
         };
         let later = contents.iter().enumerate().filter_map(is_later);
         let later: Vec<(usize, Bytes)> = later.collect();
-        let first = later.first().map(|(_, at)| at);
-        let reads_max = first.map_or(1, |at| self.sources.reads_per_chunk_max(at));
+        let locations = later.iter().map(|(_, at)| at);
+        let reads_max = self.sources.reads_per_chunk_max(locations);
         let wanted = Wanted {
             bytes_max: self.image_bytes_max,
             identified: ticket.identified,
@@ -140,22 +140,39 @@ impl Reader {
         self.ahead.look_again();
     }
 
-    /// Drops the chunks that wait for space.
+    /// Drops the chunks that wait for space, and ends requests to remote storage.
     pub(super) fn stop(&self) {
         self.ahead.stop();
+        self.sources.stop();
+    }
+
+    /// The runtime for work on remote objects.
+    pub(super) fn runtime_of(&self, work: &FetchWork) -> Option<&Arc<ObjectRuntime>> {
+        let is_remote = |at: &&Bytes| self.sources.runtime_of(at).is_some();
+        let at = match work {
+            FetchWork::Read(chunk) => chunk.contents().iter().find_map(|content| match content {
+                Content::Later(at) => Some(at).filter(is_remote),
+                _ => None,
+            }),
+            FetchWork::Identify(inputs, _) => inputs.iter().find_map(|input| match input {
+                Input::Location(at) => Some(at).filter(is_remote),
+                _ => None,
+            }),
+        };
+        self.sources.runtime_of(at?)
     }
 
     /// Determines the current identity of each input.
     pub(super) async fn identify(&self, inputs: &[Input], reply: Reply<Vec<Option<InputId>>>) {
         let begin = Instant::now();
-        let location = inputs.iter().find_map(|input| match input {
+        let locations = inputs.iter().filter_map(|input| match input {
             Input::Location(at) => Some(at),
             Input::Null | Input::Image(_) | Input::TooLarge { .. } | Input::Columns(_) => None,
         });
-        let reads_max = location.map_or(1, |at| self.sources.reads_per_chunk_max(at));
-        let mut found = stream::iter(inputs)
-            .map(|input| self.sources.identify(input))
-            .buffered(reads_max);
+        let reads_max = self.sources.reads_per_chunk_max(locations);
+        let asked = inputs.iter().map(|input| self.sources.identify(input));
+        let asked: Vec<_> = asked.collect();
+        let mut found = stream::iter(asked).buffered(reads_max);
         let mut ids = Vec::with_capacity(inputs.len());
         while let Some(id) = found.next().await {
             if reply.is_abandoned() {

@@ -85,7 +85,7 @@ impl Pipeline {
         let piece_max = Duration::from_millis(config.run_ms_max);
         let fetch = Arc::new(Queue::default());
         let reader = Reader::new(
-            Sources::new(&config.image_roots, config.fetch_threads)?,
+            Sources::new(&config.image_roots, config.fetch_threads, &config.objects)?,
             (config.image_bytes_max, config.fetched_bytes_max),
             &fetch,
         );
@@ -116,7 +116,7 @@ impl Pipeline {
         };
         for index in 0..config.fetch_threads {
             let waiter = Waiter::new().map_err(StartError::Thread)?;
-            let fetch = move |shared: &Shared| run_fetch(shared, &waiter);
+            let fetch = move |shared: &Arc<Shared>| run_fetch(shared, &waiter);
             pipeline.spawn(format!("predict-io-{index}"), fetch)?;
         }
         for index in 0..config.threads {
@@ -164,7 +164,7 @@ impl Pipeline {
     fn spawn(
         &mut self,
         name: String,
-        run: impl FnOnce(&Shared) + Send + 'static,
+        run: impl FnOnce(&Arc<Shared>) + Send + 'static,
     ) -> Result<(), StartError> {
         let shared = self.shared.clone();
         let body = move || {
@@ -184,6 +184,18 @@ impl Shared {
     fn fetch(&self, work: FetchWork) {
         let (caller, cost_ns) = work.cost();
         self.fetch.push(caller, Rank::Waiting, cost_ns, work);
+    }
+
+    async fn do_fetch(&self, work: FetchWork) {
+        match work {
+            FetchWork::Read(chunk) => {
+                if let Some(chunk) = self.reader.fetch(chunk).await {
+                    self.cpu.push_preparing(chunk);
+                }
+                self.reader.look_again();
+            }
+            FetchWork::Identify(inputs, reply) => self.reader.identify(&inputs, reply).await,
+        }
     }
 }
 
@@ -206,23 +218,23 @@ pub(crate) fn lower_priority() {
     let _ = rustix::process::setpriority_process(None, NICENESS);
 }
 
-fn run_fetch(shared: &Shared, waiter: &Waiter) {
+/// Work on files is done by this thread, one after the other. Work on remote objects only waits:
+/// it becomes a task beside others, on the thread of the connections.
+fn run_fetch(shared: &Arc<Shared>, waiter: &Waiter) {
     while let Some(work) = shared.fetch.pop() {
-        match work {
-            FetchWork::Read(chunk) => {
-                if let Some(Some(chunk)) = waiter.wait(shared.reader.fetch(chunk)) {
-                    shared.cpu.push_preparing(chunk);
-                }
-                shared.reader.look_again();
+        match shared.reader.runtime_of(&work) {
+            None => {
+                waiter.wait(shared.do_fetch(work));
             }
-            FetchWork::Identify(inputs, reply) => {
-                waiter.wait(shared.reader.identify(&inputs, reply));
+            Some(runtime) => {
+                let of_task = Arc::clone(shared);
+                drop(runtime.spawn(async move { of_task.do_fetch(work).await }));
             }
         }
     }
 }
 
-fn run_cpu(shared: &Shared) {
+fn run_cpu(shared: &Arc<Shared>) {
     let mut worker = prepare::Worker::new();
     while let Some((work, said)) = shared.cpu.pop() {
         let begin = thread_cpu_ns();

@@ -1,6 +1,8 @@
 //! The sources by location, with limits on their reads and a cache of identities.
 
-use std::path::PathBuf;
+use std::collections::HashMap;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,9 +13,13 @@ use tokio::sync::Semaphore;
 use super::given_bytes::GivenBytes;
 use super::local_files::LocalFiles;
 use super::location::{self, Location};
+use super::object_location::{Bucket, ObjectLocation};
+use super::object_runtime::ObjectRuntime;
+use super::objects;
+use super::root::StorageRoot;
 use super::roots::Roots;
 use super::source::{Object, ReadError, Source, Wanted};
-use crate::config::StartError;
+use crate::config::{ObjectConfig, StartError};
 use crate::identity::InputId;
 use crate::input::Input;
 
@@ -25,8 +31,11 @@ const IDENTITIES_MAX: u64 = 100_000;
 pub(crate) struct Sources {
     files: Limited,
     given: GivenBytes,
-    /// By scheme.
-    remote: Vec<(String, Limited)>,
+    objects: HashMap<Bucket, Limited>,
+    /// The root of relative paths, if it is remote.
+    first: Option<ObjectLocation>,
+    /// Present if a root is remote.
+    runtime: Option<Arc<ObjectRuntime>>,
 }
 
 /// A source with the limits that it declares.
@@ -39,20 +48,37 @@ struct Limited {
 }
 
 impl Sources {
-    /// Files below these folders, which must exist, read by the given number of threads.
-    pub(crate) fn new(roots: &[PathBuf], threads: usize) -> Result<Self, StartError> {
-        let files = LocalFiles::new(Roots::open(roots)?, threads);
+    /// What is below these roots. Folders must exist, and are read by the given number of threads.
+    pub(crate) fn new(
+        roots: &[StorageRoot],
+        threads: usize,
+        config: &ObjectConfig,
+    ) -> Result<Self, StartError> {
+        let folders: Vec<&Path> = roots.iter().filter_map(StorageRoot::as_folder).collect();
+        let remote: Vec<&ObjectLocation> =
+            roots.iter().filter_map(StorageRoot::as_objects).collect();
+        let runtime = match remote.is_empty() {
+            true => None,
+            false => Some(Arc::new(ObjectRuntime::start()?)),
+        };
+        let objects = match &runtime {
+            Some(runtime) => objects::sources(&remote, config, runtime)?,
+            None => HashMap::new(),
+        };
+        let limited = |(bucket, objects)| (bucket, Limited::new(Arc::new(objects)));
         Ok(Self {
-            files: Limited::new(Arc::new(files)),
+            files: Limited::new(Arc::new(LocalFiles::new(Roots::open(&folders)?, threads))),
             given: GivenBytes,
-            remote: Vec::new(),
+            objects: objects.into_iter().map(limited).collect(),
+            first: roots.first().and_then(StorageRoot::as_objects).cloned(),
+            runtime,
         })
     }
 
-    /// Adds a source for locations with a scheme.
+    /// Adds a source for the objects of a bucket.
     #[cfg(test)]
-    pub(super) fn with(mut self, scheme: &str, source: Arc<dyn Source>) -> Self {
-        self.remote.push((scheme.to_string(), Limited::new(source)));
+    pub(super) fn with(mut self, bucket: Bucket, source: Arc<dyn Source>) -> Self {
+        self.objects.insert(bucket, Limited::new(source));
         self
     }
 
@@ -61,15 +87,35 @@ impl Sources {
     /// # Errors
     /// Errors of [`Source::read`], and an error if no source handles the location.
     pub(crate) async fn read(&self, at: &Bytes, wanted: Wanted) -> Result<Object, ReadError> {
-        let limited = self.of(at)?;
+        let (limited, at) = self.of(at)?;
         let _permit = limited.reads.acquire().await;
-        limited.source.read(at, wanted).await
+        limited.source.read(&at, wanted).await
     }
 
-    /// Maximum concurrent reads for a chunk of inputs whose first location is `at`.
-    pub(crate) fn reads_per_chunk_max(&self, at: &Bytes) -> usize {
-        let source = self.of(at).map(|limited| &limited.source);
-        source.map_or(1, |source| source.reads_per_chunk_max().max(1))
+    /// The runtime for a chunk of inputs that are at this location, if it is remote.
+    pub(crate) fn runtime_of(&self, at: &[u8]) -> Option<&Arc<ObjectRuntime>> {
+        let runtime = self.runtime.as_ref()?;
+        let remote = match location::parse(at).ok()? {
+            Location::Object(_) => true,
+            Location::File(path) => path.is_relative() && self.first.is_some(),
+        };
+        remote.then_some(runtime)
+    }
+
+    /// Ends requests to remote storage.
+    pub(crate) fn stop(&self) {
+        if let Some(runtime) = &self.runtime {
+            runtime.stop();
+        }
+    }
+
+    /// Maximum concurrent reads for a chunk of inputs at these locations.
+    pub(crate) fn reads_per_chunk_max<'l>(&self, at: impl Iterator<Item = &'l Bytes>) -> usize {
+        let each = at.filter_map(|at| {
+            let (limited, _) = self.of(at).ok()?;
+            Some(limited.source.reads_per_chunk_max())
+        });
+        each.max().unwrap_or(1).max(1)
     }
 
     /// The identity of an input's current content, possibly a cached one. `None` for an input that
@@ -78,20 +124,30 @@ impl Sources {
         match input {
             Input::Null | Input::Columns(_) | Input::TooLarge { .. } => None,
             Input::Image(encoded) => self.given.identify(encoded).await.ok().flatten(),
-            Input::Location(at) => self.of(at).ok()?.identify(at).await.ok().flatten(),
+            Input::Location(at) => {
+                let (limited, at) = self.of(at).ok()?;
+                limited.identify(&at).await.ok().flatten()
+            }
         }
     }
 
-    fn of(&self, at: &[u8]) -> Result<&Limited, ReadError> {
-        match location::parse(at).map_err(ReadError::Location)? {
-            Location::File(_) => Ok(&self.files),
-            Location::Remote { scheme } => {
-                let known = self.remote.iter().find(|(known, _)| *known == scheme);
-                known
-                    .map(|(_, limited)| limited)
-                    .ok_or(ReadError::NotEnabled { scheme })
+    /// The source of a location, and the location as the source has it.
+    fn of(&self, at: &Bytes) -> Result<(&Limited, Bytes), ReadError> {
+        let object = match (
+            location::parse(at).map_err(ReadError::Location)?,
+            &self.first,
+        ) {
+            (Location::Object(object), _) => object,
+            (Location::File(path), Some(first)) if path.is_relative() => {
+                let relative = path.as_os_str().as_bytes();
+                let object = first.join(relative).map_err(ReadError::Location)?;
+                let limited = self.objects.get(&object.bucket).ok_or(ReadError::Outside)?;
+                return Ok((limited, Bytes::from(object.to_string())));
             }
-        }
+            (Location::File(_), _) => return Ok((&self.files, at.clone())),
+        };
+        let limited = self.objects.get(&object.bucket).ok_or(ReadError::Outside)?;
+        Ok((limited, at.clone()))
     }
 }
 

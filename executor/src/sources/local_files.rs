@@ -68,6 +68,6 @@ impl Source for LocalFiles {
 fn path_of(location: &[u8]) -> Result<Cow<'_, Path>, ReadError> {
     match location::parse(location).map_err(ReadError::Location)? {
         Location::File(path) => Ok(path),
-        Location::Remote { scheme } => Err(ReadError::NotEnabled { scheme }),
+        Location::Object(_) => Err(ReadError::Outside),
     }
 }

@@ -5,23 +5,18 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::object_location::{ObjectLocation, Scheme};
+
 /// Maximum length of a scheme: with more letters before `://` the text is a path.
 const SCHEME_CHARS_MAX: usize = 16;
-
-/// Schemes of remote storage. They will be configured once remote storage is supported; until then
-/// a location with such a scheme is rejected with an error that names the scheme.
-const REMOTE_SCHEMES: [&str; 8] = ["s3", "gs", "az", "abfs", "abfss", "adl", "http", "https"];
 
 /// Where an input is stored.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Location<'a> {
     /// A local file: absolute, or relative to the first root.
     File(Cow<'a, Path>),
-    /// An object in remote storage, which is not supported yet.
-    Remote {
-        /// Scheme in lower case.
-        scheme: String,
-    },
+    /// An object in remote storage.
+    Object(ObjectLocation),
 }
 
 /// Parses a location. The error is a clause that names the problem.
@@ -41,10 +36,10 @@ pub(crate) fn parse(raw: &[u8]) -> Result<Location<'_>, String> {
     if scheme == "file" {
         return parse_file(rest);
     }
-    if REMOTE_SCHEMES.contains(&scheme.as_str()) {
-        return Ok(Location::Remote { scheme });
+    match Scheme::parse(&scheme) {
+        Some(scheme) => ObjectLocation::parse(scheme, rest).map(Location::Object),
+        None => Err(format!("has the unknown scheme {scheme}")),
     }
-    Err(format!("has the unknown scheme {scheme}"))
 }
 
 /// Parses the part of a `file://` URI after the scheme: an optional host and an absolute path (RFC
@@ -66,7 +61,7 @@ fn parse_file(rest: &[u8]) -> Result<Location<'_>, String> {
 }
 
 /// Splits `scheme://rest`, if the scheme is valid by RFC 3986.
-fn split_scheme(raw: &[u8]) -> Option<(&str, &[u8])> {
+pub(super) fn split_scheme(raw: &[u8]) -> Option<(&str, &[u8])> {
     let colon = raw
         .iter()
         .take(SCHEME_CHARS_MAX + 1)
@@ -147,18 +142,15 @@ mod tests {
 
     #[test]
     fn remote_schemes_are_known_by_name() {
-        assert_eq!(
-            parse(b"S3://bucket/key").unwrap(),
-            Location::Remote {
-                scheme: "s3".into()
-            }
-        );
-        assert_eq!(
-            parse(b"https://h/p").unwrap(),
-            Location::Remote {
-                scheme: "https".into()
-            }
-        );
+        for (uri, shown) in [
+            ("S3://bucket/key", "s3://bucket/key"),
+            ("https://H/p", "https://h/p"),
+        ] {
+            let Ok(Location::Object(object)) = parse(uri.as_bytes()) else {
+                panic!("{uri} is no object");
+            };
+            assert_eq!(object.to_string(), shown);
+        }
         assert_eq!(
             parse(b"gopher://h").unwrap_err(),
             "has the unknown scheme gopher"

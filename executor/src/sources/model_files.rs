@@ -1,15 +1,15 @@
 //! Reads a model's file from the sources of models once, and computes its SHA-256.
 
-use std::path::PathBuf;
 use std::thread;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::limited::Sources;
+use super::root::StorageRoot;
 use super::source::{ReadError, Wanted};
 use super::wait::Waiter;
-use crate::config::StartError;
+use crate::config::{ObjectConfig, StartError};
 use crate::error::ModelError;
 use crate::warning::ModelWarning;
 
@@ -38,9 +38,13 @@ pub(crate) struct ModelFiles {
 const READS_MAX: usize = 64;
 
 impl ModelFiles {
-    pub(crate) fn new(roots: &[PathBuf], model_bytes_max: u64) -> Result<Self, StartError> {
+    pub(crate) fn new(
+        roots: &[StorageRoot],
+        model_bytes_max: u64,
+        objects: &ObjectConfig,
+    ) -> Result<Self, StartError> {
         Ok(Self {
-            sources: Sources::new(roots, READS_MAX)?,
+            sources: Sources::new(roots, READS_MAX, objects)?,
             model_bytes_max,
         })
     }
@@ -130,10 +134,6 @@ impl ModelFiles {
             ReadError::Location(reason) => ModelError::Uri {
                 uri,
                 reason: format!("it {reason}"),
-            },
-            ReadError::NotEnabled { scheme } => ModelError::Uri {
-                uri,
-                reason: format!("scheme {scheme} is not enabled"),
             },
             ReadError::Outside => ModelError::OutsideRoots { uri },
             ReadError::NotFound => ModelError::NotFound { uri },

@@ -35,10 +35,11 @@ struct Root {
 
 impl Roots {
     /// Opens the folders, which must exist.
-    pub(crate) fn open(paths: &[PathBuf]) -> Result<Self, StartError> {
+    pub(crate) fn open(paths: &[impl AsRef<Path>]) -> Result<Self, StartError> {
         let roots = paths.iter().map(|path| {
+            let path = path.as_ref();
             Root::open(path).map_err(|source| StartError::Root {
-                path: path.clone(),
+                path: path.to_owned(),
                 source,
             })
         });
@@ -311,7 +312,7 @@ mod tests {
         tree.fails(tree.base.join("in/../out/secret.txt"), ReadError::Outside);
         tree.fails(tree.base.join("in-not/a.txt"), ReadError::Outside);
         tree.fails("/proc/self/root/etc/passwd", ReadError::Outside);
-        let none = Roots::open(&[]).unwrap();
+        let none = Roots::open(&[] as &[&Path]).unwrap();
         assert_eq!(none.read(Path::new("a.txt"), 100), Err(ReadError::Outside));
         assert_eq!(
             none.read(&tree.base.join("in/a.txt"), 100),

@@ -62,11 +62,6 @@ pub(crate) struct Object {
 pub(crate) enum ReadError {
     /// Not a valid location: a clause with the reason.
     Location(String),
-    /// No source is configured for its scheme.
-    NotEnabled {
-        /// Scheme in lower case.
-        scheme: String,
-    },
     /// Not below a root, or no root is configured.
     Outside,
     /// The location is below a root, but does not exist.

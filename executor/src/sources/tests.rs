@@ -9,7 +9,9 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, join_all};
 
 use super::limited::Sources;
+use super::object_location::{Bucket, Scheme};
 use super::source::{Object, ReadError, Source, Wanted};
+use crate::config::ObjectConfig;
 use crate::identity::InputId;
 use crate::input::Input;
 
@@ -62,12 +64,21 @@ impl Source for Echo {
     }
 }
 
+fn bucket() -> Bucket {
+    Bucket {
+        scheme: Scheme::S3,
+        name: "bucket".to_string(),
+    }
+}
+
 fn sources(age_max: Duration) -> (Sources, Arc<Echo>) {
     let echo = Arc::new(Echo {
         age_max,
         ..Echo::default()
     });
-    let sources = Sources::new(&[], 1).unwrap().with("s3", echo.clone());
+    let sources = Sources::new(&[], 1, &ObjectConfig::default())
+        .unwrap()
+        .with(bucket(), echo.clone());
     (sources, echo)
 }
 
@@ -88,8 +99,7 @@ async fn reads_of_a_source_are_bounded_over_all_callers() {
     }
     assert_eq!(echo.most.load(Relaxed), 3);
     let gone = sources.read(&Bytes::from_static(b"gs://b/k"), wanted).await;
-    let scheme = "gs".to_string();
-    assert_eq!(gone.map(|o| o.bytes), Err(ReadError::NotEnabled { scheme }));
+    assert_eq!(gone.map(|o| o.bytes), Err(ReadError::Outside));
 }
 
 #[tokio::test]

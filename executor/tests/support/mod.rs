@@ -33,8 +33,8 @@ pub fn folder(name: &str) -> PathBuf {
 pub fn config() -> ExecutorConfig {
     ExecutorConfig {
         ort_library: Some(ort_library()),
-        image_roots: vec![folder("images")],
-        model_roots: vec![folder("models")],
+        image_roots: vec![folder("images").into()],
+        model_roots: vec![folder("models").into()],
         threads: 2,
         ..ExecutorConfig::default()
     }

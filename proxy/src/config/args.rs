@@ -3,11 +3,18 @@
 use super::endpoint::Endpoint;
 use super::tls::{ClientTlsArgs, StoreTlsArgs};
 use crate::account::StoreAddress;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use predictsql_executor::StorageRoot;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Default directory of an embedded store.
 pub(super) const DATA_DIR_DEFAULT: &str = "./predictsql-data";
+
+/// Parses a root, which may be a path of any bytes.
+fn root() -> impl TypedValueParser<Value = StorageRoot> {
+    OsStringValueParser::new().try_map(|given| StorageRoot::parse(&given))
+}
 
 /// Flags of `predictsql serve`, each also an environment variable.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -48,12 +55,12 @@ pub struct ServeArgs {
     /// TLS with the store.
     #[command(flatten)]
     pub store_tls: StoreTlsArgs,
-    /// Folder below which images may be read; may be repeated
-    #[arg(long = "image-root", value_name = "DIR")]
-    pub image_roots: Vec<PathBuf>,
-    /// Folder below which models may be loaded; may be repeated
-    #[arg(long = "model-root", value_name = "DIR")]
-    pub model_roots: Vec<PathBuf>,
+    /// Folder, bucket or URL below which images may be read; may be repeated
+    #[arg(long = "image-root", value_name = "DIR|URI", value_parser = root())]
+    pub image_roots: Vec<StorageRoot>,
+    /// Folder, bucket or URL below which models may be loaded; may be repeated
+    #[arg(long = "model-root", value_name = "DIR|URI", value_parser = root())]
+    pub model_roots: Vec<StorageRoot>,
     /// Price of an hour of one CPU thread, in any unit of money: that of @ml_max_cost
     #[arg(long, value_name = "PRICE", env = "PREDICTSQL_PRICE_PER_DEVICE_HOUR")]
     pub price_per_device_hour: Option<f64>,

@@ -198,7 +198,7 @@ impl Config {
             .planner
             .take(args.price_per_device_hour, &file.planner);
         let roots = (&args.image_roots[..], &args.model_roots[..]);
-        executor::take(&mut config.executor, roots, file.executor);
+        executor::take(&mut config.executor, roots, file.executor)?;
         config.check()?;
         Ok(config)
     }

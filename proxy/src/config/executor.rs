@@ -1,8 +1,9 @@
 //! The table `[executor]`: images, models, threads.
 
+use super::error::{ConfigError, value};
 use super::over::set;
-use super::paths::{shown_path, shown_paths};
-use predictsql_executor::ExecutorConfig;
+use super::paths::shown_path;
+use predictsql_executor::{ExecutorConfig, StorageRoot};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -11,8 +12,13 @@ use std::path::PathBuf;
 #[serde(deny_unknown_fields, default)]
 pub struct ExecutorFile {
     ort_library: Option<PathBuf>,
-    image_roots: Option<Vec<PathBuf>>,
-    model_roots: Option<Vec<PathBuf>>,
+    image_roots: Option<Vec<String>>,
+    model_roots: Option<Vec<String>>,
+    object_reads_max: Option<usize>,
+    object_read_seconds_max: Option<u64>,
+    object_retries_max: Option<usize>,
+    object_identity_seconds_max: Option<u64>,
+    object_bodies_bytes_max: Option<u64>,
     threads: Option<usize>,
     fetch_threads: Option<usize>,
     image_bytes_max: Option<u64>,
@@ -34,17 +40,31 @@ pub struct ExecutorFile {
 /// Overrides `config` with the settings of the file; roots given by flags override both.
 pub(super) fn take(
     config: &mut ExecutorConfig,
-    (image_roots, model_roots): (&[PathBuf], &[PathBuf]),
+    (image_roots, model_roots): (&[StorageRoot], &[StorageRoot]),
     file: ExecutorFile,
-) {
-    let roots = |flags: &[PathBuf], file| (!flags.is_empty()).then(|| flags.to_vec()).or(file);
+) -> Result<(), ConfigError> {
     set(
         &mut config.image_roots,
-        roots(image_roots, file.image_roots),
+        roots("image_roots", image_roots, file.image_roots)?,
     );
     set(
         &mut config.model_roots,
-        roots(model_roots, file.model_roots),
+        roots("model_roots", model_roots, file.model_roots)?,
+    );
+    let objects = &mut config.objects;
+    set(&mut objects.object_reads_max, file.object_reads_max);
+    set(
+        &mut objects.object_read_seconds_max,
+        file.object_read_seconds_max,
+    );
+    set(&mut objects.object_retries_max, file.object_retries_max);
+    set(
+        &mut objects.object_identity_seconds_max,
+        file.object_identity_seconds_max,
+    );
+    set(
+        &mut objects.object_bodies_bytes_max,
+        file.object_bodies_bytes_max,
     );
     if file.ort_library.is_some() {
         config.ort_library = file.ort_library;
@@ -78,14 +98,38 @@ pub(super) fn take(
         file.image_decode_bytes_max,
     );
     set(&mut config.decoding_bytes_max, file.decoding_bytes_max);
+    Ok(())
+}
+
+/// The roots of flags, or else those of the file.
+fn roots(
+    name: &'static str,
+    flags: &[StorageRoot],
+    file: Option<Vec<String>>,
+) -> Result<Option<Vec<StorageRoot>>, ConfigError> {
+    if !flags.is_empty() {
+        return Ok(Some(flags.to_vec()));
+    }
+    let parse = |given: String| given.parse().map_err(|reason| value(name, reason));
+    file.map(|file| file.into_iter().map(parse).collect())
+        .transpose()
+}
+
+fn shown_roots(roots: &[StorageRoot]) -> Vec<String> {
+    roots.iter().map(StorageRoot::to_string).collect()
 }
 
 /// The file table equivalent to `config`.
 pub(super) fn as_typed(config: &ExecutorConfig) -> ExecutorFile {
     ExecutorFile {
         ort_library: config.ort_library.as_deref().map(shown_path),
-        image_roots: Some(shown_paths(&config.image_roots)),
-        model_roots: Some(shown_paths(&config.model_roots)),
+        image_roots: Some(shown_roots(&config.image_roots)),
+        model_roots: Some(shown_roots(&config.model_roots)),
+        object_reads_max: Some(config.objects.object_reads_max),
+        object_read_seconds_max: Some(config.objects.object_read_seconds_max),
+        object_retries_max: Some(config.objects.object_retries_max),
+        object_identity_seconds_max: Some(config.objects.object_identity_seconds_max),
+        object_bodies_bytes_max: Some(config.objects.object_bodies_bytes_max),
         threads: Some(config.threads),
         fetch_threads: Some(config.fetch_threads),
         image_bytes_max: Some(config.image_bytes_max),

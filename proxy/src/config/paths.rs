@@ -6,8 +6,3 @@ use std::path::{Path, PathBuf};
 pub(super) fn shown_path(path: &Path) -> PathBuf {
     path.display().to_string().into()
 }
-
-/// The same for several paths.
-pub(super) fn shown_paths(paths: &[PathBuf]) -> Vec<PathBuf> {
-    paths.iter().map(|path| shown_path(path)).collect()
-}

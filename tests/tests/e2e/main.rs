@@ -22,6 +22,7 @@ mod kept;
 mod loading;
 mod model_memory;
 mod models_as_they_are;
+mod objects;
 mod operating;
 mod other_server;
 mod planned;
