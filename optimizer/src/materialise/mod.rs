@@ -13,6 +13,7 @@ mod interruption;
 mod members;
 mod narrowing;
 mod nesting;
+mod once;
 mod relation;
 mod shape;
 mod texts;

@@ -14,6 +14,7 @@ pub(crate) mod hint;
 pub(crate) mod key;
 pub(crate) mod labels;
 pub(crate) mod mask;
+pub(crate) mod once;
 pub mod prefilter;
 pub(crate) mod select_list;
 pub(crate) mod text;
