@@ -14,6 +14,7 @@ mod members;
 mod narrowing;
 mod nesting;
 mod once;
+mod recursion;
 mod relation;
 mod shape;
 mod texts;
