@@ -18,6 +18,7 @@ mod recursion;
 mod relation;
 mod shape;
 mod texts;
+mod unread;
 
 pub use analysis::{Harvest, Materialise, Target};
 pub use distinctions::ClassQuery;

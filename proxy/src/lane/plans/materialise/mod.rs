@@ -84,6 +84,7 @@ pub async fn run(
                 cancel: &cancel,
                 diagnostics: plan.ready.forewarned(diagnostics),
                 members: Vec::new(),
+                spares_unread: true,
             },
             relations: relations(plan, names.wanted),
             may_begin: autocommit,
@@ -151,6 +152,7 @@ impl Passes<'_, '_, '_, '_> {
                     .harvest(store, relations, names, &shapes, pass)
                     .await?;
             }
+            self.harvester.spares_unread = false;
             if missed && self.keys() == before {
                 missed = false;
                 breadth = breadth.next().ok_or_else(unfound)?;
