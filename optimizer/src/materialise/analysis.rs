@@ -9,6 +9,7 @@ use predictsql_catalog::{Column, Model, Task};
 use sqlparser::tokenizer::Token;
 
 use super::alike::first_alike;
+use super::once::EvaluatedOnce;
 use crate::refusal::Refusal;
 use crate::sql::blocks::{Block, Blocks, Cte};
 use crate::sql::calls::{Asked, Call};
@@ -62,7 +63,8 @@ pub struct Materialise<'s, 'a> {
     /// For each element of a select list without an alias: its end and its text.
     pub(super) names: Vec<(usize, String)>,
     /// Whether the statement assigns to user variables.
-    assigns: bool,
+    pub(super) assigns: bool,
+    pub(super) once: EvaluatedOnce,
 }
 
 impl<'a> PredictStatement<'a> {
@@ -87,7 +89,9 @@ impl<'a> PredictStatement<'a> {
             alike: Vec::new(),
             names: Vec::new(),
             assigns: self.body.clone().any(assignment),
+            once: EvaluatedOnce::default(),
         };
+        plan.once = plan.find_once()?;
         for (index, call) in self.calls.iter().enumerate() {
             plan.add_call(index, call)?;
         }
@@ -96,6 +100,7 @@ impl<'a> PredictStatement<'a> {
             .filter_map(|&h| Some(plan.harvests.get(h)?.target))
             .collect();
         plan.alike = first_alike(lexed, &self.body, &self.calls, &targets);
+        plan.check_once()?;
         plan.check_nesting()?;
         plan.add_narrowing();
         plan.order_harvests()?;
@@ -292,7 +297,7 @@ impl Materialise<'_, '_> {
                 "{name} in the input of a prediction"
             )));
         }
-        if !self.is_steady(&call.input) {
+        if self.assigns && self.reads_variable(&call.input) {
             return Err(Refusal::unsupported(
                 "a prediction of a user variable in a statement that assigns to one",
             ));
@@ -304,12 +309,13 @@ impl Materialise<'_, '_> {
         Ok(())
     }
 
-    /// Whether a range reads no user variable that the statement may assign to.
+    /// Whether a range reads no user variable that the statement may assign to, and nothing that
+    /// must be evaluated once.
     pub(super) fn is_steady(&self, range: &Range<usize>) -> bool {
-        !(self.assigns && self.reads_variable(range))
+        !(self.assigns && self.reads_variable(range)) && self.is_repeatable(range)
     }
 
-    fn reads_variable(&self, range: &Range<usize>) -> bool {
+    pub(super) fn reads_variable(&self, range: &Range<usize>) -> bool {
         let lexed = &self.statement.lexed;
         let mut range = range.clone();
         range.any(|at| match lexed.token(at) {

@@ -13,9 +13,12 @@ mod interruption;
 mod members;
 mod narrowing;
 mod nesting;
+mod once;
+mod recursion;
 mod relation;
 mod shape;
 mod texts;
+mod unread;
 
 pub use analysis::{Harvest, Materialise, Target};
 pub use distinctions::ClassQuery;

@@ -94,7 +94,7 @@ impl Materialise<'_, '_> {
     }
 
     /// Possible names of a select list element: its text, or its alias.
-    fn column_names(&self, element: &Range<usize>) -> Vec<String> {
+    pub(super) fn column_names(&self, element: &Range<usize>) -> Vec<String> {
         let lexed = &self.statement.lexed;
         let alias = element.end.checked_sub(1).and_then(|at| lexed.name(at));
         let text = lexed.text_of(element).to_owned();
@@ -104,7 +104,7 @@ impl Materialise<'_, '_> {
 
     /// Names from the column lists of common table expressions; any of these columns may be a
     /// prediction.
-    fn renamed(&self, predicts: bool) -> Vec<String> {
+    pub(super) fn renamed(&self, predicts: bool) -> Vec<String> {
         let lexed = &self.statement.lexed;
         let is_open = |at: usize| matches!(lexed.token(at), Some(Token::LParen));
         let ctes = self.blocks.ctes.iter().map(|cte| cte.range.start);

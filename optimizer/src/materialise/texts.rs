@@ -109,18 +109,19 @@ impl Materialise<'_, '_> {
             return Fragment::default();
         };
         let mut select = Fragment::plain("SELECT ");
-        for (i, argument) in self.arguments(&harvest.input).iter().enumerate() {
+        for (i, argument) in self
+            .statement
+            .lexed
+            .split_commas(harvest.input.clone())
+            .iter()
+            .enumerate()
+        {
             select
                 .push(if i == 0 { "" } else { ", " })
                 .push_fragment(&self.spliced(argument, stubs(argument)))
                 .push(&format!(" AS `ml input {i}`"));
         }
         self.query(number, shape, &select, &stubs)
-    }
-
-    /// The expressions of an input.
-    fn arguments(&self, input: &Range<usize>) -> Vec<Range<usize>> {
-        self.statement.lexed.split_commas(input.clone())
     }
 
     /// An input as a single expression, with the calls within it replaced by `replace`: an image
@@ -137,7 +138,7 @@ impl Materialise<'_, '_> {
         let target = asked.and_then(|target| self.targets.get(target));
         match target {
             Some(target) if !target.task.columns().is_empty() => {
-                let arguments = self.arguments(range);
+                let arguments = self.statement.lexed.split_commas(range.clone());
                 let arguments: Vec<_> = arguments.iter().map(over_lookups).collect();
                 let schema = self.statement.schema;
                 lookup.columns.text(&target.task, &arguments, schema)
@@ -205,7 +206,8 @@ impl Materialise<'_, '_> {
         query
     }
 
-    /// Splices that also remove the conditions of derived tables, if the shape is stripped.
+    /// Splices that also blank what only pass 2 evaluates, and remove the conditions of derived
+    /// tables if the shape is stripped.
     fn stripped<'r>(
         &'r self,
         shape: &'r Shape,
@@ -213,6 +215,7 @@ impl Materialise<'_, '_> {
     ) -> impl Fn(&Range<usize>) -> Vec<Splice> + 'r {
         move |range: &Range<usize>| {
             let mut splices = replace(range);
+            splices.extend(self.blanks_within(range));
             if shape.stripped {
                 splices.extend(self.conditions_within(range));
             }

@@ -47,8 +47,16 @@ pub(super) enum Fitted {
 }
 
 impl Fitting {
-    /// Tries a harvest with each of its choices of tables.
+    /// Tries a harvest with each of its choices of tables; in the step of a recursive WITH, with
+    /// each single table besides the steps before.
     pub fn of_sources(passes: &Materialise<'_, '_>, harvest: usize) -> Self {
+        if let Some(factors) = passes.step_factors(harvest) {
+            let shape = |factor| Shape {
+                factor: Some(factor),
+                ..Shape::default()
+            };
+            return Self::new(harvest, factors.into_iter().map(shape));
+        }
         let sources = 0..passes.source_count(harvest);
         let shape = |source| Shape {
             source,

@@ -146,8 +146,12 @@ impl<'s, 'a> MaterialisePlanning<'s, 'a, '_> {
             }
             Fitted::Done(None) => {
                 let reason = fitting.refused.map(|text| format!(" ({text})"));
+                let place = match self.passes.step_factors(self.relates.len()) {
+                    Some(_) => "in the step of a recursive WITH",
+                    None => "here",
+                };
                 Err(Refusal::unsupported(format_args!(
-                    "a prediction of {} here: its values cannot be found before the statement runs{}",
+                    "a prediction of {} {place}: its values cannot be found before the statement runs{}",
                     self.passes.input_text(self.relates.len()),
                     reason.unwrap_or_default(),
                 ))

@@ -54,9 +54,14 @@ pub(crate) fn not_harmless(
             }
             let plain = lexed.keyword(at).is_some();
             let name = word.value.to_ascii_uppercase();
-            let known = plain && HARMLESS.split_whitespace().any(|h| h == name);
+            let known = plain && is_harmless(&name);
             (!known).then(|| format!("{}()", word.value))
         })
+}
+
+/// Whether the list has a name, in upper case.
+pub(super) fn is_harmless(name: &str) -> bool {
+    HARMLESS.split_whitespace().any(|harmless| harmless == name)
 }
 
 /// Whether a query may have side effects, under any sql_mode: it assigns, writes a file, advances
@@ -94,6 +99,11 @@ const VARYING: [&str; 8] = [
     "NEXTVAL",
     "LASTVAL",
 ];
+
+/// Whether a function of this name, in upper case, is non-deterministic.
+pub(super) fn is_varying(name: &str) -> bool {
+    VARYING.contains(&name)
+}
 
 /// The first non-deterministic function called in `range`.
 pub(crate) fn varying(lexed: &Lexed<'_>, mut range: Range<usize>) -> Option<String> {

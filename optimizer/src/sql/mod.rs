@@ -15,6 +15,7 @@ pub(crate) mod key;
 pub(crate) mod labels;
 pub mod literals;
 pub(crate) mod mask;
+pub(crate) mod once;
 pub mod prefilter;
 pub mod scan;
 pub(crate) mod select_list;

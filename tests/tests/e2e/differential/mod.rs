@@ -26,6 +26,7 @@ mod schemas;
 mod selects;
 mod sessions;
 pub mod shop;
+mod surprises;
 mod tally;
 mod truth;
 mod verdict;

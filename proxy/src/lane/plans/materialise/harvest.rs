@@ -46,6 +46,8 @@ pub struct Harvester<'h, 'p, 's, 'a> {
     pub diagnostics: Diagnostics,
     /// Of each harvest; of none in the beginning.
     pub members: Vec<Option<Members>>,
+    /// Whether harvests are left out of which nothing seems to be read.
+    pub spares_unread: bool,
 }
 
 impl Harvester<'_, '_, '_, '_> {
@@ -61,6 +63,9 @@ impl Harvester<'_, '_, '_, '_> {
     ) -> Result<bool, LinkError> {
         let mut ahead = self.forecast(store, relations, shapes, pass).await?;
         for (number, shape) in shapes.iter().enumerate() {
+            if self.is_spared(number) {
+                continue;
+            }
             let read = ahead.get_mut(number).and_then(Option::take);
             let harvested = self
                 .harvest_one(store, relations, names, (number, shape), pass, read)
@@ -72,6 +77,10 @@ impl Harvester<'_, '_, '_, '_> {
             }
         }
         Ok(true)
+    }
+
+    fn is_spared(&self, number: usize) -> bool {
+        self.spares_unread && self.plan.passes().is_unread(number)
     }
 
     /// Under a limit: runs the harvests that need no answers of others, and refuses the statement
@@ -90,7 +99,7 @@ impl Harvester<'_, '_, '_, '_> {
         let mut forecasts = Forecasts::new(self.plan.ready);
         for (number, shape) in shapes.iter().enumerate() {
             let independent = !self.plan.rerun.looks_up(&self.plan.relates, number, shape);
-            let harvested = match independent {
+            let harvested = match independent && !self.is_spared(number) {
                 true => self.read(store, relations, (number, shape), pass).await?,
                 false => None,
             };

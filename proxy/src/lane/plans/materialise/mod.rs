@@ -84,6 +84,7 @@ pub async fn run(
                 cancel: &cancel,
                 diagnostics: plan.ready.forewarned(diagnostics),
                 members: Vec::new(),
+                spares_unread: true,
             },
             relations: relations(plan, names.wanted),
             may_begin: autocommit,
@@ -131,6 +132,10 @@ impl Passes<'_, '_, '_, '_> {
         if plan.passes().writes_file() {
             breadth = Breadth::Everything;
             shapes = self.widen(store, breadth).await?;
+        } else if plan.passes().changes_once().is_some() {
+            // It may not run again: keys of rows that cannot affect the result may be missing.
+            breadth = Breadth::Members;
+            shapes = self.widen(store, breadth).await?;
         }
         // With the current shapes, a pass has looked up a key that no harvest had found.
         let mut missed = false;
@@ -147,6 +152,7 @@ impl Passes<'_, '_, '_, '_> {
                     .harvest(store, relations, names, &shapes, pass)
                     .await?;
             }
+            self.harvester.spares_unread = false;
             if missed && self.keys() == before {
                 missed = false;
                 breadth = breadth.next().ok_or_else(unfound)?;
@@ -175,7 +181,12 @@ impl Passes<'_, '_, '_, '_> {
             match finish::run(store, context, plan, running, &statement).await? {
                 Some(finished) => return Ok(finished),
                 None if plan.passes().writes_file() => return Err(begun_file().into()),
-                None => pass.locking = plan.passes().reads_current_rows(),
+                None => {
+                    if let Some(once) = plan.passes().changes_once() {
+                        return Err(begun_once(once).into());
+                    }
+                    pass.locking = plan.passes().reads_current_rows();
+                }
             }
             missed = true;
         }
@@ -289,6 +300,13 @@ fn begun_file() -> SqlError {
         "An input appeared that was not there when inputs were predicted; remove the file that the \
          statement has begun, and try again",
     )
+}
+
+fn begun_once(once: &str) -> SqlError {
+    SqlError::unsupported(format_args!(
+        "{once} in a statement of which an input was not there when inputs were predicted: it may \
+         not run again; it was ended, and what it has changed besides tables stays changed"
+    ))
 }
 
 fn unfound() -> SqlError {
