@@ -1,5 +1,6 @@
 //! Finds the predict calls of a statement and resolves them in the catalog.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -12,8 +13,12 @@ use super::labels::LabelCollation;
 use super::text::{LexMode, Lexed};
 use crate::refusal::Refusal;
 
-/// Maximum number of predict calls in a statement: the analysis compares them pairwise.
-const CALLS_MAX: usize = 256;
+/// Maximum number of different predict calls in a statement.
+const CALLS_MAX: usize = 1_000;
+
+/// Maximum number of predict calls in a statement, equal ones included: the analysis compares them
+/// pairwise.
+const CALLS_WRITTEN_MAX: usize = 4_000;
 
 /// The value that a call returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,19 +71,36 @@ pub(crate) fn find(
     catalog: &Snapshot,
 ) -> Result<Vec<Call>, Refusal> {
     let mut calls: Vec<Call> = Vec::new();
+    let mut different = HashSet::new();
     for at in 0..lexed.lexemes.len() {
         if let Some((name, open)) = schema_call(lexed, schema, at).or_else(|| bare.call(lexed, at))
             && let Some(call) = resolve(lexed, schema, catalog, at, &name, open)?
         {
-            if calls.len() == CALLS_MAX {
+            if calls.len() == CALLS_WRITTEN_MAX {
                 return Err(Refusal::unsupported(format_args!(
-                    "more than {CALLS_MAX} predict calls in a statement"
+                    "more than {CALLS_WRITTEN_MAX} predict calls in a statement"
+                )));
+            }
+            different.insert(written(lexed, &call));
+            if different.len() > CALLS_MAX {
+                return Err(Refusal::unsupported(format_args!(
+                    "more than {CALLS_MAX} different predict calls in a statement"
                 )));
             }
             calls.push(call);
         }
     }
     Ok(calls)
+}
+
+/// A call as it is written, but for space and comments. Each parameter is a call of its own.
+fn written<'l>(lexed: &'l Lexed<'_>, call: &Call) -> (Vec<&'l Token>, Option<usize>) {
+    let lexemes = lexed.lexemes.get(call.range.clone()).unwrap_or_default();
+    let tokens: Vec<&Token> = lexemes.iter().map(|lexeme| &lexeme.token).collect();
+    let has_parameter = tokens
+        .iter()
+        .any(|token| matches!(token, Token::Placeholder(_) | Token::Question));
+    (tokens, has_parameter.then_some(call.range.start))
 }
 
 /// Whether a text calls a function of the schema that is neither generic nor a task's in this

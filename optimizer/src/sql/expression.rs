@@ -136,9 +136,9 @@ const AGGREGATES: [&str; 20] = [
     "PERCENTILE_CONT",
 ];
 
-/// Maximum number of operators, names and keywords of a statement: the parser builds a tree as
-/// deep as a chain of operators is long, regardless of its nesting limit. List elements do not
-/// count.
+/// Maximum number of operators, names and keywords of an expression: the parser builds a tree as
+/// deep as a chain of operators is long, regardless of its nesting limit. Of the elements of a
+/// list, the longest counts.
 const CHAIN_TOKENS_MAX: usize = 5000;
 
 /// Refuses a statement whose analysis would cost too much.
@@ -157,10 +157,32 @@ pub(crate) fn check_length(lexed: &Lexed<'_>, body: Range<usize>) -> Result<(), 
         );
         !element
     };
-    if body.filter(chained).count() > CHAIN_TOKENS_MAX {
-        return Err(Refusal::unsupported(format_args!(
-            "a statement with predictions of more than {CHAIN_TOKENS_MAX} operators, names and keywords"
-        )));
+    // Of each open parenthesis, the counts of the element so far, and the greatest of the elements
+    // before it.
+    let mut open: Vec<(usize, usize)> = Vec::new();
+    let (mut element, mut greatest) = (0_usize, 0_usize);
+    for at in body {
+        match lexed.token(at) {
+            Some(Token::Comma) => {
+                greatest = greatest.max(element);
+                element = 0;
+            }
+            Some(Token::LParen) => {
+                open.push((element, greatest));
+                (element, greatest) = (1, 0);
+            }
+            Some(Token::RParen) if !open.is_empty() => {
+                let within = element.max(greatest) + 1;
+                (element, greatest) = open.pop().unwrap_or_default();
+                element += within;
+            }
+            _ => element += usize::from(chained(&at)),
+        }
+        if element > CHAIN_TOKENS_MAX {
+            return Err(Refusal::unsupported(format_args!(
+                "an expression of more than {CHAIN_TOKENS_MAX} operators, names and keywords in a statement with predictions"
+            )));
+        }
     }
     Ok(())
 }

@@ -1,9 +1,9 @@
-//! Statements whose parts must be evaluated once, and predictions in the steps of a recursive WITH.
+//! Statements whose parts must be evaluated once, equal calls, and predictions in a recursive WITH.
 
 use super::answer::query;
 use super::case::case;
 use super::pair::Pair;
-use super::schemas::{LANE, in_schema};
+use super::schemas::{LANE, NAIVE, in_schema};
 use super::verdict::{UNSUPPORTED, Verdict};
 
 /// Each is answered; `@n` and the sequence are then as the store alone leaves them.
@@ -85,4 +85,34 @@ fn steps_of_a_recursive_with_predict() {
     let error = query(&mut pair.lane, &in_schema(sql, LANE)).expect_err(sql);
     assert_eq!(error.code, UNSUPPORTED, "{error:?}");
     assert!(error.message.contains("recursive WITH"), "{error:?}");
+}
+
+#[test]
+fn equal_calls_count_once() {
+    let mut pair = Pair::open();
+    let sums = (0..1000).map(|n| format!("SUM(ml.apparel(photo) = 'class {n}') AS c{n}"));
+    let pivot = format!(
+        "SELECT {}, COUNT(*) FROM p",
+        sums.collect::<Vec<_>>().join(", ")
+    );
+    let verdict = pair.read(&case(&*pivot), false);
+    assert!(matches!(verdict, Verdict::Same), "{verdict:?}");
+
+    let row = |n: usize| format!("({n}, ml.apparel('photos/{:05}.png'))", n % 3 + 1);
+    let batch = (0..2000).map(row).collect::<Vec<_>>().join(", ");
+    pair.both("CREATE TEMPORARY TABLE batch (id INT PRIMARY KEY, kind VARCHAR(40))");
+    let insert = format!("INSERT INTO batch VALUES {batch}");
+    let sums = "SELECT kind, COUNT(*), SUM(id) FROM batch GROUP BY kind ORDER BY kind";
+    let mut found = Vec::new();
+    for (session, schema) in [(&mut pair.lane, LANE), (&mut pair.naive, NAIVE)] {
+        query(session, &in_schema(&insert, schema)).unwrap();
+        found.push(query(session, sums).unwrap().rows);
+    }
+    assert_eq!(found[0], found[1]);
+
+    let different = (0..1001).map(|n| format!("ml.apparel('{n}.png') AS c{n}"));
+    let sql = format!("SELECT {}", different.collect::<Vec<_>>().join(", "));
+    let error = query(&mut pair.lane, &in_schema(&sql, LANE)).expect_err("too many");
+    assert_eq!(error.code, UNSUPPORTED, "{error:?}");
+    assert!(error.message.contains("1000 different"), "{error:?}");
 }
