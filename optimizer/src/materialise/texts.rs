@@ -109,13 +109,8 @@ impl Materialise<'_, '_> {
             return Fragment::default();
         };
         let mut select = Fragment::plain("SELECT ");
-        for (i, argument) in self
-            .statement
-            .lexed
-            .split_commas(harvest.input.clone())
-            .iter()
-            .enumerate()
-        {
+        let arguments = statement.lexed.split_commas(harvest.input.clone());
+        for (i, argument) in arguments.iter().enumerate() {
             select
                 .push(if i == 0 { "" } else { ", " })
                 .push_fragment(&self.spliced(argument, stubs(argument)))
@@ -206,8 +201,7 @@ impl Materialise<'_, '_> {
         query
     }
 
-    /// Splices that also blank what only pass 2 evaluates, and remove the conditions of derived
-    /// tables if the shape is stripped.
+    /// Splices that also blank what pass 2 alone evaluates, and strip conditions as the shape says.
     fn stripped<'r>(
         &'r self,
         shape: &'r Shape,
