@@ -135,9 +135,22 @@ impl ObjectLocation {
     }
 }
 
+/// The URI, which is parsed to this location.
 impl fmt::Display for ObjectLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.bucket, self.key)
+        write!(f, "{}/", self.bucket)?;
+        if !self.bucket.scheme.is_web() {
+            return f.write_str(self.key.as_ref());
+        }
+        for byte in self.key.as_ref().bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                    write!(f, "{}", char::from(byte))?;
+                }
+                _ => write!(f, "%{byte:02X}")?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -334,6 +347,15 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn a_shown_location_is_parsed_to_itself(path in "[ -~éß]{1,12}") {
+            for base in ["s3://b/k", "https://h/k"] {
+                if let Ok(joined) = root(base).unwrap().join(path.as_bytes()) {
+                    proptest::prop_assert_eq!(object(&joined.to_string()), Ok(joined));
+                }
+            }
+        }
+
         #[test]
         fn no_relative_path_leads_out(path in "[a-c./%]{1,12}") {
             let tenant = root("s3://bucket/tenant-a").unwrap();

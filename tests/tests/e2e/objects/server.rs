@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::stream::{self, StreamExt};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -94,10 +94,11 @@ impl Server {
         faults.insert(path.to_owned(), (fault, times));
     }
 
-    /// Number of requests for a path so far.
-    pub(super) fn requests(&self, path: &str) -> usize {
+    /// Methods of the requests for a path so far.
+    pub(super) fn requests(&self, path: &str) -> Vec<String> {
         let requests = self.shared.requests.lock().unwrap();
-        requests.iter().filter(|(_, asked)| asked == path).count()
+        let of_path = requests.iter().filter(|(_, asked)| asked == path);
+        of_path.map(|(method, _)| method.clone()).collect()
     }
 }
 
@@ -144,7 +145,7 @@ async fn answer(request: Request<Incoming>, content: Content, shared: &Shared) -
         Some(Fault::Cut | Fault::Length(_)) | None => {}
     }
     let whole = match content {
-        Content::Folder(folder) => file(&folder.join(path.trim_start_matches('/'))),
+        Content::Folder(folder) => file(&folder.join(decoded(path.trim_start_matches('/')))),
         Content::S3(service) => Service::call(&service, request).await.unwrap().map(|body| {
             let body: Body = body.map_err(Into::into).boxed_unsync();
             body
@@ -157,11 +158,22 @@ async fn answer(request: Request<Incoming>, content: Content, shared: &Shared) -
             head.headers.insert(header::CONTENT_LENGTH, bytes.into());
             let body = body.collect().await.unwrap().to_bytes();
             // A stream: what it holds is not compared with the header.
-            let frames = [Ok(Frame::data(body))];
-            Response::from_parts(head, StreamBody::new(stream::iter(frames)).boxed_unsync())
+            let frames = stream::iter([Ok(Frame::data(body))]).chain(stream::pending());
+            Response::from_parts(head, StreamBody::new(frames).boxed_unsync())
         }
         _ => whole,
     }
+}
+
+/// The path of a URL without its percent-encoding.
+fn decoded(path: &str) -> String {
+    let mut parts = path.split('%');
+    let mut bytes = parts.next().unwrap().as_bytes().to_vec();
+    for part in parts {
+        bytes.push(u8::from_str_radix(&part[..2], 16).unwrap());
+        bytes.extend_from_slice(&part.as_bytes()[2..]);
+    }
+    String::from_utf8(bytes).unwrap()
 }
 
 fn file(path: &Path) -> Response<Body> {
