@@ -221,7 +221,7 @@ fn a_changed_object_is_seen_after_its_age() {
     let (_proxy, mut session) = proxy(schema, &s3, &roots, "object_identity_seconds_max = 0");
     session.run("CREATE TASK colour CLASSES ('red', 'green', 'blue')");
     session.run("CREATE MODEL tint FOR TASK colour FROM 'colour.onnx' OPTIONS (size = 8)");
-    let sql = format!("SELECT {schema}.predict_proba('colour', 'rgb.png', 'red')");
+    let sql = format!("SELECT {schema}.predict_proba('colour', 'red', 'rgb.png')");
     let before = session.value(&sql);
     assert!(before.is_some());
     assert_eq!(session.value(&sql), before);
