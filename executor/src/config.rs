@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::resident::available_bytes;
-use crate::sources::StorageRoot;
+use crate::storage::StorageRoot;
 
 /// Default maximum batch size that warm-up tries and stages pass on.
 const BATCH_IMAGES_MAX_DEFAULT: usize = 32;

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use crate::error::ModelError;
 use crate::interrupt::Interrupt;
 use crate::loads::Loads;
-use crate::pipeline::lower_priority;
+use crate::priority::lower_priority;
 
 /// Ends a load when its last caller is gone.
 struct GoneCaller {

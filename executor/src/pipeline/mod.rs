@@ -36,6 +36,7 @@ use crate::identity::InputId;
 use crate::input::Input;
 use crate::picture::{DecodeMemory, Limits};
 use crate::pieces::{Reply, TensorPool};
+use crate::priority::lower_priority;
 use crate::sources::{Sources, Waiter};
 
 pub(crate) use chunk::{Goal, Submitted, Ticket};
@@ -47,9 +48,6 @@ use prepare::{Preparation, Step};
 use queue::Queue;
 pub(crate) use run::Run;
 use turns::Rank;
-
-/// Nice value of the executor's threads: relayed sessions have priority.
-const NICENESS: i32 = 5;
 
 /// CPU time of the executor's threads since its start.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -209,13 +207,6 @@ impl Drop for Pipeline {
             let _ = thread.join();
         }
     }
-}
-
-/// Lowers the priority of the calling thread, and of threads it starts, below that of relayed
-/// sessions.
-pub(crate) fn lower_priority() {
-    // Without the privilege to change it, the priority stays unchanged.
-    let _ = rustix::process::setpriority_process(None, NICENESS);
 }
 
 /// Work on files is done by this thread, one after the other. Work on remote objects only waits:

@@ -12,16 +12,14 @@ use tokio::sync::Semaphore;
 
 use super::given_bytes::GivenBytes;
 use super::local_files::LocalFiles;
-use super::location::{self, Location};
-use super::object_location::{Bucket, ObjectLocation};
 use super::object_runtime::ObjectRuntime;
 use super::objects;
-use super::root::StorageRoot;
 use super::roots::Roots;
 use super::source::{Object, ReadError, Source, Wanted};
 use crate::config::{ObjectConfig, StartError};
 use crate::identity::InputId;
 use crate::input::Input;
+use crate::storage::{self, Bucket, Location, ObjectLocation, StorageRoot};
 
 /// Maximum cached identities per source.
 const IDENTITIES_MAX: u64 = 100_000;
@@ -95,7 +93,7 @@ impl Sources {
     /// The runtime for a chunk of inputs that are at this location, if it is remote.
     pub(crate) fn runtime_of(&self, at: &[u8]) -> Option<&Arc<ObjectRuntime>> {
         let runtime = self.runtime.as_ref()?;
-        let remote = match location::parse(at).ok()? {
+        let remote = match storage::parse(at).ok()? {
             Location::Object(_) => true,
             Location::File(path) => path.is_relative() && self.first.is_some(),
         };
@@ -134,7 +132,7 @@ impl Sources {
     /// The source of a location, and the location as the source has it.
     fn of(&self, at: &Bytes) -> Result<(&Limited, Bytes), ReadError> {
         let object = match (
-            location::parse(at).map_err(ReadError::Location)?,
+            storage::parse(at).map_err(ReadError::Location)?,
             &self.first,
         ) {
             (Location::Object(object), _) => object,

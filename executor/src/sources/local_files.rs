@@ -7,10 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use super::location::{self, Location};
 use super::roots::Roots;
 use super::source::{Object, ReadError, Source, Wanted};
 use crate::identity::InputId;
+use crate::storage::{self, Location};
 
 /// Files below root folders. Its futures are ready at their first poll, which blocks during the
 /// system calls.
@@ -66,7 +66,7 @@ impl Source for LocalFiles {
 }
 
 fn path_of(location: &[u8]) -> Result<Cow<'_, Path>, ReadError> {
-    match location::parse(location).map_err(ReadError::Location)? {
+    match storage::parse(location).map_err(ReadError::Location)? {
         Location::File(path) => Ok(path),
         Location::Object(_) => Err(ReadError::Outside),
     }

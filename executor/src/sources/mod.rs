@@ -3,17 +3,13 @@
 //! Futures of sources may block while reading a local file. They are polled by threads that fetch
 //! or load, never by threads that decode and infer, nor by sessions.
 
-mod address;
 mod given_bytes;
 mod limited;
 mod local_files;
-mod location;
 mod model_files;
-mod object_location;
 mod object_runtime;
 mod object_stores;
 mod objects;
-mod root;
 mod roots;
 mod source;
 #[cfg(test)]
@@ -25,6 +21,5 @@ pub(crate) use limited::Sources;
 pub use model_files::ModelFile;
 pub(crate) use model_files::ModelFiles;
 pub(crate) use object_runtime::ObjectRuntime;
-pub use root::StorageRoot;
 pub(crate) use source::{ReadError, Wanted};
 pub(crate) use wait::Waiter;

@@ -6,11 +6,11 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::limited::Sources;
-use super::root::StorageRoot;
 use super::source::{ReadError, Wanted};
 use super::wait::Waiter;
 use crate::config::{ObjectConfig, StartError};
 use crate::error::ModelError;
+use crate::storage::StorageRoot;
 use crate::warning::ModelWarning;
 
 /// Properties of a model's file, determined by reading and running it.

@@ -29,7 +29,7 @@ impl ObjectRuntime {
         let thread = std::thread::Builder::new()
             .name("predict-objects".to_string())
             .spawn(move || {
-                crate::pipeline::lower_priority();
+                crate::priority::lower_priority();
                 let _ = runtime.block_on(stopped);
             });
         let thread = thread.map_err(StartError::Thread)?;

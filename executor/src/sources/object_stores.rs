@@ -15,9 +15,8 @@ use object_store::http::HttpBuilder;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 use reqwest::redirect;
 
-use super::address::AllowedAddresses;
-use super::object_location::{Bucket, Scheme};
 use crate::config::ObjectConfig;
+use crate::storage::{AllowedAddresses, Bucket, Scheme};
 
 /// Longest wait for a connection.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);

@@ -12,13 +12,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::location::{self, Location};
-use super::object_location::{Bucket, ObjectLocation};
 use super::object_runtime::ObjectRuntime;
 use super::object_stores;
 use super::source::{Object, ReadError, Source, Wanted};
 use crate::config::{ObjectConfig, StartError};
 use crate::identity::InputId;
+use crate::storage::{self, Bucket, Location, ObjectLocation};
 
 /// Permits of memory count in this unit, so that a number of them fits in 32 bits.
 const PERMIT_BYTES: u64 = 1 << 10;
@@ -148,7 +147,7 @@ impl Source for Objects {
 impl Shared {
     /// The object of a location, if it is below a root.
     fn object(&self, location: &[u8]) -> Result<ObjectLocation, ReadError> {
-        match location::parse(location).map_err(ReadError::Location)? {
+        match storage::parse(location).map_err(ReadError::Location)? {
             Location::Object(object) if self.roots.iter().any(|root| root.holds(&object)) => {
                 Ok(object)
             }
@@ -224,8 +223,8 @@ fn too_slow(seconds: u64) -> ReadError {
     ))
 }
 
-/// What users are told of an error. The rest of it, which may show parts of what a server answered,
-/// goes to the log.
+/// What users are told of an error. The rest of it, which may show parts of what a server
+/// answered, goes to the log.
 fn read_error(object: &ObjectLocation, error: &object_store::Error) -> ReadError {
     tracing::debug!(%object, %error, "an object cannot be read");
     match error {

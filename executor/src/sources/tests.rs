@@ -9,11 +9,11 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, join_all};
 
 use super::limited::Sources;
-use super::object_location::{Bucket, Scheme};
 use super::source::{Object, ReadError, Source, Wanted};
 use crate::config::ObjectConfig;
 use crate::identity::InputId;
 use crate::input::Input;
+use crate::storage::{Bucket, Scheme};
 
 /// Objects whose content is their location; each read yields to other tasks before it completes.
 #[derive(Debug, Default)]

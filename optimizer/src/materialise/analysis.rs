@@ -9,7 +9,7 @@ use predictsql_catalog::{Column, Model, Task};
 use sqlparser::tokenizer::Token;
 
 use super::alike::first_alike;
-use super::once::EvaluatedOnce;
+use super::evaluated_once::EvaluatedOnce;
 use crate::refusal::Refusal;
 use crate::sql::blocks::{Block, Blocks, Cte};
 use crate::sql::calls::{Asked, Call};

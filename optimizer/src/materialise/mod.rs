@@ -9,6 +9,7 @@
 mod alike;
 mod analysis;
 mod distinctions;
+mod evaluated_once;
 mod interruption;
 mod members;
 mod narrowing;

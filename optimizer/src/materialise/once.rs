@@ -9,29 +9,12 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::analysis::{Harvest, Materialise};
+use super::evaluated_once::EvaluatedOnce;
 use crate::refusal::Refusal;
 use crate::sql::blocks::Block;
 use crate::sql::fragment::{Fragment, Splice, quote_name};
 use crate::sql::once::{Once, once};
 use crate::sql::select_list;
-
-/// What the statement must evaluate once.
-#[derive(Debug, Default)]
-pub(super) struct EvaluatedOnce {
-    /// Elements of select lists of derived tables: the expression, without its alias, and the name
-    /// of its column where it has no alias.
-    blanks: Vec<(Range<usize>, Option<String>)>,
-    /// Names of columns with their values, or with values derived from these, in lower case.
-    names: BTreeSet<String>,
-    /// Whether the statement changes something besides tables and rows.
-    changes: Option<String>,
-}
-
-impl EvaluatedOnce {
-    fn is_blank(&self, at: usize) -> bool {
-        self.blanks.iter().any(|(range, _)| range.contains(&at))
-    }
-}
 
 impl Materialise<'_, '_> {
     /// Finds what must be evaluated once.

@@ -1,7 +1,7 @@
 //! Predictions in the step of a recursive WITH.
 //!
-//! The rows of a step are known only as the statement runs. Where an input reads one other table of
-//! the step's join, all rows of that table are harvested that pass the conditions on it alone:
+//! The rows of a step are known only as the statement runs. Where an input reads one other table
+//! of the step's join, all rows of that table are harvested that pass the conditions on it alone:
 //! whatever row a step reads, its key is there.
 
 use std::ops::Range;

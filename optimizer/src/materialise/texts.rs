@@ -201,7 +201,8 @@ impl Materialise<'_, '_> {
         query
     }
 
-    /// Splices that also blank what pass 2 alone evaluates, and strip conditions as the shape says.
+    /// Splices that also blank what pass 2 alone evaluates, and strip conditions as the shape
+    /// says.
     fn stripped<'r>(
         &'r self,
         shape: &'r Shape,

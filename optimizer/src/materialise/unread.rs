@@ -1,8 +1,8 @@
 //! Predictions that nothing reads: below LIMIT 0 or a condition that is never true, as tools write
 //! them around a query to learn its shape.
 //!
-//! This is a guess, which spares a harvest. If the store reads such a prediction after all, its key
-//! is missing, and the statement is harvested and run again.
+//! This is a guess, which spares a harvest. If the store reads such a prediction after all, its
+//! key is missing, and the statement is harvested and run again.
 
 use std::ops::Range;
 

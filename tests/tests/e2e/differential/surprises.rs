@@ -1,4 +1,5 @@
-//! Statements whose parts must be evaluated once, equal calls, and predictions in a recursive WITH.
+//! Statements whose parts must be evaluated once, equal calls, and predictions in a recursive
+//! WITH.
 
 use super::answer::query;
 use super::case::case;

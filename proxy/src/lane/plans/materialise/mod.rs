@@ -127,16 +127,7 @@ impl Passes<'_, '_, '_, '_> {
     ) -> Result<Finished, LinkError> {
         let plan = self.harvester.plan;
         let mut pass = HarvestPass::default();
-        let mut breadth = Breadth::Block;
-        let mut shapes: Vec<Shape> = plan.relates.iter().map(|r| r.shape.clone()).collect();
-        if plan.passes().writes_file() {
-            breadth = Breadth::Everything;
-            shapes = self.widen(store, breadth).await?;
-        } else if plan.passes().changes_once().is_some() {
-            // It may not run again: keys of rows that cannot affect the result may be missing.
-            breadth = Breadth::Members;
-            shapes = self.widen(store, breadth).await?;
-        }
+        let (mut breadth, mut shapes) = self.first_shapes(store).await?;
         // With the current shapes, a pass has looked up a key that no harvest had found.
         let mut missed = false;
         for attempt in 0..ATTEMPTS_MAX {
@@ -195,6 +186,24 @@ impl Passes<'_, '_, '_, '_> {
             "Rows changed faster than they could be predicted; try restarting the statement",
         )
         .into())
+    }
+
+    /// Breadth and shapes of the first harvest.
+    async fn first_shapes(
+        &mut self,
+        store: &mut StoreLink<'_>,
+    ) -> Result<(Breadth, Vec<Shape>), LinkError> {
+        let plan = self.harvester.plan;
+        let breadth = match plan.passes().changes_once() {
+            _ if plan.passes().writes_file() => Breadth::Everything,
+            // It may not run again: keys of rows that cannot affect the result may be missing.
+            Some(_) => Breadth::Members,
+            None => {
+                let shapes = plan.relates.iter().map(|r| r.shape.clone());
+                return Ok((Breadth::Block, shapes.collect()));
+            }
+        };
+        Ok((breadth, self.widen(store, breadth).await?))
     }
 
     fn keys(&self) -> usize {

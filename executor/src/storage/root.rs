@@ -42,7 +42,7 @@ impl StorageRoot {
     }
 
     /// The objects, if it is remote.
-    pub(super) fn as_objects(&self) -> Option<&ObjectLocation> {
+    pub(crate) fn as_objects(&self) -> Option<&ObjectLocation> {
         match &self.0 {
             Kind::Folder(_) => None,
             Kind::Objects(objects) => Some(objects),

@@ -55,7 +55,7 @@ fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
 
 /// Resolves names with the system's resolver, and leaves out what is forbidden.
 #[derive(Debug)]
-pub(super) struct AllowedAddresses;
+pub(crate) struct AllowedAddresses;
 
 impl Resolve for AllowedAddresses {
     fn resolve(&self, name: Name) -> Resolving {
