@@ -92,7 +92,7 @@ async fn files_that_are_no_models_are_refused() {
     ));
     assert!(matches!(
         refusal("s3://models/a.onnx", &options()).await,
-        ModelError::Uri { .. }
+        ModelError::OutsideRoots { .. }
     ));
     let error = refusal("", &options()).await;
     assert!(matches!(error, ModelError::Uri { .. }), "{error}");

@@ -208,7 +208,7 @@ async fn bad_inputs_are_outcomes_beside_the_good_ones() {
         "does not exist",
         outside,
         outside,
-        "cannot be fetched: scheme s3 is not enabled",
+        "is outside the allowed image roots",
         "is an empty path",
         "does not exist",
         "is too large an image (50000 x 50000 pixels, limit 67108864 pixels)",
