@@ -201,7 +201,7 @@ fn faults_that_pass_are_not_seen_and_others_are_warnings() {
                 }
             }
         }
-        // The rest of a body that was cut is asked for, of the same version.
+        // A body that is cut again and again is no image; later it is read.
         server.fail(path, Fault::Cut, 99);
         let answer = session.value(&sql);
         assert_eq!(answer, None);
