@@ -169,6 +169,8 @@ pub struct StoreLink<'a> {
     /// Longest command that the store accepts from the session, in bytes (`max_allowed_packet`):
     /// the store ends a session that sends a longer one.
     pub packet_bytes_max: usize,
+    /// Whether the client's statement or its replacement was the last one that the store ran: the
+    /// store then holds the statement's effects on the session.
     answering: bool,
     /// `SET STATEMENT ... FOR` of the client's statement: the prefix of the statements derived
     /// from it.
@@ -211,6 +213,7 @@ impl<'a> StoreLink<'a> {
             _ => Cow::Borrowed(sql),
         };
         self.check_length(self.encoding.encoded_bytes(&sql))?;
+        self.answering = false;
         let mut writer = PacketWriter::new(0);
         writer.write_with(|out| {
             out.put_u8(command);
@@ -248,6 +251,8 @@ impl<'a> StoreLink<'a> {
     /// sent.
     pub async fn send(&mut self, command: u8, body: &[u8]) -> Result<(), LinkError> {
         self.check_length(body.len())?;
+        // Closing a prepared statement leaves the session as it is.
+        self.answering &= command == command::STMT_CLOSE;
         let mut writer = PacketWriter::new(0);
         writer.write_with(|out| {
             out.put_u8(command);
@@ -383,8 +388,9 @@ impl<'a> StoreLink<'a> {
         statement: &Fragment,
         protocol: &Protocol,
     ) -> Result<(Head, Option<u32>), LinkError> {
+        let ran = self.run_bounded(statement, protocol).await;
         self.answering = true;
-        self.run_bounded(statement, protocol).await
+        ran
     }
 
     /// Resets the state of the current client statement, before the next one.
@@ -395,7 +401,7 @@ impl<'a> StoreLink<'a> {
         self.answering = false;
     }
 
-    /// Whether the client's statement or its replacement was sent to the store.
+    /// Whether the client's statement or its replacement was the last one that the store ran.
     pub fn is_answering(&self) -> bool {
         self.answering
     }

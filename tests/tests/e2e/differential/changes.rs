@@ -41,6 +41,9 @@ const CHANGES: &[&str] = &[
     // errors of the store
     "UPDATE w SET id = 3 WHERE ml.apparel(photo) = 'Bag'",
     "INSERT INTO w (id, sku, price, city) SELECT id, sku, price, ml.apparel(photo) FROM p",
+    // in the lane's own transaction: inputs are found only while the statement is tried
+    "UPDATE w JOIN q ON q.k = w.stock SET w.city = ml.apparel(IF(ml.footwear(w.photo) = 'Sandal', w.photo, w.photo_ci)), w.sku = CONCAT(w.sku, ml.predict('bag_tiny_other', w.photo)) WHERE w.label LIKE CONCAT('%', ml.apparel(w.photo), '%')",
+    "UPDATE w SET photo = IF(id % 2, photo, photo_ci), city = ml.apparel(IF(ml.footwear(photo) = 'Sandal', photo, photo_ci)), sku = IF(ml.apparel(photo) = 'Bag', NULL, sku)",
 ];
 
 /// Runs a change and compares its answer and what it leaves: counts, variables, tables.
