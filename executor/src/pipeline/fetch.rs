@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use futures_util::stream::{self, FuturesOrdered, StreamExt};
+use futures_util::stream::{self, FuturesUnordered, StreamExt};
 
 use super::chunk::{Content, Submitted, unreadable};
 use super::clock::elapsed_ns;
@@ -89,7 +89,8 @@ impl Reader {
         Some(chunk)
     }
 
-    /// Reads in the order of the inputs; returns how many were read or failed.
+    /// Reads begin in the order of the inputs, and each counts as read ahead as soon as it ends.
+    /// Returns how many were read or failed.
     async fn read_ahead(&self, chunk: &mut Preparing) -> usize {
         let (ticket, contents) = chunk.parts();
         let is_later = |(place, content): (usize, &Content)| match content {
@@ -108,7 +109,7 @@ impl Reader {
             (place, self.sources.read(&at, wanted).await)
         };
         let mut later = later.into_iter();
-        let mut under_way = FuturesOrdered::new();
+        let mut under_way = FuturesUnordered::new();
         let mut done = 0;
         loop {
             // Reads that have started are completed, so that no image is read twice.
@@ -117,7 +118,7 @@ impl Reader {
                 && self.ahead.has_room()
                 && let Some(next) = later.next()
             {
-                under_way.push_back(read(next));
+                under_way.push(read(next));
             }
             let Some((place, object)) = under_way.next().await else {
                 return done;

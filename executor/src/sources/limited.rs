@@ -109,6 +109,9 @@ impl Sources {
 
     /// Maximum concurrent reads for a chunk of inputs at these locations.
     pub(crate) fn reads_per_chunk_max<'l>(&self, at: impl Iterator<Item = &'l Bytes>) -> usize {
+        if self.objects.is_empty() {
+            return self.files.source.reads_per_chunk_max();
+        }
         let each = at.filter_map(|at| {
             let (limited, _) = self.of(at).ok()?;
             Some(limited.source.reads_per_chunk_max())

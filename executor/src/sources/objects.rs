@@ -1,12 +1,14 @@
 //! Objects of remote storage as a source.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
-use futures_util::stream::StreamExt;
+use futures_util::stream::{BoxStream, StreamExt};
+use object_store::client::{HttpError, HttpErrorKind};
 use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -84,11 +86,7 @@ impl Objects {
     ) -> Result<T, ReadError> {
         let object = self.shared.object(location)?;
         let shared = self.shared.clone();
-        let task = self.runtime.spawn(async move {
-            let limit = Duration::from_secs(shared.config.object_read_seconds_max);
-            let within = timeout(limit, of(shared.clone(), object)).await;
-            within.unwrap_or_else(|_| Err(too_slow(shared.config.object_read_seconds_max)))
-        });
+        let task = self.runtime.spawn(async move { of(shared, object).await });
         let ended = AbortOnDropHandle::new(task).await;
         ended.unwrap_or_else(|_| Err(ReadError::Other("could not be read (shutting down)".into())))
     }
@@ -124,7 +122,7 @@ impl Source for Objects {
     ) -> BoxFuture<'s, Result<Option<InputId>, ReadError>> {
         Box::pin(self.request(location, |shared: Arc<Shared>, object| {
             Box::pin(async move {
-                let meta = shared.store.head(&object.key).await;
+                let meta = shared.in_time(shared.store.head(&object.key)).await?;
                 let meta = meta.map_err(|error| read_error(&object, &error))?;
                 Ok(identity(&object, &meta))
             })
@@ -157,11 +155,8 @@ impl Shared {
 
     async fn read(&self, object: &ObjectLocation, wanted: Wanted) -> Result<Object, ReadError> {
         let failed = |error: &object_store::Error| read_error(object, error);
-        let got = self
-            .store
-            .get_opts(&object.key, GetOptions::default())
-            .await;
-        let got = got.map_err(|error| failed(&error))?;
+        let got = self.store.get_opts(&object.key, GetOptions::default());
+        let got = self.in_time(got).await?.map_err(|error| failed(&error))?;
         let meta = got.meta.clone();
         if meta.size > wanted.bytes_max {
             return Err(ReadError::TooLarge { bytes: meta.size });
@@ -169,29 +164,25 @@ impl Shared {
         if meta.size == 0 {
             return Err(ReadError::Other("is an empty object".to_string()));
         }
+        // Not part of the time limit: it is other bodies that are waited for.
         let _memory = self.memory(meta.size).await;
-        let size = usize::try_from(meta.size).unwrap_or(usize::MAX);
-        let mut content = BytesMut::with_capacity(size);
-        let mut body = got.into_stream();
-        while let Some(piece) = body.next().await {
-            let piece = piece.map_err(|error| failed(&error))?;
-            if piece.len() > size.saturating_sub(content.len()) {
-                return Err(ReadError::Other(
-                    "is longer than the server said".to_string(),
-                ));
-            }
-            content.extend_from_slice(&piece);
-        }
-        if content.len() < size {
-            return Err(ReadError::Other(format!(
-                "ended after {} of {size} bytes",
-                content.len()
-            )));
-        }
+        let body = body_of(got.into_stream(), meta.size);
+        let content = self.in_time(body).await?;
+        let content = content.map_err(|error| match error {
+            BodyError::Failed(error) => failed(&error),
+            BodyError::Wrong(reason) => ReadError::Other(reason),
+        })?;
         Ok(Object {
-            bytes: content.freeze(),
+            bytes: content,
             id: wanted.identified.then(|| identity(object, &meta)).flatten(),
         })
+    }
+
+    /// Applies the time limit to a request, or to the body of its answer.
+    async fn in_time<T>(&self, asked: impl Future<Output = T>) -> Result<T, ReadError> {
+        let seconds = self.config.object_read_seconds_max;
+        let within = timeout(Duration::from_secs(seconds), asked).await;
+        within.map_err(|_| too_slow(seconds))
     }
 
     /// Waits until there is room for a body. One that is larger than all of it waits for all.
@@ -200,6 +191,35 @@ impl Shared {
         let wanted = permits(bytes).min(all);
         self.bodies.clone().acquire_many_owned(wanted).await.ok()
     }
+}
+
+/// Why a body was not received.
+enum BodyError {
+    Failed(object_store::Error),
+    /// It is not what the server announced: a clause.
+    Wrong(String),
+}
+
+/// Receives a body of a known size.
+async fn body_of(
+    mut pieces: BoxStream<'static, object_store::Result<Bytes>>,
+    bytes: u64,
+) -> Result<Bytes, BodyError> {
+    let size = usize::try_from(bytes).unwrap_or(usize::MAX);
+    let mut content = BytesMut::with_capacity(size);
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(BodyError::Failed)?;
+        if piece.len() > size.saturating_sub(content.len()) {
+            let reason = "is longer than the server said";
+            return Err(BodyError::Wrong(reason.to_string()));
+        }
+        content.extend_from_slice(&piece);
+    }
+    if content.len() < size {
+        let reason = format!("ended after {} of {size} bytes", content.len());
+        return Err(BodyError::Wrong(reason));
+    }
+    Ok(content.freeze())
 }
 
 fn permits(bytes: u64) -> u32 {
@@ -247,14 +267,25 @@ fn reason(error: &object_store::Error) -> String {
         let status: String = after.chars().take_while(char::is_ascii_digit).collect();
         return format!("the server answered with HTTP status {status}");
     }
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
-    let mut last = String::new();
-    while let Some(error) = cause {
-        if let Some(redirect) = error.downcast_ref::<object_stores::Redirected>() {
-            return redirect.to_string();
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    let known = causes.filter_map(|cause| {
+        if let Some(redirect) = cause.downcast_ref::<object_stores::Redirected>() {
+            return Some(redirect.to_string());
         }
-        last = error.to_string();
-        cause = error.source();
-    }
-    last
+        let kind = cause.downcast_ref::<HttpError>()?.kind();
+        Some(
+            match kind {
+                HttpErrorKind::Connect => "no connection to the server",
+                HttpErrorKind::Timeout => "the server did not answer in time",
+                HttpErrorKind::Interrupted => "the connection ended in mid-answer",
+                HttpErrorKind::Request => "the connection failed before an answer came",
+                HttpErrorKind::Decode => "the answer is not valid HTTP",
+                _ => return None,
+            }
+            .to_string(),
+        )
+    });
+    // The innermost one that is known says most.
+    let answer = "the server's answer is not that of an object";
+    known.last().unwrap_or_else(|| answer.to_string())
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use predictsql_tests::process::{checkout, new_dir};
 use predictsql_tests::{Proxy, Settings, Store, Wire};
 
-use self::server::{Fault, KEY, Server};
+use self::server::{Fault, KEY, SAID, Server};
 
 /// Images of the executor that have answers.
 const IMAGES: [&str; 6] = [
@@ -19,6 +19,26 @@ const IMAGES: [&str; 6] = [
     "lossy.webp",
     "rgb.bmp",
 ];
+
+/// The same buckets on an S3 server and on a web server.
+struct Servers {
+    folder: PathBuf,
+    s3: Server,
+    web: Server,
+    /// The images on the web server.
+    web_root: String,
+}
+
+fn servers() -> Servers {
+    let folder = buckets();
+    let web = Server::web(&folder);
+    Servers {
+        s3: Server::s3(&folder),
+        web_root: format!("http://{}/photos/a", web.address),
+        web,
+        folder,
+    }
+}
 
 /// A folder with the buckets `photos` (images in `a/` and one in `b/`) and `models`.
 fn buckets() -> PathBuf {
@@ -101,15 +121,17 @@ fn warnings(session: &mut Wire) -> String {
 
 #[test]
 fn objects_answer_as_the_same_files_on_disk() {
-    let folder = buckets();
+    let Servers {
+        folder,
+        s3,
+        web_root,
+        ..
+    } = servers();
     let on_disk = expected("ob_disk", &folder);
     assert!(on_disk.iter().all(Option::is_some));
-    let s3 = Server::s3(&folder);
-    let web = Server::web(&folder);
-    let by_web = format!("http://{}/photos/a", web.address);
     for (schema, root, models) in [
         ("ob_s3", "s3://photos/a", "s3://models"),
-        ("ob_web", by_web.as_str(), "s3://models/"),
+        ("ob_web", web_root.as_str(), "s3://models/"),
     ] {
         let roots = [root, models];
         let (_proxy, mut session) = proxy(schema, &s3, &roots, "");
@@ -131,12 +153,11 @@ fn objects_answer_as_the_same_files_on_disk() {
 
 #[test]
 fn nothing_outside_the_roots_is_read() {
-    let folder = buckets();
-    let s3 = Server::s3(&folder);
-    let web = Server::web(&folder);
-    let by_web = format!("http://{}/photos/a", web.address);
+    let Servers {
+        s3, web, web_root, ..
+    } = servers();
     let schema = "ob_outside";
-    let roots = ["s3://photos/a", &by_web, "s3://models"];
+    let roots = ["s3://photos/a", &web_root, "s3://models"];
     let (_proxy, mut session) = proxy(schema, &s3, &roots, "");
     let elsewhere = format!("http://{}/photos/b/secret.png", web.address);
     web.fail("/photos/a/rgb.bmp", Fault::Redirect(elsewhere.clone()), 99);
@@ -149,8 +170,8 @@ fn nothing_outside_the_roots_is_read() {
         "http://169.254.169.254/latest/meta-data/",
         "/etc/passwd",
         &elsewhere,
-        &format!("{by_web}/%2e%2e/b/secret.png"),
-        &format!("{by_web}/rgb.bmp"),
+        &format!("{web_root}/%2e%2e/b/secret.png"),
+        &format!("{web_root}/rgb.bmp"),
     ] {
         let answer = session.value(&format!("SELECT {schema}.pixel('{location}')"));
         let warnings = warnings(&mut session);
@@ -163,12 +184,11 @@ fn nothing_outside_the_roots_is_read() {
 
 #[test]
 fn faults_that_pass_are_not_seen_and_others_are_warnings() {
-    let folder = buckets();
-    let s3 = Server::s3(&folder);
-    let web = Server::web(&folder);
-    let by_web = format!("http://{}/photos/a", web.address);
+    let Servers {
+        s3, web, web_root, ..
+    } = servers();
     let schema = "ob_faults";
-    let roots = ["s3://photos/a", &by_web, "s3://models"];
+    let roots = ["s3://photos/a", &web_root, "s3://models"];
     let limits = "object_read_seconds_max = 2\nobject_retries_max = 2\nimage_bytes_max = 1000000";
     let (_proxy, mut session) = proxy(schema, &s3, &roots, limits);
     let whole = session.value(&format!("SELECT {schema}.pixel('rgb.png')"));
@@ -176,7 +196,7 @@ fn faults_that_pass_are_not_seen_and_others_are_warnings() {
 
     for (server, root, path) in [
         (&s3, "s3://photos/a", "/photos/a/rgb.jpg"),
-        (&web, &*by_web, "/photos/a/rgb.jpg"),
+        (&web, &*web_root, "/photos/a/rgb.jpg"),
     ] {
         let sql = format!("SELECT {schema}.pixel('{root}/rgb.jpg')");
         let cases = [
@@ -198,6 +218,7 @@ fn faults_that_pass_are_not_seen_and_others_are_warnings() {
                 Some(told) => {
                     assert_eq!(answer, None, "{fault:?}");
                     assert!(warnings.contains(told), "{fault:?}: {warnings}");
+                    assert!(!warnings.contains(SAID), "{fault:?}: {warnings}");
                 }
             }
         }
@@ -205,6 +226,8 @@ fn faults_that_pass_are_not_seen_and_others_are_warnings() {
         server.fail(path, Fault::Cut, 99);
         let answer = session.value(&sql);
         assert_eq!(answer, None);
+        let warnings = warnings(&mut session);
+        assert!(warnings.contains("the connection"), "{warnings}");
         server.fail(path, Fault::Cut, 0);
         assert!(session.value(&sql).is_some());
     }
@@ -212,12 +235,14 @@ fn faults_that_pass_are_not_seen_and_others_are_warnings() {
 
 #[test]
 fn a_changed_object_is_seen_after_its_age() {
-    let folder = buckets();
-    let s3 = Server::s3(&folder);
-    let web = Server::web(&folder);
-    let root = format!("http://{}/photos/a", web.address);
+    let Servers {
+        folder,
+        s3,
+        web,
+        web_root,
+    } = servers();
     let schema = "ob_changed";
-    let roots = [&*root, "s3://models"];
+    let roots = [&*web_root, "s3://models"];
     let (_proxy, mut session) = proxy(schema, &s3, &roots, "object_identity_seconds_max = 0");
     session.run("CREATE TASK colour CLASSES ('red', 'green', 'blue')");
     session.run("CREATE MODEL tint FOR TASK colour FROM 'colour.onnx' OPTIONS (size = 8)");

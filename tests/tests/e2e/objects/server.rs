@@ -26,6 +26,9 @@ type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 /// The key that the S3 server knows, and its secret.
 pub(super) const KEY: (&str, &str) = ("key-of-tests", "secret-of-tests");
 
+/// What the body of an error says, which is nothing for clients of the proxy.
+pub(super) const SAID: &str = "inside-of-the-server";
+
 /// What happens to a request for a path instead of its answer.
 #[derive(Debug, Clone)]
 pub(super) enum Fault {
@@ -133,7 +136,11 @@ async fn answer(request: Request<Incoming>, content: Content, shared: &Shared) -
     shared.requests.lock().unwrap().push((method, path.clone()));
     let fault = shared.fault(&path);
     match &fault {
-        Some(Fault::Status(status)) => return with_status(*status),
+        Some(Fault::Status(status)) => {
+            let said = Full::new(Bytes::from(SAID)).map_err(|never| match never {});
+            let answer = Response::builder().status(*status);
+            return answer.body(said.boxed_unsync()).unwrap();
+        }
         Some(Fault::Redirect(to)) => {
             let mut answer = with_status(302);
             answer
