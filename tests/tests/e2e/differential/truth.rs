@@ -133,7 +133,15 @@ fn a_session_is_left_as_the_statement_itself_would_leave_it() {
                 if let (Ok(found), Ok(expected)) = (&found, &expected)
                     && unordered
                 {
-                    assert_eq!(found.rows.len(), expected.rows.len(), "{sql}");
+                    assert!(
+                        found.rows.len() == expected.rows.len(),
+                        "{sql}: {:?}, expected {:?}; warnings {:?}",
+                        found.rows,
+                        expected.rows,
+                        pair.lane
+                            .query("SHOW WARNINGS")
+                            .map(|shown| shown[0].rows.clone()),
+                    );
                 }
                 if !unordered && let Some(difference) = compare(found, expected) {
                     wrong.push(format!("{binary} {sql}: {difference}"));
