@@ -20,9 +20,13 @@ pub fn task_definition(task: &Task) -> String {
         .map_or_else(String::new, |prior| {
             format!(", prior = {}", string(&prior.to_string()))
         });
+    let roots = match &task.image_roots[..] {
+        [] => String::new(),
+        roots => format!(", image_roots = ({})", strings(roots)),
+    };
     format!(
         "CREATE TASK `{}`{classes} KIND {} INPUT {} OPTIONS (accuracy_slack_points = {}, \
-         answers = '{}'{}{prior})",
+         answers = '{}'{}{prior}{roots})",
         task.name,
         task.kind.as_str(),
         task.input,

@@ -57,6 +57,7 @@ mod tests {
             classes: vec!["a".to_owned(), "b".to_owned()],
             accuracy_slack_points: 1.0,
             constraints: Default::default(),
+            image_roots: Vec::new(),
             version: 1,
         };
         let options: Vec<_> = options

@@ -176,6 +176,10 @@ pub struct Task {
     pub accuracy_slack_points: f64,
     /// Constraints on plans, unless a statement overrides them.
     pub constraints: TaskConstraints,
+    /// Where its images may be read, paths and URIs as given; the first is that of relative
+    /// locations. Empty: wherever a proxy reads images.
+    #[serde(default)]
+    pub image_roots: Vec<String>,
     /// Incremented by each change of the meaning of its answers; not by changes of options.
     pub version: u32,
 }

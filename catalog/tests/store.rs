@@ -36,6 +36,7 @@ fn task(name: &str) -> NewTask {
             prior: ClassShares::parse(r#"{"dög's": 0.25, "\\owl": 0}"#).ok(),
             ..TaskConstraints::default()
         },
+        image_roots: Vec::new(),
         version: 1,
     };
     assert!(task.constraints.prior.is_some());

@@ -5,6 +5,25 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+/// Why a task cannot be bound to an image root.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ImageRootError {
+    /// It is no absolute path and no URI of a root.
+    #[error("Incorrect image root '{root}': it {reason}")]
+    Malformed {
+        /// The root as given.
+        root: String,
+        /// A clause.
+        reason: String,
+    },
+    /// It is not below an image root of this proxy. Of a folder outside, nothing else is told.
+    #[error("image root '{root}' is not below an image root of the proxy (--image-root)")]
+    Outside {
+        /// The root as given.
+        root: String,
+    },
+}
+
 /// Why a model cannot be used. Every text names the cause and, where there is one, the remedy.
 #[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
 pub enum ModelError {

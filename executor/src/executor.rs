@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use predictsql_catalog::{Device, Model, ModelOptions, OnnxHead, TaskInput};
+use predictsql_catalog::{Device, Model, ModelOptions, OnnxHead, Task, TaskInput};
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::{Backend, LoadedModel};
 use crate::caller::CallerId;
 use crate::config::{ExecutorConfig, StartError};
-use crate::error::{ModelError, PredictError};
+use crate::error::{ImageRootError, ModelError, PredictError};
 use crate::identity::InputId;
 use crate::in_process::InProcess;
 use crate::input::{Input, Outcome};
@@ -18,9 +18,9 @@ use crate::model::{CHUNK_ROWS_MAX, onnx_head};
 use crate::permits::{Permits, Size};
 use crate::picture::InputSpec;
 use crate::pieces::{Answered, Reply};
-use crate::pipeline::{CpuSeconds, Goal, Pipeline, Submitted, Ticket};
+use crate::pipeline::{CpuSeconds, Goal, Identified, Pipeline, Submitted, Ticket};
 use crate::prepared::Prepared;
-use crate::sources::{ModelFile, ModelFiles};
+use crate::sources::{BoundRoots, ModelFile, ModelFiles};
 use crate::spent::Spent;
 
 /// Maximum size of a file of labels, or of one that describes a model, in bytes.
@@ -36,6 +36,7 @@ const IDENTIFIED_TOGETHER: usize = 64;
 pub struct Executor {
     inner: Arc<Inner>,
     account: Option<Arc<Spent>>,
+    within: Option<Arc<BoundRoots>>,
 }
 
 #[derive(Debug)]
@@ -75,6 +76,7 @@ impl Executor {
         Ok(Self {
             inner: Arc::new(inner),
             account: None,
+            within: None,
         })
     }
 
@@ -86,7 +88,31 @@ impl Executor {
         Self {
             inner: self.inner.clone(),
             account: Some(account.clone()),
+            within: self.within.clone(),
         }
+    }
+
+    /// The same executor for one statement's work on a task: if the task is bound to image roots,
+    /// images are read only below them. Folders among them are opened once.
+    #[must_use]
+    pub fn of_task(&self, task: &Task) -> Self {
+        let roots = &task.image_roots;
+        let bound = (!roots.is_empty()).then(|| Arc::new(BoundRoots::new(roots)));
+        Self {
+            inner: self.inner.clone(),
+            account: self.account.clone(),
+            within: bound,
+        }
+    }
+
+    /// Checks that a task may be bound to these image roots: each is, or is below, one of the
+    /// executor's. Blocks while folders are looked at.
+    ///
+    /// # Errors
+    /// The first root that is not.
+    pub fn check_image_roots(&self, roots: &[String]) -> Result<(), ImageRootError> {
+        let pipeline = &self.inner.pipeline;
+        roots.iter().try_for_each(|root| pipeline.check_root(root))
     }
 
     /// Device that models run on.
@@ -285,6 +311,7 @@ impl Executor {
             let ticket = Ticket {
                 goal: Goal::Outcomes(model.clone(), reply),
                 identified,
+                within: self.within.clone(),
                 permit,
             };
             self.inner.pipeline.submit(Submitted { ticket, inputs });
@@ -330,6 +357,7 @@ impl Executor {
             let ticket = Ticket {
                 goal: Goal::Tensors(specs.clone(), reply),
                 identified: true,
+                within: self.within.clone(),
                 permit: permits.clone(),
             };
             self.inner.pipeline.submit(Submitted { ticket, inputs });
@@ -377,7 +405,11 @@ impl Executor {
         for inputs in inputs.chunks(IDENTIFIED_TOGETHER) {
             let (reply, answer) = Reply::new(caller, cancel);
             let reply = reply.on_account(self.account.as_ref());
-            self.inner.pipeline.identify(inputs.to_vec(), reply);
+            self.inner.pipeline.identify(Identified {
+                inputs: inputs.to_vec(),
+                within: self.within.clone(),
+                reply,
+            });
             answers.push(answer);
         }
         let mut ids = Vec::with_capacity(inputs.len());

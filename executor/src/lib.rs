@@ -56,7 +56,7 @@ mod warning;
 
 pub use backend::LoadedModel;
 pub use config::{ExecutorConfig, ObjectConfig, StartError, TrialConfig};
-pub use error::{InferenceLimit, ModelError, PredictError};
+pub use error::{ImageRootError, InferenceLimit, ModelError, PredictError};
 pub use executor::Executor;
 pub use identity::InputId;
 pub use input::{ColumnValue, Input, Outcome, Scores};

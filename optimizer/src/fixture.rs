@@ -13,6 +13,7 @@ pub(crate) fn task(name: &str, classes: &[&str]) -> Task {
         classes: classes.iter().map(|c| (*c).to_owned()).collect(),
         accuracy_slack_points: 1.0,
         constraints: Default::default(),
+        image_roots: Vec::new(),
         version: 1,
     }
 }

@@ -290,6 +290,7 @@ fn task(classes: &[String]) -> Task {
         classes: classes.to_vec(),
         accuracy_slack_points: 1.0,
         constraints: TaskConstraints::default(),
+        image_roots: Vec::new(),
         version: 1,
     }
 }

@@ -5,16 +5,26 @@ use crate::answer_shape::AnswerShape;
 use crate::constraints::{ACCURACY_SLACK_POINTS_DEFAULT, Answers};
 use crate::option_value::{OptionError, OptionValue, check_keys, value_error};
 use crate::shares::ClassShares;
-use crate::task::Task;
+use crate::task::{Task, TaskInput};
 
-const KEYS: [&str; 6] = [
+const KEYS: [&str; 7] = [
     "accuracy_slack_points",
     "min_accuracy",
     "max_seconds",
     "max_cost",
     "prior",
     "answers",
+    "image_roots",
 ];
+
+const IMAGE_ROOTS_EXPECTED: &str =
+    "paths and URIs in quotes are expected, such as ('s3://bucket/tenant/', '/srv/tenant')";
+
+/// Maximum image roots of one task.
+const IMAGE_ROOTS_MAX: usize = 64;
+
+/// Maximum length of an image root, in bytes.
+const IMAGE_ROOT_BYTES_MAX: usize = 4096;
 
 impl Task {
     /// Applies options; `NULL` and `DEFAULT` reset an option.
@@ -27,6 +37,10 @@ impl Task {
             }
             if key.eq_ignore_ascii_case(KEYS[5]) {
                 self.constraints.answers = answers(value)?;
+                continue;
+            }
+            if key.eq_ignore_ascii_case(KEYS[6]) {
+                self.image_roots = self.roots(value)?;
                 continue;
             }
             let constraints = &mut self.constraints;
@@ -45,6 +59,37 @@ impl Task {
             }
         }
         Ok(())
+    }
+
+    /// Image roots of this task; none for those of the proxy.
+    fn roots(&self, value: &OptionValue) -> Result<Vec<String>, OptionError> {
+        let key = KEYS[6];
+        if is_default(value) {
+            return Ok(Vec::new());
+        }
+        if self.input != TaskInput::Image {
+            let reason = format!("task '{}' has no images: NULL is expected", self.name);
+            return Err(value_error(key, reason));
+        }
+        let given = value.elements();
+        if given.is_empty() || given.len() > IMAGE_ROOTS_MAX {
+            let reason = format!("1 to {IMAGE_ROOTS_MAX} paths and URIs are expected, or NULL");
+            return Err(value_error(key, reason));
+        }
+        let roots = given.iter().map(|root| {
+            let OptionValue::Text(root) = root else {
+                return Err(value_error(key, IMAGE_ROOTS_EXPECTED));
+            };
+            let fits = (1..=IMAGE_ROOT_BYTES_MAX).contains(&root.len());
+            if !fits || root.chars().any(char::is_control) {
+                let reason = format!(
+                    "a root has 1 to {IMAGE_ROOT_BYTES_MAX} bytes and no control characters"
+                );
+                return Err(value_error(key, reason));
+            }
+            Ok(root.clone())
+        });
+        roots.collect()
     }
 
     /// Shares of classes of this task; `None` for those of the labelled rows.
@@ -116,7 +161,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::constraints::TaskConstraints;
-    use crate::task::{TaskInput, TaskKind};
+    use crate::task::{Column, ColumnKind, TaskKind};
 
     #[test]
     fn options_are_set_within_their_bounds_and_taken_back() {
@@ -127,6 +172,7 @@ mod tests {
             classes: vec!["a".to_owned()],
             accuracy_slack_points: ACCURACY_SLACK_POINTS_DEFAULT,
             constraints: TaskConstraints::default(),
+            image_roots: Vec::new(),
             version: 1,
         };
         let mut set = |key: &str, value: OptionValue| {
@@ -172,6 +218,7 @@ mod tests {
             classes: vec!["a".to_owned()],
             accuracy_slack_points: ACCURACY_SLACK_POINTS_DEFAULT,
             constraints: TaskConstraints::default(),
+            image_roots: Vec::new(),
             version: 1,
         };
         let mut set = |value: OptionValue| {
@@ -195,6 +242,7 @@ mod tests {
             classes: vec!["it's".to_owned(), "b".to_owned()],
             accuracy_slack_points: ACCURACY_SLACK_POINTS_DEFAULT,
             constraints: TaskConstraints::default(),
+            image_roots: Vec::new(),
             version: 1,
         };
         let text = |text: &str| OptionValue::Text(text.to_owned());
@@ -221,5 +269,54 @@ mod tests {
         task.kind = TaskKind::Regression;
         let error = task.set(&[("prior".to_owned(), text(r#"{"b": 1}"#))]);
         assert!(error.unwrap_err().to_string().contains("is a regression"));
+    }
+
+    #[test]
+    fn image_roots_are_a_list_of_texts_for_a_task_over_images() {
+        let mut task = Task {
+            name: "t".to_owned(),
+            kind: TaskKind::Classification,
+            input: TaskInput::Image,
+            classes: vec!["a".to_owned()],
+            accuracy_slack_points: ACCURACY_SLACK_POINTS_DEFAULT,
+            constraints: TaskConstraints::default(),
+            image_roots: Vec::new(),
+            version: 1,
+        };
+        let text = |text: &str| OptionValue::Text(text.to_owned());
+        let list = |roots: &[&str]| OptionValue::List(roots.iter().map(|r| text(r)).collect());
+        let set = |task: &mut Task, value: OptionValue| {
+            task.set(&[("Image_Roots".to_owned(), value)])?;
+            Ok::<_, OptionError>(task.image_roots.clone())
+        };
+        let two = ["s3://b/it's/", "/srv/a"];
+        assert_eq!(set(&mut task, list(&two)).unwrap(), two);
+        assert_eq!(set(&mut task, text("/srv/b")).unwrap(), ["/srv/b"]);
+        let long = "/".repeat(IMAGE_ROOT_BYTES_MAX + 1);
+        for (value, says) in [
+            (list(&[]), "1 to 64 paths"),
+            (list(&["/a"; IMAGE_ROOTS_MAX + 1]), "1 to 64 paths"),
+            (OptionValue::Number(1.0), "in quotes"),
+            (OptionValue::Word("srv".to_owned()), "in quotes"),
+            (list(&["/a", ""]), "1 to 4096 bytes"),
+            (text(&long), "1 to 4096 bytes"),
+            (text("/a\nb"), "control characters"),
+        ] {
+            let error = set(&mut task, value).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+            assert_eq!(task.image_roots, ["/srv/b"]);
+        }
+        for word in ["NULL", "default"] {
+            set(&mut task, text("/srv/b")).unwrap();
+            let word = OptionValue::Word(word.to_owned());
+            assert!(set(&mut task, word).unwrap().is_empty());
+        }
+        task.input = TaskInput::Columns(vec![Column {
+            name: "x".to_owned(),
+            kind: ColumnKind::Double,
+        }]);
+        let error = set(&mut task, text("/srv/b")).unwrap_err().to_string();
+        assert!(error.contains("has no images"), "{error}");
+        assert!(set(&mut task, OptionValue::Word("NULL".to_owned())).is_ok());
     }
 }

@@ -19,6 +19,7 @@ fn task() -> Task {
         classes: strings(&["cat", "dog", "owl"]),
         accuracy_slack_points: 1.0,
         constraints: Default::default(),
+        image_roots: Vec::new(),
         version: 1,
     }
 }

@@ -3,20 +3,23 @@
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, TxOpts};
 
-use super::{SchemaName, StoreError, constraints, lock, write};
+use super::{SchemaName, StoreError, constraints, lock, read, write};
 use crate::{Model, Task, model_definition, task_definition};
 
-/// Writes the options of a task that is otherwise unchanged.
+/// Writes the options of a task that is otherwise unchanged. `known` is the task that they were
+/// set on.
 ///
 /// # Errors
-/// [`StoreError::TaskChanged`] if it was changed otherwise.
+/// [`StoreError::TaskChanged`] if it was changed otherwise, or if it has other image roots than
+/// `known` by now: two changes at a time must not free a task from them.
 pub async fn alter_task(
     conn: &mut Conn,
     schema: &SchemaName,
+    known: &Task,
     task: &Task,
 ) -> Result<(), StoreError> {
     lock::take(conn, schema).await?;
-    let result = alter_task_locked(conn, schema, task).await;
+    let result = alter_task_locked(conn, schema, known, task).await;
     lock::give(conn, schema, result).await
 }
 
@@ -37,10 +40,16 @@ pub async fn alter_model(
 async fn alter_task_locked(
     conn: &mut Conn,
     schema: &SchemaName,
+    known: &Task,
     task: &Task,
 ) -> Result<(), StoreError> {
     write::repair_locked(conn, schema).await?;
     write::check_task_unchanged(conn, schema, task).await?;
+    let mut roots = read::read_image_roots(conn, schema).await?;
+    let roots = roots.remove(&task.name).unwrap_or(Some(Vec::new()));
+    if roots.as_ref() != Some(&known.image_roots) {
+        return Err(StoreError::TaskChanged(task.name.clone()));
+    }
     let mut tx = conn.start_transaction(TxOpts::default()).await?;
     tx.exec_drop(
         format!(

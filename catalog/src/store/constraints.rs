@@ -1,4 +1,4 @@
-//! The stored constraints of a task.
+//! The stored constraints and other options of a task.
 
 use mysql_async::Transaction;
 use mysql_async::prelude::Queryable;
@@ -9,7 +9,10 @@ use crate::{Answers, Task};
 /// Name of the stored option [`Answers`].
 pub(super) const ANSWERS: &str = "answers";
 
-/// Replaces a task's stored constraints.
+/// Name of the stored option [`Task::image_roots`], a JSON array of texts.
+pub(super) const IMAGE_ROOTS: &str = "image_roots";
+
+/// Replaces a task's stored constraints and options.
 pub(super) async fn write(
     tx: &mut Transaction<'_>,
     schema: &SchemaName,
@@ -32,12 +35,16 @@ pub(super) async fn write(
     }
     let sql = format!("DELETE FROM `{schema}`.task_options WHERE task = ?");
     tx.exec_drop(sql, (&task.name,)).await?;
+    let mut options = Vec::new();
     if set.answers != Answers::default() {
-        let sql =
-            format!("INSERT INTO `{schema}`.task_options (task, name, value) VALUES (?, ?, ?)");
-        tx.exec_drop(sql, (&task.name, ANSWERS, set.answers.name()))
-            .await?;
+        options.push((&task.name, ANSWERS, set.answers.name().to_owned()));
     }
+    if !task.image_roots.is_empty() {
+        let roots = serde_json::Value::from(task.image_roots.clone());
+        options.push((&task.name, IMAGE_ROOTS, roots.to_string()));
+    }
+    let sql = format!("INSERT INTO `{schema}`.task_options (task, name, value) VALUES (?, ?, ?)");
+    tx.exec_batch(sql, options).await?;
     if let Some(prior) = &set.prior {
         let rows = prior
             .iter()

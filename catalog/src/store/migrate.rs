@@ -200,6 +200,13 @@ pub const MIGRATIONS: &[Migration] = &[
   PRIMARY KEY (task, name),
   CONSTRAINT task_options_task FOREIGN KEY (task) REFERENCES tasks (name) ON DELETE CASCADE
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"],
+}, Migration {
+    version: 9,
+    // Also makes older programs, which would read images outside these roots, reject the catalog.
+    description: "where images of a task may be read",
+    statements: &["ALTER TABLE {schema}.task_options \
+                   MODIFY value MEDIUMTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL \
+                   COMMENT 'as in ALTER TASK, lists as JSON; options without a row have their default'"],
 }];
 
 /// See [`SchemaName::session`].

@@ -88,6 +88,7 @@ pub(super) async fn read_tasks(
     }
     let mut priors = read_priors(tx, schema).await?;
     let mut answers = read_answers(tx, schema).await?;
+    let mut image_roots = read_image_roots(tx, schema).await?;
     let rows: Vec<TaskRow> = tx
         .query(format!(
             "SELECT t.name, t.kind, t.input, t.accuracy_slack_points, t.version, c.min_accuracy, \
@@ -102,6 +103,13 @@ pub(super) async fn read_tasks(
         let Ok(prior) = prior.inspect_err(|error| {
             tracing::warn!(task = name, %error, "task left out: its prior is not understood");
         }) else {
+            continue;
+        };
+        let Some(image_roots) = image_roots.remove(&name).unwrap_or(Some(Vec::new())) else {
+            tracing::warn!(
+                task = name,
+                "task left out: its image roots are not understood"
+            );
             continue;
         };
         let constraints = TaskConstraints {
@@ -132,6 +140,7 @@ pub(super) async fn read_tasks(
             classes,
             accuracy_slack_points: slack_points,
             constraints,
+            image_roots,
             version,
         });
     }
@@ -155,6 +164,21 @@ async fn read_answers(
             );
         }
         Some((task, parsed.ok()?))
+    });
+    Ok(parsed.collect())
+}
+
+/// The image roots of tasks that have some; `None`: not understood.
+pub(super) async fn read_image_roots(
+    tx: &mut impl Queryable,
+    schema: &SchemaName,
+) -> Result<HashMap<String, Option<Vec<String>>>, StoreError> {
+    let sql = format!("SELECT task, value FROM `{schema}`.task_options WHERE name = ?");
+    let rows: Vec<(String, String)> = tx.exec(sql, (constraints::IMAGE_ROOTS,)).await?;
+    let parsed = rows.into_iter().map(|(task, value)| {
+        let roots: Option<Vec<String>> = serde_json::from_str(&value).ok();
+        // No roots would mean all of the proxy's.
+        (task, roots.filter(|roots| !roots.is_empty()))
     });
     Ok(parsed.collect())
 }

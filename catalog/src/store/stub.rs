@@ -85,6 +85,7 @@ mod tests {
             classes: Vec::new(),
             accuracy_slack_points: 1.0,
             constraints: Default::default(),
+            image_roots: Vec::new(),
             version: 1,
         }
     }

@@ -319,7 +319,7 @@ impl World {
             }
             Step::Alter { task: of } => {
                 let new = task(TASKS[*of]).task;
-                alter_task(conn, schema, &new).await.unwrap();
+                alter_task(conn, schema, &new, &new).await.unwrap();
             }
         }
     }

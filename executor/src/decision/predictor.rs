@@ -60,7 +60,7 @@ impl Predictor {
         let account = Arc::clone(&tally.prepared);
         let shared = Shared {
             tally,
-            executor: executor.on_account(&account),
+            executor: executor.of_task(task).on_account(&account),
             cache: cache.clone(),
             task: Arc::clone(task),
             models: planned.plan.decision.voters().map(Model::of).collect(),

@@ -55,6 +55,7 @@ fn task() -> Task {
         classes: CLASSES.map(str::to_owned).to_vec(),
         accuracy_slack_points: 1.0,
         constraints: TaskConstraints::default(),
+        image_roots: Vec::new(),
         version: 1,
     }
 }

@@ -12,7 +12,7 @@ use crate::input::Input;
 use crate::permits::Permit;
 use crate::picture::InputSpec;
 use crate::pieces::{Answered, PreparedChunk, Reply};
-use crate::sources::ReadError;
+use crate::sources::{BoundRoots, ReadError};
 use crate::spent::Stage;
 
 /// What a chunk is prepared for.
@@ -63,6 +63,8 @@ pub(crate) struct Ticket {
     pub(crate) goal: Goal,
     /// Whether input identities are requested.
     pub(crate) identified: bool,
+    /// The roots of the task that the inputs are for, if it is bound to some.
+    pub(crate) within: Option<Arc<BoundRoots>>,
     /// Shared by the chunks of one preparation.
     pub(crate) permit: Arc<Permit>,
 }

@@ -13,10 +13,11 @@ use super::prepare::Preparing;
 use super::queue::Queue;
 use super::read_ahead::ReadAhead;
 use crate::caller::CallerId;
+use crate::error::ImageRootError;
 use crate::identity::InputId;
 use crate::input::Input;
 use crate::pieces::Reply;
-use crate::sources::{ObjectRuntime, Sources, Wanted};
+use crate::sources::{BoundRoots, ObjectRuntime, Sources, Wanted};
 use crate::spent::Stage;
 
 /// Assumed time of identifying or reading a file.
@@ -28,7 +29,16 @@ pub(super) enum FetchWork {
     /// Read the locations of a chunk, or some of them.
     Read(Box<Preparing>),
     /// Only determine the identities of the inputs.
-    Identify(Vec<Input>, Reply<Vec<Option<InputId>>>),
+    Identify(Identified),
+}
+
+/// Inputs whose identities are asked for.
+#[derive(Debug)]
+pub(crate) struct Identified {
+    pub(crate) inputs: Vec<Input>,
+    /// The roots of the task that the inputs are for, if it is bound to some.
+    pub(crate) within: Option<Arc<BoundRoots>>,
+    pub(crate) reply: Reply<Vec<Option<InputId>>>,
 }
 
 impl FetchWork {
@@ -41,7 +51,7 @@ impl FetchWork {
     pub(super) fn cost(&self) -> (CallerId, u64) {
         let (caller, inputs) = match self {
             Self::Read(chunk) => (chunk.caller(), chunk.contents().len()),
-            Self::Identify(inputs, reply) => (reply.caller(), inputs.len()),
+            Self::Identify(asked) => (asked.reply.caller(), asked.inputs.len()),
         };
         (caller, FILE_NS.saturating_mul(inputs as u64))
     }
@@ -100,13 +110,14 @@ impl Reader {
         let later = contents.iter().enumerate().filter_map(is_later);
         let later: Vec<(usize, Bytes)> = later.collect();
         let locations = later.iter().map(|(_, at)| at);
-        let reads_max = self.sources.reads_per_chunk_max(locations);
+        let within = ticket.within.as_deref();
+        let reads_max = self.sources.reads_per_chunk_max(locations, within);
         let wanted = Wanted {
             bytes_max: self.image_bytes_max,
             identified: ticket.identified,
         };
         let read = |(place, at): (usize, Bytes)| async move {
-            (place, self.sources.read(&at, wanted).await)
+            (place, self.sources.read(&at, wanted, within).await)
         };
         let mut later = later.into_iter();
         let mut under_way = FuturesUnordered::new();
@@ -136,6 +147,11 @@ impl Reader {
         }
     }
 
+    /// Checks that a task may be bound to an image root.
+    pub(super) fn check_root(&self, given: &str) -> Result<(), ImageRootError> {
+        self.sources.check_root(given)
+    }
+
     /// Releases waiting chunks if there is space.
     pub(super) fn look_again(&self) {
         self.ahead.look_again();
@@ -149,31 +165,38 @@ impl Reader {
 
     /// The runtime for work on remote objects.
     pub(super) fn runtime_of(&self, work: &FetchWork) -> Option<&Arc<ObjectRuntime>> {
-        let is_remote = |at: &&Bytes| self.sources.runtime_of(at).is_some();
+        let within = match work {
+            FetchWork::Read(chunk) => chunk.ticket().within.as_deref(),
+            FetchWork::Identify(asked) => asked.within.as_deref(),
+        };
+        let is_remote = |at: &&Bytes| self.sources.runtime_of(at, within).is_some();
         let at = match work {
             FetchWork::Read(chunk) => chunk.contents().iter().find_map(|content| match content {
                 Content::Later(at) => Some(at).filter(is_remote),
                 _ => None,
             }),
-            FetchWork::Identify(inputs, _) => inputs.iter().find_map(|input| match input {
+            FetchWork::Identify(asked) => asked.inputs.iter().find_map(|input| match input {
                 Input::Location(at) => Some(at).filter(is_remote),
                 _ => None,
             }),
         };
-        self.sources.runtime_of(at?)
+        self.sources.runtime_of(at?, within)
     }
 
     /// Determines the current identity of each input.
-    pub(super) async fn identify(&self, inputs: &[Input], reply: Reply<Vec<Option<InputId>>>) {
+    pub(super) async fn identify(&self, asked: Identified) {
+        let (inputs, reply) = (&asked.inputs, &asked.reply);
+        let within = asked.within.as_deref();
         let begin = Instant::now();
         let locations = inputs.iter().filter_map(|input| match input {
             Input::Location(at) => Some(at),
             Input::Null | Input::Image(_) | Input::TooLarge { .. } | Input::Columns(_) => None,
         });
-        let reads_max = self.sources.reads_per_chunk_max(locations);
-        let asked = inputs.iter().map(|input| self.sources.identify(input));
-        let asked: Vec<_> = asked.collect();
-        let mut found = stream::iter(asked).buffered(reads_max);
+        let reads_max = self.sources.reads_per_chunk_max(locations, within);
+        let looked_at = inputs.iter();
+        let looked_at = looked_at.map(|input| self.sources.identify(input, within));
+        let looked_at: Vec<_> = looked_at.collect();
+        let mut found = stream::iter(looked_at).buffered(reads_max);
         let mut ids = Vec::with_capacity(inputs.len());
         while let Some(id) = found.next().await {
             if reply.is_abandoned() {
@@ -183,6 +206,6 @@ impl Reader {
         }
         drop(found);
         reply.spent(Stage::Fetching, elapsed_ns(begin));
-        reply.send(Ok(ids));
+        asked.reply.send(Ok(ids));
     }
 }

@@ -32,10 +32,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::config::{ExecutorConfig, StartError};
-use crate::identity::InputId;
-use crate::input::Input;
+use crate::error::ImageRootError;
 use crate::picture::{DecodeMemory, Limits};
-use crate::pieces::{Reply, TensorPool};
+use crate::pieces::TensorPool;
 use crate::priority::lower_priority;
 use crate::sources::{Sources, Waiter};
 
@@ -43,6 +42,7 @@ pub(crate) use chunk::{Goal, Submitted, Ticket};
 use clock::thread_cpu_ns;
 pub(crate) use cpu_queue::CpuQueue;
 use cpu_queue::CpuWork;
+pub(crate) use fetch::Identified;
 use fetch::{FetchWork, Reader};
 use prepare::{Preparation, Step};
 use queue::Queue;
@@ -141,8 +141,13 @@ impl Pipeline {
     }
 
     /// Queues inputs for identification.
-    pub(crate) fn identify(&self, inputs: Vec<Input>, reply: Reply<Vec<Option<InputId>>>) {
-        self.shared.fetch(FetchWork::Identify(inputs, reply));
+    pub(crate) fn identify(&self, asked: Identified) {
+        self.shared.fetch(FetchWork::Identify(asked));
+    }
+
+    /// Checks that a task may be bound to an image root.
+    pub(crate) fn check_root(&self, given: &str) -> Result<(), ImageRootError> {
+        self.shared.reader.check_root(given)
     }
 
     /// Number of images processed by models since the start.
@@ -192,7 +197,7 @@ impl Shared {
                 }
                 self.reader.look_again();
             }
-            FetchWork::Identify(inputs, reply) => self.reader.identify(&inputs, reply).await,
+            FetchWork::Identify(asked) => self.reader.identify(asked).await,
         }
     }
 }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use moka::sync::Cache;
 use tokio::sync::Semaphore;
 
+use super::bound::{self, BoundRoots};
 use super::given_bytes::GivenBytes;
 use super::local_files::LocalFiles;
 use super::object_runtime::ObjectRuntime;
@@ -17,6 +18,7 @@ use super::objects;
 use super::roots::Roots;
 use super::source::{Object, ReadError, Source, Wanted};
 use crate::config::{ObjectConfig, StartError};
+use crate::error::ImageRootError;
 use crate::identity::InputId;
 use crate::input::Input;
 use crate::storage::{self, Bucket, Location, ObjectLocation, StorageRoot};
@@ -28,12 +30,23 @@ const IDENTITIES_MAX: u64 = 100_000;
 #[derive(Debug)]
 pub(crate) struct Sources {
     files: Limited,
+    folders: Arc<Roots>,
     given: GivenBytes,
     objects: HashMap<Bucket, Limited>,
     /// The root of relative paths, if it is remote.
     first: Option<ObjectLocation>,
+    /// All remote roots.
+    roots: Vec<ObjectLocation>,
     /// Present if a root is remote.
     runtime: Option<Arc<ObjectRuntime>>,
+}
+
+/// An object that may be read: its source, and the location as the source has it.
+struct At<'s> {
+    limited: &'s Limited,
+    /// The limited source, or one of the files of a task.
+    source: &'s dyn Source,
+    location: Bytes,
 }
 
 /// A source with the limits that it declares.
@@ -64,11 +77,14 @@ impl Sources {
             None => HashMap::new(),
         };
         let limited = |(bucket, objects)| (bucket, Limited::new(Arc::new(objects)));
+        let folders = Arc::new(Roots::open(&folders)?);
         Ok(Self {
-            files: Limited::new(Arc::new(LocalFiles::new(Roots::open(&folders)?, threads))),
+            files: Limited::new(Arc::new(LocalFiles::new(folders.clone(), threads))),
+            folders,
             given: GivenBytes,
             objects: objects.into_iter().map(limited).collect(),
             first: roots.first().and_then(StorageRoot::as_objects).cloned(),
+            roots: remote.into_iter().cloned().collect(),
             runtime,
         })
     }
@@ -80,22 +96,47 @@ impl Sources {
         self
     }
 
-    /// Reads the object at a location.
+    /// Reads the object at a location, for a task that is bound to roots only `within` them.
     ///
     /// # Errors
     /// Errors of [`Source::read`], and an error if no source handles the location.
-    pub(crate) async fn read(&self, at: &Bytes, wanted: Wanted) -> Result<Object, ReadError> {
-        let (limited, at) = self.of(at)?;
-        let _permit = limited.reads.acquire().await;
-        limited.source.read(&at, wanted).await
+    pub(crate) async fn read(
+        &self,
+        at: &Bytes,
+        wanted: Wanted,
+        within: Option<&BoundRoots>,
+    ) -> Result<Object, ReadError> {
+        let at = self.of(at, within)?;
+        let _permit = at.limited.reads.acquire().await;
+        at.source.read(&at.location, wanted).await
+    }
+
+    /// Checks that a task may be bound to a root: it is, or is below, one of these.
+    pub(crate) fn check_root(&self, given: &str) -> Result<(), ImageRootError> {
+        let root = bound::parse(given)?;
+        let holds = match (root.as_objects(), root.as_folder()) {
+            (Some(objects), _) => self.roots.iter().any(|own| own.holds_root(objects)),
+            (None, Some(folder)) => self.folders.holds_folder(folder),
+            (None, None) => false,
+        };
+        match holds {
+            true => Ok(()),
+            false => Err(ImageRootError::Outside {
+                root: given.to_owned(),
+            }),
+        }
     }
 
     /// The runtime for a chunk of inputs that are at this location, if it is remote.
-    pub(crate) fn runtime_of(&self, at: &[u8]) -> Option<&Arc<ObjectRuntime>> {
+    pub(crate) fn runtime_of(
+        &self,
+        at: &[u8],
+        within: Option<&BoundRoots>,
+    ) -> Option<&Arc<ObjectRuntime>> {
         let runtime = self.runtime.as_ref()?;
         let remote = match storage::parse(at).ok()? {
             Location::Object(_) => true,
-            Location::File(path) => path.is_relative() && self.first.is_some(),
+            Location::File(path) => path.is_relative() && self.first_of(within).is_some(),
         };
         remote.then_some(runtime)
     }
@@ -108,47 +149,87 @@ impl Sources {
     }
 
     /// Maximum concurrent reads for a chunk of inputs at these locations.
-    pub(crate) fn reads_per_chunk_max<'l>(&self, at: impl Iterator<Item = &'l Bytes>) -> usize {
+    pub(crate) fn reads_per_chunk_max<'l>(
+        &self,
+        at: impl Iterator<Item = &'l Bytes>,
+        within: Option<&BoundRoots>,
+    ) -> usize {
         if self.objects.is_empty() {
             return self.files.source.reads_per_chunk_max();
         }
         let each = at.filter_map(|at| {
-            let (limited, _) = self.of(at).ok()?;
-            Some(limited.source.reads_per_chunk_max())
+            let at = self.of(at, within).ok()?;
+            Some(at.source.reads_per_chunk_max())
         });
         each.max().unwrap_or(1).max(1)
     }
 
     /// The identity of an input's current content, possibly a cached one. `None` for an input that
     /// cannot be accessed or has just changed, for NULL, and for columns.
-    pub(crate) async fn identify(&self, input: &Input) -> Option<InputId> {
+    pub(crate) async fn identify(
+        &self,
+        input: &Input,
+        within: Option<&BoundRoots>,
+    ) -> Option<InputId> {
         match input {
             Input::Null | Input::Columns(_) | Input::TooLarge { .. } => None,
             Input::Image(encoded) => self.given.identify(encoded).await.ok().flatten(),
             Input::Location(at) => {
-                let (limited, at) = self.of(at).ok()?;
-                limited.identify(&at).await.ok().flatten()
+                let at = self.of(at, within).ok()?;
+                at.limited.identify(at.source, &at.location).await.ok()?
             }
         }
     }
 
-    /// The source of a location, and the location as the source has it.
-    fn of(&self, at: &Bytes) -> Result<(&Limited, Bytes), ReadError> {
-        let object = match (
-            storage::parse(at).map_err(ReadError::Location)?,
-            &self.first,
-        ) {
-            (Location::Object(object), _) => object,
-            (Location::File(path), Some(first)) if path.is_relative() => {
-                let relative = path.as_os_str().as_bytes();
-                let object = first.join(relative).map_err(ReadError::Location)?;
-                let limited = self.objects.get(&object.bucket).ok_or(ReadError::Outside)?;
-                return Ok((limited, Bytes::from(object.to_string())));
-            }
-            (Location::File(_), _) => return Ok((&self.files, at.clone())),
-        };
+    /// The source of a location within the roots of its task. Relative locations of objects are
+    /// made absolute here, so that identities are cached by what is the same for all tasks. Those
+    /// of files are not cached.
+    fn of<'s>(&'s self, at: &Bytes, within: Option<&'s BoundRoots>) -> Result<At<'s>, ReadError> {
+        match storage::parse(at).map_err(ReadError::Location)? {
+            Location::Object(object) => self.object(&object, at.clone(), within),
+            Location::File(path) => match self.first_of(within).filter(|_| path.is_relative()) {
+                Some(first) => {
+                    let relative = path.as_os_str().as_bytes();
+                    let object = first.join(relative).map_err(ReadError::Location)?;
+                    let location = Bytes::from(object.to_string());
+                    self.object(&object, location, within)
+                }
+                None => Ok(At {
+                    limited: &self.files,
+                    source: match within {
+                        None => &*self.files.source,
+                        Some(within) => within.files(&self.folders),
+                    },
+                    location: at.clone(),
+                }),
+            },
+        }
+    }
+
+    /// The source of an object. It checks these roots; the task's are checked here.
+    fn object(
+        &self,
+        object: &ObjectLocation,
+        location: Bytes,
+        within: Option<&BoundRoots>,
+    ) -> Result<At<'_>, ReadError> {
+        if within.is_some_and(|within| !within.holds(object)) {
+            return Err(ReadError::Outside);
+        }
         let limited = self.objects.get(&object.bucket).ok_or(ReadError::Outside)?;
-        Ok((limited, at.clone()))
+        Ok(At {
+            limited,
+            source: &*limited.source,
+            location,
+        })
+    }
+
+    /// The root of relative locations, if it is remote.
+    fn first_of<'s>(&'s self, within: Option<&'s BoundRoots>) -> Option<&'s ObjectLocation> {
+        match within {
+            None => self.first.as_ref(),
+            Some(within) => within.first(),
+        }
     }
 }
 
@@ -162,8 +243,14 @@ impl Limited {
         }
     }
 
-    async fn identify(&self, at: &Bytes) -> Result<Option<InputId>, ReadError> {
-        let age_max = self.source.identity_age_max();
+    /// The identity of what a source has at a location that may be read, this source or one with
+    /// fewer roots: what is known of a location is so for whoever may read it.
+    async fn identify(
+        &self,
+        source: &dyn Source,
+        at: &Bytes,
+    ) -> Result<Option<InputId>, ReadError> {
+        let age_max = source.identity_age_max();
         let known = self.identities.as_ref().and_then(|known| known.get(at));
         if let Some((id, asked)) = known
             && asked.elapsed() <= age_max
@@ -172,7 +259,7 @@ impl Limited {
         }
         let _permit = self.reads.acquire().await;
         let asked = Instant::now();
-        let id = self.source.identify(at).await?;
+        let id = source.identify(at).await?;
         if let (Some(known), Some(id)) = (&self.identities, id) {
             // The location may be a slice of a packet: copy it, so that the cache does not keep
             // the packet.

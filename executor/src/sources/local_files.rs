@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,13 +17,13 @@ use crate::storage::{self, Location};
 /// system calls.
 #[derive(Debug)]
 pub(super) struct LocalFiles {
-    roots: Roots,
+    roots: Arc<Roots>,
     reads_max: usize,
 }
 
 impl LocalFiles {
     /// Files read by `reads_max` threads.
-    pub(super) fn new(roots: Roots, reads_max: usize) -> Self {
+    pub(super) fn new(roots: Arc<Roots>, reads_max: usize) -> Self {
         Self { roots, reads_max }
     }
 }

@@ -3,6 +3,7 @@
 //! Futures of sources may block while reading a local file. They are polled by threads that fetch
 //! or load, never by threads that decode and infer, nor by sessions.
 
+mod bound;
 mod given_bytes;
 mod limited;
 mod local_files;
@@ -16,6 +17,7 @@ mod source;
 mod tests;
 mod wait;
 
+pub(crate) use bound::BoundRoots;
 pub(crate) use given_bytes::given;
 pub(crate) use limited::Sources;
 pub use model_files::ModelFile;

@@ -91,7 +91,7 @@ impl ModelFiles {
             uri: uri.to_string(),
             reason: format!("could not be read ({error})"),
         })?;
-        let read = waiter.wait(self.sources.read(&location, wanted));
+        let read = waiter.wait(self.sources.read(&location, wanted, None));
         let read = read.unwrap_or_else(|| Err(ReadError::Other("could not be read".to_string())));
         let file = read.map_err(|error| self.model_error(uri, error))?.bytes;
         let sha256 = hex::encode(Sha256::digest(&file));
@@ -105,7 +105,7 @@ impl ModelFiles {
             identified: false,
         };
         let location = Bytes::copy_from_slice(uri.as_bytes());
-        match self.sources.read(&location, wanted).await {
+        match self.sources.read(&location, wanted, None).await {
             Ok(object) => Ok(object.bytes),
             Err(ReadError::TooLarge { bytes }) => Err(ModelError::BesideTooLarge {
                 uri: uri.to_string(),
@@ -123,7 +123,7 @@ impl ModelFiles {
             identified: false,
         };
         let location = Bytes::copy_from_slice(uri.as_bytes());
-        let read = self.sources.read(&location, wanted).await;
+        let read = self.sources.read(&location, wanted, None).await;
         read.map(|object| object.bytes)
             .map_err(|error| self.model_error(uri, error))
     }

@@ -22,6 +22,8 @@ use crate::identity::InputId;
 #[derive(Debug)]
 pub(crate) struct Roots {
     roots: Vec<Root>,
+    /// Whether relative paths start at the first of them; otherwise they are outside.
+    takes_relative: bool,
 }
 
 #[derive(Debug)]
@@ -45,6 +47,40 @@ impl Roots {
         });
         Ok(Self {
             roots: roots.collect::<Result<_, _>>()?,
+            takes_relative: true,
+        })
+    }
+
+    /// These folders as roots, as far as they are below roots of `self` now; the others are left
+    /// out. Relative paths start at the first folder, `None` where they are outside.
+    pub(super) fn bound<'p>(&self, folders: impl Iterator<Item = Option<&'p Path>>) -> Self {
+        let opened = folders.map(|path| self.open_below(path?));
+        let opened: Vec<Option<Root>> = opened.collect();
+        Self {
+            takes_relative: matches!(opened.first(), Some(Some(_))),
+            roots: opened.into_iter().flatten().collect(),
+        }
+    }
+
+    /// Whether an absolute path is a folder that is, or is below, a root.
+    pub(super) fn holds_folder(&self, path: &Path) -> bool {
+        self.open_below(path).is_some()
+    }
+
+    /// Opens a folder that is, or is below, a root. Of any other nothing is told.
+    fn open_below(&self, path: &Path) -> Option<Root> {
+        if !path.is_absolute() {
+            return None;
+        }
+        let canonical = path.canonicalize().ok()?;
+        let folder = self.roots.iter().find_map(|root| {
+            let below = canonical.strip_prefix(&root.canonical).ok()?;
+            root.open_folder(below).ok()
+        })?;
+        Some(Root {
+            given: path.to_owned(),
+            canonical,
+            folder,
         })
     }
 
@@ -79,8 +115,13 @@ impl Roots {
         Ok(InputId::of_file(&self.absolute(path), &stat))
     }
 
+    /// The root of relative paths.
+    fn first(&self) -> Option<&Root> {
+        self.roots.first().filter(|_| self.takes_relative)
+    }
+
     fn absolute<'a>(&self, path: &'a Path) -> Cow<'a, Path> {
-        match self.roots.first() {
+        match self.first() {
             Some(root) if !path.is_absolute() => Cow::Owned(root.canonical.join(path)),
             _ => Cow::Borrowed(path),
         }
@@ -110,7 +151,7 @@ impl Roots {
     /// The root whose path is a textual prefix of `path`, and the rest of the path.
     fn locate<'a>(&self, path: &'a Path) -> Option<(&Root, &'a Path)> {
         if !path.is_absolute() {
-            return self.roots.first().map(|root| (root, path));
+            return self.first().map(|root| (root, path));
         }
         self.roots.iter().find_map(|root| {
             let below = path
@@ -165,6 +206,20 @@ impl Root {
     #[cfg(not(target_os = "linux"))]
     fn open_beneath(&self, _below: &Path) -> Result<OwnedFd, Errno> {
         Err(Errno::NOSYS)
+    }
+
+    /// Opens the folder at a resolved path. A symbolic link on it is rejected, as by
+    /// [`Root::open_plain`].
+    fn open_folder(&self, below: &Path) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
+        let mut folder = openat(&self.folder, ".", flags, Mode::empty())?;
+        for component in below.components() {
+            let Component::Normal(name) = component else {
+                return Err(Errno::LOOP);
+            };
+            folder = openat(&folder, name, flags, Mode::empty())?;
+        }
+        Ok(folder)
     }
 
     /// Opens a resolved path one component at a time. A symbolic link on it was created after the
@@ -387,6 +442,69 @@ mod tests {
         symlink("sub", tree.base.join("in/swapped")).unwrap();
         assert!(root.open_plain(Path::new("swapped/b.txt")).is_err());
         assert!(root.open_plain(Path::new("../out/secret.txt")).is_err());
+    }
+
+    #[test]
+    fn bound_roots_are_below_roots_and_hold_their_own_files_only() {
+        let tree = tree();
+        let at = |name: &str| tree.base.join(name);
+        for folder in ["in/sub-b", "in/other"] {
+            std::fs::create_dir_all(at(folder)).unwrap();
+        }
+        std::fs::write(at("in/sub-b/b.txt"), b"alike").unwrap();
+        std::fs::write(at("in/other/b.txt"), b"other").unwrap();
+        symlink(at("in/other"), at("in/sub/way-out")).unwrap();
+        symlink("../other/b.txt", at("in/sub/leads-out.txt")).unwrap();
+        symlink("b.txt", at("in/sub/same.txt")).unwrap();
+        symlink(at("out"), at("in/no-root")).unwrap();
+        for (path, holds) in [
+            ("in/sub", true),
+            ("link/sub", true),
+            ("also", true),
+            ("out", false),
+            ("in/no-root", false),
+            ("in/../out", false),
+            ("in/none", false),
+            ("in/a.txt", false),
+        ] {
+            assert_eq!(tree.roots.holds_folder(&at(path)), holds, "{path}");
+        }
+        assert!(!tree.roots.holds_folder(Path::new("sub")));
+
+        let (sub, also, out) = (at("link/sub"), at("also"), at("out"));
+        let bound = tree.roots.bound([Some(&*sub), Some(&*also)].into_iter());
+        let read = |bound: &Roots, path: &Path| bound.read(path, 100);
+        for (path, content) in [
+            (PathBuf::from("b.txt"), "deeper"),
+            (PathBuf::from("same.txt"), "deeper"),
+            (at("in/sub/b.txt"), "deeper"),
+            (at("link/sub/b.txt"), "deeper"),
+            (at("also/c.txt"), "second"),
+        ] {
+            assert_eq!(read(&bound, &path).unwrap(), content, "{}", path.display());
+        }
+        for path in [
+            PathBuf::from("../a.txt"),
+            PathBuf::from("../other/b.txt"),
+            PathBuf::from("way-out/b.txt"),
+            PathBuf::from("leads-out.txt"),
+            at("in/a.txt"),
+            at("in/other/b.txt"),
+            at("in/sub/../other/b.txt"),
+            at("in/sub-b/b.txt"),
+            at("in/none.txt"),
+            at("out/secret.txt"),
+        ] {
+            assert_eq!(read(&bound, &path), Err(ReadError::Outside), "{path:?}");
+        }
+        // Relative paths never start at another folder than the first.
+        let gone = tree.roots.bound([Some(&*out), Some(&*sub)].into_iter());
+        let relative = Path::new("b.txt");
+        assert_eq!(read(&gone, relative), Err(ReadError::Outside));
+        assert_eq!(read(&gone, &at("in/sub/b.txt")).unwrap(), "deeper");
+        let none = tree.roots.bound([None, Some(&*out)].into_iter());
+        assert_eq!(read(&none, relative), Err(ReadError::Outside));
+        assert_eq!(read(&none, &at("out/secret.txt")), Err(ReadError::Outside));
     }
 
     #[test]

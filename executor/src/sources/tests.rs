@@ -92,13 +92,15 @@ async fn reads_of_a_source_are_bounded_over_all_callers() {
     let locations: Vec<Bytes> = (0..20)
         .map(|n| Bytes::from(format!("s3://bucket/{n}")))
         .collect();
-    let read = join_all(locations.iter().map(|at| sources.read(at, wanted))).await;
+    let read = join_all(locations.iter().map(|at| sources.read(at, wanted, None))).await;
     for (object, location) in read.into_iter().zip(&locations) {
         let object = object.unwrap();
         assert_eq!((&object.bytes, object.id.is_some()), (location, true));
     }
     assert_eq!(echo.most.load(Relaxed), 3);
-    let gone = sources.read(&Bytes::from_static(b"gs://b/k"), wanted).await;
+    let gone = sources
+        .read(&Bytes::from_static(b"gs://b/k"), wanted, None)
+        .await;
     assert_eq!(gone.map(|o| o.bytes), Err(ReadError::Outside));
 }
 
@@ -107,8 +109,8 @@ async fn an_identity_is_believed_up_to_its_age() {
     let input = Input::Location(Bytes::from_static(b"s3://bucket/key"));
     for (age_max, asked) in [(Duration::ZERO, 2), (Duration::from_secs(3600), 1)] {
         let (sources, echo) = sources(age_max);
-        let first = sources.identify(&input).await;
-        assert!(first.is_some() && first == sources.identify(&input).await);
+        let first = sources.identify(&input, None).await;
+        assert!(first.is_some() && first == sources.identify(&input, None).await);
         assert_eq!(echo.identified.load(Relaxed), asked);
     }
 }

@@ -116,6 +116,11 @@ impl ObjectLocation {
                 .is_some_and(|mut rest| rest.next().is_some())
     }
 
+    /// Whether another root is this one, or below it.
+    pub(crate) fn holds_root(&self, other: &Self) -> bool {
+        self.bucket == other.bucket && other.key.prefix_matches(&self.key)
+    }
+
     /// The object at a path relative to this root.
     pub(crate) fn join(&self, relative: &[u8]) -> Result<Self, String> {
         let relative = std::str::from_utf8(relative).map_err(|_| "is a key that is not UTF-8")?;

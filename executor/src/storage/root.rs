@@ -26,16 +26,20 @@ impl StorageRoot {
     /// # Errors
     /// A sentence that names the root and the problem.
     pub fn parse(given: &OsStr) -> Result<Self, String> {
-        let refused = |reason: String| format!("root {} {reason}", given.to_string_lossy());
-        let bytes = given.as_bytes();
-        if let Some((scheme, rest)) = location::split_scheme(bytes)
+        let refused = |reason| format!("root {} {reason}", given.to_string_lossy());
+        Self::of_bytes(given.as_bytes()).map_err(refused)
+    }
+
+    /// Parses a path or a URI. The error is a clause that names the problem.
+    pub(crate) fn of_bytes(given: &[u8]) -> Result<Self, String> {
+        if let Some((scheme, rest)) = location::split_scheme(given)
             && let Some(scheme) = Scheme::parse(&scheme.to_ascii_lowercase())
         {
-            let rest = std::str::from_utf8(rest).map_err(|_| refused("is not UTF-8".into()))?;
-            let objects = ObjectLocation::parse_root(scheme, rest).map_err(refused)?;
+            let rest = std::str::from_utf8(rest).map_err(|_| "is not UTF-8")?;
+            let objects = ObjectLocation::parse_root(scheme, rest)?;
             return Ok(Self(Kind::Objects(objects)));
         }
-        match location::parse(bytes).map_err(refused)? {
+        match location::parse(given)? {
             Location::File(path) => Ok(Self(Kind::Folder(path.into_owned()))),
             Location::Object(objects) => Ok(Self(Kind::Objects(objects))),
         }

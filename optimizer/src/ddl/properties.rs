@@ -55,9 +55,10 @@ fn task() -> impl Strategy<Value = Task> {
         0.0..100.0_f64,
         constraints,
         shares,
+        prop::collection::vec(r#"[a-z0-9/'"\\ :.é]{1,20}"#, 0..4),
     )
         .prop_map(
-            |(kind, input, classes, accuracy_slack_points, mut constraints, shares)| {
+            |(kind, input, classes, accuracy_slack_points, mut constraints, shares, roots)| {
                 let classes = match kind {
                     TaskKind::Classification => classes,
                     TaskKind::Regression => Vec::new(),
@@ -65,6 +66,10 @@ fn task() -> impl Strategy<Value = Task> {
                 let shares = shares.iter().map(|share| f64::from(*share) / 1_000.0);
                 let shares = ClassShares::new(classes.iter().cloned().zip(shares)).unwrap();
                 constraints.prior = Some(shares).filter(|shares| !shares.is_empty());
+                let image_roots = match input {
+                    TaskInput::Image => roots,
+                    TaskInput::Columns(_) => Vec::new(),
+                };
                 Task {
                     name: "animals".to_owned(),
                     kind,
@@ -72,6 +77,7 @@ fn task() -> impl Strategy<Value = Task> {
                     classes,
                     accuracy_slack_points,
                     constraints,
+                    image_roots,
                     version: 1,
                 }
             },
@@ -194,6 +200,7 @@ proptest! {
         let mut made = Task {
             accuracy_slack_points: ACCURACY_SLACK_POINTS_DEFAULT,
             constraints: TaskConstraints::default(),
+            image_roots: Vec::new(),
             ..task.clone()
         };
         made.set(&parsed.options).unwrap();

@@ -339,6 +339,7 @@ fn task(name: &str, classes: &[&str], input: TaskInput) -> Task {
         classes: classes.iter().map(|c| (*c).to_owned()).collect(),
         accuracy_slack_points: 1.0,
         constraints: Default::default(),
+        image_roots: Vec::new(),
         version: 1,
     }
 }

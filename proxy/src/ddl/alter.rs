@@ -1,13 +1,16 @@
 //! `ALTER TASK` and `ALTER MODEL`.
 
+use std::sync::Arc;
+
 use predictsql_catalog::{Model, OptionValue, Task, set_model_options, store};
 
-use super::context::{DdlAnswer, DdlContext};
+use super::context::{DdlAnswer, DdlContext, Inspect};
+use super::image_roots::check_image_roots;
 use super::version::with_version;
 use crate::error::SqlError;
 
 /// `ALTER TASK name SET options`
-pub(super) async fn task<I>(
+pub(super) async fn task<I: Inspect>(
     name: &str,
     options: &[(String, OptionValue)],
     context: &DdlContext<'_, I>,
@@ -17,10 +20,17 @@ pub(super) async fn task<I>(
     let catalog = context.account.snapshot().await?;
     let known = catalog.task(name);
     let known = known.ok_or_else(|| SqlError::unknown("Task", name))?;
-    let mut task = Task::clone(known);
+    let known = Arc::clone(known);
+    let mut task = Task::clone(&known);
     task.set(options)?;
-    let work =
-        move |mut conn, schema| async move { store::alter_task(&mut conn, &schema, &task).await };
+    // Other options may be changed where this proxy's own roots have changed since.
+    let names_roots = |(key, _): &(String, _)| key.eq_ignore_ascii_case("image_roots");
+    if options.iter().any(names_roots) {
+        check_image_roots(&task, context.inspector)?;
+    }
+    let work = move |mut conn, schema| async move {
+        store::alter_task(&mut conn, &schema, &known, &task).await
+    };
     context.account.run_until(context.until, work).await?;
     Ok(DdlAnswer::default())
 }

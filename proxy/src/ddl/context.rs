@@ -4,7 +4,7 @@ use std::future::Future;
 
 use bytes::Bytes;
 use predictsql_catalog::{ModelOptions, OnnxHead};
-use predictsql_executor::{Executor, ModelError, ModelFile};
+use predictsql_executor::{Executor, ImageRootError, ModelError, ModelFile};
 use tokio::time::Instant;
 
 use crate::account::ServiceAccount;
@@ -24,6 +24,9 @@ pub trait Inspect {
 
     /// See [`Executor::read_beside_model`].
     fn read_beside(&self, uri: &str) -> impl Future<Output = Result<Bytes, ModelError>>;
+
+    /// See [`Executor::check_image_roots`].
+    fn check_image_roots(&self, roots: &[String]) -> Result<(), ImageRootError>;
 }
 
 impl Inspect for Executor {
@@ -33,6 +36,10 @@ impl Inspect for Executor {
 
     fn read_beside(&self, uri: &str) -> impl Future<Output = Result<Bytes, ModelError>> {
         Executor::read_beside_model(self, uri)
+    }
+
+    fn check_image_roots(&self, roots: &[String]) -> Result<(), ImageRootError> {
+        Executor::check_image_roots(self, roots)
     }
 
     fn inspect(

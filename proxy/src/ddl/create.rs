@@ -9,6 +9,7 @@ use predictsql_optimizer::ddl::{CreateModel, CreateTask};
 
 use super::context::{DdlAnswer, DdlContext, Inspect};
 use super::described;
+use super::image_roots::check_image_roots;
 use super::version::with_version;
 use crate::account::AccountError;
 use crate::error::SqlError;
@@ -43,9 +44,11 @@ pub(super) async fn task<I: Inspect>(
         classes,
         accuracy_slack_points: ACCURACY_SLACK_POINTS_DEFAULT,
         constraints: TaskConstraints::default(),
+        image_roots: Vec::new(),
         version: 1,
     };
     task.set(&create.options)?;
+    check_image_roots(&task, context.inspector)?;
     let definition = task_definition(&task);
     let new = NewTask {
         task,

@@ -1,7 +1,7 @@
 //! Client-visible errors for invalid options and models.
 
 use predictsql_catalog::OptionError;
-use predictsql_executor::ModelError;
+use predictsql_executor::{ImageRootError, ModelError};
 
 use crate::error::{ErrorKind, SqlError};
 
@@ -18,6 +18,17 @@ impl From<OptionError> for SqlError {
             | OptionError::Classes(_)
             | OptionError::Columns(_) => Self::wrong_value(error.to_string()),
         }
+    }
+}
+
+impl From<&ImageRootError> for SqlError {
+    /// 1525 (HY000) for what is no root, 1290 (HY000) for one outside the proxy's roots.
+    fn from(error: &ImageRootError) -> Self {
+        let kind = match error {
+            ImageRootError::Malformed { .. } => ErrorKind::WrongValue,
+            ImageRootError::Outside { .. } => ErrorKind::OptionPrevents,
+        };
+        Self::new(kind, error.to_string())
     }
 }
 

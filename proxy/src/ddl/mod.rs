@@ -12,6 +12,7 @@ mod create;
 mod described;
 mod drop;
 mod error;
+mod image_roots;
 mod rights;
 mod show;
 mod version;

@@ -103,6 +103,7 @@ fn catalog() -> &'static Snapshot {
             classes: classes.clone(),
             accuracy_slack_points: 1.0,
             constraints: Default::default(),
+            image_roots: Vec::new(),
             version: 1,
         };
         let options = ModelOptions {

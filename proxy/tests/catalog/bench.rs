@@ -7,7 +7,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Row};
 use predictsql_catalog::store::SchemaName;
 use predictsql_catalog::{ModelOptions, OnnxHead};
-use predictsql_executor::{ModelError, ModelFile};
+use predictsql_executor::{ImageRootError, ModelError, ModelFile};
 use predictsql_optimizer::ddl::{self, CatalogStatement, Change, Show};
 use predictsql_proxy::account::{AccountConfig, ServiceAccount, StoreAddress};
 use predictsql_proxy::ddl::{DdlAnswer, DdlContext, Inspect, as_select, run};
@@ -43,6 +43,10 @@ impl Inspect for Inspector {
 
     async fn read_beside(&self, uri: &str) -> Result<Bytes, ModelError> {
         Err(ModelError::NotFound { uri: uri.into() })
+    }
+
+    fn check_image_roots(&self, _: &[String]) -> Result<(), ImageRootError> {
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use predictsql_catalog::store::SchemaName;
 use predictsql_catalog::{ModelOptions, OnnxHead};
-use predictsql_executor::{Executor, ModelError, ModelFile};
+use predictsql_executor::{Executor, ImageRootError, ModelError, ModelFile};
 use predictsql_optimizer::ddl::{self, CatalogStatement, Change, Show, Work};
 use predictsql_optimizer::planner::Demands;
 use predictsql_optimizer::{LexMode, heads};
@@ -207,6 +207,10 @@ impl Inspect for UntilCancelled<'_> {
     async fn read_beside(&self, uri: &str) -> Result<Bytes, ModelError> {
         self.unless_cancelled(self.executor.read_beside_model(uri))
             .await
+    }
+
+    fn check_image_roots(&self, roots: &[String]) -> Result<(), ImageRootError> {
+        self.executor.check_image_roots(roots)
     }
 }
 

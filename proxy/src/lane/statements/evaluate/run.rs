@@ -153,7 +153,8 @@ impl<'r> Run<'r> {
     ) -> Result<(Rows, Summary), LinkError> {
         let (running, cancel) = (self.running, self.cancel);
         // All of its pieces are one caller's, for the executor.
-        let executor = self.context.executor.on_account(&running.counters.spent);
+        let executor = self.context.executor.of_task(&self.request.task);
+        let executor = executor.on_account(&running.counters.spent);
         let executor = &executor;
         let inputs = models.iter().map(LoadedModel::chunk_inputs).min();
         let schedule = Schedule::new(inputs.unwrap_or(1), executor.threads(), None);
