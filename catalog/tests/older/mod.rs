@@ -17,7 +17,8 @@ async fn an_older_catalog_is_refused_until_a_bootstrap_brings_it_up_to_date() {
     assert!(matches!(refused, Err(StoreError::NotSetUp { .. })));
     bootstrap(&mut conn, &schema).await.unwrap();
     check(&mut conn, &schema).await.unwrap();
-    let new = task("animals");
+    let mut new = task("animals");
+    new.task.image_roots = vec!["/".repeat(4096)];
     create_task(&mut conn, &schema, &new).await.unwrap();
     let read = snapshot(&mut conn, &schema).await.unwrap();
     assert_eq!(read.task("animals").map(|task| &**task), Some(&new.task));
