@@ -77,15 +77,7 @@ pub(super) async fn read_tasks(
     tx: &mut impl Queryable,
     schema: &SchemaName,
 ) -> Result<Vec<Task>, StoreError> {
-    let mut classes: HashMap<String, Vec<String>> = HashMap::new();
-    let rows: Vec<(String, String)> = tx
-        .query(format!(
-            "SELECT task, class FROM `{schema}`.classes ORDER BY task, position"
-        ))
-        .await?;
-    for (task, class) in rows {
-        classes.entry(task).or_default().push(class);
-    }
+    let mut classes = read_classes(tx, schema).await?;
     let mut priors = read_priors(tx, schema).await?;
     let mut answers = read_answers(tx, schema).await?;
     let mut image_roots = read_image_roots(tx, schema).await?;
@@ -145,6 +137,23 @@ pub(super) async fn read_tasks(
         });
     }
     Ok(tasks)
+}
+
+/// The classes of tasks, in their order.
+async fn read_classes(
+    tx: &mut impl Queryable,
+    schema: &SchemaName,
+) -> Result<HashMap<String, Vec<String>>, StoreError> {
+    let mut classes: HashMap<String, Vec<String>> = HashMap::new();
+    let rows: Vec<(String, String)> = tx
+        .query(format!(
+            "SELECT task, class FROM `{schema}`.classes ORDER BY task, position"
+        ))
+        .await?;
+    for (task, class) in rows {
+        classes.entry(task).or_default().push(class);
+    }
+    Ok(classes)
 }
 
 /// The option [`Answers`] of tasks where it is not the default.

@@ -1,6 +1,7 @@
 //! Images and models in object stores and on web servers: answers are those of the same files on
 //! disk, and nothing outside the roots is read.
 
+mod bound_roots;
 mod server;
 
 use std::path::{Path, PathBuf};
