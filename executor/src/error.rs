@@ -16,6 +16,9 @@ pub enum ImageRootError {
         /// A clause.
         reason: String,
     },
+    /// The statement was interrupted.
+    #[error("Query execution was interrupted")]
+    Interrupted,
     /// It is not below an image root of this proxy. Of a folder outside, nothing else is told.
     #[error("image root '{root}' is not below an image root of the proxy (--image-root)")]
     Outside {

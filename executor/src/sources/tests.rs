@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, join_all};
 
+use super::bound::BoundRoots;
 use super::limited::Sources;
 use super::source::{Object, ReadError, Source, Wanted};
 use crate::config::ObjectConfig;
@@ -113,4 +114,28 @@ async fn an_identity_is_believed_up_to_its_age() {
         assert!(first.is_some() && first == sources.identify(&input, None).await);
         assert_eq!(echo.identified.load(Relaxed), asked);
     }
+}
+
+#[tokio::test]
+async fn what_is_known_of_a_location_is_told_to_tasks_that_may_read_it_only() {
+    let (sources, echo) = sources(Duration::from_secs(3600));
+    let bound = |root: &str| BoundRoots::new(&[root.to_string()]);
+    let at = |location: &'static str| Input::Location(Bytes::from_static(location.as_bytes()));
+    let (a, b) = (bound("s3://bucket/a/"), bound("s3://bucket/b"));
+    let of_a = InputId::of_image(b"s3://bucket/a/key");
+    let of_b = InputId::of_image(b"s3://bucket/b/key");
+    let absolute = at("s3://bucket/a/key");
+    assert_eq!(sources.identify(&absolute, None).await, Some(of_a));
+    assert_eq!(sources.identify(&absolute, Some(&b)).await, None);
+    for _ in 0..2 {
+        // The same relative location is another object for another task.
+        let relative = at("key");
+        assert_eq!(sources.identify(&relative, Some(&a)).await, Some(of_a));
+        assert_eq!(sources.identify(&relative, Some(&b)).await, Some(of_b));
+        assert_eq!(sources.identify(&at("../a/key"), Some(&b)).await, None);
+    }
+    assert_eq!(echo.identified.load(Relaxed), 2);
+    let broken = BoundRoots::new(&["s3://".to_string(), "s3://bucket/a".to_string()]);
+    assert_eq!(sources.identify(&absolute, Some(&broken)).await, Some(of_a));
+    assert_eq!(sources.identify(&at("key"), Some(&broken)).await, None);
 }

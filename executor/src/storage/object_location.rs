@@ -286,6 +286,23 @@ mod tests {
     }
 
     #[test]
+    fn a_root_holds_itself_and_roots_below_it() {
+        let own = root("s3://bucket/tenant-a/").unwrap();
+        for (uri, held) in [
+            ("s3://bucket/tenant-a", true),
+            ("s3a://bucket/tenant-a/2026/", true),
+            ("s3://bucket/tenant-ab", false),
+            ("s3://bucket/", false),
+            ("s3://other/tenant-a", false),
+            ("gs://bucket/tenant-a", false),
+        ] {
+            assert_eq!(own.holds_root(&root(uri).unwrap()), held, "{uri}");
+        }
+        let all = root("s3://bucket").unwrap();
+        assert!(all.holds_root(&all) && all.holds_root(&own));
+    }
+
+    #[test]
     fn keys_are_taken_as_they_are_and_urls_are_decoded() {
         assert_eq!(
             object("s3://b/a b%20#?.jpg").unwrap().key.as_ref(),

@@ -26,7 +26,7 @@ pub(super) async fn task<I: Inspect>(
     // Other options may be changed where this proxy's own roots have changed since.
     let names_roots = |(key, _): &(String, _)| key.eq_ignore_ascii_case("image_roots");
     if options.iter().any(names_roots) {
-        check_image_roots(&task, context.inspector)?;
+        check_image_roots(&task, context.inspector).await?;
     }
     let work = move |mut conn, schema| async move {
         store::alter_task(&mut conn, &schema, &known, &task).await

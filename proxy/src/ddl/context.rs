@@ -26,7 +26,10 @@ pub trait Inspect {
     fn read_beside(&self, uri: &str) -> impl Future<Output = Result<Bytes, ModelError>>;
 
     /// See [`Executor::check_image_roots`].
-    fn check_image_roots(&self, roots: &[String]) -> Result<(), ImageRootError>;
+    fn check_image_roots(
+        &self,
+        roots: &[String],
+    ) -> impl Future<Output = Result<(), ImageRootError>>;
 }
 
 impl Inspect for Executor {
@@ -38,8 +41,12 @@ impl Inspect for Executor {
         Executor::read_beside_model(self, uri)
     }
 
-    fn check_image_roots(&self, roots: &[String]) -> Result<(), ImageRootError> {
-        Executor::check_image_roots(self, roots)
+    /// Off the session's thread: a file system may take its time.
+    async fn check_image_roots(&self, roots: &[String]) -> Result<(), ImageRootError> {
+        let (executor, roots) = (self.clone(), roots.to_vec());
+        let check = move || executor.check_image_roots(&roots);
+        let checked = tokio::task::spawn_blocking(check).await;
+        checked.unwrap_or(Err(ImageRootError::Interrupted))
     }
 
     fn inspect(

@@ -48,7 +48,7 @@ pub(super) async fn task<I: Inspect>(
         version: 1,
     };
     task.set(&create.options)?;
-    check_image_roots(&task, context.inspector)?;
+    check_image_roots(&task, context.inspector).await?;
     let definition = task_definition(&task);
     let new = NewTask {
         task,

@@ -22,11 +22,13 @@ impl From<OptionError> for SqlError {
 }
 
 impl From<&ImageRootError> for SqlError {
-    /// 1525 (HY000) for what is no root, 1290 (HY000) for one outside the proxy's roots.
+    /// 1525 (HY000) for what is no root, 1290 (HY000) for one outside the proxy's roots, 1317
+    /// (70100) interrupted.
     fn from(error: &ImageRootError) -> Self {
         let kind = match error {
             ImageRootError::Malformed { .. } => ErrorKind::WrongValue,
             ImageRootError::Outside { .. } => ErrorKind::OptionPrevents,
+            ImageRootError::Interrupted => ErrorKind::Interrupted,
         };
         Self::new(kind, error.to_string())
     }

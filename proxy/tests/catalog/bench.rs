@@ -45,7 +45,7 @@ impl Inspect for Inspector {
         Err(ModelError::NotFound { uri: uri.into() })
     }
 
-    fn check_image_roots(&self, _: &[String]) -> Result<(), ImageRootError> {
+    async fn check_image_roots(&self, _: &[String]) -> Result<(), ImageRootError> {
         Ok(())
     }
 }

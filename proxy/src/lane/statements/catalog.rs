@@ -209,8 +209,10 @@ impl Inspect for UntilCancelled<'_> {
             .await
     }
 
-    fn check_image_roots(&self, roots: &[String]) -> Result<(), ImageRootError> {
-        self.executor.check_image_roots(roots)
+    async fn check_image_roots(&self, roots: &[String]) -> Result<(), ImageRootError> {
+        let check = Inspect::check_image_roots(self.executor, roots);
+        let checked = self.cancel.run_until_cancelled(check).await;
+        checked.unwrap_or(Err(ImageRootError::Interrupted))
     }
 }
 

@@ -411,6 +411,38 @@ fn nothing_outside_the_proxys_roots_is_read_whatever_the_catalog_says() {
 }
 
 #[test]
+fn the_statements_of_the_page_bind_and_free_tasks() {
+    let [_, (_, images)] = both();
+    let proxy = images.proxy("br_page", &[&images.root]);
+    let mut session = proxy.root();
+    let page = std::fs::read_to_string(checkout().join("docs/object-stores.md")).unwrap();
+    let (_, block) = page
+        .split_once("<!-- tested: roots of tasks -->\n```sql\n")
+        .unwrap();
+    let (block, _) = block.split_once("```").unwrap();
+    for sql in block.split(";\n").filter(|sql| !sql.is_empty()) {
+        session.run(sql);
+    }
+    for (task, own, other) in [
+        ("coats_a", "x.bmp", "tenant-b/x.bmp"),
+        ("coats_b", "tenant-b/x.bmp", "x.bmp"),
+    ] {
+        session.run(&format!(
+            "CREATE MODEL m_{task} FOR TASK {task} FROM 'colour.onnx' OPTIONS (size = 8)"
+        ));
+        let call = format!("br_page.{task}(");
+        assert!(ask(&mut session, &call, own).is_some(), "{task}");
+        assert_eq!(ask(&mut session, &call, other), None, "{task}");
+    }
+    let bound = shown(&mut session, "coats_a");
+    assert!(
+        bound.contains("image_roots = ('s3://photos/tenant-a/')"),
+        "{bound}"
+    );
+    assert!(!shown(&mut session, "coats_b").contains("image_roots"));
+}
+
+#[test]
 fn evaluate_reads_below_the_roots_of_the_task() {
     for (kind, images) in both() {
         let schema = format!("br_evaluate_{kind}");
