@@ -9,6 +9,7 @@ use predictsql_tests::{Proxy, Settings, Store, Wire};
 
 use super::server::{KEY, Server};
 use super::warnings;
+use crate::differential::answer::{Param, execute, prepare};
 
 /// Tenants with their images' colours; the last one's name begins like the first one's.
 const TENANTS: [(&str, [u8; 3]); 3] = [
@@ -251,6 +252,14 @@ fn the_same_relative_path_is_another_image_for_another_task() {
         session.run("SET @path = 'x.bmp'");
         let found = session.rows("EXECUTE p USING @path, @path");
         assert_eq!(found, [text(&["red", "green"])]);
+        for from in ["", " FROM items GROUP BY 1, 2"] {
+            let sql = format!("SELECT {schema}.b(?), {schema}.a(?){from}");
+            let id = prepare(&mut session, &sql).unwrap();
+            let path = || Param::Text("x.bmp".to_owned());
+            let answer = execute(&mut session, id, &[path(), path()]).unwrap();
+            let expected = ["green", "red"].map(|label| Some(label.as_bytes().to_vec()));
+            assert_eq!(answer.rows, [expected], "{sql}");
+        }
     }
 }
 
@@ -407,6 +416,43 @@ fn nothing_outside_the_proxys_roots_is_read_whatever_the_catalog_says() {
         let roots = images.roots(&["tenant-a"]);
         let error = session.error(&format!("ALTER TASK ab SET image_roots = {roots}"));
         assert_eq!(error.code, 1290, "{error:?}");
+    }
+}
+
+#[test]
+fn roots_of_a_task_may_be_folders_and_buckets() {
+    let [(_, images), _] = both();
+    let files = images.root.clone();
+    let proxy = images.proxy("br_mixed", &[&files, "s3://photos"]);
+    let mut session = proxy.root();
+    let folder_b = format!("{files}/tenant-b");
+    let bucket_a = "s3://photos/tenant-a/";
+    make(
+        &mut session,
+        "bucket_first",
+        Some(&format!("('{bucket_a}', '{folder_b}')")),
+    );
+    make(
+        &mut session,
+        "folder_first",
+        Some(&format!("('file://{folder_b}', '{bucket_a}')")),
+    );
+    let locations = [
+        "x.bmp".to_owned(),
+        format!("{folder_b}/x.bmp"),
+        "s3://photos/tenant-a/x.bmp".to_owned(),
+        format!("{files}/tenant-a/x.bmp"),
+        "s3://photos/tenant-b/x.bmp".to_owned(),
+    ];
+    for (task, first) in [("bucket_first", "red"), ("folder_first", "green")] {
+        let rows = locations.iter().enumerate();
+        let rows = rows.map(|(n, at)| format!("SELECT {n} AS n, '{at}' AS at"));
+        let rows = rows.collect::<Vec<_>>().join(" UNION ALL ");
+        let found = session.rows(&format!(
+            "SELECT br_mixed.{task}(at) FROM ({rows}) AS t ORDER BY n"
+        ));
+        let found: Vec<_> = found.iter().map(|row| row[0].as_deref()).collect();
+        assert_eq!(found, [Some(first), Some("green"), Some("red"), None, None]);
     }
 }
 
