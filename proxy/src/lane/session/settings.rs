@@ -10,9 +10,10 @@ use predictsql_optimizer::{LabelCollation, LexMode};
 
 use crate::config::LimitsConfig;
 use crate::error::{ErrorKind, SqlError};
+use crate::lane::store::answer::Answer;
 use crate::lane::store::before::Before;
 use crate::lane::store::error::LinkError;
-use crate::lane::store::link::{Answer, StoreLink};
+use crate::lane::store::link::StoreLink;
 use crate::lane::store::text_encoding::TextEncoding;
 use crate::predict::{CacheMode, cache_mode_of_variable};
 

@@ -1,6 +1,7 @@
 //! The client's store connection while the lane uses it: the lane's own statements, rows and
 //! values in the text and binary protocols, and the spool of buffered rows.
 
+pub mod answer;
 pub mod as_written;
 pub mod before;
 pub mod bounds;

@@ -4,8 +4,9 @@ use predictsql_optimizer::exchange::{
     Column, Conversation, Failure, Layout, Method, Question, Reply, Rows, Step, StoreRefusal,
 };
 
+use crate::lane::store::answer::Answer;
 use crate::lane::store::error::LinkError;
-use crate::lane::store::link::{Answer, Protocol, StoreLink};
+use crate::lane::store::link::{Protocol, StoreLink};
 use crate::lane::store::rows::{CellLayout, Codec, is_string, string_cell};
 use crate::wire::{ColumnDefinition, ErrPacket, Malformed, lenenc};
 
