@@ -73,6 +73,7 @@ fn image_options(image: &ImageOptions) -> Vec<String> {
         format!("scale = {}", of.scale),
         format!("resize = '{}'", of.resize.name()),
         format!("interpolation = '{}'", of.interpolation.name()),
+        format!("decode = '{}'", of.decode.name()),
         format!("orientation = '{}'", of.orientation.name()),
         format!("background = '{}'", of.background),
     ];

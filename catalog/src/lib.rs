@@ -34,8 +34,8 @@ pub use model::{ImageOptions, Layout, Model, ModelInput, ModelOptions, Normalisa
 pub use option_value::{OptionError, OptionValue};
 pub use options::{model_options, set_model_options};
 pub use preprocessing::{
-    Background, ChannelOrder, Colour, Interpolation, NoColour, OrientationTag, Preprocessing,
-    Resize,
+    Background, ChannelOrder, Colour, Decode, Interpolation, NoColour, OrientationTag,
+    Preprocessing, Resize,
 };
 pub use shares::{ClassShares, DeclaredShares, WrongShares};
 pub use snapshot::Snapshot;

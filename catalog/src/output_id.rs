@@ -6,7 +6,7 @@ use crate::{Model, ModelOptions};
 
 /// Incremented when this program feeds the same file with the same options differently (for
 /// example with another resize filter), so that older kept outputs are not reused.
-const PREPROCESSING_VERSION: u32 = 2;
+const PREPROCESSING_VERSION: u32 = 3;
 
 impl Model {
     /// Output id: SHA-256, truncated to 16 bytes, of the hash of the model's file and of all its

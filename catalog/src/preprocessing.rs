@@ -154,6 +154,38 @@ impl OrientationTag {
     }
 }
 
+/// At what size an image is decoded.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    IntoStaticStr,
+    EnumString,
+)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase", ascii_case_insensitive)]
+pub enum Decode {
+    /// A large photo may be decoded to a part of its size, at least twice the size that it is
+    /// scaled to, where its format makes that cheap.
+    #[default]
+    Scaled,
+    /// Always at its own size.
+    Exact,
+}
+
+impl Decode {
+    /// Name in options.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+}
+
 /// A colour: red, green, blue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -270,6 +302,8 @@ pub struct Preprocessing {
     pub crop_fraction: f64,
     /// Filter of resizing.
     pub interpolation: Interpolation,
+    /// At what size images are decoded.
+    pub decode: Decode,
     /// Order of the channels; mean and std are in this order.
     pub channel_order: ChannelOrder,
     /// Factor of pixel values of 0..=255, before mean and std.
@@ -288,6 +322,7 @@ impl Default for Preprocessing {
             resize: Resize::Stretch,
             crop_fraction: 1.0,
             interpolation: Interpolation::Bilinear,
+            decode: Decode::Scaled,
             channel_order: ChannelOrder::Rgb,
             scale: SCALE_DEFAULT,
             orientation: OrientationTag::Exif,

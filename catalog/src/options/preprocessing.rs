@@ -6,10 +6,11 @@ use crate::option_value::{OptionError, OptionValue, find, value_error};
 use crate::preprocessing::{ChannelOrder, Preprocessing, Resize};
 
 /// Names of the options.
-pub(super) const KEYS: [&str; 8] = [
+pub(super) const KEYS: [&str; 9] = [
     "resize",
     "crop_fraction",
     "interpolation",
+    "decode",
     "channel_order",
     "scale",
     "orientation",
@@ -40,6 +41,8 @@ pub(super) fn read(
         resize,
         crop_fraction,
         interpolation: named(options, "interpolation", filters)?.unwrap_or(default.interpolation),
+        decode: named(options, "decode", "'scaled' or 'exact' is expected")?
+            .unwrap_or(default.decode),
         channel_order: channel_order.unwrap_or(default.channel_order),
         scale: scale(options)?.unwrap_or(default.scale),
         orientation: named(options, "orientation", "'exif' or 'ignore' is expected")?

@@ -72,7 +72,7 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn new(axis: Axis, filter: Filter) -> Self {
-        let scale = f64::from(axis.source) / axis.scaled as f64;
+        let scale = axis.length() / axis.scaled as f64;
         let widened = scale.max(1.0);
         let reach = filter.reach() * widened;
         let mut table = Self {
@@ -84,7 +84,7 @@ impl Table {
             let centre = ((axis.skipped + u64::from(pixel)) as f64 + 0.5) * scale;
             // Casts of floats saturate: below 0 is 0.
             let first = (centre - reach + 0.5) as u32;
-            let end = ((centre + reach + 0.5) as u32).min(axis.source);
+            let end = ((centre + reach + 0.5) as u32).min(axis.decoded());
             weights.clear();
             let places = first..end;
             weights.extend(

@@ -2,9 +2,10 @@
 
 use predictsql_catalog::Background;
 
+use super::geometry::WHOLE;
 use super::header::{Header, Limits};
 use super::orientation::Orientation;
-use super::preprocess::{Picture, Work};
+use super::preprocess::{Picture, Stored, Work};
 use super::{Channels, InputSpec, Pixels, bmp, foreign, gif, jpeg, png, raster, webp};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,9 @@ impl Format {
     fn decode(self, encoded: &[u8], header: &Header, form: Form) -> Result<Pixels, String> {
         let background = form.background;
         match self {
+            Self::Jpeg if form.eighths < WHOLE => {
+                jpeg::decode_reduced(encoded, form.channels, form.eighths)
+            }
             Self::Jpeg => jpeg::decode(encoded, form.channels),
             Self::Png => png::decode(encoded, header, background),
             Self::Gif => raster::decode_gif(encoded, header, background),
@@ -60,20 +64,50 @@ impl Format {
 struct Form {
     channels: Channels,
     background: Background,
+    /// Eighths of the sides.
+    eighths: u8,
 }
 
-impl Form {
-    /// What a user's wish means for a file: users with equal forms share the decoded pixels.
-    fn new(spec: &InputSpec, format: Format, header: &Header) -> Self {
-        Self {
-            channels: match format {
-                Format::Jpeg => spec.channels(),
-                _ => Channels::Rgb,
+/// What is known of an image before it is decoded.
+#[derive(Debug, Clone, Copy)]
+struct Image<'a> {
+    encoded: &'a [u8],
+    format: Format,
+    header: Header,
+    size: (u32, u32),
+    orientation: Orientation,
+}
+
+impl Image<'_> {
+    /// What a user's wish means for the file: users with equal forms share the decoded pixels.
+    fn form(&self, spec: &InputSpec) -> Form {
+        let is_jpeg = self.format == Format::Jpeg;
+        let least = match is_jpeg {
+            true => spec.eighths(self.size, self.orientation),
+            false => WHOLE,
+        };
+        Form {
+            channels: match is_jpeg {
+                true => spec.channels(),
+                false => Channels::Rgb,
             },
-            background: match header.transparent {
+            background: match self.header.transparent {
                 true => spec.background(),
                 false => Background::None,
             },
+            eighths: match least < WHOLE && self.reduced_bytes(least).is_some() {
+                true => least,
+                false => WHOLE,
+            },
+        }
+    }
+
+    /// Memory of decoding to so many eighths of the sides, and of the pixels kept.
+    fn reduced_bytes(&self, eighths: u8) -> Option<(u64, u64)> {
+        match (self.format, eighths) {
+            (_, WHOLE) => Some((self.header.decode_bytes, self.header.kept_bytes)),
+            (Format::Jpeg, _) => jpeg::reduced_bytes(self.encoded, eighths),
+            _ => None,
         }
     }
 }
@@ -82,10 +116,7 @@ impl Form {
 /// yet.
 #[derive(Debug)]
 pub(crate) struct DecodePlan<'a> {
-    encoded: &'a [u8],
-    format: Format,
-    header: Header,
-    orientation: Orientation,
+    image: Image<'a>,
     /// The forms that users want, each decoded separately.
     forms: Vec<Form>,
     bytes: u64,
@@ -102,27 +133,38 @@ impl<'a> DecodePlan<'a> {
         let format = recognise(encoded).ok_or_else(|| foreign::refusal(encoded))?;
         let header = format.header(encoded, limits)?;
         let side = |pixels: u64| u32::try_from(pixels).map_err(|_| "is too large an image");
-        let stored = (side(header.width)?, side(header.height)?);
-        let orientation = format.orientation(encoded);
-        let mut forms = Vec::new();
-        let mut work = Work::default();
-        for spec in users {
-            let form = Form::new(spec, format, &header);
-            if !forms.contains(&form) {
-                forms.push(form);
-            }
-            work = work.with(spec.work(stored, orientation));
-        }
-        let (decode, kept) = (header.decode_bytes, header.kept_bytes);
-        // The last form is decoded while the others are kept.
-        let before = kept.saturating_mul(forms.len().saturating_sub(1) as u64);
-        let bytes = before.saturating_add(decode.max(kept.saturating_add(work.total())));
-        limits.check_bytes(bytes)?;
-        Ok(Self {
+        let image = Image {
             encoded,
             format,
             header,
-            orientation,
+            size: (side(header.width)?, side(header.height)?),
+            orientation: format.orientation(encoded),
+        };
+        let (mut forms, mut work) = (Vec::new(), Work::default());
+        // The last form is decoded while the others are kept.
+        let (mut decode, mut kept) = (0, 0u64);
+        for spec in users {
+            let form = image.form(spec);
+            if !forms.contains(&form) {
+                let bytes = image.reduced_bytes(form.eighths);
+                let (decoding, keeping) = bytes.ok_or("cannot be decoded to a smaller size")?;
+                decode = decoding.max(decode);
+                kept = kept.saturating_add(keeping);
+                forms.push(form);
+            }
+            let stored = Stored {
+                size: image.size,
+                eighths: form.eighths,
+            };
+            work = work.with(spec.work(stored, image.orientation));
+        }
+        let bytes = match forms.is_empty() {
+            true => header.decode_bytes,
+            false => kept.saturating_add(decode.max(work.total())),
+        };
+        limits.check_bytes(bytes)?;
+        Ok(Self {
+            image,
             forms,
             bytes,
         })
@@ -135,15 +177,14 @@ impl<'a> DecodePlan<'a> {
     }
 
     /// Decodes once, or several times if the users' forms cannot be derived from one decoding.
-    pub(crate) fn decode(&self) -> Result<Decoded, String> {
+    pub(crate) fn decode(&self) -> Result<Decoded<'a>, String> {
         let decode = |form: &Form| {
-            let pixels = self.format.decode(self.encoded, &self.header, *form)?;
+            let image = &self.image;
+            let pixels = image.format.decode(image.encoded, &image.header, *form)?;
             Ok((*form, pixels))
         };
         Ok(Decoded {
-            format: self.format,
-            header: self.header,
-            orientation: self.orientation,
+            image: self.image,
             forms: self
                 .forms
                 .iter()
@@ -155,22 +196,24 @@ impl<'a> DecodePlan<'a> {
 
 /// An image in the forms that its users want.
 #[derive(Debug)]
-pub(crate) struct Decoded {
-    format: Format,
-    header: Header,
-    orientation: Orientation,
+pub(crate) struct Decoded<'a> {
+    image: Image<'a>,
     forms: Vec<(Form, Pixels)>,
 }
 
-impl Decoded {
+impl Decoded<'_> {
     /// The pixels for a user; the error, that it was not among those of the plan.
     pub(crate) fn of(&self, spec: &InputSpec) -> Result<Picture<'_>, String> {
-        let wanted = Form::new(spec, self.format, &self.header);
+        let wanted = self.image.form(spec);
         let found = self.forms.iter().find(|(form, _)| *form == wanted);
         let (_, pixels) = found.ok_or("was decoded for other models")?;
         Ok(Picture {
             pixels,
-            orientation: self.orientation,
+            stored: Stored {
+                size: self.image.size,
+                eighths: wanted.eighths,
+            },
+            orientation: self.image.orientation,
         })
     }
 }

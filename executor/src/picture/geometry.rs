@@ -8,12 +8,17 @@ use super::orientation::Orientation;
 /// Shortfall that a quotient may have for rounding alone: 224 / (224 / 235) is 235.
 const QUOTIENT_ERROR: f64 = 1e-6;
 
+/// Eighths of an image that is decoded at its own size.
+pub(super) const WHOLE: u8 = 8;
+
 /// One direction: `source` pixels are scaled to `scaled`, and of these `taken` from `skipped` on
 /// are put into the input from `at` on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Axis {
     /// Pixels of the image.
     pub(super) source: u32,
+    /// The image was decoded to so many eighths of them; 8: as it is.
+    pub(super) eighths: u8,
     /// Pixels after scaling.
     pub(super) scaled: u64,
     /// Scaled pixels before those that are shown.
@@ -29,6 +34,7 @@ impl Axis {
     pub(super) fn whole(source: u32, target: u32) -> Self {
         Self {
             source,
+            eighths: WHOLE,
             scaled: target.into(),
             skipped: 0,
             taken: target,
@@ -38,12 +44,29 @@ impl Axis {
 
     /// Whether every pixel stays what it is.
     pub(super) fn is_identity(self) -> bool {
-        self.scaled == u64::from(self.source) && self.taken == self.source
+        self.eighths == WHOLE && self.scaled == u64::from(self.source) && self.taken == self.source
     }
 
-    /// Start and length of the shown part in the image, in pixels.
+    /// Decoded pixels; the last one may be beyond the image.
+    pub(super) fn decoded(self) -> u32 {
+        let eighths = u64::from(self.source) * u64::from(self.eighths);
+        u32::try_from(eighths.div_ceil(WHOLE.into())).unwrap_or(u32::MAX)
+    }
+
+    /// Length of the image in decoded pixels.
+    pub(super) fn length(self) -> f64 {
+        f64::from(self.source) * f64::from(self.eighths) / f64::from(WHOLE)
+    }
+
+    /// Whether so many eighths are at least twice the scaled pixels.
+    pub(super) fn is_twice_at(self, eighths: u8) -> bool {
+        let decoded = u64::from(self.source) * u64::from(eighths);
+        decoded >= self.scaled.saturating_mul(2 * u64::from(WHOLE))
+    }
+
+    /// Start and length of the shown part in the image, in decoded pixels.
     pub(super) fn window(self) -> (f64, f64) {
-        let source = f64::from(self.source);
+        let source = self.length();
         let step = source / self.scaled as f64;
         let start = self.skipped as f64 * step;
         let length = f64::from(self.taken) * step;
@@ -84,6 +107,15 @@ impl Geometry {
         }
     }
 
+    /// The same for an image that was decoded to so many eighths of its sides.
+    pub(super) fn decoded_to(self, eighths: u8) -> Self {
+        let axis = |axis: Axis| Axis { eighths, ..axis };
+        Self {
+            across: axis(self.across),
+            down: axis(self.down),
+        }
+    }
+
     /// The directions in which the pixels are stored: columns, rows.
     pub(super) fn stored(&self, orientation: Orientation) -> (Axis, Axis) {
         let (columns, rows) = orientation.pair((self.across, self.down));
@@ -106,6 +138,7 @@ fn scaled_side(input: u32, options: &Preprocessing) -> u64 {
 fn cropped(source: u32, scaled: u64, taken: u32) -> Axis {
     Axis {
         source,
+        eighths: WHOLE,
         scaled,
         skipped: half_to_even(scaled.saturating_sub(u64::from(taken))),
         taken,

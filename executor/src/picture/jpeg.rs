@@ -3,6 +3,7 @@
 mod colour;
 mod entropy;
 mod planes;
+mod reduced;
 mod scans;
 mod segments;
 mod standard;
@@ -47,6 +48,30 @@ pub(super) fn header(encoded: &[u8]) -> Result<Header, String> {
         kept_bytes: kept,
         transparent: false,
     })
+}
+
+/// Memory of decoding to so many eighths of the sides and of the pixels kept, in bytes; `None` if
+/// the image cannot be decoded so.
+pub(super) fn reduced_bytes(encoded: &[u8], eighths: u8) -> Option<(u64, u64)> {
+    let header = segments::Header::read(encoded).ok()?;
+    if !reduced::is_possible(encoded, &header, eighths) {
+        return None;
+    }
+    let frame = &header.frame;
+    let side = |pixels| reduced::side(pixels, eighths) as u64;
+    let kept = side(frame.width) * side(frame.height) * frame.components.len() as u64;
+    let decoding = kept + reduced::bytes(frame, eighths) + SMALL_BUFFERS_BYTES;
+    Some((decoding, kept))
+}
+
+/// Decodes to the wanted channels and so many eighths of the sides, rounded up.
+pub(super) fn decode_reduced(
+    encoded: &[u8],
+    wanted: Channels,
+    eighths: u8,
+) -> Result<Pixels, String> {
+    let frame = segments::Header::read(encoded)?.frame;
+    reduced::decode(encoded, &frame, wanted, eighths)
 }
 
 /// The orientation that the first EXIF segment with one says.

@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 
 use predictsql_catalog::{
-    Background, ChannelOrder, ImageOptions, Layout, Normalisation, OrientationTag, Preprocessing,
+    Background, ChannelOrder, Decode, ImageOptions, Interpolation, Layout, Normalisation,
+    OrientationTag, Preprocessing,
 };
 
-use super::geometry::Geometry;
+use super::geometry::{Geometry, WHOLE};
 use super::orientation::Orientation;
 use super::placing::Placing;
 use super::resize::{self, Resizer, Resizing};
@@ -169,12 +170,29 @@ impl InputSpec {
         }
     }
 
+    /// The least eighths of its sides that an image may be decoded to: at least twice as many
+    /// pixels as it is scaled to, in either direction.
+    pub(super) fn eighths(&self, size: (u32, u32), tagged: Orientation) -> u8 {
+        let is_exact = self.preprocessing.decode == Decode::Exact
+            || self.preprocessing.interpolation == Interpolation::Nearest;
+        if is_exact {
+            return WHOLE;
+        }
+        let image = self.heeded(tagged).pair(size);
+        let input = (self.width, self.height);
+        let geometry = Geometry::new(image, input, &self.preprocessing);
+        let axes = [geometry.across, geometry.down];
+        let fits = |eighths: &u8| axes.iter().all(|axis| axis.is_twice_at(*eighths));
+        [1, 2, 4].into_iter().find(fits).unwrap_or(WHOLE)
+    }
+
     /// What becomes of an image whose pixels are stored in that size and orientation.
-    fn plan(&self, stored: (u32, u32), tagged: Orientation) -> (Resizing, Placing) {
+    fn plan(&self, stored: Stored, tagged: Orientation) -> (Resizing, Placing) {
         let orientation = self.heeded(tagged);
         let input = (self.width, self.height);
-        let image = orientation.pair(stored);
+        let image = orientation.pair(stored.size);
         let geometry = Geometry::new(image, input, &self.preprocessing);
+        let geometry = geometry.decoded_to(stored.eighths);
         let (columns, rows) = geometry.stored(orientation);
         let resizing = Resizing {
             columns,
@@ -190,10 +208,11 @@ impl InputSpec {
 
     /// Memory that [`Preprocessor::append`] needs besides image and tensor for an image of that
     /// size and orientation.
-    pub(super) fn work(&self, stored: (u32, u32), tagged: Orientation) -> Work {
+    pub(super) fn work(&self, stored: Stored, tagged: Orientation) -> Work {
         let (resizing, placing) = self.plan(stored, tagged);
+        let (columns, rows) = (resizing.columns.decoded(), resizing.rows.decoded());
         let grey = match self.channels {
-            Channels::Grey => u64::from(stored.0) * u64::from(stored.1),
+            Channels::Grey => u64::from(columns) * u64::from(rows),
             Channels::Rgb => 0,
         };
         Work {
@@ -239,10 +258,20 @@ impl Work {
     }
 }
 
+/// Size of an image's pixels as they are stored, and to what part of it they are decoded.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stored {
+    /// Width and height in the file.
+    pub(super) size: (u32, u32),
+    /// Eighths of the sides; [`WHOLE`]: as in the file.
+    pub(super) eighths: u8,
+}
+
 /// Decoded pixels, and how they are turned for looking at them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Picture<'a> {
     pub(super) pixels: &'a Pixels,
+    pub(super) stored: Stored,
     pub(super) orientation: Orientation,
 }
 
@@ -274,8 +303,11 @@ impl Preprocessor {
             Channels::Grey => to_grey(picture.pixels)?,
             Channels::Rgb => Cow::Borrowed(picture.pixels),
         };
-        let stored = (pixels.width, pixels.height);
-        let (resizing, placing) = spec.plan(stored, picture.orientation);
+        let (resizing, placing) = spec.plan(picture.stored, picture.orientation);
+        let expected = (resizing.columns.decoded(), resizing.rows.decoded());
+        if (pixels.width, pixels.height) != expected {
+            return Err("was decoded to another size".to_string());
+        }
         let samples = self.resizer.resize(&pixels, &resizing)?;
         let (samples, channels) = match placing.is_needed() {
             true => placing.place(samples, pixels.channels, spec.channels, &mut self.placed)?,
@@ -401,6 +433,10 @@ mod tests {
         let spec = InputSpec::new(options).unwrap();
         let picture = Picture {
             pixels: &pixels,
+            stored: Stored {
+                size: (pixels.width, pixels.height),
+                eighths: WHOLE,
+            },
             orientation: Orientation::default(),
         };
         Preprocessor::new()

@@ -48,7 +48,7 @@ impl Resizing {
     /// black or white is cut off after each pass. So filters that do are applied in Pillow's
     /// order, and the others in the order which is faster for photos.
     fn between(&self, channels: u64) -> (bool, u64) {
-        let wide = |axis: Axis| (u64::from(axis.source), u64::from(axis.taken));
+        let wide = |axis: Axis| (u64::from(axis.decoded()), u64::from(axis.taken));
         let ((width, across), (height, down)) = (wide(self.columns), wide(self.rows));
         let rows_first = width * down * channels;
         let columns_first = across * height * channels;
@@ -71,7 +71,7 @@ impl Resizing {
     /// twice as many as the columns.
     fn takes_rows_first_in_pillow(&self) -> bool {
         let (across, down) = self.orientation.pair((self.columns, self.rows));
-        let lost = |axis: Axis| i64::from(axis.source).saturating_sub_unsigned(axis.scaled);
+        let lost = |axis: Axis| i64::from(axis.decoded()).saturating_sub_unsigned(axis.scaled);
         let is_down_first = lost(down) > lost(across).saturating_mul(2).max(0);
         is_down_first != self.orientation.swapped
     }
@@ -111,14 +111,14 @@ impl Bytes {
         // the target are the pixels that the filter reaches to both sides, and some more.
         let reach = reach(resizing.interpolation);
         let table = |axis: Axis| {
-            let source = u64::from(axis.source).max(axis.scaled);
+            let source = u64::from(axis.decoded()).max(axis.scaled);
             let coefficients = 2 * (reach * source).div_ceil(axis.scaled.max(1)) + 1;
             u64::from(axis.taken) * (10 * coefficients + 128) + 8 * coefficients
         };
         let tables = table(resizing.columns).max(table(resizing.rows));
         let (width, height) = resizing.target();
         // Sums of a row.
-        let sums = 4 * channels * u64::from(resizing.columns.source.max(width));
+        let sums = 4 * channels * u64::from(resizing.columns.decoded().max(width));
         Self {
             resized: u64::from(width) * u64::from(height) * channels,
             between,
@@ -296,8 +296,8 @@ fn pick(pixels: &Pixels, resizing: &Resizing, resized: &mut [u8]) {
 /// Place of the nearest pixel of each: below the middle of the scaled pixel. The direction is that
 /// of the upright image, since a middle between two pixels takes the latter.
 fn nearest(axis: Axis, is_reversed: bool) -> Vec<u32> {
-    let step = f64::from(axis.source) / axis.scaled as f64;
-    let last = axis.source.saturating_sub(1);
+    let step = axis.length() / axis.scaled as f64;
+    let last = axis.decoded().saturating_sub(1);
     let shown = axis.skipped.saturating_add(u64::from(axis.taken));
     let before = match is_reversed {
         true => axis.scaled.saturating_sub(shown),

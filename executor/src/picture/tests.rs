@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use predictsql_catalog::{ImageOptions, Layout, Normalisation};
+use predictsql_catalog::{Decode, ImageOptions, Layout, Normalisation, Preprocessing};
 
 use super::{Channels, DecodePlan, InputSpec, Limits, Pixels, Preprocessor};
 
@@ -243,6 +243,88 @@ fn users_of_both_kinds_get_what_each_would_get_alone() {
                 let alone = decode(&encoded, wanted, LIMITS).unwrap();
                 let together = decoded.of(spec).unwrap().pixels;
                 assert_eq!(together, &alone, "{name} as {wanted:?}");
+            }
+        }
+    }
+}
+
+/// An input as [`spec_of`] makes it, whose images are decoded at their own size.
+fn exact_spec_of(width: u32, height: u32, channels: Channels) -> InputSpec {
+    let count = channels.count();
+    InputSpec::new(&ImageOptions {
+        layout: Layout::Nhwc,
+        height,
+        width,
+        channels: u8::try_from(count).unwrap(),
+        normalisation: Normalisation {
+            mean: vec![0.0; count],
+            std: vec![1.0 / 255.0; count],
+        },
+        preprocessing: Preprocessing {
+            decode: Decode::Exact,
+            ..Default::default()
+        },
+    })
+    .unwrap()
+}
+
+/// JPEG files of the tests.
+fn jpegs() -> Vec<(String, Vec<u8>)> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/images");
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| {
+        let name = entry.unwrap().file_name();
+        name.to_string_lossy().into_owned()
+    });
+    let names = names.filter(|name| name.ends_with(".jpg"));
+    let files = names.map(|name| (name.clone(), read(&name)));
+    files.collect()
+}
+
+#[test]
+fn a_part_of_the_size_gives_nearly_the_same_input() {
+    let mut reduced = 0;
+    for (name, encoded) in jpegs() {
+        for (width, height) in [(1, 1), (2, 1), (3, 2), (5, 3), (8, 8)] {
+            for channels in [Channels::Grey, Channels::Rgb] {
+                let spec = spec_of(width, height, channels);
+                let exact = exact_spec_of(width, height, channels);
+                let (found, expected) =
+                    match (tensor_of(&encoded, &spec), tensor_of(&encoded, &exact)) {
+                        (Ok(found), Ok(expected)) => (found, expected),
+                        (found, expected) => {
+                            assert_eq!(found.is_ok(), expected.is_ok(), "{name}");
+                            continue;
+                        }
+                    };
+                let sizes = [&spec, &exact].map(|spec| {
+                    let decoded = DecodePlan::new(&encoded, [spec], LIMITS).unwrap();
+                    let decoded = decoded.decode().unwrap();
+                    let pixels = decoded.of(spec).unwrap().pixels;
+                    (pixels.width, pixels.height)
+                });
+                reduced += usize::from(sizes[0] != sizes[1]);
+                assert!(sizes[0] == sizes[1] || sizes[0] >= (2 * width, 2 * height));
+                let pairs = found.iter().zip(&expected);
+                let most = pairs.map(|(f, e)| (f - e).abs()).fold(0.0f32, f32::max);
+                assert!(most <= 12.0, "{name} {width}x{height} {channels:?}: {most}");
+                if sizes[0] == sizes[1] {
+                    assert_eq!(found, expected, "{name}");
+                }
+            }
+        }
+    }
+    assert!(reduced > 10, "{reduced}");
+}
+
+#[test]
+fn a_jpeg_that_is_cut_off_is_refused_at_any_size() {
+    for (name, encoded) in jpegs() {
+        for length in (encoded.len() / 2..encoded.len()).step_by(7) {
+            let cut = encoded.get(..length).unwrap();
+            for closed in [cut.to_vec(), [cut, &[0xff, 0xd9]].concat()] {
+                let found = tensor_of(&closed, &spec_of(1, 1, Channels::Rgb)).is_ok();
+                let expected = tensor_of(&closed, &exact_spec_of(1, 1, Channels::Rgb)).is_ok();
+                assert_eq!(found, expected, "{name} {length}");
             }
         }
     }

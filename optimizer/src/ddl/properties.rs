@@ -4,9 +4,9 @@
 
 use predictsql_catalog::{
     ACCURACY_SLACK_POINTS_DEFAULT, Background, ChannelOrder, ClassShares, Colour, Column,
-    ColumnKind, ImageOptions, Interpolation, Layout, ModelInput, ModelOptions, Normalisation,
-    OrientationTag, Output, Preprocessing, Resize, Task, TaskConstraints, TaskInput, TaskKind,
-    check_classes, check_columns, model_definition, model_options, task_definition,
+    ColumnKind, Decode, ImageOptions, Interpolation, Layout, ModelInput, ModelOptions,
+    Normalisation, OrientationTag, Output, Preprocessing, Resize, Task, TaskConstraints, TaskInput,
+    TaskKind, check_classes, check_columns, model_definition, model_options, task_definition,
 };
 use proptest::prelude::*;
 
@@ -140,6 +140,10 @@ fn preprocessing(in_colour: bool) -> impl Strategy<Value = Preprocessing> {
             resize,
             crop_fraction: if resize.pads() { 1.0 } else { crop_fraction },
             interpolation,
+            decode: match ignores ^ bgr {
+                true => Decode::Exact,
+                false => Decode::Scaled,
+            },
             channel_order: match bgr && in_colour {
                 true => ChannelOrder::Bgr,
                 false => ChannelOrder::Rgb,

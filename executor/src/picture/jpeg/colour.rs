@@ -14,6 +14,12 @@ pub(super) enum Colours {
 }
 
 impl Colours {
+    /// Whether all decoders take the components for luma and chroma: no segment says otherwise.
+    pub(super) fn is_plain(encoded: &[u8], frame: &Frame) -> bool {
+        let (names, adobe) = (frame.components.iter().map(|c| c.id), adobe(encoded));
+        names.ne(*b"RGB") && matches!(adobe, None | Some(1)) && frame.components.len() == 3
+    }
+
     /// By the rules of libjpeg: application segments, then the names of the components.
     pub(super) fn read(encoded: &[u8], frame: &Frame) -> Option<Self> {
         let (mut is_jfif, mut adobe) = (false, None);
@@ -55,6 +61,14 @@ impl Colours {
             let row = rows.get(component).and_then(|row| row.samples.get(x));
             row.copied().unwrap_or_default()
         };
+        if let (Self::YCbCr, Channels::Rgb, [y, cb, cr]) = (self, channels, rows) {
+            let chroma = cb.samples.iter().zip(&cr.samples);
+            let pixels = target.as_chunks_mut::<3>().0.iter_mut();
+            for (pixel, (y, (cb, cr))) in pixels.zip(y.samples.iter().zip(chroma)) {
+                *pixel = rgb([*y, *cb, *cr]);
+            }
+            return;
+        }
         for (x, pixel) in target.chunks_exact_mut(channels.count()).enumerate() {
             let three = [sample(0, x), sample(1, x), sample(2, x)];
             match (self, channels) {
@@ -72,6 +86,22 @@ impl Colours {
     }
 }
 
+/// The colour transform that Adobe's segment names.
+fn adobe(encoded: &[u8]) -> Option<u8> {
+    let mut at = 2;
+    while let Some(segment) = next_segment(encoded, at) {
+        at = segment.end;
+        match segment.marker {
+            SOS => return None,
+            APP14 if segment.payload.starts_with(b"Adobe") => {
+                return segment.payload.get(11).copied();
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
 fn inked(colour: [u8; 3], black: u8) -> [u8; 3] {
     colour.map(|light| ((u32::from(light) * u32::from(black) + 127) / 255) as u8)
 }
@@ -84,7 +114,8 @@ fn rgb([y, cb, cr]: [u8; 3]) -> [u8; 3] {
         y - 0.344_136_3 * cb - 0.714_136_3 * cr,
         y + 1.772 * cb,
     ]
-    .map(|value| value.round() as u8)
+    // A cast of a float saturates.
+    .map(|value| (value + 0.5) as u8)
 }
 
 /// A row of one component at full width.
@@ -96,6 +127,13 @@ impl Row {
     pub(super) fn new(width: usize) -> Self {
         Self {
             samples: vec![0; width],
+        }
+    }
+
+    /// Copies the row from samples of full width.
+    pub(super) fn copy(&mut self, samples: &[u8]) {
+        for (target, sample) in self.samples.iter_mut().zip(samples) {
+            *target = *sample;
         }
     }
 

@@ -25,6 +25,9 @@ pub(super) struct Table {
     /// The same for coefficients of sequential scans: combined length of code and value, and the
     /// number of coefficients covered (`BLOCK` at the end of a block).
     steps: Box<[u16; 1 << LOOKUP_BITS]>,
+    /// The same for coefficients whose code and value fit into a lookup: value, number of
+    /// coefficients passed before it, and length in bits; 0 for others.
+    values: Box<[u32; 1 << LOOKUP_BITS]>,
     /// By length: the first code beyond those of that length, aligned to 16 bits.
     ends: [u32; CODE_BITS_MAX as usize + 1],
     /// By length: the number to add to a code for the index of its symbol.
@@ -49,6 +52,7 @@ impl Table {
         let mut table = Self {
             codes: Box::new([0; 1 << LOOKUP_BITS]),
             steps: Box::new([0; 1 << LOOKUP_BITS]),
+            values: Box::new([0; 1 << LOOKUP_BITS]),
             ends: [0; 17],
             offsets: [0; 17],
             symbols: symbols.to_vec(),
@@ -76,7 +80,22 @@ impl Table {
             *table.ends.get_mut(index)? = code << (CODE_BITS_MAX - length);
             code <<= 1;
         }
+        table.fill_values();
         Some(table)
+    }
+
+    /// Fills the lookup of values from that of codes.
+    fn fill_values(&mut self) {
+        for (bits, (entry, value)) in self.codes.iter().zip(self.values.iter_mut()).enumerate() {
+            let (length, symbol) = (u32::from(entry >> 8), u32::from(entry & 0xff));
+            let (run, size) = (symbol >> 4, symbol & 15);
+            let whole = length + size;
+            if length == 0 || size == 0 || whole > LOOKUP_BITS {
+                continue;
+            }
+            let number = bits as u32 >> (LOOKUP_BITS - whole) & ((1 << size) - 1);
+            *value = (signed(number, size) as u32) << 16 | run << 8 | whole;
+        }
     }
 
     /// Length and symbol of a code longer than a lookup, in the top of 16 bits.
@@ -227,7 +246,56 @@ impl<'a> Bits<'a> {
     pub(super) fn block(&mut self, dc: &Table, ac: &Table) -> Result<(), Fault> {
         let size = self.symbol(dc)?;
         self.consume(u32::from(size & 15))?;
+        self.rest(ac, 1)
+    }
+
+    /// Reads a block of a sequential scan up to place `last`: returns the change of its first
+    /// coefficient, and gives the places and values of others. The rest is skipped.
+    #[inline]
+    pub(super) fn values(
+        &mut self,
+        dc: &Table,
+        ac: &Table,
+        last: u32,
+        mut give: impl FnMut(usize, i32),
+    ) -> Result<i32, Fault> {
+        let size = u32::from(self.symbol(dc)? & 15);
+        let change = signed(self.take(size)?, size);
         let mut place = 1;
+        while place <= last {
+            self.ready();
+            let entry = ac.values[(self.buffer >> (64 - LOOKUP_BITS)) as usize];
+            if entry != 0 {
+                self.consume(entry & 0xff)?;
+                place += entry >> 8 & 0xff;
+                if place <= last {
+                    give(place as usize, entry as i32 >> 16);
+                }
+                place += 1;
+                continue;
+            }
+            let symbol = self.symbol(ac)?;
+            let (run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
+            match (run, size) {
+                (15, 0) => place += 16,
+                (_, 0) => return Ok(change),
+                _ => {
+                    place += run;
+                    let value = signed(self.take(size)?, size);
+                    if place <= last {
+                        give(place as usize, value);
+                    }
+                    place += 1;
+                }
+            }
+        }
+        self.rest(ac, place)?;
+        Ok(change)
+    }
+
+    /// Skips the coefficients of a block of a sequential scan from `place` on.
+    #[inline]
+    fn rest(&mut self, ac: &Table, mut place: u32) -> Result<(), Fault> {
         while place < BLOCK {
             self.ready();
             let mut entry = ac.steps[(self.buffer >> (64 - LOOKUP_BITS)) as usize];
@@ -249,6 +317,17 @@ impl<'a> Bits<'a> {
         }
         *self = Self::new(self.data, at + 2);
         Ok(())
+    }
+}
+
+/// The number that bits of a size stand for.
+#[inline]
+pub(super) fn signed(bits: u32, size: u32) -> i32 {
+    let number = bits as i32;
+    match size {
+        0 => 0,
+        size if bits >> (size - 1) == 0 => number - (1 << size) + 1,
+        _ => number,
     }
 }
 

@@ -6,10 +6,10 @@
 
 use super::super::{Channels, Pixels, zeroed};
 use super::colour::{Colours, Row};
-use super::entropy::{Bits, Fault, Table};
+use super::entropy::{Bits, Fault, Table, signed};
 use super::scans::{Part, Restarts, Scan, Walk, after_scan, table};
 use super::segments::{self, APP0, DHT, DQT, DRI, EOI, Frame, SOF_LAST, SOS, next_segment};
-use super::transform::{BLOCK, samples_of};
+use super::transform::{BLOCK, Quantisation, samples_of};
 
 /// Whether a frame needs this decoder: its first component is not the finest one, one is sampled
 /// by three, or one has several rows of blocks in a unit and others have more.
@@ -59,7 +59,7 @@ impl Component {
 struct Decoder<'f> {
     frame: &'f Frame,
     walk: Walk<'f>,
-    quantisation: [Option<[u16; BLOCK]>; 4],
+    quantisation: Quantisation,
     components: Vec<Component>,
 }
 
@@ -119,7 +119,7 @@ impl<'f> Decoder<'f> {
         Ok(Self {
             frame,
             walk: Walk::of_headers(frame),
-            quantisation: [None; 4],
+            quantisation: Quantisation::default(),
             components,
         })
     }
@@ -130,7 +130,10 @@ impl<'f> Decoder<'f> {
             at = segment.end;
             match segment.marker {
                 DHT => self.walk.tables(segment.payload)?,
-                DQT => self.quantisation(segment.payload)?,
+                DQT => self
+                    .quantisation
+                    .read(segment.payload)
+                    .ok_or(Fault::Damaged)?,
                 DRI => self.walk.restarts(segment.payload)?,
                 APP0 if segment.payload.starts_with(b"AVI1\0") => self.walk.standard_tables(),
                 // 12 bits a sample are not supported.
@@ -151,29 +154,12 @@ impl<'f> Decoder<'f> {
         Ok(())
     }
 
-    fn quantisation(&mut self, mut payload: &[u8]) -> Result<(), Fault> {
-        while let Some((head, rest)) = payload.split_first() {
-            let bytes = if head >> 4 == 0 { BLOCK } else { 2 * BLOCK };
-            let (values, rest) = rest.split_at_checked(bytes).ok_or(Fault::Damaged)?;
-            let place = self.quantisation.get_mut(usize::from(head & 15));
-            let table = place.ok_or(Fault::Damaged)?.insert([0; BLOCK]);
-            let width = bytes / BLOCK;
-            for (target, value) in table.iter_mut().zip(values.chunks_exact(width)) {
-                *target = value
-                    .iter()
-                    .fold(0, |number, byte| number << 8 | u16::from(*byte));
-            }
-            payload = rest;
-        }
-        Ok(())
-    }
-
     fn scan(&mut self, header: &[u8], encoded: &[u8], at: usize) -> Result<usize, Fault> {
         let scan = self.walk.read_scan(header).ok_or(Fault::Damaged)?;
         for part in &scan.parts {
             let numbered = self.frame.components.get(part.component);
-            let number = usize::from(numbered.ok_or(Fault::Damaged)?.quantisation);
-            let table = self.quantisation.get(number).copied().flatten();
+            let number = numbered.ok_or(Fault::Damaged)?.quantisation;
+            let table = self.quantisation.table(number);
             let component = self.components.get_mut(part.component);
             let component = component.ok_or(Fault::Damaged)?;
             component.quantisation = component.quantisation.or(table);
@@ -269,16 +255,6 @@ impl<'f> Decoder<'f> {
             planes.push(Plane { samples, stride });
         }
         Ok(planes)
-    }
-}
-
-/// The number that bits of a size stand for.
-fn signed(bits: u32, size: u32) -> i32 {
-    let number = bits as i32;
-    match size {
-        0 => 0,
-        size if bits >> (size - 1) == 0 => number - (1 << size) + 1,
-        _ => number,
     }
 }
 

@@ -6,7 +6,7 @@
 //! own codes. A progressive image must have all bits of all its coefficients.
 
 use super::entropy::{Bits, Fault, Table, next_marker};
-use super::segments::{APP0, DHT, DRI, EOI, Frame, SOS, next_segment};
+use super::segments::{APP0, Component, DHT, DRI, EOI, Frame, SOS, next_segment};
 use super::standard;
 
 /// Checks all scans.
@@ -242,6 +242,11 @@ impl<'f> Walk<'f> {
             before: Some(high).filter(|high| *high != 0),
             low,
         })
+    }
+
+    /// The component of a part.
+    pub(super) fn component(&self, part: &Part) -> Option<&'f Component> {
+        self.frame.components.get(part.component)
     }
 
     /// Columns and rows of units of a scan.
@@ -495,7 +500,7 @@ pub(super) fn after_scan(encoded: &[u8], mut at: usize) -> Option<usize> {
 }
 
 /// Whether there is an end marker after the last scan. Bytes after the end are allowed.
-fn has_end(encoded: &[u8], at: usize) -> Result<(), Fault> {
+pub(super) fn has_end(encoded: &[u8], at: usize) -> Result<(), Fault> {
     let data = encoded.get(at..).unwrap_or_default();
     let found = data.windows(2).any(|pair| pair == [0xff, EOI]);
     if found { Ok(()) } else { Err(Fault::Cut) }
