@@ -7,8 +7,8 @@ use crate::model::{ModelInput, ModelOptions, Output};
 use crate::option_value::{OptionError, OptionValue};
 use crate::task::{Task, TaskInput, TaskKind};
 use crate::{
-    Background, ChannelOrder, Colour, Column, ColumnKind, ImageOptions, Interpolation, Layout,
-    OrientationTag, Preprocessing, Resize,
+    Background, ChannelOrder, Colour, Column, ColumnKind, Decode, ImageOptions, Interpolation,
+    Layout, OrientationTag, Preprocessing, Resize,
 };
 
 fn task() -> Task {
@@ -200,6 +200,7 @@ fn preprocessing_is_read_and_written() {
     let given = preprocessing(&[
         ("resize", text("letterbox")),
         ("interpolation", text("lanczos")),
+        ("decode", text("exact")),
         ("channel_order", text("BGR")),
         ("scale", OptionValue::Number(1.0)),
         ("orientation", text("ignore")),
@@ -209,6 +210,7 @@ fn preprocessing_is_read_and_written() {
         resize: Resize::Letterbox,
         crop_fraction: 1.0,
         interpolation: Interpolation::Lanczos,
+        decode: Decode::Exact,
         channel_order: ChannelOrder::Bgr,
         scale: 1.0,
         orientation: OrientationTag::Ignore,
@@ -252,6 +254,7 @@ fn preprocessing_is_checked() {
         &[("interpolation", text("area"))],
         "'bilinear', 'bicubic'",
     );
+    refused(None, &[("decode", text("draft"))], "'scaled' or 'exact'");
     refused(None, &[("channel_order", text("RBG"))], "'RGB' or 'BGR'");
     let grey = [
         ("channels", OptionValue::Number(1.0)),

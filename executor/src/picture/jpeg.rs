@@ -1,4 +1,5 @@
-//! JPEG, baseline and progressive, decoded by zune-jpeg.
+//! JPEG, baseline and progressive, decoded by zune-jpeg; baseline to a part of its size by
+//! `reduced.rs`.
 
 mod colour;
 mod entropy;

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn fewer_samples_of_a_slow_wave_are_its_means() {
+    fn fewer_samples_of_a_slow_wave_are_near_its_means() {
         for (across, down) in [(1, 1), (2, 2), (4, 4), (4, 8), (2, 4)] {
             let mut values = [[0.0; SIDE]; SIDE];
             (values[0][0], values[0][1], values[1][0]) = (80.0, 300.0, -200.0);
@@ -249,7 +249,7 @@ mod tests {
                     let sum: u32 = area.map(|sample| u32::from(*sample)).sum();
                     let mean = sum as f32 / (wide * high) as f32;
                     let difference = (f32::from(*sample) - mean).abs();
-                    assert!(difference <= 4.0, "{across} {down}: {sample} {mean}");
+                    assert!(difference <= 8.0, "{across} {down}: {sample} {mean}");
                 }
             }
         }
