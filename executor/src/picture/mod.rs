@@ -5,8 +5,8 @@
 //! `(x * scale - mean) / std`. In detail: the first frame of an animation is used; transparency is
 //! laid over a colour; 16-bit samples are scaled to 8; colour is converted to grey by the luma of
 //! ITU-R BT.601; by default the whole image is stretched to the input size (`geometry.rs` has the
-//! other ways). An image that already has the input size is not resampled. A large JPEG may be decoded
-//! to a part of its size first, never below twice the size that it is scaled to.
+//! other ways). An image that already has the input size is not resampled. A large JPEG may be
+//! decoded to a part of its size first, never below twice the size that it is scaled to.
 
 mod bmp;
 mod convolve;
