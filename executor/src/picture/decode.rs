@@ -141,14 +141,14 @@ impl<'a> DecodePlan<'a> {
             orientation: format.orientation(encoded),
         };
         let (mut forms, mut work) = (Vec::new(), Work::default());
-        // The last form is decoded while the others are kept.
+        // A form is decoded while those before it are kept.
         let (mut decode, mut kept) = (0, 0u64);
         for spec in users {
             let form = image.form(spec);
             if !forms.contains(&form) {
                 let bytes = image.reduced_bytes(form.eighths);
                 let (decoding, keeping) = bytes.ok_or("cannot be decoded to a smaller size")?;
-                decode = decoding.max(decode);
+                decode = decode.max(kept.saturating_add(decoding));
                 kept = kept.saturating_add(keeping);
                 forms.push(form);
             }
@@ -160,7 +160,7 @@ impl<'a> DecodePlan<'a> {
         }
         let bytes = match forms.is_empty() {
             true => header.decode_bytes,
-            false => kept.saturating_add(decode.max(work.total())),
+            false => decode.max(kept.saturating_add(work.total())),
         };
         limits.check_bytes(bytes)?;
         Ok(Self {

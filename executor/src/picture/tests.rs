@@ -17,6 +17,10 @@ pub(super) const LIMITS: Limits = Limits {
 
 /// An input of that size whose numbers are the unnormalised samples, in NHWC order.
 pub(super) fn spec_of(width: u32, height: u32, channels: Channels) -> InputSpec {
+    decoding_spec_of(width, height, channels, Decode::default())
+}
+
+fn decoding_spec_of(width: u32, height: u32, channels: Channels, decode: Decode) -> InputSpec {
     let count = channels.count();
     InputSpec::new(&ImageOptions {
         layout: Layout::Nhwc,
@@ -27,7 +31,10 @@ pub(super) fn spec_of(width: u32, height: u32, channels: Channels) -> InputSpec 
             mean: vec![0.0; count],
             std: vec![1.0 / 255.0; count],
         },
-        preprocessing: Default::default(),
+        preprocessing: Preprocessing {
+            decode,
+            ..Default::default()
+        },
     })
     .unwrap()
 }
@@ -250,22 +257,7 @@ fn users_of_both_kinds_get_what_each_would_get_alone() {
 
 /// An input as [`spec_of`] makes it, whose images are decoded at their own size.
 fn exact_spec_of(width: u32, height: u32, channels: Channels) -> InputSpec {
-    let count = channels.count();
-    InputSpec::new(&ImageOptions {
-        layout: Layout::Nhwc,
-        height,
-        width,
-        channels: u8::try_from(count).unwrap(),
-        normalisation: Normalisation {
-            mean: vec![0.0; count],
-            std: vec![1.0 / 255.0; count],
-        },
-        preprocessing: Preprocessing {
-            decode: Decode::Exact,
-            ..Default::default()
-        },
-    })
-    .unwrap()
+    decoding_spec_of(width, height, channels, Decode::Exact)
 }
 
 /// JPEG files of the tests.
