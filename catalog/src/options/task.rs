@@ -163,9 +163,8 @@ mod tests {
     use crate::constraints::TaskConstraints;
     use crate::task::{Column, ColumnKind, TaskKind};
 
-    #[test]
-    fn options_are_set_within_their_bounds_and_taken_back() {
-        let mut task = Task {
+    fn task() -> Task {
+        Task {
             name: "t".to_owned(),
             kind: TaskKind::Classification,
             input: TaskInput::Image,
@@ -174,7 +173,12 @@ mod tests {
             constraints: TaskConstraints::default(),
             image_roots: Vec::new(),
             version: 1,
-        };
+        }
+    }
+
+    #[test]
+    fn options_are_set_within_their_bounds_and_taken_back() {
+        let mut task = task();
         let mut set = |key: &str, value: OptionValue| {
             task.set(&[(key.to_owned(), value)])?;
             Ok::<_, OptionError>((task.accuracy_slack_points, task.constraints.clone()))
@@ -211,16 +215,7 @@ mod tests {
 
     #[test]
     fn answers_are_stable_or_per_statement() {
-        let mut task = Task {
-            name: "t".to_owned(),
-            kind: TaskKind::Classification,
-            input: TaskInput::Image,
-            classes: vec!["a".to_owned()],
-            accuracy_slack_points: ACCURACY_SLACK_POINTS_DEFAULT,
-            constraints: TaskConstraints::default(),
-            image_roots: Vec::new(),
-            version: 1,
-        };
+        let mut task = task();
         let mut set = |value: OptionValue| {
             task.set(&[("Answers".to_owned(), value)])?;
             Ok::<_, OptionError>(task.constraints.answers)
@@ -273,16 +268,7 @@ mod tests {
 
     #[test]
     fn image_roots_are_a_list_of_texts_for_a_task_over_images() {
-        let mut task = Task {
-            name: "t".to_owned(),
-            kind: TaskKind::Classification,
-            input: TaskInput::Image,
-            classes: vec!["a".to_owned()],
-            accuracy_slack_points: ACCURACY_SLACK_POINTS_DEFAULT,
-            constraints: TaskConstraints::default(),
-            image_roots: Vec::new(),
-            version: 1,
-        };
+        let mut task = task();
         let text = |text: &str| OptionValue::Text(text.to_owned());
         let list = |roots: &[&str]| OptionValue::List(roots.iter().map(|r| text(r)).collect());
         let set = |task: &mut Task, value: OptionValue| {
