@@ -11,6 +11,8 @@ pub enum RefusalKind {
     UnknownTarget,
     /// A column that the statement does not have.
     UnknownColumn,
+    /// A column of a derived table whose name another one has.
+    DuplicateColumn,
     /// A prediction that no model can answer.
     NoModel,
     /// A constraint on predictions that cannot be kept.
@@ -64,6 +66,12 @@ impl Refusal {
     pub fn unknown_column(column: impl std::fmt::Display, clause: &str) -> Self {
         let message = format!("Unknown column '{column}' in '{clause}'");
         Self::new(RefusalKind::UnknownColumn, message)
+    }
+
+    /// A column of a derived table whose name another one has.
+    pub fn duplicate_column(name: &str) -> Self {
+        let message = format!("Duplicate column name '{name}'");
+        Self::new(RefusalKind::DuplicateColumn, message)
     }
 
     /// A prediction that no model can answer.

@@ -68,6 +68,8 @@ pub enum ErrorKind {
     Other,
     /// There is no column of that name.
     UnknownColumn,
+    /// A column of a derived table whose name another one has.
+    DuplicateColumn,
     /// A constraint on predictions that cannot be satisfied.
     Constraint,
     /// A variable cannot be set to that value.
@@ -176,6 +178,7 @@ impl ErrorKind {
             Self::WrongValue => (1525, b"HY000", WrongValue),
             Self::Other => (1105, b"HY000", Error),
             Self::UnknownColumn => (1054, b"42S22", Error),
+            Self::DuplicateColumn => (1060, b"42S21", Error),
             Self::Constraint => (1644, b"45000", Error),
             Self::WrongVariableValue => (1231, b"42000", Error),
             Self::ArgumentCount => (1318, b"42000", Error),
@@ -218,6 +221,7 @@ impl From<RefusalKind> for ErrorKind {
             RefusalKind::Unsupported | RefusalKind::NoModel => Self::Unsupported,
             RefusalKind::UnknownTarget => Self::UnknownName,
             RefusalKind::UnknownColumn => Self::UnknownColumn,
+            RefusalKind::DuplicateColumn => Self::DuplicateColumn,
             RefusalKind::Constraint => Self::Constraint,
             RefusalKind::Prior => Self::WrongVariableValue,
             RefusalKind::ArgumentCount => Self::ArgumentCount,

@@ -17,6 +17,7 @@ mod nesting;
 mod once;
 mod recursion;
 mod relation;
+mod second_pass;
 mod shape;
 mod texts;
 mod unread;
@@ -27,6 +28,7 @@ pub use interruption::says_interrupted;
 pub use members::MemberRows;
 pub use nesting::NESTED_PREDICTIONS_MAX;
 pub use relation::{KeyForm, Lookup, RelationAnswer};
+pub use second_pass::UNREAD_CODE;
 pub use shape::{Members, Shape};
 pub use texts::HarvestPass;
 

@@ -9,7 +9,7 @@ use super::analysis::{Harvest, Materialise};
 use super::interruption::unless_interrupted;
 use super::relation::{Lookup, answer_cell, none_of, score_cell};
 use super::shape::Shape;
-use crate::sql::blocks::{Block, end_of_order_after_having, factors};
+use crate::sql::blocks::{Block, factors};
 use crate::sql::calls::{Asked, outermost_splices, stub_name};
 use crate::sql::fragment::{Fragment, Splice, quote_name, splice};
 use crate::sql::key::wrapped;
@@ -36,29 +36,6 @@ impl Materialise<'_, '_> {
         self.whole(statement.described_splices(&statement.body))
     }
 
-    /// Pass 2: the statement with each call replaced by a lookup. `lookups` has one per harvest.
-    pub fn run(&self, lookups: &[Lookup]) -> Fragment {
-        let over_lookups = |range: &Range<usize>| self.lookup_splices(range, lookups);
-        let mut splices = self.chain_splices(&over_lookups);
-        splices.extend(over_lookups(&self.statement.body));
-        splices.extend(self.late_limits());
-        splices.extend(self.stored_queries(&splices));
-        splices.extend(self.last_assignment());
-        self.whole(splices)
-    }
-
-    /// Prevents the store from applying LIMIT before a HAVING without groups. The store does so if
-    /// the HAVING reads non-deterministic expressions (lookups appear to be) and it sorts the
-    /// table itself; with a non-deterministic ORDER BY term it sorts a temporary table instead.
-    fn late_limits(&self) -> Vec<Splice> {
-        let lexed = &self.statement.lexed;
-        let blocks = self.blocks.blocks.iter();
-        let sorted = blocks.filter(|b| b.group.is_empty() && !self.calls_in(&b.range).is_empty());
-        let ends = sorted.filter_map(|b| end_of_order_after_having(lexed, b));
-        ends.map(|end| (end..end, Fragment::plain(", RAND() IS NULL")))
-            .collect()
-    }
-
     /// Column names that cannot be aliases; these columns are marked with [`CELL_MARK`] and their
     /// index in this list.
     pub fn marked_names(&self) -> Vec<&str> {
@@ -66,7 +43,7 @@ impl Materialise<'_, '_> {
         names.filter(|name| self.is_no_alias(name)).collect()
     }
 
-    fn whole(&self, mut splices: Vec<Splice>) -> Fragment {
+    pub(super) fn whole(&self, mut splices: Vec<Splice>) -> Fragment {
         let mut long = 0;
         for (end, name) in &self.names {
             let alias = match self.is_no_alias(name) {
@@ -408,7 +385,7 @@ impl Materialise<'_, '_> {
     /// The replacement of a call. A code of 0 gives NULL; a missing key calls the stub, which
     /// raises its error, unless the statement was interrupted. Keys of calls within the input are
     /// looked up first.
-    fn lookup(&self, index: usize, lookups: &[Lookup]) -> Fragment {
+    pub(super) fn lookup(&self, index: usize, lookups: &[Lookup]) -> Fragment {
         let Some(mut found) = self.found(index, lookups) else {
             return Fragment::default();
         };
@@ -501,7 +478,7 @@ impl Materialise<'_, '_> {
     }
 
     /// The answer that a cell encodes.
-    fn answer(&self, index: usize, cell: &Fragment) -> Fragment {
+    pub(super) fn answer(&self, index: usize, cell: &Fragment) -> Fragment {
         let Some(call) = self.statement.calls.get(index) else {
             return Fragment::default();
         };

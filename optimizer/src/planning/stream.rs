@@ -182,6 +182,9 @@ impl<'s, 'a> StreamPlanning<'s, 'a, '_> {
                 "the store did not describe every predicted column",
             ));
         }
+        if select.is_derived() {
+            check_names(select, &columns)?;
+        }
         self.inputs = Inputs::read(select, self.context.session, &inputs)?;
         self.columns = columns;
         Ok(())
@@ -381,6 +384,18 @@ impl<'s, 'a> StreamPlanning<'s, 'a, '_> {
 }
 
 /// Classes whose scores a prediction's cells and conditions use, ascending.
+/// The columns of a derived table have different names; in its description the predicted ones are
+/// marks.
+fn check_names(select: &StreamSelect<'_, '_>, columns: &[Column]) -> Result<(), Refusal> {
+    let mut names: BTreeSet<String> = columns.iter().map(|c| c.name.to_lowercase()).collect();
+    for cell in select.cell_names() {
+        if !names.insert(cell.to_lowercase()) {
+            return Err(Refusal::duplicate_column(cell));
+        }
+    }
+    Ok(())
+}
+
 fn scored_classes(select: &StreamSelect<'_, '_>, prediction: usize) -> Vec<usize> {
     let cells = select.cells().filter_map(|cell| match cell {
         Cell::Score(p, class) => Some((p, class)),

@@ -1,5 +1,8 @@
 //! Splits a single-block SELECT into its clauses by tokens; refuses other statements, naming the
 //! unsupported construct.
+//!
+//! `SELECT * FROM (block) AS t WHERE ... ORDER BY ... LIMIT n`, which tools write around a query,
+//! is split into the clauses of the block, and what stands around it.
 
 use std::ops::Range;
 
@@ -11,7 +14,9 @@ use crate::refusal::Refusal;
 /// Ranges of lexemes. An absent clause is an empty range.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Clauses {
-    /// `[WITH ...] SELECT [modifiers]`.
+    /// The block that the other clauses are of.
+    pub(crate) block: Range<usize>,
+    /// `[WITH ...] SELECT [modifiers]`, after any `SELECT * FROM (`.
     pub(crate) head: Range<usize>,
     /// The select list.
     pub(crate) items: Range<usize>,
@@ -21,7 +26,9 @@ pub(crate) struct Clauses {
     pub(crate) condition: Range<usize>,
     /// `ORDER BY ...`, the words included.
     pub(crate) order: Range<usize>,
-    /// The lexemes after LIMIT.
+    /// `) AS t WHERE ... ORDER BY ...` of the query around the block, up to its LIMIT.
+    pub(crate) around: Range<usize>,
+    /// The lexemes after LIMIT; of the query around the block, if there is one.
     pub(crate) limit: Range<usize>,
 }
 
@@ -57,6 +64,49 @@ const MODIFIERS: [&str; 9] = [
 
 /// Splits the lexemes `range`, which start at SELECT or WITH.
 pub(crate) fn cut(lexed: &Lexed<'_>, range: Range<usize>) -> Result<Clauses, Refusal> {
+    match end_of_wrapped(lexed, &range) {
+        Some(end) => cut_wrapped(lexed, range, end),
+        None => cut_block(lexed, range),
+    }
+}
+
+/// For `SELECT * FROM (SELECT ...)` and what follows: the closing parenthesis.
+fn end_of_wrapped(lexed: &Lexed<'_>, range: &Range<usize>) -> Option<usize> {
+    let start = range.start;
+    let is = |at: usize, token: &Token| lexed.token(at) == Some(token);
+    let wraps = lexed.is_keyword(start, "SELECT")
+        && is(start + 1, &Token::Mul)
+        && lexed.is_keyword(start + 2, "FROM")
+        && is(start + 3, &Token::LParen)
+        && lexed.is_keyword(start + 4, "SELECT");
+    let after = wraps.then(|| lexed.after_closing(start + 3)).flatten();
+    after.map(|after| after - 1).filter(|end| *end < range.end)
+}
+
+fn cut_wrapped(lexed: &Lexed<'_>, range: Range<usize>, end: usize) -> Result<Clauses, Refusal> {
+    let unsupported = || Refusal::unsupported("a predict call in FROM (ON, derived table)");
+    let block = cut(lexed, range.start + 4..end)?;
+    let alias = end + 1 + usize::from(lexed.is_keyword(end + 1, "AS"));
+    let marks = marks(lexed, alias..range.end)?;
+    let after = marks.first().map_or(range.end, |mark| mark.0);
+    let is_alias = matches!(lexed.token(alias), Some(Token::Word(_))) && after == alias + 1;
+    if !is_alias || !block.limit.is_empty() {
+        return Err(unsupported());
+    }
+    let limit = marks.iter().find(|mark| mark.1 == "LIMIT");
+    let limit = limit.map_or(range.end, |mark| mark.0);
+    Ok(Clauses {
+        head: range.start..block.head.end,
+        around: match block.around.is_empty() {
+            true => end..limit,
+            false => block.around.start..limit,
+        },
+        limit: (limit + 1).min(range.end)..range.end,
+        ..block
+    })
+}
+
+fn cut_block(lexed: &Lexed<'_>, range: Range<usize>) -> Result<Clauses, Refusal> {
     let select = find_select(lexed, &range)?;
     let mut items_start = select + 1;
     while let Some(word) = lexed.keyword(items_start) {
@@ -83,11 +133,13 @@ pub(crate) fn cut(lexed: &Lexed<'_>, range: Range<usize>) -> Result<Clauses, Ref
             .unwrap_or(range.end..range.end)
     };
     Ok(Clauses {
+        block: range.clone(),
         head: range.start..items_start,
         items: items_start..marks.first().map_or(range.end, |m| m.0),
         from: clause("FROM", 0),
         condition: clause("WHERE", 1),
         order: clause("ORDER", 0),
+        around: range.end..range.end,
         limit: clause("LIMIT", 1),
     })
 }

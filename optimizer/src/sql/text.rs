@@ -264,6 +264,19 @@ impl<'a> Lexed<'a> {
         }
     }
 
+    /// Whether the token at `at` is a name that the store may treat as equal to `name`. It ignores
+    /// case and accents: non-ASCII names are treated as different only if their lengths differ.
+    pub(crate) fn may_be(&self, at: usize, name: &str) -> bool {
+        let Some(Token::Word(_)) = self.token(at) else {
+            return false;
+        };
+        let word = self.name(at).unwrap_or_default();
+        match word.is_ascii() && name.is_ascii() {
+            true => word.eq_ignore_ascii_case(name),
+            false => word.chars().count() == name.chars().count(),
+        }
+    }
+
     pub(crate) fn token(&self, at: usize) -> Option<&Token> {
         self.lexemes.get(at).map(|l| &l.token)
     }

@@ -110,9 +110,9 @@ impl<'a> PredictStatement<'a> {
                 "a predict call within the arguments of another",
             ));
         }
-        let clauses = clauses::cut(lexed, body.clone())?;
+        let clauses = clauses::cut(lexed, body)?;
         self.check_places(&clauses)?;
-        let structure = structure::parse(lexed, body, &clauses.condition)?;
+        let structure = structure::parse(lexed, clauses.block.clone(), &clauses.condition)?;
         let item_ranges = lexed.split_commas(clauses.items.clone());
         let items = items::read(lexed, item_ranges, &structure.items, &self.calls)?;
         items::check_order(lexed, &clauses.order, &items)?;
@@ -145,6 +145,7 @@ impl<'a> PredictStatement<'a> {
             limit,
         };
         select.classify_items()?;
+        select.check_around()?;
         select.read_conditions(conjuncts)?;
         select.check_sequences()?;
         Ok(select)
@@ -325,6 +326,33 @@ impl StreamSelect<'_, '_> {
         Ok(())
     }
 
+    /// The query around the block passes predicted cells on, and uses none of them itself.
+    fn check_around(&self) -> Result<(), Refusal> {
+        let lexed = &self.statement.lexed;
+        let around = &self.clauses.around;
+        let is_comma = |at: usize| matches!(lexed.token(at), Some(Token::Comma));
+        // ORDER BY 2
+        let is_place = |at: usize| {
+            matches!(lexed.token(at), Some(Token::Number(..)))
+                && (is_comma(at - 1) || lexed.is_keyword(at - 1, "BY"))
+        };
+        let uses = |at: usize| {
+            let mut names = self.cell_names();
+            names.any(|name| lexed.may_be(at, name)) || is_place(at)
+        };
+        match around.clone().any(uses) {
+            true => Err(Refusal::unsupported(
+                "a condition or an order by a predicted column of a derived table",
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether the block is a derived table: its columns have different names.
+    pub fn is_derived(&self) -> bool {
+        !self.clauses.around.is_empty()
+    }
+
     /// Refuses functions with side effects, or with values that depend on the number of calls,
     /// where predictions drop rows: they must be called for the rows of the result only. A stored
     /// function may be one, or an aggregate.
@@ -337,7 +365,7 @@ impl StreamSelect<'_, '_> {
             .items
             .iter()
             .map(|i| &i.all)
-            .chain([&self.clauses.order])
+            .chain([&self.clauses.order, &self.clauses.around])
         {
             let calls: Vec<_> = self
                 .statement

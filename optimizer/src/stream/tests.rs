@@ -481,3 +481,40 @@ fn wrong_arguments_are_named() {
         assert!(read.is_none(), "{text}");
     }
 }
+
+#[test]
+fn a_wrapped_block_keeps_what_is_around_it() {
+    let text = "SELECT * FROM (SELECT id, ml.t(img) AS c FROM p WHERE a > 1 AND ml.t(img) <> 'bag') AS w \
+                WHERE w.id < 9 ORDER BY id LIMIT 3";
+    with(text, |s| {
+        assert!(s.is_derived());
+        let p = push_all(s);
+        assert_eq!(
+            p.text.sql,
+            "SELECT * FROM (SELECT id, NULL AS `ml cell 0`, img AS `ml hidden 0` FROM p WHERE (a > 1)) AS w \
+             WHERE w.id < 9 ORDER BY id"
+        );
+        assert!(!p.limit_pushed);
+        assert_eq!(
+            s.describe(false).sql,
+            "SELECT * FROM (SELECT id, `ml`.`t`(img) AS `ml cell 0` FROM p WHERE a > 1 AND `ml`.`t`(img) <> 'bag') AS w \
+             WHERE w.id < 9 ORDER BY id LIMIT 3"
+        );
+    });
+    let inner = "SELECT id, ml.t(img) AS c FROM p";
+    for around in [
+        format!("SELECT * FROM ({inner}) w WHERE W.C = 'cat'"),
+        format!("SELECT * FROM ({inner}) w ORDER BY 2"),
+        format!("SELECT * FROM ({inner}) w ORDER BY id, 2 DESC"),
+        format!("SELECT * FROM ({inner}) w WHERE `c` IS NULL LIMIT 1"),
+        format!("SELECT * FROM ({inner}) w WHERE ml.t(x) = 'cat'"),
+        format!("SELECT * FROM ({inner} LIMIT 5) w LIMIT 1"),
+        format!("SELECT * FROM ({inner}) w, q"),
+        format!("SELECT * FROM ({inner}) w JOIN q"),
+        format!("SELECT id FROM ({inner}) w"),
+        format!("SELECT * FROM ({inner}) w GROUP BY id"),
+        format!("SELECT * FROM ({inner} UNION {inner}) w"),
+    ] {
+        refusal(&around);
+    }
+}

@@ -109,6 +109,7 @@ impl StreamSelect<'_, '_> {
             ));
         }
         self.push_order(&mut out);
+        self.push_around(&mut out);
         self.push_limit(&mut out);
         out
     }
@@ -164,9 +165,12 @@ impl StreamSelect<'_, '_> {
         let mut text = self.head();
         for (i, item) in self.items.iter().enumerate() {
             text.push(if i > 0 { ", " } else { "" });
-            match self.cells.iter().any(|(of, _)| *of == i) {
-                true => text.push("NULL"),
-                false => text.push_fragment(&self.copy(&item.all)),
+            match self.cells.iter().position(|(of, _)| *of == i) {
+                Some(cell) if self.is_derived() => {
+                    text.push(&format!("NULL AS `{CELL_MARK}{cell}`"))
+                }
+                Some(_) => text.push("NULL"),
+                None => text.push_fragment(&self.copy(&item.all)),
             };
         }
         let mut hidden = Hidden {
@@ -186,6 +190,7 @@ impl StreamSelect<'_, '_> {
         let hidden = hidden.count;
         self.push_from(&mut text, choices.impossible);
         self.push_order(&mut text);
+        self.push_around(&mut text);
         let limit_pushed = !choices.rows_filtered;
         if limit_pushed {
             self.push_limit(&mut text);
@@ -336,6 +341,10 @@ impl StreamSelect<'_, '_> {
             text.push(" ")
                 .push_fragment(&self.copy(&self.clauses.order));
         }
+    }
+
+    fn push_around(&self, text: &mut Fragment) {
+        text.push_fragment(&self.copy(&self.clauses.around));
     }
 
     fn push_limit(&self, text: &mut Fragment) {

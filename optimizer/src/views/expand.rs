@@ -11,7 +11,7 @@ use std::ops::Range;
 use sqlparser::tokenizer::Token;
 
 use super::known::Views;
-use super::names::{Written, may_be, means, written};
+use super::names::{Written, means, written};
 use super::references::{Reference, references};
 use super::source::ViewSession;
 use super::stored::changes_views;
@@ -256,7 +256,7 @@ impl Expander<'_> {
         let all = natural || self.wildcards(block, reference);
         let is_named = |column: &Column| {
             let mut places = self.places(block);
-            places.any(|at| !reference.range.contains(&at) && may_be(lexed, at, &column.name))
+            places.any(|at| !reference.range.contains(&at) && lexed.may_be(at, &column.name))
         };
         let predicts = columns
             .iter()

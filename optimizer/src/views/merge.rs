@@ -6,7 +6,7 @@ use std::ops::Range;
 use sqlparser::tokenizer::Token;
 
 use super::expand::{Expander, Found};
-use super::names::{Written, may_be, means, written};
+use super::names::{Written, means, written};
 use super::references::{Reference, references};
 use crate::refusal::Refusal;
 use crate::sql::blocks::Block;
@@ -93,7 +93,7 @@ impl Expander<'_> {
         let mut foreign = (block.range.start..end).filter(|at| !self.is_own(block, *at));
         !foreign.any(|at| {
             let mut columns = found.iter().flat_map(needed_names);
-            columns.any(|name| may_be(&self.lexed, at, name))
+            columns.any(|name| self.lexed.may_be(at, name))
         })
     }
 
@@ -122,7 +122,7 @@ impl Expander<'_> {
                 .iter()
                 .enumerate()
                 .flat_map(|(view, f)| f.needed.iter().map(move |column| (view, *column)))
-                .filter(|of| may_be(&self.lexed, at, column_name(found, *of)))
+                .filter(|of| self.lexed.may_be(at, column_name(found, *of)))
                 .collect();
             if candidates.is_empty() || self.is_alias(block, at)? {
                 continue;
@@ -190,7 +190,7 @@ impl Expander<'_> {
                 let has_as = at > element.start && self.lexed.is_keyword(at - 1, "AS");
                 let last = at.checked_sub(1 + usize::from(has_as))?;
                 let same =
-                    may_be(&self.lexed, last, &alias) && matches!(last - element.start, 0 | 2 | 4);
+                    self.lexed.may_be(last, &alias) && matches!(last - element.start, 0 | 2 | 4);
                 same.then_some(true)
             }
         }
@@ -246,7 +246,7 @@ impl Expander<'_> {
             let own_name = alone
                 || first.range.end < element.end && {
                     let last = element.end - 1;
-                    !unnamed && may_be(lexed, last, column_name(found, first.of))
+                    !unnamed && lexed.may_be(last, column_name(found, first.of))
                 };
             if own_name {
                 shown.push(first.of);

@@ -5,19 +5,6 @@ use sqlparser::tokenizer::Token;
 use super::references::Reference;
 use crate::sql::text::Lexed;
 
-/// Whether a token is a name that the store may treat as equal to `name`. It ignores case and
-/// accents: non-ASCII names are treated as different only if their lengths differ.
-pub(super) fn may_be(lexed: &Lexed<'_>, at: usize, name: &str) -> bool {
-    let Some(Token::Word(_)) = lexed.token(at) else {
-        return false;
-    };
-    let word = lexed.name(at).unwrap_or_default();
-    match word.is_ascii() && name.is_ascii() {
-        true => word.eq_ignore_ascii_case(name),
-        false => word.chars().count() == name.chars().count(),
-    }
-}
-
 /// The form of a column name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Written {

@@ -196,6 +196,11 @@ const SHAPES: &[&str] = &[
     "SELECT id, ml.apparel(photo) FROM p;",
     "SELECT id, ml.apparel(photo) AS photo FROM p WHERE photo LIKE '%5.png'",
     "SELECT price AS photo, ml.apparel(photo) AS x FROM p",
+    // wrapped, as tools write them
+    "SELECT * FROM (SELECT id, price, ml.apparel(photo) AS k FROM p ORDER BY price) t ORDER BY id LIMIT 5",
+    "SELECT * FROM (SELECT p.*, ml.apparel(photo) AS k FROM p WHERE ml.apparel(photo) <> 'Bag') AS t WHERE price > 20 ORDER BY price, t.id LIMIT 3 OFFSET 2",
+    "SELECT * FROM (SELECT * FROM (SELECT id, ml.apparel(photo) FROM p) a WHERE id > 5) b ORDER BY id DESC",
+    "SELECT * FROM (SELECT id, ml.apparel(photo) = label AS m FROM p WHERE price < 50) t WHERE id < 40 LIMIT 3, 4",
 ];
 
 const SPELLINGS: &[&str] = &[

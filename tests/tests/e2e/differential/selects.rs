@@ -87,6 +87,19 @@ pub const SELECTS: &[&str] = &[
     "WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 9) SELECT ml.apparel(CONCAT('photos/0000', i, '.png')) k, COUNT(*) FROM n GROUP BY k",
     "SELECT n, ml.footwear(photo) FROM (SELECT ml.apparel(p.photo) AS k, p.id AS n, p.photo AS photo FROM p STRAIGHT_JOIN q ON q.k = p.id \
      WHERE (ml.apparel(p.photo) = 'Bag' OR ml.apparel(p.photo) = 'Coat')) AS d WHERE k IS NOT NULL",
+    "SELECT * FROM (SELECT id, ml.apparel(photo) AS k FROM p) t ORDER BY 2, 1 LIMIT 7",
+    "SELECT * FROM (SELECT id, ml.apparel(photo) AS k FROM p) t WHERE K = 'Bag' ORDER BY id",
+    "SELECT * FROM (SELECT id, ml.apparel(photo) AS k FROM p ORDER BY id LIMIT 9) t ORDER BY id LIMIT 2",
+    "SELECT * FROM (SELECT p.*, ml.apparel(photo) AS price FROM p) t LIMIT 1",
+    "SELECT * FROM (SELECT id AS k, ml.apparel(photo) AS K FROM p) t",
+    // columns that nothing reads, and some that something reads after all
+    "SELECT COUNT(*) FROM (SELECT id, ml.apparel(photo) AS k FROM p) t",
+    "SELECT id, price FROM (SELECT p.*, ml.apparel(IF(ml.footwear(photo) = 'Sandal', photo, NULL)) AS k FROM p) t ORDER BY id LIMIT 5",
+    "SELECT SUM(1) AS col FROM (SELECT ml.apparel(photo) FROM p) t HAVING COUNT(1) > 0",
+    "WITH c AS (SELECT id, ml.apparel(photo) AS k FROM p) SELECT COUNT(*) FROM c a JOIN c b USING (id)",
+    "SELECT COUNT(*) FROM (SELECT id, ml.apparel(photo) AS k, (SELECT MAX(price) FROM p) FROM p ORDER BY k) t",
+    "SELECT COUNT(*) FROM (SELECT id, ml.apparel(photo) AS k, RAND() FROM p) t",
+    "SELECT 1 FROM (SELECT id, ml.apparel(photo) AS k FROM p) t GROUP BY t.k",
     // UNION and its kin
     "SELECT ml.apparel(photo) FROM p WHERE id < 9 UNION SELECT kind FROM q",
     "SELECT id, ml.apparel(photo) FROM p WHERE id < 9 UNION ALL SELECT id, ml.footwear(photo) FROM p WHERE id > 140",

@@ -75,6 +75,58 @@ fn a_statement_beyond_its_limit_is_refused_before_it_starts() {
     }
 }
 
+/// What tools ask about a query before they show it, each with the number of its rows.
+const PROBES: &[(&str, usize)] = &[
+    (
+        "SELECT * FROM (SELECT id, ml.apparel(photo) AS k FROM products) t LIMIT 0",
+        0,
+    ),
+    (
+        "SELECT k, COUNT(*) FROM (SELECT id, ml.apparel(photo) AS k FROM products) t WHERE 1 = 0 GROUP BY k",
+        0,
+    ),
+    (
+        "SELECT COUNT(*) FROM (SELECT id, ml.apparel(photo) AS k FROM products) t",
+        1,
+    ),
+    (
+        "SELECT SUM(1) AS col FROM (SELECT p.*, ml.apparel(photo) FROM products p) t HAVING COUNT(1) > 0",
+        1,
+    ),
+    (
+        "SELECT id FROM (SELECT id, ml.apparel(photo) AS k FROM products) t ORDER BY id LIMIT 3",
+        3,
+    ),
+    (
+        "SELECT COUNT(*) FROM (SELECT * FROM (SELECT *, ml.apparel(photo) AS k FROM products) s) t",
+        1,
+    ),
+    (
+        "WITH t AS (SELECT id, ml.apparel(photo) AS k FROM products) SELECT COUNT(*) FROM t",
+        1,
+    ),
+    ("SELECT COUNT(*) FROM kinds", 1),
+];
+
+#[test]
+fn probes_around_a_query_run_no_model() {
+    let place = Place::new("kept_probes", "");
+    let mut session = place.session();
+    let kinds = "CREATE VIEW kinds AS SELECT p.*, ml.apparel(photo) AS k FROM products p";
+    session.run(&place.sql(kinds));
+    session.run("SET @ml_cache = 'off', @ml_max_inferences = 1");
+    let before = place.proxy.images_inferred();
+    for (probe, rows) in PROBES {
+        assert_eq!(session.rows(&place.sql(probe)).len(), *rows, "{probe}");
+    }
+    assert_eq!(place.proxy.images_inferred(), before, "a probe ran a model");
+    // The rows of a wrapped query are streamed: the limit ends it.
+    let one =
+        "SELECT * FROM (SELECT id, ml.apparel(photo) AS k FROM products) t WHERE id > 7 LIMIT 1";
+    assert_eq!(session.rows(&place.sql(one)).len(), 1);
+    assert_eq!(place.proxy.images_inferred() - before, 1);
+}
+
 #[test]
 fn a_limit_of_rows_may_end_a_statement_early_and_users_have_limits_of_their_own() {
     let limits =

@@ -79,6 +79,11 @@ impl Harvester<'_, '_, '_, '_> {
         Ok(true)
     }
 
+    /// Whether any harvest is left out.
+    pub fn spares_any(&self) -> bool {
+        (0..self.plan.passes().harvests().len()).any(|number| self.is_spared(number))
+    }
+
     fn is_spared(&self, number: usize) -> bool {
         self.spares_unread && self.plan.passes().is_unread(number)
     }

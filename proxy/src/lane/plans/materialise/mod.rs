@@ -21,7 +21,7 @@ mod relation;
 
 use std::sync::Arc;
 
-use predictsql_optimizer::materialise::{HarvestPass, Shape};
+use predictsql_optimizer::materialise::{HarvestPass, Shape, UNREAD_CODE};
 use predictsql_optimizer::planning::{Breadth, Forced, Widened, Widening};
 
 use crate::error::{ErrorKind, SqlError};
@@ -143,6 +143,7 @@ impl Passes<'_, '_, '_, '_> {
                     .harvest(store, relations, names, &shapes, pass)
                     .await?;
             }
+            let spared = self.harvester.spares_any();
             self.harvester.spares_unread = false;
             if missed && self.keys() == before {
                 missed = false;
@@ -160,16 +161,7 @@ impl Passes<'_, '_, '_, '_> {
                 missed = true;
                 continue;
             }
-            let members = &self.harvester.members;
-            let statement = plan.passes().run(&lookups(plan, &self.relations, members));
-            let Harvester {
-                context, running, ..
-            } = self.harvester;
-            if self.harvester.cancel.is_cancelled() {
-                return Err(interrupted().into());
-            }
-            running.enter(Phase::Answering);
-            match finish::run(store, context, plan, running, &statement).await? {
+            match self.run(store, spared).await? {
                 Some(finished) => return Ok(finished),
                 None if plan.passes().writes_file() => return Err(begun_file().into()),
                 None => {
@@ -186,6 +178,32 @@ impl Passes<'_, '_, '_, '_> {
             "Rows changed faster than they could be predicted; try restarting the statement",
         )
         .into())
+    }
+
+    /// Runs pass 2; `None`: it needs answers that no harvest has found. `spared`: harvests were left
+    /// out.
+    async fn run(
+        &mut self,
+        store: &mut StoreLink<'_>,
+        spared: bool,
+    ) -> Result<Option<Finished>, LinkError> {
+        let plan = self.harvester.plan;
+        let lookups = lookups(plan, &self.relations, &self.harvester.members);
+        let statement = match spared {
+            true => plan.passes().run_without_unread(&lookups),
+            false => plan.passes().run(&lookups),
+        };
+        let Harvester {
+            context, running, ..
+        } = self.harvester;
+        if self.harvester.cancel.is_cancelled() {
+            return Err(interrupted().into());
+        }
+        running.enter(Phase::Answering);
+        match finish::run(store, context, plan, running, &statement).await {
+            Err(LinkError::Refused(error)) if spared && error.code == UNREAD_CODE => Ok(None),
+            ran => ran,
+        }
     }
 
     /// Breadth and shapes of the first harvest.
