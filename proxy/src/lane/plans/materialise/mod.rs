@@ -180,8 +180,8 @@ impl Passes<'_, '_, '_, '_> {
         .into())
     }
 
-    /// Runs pass 2; `None`: it needs answers that no harvest has found. `spared`: harvests were left
-    /// out.
+    /// Runs pass 2; `None`: it needs answers that no harvest has found. `spared`: harvests were
+    /// left out.
     async fn run(
         &mut self,
         store: &mut StoreLink<'_>,
