@@ -6,12 +6,14 @@
 mod cpu;
 mod fairness;
 mod history;
+mod objects;
 mod plan;
 mod predict;
 mod relay;
 mod repository;
 mod selection;
 mod semantics;
+mod served;
 mod soak;
 mod statistics;
 
@@ -20,6 +22,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use fairness::FairnessArgs;
+use objects::ObjectsArgs;
 use plan::PlanArgs;
 use predict::{PredictArgs, bare};
 use predictsql_executor::try_model_if_asked;
@@ -49,6 +52,8 @@ enum Command {
     BareLoop(bare::BareArgs),
     /// A statement of one image, alone and beside statements of many
     Fairness(FairnessArgs),
+    /// Images of an S3 server that takes its time, beside the same ones as local files
+    Objects(ObjectsArgs),
     /// Time to plan model choice, and how far plans are from the best known
     Plan(PlanArgs),
     /// Plain SQL through PredictSQL, beside HAProxy and no proxy
@@ -79,6 +84,7 @@ fn main() -> ExitCode {
         Command::Predict(args) => predict::run(&args).map_err(Into::into),
         Command::Fairness(args) => fairness::run(&args).map_err(Into::into),
         Command::BareLoop(args) => bare::run(&args).map_err(Into::into),
+        Command::Objects(args) => objects::run(&args).map_err(Into::into),
         Command::Plan(args) => plan::run(&args).map_err(Into::into),
         Command::Relay(args) => relay::run(&args).map_err(Into::into),
         Command::Selection(args) => selection::run(&args).map_err(Into::into),

@@ -4,6 +4,8 @@ use std::io;
 
 use predictsql_proxy::demo::DemoError;
 
+use crate::served::ServedError;
+
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum SemanticsError {
@@ -14,13 +16,8 @@ pub enum SemanticsError {
     #[error(transparent)]
     SetUp(#[from] DemoError),
     /// The proxy did not start or ended early.
-    #[error("predictsql: {reason}; the end of its log:\n{log}")]
-    Proxy {
-        /// What happened.
-        reason: String,
-        /// Last lines of its log.
-        log: String,
-    },
+    #[error(transparent)]
+    Served(#[from] ServedError),
     /// A statement was refused.
     #[error("{step}: {source}")]
     Sql {

@@ -11,7 +11,6 @@
 
 mod args;
 mod error;
-mod proxy;
 mod report;
 mod shop;
 
@@ -20,9 +19,9 @@ use predictsql_proxy::demo::{pictures, zoo};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::history;
+use crate::served::{Program, Proxy};
 pub use args::SemanticsArgs;
 pub use error::SemanticsError;
-use proxy::Proxy;
 use report::{Report, Round};
 use shop::{IMAGE_FOLDER, Shop};
 
@@ -60,7 +59,12 @@ async fn measure(args: &SemanticsArgs, images: &Split) -> Result<Report, Semanti
     let work_dir = tempfile::tempdir()?;
     let data_dir = work_dir.path().join("data");
     println!("starting the proxy and its store in {}", data_dir.display());
-    let proxy = Proxy::start(args, work_dir.path(), &data_dir).await?;
+    let program = Program {
+        predictsql: args.predictsql.clone(),
+        ort_library: args.ort_library.clone(),
+        ..Program::default()
+    };
+    let proxy = Proxy::start(&program, work_dir.path(), &data_dir).await?;
     pictures::write_all(&data_dir.join("images"), IMAGE_FOLDER, images)?;
     let mut shop = Shop::connect(proxy.address()).await?;
     let models: Vec<_> = (zoo::read(&args.zoo)?.into_iter())

@@ -1,7 +1,8 @@
-//! The proxy as a process of its own, with a private store: its addresses, its metrics,
+//! `predictsql serve` as a process of its own, with a private store: its addresses, its metrics,
 //! its memory.
 
 use std::fs::{self, File};
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,8 +11,6 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::args::SemanticsArgs;
-use super::error::SemanticsError;
 use crate::relay;
 
 /// Longest wait for it to start or to stop.
@@ -24,6 +23,35 @@ const LOG_LINES_SHOWN: usize = 12;
 const IMAGES_INFERRED: &str = "predictsql_images_inferred_total";
 /// What resets the peak of a process's memory when written to its `clear_refs` (proc(5)).
 const RESET_PEAK: &str = "5";
+
+/// What to start.
+#[derive(Debug, Default)]
+pub struct Program {
+    /// The predictsql binary; `None`: this program itself, which holds the same code.
+    pub predictsql: Option<PathBuf>,
+    /// The ONNX Runtime library.
+    pub ort_library: PathBuf,
+    /// Further flags of `serve`.
+    pub flags: Vec<String>,
+    /// Further variables of its environment.
+    pub environment: Vec<(&'static str, String)>,
+}
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum ServedError {
+    /// The proxy did not start or ended early.
+    #[error("predictsql: {reason}; the end of its log:\n{log}")]
+    Proxy {
+        /// What happened.
+        reason: String,
+        /// Last lines of its log.
+        log: String,
+    },
+    /// Files, sockets, processes.
+    #[error("{0}")]
+    System(#[from] io::Error),
+}
 
 /// A running proxy. Dropping it kills it, and its store with it.
 pub struct Proxy {
@@ -39,11 +67,11 @@ impl Proxy {
     /// # Errors
     /// It does not start.
     pub async fn start(
-        args: &SemanticsArgs,
+        wanted: &Program,
         folder: &Path,
         data_dir: &Path,
-    ) -> Result<Self, SemanticsError> {
-        let program = match &args.predictsql {
+    ) -> Result<Self, ServedError> {
+        let program = match &wanted.predictsql {
             Some(program) => program.clone(),
             None => std::env::current_exe()?,
         };
@@ -59,7 +87,9 @@ impl Proxy {
             .arg(relay::SERVE)
             .arg(format!("--embedded={}", data_dir.display()))
             .args(["--listen=127.0.0.1:0", "--http=127.0.0.1:0"])
-            .env("PREDICTSQL_ORT_LIB", &args.ort_library)
+            .args(&wanted.flags)
+            .env("PREDICTSQL_ORT_LIB", &wanted.ort_library)
+            .envs(wanted.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output);
@@ -99,7 +129,7 @@ impl Proxy {
     ///
     /// # Errors
     /// Its metrics cannot be read.
-    pub async fn images_inferred(&self) -> Result<u64, SemanticsError> {
+    pub async fn images_inferred(&self) -> Result<u64, ServedError> {
         let mut stream = TcpStream::connect(self.http).await?;
         stream
             .write_all(b"GET /metrics HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
@@ -114,7 +144,7 @@ impl Proxy {
     ///
     /// # Errors
     /// The kernel does not let it.
-    pub fn forget_peak(&self) -> Result<(), SemanticsError> {
+    pub fn forget_peak(&self) -> Result<(), ServedError> {
         fs::write(format!("/proc/{}/clear_refs", self.child.id()), RESET_PEAK)?;
         Ok(())
     }
@@ -123,7 +153,7 @@ impl Proxy {
     ///
     /// # Errors
     /// It is gone.
-    pub fn peak_rss_mib(&self) -> Result<f64, SemanticsError> {
+    pub fn peak_rss_mib(&self) -> Result<f64, ServedError> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         peak_mib(&status).ok_or_else(|| self.failed("tells no peak of its memory".to_owned()))
     }
@@ -132,10 +162,10 @@ impl Proxy {
     ///
     /// # Errors
     /// It does not end.
-    pub fn stop(mut self) -> Result<(), SemanticsError> {
+    pub fn stop(mut self) -> Result<(), ServedError> {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM)
-            .map_err(std::io::Error::from)?;
+            .map_err(io::Error::from)?;
         let asked = Instant::now();
         while self.child.try_wait()?.is_none() {
             if asked.elapsed() > PATIENCE {
@@ -146,11 +176,11 @@ impl Proxy {
         Ok(())
     }
 
-    fn failed(&self, reason: String) -> SemanticsError {
+    fn failed(&self, reason: String) -> ServedError {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = log.trim_end().lines().collect();
         let first = lines.len().saturating_sub(LOG_LINES_SHOWN);
-        SemanticsError::Proxy {
+        ServedError::Proxy {
             reason,
             log: lines.get(first..).unwrap_or_default().join("\n"),
         }
