@@ -19,9 +19,9 @@ impl Materialise<'_, '_> {
     }
 
     /// Pass 2 of an attempt for which unread harvests were not run: unread columns fail when the
-    /// store evaluates them, with [`UNREAD_CODE`]. The store does
-    /// not evaluate what a merged derived table's column would be, but merges none with a lookup,
-    /// which appears to be non-deterministic.
+    /// store evaluates them, with [`UNREAD_CODE`]. The store merges derived tables and evaluates
+    /// only columns that are read, but merges none with a lookup, which appears to be
+    /// non-deterministic.
     pub fn run_without_unread(&self, lookups: &[Lookup]) -> Fragment {
         self.run_over(&|range| {
             outermost_splices(&self.statement.calls, range, |call| {

@@ -14,6 +14,14 @@ use super::analysis::Materialise;
 use crate::sql::blocks::Block;
 use crate::sql::{expression, select_list};
 
+/// Most columns of derived tables looked at for one call: what passes a column on may do so twice
+/// in each of many tables.
+const COLUMNS_MAX: usize = 16;
+
+/// Most calls, and most lexemes, of a statement whose columns are looked at. Probes are short.
+const CALLS_MAX: usize = 64;
+const LEXEMES_MAX: usize = 10_000;
+
 impl Materialise<'_, '_> {
     /// Whether nothing seems to read the predictions of a harvest, in a statement that may run
     /// again.
@@ -34,7 +42,8 @@ impl Materialise<'_, '_> {
 
     /// Whether a call is in a column of a derived table that no block around it names.
     pub(super) fn is_unread_column(&self, call: usize) -> bool {
-        self.is_within(call, &|block, at| self.is_column_unread(block, at))
+        let is_short = self.of_call.len() <= CALLS_MAX && self.statement.body.len() <= LEXEMES_MAX;
+        is_short && self.is_within(call, &|block, at| self.is_column_unread(block, at))
     }
 
     /// Whether a test holds for a block around a call, and the call's first lexeme.
@@ -64,37 +73,43 @@ impl Materialise<'_, '_> {
     /// block around it names. The store merges such a table into the block around it, and does
     /// not evaluate the column, unless the table's own clauses need all its rows first.
     fn is_column_unread(&self, block: &Block, at: usize) -> bool {
-        let lexed = &self.statement.lexed;
-        let Some(around) = self.around_derived(block) else {
-            return false;
-        };
-        let elements = select_list::elements(lexed, block.items.clone());
-        let Some(element) = elements.into_iter().find(|e| e.contains(&at)) else {
-            return false;
-        };
-        if self.needs_all_rows(block, &element) {
-            return false;
+        let mut columns = vec![(block, at)];
+        let mut looked_at = 0;
+        while let Some((block, at)) = columns.pop() {
+            looked_at += 1;
+            match self.passed_on(block, at) {
+                Some(passed) if looked_at < COLUMNS_MAX => columns.extend(passed),
+                _ => return false,
+            }
         }
-        let name = match select_list::is_unnamed(lexed, &element) {
-            Ok(true) => None,
-            Ok(false) => lexed.name(element.end - 1),
-            Err(_) => return false,
+        true
+    }
+
+    /// The columns of blocks around that pass on the column at lexeme `at` of a block; `None`: it
+    /// is no column of a derived table, or something seems to read it.
+    fn passed_on<'b>(&'b self, block: &Block, at: usize) -> Option<Vec<(&'b Block, usize)>> {
+        let lexed = &self.statement.lexed;
+        let around = self.around_derived(block)?;
+        let elements = select_list::elements(lexed, block.items.clone());
+        let element = elements.into_iter().find(|e| e.contains(&at))?;
+        if self.needs_all_rows(block, &element) {
+            return None;
+        }
+        let name = match select_list::is_unnamed(lexed, &element).ok()? {
+            true => None,
+            false => Some(lexed.name(element.end - 1)?),
         };
-        let names = |at: usize| {
-            let name = name
-                .as_ref()
-                .filter(|_| at < block.range.start || at >= block.range.end);
-            name.is_some_and(|n| {
-                lexed
-                    .name(at)
-                    .is_some_and(|word| word.eq_ignore_ascii_case(n))
-            })
-        };
-        let mut readers = around.filter(|at| !block.range.contains(at));
-        readers.all(|at| {
-            !lexed.is_keyword(at, "NATURAL")
-                && ((!names(at) && !self.is_every_column(at)) || self.is_passed_unread(block, at))
-        })
+        let mut passed = Vec::new();
+        for at in around.filter(|at| !block.range.contains(at)) {
+            if lexed.is_keyword(at, "NATURAL") {
+                return None;
+            }
+            let names = name.as_ref().is_some_and(|name| lexed.may_be(at, name));
+            if names || self.is_every_column(at) {
+                passed.push((self.passing(block, at)?, at));
+            }
+        }
+        Some(passed)
     }
 
     /// The lexemes from which the columns of a derived table or of an element of WITH may be read;
@@ -147,15 +162,11 @@ impl Materialise<'_, '_> {
         begins && lexed.token(at) == Some(&Token::Mul)
     }
 
-    /// Whether a block between passes the column at lexeme `at` on to others, and none of them
-    /// reads it.
-    fn is_passed_unread(&self, inner: &Block, at: usize) -> bool {
-        let number = self.blocks.around(at);
-        let Some(block) = number.and_then(|b| self.blocks.blocks.get(b)) else {
-            return false;
-        };
+    /// The block around `inner` in whose select list lexeme `at` stands.
+    fn passing(&self, inner: &Block, at: usize) -> Option<&Block> {
+        let block = self.blocks.blocks.get(self.blocks.around(at)?)?;
         let encloses = block.range.start < inner.range.start && inner.range.end <= block.range.end;
-        encloses && block.items.contains(&at) && self.is_column_unread(block, at)
+        (encloses && block.items.contains(&at)).then_some(block)
     }
 
     fn is_never_true(&self, mut condition: Range<usize>) -> bool {
@@ -233,6 +244,18 @@ mod tests {
             format!("SELECT COUNT(*) FROM (SELECT id, c AS k FROM ({inner}) s) t WHERE k = 'cat'"),
             format!("SELECT t.* FROM ({inner}) t LIMIT 1"),
             format!("WITH t AS ({inner}) SELECT * FROM t"),
+            // Each table passes the column within on twice.
+            (0..40).fold(
+                "SELECT id, ml.t(i) AS a FROM p".to_owned(),
+                |within, depth| {
+                    let (last, next) = match depth % 2 {
+                        0 => ("a", ["b", "a2"]),
+                        _ => ("b", ["a", "b2"]),
+                    };
+                    let [x, y] = next;
+                    format!("SELECT {last} AS {x}, {last} AS {y} FROM ({within}) t{depth}")
+                },
+            ),
             "SELECT COUNT(*) FROM (SELECT DISTINCT ml.t(i) AS c FROM p) t".to_owned(),
             "SELECT COUNT(*) FROM (SELECT MAX(ml.t(i)) AS c FROM p) t".to_owned(),
             "SELECT (SELECT ml.t(i) AS c FROM p LIMIT 1) FROM q".to_owned(),

@@ -62,11 +62,22 @@ const MODIFIERS: [&str; 9] = [
     "SQL_SMALL_RESULT",
 ];
 
+/// Most `SELECT * FROM (...)` around a block.
+const WRAPPERS_MAX: usize = 8;
+
 /// Splits the lexemes `range`, which start at SELECT or WITH.
 pub(crate) fn cut(lexed: &Lexed<'_>, range: Range<usize>) -> Result<Clauses, Refusal> {
+    cut_within(lexed, range, WRAPPERS_MAX)
+}
+
+fn cut_within(
+    lexed: &Lexed<'_>,
+    range: Range<usize>,
+    wrappers_max: usize,
+) -> Result<Clauses, Refusal> {
     match end_of_wrapped(lexed, &range) {
-        Some(end) => cut_wrapped(lexed, range, end),
-        None => cut_block(lexed, range),
+        Some(end) if wrappers_max > 0 => cut_wrapped(lexed, range, end, wrappers_max - 1),
+        _ => cut_block(lexed, range),
     }
 }
 
@@ -83,9 +94,14 @@ fn end_of_wrapped(lexed: &Lexed<'_>, range: &Range<usize>) -> Option<usize> {
     after.map(|after| after - 1).filter(|end| *end < range.end)
 }
 
-fn cut_wrapped(lexed: &Lexed<'_>, range: Range<usize>, end: usize) -> Result<Clauses, Refusal> {
+fn cut_wrapped(
+    lexed: &Lexed<'_>,
+    range: Range<usize>,
+    end: usize,
+    wrappers_max: usize,
+) -> Result<Clauses, Refusal> {
     let unsupported = || Refusal::unsupported("a predict call in FROM (ON, derived table)");
-    let block = cut(lexed, range.start + 4..end)?;
+    let block = cut_within(lexed, range.start + 4..end, wrappers_max)?;
     let alias = end + 1 + usize::from(lexed.is_keyword(end + 1, "AS"));
     let marks = marks(lexed, alias..range.end)?;
     let after = marks.first().map_or(range.end, |mark| mark.0);

@@ -17,6 +17,9 @@ use crate::sql::expression::{self, Dependence};
 use crate::sql::functions;
 use crate::statement::PredictStatement;
 
+/// Most lexemes around a derived table.
+const AROUND_LEXEMES_MAX: usize = 1000;
+
 /// A distinct prediction of a statement: a task (or one of its models) and an input. All calls
 /// with the same task, model and input share it.
 #[derive(Debug, Clone)]
@@ -340,7 +343,8 @@ impl StreamSelect<'_, '_> {
             let mut names = self.cell_names();
             names.any(|name| lexed.may_be(at, name)) || is_place(at)
         };
-        match around.clone().any(uses) {
+        // Each name is compared with each cell's.
+        match around.len() > AROUND_LEXEMES_MAX || around.clone().any(uses) {
             true => Err(Refusal::unsupported(
                 "a condition or an order by a predicted column of a derived table",
             )),

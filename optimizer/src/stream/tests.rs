@@ -502,7 +502,14 @@ fn a_wrapped_block_keeps_what_is_around_it() {
         );
     });
     let inner = "SELECT id, ml.t(img) AS c FROM p";
+    let wrapped = |times: usize| {
+        let (open, close) = ("SELECT * FROM (".repeat(times), ") w".repeat(times));
+        format!("{open}{inner}{close}")
+    };
+    with(&wrapped(8), |s| assert!(s.is_derived()));
     for around in [
+        wrapped(9),
+        wrapped(100_000),
         format!("SELECT * FROM ({inner}) w WHERE W.C = 'cat'"),
         format!("SELECT * FROM ({inner}) w ORDER BY 2"),
         format!("SELECT * FROM ({inner}) w ORDER BY id, 2 DESC"),
