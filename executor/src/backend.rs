@@ -18,8 +18,7 @@ use futures_util::future::BoxFuture;
 use predictsql_catalog::{Device, Model, ModelOptions};
 
 use crate::error::ModelError;
-use crate::picture::InputSpec;
-use crate::pieces::Piece;
+use crate::pieces::{Form, Piece};
 use crate::sources::{ModelFile, ModelFiles};
 
 /// Runs models on one device.
@@ -30,14 +29,15 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     /// Its concurrency.
     fn capacity(&self) -> Capacity;
 
-    /// Reads, loads and runs the file at `uri` once, and keeps nothing.
+    /// Reads, loads and runs the file at a URI once, and keeps nothing. If a SHA-256 is given, it
+    /// must be that of the file.
     ///
     /// # Errors
     /// Any reason why the model cannot predict.
     fn describe(
         &self,
         files: &Arc<ModelFiles>,
-        uri: &str,
+        at: (&str, Option<&str>),
         options: &ModelOptions,
     ) -> BoxFuture<'static, Result<ModelFile, ModelError>>;
 
@@ -87,8 +87,8 @@ pub(crate) trait Instance: fmt::Debug + Send + Sync {
 /// Properties of a loaded model.
 #[derive(Debug, Clone)]
 pub(crate) struct Description {
-    /// Format of its images; `None`: its inputs are rows of columns.
-    pub(crate) image_spec: Option<Arc<InputSpec>>,
+    /// Form in which it takes inputs.
+    pub(crate) form: Form,
     /// Fastest number of inputs per run.
     pub(crate) batch_inputs: usize,
     /// Maximum inputs per piece.
@@ -148,9 +148,9 @@ impl LoadedModel {
         self.instance.description().memory_bytes
     }
 
-    /// Format of its images, for an image model.
-    pub(crate) fn image_spec(&self) -> Option<&Arc<InputSpec>> {
-        self.instance.description().image_spec.as_ref()
+    /// Form in which it takes inputs.
+    pub(crate) fn form(&self) -> &Form {
+        &self.instance.description().form
     }
 
     pub(crate) fn instance(&self) -> &Arc<dyn Instance> {

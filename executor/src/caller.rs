@@ -12,6 +12,11 @@ impl CallerId {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
+
+    /// Its number, unique in this process.
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
 }
 
 impl Default for CallerId {

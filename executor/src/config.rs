@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::resident::available_bytes;
+use crate::secret::SecretPem;
 use crate::storage::StorageRoot;
 
 /// Default maximum batch size that warm-up tries and stages pass on.
@@ -62,12 +63,58 @@ pub struct ExecutorConfig {
     pub models_bytes_max: u64,
     /// Maximum outputs of one run of a model, in bytes. A run that returns more is an error.
     pub model_output_bytes_max: u64,
+    /// Where files of models from remote storage are kept, and those that proxies send. `None`:
+    /// nowhere, they are read again.
+    pub model_cache: Option<ModelCacheConfig>,
+    /// Workers that run the models. `None`: they are run in this process.
+    pub workers: Option<WorkersConfig>,
     /// Maximum duration of a thread's piece of work before another caller's turn, in milliseconds;
     /// an image, or the smallest run of a model, that takes longer is a piece of its own.
     pub run_ms_max: u64,
     /// How new models are tried. `None`: in this process, where a hang inside ONNX Runtime cannot
     /// be ended.
     pub trial: Option<TrialConfig>,
+}
+
+/// Settings of the model cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelCacheConfig {
+    /// Folder of the files, made if it is missing. Several processes may share it.
+    pub folder: PathBuf,
+    /// Maximum bytes of all files together; the least recently used one is removed first.
+    pub bytes_max: u64,
+}
+
+impl ModelCacheConfig {
+    /// A cache in `folder` of the default size, 10 GiB.
+    #[must_use]
+    pub fn in_folder(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            bytes_max: 10 << 30,
+        }
+    }
+}
+
+/// Settings of workers that run the models.
+#[derive(Debug, Clone)]
+pub struct WorkersConfig {
+    /// Their addresses, `HOST:PORT`; a name that resolves to several addresses stands for as many
+    /// workers.
+    pub addresses: Vec<String>,
+    /// Maximum time to wait while no worker takes work, in seconds.
+    pub worker_wait_seconds_max: u64,
+    /// How connections are secured. `None`: plain text.
+    pub tls: Option<WorkersTls>,
+}
+
+/// TLS of connections to workers, in PEM.
+#[derive(Debug, Clone)]
+pub struct WorkersTls {
+    /// Authorities of the workers' certificates.
+    pub authorities: Vec<u8>,
+    /// Own certificate and its key, for workers that ask for one.
+    pub identity: Option<(Vec<u8>, SecretPem)>,
 }
 
 /// Settings for reading objects of remote storage: object stores and web servers.
@@ -147,12 +194,20 @@ impl Default for ExecutorConfig {
             models_bytes_max: available_bytes().map_or(MODELS_BYTES_MAX_DEFAULT, |all| all / 2),
             model_output_bytes_max: 256 << 20,
             run_ms_max: 10,
+            model_cache: None,
+            workers: None,
             trial: None,
         }
     }
 }
 
 impl ExecutorConfig {
+    /// Sets the number of CPU threads, and the limit of chunks in proportion, like the default.
+    pub fn set_threads(&mut self, threads: usize) {
+        self.threads = threads;
+        self.queue_chunks_max = threads.saturating_mul(4).saturating_add(4);
+    }
+
     /// Rejects limits of zero, which would silently stop all work.
     pub(crate) fn check(&self) -> Result<(), StartError> {
         let sizes = [
@@ -234,6 +289,20 @@ pub enum StartError {
         root: String,
         /// A clause.
         reason: String,
+    },
+    /// The model cache's folder cannot be made or read.
+    #[error("the model cache {path} cannot be used: {source}")]
+    ModelCache {
+        /// The folder.
+        path: PathBuf,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// An address of workers is none.
+    #[error("'{address}' is no address of workers: HOST:PORT")]
+    WorkerAddress {
+        /// The address as given.
+        address: String,
     },
     /// A thread could not be started.
     #[error("cannot start an executor thread: {0}")]

@@ -364,6 +364,12 @@ pub enum ModelError {
         /// The system's error.
         reason: String,
     },
+    /// No worker takes work, or those that did were lost.
+    #[error("no worker could run the model: {reason}")]
+    NoWorker {
+        /// What is wrong with them.
+        reason: String,
+    },
     /// All waiting callers are gone, or the loading thread died.
     #[error("the model could not be loaded: {reason}")]
     Interrupted {

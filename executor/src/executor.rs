@@ -16,12 +16,12 @@ use crate::input::{Input, Outcome};
 use crate::loaded::Cache;
 use crate::model::{CHUNK_ROWS_MAX, onnx_head};
 use crate::permits::{Permits, Size};
-use crate::picture::InputSpec;
-use crate::pieces::{Answered, Reply};
+use crate::pieces::{Answered, Form, Reply};
 use crate::pipeline::{CpuSeconds, Goal, Identified, Pipeline, Submitted, Ticket};
 use crate::prepared::Prepared;
 use crate::sources::{BoundRoots, ModelFile, ModelFiles};
 use crate::spent::Spent;
+use crate::workers::Workers;
 
 /// Maximum size of a file of labels, or of one that describes a model, in bytes.
 const BESIDE_MODEL_BYTES_MAX: u64 = 4 << 20;
@@ -58,13 +58,17 @@ impl Executor {
     pub fn new(config: ExecutorConfig) -> Result<Self, StartError> {
         config.check()?;
         let pipeline = Pipeline::start(&config)?;
-        let backend: Arc<dyn Backend> = Arc::new(InProcess::new(&config, pipeline.cpu_queue()));
+        let backend: Arc<dyn Backend> = match &config.workers {
+            Some(workers) => Arc::new(Workers::start(workers, pipeline.inferred())?),
+            None => Arc::new(InProcess::new(&config, pipeline.cpu_queue())),
+        };
         let inner = Inner {
             pipeline,
             files: Arc::new(ModelFiles::new(
                 &config.model_roots,
                 config.model_bytes_max,
                 &config.objects,
+                config.model_cache.as_ref(),
             )?),
             cache: Cache::new(config.models_loaded_max, config.models_bytes_max),
             chunks: Permits::new(config.queue_chunks_max),
@@ -167,6 +171,24 @@ impl Executor {
         self.inner.cache.retain(models);
     }
 
+    /// Unloads a model. Statements that run it keep it until they end.
+    pub(crate) fn unload(&self, model: &Model) {
+        self.inner.cache.unload(model);
+    }
+
+    /// Maximum size of a model's file, in bytes.
+    pub(crate) fn model_bytes_max(&self) -> u64 {
+        self.inner.files.bytes_max()
+    }
+
+    /// Keeps the file of a model that was sent here. Blocks.
+    ///
+    /// # Errors
+    /// A file of another SHA-256, and one that there is no place for.
+    pub(crate) fn keep_model_file(&self, model: &Model, file: &[u8]) -> Result<(), ModelError> {
+        self.inner.files.keep(&model.uri, &model.sha256, file)
+    }
+
     /// Number of loaded models, and about how many bytes they use together, see
     /// [`LoadedModel::memory_bytes`].
     pub fn models_loaded(&self) -> (usize, u64) {
@@ -184,7 +206,17 @@ impl Executor {
         options: &ModelOptions,
     ) -> Result<ModelFile, ModelError> {
         let inner = &self.inner;
-        inner.backend.describe(&inner.files, uri, options).await
+        let backend = &inner.backend;
+        backend.describe(&inner.files, (uri, None), options).await
+    }
+
+    /// Like [`Executor::inspect`], for a file of this SHA-256.
+    pub(crate) async fn inspect_pinned(&self, model: &Model) -> Result<ModelFile, ModelError> {
+        let (inner, pinned) = (&self.inner, Some(model.sha256.as_str()));
+        let backend = &inner.backend;
+        backend
+            .describe(&inner.files, (&model.uri, pinned), &model.options)
+            .await
     }
 
     /// What a model's file says of itself, without running it.
@@ -344,7 +376,7 @@ impl Executor {
     ) -> Result<Prepared, PredictError> {
         let by_ref: Vec<&LoadedModel> = models.iter().collect();
         let chunk_inputs = self.chunk_inputs_for(&by_ref);
-        let specs = image_specs(&by_ref);
+        let forms = forms(&by_ref);
         let (caller, size) = (self.caller(), Size::of(inputs.len(), chunk_inputs));
         let chunks = split(inputs, chunk_inputs);
         // All permits at once: two callers that each hold some and wait for more would deadlock.
@@ -355,7 +387,7 @@ impl Executor {
             let (reply, answer) = Reply::new(caller, cancel);
             let reply = reply.on_account(self.account.as_ref());
             let ticket = Ticket {
-                goal: Goal::Tensors(specs.clone(), reply),
+                goal: Goal::Prepared(forms.clone(), reply),
                 identified: true,
                 within: self.within.clone(),
                 permit: permits.clone(),
@@ -428,8 +460,12 @@ impl Executor {
     /// Number of inputs per chunk for all of these models, such that the chunk's tensors together
     /// stay within `tensor_bytes_max`.
     fn chunk_inputs_for(&self, models: &[&LoadedModel]) -> usize {
-        let specs = image_specs(models);
-        let numbers: usize = specs.iter().map(|spec| spec.image_len()).sum();
+        let forms = forms(models);
+        let numbers = forms.iter().map(|form| match form {
+            Form::Tensor(spec) => spec.image_len(),
+            Form::Encoded | Form::Rows => 0,
+        });
+        let numbers: usize = numbers.sum();
         let input_bytes = numbers.saturating_mul(size_of::<f32>()).max(1);
         let fitting = self.inner.tensor_bytes_max / input_bytes as u64;
         let wanted = models.iter().map(|model| model.chunk_inputs()).min();
@@ -439,15 +475,15 @@ impl Executor {
     }
 }
 
-/// The distinct input specs of the models.
-fn image_specs(models: &[&LoadedModel]) -> Vec<Arc<InputSpec>> {
-    let mut specs: Vec<Arc<InputSpec>> = Vec::new();
-    for spec in models.iter().filter_map(|model| model.image_spec()) {
-        if !specs.contains(spec) {
-            specs.push(spec.clone());
+/// The distinct forms in which the models take their inputs.
+fn forms(models: &[&LoadedModel]) -> Vec<Form> {
+    let mut forms: Vec<Form> = Vec::new();
+    for form in models.iter().map(|model| model.form()) {
+        if !forms.contains(form) {
+            forms.push(form.clone());
         }
     }
-    specs
+    forms
 }
 
 async fn unless_cancelled<T>(

@@ -108,7 +108,7 @@ impl Prepared {
             }
             let (reply, answer) = Reply::new(caller, cancel);
             let reply = reply.on_account(account);
-            let of_model = (model.model(), model.image_spec());
+            let of_model = (model.model(), model.form());
             let piece = Piece::of_places(reply, of_model, &chunk.chunk, places);
             let piece = piece.ok_or_else(|| PredictError::NotPrepared {
                 model: model.model().name.clone(),

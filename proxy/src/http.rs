@@ -158,8 +158,27 @@ async fn sign_of_life(account: &ServiceAccount, live: &Live, store: &StoreAddres
     connected
 }
 
+/// What the endpoints of a program show.
+pub trait Observed: Send + Sync + 'static {
+    /// Current metrics in Prometheus text format.
+    fn metrics_text(&self) -> String;
+
+    /// Why clients should use another one, if there is a reason.
+    fn not_ready(&self) -> impl Future<Output = Option<String>> + Send;
+}
+
+impl Observed for Status {
+    fn metrics_text(&self) -> String {
+        Self::metrics_text(self)
+    }
+
+    async fn not_ready(&self) -> Option<String> {
+        Self::not_ready(self).await
+    }
+}
+
 /// Serves `listener` until the task is dropped.
-pub async fn serve(listener: TcpListener, status: Arc<Status>) {
+pub async fn serve<O: Observed>(listener: TcpListener, status: Arc<O>) {
     // A client is served as soon as it has sent a request; there is no login.
     let admission = Arc::new(Admission::default());
     loop {
@@ -180,7 +199,7 @@ pub async fn serve(listener: TcpListener, status: Arc<Status>) {
     }
 }
 
-async fn serve_within_limits(client: TcpStream, applicant: Applicant, status: Arc<Status>) {
+async fn serve_within_limits<O: Observed>(client: TcpStream, applicant: Applicant, status: Arc<O>) {
     let waits_for_client = Arc::clone(applicant.waits_for_client());
     waits_for_client.store(true, Relaxed);
     tokio::select! {
@@ -192,11 +211,17 @@ async fn serve_within_limits(client: TcpStream, applicant: Applicant, status: Ar
     }
 }
 
-async fn serve_client(client: TcpStream, status: Arc<Status>, waits_for_client: Arc<AtomicBool>) {
+async fn serve_client<O: Observed>(
+    client: TcpStream,
+    status: Arc<O>,
+    waits_for_client: Arc<AtomicBool>,
+) {
     let service = service_fn(move |request: Request<Incoming>| {
         waits_for_client.store(false, Relaxed);
         let status = Arc::clone(&status);
-        async move { Ok::<_, Infallible>(answer(request.method(), request.uri().path(), &status).await) }
+        async move {
+            Ok::<_, Infallible>(answer(request.method(), request.uri().path(), &*status).await)
+        }
     });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -210,7 +235,7 @@ async fn serve_client(client: TcpStream, status: Arc<Status>, waits_for_client: 
     }
 }
 
-async fn answer(method: &Method, path: &str, status: &Status) -> Response<Full<Bytes>> {
+async fn answer(method: &Method, path: &str, status: &impl Observed) -> Response<Full<Bytes>> {
     if !matches!(*method, Method::GET | Method::HEAD) {
         let mut refusal = text(
             StatusCode::METHOD_NOT_ALLOWED,

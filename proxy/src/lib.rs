@@ -27,3 +27,4 @@ mod shared_limits;
 pub mod stop;
 pub mod tls;
 pub mod wire;
+pub mod worker;

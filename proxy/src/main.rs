@@ -10,6 +10,7 @@ use predictsql_proxy::demo::{self, DemoArgs};
 use predictsql_proxy::embedded::shim;
 use predictsql_proxy::init::{self, InitArgs};
 use predictsql_proxy::serve;
+use predictsql_proxy::worker::{self, WorkerArgs};
 use tracing_subscriber::EnvFilter;
 
 /// A MySQL-compatible proxy that answers predictions as SQL.
@@ -26,6 +27,8 @@ enum Command {
     Serve(Box<ServeArgs>),
     /// Show what it does: a small shop with photos, set up and queried
     Demo(Box<DemoArgs>),
+    /// Run models for proxies and other clients, over gRPC
+    Worker(Box<WorkerArgs>),
     /// Set up the catalog and the service account in a store
     Init(Box<InitArgs>),
 }
@@ -45,6 +48,9 @@ fn main() -> ExitCode {
     });
     let done: Result<ExitCode, Box<dyn std::error::Error>> = match cli.command {
         Command::Serve(args) => serve::run(&args)
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(Into::into),
+        Command::Worker(args) => worker::run(&args)
             .map(|()| ExitCode::SUCCESS)
             .map_err(Into::into),
         Command::Init(args) => run_init(&args).map(|()| ExitCode::SUCCESS),

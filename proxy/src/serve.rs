@@ -10,7 +10,7 @@ use crate::account::{
     AccountConfig, AccountError, PeerTrust, ServiceAccount, StoreAddress, peer_trust,
 };
 use crate::admin::{self, Admin};
-use crate::config::{Config, ConfigError, Endpoint, ServeArgs, StoreConfig};
+use crate::config::{Config, ConfigError, ServeArgs, StoreConfig};
 use crate::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedStore, StoreStatus};
 use crate::http::{self, Status};
 use crate::init::{InitError, init_embedded};
@@ -26,7 +26,6 @@ use crate::stop::{self, StopTime, StopWatch};
 use crate::tls::TlsError;
 use predictsql_executor::{Executor, ExecutorConfig, StartError};
 use predictsql_optimizer::planner::CostModel;
-use rustix::process::Signal;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -34,7 +33,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -142,7 +140,7 @@ struct Operators {
 pub fn run(args: &ServeArgs) -> Result<(), ServeError> {
     let server = Server::start(Config::load(args)?)?;
     let stopping = CancellationToken::new();
-    server.stop_on_signals(stopping.clone())?;
+    stop::on_signals(stopping.clone())?;
     server.reload_on_hangup(args)?;
     let (address, store) = (server.address(), server.store());
     // An error is ignored: standard output may be closed.
@@ -163,8 +161,8 @@ impl Server {
         // First, so that an address in use is reported before a store is started.
         let listener =
             BoundListener::bind(listen).map_err(|source| ServeError::Listen { listen, source })?;
-        let http = bind_endpoint("http", config.http)?;
-        let admin = bind_endpoint("admin", config.admin.listen)?;
+        let http = config.http.bind("http").map_err(cannot_listen)?;
+        let admin = config.admin.listen.bind("admin").map_err(cannot_listen)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .thread_name("main")
             .enable_all()
@@ -190,6 +188,7 @@ impl Server {
             schema: config.schema.clone(),
             executor: Executor::new(ExecutorConfig {
                 trial: Some(config.limits.trial.clone()),
+                workers: config.workers.read()?,
                 ..config.executor.clone()
             })?,
             account,
@@ -244,45 +243,6 @@ impl Server {
     #[must_use]
     pub fn embedded(&self) -> Option<&EmbeddedStore> {
         self.embedded.as_ref()
-    }
-
-    /// Cancels `stopping` at the first SIGTERM or SIGINT. A second one ends the process at once,
-    /// in any phase of the stop: a separate thread waits for it.
-    ///
-    /// # Errors
-    /// The signal handlers or the thread cannot be created.
-    pub fn stop_on_signals(&self, stopping: CancellationToken) -> io::Result<()> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .build()?;
-        let (mut terminate, mut interrupt) = {
-            let _inside = runtime.enter();
-            // With a handler for this signal, a file that grows beyond the process's limit (ulimit
-            // -f) causes an error of the write instead of ending the process.
-            drop(signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?);
-            (
-                signal(SignalKind::terminate())?,
-                signal(SignalKind::interrupt())?,
-            )
-        };
-        let waiting = async move {
-            let mut next = async || {
-                tokio::select! {
-                    _ = terminate.recv() => "SIGTERM",
-                    _ = interrupt.recv() => "SIGINT",
-                }
-            };
-            let name = next().await;
-            tracing::info!("{name}: stopping; again to stop at once");
-            stopping.cancel();
-            next().await;
-            // The embedded store ends with the process, without data loss.
-            std::process::exit(130);
-        };
-        std::thread::Builder::new()
-            .name("signals".to_owned())
-            .spawn(move || runtime.block_on(waiting))?;
-        Ok(())
     }
 
     /// Loads the settings again at each SIGHUP, with the flags `args`.
@@ -396,29 +356,9 @@ impl Operators {
     }
 }
 
-/// Binds an endpoint's address and logs it; skips a default address that is in use.
-fn bind_endpoint(
-    name: &str,
-    endpoint: Endpoint,
-) -> Result<Option<std::net::TcpListener>, ServeError> {
-    let (Endpoint::At(listen) | Endpoint::IfFree(listen)) = endpoint else {
-        return Ok(None);
-    };
-    let bound = std::net::TcpListener::bind(listen).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        Ok((listener.local_addr()?, listener))
-    });
-    match (bound, endpoint) {
-        (Ok((address, listener)), _) => {
-            tracing::info!("{name}: listening on {address}");
-            Ok(Some(listener))
-        }
-        (Err(error), Endpoint::IfFree(_)) => {
-            tracing::warn!(%error, "{name}: off, since {listen} cannot be listened on");
-            Ok(None)
-        }
-        (Err(source), _) => Err(ServeError::Listen { listen, source }),
-    }
+/// The error of an endpoint that cannot be bound.
+fn cannot_listen((listen, source): (SocketAddr, io::Error)) -> ServeError {
+    ServeError::Listen { listen, source }
 }
 
 /// Ends sessions that wait for their clients for longer than the settings allow.

@@ -5,10 +5,13 @@
 //! |<------------ stop_seconds_max (1 s at least) -------------->|<- store_stop_ ... ->|
 //! ```
 
+use std::io;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, getpid, kill_process};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 /// Maximum time reserved for the last steps of a stop, which is a fifth of the whole.
 const CLOSING_TIME_MAX: Duration = Duration::from_secs(5);
@@ -16,6 +19,45 @@ const CLOSING_TIME_MAX: Duration = Duration::from_secs(5);
 const CLOSING_TIME_MIN: Duration = Duration::from_secs(1);
 /// Time beyond its bound after which a hanging stop is ended by a signal.
 const STUCK_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Cancels `stopping` at the first SIGTERM or SIGINT. A second one ends the process at once, in any
+/// phase of the stop: a separate thread waits for it.
+///
+/// # Errors
+/// The signal handlers or the thread cannot be created.
+pub fn on_signals(stopping: CancellationToken) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    let (mut terminate, mut interrupt) = {
+        let _inside = runtime.enter();
+        // With a handler for this signal, a file that grows beyond the process's limit (ulimit -f)
+        // causes an error of the write instead of ending the process.
+        drop(signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?);
+        (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        )
+    };
+    let waiting = async move {
+        let mut next = async || {
+            tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            }
+        };
+        let name = next().await;
+        tracing::info!("{name}: stopping; again to stop at once");
+        stopping.cancel();
+        next().await;
+        // The embedded store ends with the process, without data loss.
+        std::process::exit(130);
+    };
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || runtime.block_on(waiting))?;
+    Ok(())
+}
 
 /// A stop in progress.
 #[derive(Debug, Clone, Copy)]

@@ -22,9 +22,11 @@ pub mod seed;
 pub mod store;
 pub mod structure;
 pub mod wire;
+pub mod worker;
 
 pub use cut::Cut;
 pub use eventually::eventually;
 pub use proxy::{Proxy, Settings};
 pub use store::Store;
 pub use wire::Wire;
+pub use worker::{Worker, WorkerSettings, workers_table};

@@ -17,9 +17,14 @@ use crate::eventually::eventually;
 use crate::process::{Process, checkout, new_dir};
 use crate::store::{Store, opts};
 use crate::wire::Wire;
+use crate::worker::{Worker, WorkerSettings, workers_table};
 
 /// How long a proxy may take to stop in order before it is killed at the end of a test.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Number of workers that run the models of each proxy, if it is set: everything that is tested of a
+/// proxy holds with workers too.
+const WORKERS_VARIABLE: &str = "PREDICTSQL_TEST_WORKERS";
 
 /// How to run a proxy. The defaults have a service account and the roots of [`apparel`].
 #[derive(Debug, Clone)]
@@ -79,6 +84,8 @@ pub struct NotStarted {
 /// A running proxy. It is stopped when dropped; its log is shown when the test has failed.
 pub struct Proxy {
     address: SocketAddr,
+    /// Workers of its own, see [`WORKERS_VARIABLE`].
+    _workers: Vec<Worker>,
     config: PathBuf,
     process: Mutex<Process>,
 }
@@ -137,7 +144,12 @@ impl Proxy {
     fn try_start(store: &str, service: &str, settings: &Settings) -> Result<Proxy, NotStarted> {
         let dir = new_dir("proxy");
         let config = dir.join("predictsql.toml");
-        std::fs::write(&config, settings_file(store, service, settings)).unwrap();
+        let workers = own_workers(settings);
+        let mut file = settings_file(store, service, settings);
+        if !workers.is_empty() {
+            file.push_str(&workers_table(&workers));
+        }
+        std::fs::write(&config, file).unwrap();
         let mut command = binary_command();
         command.arg("serve").arg("--config").arg(&config);
         command.env("PREDICTSQL_LOG", "debug,mysql_async=info");
@@ -166,6 +178,7 @@ impl Proxy {
         match ready {
             Ok(address) => Ok(Proxy {
                 address,
+                _workers: workers,
                 config,
                 process: Mutex::new(process),
             }),
@@ -202,12 +215,7 @@ impl Proxy {
     /// # Panics
     /// There is none.
     pub fn metric(&self, series: &str) -> u64 {
-        let mut stream = TcpStream::connect(self.http()).unwrap();
-        stream
-            .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            .unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
+        let text = metrics(self.http());
         let mut lines = text.lines().filter_map(|line| line.split_once(' '));
         let found = lines.find(|(name, _)| *name == series);
         let (_, value) = found.unwrap_or_else(|| panic!("no {series} in {text}"));
@@ -277,7 +285,7 @@ fn ready_address(log: &str) -> Option<SocketAddr> {
 }
 
 /// The address that the log says an endpoint for operators has.
-fn endpoint_address(log: &str, name: &str) -> Option<SocketAddr> {
+pub(crate) fn endpoint_address(log: &str, name: &str) -> Option<SocketAddr> {
     let said = format!(" {name}: listening on ");
     let (_, address) = log.lines().find_map(|line| line.split_once(&said))?;
     Some(address.trim().parse().unwrap())
@@ -289,17 +297,47 @@ fn settings_file(store: &str, service: &str, settings: &Settings) -> String {
         settings.schema
     );
     write!(file, "{}\n{service}[executor]\n", settings.top).unwrap();
-    let library = std::env::var_os("PREDICTSQL_ORT_LIB").map_or_else(
-        || checkout().join(".cache/onnxruntime/libonnxruntime.so"),
-        PathBuf::from,
-    );
-    writeln!(file, "ort_library = {library:?}").unwrap();
+    writeln!(file, "ort_library = {:?}", ort_library()).unwrap();
     if !service.is_empty() || !settings.service_account {
         writeln!(file, "image_roots = {:?}", settings.image_roots).unwrap();
         writeln!(file, "model_roots = {:?}", settings.model_roots).unwrap();
     }
     write!(file, "{}\n[lane]\n{}\n", settings.executor, settings.lane).unwrap();
     file + &settings.tables
+}
+
+/// Workers for a proxy that has none of its own.
+fn own_workers(settings: &Settings) -> Vec<Worker> {
+    let count = std::env::var(WORKERS_VARIABLE).map_or(0, |count| count.parse().unwrap());
+    if settings.tables.contains("[workers]") {
+        return Vec::new();
+    }
+    let start = |_| {
+        Worker::start(&WorkerSettings {
+            executor: settings.executor.clone(),
+            ..WorkerSettings::default()
+        })
+    };
+    (0..count).map(start).collect()
+}
+
+/// The answer of a program to `GET /metrics`, head included.
+pub(crate) fn metrics(http: SocketAddr) -> String {
+    let mut stream = TcpStream::connect(http).unwrap();
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+/// The ONNX Runtime library that the tests use.
+pub(crate) fn ort_library() -> PathBuf {
+    std::env::var_os("PREDICTSQL_ORT_LIB").map_or_else(
+        || checkout().join(".cache/onnxruntime/libonnxruntime.so"),
+        PathBuf::from,
+    )
 }
 
 /// The same command where files cannot grow beyond `bytes`. The signal that tells so is ignored:

@@ -9,7 +9,7 @@ use crate::backend::{Description, Instance};
 use crate::error::ModelError;
 use crate::loads::Loads;
 use crate::model::{CompileSettings, Compiled, Feed, measure};
-use crate::pieces::Piece;
+use crate::pieces::{Form, Piece};
 use crate::pipeline::{CpuQueue, Run};
 
 /// Sessions of one model, and the pool that runs them.
@@ -29,13 +29,13 @@ impl InProcessInstance {
         loads: Arc<Loads>,
         settings: Arc<CompileSettings>,
     ) -> Self {
-        let image_spec = match compiled.feed() {
-            Feed::Image(spec) => Some(spec.clone()),
-            Feed::Columns(_) => None,
+        let form = match compiled.feed() {
+            Feed::Image(spec) => Form::Tensor(spec.clone()),
+            Feed::Columns(_) => Form::Rows,
         };
         Self {
             description: Description {
-                image_spec,
+                form,
                 batch_inputs: compiled.batch_inputs,
                 chunk_inputs: compiled.chunk_inputs,
                 seconds_per_input: compiled.seconds_per_image,

@@ -80,7 +80,7 @@ impl Backend for InProcess {
     fn describe(
         &self,
         files: &Arc<ModelFiles>,
-        uri: &str,
+        (uri, pinned): (&str, Option<&str>),
         options: &ModelOptions,
     ) -> BoxFuture<'static, Result<ModelFile, ModelError>> {
         let turns = match &self.0.trials {
@@ -89,8 +89,12 @@ impl Backend for InProcess {
         };
         let (inner, files) = (self.0.clone(), files.clone());
         let (file, options) = (uri.to_string(), options.clone());
+        let pinned = pinned.map(str::to_string);
         take_turn(turns, uri, move |interrupt| {
-            let (file, sha256) = files.read(&file)?;
+            let (file, sha256) = match pinned {
+                Some(sha256) => (files.read_pinned(&file, &sha256)?, sha256),
+                None => files.read(&file)?,
+            };
             let bytes = file.len() as u64;
             let tried = inner.try_file(file, &sha256, &options, interrupt)?;
             Ok(ModelFile {

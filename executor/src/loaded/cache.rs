@@ -91,6 +91,15 @@ impl Cache {
         release(let_go);
     }
 
+    /// Evicts a model.
+    pub(crate) fn unload(&self, model: &Model) {
+        let mut state = self.state();
+        let is_it = |entry: &mut Entry| entry.is_for(model);
+        let let_go = state.entries.extract_if(.., is_it).collect();
+        drop(state);
+        release(let_go);
+    }
+
     /// Number of loaded models, and the bytes that they use.
     pub(crate) fn loaded(&self) -> (usize, u64) {
         let state = self.state();

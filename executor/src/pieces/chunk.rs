@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
+use super::form::Form;
 use super::tensor::Tensor;
 use crate::identity::InputId;
 use crate::input::ColumnValue;
 use crate::permits::Permit;
 use crate::picture::InputSpec;
+use crate::reserved::Reserved;
 
 /// Data of a prepared chunk for any number of runs. It holds the chunk's permit.
 #[derive(Debug)]
@@ -18,9 +22,24 @@ pub(crate) struct Chunk {
 /// Prepared inputs of a model.
 #[derive(Debug)]
 pub(crate) enum Contents {
-    /// Images as tensors: one per input spec of the models.
-    Images(Vec<(Arc<InputSpec>, Tensor)>),
+    Images(Images),
     Rows(Vec<Arc<[ColumnValue]>>),
+}
+
+/// Images in each form that the models of a chunk want.
+#[derive(Debug, Default)]
+pub(crate) struct Images {
+    /// One per input spec of the models.
+    pub(crate) tensors: Vec<(Arc<InputSpec>, Tensor)>,
+    /// The encoded images, if a backend decodes them.
+    pub(crate) encoded: Option<Vec<Encoded>>,
+}
+
+/// An encoded image on its way to a backend that decodes it.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    pub(crate) bytes: Bytes,
+    pub(crate) _reserved: Option<Reserved>,
 }
 
 /// Result of preparing one input.
@@ -40,4 +59,18 @@ pub(crate) struct PreparedChunk {
     pub(crate) places: Vec<Place>,
     /// One per input.
     pub(crate) ids: Vec<Option<InputId>>,
+}
+
+impl Contents {
+    /// Whether the inputs are there in this form.
+    pub(crate) fn has(&self, form: &Form) -> bool {
+        match (self, form) {
+            (Self::Images(images), Form::Tensor(spec)) => {
+                images.tensors.iter().any(|(of, _)| of == spec)
+            }
+            (Self::Images(images), Form::Encoded) => images.encoded.is_some(),
+            (Self::Rows(_), Form::Rows) => true,
+            _ => false,
+        }
+    }
 }

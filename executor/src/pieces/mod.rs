@@ -2,11 +2,13 @@
 //! answers.
 
 mod chunk;
+mod form;
 mod piece;
 mod reply;
 mod tensor;
 
-pub(crate) use chunk::{Chunk, Contents, Place, PreparedChunk};
+pub(crate) use chunk::{Chunk, Contents, Encoded, Images, Place, PreparedChunk};
+pub(crate) use form::Form;
 pub(crate) use piece::{Answered, Piece};
 pub(crate) use reply::{Answer, Reply, SharedRun};
-pub(crate) use tensor::{Tensor, TensorPool};
+pub(crate) use tensor::TensorPool;

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use predictsql_catalog::Model;
 
 use super::chunk::{Chunk, Contents, Place};
+use super::form::Form;
 use super::reply::Reply;
 use crate::caller::CallerId;
 use crate::identity::InputId;
@@ -39,20 +41,15 @@ pub(crate) struct Piece {
 
 impl Piece {
     /// A piece with some places of a prepared chunk, whose outcomes are returned in the order of
-    /// `places`, for a model with this image spec (`None`: the model takes rows). `None` if the
-    /// chunk was not prepared for the model.
+    /// `places`, for a model that is given its inputs in this form. `None` if the chunk was not
+    /// prepared in it.
     pub(crate) fn of_places(
         reply: Reply<Answered>,
-        (model, spec): (&Arc<Model>, Option<&Arc<InputSpec>>),
+        (model, form): (&Arc<Model>, &Form),
         chunk: &Arc<Chunk>,
         places: Vec<usize>,
     ) -> Option<Self> {
-        let fits = match (&chunk.content, spec) {
-            (Contents::Images(tensors), Some(spec)) => tensors.iter().any(|(of, _)| of == spec),
-            (Contents::Rows(_), None) => true,
-            _ => false,
-        };
-        fits.then(|| Self {
+        chunk.content.has(form).then(|| Self {
             reply,
             model: model.clone(),
             chunk: chunk.clone(),
@@ -102,11 +99,22 @@ impl Piece {
 
     /// The tensor data of the chunk's images, by the model's input spec.
     pub(crate) fn images(&self, spec: &InputSpec) -> &[f32] {
-        let Contents::Images(tensors) = &self.chunk.content else {
+        let Contents::Images(images) = &self.chunk.content else {
             return &[];
         };
-        let tensor = tensors.iter().find(|(of, _)| **of == *spec);
+        let tensor = images.tensors.iter().find(|(of, _)| **of == *spec);
         tensor.map_or(&[], |(_, tensor)| tensor)
+    }
+
+    /// The encoded images still to be run.
+    pub(crate) fn encoded(&self) -> impl Iterator<Item = &Bytes> {
+        let encoded = match &self.chunk.content {
+            Contents::Images(images) => images.encoded.as_deref(),
+            Contents::Rows(_) => None,
+        };
+        let encoded = encoded.unwrap_or_default();
+        self.places_left()
+            .filter_map(move |place| encoded.get(place).map(|image| &image.bytes))
     }
 
     /// The rows still to be run.

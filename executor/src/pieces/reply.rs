@@ -87,6 +87,14 @@ impl<T> Reply<T> {
         self.sender.is_closed() || self.cancel.is_cancelled()
     }
 
+    /// Waits until the caller has cancelled or is gone.
+    pub(crate) async fn abandoned(&mut self) {
+        tokio::select! {
+            () = self.sender.closed() => {}
+            () = self.cancel.cancelled() => {}
+        }
+    }
+
     /// Sends the answer; it is dropped if the caller is gone.
     pub(crate) fn send(self, answer: Result<T, PredictError>) {
         let _ = self.sender.send(answer);

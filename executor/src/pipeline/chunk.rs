@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::read_ahead::Reserved;
 use crate::backend::LoadedModel;
 use crate::caller::CallerId;
 use crate::identity::InputId;
 use crate::input::Input;
 use crate::permits::Permit;
-use crate::picture::InputSpec;
-use crate::pieces::{Answered, PreparedChunk, Reply};
+use crate::pieces::{Answered, Form, PreparedChunk, Reply};
+use crate::reserved::Reserved;
 use crate::sources::{BoundRoots, ReadError};
 use crate::spent::Stage;
 
@@ -20,15 +19,15 @@ use crate::spent::Stage;
 pub(crate) enum Goal {
     /// The outcomes of one model: after preparation the chunk goes to inference.
     Outcomes(LoadedModel, Reply<Answered>),
-    /// Tensors for later runs, one per spec; without specs, rows of columns.
-    Tensors(Vec<Arc<InputSpec>>, Reply<PreparedChunk>),
+    /// The inputs in these forms, for later runs.
+    Prepared(Vec<Form>, Reply<PreparedChunk>),
 }
 
 impl Goal {
     pub(super) fn is_abandoned(&self) -> bool {
         match self {
             Self::Outcomes(_, reply) => reply.is_abandoned(),
-            Self::Tensors(_, reply) => reply.is_abandoned(),
+            Self::Prepared(_, reply) => reply.is_abandoned(),
         }
     }
 
@@ -36,7 +35,7 @@ impl Goal {
     pub(super) fn caller(&self) -> CallerId {
         match self {
             Self::Outcomes(_, reply) => reply.caller(),
-            Self::Tensors(_, reply) => reply.caller(),
+            Self::Prepared(_, reply) => reply.caller(),
         }
     }
 
@@ -44,16 +43,21 @@ impl Goal {
     pub(super) fn spent(&self, stage: Stage, ns: u64) {
         match self {
             Self::Outcomes(_, reply) => reply.spent(stage, ns),
-            Self::Tensors(_, reply) => reply.spent(stage, ns),
+            Self::Prepared(_, reply) => reply.spent(stage, ns),
+        }
+    }
+
+    /// The forms that the inputs are wanted in.
+    pub(super) fn forms(&self) -> &[Form] {
+        match self {
+            Self::Outcomes(model, _) => std::slice::from_ref(model.form()),
+            Self::Prepared(forms, _) => forms,
         }
     }
 
     /// Whether the inputs are rows of columns, which need no preparation.
     fn takes_rows(&self) -> bool {
-        match self {
-            Self::Outcomes(model, _) => model.image_spec().is_none(),
-            Self::Tensors(specs, _) => specs.is_empty(),
-        }
+        self.forms().contains(&Form::Rows)
     }
 }
 

@@ -16,8 +16,9 @@ use crate::caller::CallerId;
 use crate::error::ImageRootError;
 use crate::identity::InputId;
 use crate::input::Input;
+use crate::io_runtime::IoRuntime;
 use crate::pieces::Reply;
-use crate::sources::{BoundRoots, ObjectRuntime, Sources, Wanted};
+use crate::sources::{BoundRoots, Sources, Wanted};
 use crate::spent::Stage;
 
 /// Assumed time of identifying or reading a file.
@@ -164,7 +165,7 @@ impl Reader {
     }
 
     /// The runtime for work on remote objects.
-    pub(super) fn runtime_of(&self, work: &FetchWork) -> Option<&Arc<ObjectRuntime>> {
+    pub(super) fn runtime_of(&self, work: &FetchWork) -> Option<&Arc<IoRuntime>> {
         let within = match work {
             FetchWork::Read(chunk) => chunk.ticket().within.as_deref(),
             FetchWork::Identify(asked) => asked.within.as_deref(),

@@ -72,7 +72,7 @@ struct Shared {
     cpu: Arc<CpuQueue>,
     reader: Reader,
     preparation: Preparation,
-    images_inferred: AtomicU64,
+    images_inferred: Arc<AtomicU64>,
     preparing_ns: AtomicU64,
     inferring_ns: AtomicU64,
 }
@@ -103,7 +103,7 @@ impl Pipeline {
             cpu: Arc::new(CpuQueue::new(piece_max)),
             reader,
             preparation,
-            images_inferred: AtomicU64::new(0),
+            images_inferred: Arc::default(),
             preparing_ns: AtomicU64::new(0),
             inferring_ns: AtomicU64::new(0),
         });
@@ -153,6 +153,11 @@ impl Pipeline {
     /// Number of images processed by models since the start.
     pub(crate) fn images_inferred(&self) -> u64 {
         self.shared.images_inferred.load(Ordering::Relaxed)
+    }
+
+    /// Counter of the images processed by models, for backends outside of the pipeline.
+    pub(crate) fn inferred(&self) -> &Arc<AtomicU64> {
+        &self.shared.images_inferred
     }
 
     /// CPU time since the start, by kind of work.

@@ -9,13 +9,12 @@ use super::clock::thread_cpu_ns;
 use crate::caller::CallerId;
 use crate::identity::InputId;
 use crate::input::{ColumnValue, Input};
-use crate::picture::{DecodeMemory, DecodePlan, InputSpec, Limits, Preprocessor};
-use crate::pieces::{Chunk, Contents, Piece, Place, PreparedChunk, Tensor, TensorPool};
+use crate::picture::{DecodeMemory, DecodePlan, Limits, Preprocessor};
+use crate::pieces::{
+    Chunk, Contents, Encoded, Form, Images, Piece, Place, PreparedChunk, TensorPool,
+};
 use crate::sources::{Wanted, given};
 use crate::spent::Stage;
-
-/// Tensors being filled.
-type Tensors = Vec<(Arc<InputSpec>, Tensor)>;
 
 /// A chunk during preparation, possibly in several pieces.
 #[derive(Debug)]
@@ -28,9 +27,9 @@ pub(super) struct Preparing {
 /// Partial result of a chunk.
 #[derive(Debug)]
 struct Made {
-    tensors: Tensors,
-    /// Number of images in each of the tensors.
-    images: usize,
+    images: Images,
+    /// Number of images in each of the forms.
+    count: usize,
     places: Vec<Place>,
     ids: Vec<Option<InputId>>,
 }
@@ -124,8 +123,8 @@ impl Worker {
         let images = chunk.images_left();
         let made = chunk.made.take();
         let mut made = made.unwrap_or_else(|| Made {
-            tensors: tensors_for(&chunk.ticket.goal, images, shared),
-            images: 0,
+            images: empty_images(chunk.ticket.goal.forms(), images, shared),
+            count: 0,
             places: Vec::with_capacity(chunk.contents.len()),
             ids: Vec::new(),
         });
@@ -139,10 +138,10 @@ impl Worker {
             let (place, id) = match content {
                 Content::Null => (Place::Null, None),
                 content => {
-                    match self.append(content, made.images, ticket, shared, &mut made.tensors) {
+                    match self.append(content, made.count, ticket, shared, &mut made.images) {
                         Ok(id) => {
-                            made.images += 1;
-                            (Place::At(made.images - 1), id)
+                            made.count += 1;
+                            (Place::At(made.count - 1), id)
                         }
                         Err(reason) => (Place::Unreadable(reason), None),
                     }
@@ -165,21 +164,21 @@ impl Worker {
                 false => Step::More(chunk),
             };
         }
-        let content = Contents::Images(made.tensors);
+        let content = Contents::Images(made.images);
         hand_on(chunk.ticket, content, made.places, made.ids);
         Step::Done
     }
 
-    /// Appends one image to every tensor at index `image`, or leaves all tensors unchanged.
+    /// Appends one image in every form at index `image`, or leaves all forms unchanged.
     fn append(
         &mut self,
         content: Content,
         image: usize,
         ticket: &Ticket,
         shared: &Preparation,
-        tensors: &mut Tensors,
+        images: &mut Images,
     ) -> Result<Option<InputId>, String> {
-        let (encoded, id, _reserved) = match content {
+        let (encoded, id, reserved) = match content {
             Content::Null => return Ok(None),
             Content::Unreadable(reason) => return Err(reason),
             Content::Given(encoded) => {
@@ -194,11 +193,34 @@ impl Worker {
             Content::Read(encoded, id, reserved) => (encoded, id, Some(reserved)),
             Content::Later(_) => return Err("was not read".to_string()),
         };
+        if !images.tensors.is_empty() {
+            self.decode(&encoded, image, shared, images)?;
+        }
+        if let Some(of_backend) = &mut images.encoded {
+            // Callers that hold prepared chunks wait for each other's memory if it counts here.
+            let stays = matches!(ticket.goal, Goal::Outcomes(..));
+            of_backend.push(Encoded {
+                bytes: encoded,
+                _reserved: reserved.filter(|_| stays),
+            });
+        }
+        Ok(id)
+    }
+
+    /// Appends one image to every tensor at index `image`, or leaves all tensors unchanged.
+    fn decode(
+        &mut self,
+        encoded: &[u8],
+        image: usize,
+        shared: &Preparation,
+        images: &mut Images,
+    ) -> Result<(), String> {
+        let tensors = &mut images.tensors;
         let preprocessor = &mut self.preprocessor;
         // An image that makes a decoder panic counts as unreadable and does not fail the query.
         let appended = catch_unwind(AssertUnwindSafe(|| {
             let specs = tensors.iter().map(|(spec, _)| &**spec);
-            let plan = DecodePlan::new(&encoded, specs, shared.limits)?;
+            let plan = DecodePlan::new(encoded, specs, shared.limits)?;
             let _held = shared.decode_memory.hold(plan.bytes())?;
             let pixels = plan.decode()?;
             tensors
@@ -214,21 +236,25 @@ impl Worker {
                 tensor.truncate(image * spec.image_len());
             }
         }
-        appended.map(|()| id)
+        appended
     }
 }
 
-/// Empty tensors with capacity for `images` images each.
-fn tensors_for(goal: &Goal, images: usize, shared: &Preparation) -> Tensors {
-    let tensor = |spec: &Arc<InputSpec>| {
-        let mut tensor = shared.tensors.take();
-        tensor.reserve_exact(images.saturating_mul(spec.image_len()));
-        (spec.clone(), tensor)
-    };
-    match goal {
-        Goal::Outcomes(model, _) => model.image_spec().map(tensor).into_iter().collect(),
-        Goal::Tensors(specs, _) => specs.iter().map(tensor).collect(),
+/// No images yet, with capacity for `images` of them in each form.
+fn empty_images(forms: &[Form], images: usize, shared: &Preparation) -> Images {
+    let mut empty = Images::default();
+    for form in forms {
+        match form {
+            Form::Tensor(spec) => {
+                let mut tensor = shared.tensors.take();
+                tensor.reserve_exact(images.saturating_mul(spec.image_len()));
+                empty.tensors.push((spec.clone(), tensor));
+            }
+            Form::Encoded => empty.encoded = Some(Vec::with_capacity(images)),
+            Form::Rows => {}
+        }
     }
+    empty
 }
 
 /// Prepares a chunk of rows of columns, without further work.
@@ -266,7 +292,7 @@ fn hand_on(ticket: Ticket, content: Contents, places: Vec<Place>, ids: Vec<Optio
                 Err((reply, answer)) => reply.send(Ok(answer)),
             }
         }
-        Goal::Tensors(_, reply) => {
+        Goal::Prepared(_, reply) => {
             let chunk = Arc::new(chunk);
             reply.send(Ok(PreparedChunk { chunk, places, ids }));
         }

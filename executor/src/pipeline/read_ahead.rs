@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::queue::Queue;
 use super::turns::{Rank, Turns};
 use crate::caller::CallerId;
+use crate::reserved::{Reserved, Room};
 
 /// Bytes read ahead over all chunks, and work that waits for space.
 #[derive(Debug)]
@@ -25,24 +26,6 @@ struct State<T> {
     bytes: u64,
     /// Work with its queueing parameters.
     waiting: Turns<(CallerId, u64, T)>,
-}
-
-/// Bytes reserved by a read image; released when the image has been decoded.
-#[derive(Debug)]
-pub(super) struct Reserved {
-    bytes: u64,
-    from: Arc<dyn Room>,
-}
-
-/// Receiver of released bytes.
-trait Room: fmt::Debug + Send + Sync {
-    fn give_back(&self, bytes: u64);
-}
-
-impl Drop for Reserved {
-    fn drop(&mut self) {
-        self.from.give_back(self.bytes);
-    }
 }
 
 impl<T: fmt::Debug + Send + 'static> ReadAhead<T> {
@@ -67,10 +50,7 @@ impl<T: fmt::Debug + Send + 'static> ReadAhead<T> {
     /// Reserves the bytes of an image that was read.
     pub(super) fn reserve(self: &Arc<Self>, bytes: u64) -> Reserved {
         self.state().bytes += bytes;
-        Reserved {
-            bytes,
-            from: self.clone(),
-        }
+        Reserved::new(bytes, self.clone())
     }
 
     /// Queues a caller's work, with its estimated cost, until there is space.

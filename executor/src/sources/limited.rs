@@ -13,7 +13,6 @@ use tokio::sync::Semaphore;
 use super::bound::{self, BoundRoots};
 use super::given_bytes::GivenBytes;
 use super::local_files::LocalFiles;
-use super::object_runtime::ObjectRuntime;
 use super::objects;
 use super::roots::Roots;
 use super::source::{Object, ReadError, Source, Wanted};
@@ -21,6 +20,7 @@ use crate::config::{ObjectConfig, StartError};
 use crate::error::ImageRootError;
 use crate::identity::InputId;
 use crate::input::Input;
+use crate::io_runtime::IoRuntime;
 use crate::storage::{self, Bucket, Location, ObjectLocation, StorageRoot};
 
 /// Maximum cached identities per source.
@@ -38,7 +38,7 @@ pub(crate) struct Sources {
     /// All remote roots.
     roots: Vec<ObjectLocation>,
     /// Present if a root is remote.
-    runtime: Option<Arc<ObjectRuntime>>,
+    runtime: Option<Arc<IoRuntime>>,
 }
 
 /// An object that may be read: its source, and the location as the source has it.
@@ -70,7 +70,7 @@ impl Sources {
             roots.iter().filter_map(StorageRoot::as_objects).collect();
         let runtime = match remote.is_empty() {
             true => None,
-            false => Some(Arc::new(ObjectRuntime::start()?)),
+            false => Some(Arc::new(IoRuntime::start("predict-objects")?)),
         };
         let objects = match &runtime {
             Some(runtime) => objects::sources(&remote, config, runtime)?,
@@ -132,7 +132,7 @@ impl Sources {
         &self,
         at: &[u8],
         within: Option<&BoundRoots>,
-    ) -> Option<&Arc<ObjectRuntime>> {
+    ) -> Option<&Arc<IoRuntime>> {
         let runtime = self.runtime.as_ref()?;
         let remote = match storage::parse(at).ok()? {
             Location::Object(_) => true,

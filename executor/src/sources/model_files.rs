@@ -6,9 +6,10 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::limited::Sources;
+use super::model_cache::ModelCache;
 use super::source::{ReadError, Wanted};
 use super::wait::Waiter;
-use crate::config::{ObjectConfig, StartError};
+use crate::config::{ModelCacheConfig, ObjectConfig, StartError};
 use crate::error::ModelError;
 use crate::storage::StorageRoot;
 use crate::warning::ModelWarning;
@@ -32,6 +33,8 @@ pub struct ModelFile {
 pub(crate) struct ModelFiles {
     sources: Sources,
     model_bytes_max: u64,
+    /// Files of remote storage, and those that proxies sent.
+    cache: Option<ModelCache>,
 }
 
 /// Maximum concurrent reads. Threads that load and try models read their files themselves.
@@ -42,23 +45,60 @@ impl ModelFiles {
         roots: &[StorageRoot],
         model_bytes_max: u64,
         objects: &ObjectConfig,
+        cache: Option<&ModelCacheConfig>,
     ) -> Result<Self, StartError> {
+        let cache = cache.map(|config| {
+            ModelCache::open(config).map_err(|source| StartError::ModelCache {
+                path: config.folder.clone(),
+                source,
+            })
+        });
         Ok(Self {
             sources: Sources::new(roots, READS_MAX, objects)?,
             model_bytes_max,
+            cache: cache.transpose()?,
+        })
+    }
+
+    /// Maximum size of a file, in bytes.
+    pub(crate) fn bytes_max(&self) -> u64 {
+        self.model_bytes_max
+    }
+
+    /// Keeps a file that was sent here, so that [`ModelFiles::read_pinned`] finds it. Blocks.
+    pub(crate) fn keep(&self, uri: &str, sha256: &str, file: &[u8]) -> Result<(), ModelError> {
+        check_sha256(uri, sha256, file)?;
+        let kept = match &self.cache {
+            Some(cache) => cache.keep(sha256, file),
+            None => Ok(false),
+        };
+        let reason = match kept {
+            Ok(true) => return Ok(()),
+            Ok(false) if self.cache.is_none() => {
+                "has no place here: set model_cache_dir".to_string()
+            }
+            Ok(false) => "is larger than model_cache_bytes_max".to_string(),
+            Err(error) => format!("could not be kept ({error})"),
+        };
+        Err(ModelError::Unreadable {
+            uri: uri.to_string(),
+            reason,
         })
     }
 
     /// Content of the file at `uri`, if its SHA-256 is still the given one. Blocks.
     pub(crate) fn read_pinned(&self, uri: &str, sha256: &str) -> Result<Bytes, ModelError> {
+        if let Some(file) = self.cache.as_ref().and_then(|cache| cache.read(sha256)) {
+            return Ok(file);
+        }
         let (file, found) = self.read(uri)?;
-        if !found.eq_ignore_ascii_case(sha256) {
-            let (uri, expected) = (uri.to_string(), sha256.to_string());
-            return Err(ModelError::Changed {
-                uri,
-                expected,
-                found,
-            });
+        is_sha256(uri, sha256, found)?;
+        let location = Bytes::copy_from_slice(uri.as_bytes());
+        if let Some(cache) = &self.cache
+            && self.sources.runtime_of(&location, None).is_some()
+            && let Err(error) = cache.keep(sha256, &file)
+        {
+            tracing::warn!(%error, "a model's file could not be kept in the model cache");
         }
         Ok(file)
     }
@@ -144,5 +184,21 @@ impl ModelFiles {
             },
             ReadError::Other(reason) => ModelError::Unreadable { uri, reason },
         }
+    }
+}
+
+/// Rejects content of another SHA-256.
+fn check_sha256(uri: &str, expected: &str, file: &[u8]) -> Result<(), ModelError> {
+    is_sha256(uri, expected, hex::encode(Sha256::digest(file)))
+}
+
+fn is_sha256(uri: &str, expected: &str, found: String) -> Result<(), ModelError> {
+    match found.eq_ignore_ascii_case(expected) {
+        true => Ok(()),
+        false => Err(ModelError::Changed {
+            uri: uri.to_string(),
+            expected: expected.to_string(),
+            found,
+        }),
     }
 }

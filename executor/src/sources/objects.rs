@@ -14,11 +14,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::object_runtime::ObjectRuntime;
 use super::object_stores;
 use super::source::{Object, ReadError, Source, Wanted};
 use crate::config::{ObjectConfig, StartError};
 use crate::identity::InputId;
+use crate::io_runtime::IoRuntime;
 use crate::storage::{self, Bucket, Location, ObjectLocation};
 
 /// Permits of memory count in this unit, so that a number of them fits in 32 bits.
@@ -31,7 +31,7 @@ const READS_PER_CHUNK_MAX: usize = 32;
 #[derive(Debug)]
 pub(super) struct Objects {
     shared: Arc<Shared>,
-    runtime: Arc<ObjectRuntime>,
+    runtime: Arc<IoRuntime>,
 }
 
 #[derive(Debug)]
@@ -47,7 +47,7 @@ struct Shared {
 pub(super) fn sources(
     roots: &[&ObjectLocation],
     config: &ObjectConfig,
-    runtime: &Arc<ObjectRuntime>,
+    runtime: &Arc<IoRuntime>,
 ) -> Result<HashMap<Bucket, Objects>, StartError> {
     let bodies = permits(config.object_bodies_bytes_max);
     let bodies = Arc::new(Semaphore::new(bodies as usize));

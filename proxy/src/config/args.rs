@@ -12,7 +12,7 @@ use std::path::PathBuf;
 pub(super) const DATA_DIR_DEFAULT: &str = "./predictsql-data";
 
 /// Parses a root, which may be a path of any bytes.
-fn root() -> impl TypedValueParser<Value = StorageRoot> {
+pub(crate) fn root() -> impl TypedValueParser<Value = StorageRoot> {
     OsStringValueParser::new().try_map(|given| StorageRoot::parse(&given))
 }
 
@@ -61,6 +61,10 @@ pub struct ServeArgs {
     /// Folder, bucket or URL below which models may be loaded; may be repeated
     #[arg(long = "model-root", value_name = "DIR|URI", value_parser = root())]
     pub model_roots: Vec<StorageRoot>,
+    /// Address of a worker that runs the models in place of this process; may be repeated, and a
+    /// name may stand for several
+    #[arg(long = "worker", value_name = "HOST:PORT")]
+    pub workers: Vec<String>,
     /// Price of an hour of one CPU thread, in any unit of money: that of @ml_max_cost
     #[arg(long, value_name = "PRICE", env = "PREDICTSQL_PRICE_PER_DEVICE_HOUR")]
     pub price_per_device_hour: Option<f64>,

@@ -16,6 +16,7 @@ use super::slow;
 use super::store::{StoreConfig, store};
 use super::tls::{self, ClientTlsConfig};
 use super::variables::ROOT_PASSWORD_VARIABLE;
+use super::workers::WorkersSettings;
 use crate::live::SlowLog;
 use crate::tls::StoreTlsConfig;
 use predictsql_catalog::store::SchemaName;
@@ -73,6 +74,8 @@ pub struct Config {
     pub slow_log: SlowLog,
     /// Images, models, threads.
     pub executor: ExecutorConfig,
+    /// Processes that run the models in place of this one.
+    pub workers: WorkersSettings,
     /// Cost parameters of plans.
     pub planner: PlannerConfig,
     /// Limits of predict statements.
@@ -110,6 +113,7 @@ impl Config {
             slow_log: slow::DEFAULT,
             executor: ExecutorConfig::default(),
             planner: PlannerConfig::default(),
+            workers: WorkersSettings::default(),
             lane: LaneConfig::default(),
             cache: CacheConfig::default(),
             limits: LimitsConfig::default(),
@@ -199,6 +203,7 @@ impl Config {
             .take(args.price_per_device_hour, &file.planner);
         let roots = (&args.image_roots[..], &args.model_roots[..]);
         executor::take(&mut config.executor, roots, file.executor)?;
+        config.workers.take(&args.workers, file.workers)?;
         config.check()?;
         Ok(config)
     }

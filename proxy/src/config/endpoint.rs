@@ -17,6 +17,36 @@ pub enum Endpoint {
     IfFree(SocketAddr),
 }
 
+impl Endpoint {
+    /// Binds the address, if there is one.
+    ///
+    /// # Errors
+    /// The address that cannot be listened on, and the system's error.
+    pub(crate) fn bind(
+        self,
+        name: &str,
+    ) -> Result<Option<std::net::TcpListener>, (SocketAddr, std::io::Error)> {
+        let (Self::At(listen) | Self::IfFree(listen)) = self else {
+            return Ok(None);
+        };
+        let bound = std::net::TcpListener::bind(listen).and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            Ok((listener.local_addr()?, listener))
+        });
+        match (bound, self) {
+            (Ok((address, listener)), _) => {
+                tracing::info!("{name}: listening on {address}");
+                Ok(Some(listener))
+            }
+            (Err(error), Self::IfFree(_)) => {
+                tracing::warn!(%error, "{name}: off, since {listen} cannot be listened on");
+                Ok(None)
+            }
+            (Err(error), _) => Err((listen, error)),
+        }
+    }
+}
+
 /// A text that is neither an address nor `off`.
 #[derive(Debug, thiserror::Error)]
 #[error("'{0}' is neither ADDRESS:PORT nor off")]

@@ -3,7 +3,7 @@
 use super::error::{ConfigError, value};
 use super::over::set;
 use super::paths::shown_path;
-use predictsql_executor::{ExecutorConfig, StorageRoot};
+use predictsql_executor::{ExecutorConfig, ModelCacheConfig, StorageRoot};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -35,10 +35,12 @@ pub struct ExecutorFile {
     models_bytes_max: Option<u64>,
     model_output_bytes_max: Option<u64>,
     run_ms_max: Option<u64>,
+    model_cache_dir: Option<PathBuf>,
+    model_cache_bytes_max: Option<u64>,
 }
 
 /// Overrides `config` with the settings of the file; roots given by flags override both.
-pub(super) fn take(
+pub(crate) fn take(
     config: &mut ExecutorConfig,
     (image_roots, model_roots): (&[StorageRoot], &[StorageRoot]),
     file: ExecutorFile,
@@ -70,9 +72,7 @@ pub(super) fn take(
         config.ort_library = file.ort_library;
     }
     if let Some(threads) = file.threads {
-        config.threads = threads;
-        // Proportional to the threads, like the default.
-        config.queue_chunks_max = threads.saturating_mul(4).saturating_add(4);
+        config.set_threads(threads);
     }
     set(&mut config.fetch_threads, file.fetch_threads);
     set(&mut config.fetched_bytes_max, file.fetched_bytes_max);
@@ -87,6 +87,17 @@ pub(super) fn take(
         file.model_output_bytes_max,
     );
     set(&mut config.run_ms_max, file.run_ms_max);
+    if let Some(folder) = file.model_cache_dir {
+        config.model_cache = Some(ModelCacheConfig::in_folder(folder));
+    }
+    match (&mut config.model_cache, file.model_cache_bytes_max) {
+        (Some(cache), Some(bytes_max)) => cache.bytes_max = bytes_max,
+        (None, Some(_)) => {
+            let reason = "needs model_cache_dir".to_owned();
+            return Err(value("model_cache_bytes_max", reason));
+        }
+        (_, None) => {}
+    }
     set(&mut config.image_bytes_max, file.image_bytes_max);
     set(&mut config.image_pixels_max, file.image_pixels_max);
     set(
@@ -121,6 +132,7 @@ fn shown_roots(roots: &[StorageRoot]) -> Vec<String> {
 
 /// The file table equivalent to `config`.
 pub(super) fn as_typed(config: &ExecutorConfig) -> ExecutorFile {
+    let cache = config.model_cache.as_ref();
     ExecutorFile {
         ort_library: config.ort_library.as_deref().map(shown_path),
         image_roots: Some(shown_roots(&config.image_roots)),
@@ -146,5 +158,7 @@ pub(super) fn as_typed(config: &ExecutorConfig) -> ExecutorFile {
         models_bytes_max: Some(config.models_bytes_max),
         model_output_bytes_max: Some(config.model_output_bytes_max),
         run_ms_max: Some(config.run_ms_max),
+        model_cache_dir: cache.map(|cache| shown_path(&cache.folder)),
+        model_cache_bytes_max: cache.map(|cache| cache.bytes_max),
     }
 }

@@ -13,6 +13,7 @@ use super::limits::LimitsFile;
 use super::planner::PlannerFile;
 use super::secret::hidden;
 use super::tls::{ClientTlsFile, StoreTlsFile};
+use super::workers::WorkersFile;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -52,6 +53,7 @@ pub(super) struct ConfigFile {
     pub(super) cache: CacheFile,
     pub(super) limits: LimitsFile,
     pub(super) planner: PlannerFile,
+    pub(super) workers: WorkersFile,
 }
 
 /// Reads a settings file.

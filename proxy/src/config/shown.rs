@@ -49,6 +49,7 @@ impl Config {
             cache: self.cache.as_typed(),
             limits: self.limits.as_typed(),
             planner: self.planner.as_typed(),
+            workers: self.workers.as_typed(),
         }
     }
 

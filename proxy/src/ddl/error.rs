@@ -62,7 +62,8 @@ impl From<&ModelError> for SqlError {
             ModelError::Runtime { .. }
             | ModelError::LoadsHang { .. }
             | ModelError::TrialDied { .. }
-            | ModelError::NoTrial { .. } => ErrorKind::Other,
+            | ModelError::NoTrial { .. }
+            | ModelError::NoWorker { .. } => ErrorKind::Other,
             ModelError::Uri { .. }
             | ModelError::MemoryTooLarge { .. }
             | ModelError::OutputTooLarge { .. }

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, StoreConfig};
 use crate::serve::Server;
+use crate::stop;
 use dataset::Split;
 pub use error::DemoError;
 
@@ -72,7 +73,7 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode, DemoError> {
     config.listen = args.listen;
     let server = Server::start(config)?;
     let stopping = CancellationToken::new();
-    server.stop_on_signals(stopping.clone())?;
+    stop::on_signals(stopping.clone())?;
 
     let show = Show {
         proxy: server.address(),

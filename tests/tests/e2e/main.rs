@@ -32,3 +32,4 @@ mod texts;
 mod tidy;
 mod tls;
 mod views;
+mod workers;

@@ -12,7 +12,7 @@ mod collations;
 mod columns;
 mod corpus;
 mod fixture;
-mod flowers;
+pub mod flowers;
 pub mod generator;
 mod in_schema;
 mod naive;

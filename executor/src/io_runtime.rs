@@ -1,4 +1,4 @@
-//! The thread that owns the connections to remote storage.
+//! A thread that owns connections: to remote storage, or to workers.
 //!
 //! A connection is served by the runtime that made it. Threads that fetch block while they wait
 //! for others, so connections have a runtime of their own.
@@ -13,21 +13,21 @@ use crate::config::StartError;
 
 /// A runtime on a thread of its own, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct ObjectRuntime {
+pub(crate) struct IoRuntime {
     handle: Handle,
     running: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
 }
 
-impl ObjectRuntime {
+impl IoRuntime {
     /// Starts the thread, at the priority of the executor's.
-    pub(super) fn start() -> Result<Self, StartError> {
+    pub(crate) fn start(thread: &str) -> Result<Self, StartError> {
         let mut builder = Builder::new_current_thread();
         let runtime = builder.enable_io().enable_time().build();
         let runtime = runtime.map_err(StartError::Thread)?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::Builder::new()
-            .name("predict-objects".to_string())
+            .name(thread.to_string())
             .spawn(move || {
                 crate::priority::lower_priority();
                 let _ = runtime.block_on(stopped);
@@ -60,7 +60,7 @@ impl ObjectRuntime {
     }
 }
 
-impl Drop for ObjectRuntime {
+impl Drop for IoRuntime {
     fn drop(&mut self) {
         self.stop();
     }
