@@ -122,7 +122,7 @@ fn without_workers_there_is_one_clear_error() {
     // Nothing is left of it, and the session goes on.
     assert_eq!(session.value("SELECT 1"), Some("1".to_owned()));
     eventually("no chunk is under way", || {
-        (proxy.metric("predictsql_executor_chunks") == 0).then_some(())
+        (proxy.metric("predictsql_executor_chunks_in_flight") == 0).then_some(())
     });
     workers[0].restart();
     question.ask(&mut session);
@@ -139,8 +139,7 @@ fn a_query_that_is_killed_ends_its_work_at_the_workers() {
     std::thread::scope(|scope| {
         let asking = scope.spawn(|| session.error(&question.sql));
         eventually("the query runs", || {
-            let running = other.rows("SHOW QUERIES");
-            (!running.is_empty()).then_some(())
+            (proxy.metric("predictsql_statements_running") > 0).then_some(())
         });
         other.run(&format!("KILL QUERY {id}"));
         assert_eq!(asking.join().unwrap().code, 1317);
