@@ -16,7 +16,7 @@ use crate::input::{Input, Outcome};
 use crate::loaded::Cache;
 use crate::model::{CHUNK_ROWS_MAX, onnx_head};
 use crate::permits::{Permits, Size};
-use crate::pieces::{Answered, Form, Reply};
+use crate::pieces::{Answered, Chunk, Contents, Form, Images, Piece, Place, Reply};
 use crate::pipeline::{CpuSeconds, Goal, Identified, Pipeline, Submitted, Ticket};
 use crate::prepared::Prepared;
 use crate::sources::{BoundRoots, ModelFile, ModelFiles};
@@ -313,6 +313,50 @@ impl Executor {
     ) -> Result<(Vec<Outcome>, Vec<Option<InputId>>), PredictError> {
         let answered = self.answer(model, inputs, true, cancel).await?;
         Ok((answered.outcomes, answered.ids))
+    }
+
+    /// Predicts images that are prepared already: `images` of them in the layout of the model, one
+    /// after another.
+    ///
+    /// # Errors
+    /// [`PredictError::NotPrepared`] if these are not so many images of the model, and those of
+    /// [`Executor::predict`].
+    pub(crate) async fn predict_tensor(
+        &self,
+        model: &LoadedModel,
+        (images, numbers): (usize, &[f32]),
+        cancel: &CancellationToken,
+    ) -> Result<Vec<Outcome>, PredictError> {
+        let spec = match model.form() {
+            Form::Tensor(spec) if Some(numbers.len()) == images.checked_mul(spec.image_len()) => {
+                spec.clone()
+            }
+            _ => {
+                let model = model.model().name.clone();
+                return Err(PredictError::NotPrepared { model });
+            }
+        };
+        let caller = self.caller();
+        let size = Size::of(images, self.chunk_inputs_for(&[model]));
+        let permit = self.inner.chunks.acquire(caller, size, 1);
+        let permit = Arc::new(unless_cancelled(cancel, permit).await?);
+        let mut tensor = self.inner.pipeline.tensor();
+        tensor.extend_from_slice(numbers);
+        let chunk = Chunk {
+            content: Contents::Images(Images {
+                tensors: vec![(spec, tensor)],
+                encoded: None,
+            }),
+            _permit: permit,
+        };
+        let places = (0..images).map(Place::At).collect();
+        let (reply, answer) = Reply::new(caller, cancel);
+        let reply = reply.on_account(self.account.as_ref());
+        match Piece::of_all(reply, model.model().clone(), chunk, places, Vec::new()) {
+            Ok(piece) => model.instance().infer(piece),
+            Err((reply, answer)) => reply.send(Ok(answer)),
+        }
+        Ok(unless_cancelled(cancel, answer).await??.outcomes)
     }
 
     async fn answer(

@@ -147,7 +147,7 @@ impl Proxy {
         let workers = own_workers(settings);
         let mut file = settings_file(store, service, settings);
         if !workers.is_empty() {
-            file.push_str(&workers_table(&workers));
+            file = format!("{file}\n{}", workers_table(&workers));
         }
         std::fs::write(&config, file).unwrap();
         let mut command = binary_command();

@@ -8,7 +8,7 @@ mod raw;
 pub(crate) use failure::Failure;
 pub(crate) use names::{
     CALLER, ERROR, FETCHING_NS, IDENTIFIED, IDENTITY, IMAGE, INFERRING_NS, PREPARING_NS, SCORES,
-    URI, VALUE,
+    TENSOR, URI, VALUE,
 };
 pub(crate) use raw::{BytesWriter, Malformed, bytes, doubles, of_doubles, of_singles, singles};
 

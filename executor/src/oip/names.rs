@@ -4,6 +4,8 @@
 pub(crate) const IMAGE: &str = "image";
 /// Input: locations of images below the worker's own roots, BYTES `[n]`.
 pub(crate) const URI: &str = "uri";
+/// Input: images as the model takes them, FP32 `[n, ...]` in its layout: resized and normalised.
+pub(crate) const TENSOR: &str = "tensor";
 /// Output: probabilities by label, FP32 `[n, labels]`; NaN where there is an error.
 pub(crate) const SCORES: &str = "scores";
 /// Output: the answer of a regression, FP64 `[n]`; NaN where there is an error.

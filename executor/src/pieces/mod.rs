@@ -11,4 +11,4 @@ pub(crate) use chunk::{Chunk, Contents, Encoded, Images, Place, PreparedChunk};
 pub(crate) use form::Form;
 pub(crate) use piece::{Answered, Piece};
 pub(crate) use reply::{Answer, Reply, SharedRun};
-pub(crate) use tensor::TensorPool;
+pub(crate) use tensor::{Tensor, TensorPool};

@@ -34,7 +34,7 @@ use std::time::Duration;
 use crate::config::{ExecutorConfig, StartError};
 use crate::error::ImageRootError;
 use crate::picture::{DecodeMemory, Limits};
-use crate::pieces::TensorPool;
+use crate::pieces::{Tensor, TensorPool};
 use crate::priority::lower_priority;
 use crate::sources::{Sources, Waiter};
 
@@ -158,6 +158,11 @@ impl Pipeline {
     /// Counter of the images processed by models, for backends outside of the pipeline.
     pub(crate) fn inferred(&self) -> &Arc<AtomicU64> {
         &self.shared.images_inferred
+    }
+
+    /// An empty tensor, with the memory of an earlier one if there is any.
+    pub(crate) fn tensor(&self) -> Tensor {
+        self.shared.preparation.tensors.take()
     }
 
     /// CPU time since the start, by kind of work.

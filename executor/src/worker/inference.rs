@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use predictsql_catalog::ModelOptions;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::inputs::{self, Described, Outputs};
+use super::inputs::{self, Asked, Described, Outputs};
 use super::models::{Known, model};
 use super::statistics::ModelCounts;
 use super::{Entered, Worker};
@@ -73,11 +76,19 @@ impl Worker {
         let count = asked.len();
         // Not cancelled by anything else than dropping the future.
         let never = CancellationToken::new();
-        let answered = match identified {
-            true => executor.predict_identified(&loaded, asked, &never).await,
-            false => {
+        let without_ids = |outcomes| (outcomes, Vec::new());
+        let answered = match asked {
+            Asked::Inputs(asked) if identified => {
+                executor.predict_identified(&loaded, asked, &never).await
+            }
+            Asked::Inputs(asked) => {
                 let outcomes = executor.predict(&loaded, asked, &never).await;
-                outcomes.map(|outcomes| (outcomes, Vec::new()))
+                outcomes.map(without_ids)
+            }
+            Asked::Tensor(images, numbers) => {
+                let tensor = (images, &numbers[..]);
+                let outcomes = executor.predict_tensor(&loaded, tensor, &never).await;
+                outcomes.map(without_ids)
             }
         };
         let (outcomes, ids) = answered.map_err(|error| failed(&error))?;
@@ -100,37 +111,65 @@ impl Worker {
         })
     }
 
-    /// Loads a model that another client than a proxy names.
+    /// Loads a model that another client than a proxy names: its file is sent, or is below the model
+    /// roots.
     async fn load_named(&self, request: RepositoryModelLoadRequest) -> Result<(), Status> {
         let _entered = self.enter()?;
-        let text = |name: &str| match request.parameters.get(name)?.parameter_choice.as_ref()? {
-            ParameterChoice::StringParam(text) => Some(text.as_str()),
-            _ => None,
-        };
-        let wanted = |name: &str, what: &str| {
-            text(name).ok_or_else(|| {
-                Status::invalid_argument(format!("the parameter '{name}' is missing: {what}"))
-            })
-        };
-        let uri = wanted("uri", "the model's file below the worker's model roots")?;
-        let options = wanted("config", "its options as JSON")?;
-        let options = serde_json::from_str(options).map_err(|error| {
-            Status::invalid_argument(format!("the parameter 'config': {error}"))
-        })?;
-        let sha256 = match text("sha256") {
-            Some(sha256) => sha256.to_string(),
-            None => {
-                let tried = self.executor().inspect(uri, &options).await;
-                tried.map_err(|error| Failure::Load(error).status())?.sha256
+        let failed = |error| Failure::Load(error).status();
+        let name = &request.model_name;
+        let config = match parameter(&request, "config") {
+            Some(ParameterChoice::StringParam(config)) => config,
+            _ => {
+                return Err(Status::invalid_argument(
+                    "the parameter 'config' is missing: JSON with uri and options",
+                ));
             }
         };
-        let name = &request.model_name;
-        let model = model(name, uri, &sha256, options);
-        let loaded = self.executor().load(&model).await;
-        loaded.map_err(|error| Failure::Load(error).status())?;
+        let config: LoadConfig = serde_json::from_str(config).map_err(|error| {
+            Status::invalid_argument(format!("the parameter 'config': {error}"))
+        })?;
+        let sent = request.parameters.iter().find_map(|(key, parameter)| {
+            match (key.starts_with("file:"), &parameter.parameter_choice) {
+                (true, Some(ParameterChoice::BytesParam(file))) => Some(file.clone()),
+                _ => None,
+            }
+        });
+        let uri = config.uri.unwrap_or_else(|| name.clone());
+        let sha256 = match (&sent, config.sha256) {
+            (_, Some(sha256)) => sha256,
+            (Some(file), None) => hex::encode(Sha256::digest(file)),
+            (None, None) => {
+                let tried = self.executor().inspect(&uri, &config.options).await;
+                tried.map_err(failed)?.sha256
+            }
+        };
+        let model = model(name, &uri, &sha256, config.options);
+        self.keep(&model, sent).await?;
+        // A file that nobody has tried may hang or crash whoever loads it.
+        let tried = self.executor().inspect_pinned(&model).await;
+        tried.map_err(failed)?;
+        self.executor().load(&model).await.map_err(failed)?;
         self.0.models.add(name, &model);
         Ok(())
     }
+}
+
+/// The parameter `config` of a model that is loaded by name.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LoadConfig {
+    /// Its file below the worker's model roots [default: the model's name].
+    uri: Option<String>,
+    /// Of the file, lower-case hex.
+    sha256: Option<String>,
+    options: ModelOptions,
+}
+
+fn parameter<'r>(
+    request: &'r RepositoryModelLoadRequest,
+    name: &str,
+) -> Option<&'r ParameterChoice> {
+    request.parameters.get(name)?.parameter_choice.as_ref()
 }
 
 /// The status of a failed prediction.
@@ -138,6 +177,9 @@ fn failed(error: &PredictError) -> Status {
     match error {
         PredictError::Load(error) => Failure::Load(error.clone()).status(),
         PredictError::Stopped | PredictError::Cancelled => Failure::Busy.status(),
+        PredictError::NotPrepared { .. } => {
+            Status::invalid_argument("the tensor's shape is not that of the model's images")
+        }
         PredictError::Model { reason, .. } => Failure::Model {
             reason: reason.clone(),
         }

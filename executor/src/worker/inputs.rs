@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use predictsql_catalog::{Column, ColumnKind, Model, ModelInput, Output};
+use predictsql_catalog::{Column, ColumnKind, Layout, Model, ModelInput, Output};
 use tonic::Status;
 
 use crate::identity::InputId;
@@ -17,8 +17,26 @@ use crate::spent::StageSeconds;
 /// An input tensor with its raw contents.
 type Raw<'r> = (&'r InferInputTensor, &'r Bytes);
 
+/// What a request asks to be predicted.
+#[derive(Debug)]
+pub(super) enum Asked {
+    Inputs(Vec<Input>),
+    /// Images that are prepared already: how many, and their numbers.
+    Tensor(usize, Vec<f32>),
+}
+
+impl Asked {
+    /// Number of inputs.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Inputs(inputs) => inputs.len(),
+            Self::Tensor(images, _) => *images,
+        }
+    }
+}
+
 /// The inputs of a request for a model.
-pub(super) fn of_request(model: &Model, request: &ModelInferRequest) -> Result<Vec<Input>, Status> {
+pub(super) fn of_request(model: &Model, request: &ModelInferRequest) -> Result<Asked, Status> {
     if request.inputs.len() != request.raw_input_contents.len() {
         return Err(Status::invalid_argument(
             "each input needs an element of raw_input_contents",
@@ -31,30 +49,64 @@ pub(super) fn of_request(model: &Model, request: &ModelInferRequest) -> Result<V
         .collect();
     match &model.options.input {
         ModelInput::Image(_) => of_images(&tensors),
-        ModelInput::Columns { columns } => of_columns(columns, &tensors),
+        ModelInput::Columns { columns } => of_columns(columns, &tensors).map(Asked::Inputs),
     }
 }
 
-fn of_images(tensors: &[Raw<'_>]) -> Result<Vec<Input>, Status> {
+fn of_images(tensors: &[Raw<'_>]) -> Result<Asked, Status> {
     let [(tensor, raw)] = tensors else {
         return Err(Status::invalid_argument(format!(
-            "the model takes one input, '{}' or '{}'",
+            "the model takes one input, '{}', '{}' or '{}'",
             oip::IMAGE,
-            oip::URI
+            oip::URI,
+            oip::TENSOR
         )));
     };
     let input = match tensor.name.as_str() {
         oip::IMAGE => Input::Image,
         oip::URI => Input::Location,
+        oip::TENSOR => return of_tensor(tensor, raw),
         name => {
             return Err(Status::invalid_argument(format!(
-                "the model has no input '{name}', but '{}' and '{}'",
+                "the model has no input '{name}', but '{}', '{}' and '{}'",
                 oip::IMAGE,
-                oip::URI
+                oip::URI,
+                oip::TENSOR
             )));
         }
     };
-    Ok(elements(tensor, raw)?.into_iter().map(input).collect())
+    let inputs = elements(tensor, raw)?.into_iter().map(input);
+    Ok(Asked::Inputs(inputs.collect()))
+}
+
+/// Images that are prepared already. Whether their shape is the model's is checked by the executor.
+fn of_tensor(tensor: &InferInputTensor, raw: &Bytes) -> Result<Asked, Status> {
+    check_type(tensor, "FP32")?;
+    let axes = tensor.shape.iter().map(|axis| usize::try_from(*axis).ok());
+    let axes: Option<Vec<usize>> = axes.collect();
+    let numbers = axes.as_ref().and_then(|axes| {
+        let mut axes = axes.iter();
+        axes.try_fold(1_usize, |product, axis| product.checked_mul(*axis))
+    });
+    let (Some([images, ..]), Some(numbers)) = (axes.as_deref(), numbers) else {
+        let shape = &tensor.shape;
+        return Err(Status::invalid_argument(format!(
+            "input '{}' has no shape {shape:?}",
+            tensor.name
+        )));
+    };
+    let numbers = oip::singles(raw, numbers).map_err(|error| malformed(tensor, error))?;
+    Ok(Asked::Tensor(*images, numbers))
+}
+
+fn check_type(tensor: &InferInputTensor, datatype: &str) -> Result<(), Status> {
+    if tensor.datatype != datatype {
+        let (name, found) = (&tensor.name, &tensor.datatype);
+        return Err(Status::invalid_argument(format!(
+            "input '{name}' is of type {datatype}, not '{found}'"
+        )));
+    }
+    Ok(())
 }
 
 fn of_columns(columns: &[Column], tensors: &[Raw<'_>]) -> Result<Vec<Input>, Status> {
@@ -123,12 +175,7 @@ fn malformed(tensor: &InferInputTensor, error: oip::Malformed) -> Status {
 /// Number of elements of a tensor `[n]` or `[n, 1]` of this type.
 fn count(tensor: &InferInputTensor, datatype: &str) -> Result<usize, Status> {
     let (name, shape) = (&tensor.name, &tensor.shape);
-    if tensor.datatype != datatype {
-        let found = &tensor.datatype;
-        return Err(Status::invalid_argument(format!(
-            "input '{name}' is of type {datatype}, not '{found}'"
-        )));
-    }
+    check_type(tensor, datatype)?;
     let ([rows] | [rows, 1]) = &shape[..] else {
         return Err(Status::invalid_argument(format!(
             "input '{name}' is of shape [n] or [n, 1], not {shape:?}"
@@ -256,7 +303,20 @@ pub(super) fn times(spent: StageSeconds) -> HashMap<String, InferParameter> {
 pub(super) fn described(model: &Model) -> (Vec<Described>, Vec<Described>) {
     let rows = |name: &str, datatype: &'static str| (name.to_string(), datatype, vec![-1]);
     let inputs = match &model.options.input {
-        ModelInput::Image(_) => vec![rows(oip::IMAGE, "BYTES"), rows(oip::URI, "BYTES")],
+        ModelInput::Image(image) => {
+            let channels = u32::from(image.channels);
+            let (height, width) = (image.height, image.width);
+            let axes = match image.layout {
+                Layout::Nchw => [channels, height, width],
+                Layout::Nhwc => [height, width, channels],
+            };
+            let axes = axes.map(i64::from);
+            vec![
+                rows(oip::IMAGE, "BYTES"),
+                rows(oip::URI, "BYTES"),
+                (oip::TENSOR.to_string(), "FP32", [&[-1], &axes[..]].concat()),
+            ]
+        }
         ModelInput::Columns { columns } => {
             let input = |column: &Column| match column.kind {
                 ColumnKind::Double => rows(&column.name, "FP64"),
@@ -278,7 +338,6 @@ pub(super) fn described(model: &Model) -> (Vec<Described>, Vec<Described>) {
 /// Name, type and shape of a tensor.
 pub(super) type Described = (String, &'static str, Vec<i64>);
 
-/// Rows of a request, for tests of what reads them.
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -304,7 +363,11 @@ mod tests {
             .iter()
             .zip(&request.raw_input_contents)
             .collect();
-        of_images(&pairs).map_err(|status| status.message().to_string())
+        match of_images(&pairs) {
+            Ok(Asked::Inputs(inputs)) => Ok(inputs),
+            Ok(Asked::Tensor(..)) => Err("a tensor".to_string()),
+            Err(status) => Err(status.message().to_string()),
+        }
     }
 
     #[test]

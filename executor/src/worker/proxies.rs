@@ -61,11 +61,11 @@ impl Worker {
     }
 
     /// Keeps the file of a model, if it was sent.
-    async fn keep(&self, sent: &Sent) -> Result<(), Status> {
-        let Some(file) = sent.file.clone() else {
+    pub(super) async fn keep(&self, model: &Arc<Model>, file: Option<Bytes>) -> Result<(), Status> {
+        let Some(file) = file else {
             return Ok(());
         };
-        let (executor, model) = (self.executor().clone(), sent.model.clone());
+        let (executor, model) = (self.executor().clone(), model.clone());
         let keeping = move || executor.keep_model_file(&model, &file);
         match tokio::task::spawn_blocking(keeping).await {
             Ok(kept) => kept.map_err(|error| Failure::Load(error).status()),
@@ -91,7 +91,7 @@ impl WorkerService for Worker {
     ) -> Result<Response<LoadResponse>, Status> {
         let _entered = self.enter()?;
         let sent = self.receive(request.into_inner()).await?;
-        self.keep(&sent).await?;
+        self.keep(&sent.model, sent.file).await?;
         let loaded = self.executor().load(&sent.model).await;
         let loaded = loaded.map_err(|error| Failure::Load(error).status())?;
         let name = hex::encode(sent.model.output_id());
@@ -105,7 +105,7 @@ impl WorkerService for Worker {
     ) -> Result<Response<TryResponse>, Status> {
         let _entered = self.enter()?;
         let sent = self.receive(request.into_inner()).await?;
-        self.keep(&sent).await?;
+        self.keep(&sent.model, sent.file).await?;
         let tried = self.executor().inspect_pinned(&sent.model).await;
         let tried = tried.map_err(|error| Failure::Load(error).status())?;
         let warnings = tried.warnings.iter().map(serde_json::to_string);

@@ -111,7 +111,11 @@ fn without_workers_there_is_one_clear_error() {
     workers[0].signal(Signal::KILL);
     workers[0].wait();
     let error = session.error(&question.sql);
-    assert_eq!((error.code, &error.sqlstate[..]), (1105, "HY000"), "{error:?}");
+    assert_eq!(
+        (error.code, &error.sqlstate[..]),
+        (1105, "HY000"),
+        "{error:?}"
+    );
     for said in [
         "no worker",
         "worker_wait_seconds_max",

@@ -1,6 +1,7 @@
 //! Models run by workers: answers are those of the proxy's own process, whatever becomes of workers
 //! meanwhile.
 
+mod foreign;
 mod lost;
 mod secured;
 
@@ -67,7 +68,7 @@ fn answers_of_workers_are_those_of_the_own_process() {
         let name = &model.name;
         let class = &model.covers[0];
         format!(
-            "SELECT id, ml.predict('{name}', photo), ml.predict_proba('{name}', photo, '{class}') \
+            "SELECT id, ml.predict('{name}', photo), ml.predict_proba('{name}', '{class}', photo) \
              FROM products ORDER BY id"
         )
     });
@@ -79,7 +80,7 @@ fn answers_of_workers_are_those_of_the_own_process() {
         "SELECT ml.apparel('photos/none.png'), ml.apparel(NULL), ml.apparel(x'00'), ml.apparel('')",
         "SELECT /*+ ML(strategy = all) */ id, ml.apparel(photo) FROM products ORDER BY id",
         "SELECT /*+ ML(strategy = best_per_class) */ id, ml.apparel(photo) FROM products ORDER BY id",
-        "SELECT id, ml.iris(sl, sw, pl, pw), ml.predict_proba('iris', sl, sw, pl, pw, 'setosa') FROM f ORDER BY id",
+        "SELECT id, ml.iris(sl, sw, pl, pw), ml.predict_proba('iris', 'setosa', sl, sw, pl, pw) FROM f ORDER BY id",
         "SELECT id, ml.width(sl, sw, pl), ml.goods(colour, sl, pl, pieces), ml.total(sl, pieces) FROM f ORDER BY id",
         "SELECT id, ml.logarithm(pw - 1) FROM f ORDER BY id",
         "SELECT id FROM f WHERE ml.iris(sl, sw, pl, pw) = 'virginica' ORDER BY ml.width(sl, sw, pl)",
@@ -96,6 +97,7 @@ fn answers_of_workers_are_those_of_the_own_process() {
                 found,
                 "{sql}"
             );
+            assert!(!found.starts_with("SqlError"), "{sql}: {found}");
         }
     }
     assert!(remote.images_inferred() > PHOTOS as u64);
