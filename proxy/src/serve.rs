@@ -186,11 +186,7 @@ impl Server {
             limits: config.limits.clone(),
             live: Arc::clone(&live),
             schema: config.schema.clone(),
-            executor: Executor::new(ExecutorConfig {
-                trial: Some(config.limits.trial.clone()),
-                workers: config.workers.read()?,
-                ..config.executor.clone()
-            })?,
+            executor: Executor::new(executor_config(&config)?)?,
             account,
             spool: shared_limits::spool(&config),
             long_data_bytes_max: config.inspect_bytes_max,
@@ -354,6 +350,15 @@ impl Operators {
         }
         Ok(answering)
     }
+}
+
+/// Settings of the executor, those of other tables included.
+fn executor_config(config: &Config) -> Result<ExecutorConfig, ConfigError> {
+    Ok(ExecutorConfig {
+        trial: Some(config.limits.trial.clone()),
+        workers: config.workers.read()?,
+        ..config.executor.clone()
+    })
 }
 
 /// The error of an endpoint that cannot be bound.

@@ -20,8 +20,8 @@ const CLOSING_TIME_MIN: Duration = Duration::from_secs(1);
 /// Time beyond its bound after which a hanging stop is ended by a signal.
 const STUCK_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// Cancels `stopping` at the first SIGTERM or SIGINT. A second one ends the process at once, in any
-/// phase of the stop: a separate thread waits for it.
+/// Cancels `stopping` at the first SIGTERM or SIGINT. A second one ends the process at once, in
+/// any phase of the stop: a separate thread waits for it.
 ///
 /// # Errors
 /// The signal handlers or the thread cannot be created.

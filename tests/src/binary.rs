@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::process::checkout;
+
 /// Password of the service accounts.
 pub(crate) const SERVICE_PASSWORD: &str = "it's a \\ secret";
 
@@ -48,4 +50,12 @@ pub(crate) fn init(store: &str, schema: &str, service_user: &str) {
         "predictsql init: {}",
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+/// The ONNX Runtime library that the tests use.
+pub(crate) fn ort_library() -> PathBuf {
+    std::env::var_os("PREDICTSQL_ORT_LIB").map_or_else(
+        || checkout().join(".cache/onnxruntime/libonnxruntime.so"),
+        PathBuf::from,
+    )
 }

@@ -13,6 +13,7 @@ pub mod authority;
 pub mod binary;
 pub mod cut;
 pub mod eventually;
+mod http;
 pub mod onnx;
 pub mod process;
 pub mod proxy;

@@ -1,8 +1,7 @@
 //! The real `predictsql` binary, serving a store on a free loopback port.
 
 use std::fmt::Write as _;
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -12,9 +11,10 @@ use mysql_async::OptsBuilder;
 use rustix::process::{Pid, Signal};
 
 use crate::apparel;
-use crate::binary::{SERVICE_PASSWORD, binary_command};
+use crate::binary::{SERVICE_PASSWORD, binary_command, ort_library};
 use crate::eventually::eventually;
-use crate::process::{Process, checkout, new_dir};
+use crate::http::{endpoint_address, metrics};
+use crate::process::{Process, new_dir};
 use crate::store::{Store, opts};
 use crate::wire::Wire;
 use crate::worker::{Worker, WorkerSettings, workers_table};
@@ -22,8 +22,8 @@ use crate::worker::{Worker, WorkerSettings, workers_table};
 /// How long a proxy may take to stop in order before it is killed at the end of a test.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
 
-/// Number of workers that run the models of each proxy, if it is set: everything that is tested of a
-/// proxy holds with workers too.
+/// Number of workers that run the models of each proxy, if it is set: everything that is tested of
+/// a proxy holds with workers too.
 const WORKERS_VARIABLE: &str = "PREDICTSQL_TEST_WORKERS";
 
 /// How to run a proxy. The defaults have a service account and the roots of [`apparel`].
@@ -284,13 +284,6 @@ fn ready_address(log: &str) -> Option<SocketAddr> {
     line.ends_with('\n').then(|| address.parse().unwrap())
 }
 
-/// The address that the log says an endpoint for operators has.
-pub(crate) fn endpoint_address(log: &str, name: &str) -> Option<SocketAddr> {
-    let said = format!(" {name}: listening on ");
-    let (_, address) = log.lines().find_map(|line| line.split_once(&said))?;
-    Some(address.trim().parse().unwrap())
-}
-
 fn settings_file(store: &str, service: &str, settings: &Settings) -> String {
     let mut file = format!(
         "listen = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n{store}schema = {:?}\n",
@@ -319,25 +312,6 @@ fn own_workers(settings: &Settings) -> Vec<Worker> {
         })
     };
     (0..count).map(start).collect()
-}
-
-/// The answer of a program to `GET /metrics`, head included.
-pub(crate) fn metrics(http: SocketAddr) -> String {
-    let mut stream = TcpStream::connect(http).unwrap();
-    stream
-        .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        .unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    text
-}
-
-/// The ONNX Runtime library that the tests use.
-pub(crate) fn ort_library() -> PathBuf {
-    std::env::var_os("PREDICTSQL_ORT_LIB").map_or_else(
-        || checkout().join(".cache/onnxruntime/libonnxruntime.so"),
-        PathBuf::from,
-    )
 }
 
 /// The same command where files cannot grow beyond `bytes`. The signal that tells so is ignored:

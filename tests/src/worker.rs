@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 
-use crate::binary::binary_command;
+use crate::binary::{binary_command, ort_library};
 use crate::eventually::eventually;
+use crate::http::{endpoint_address, metrics};
 use crate::process::{Process, new_dir};
-use crate::proxy::{endpoint_address, metrics, ort_library};
 
 /// How long a worker may take to stop in order before it is killed at the end of a test.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);

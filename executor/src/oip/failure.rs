@@ -1,5 +1,5 @@
-//! Failures that a worker tells of itself, as details of a gRPC status. A status without them comes
-//! from the connection, or from another kind of server.
+//! Failures that a worker tells of itself, as details of a gRPC status. A status without them
+//! comes from the connection, or from another kind of server.
 
 use serde::{Deserialize, Serialize};
 use tonic::{Code, Status};

@@ -1,5 +1,5 @@
-//! Files of models on the local disk, by SHA-256, so that models of remote storage need not be read
-//! again, and files that a proxy sends to a worker have a place.
+//! Files of models on the local disk, by SHA-256, so that models of remote storage need not be
+//! read again, and files that a proxy sends to a worker have a place.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
@@ -13,7 +13,8 @@ use sha2::{Digest, Sha256};
 
 use crate::config::ModelCacheConfig;
 
-/// A folder of files, each with the SHA-256 of its content as name. Several processes may share it.
+/// A folder of files, each with the SHA-256 of its content as name. Several processes may share
+/// it.
 #[derive(Debug)]
 pub(crate) struct ModelCache {
     folder: PathBuf,

@@ -111,8 +111,8 @@ impl Worker {
         })
     }
 
-    /// Loads a model that another client than a proxy names: its file is sent, or is below the model
-    /// roots.
+    /// Loads a model that another client than a proxy names: its file is sent, or is below the
+    /// model roots.
     async fn load_named(&self, request: RepositoryModelLoadRequest) -> Result<(), Status> {
         let _entered = self.enter()?;
         let failed = |error| Failure::Load(error).status();

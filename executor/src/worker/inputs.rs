@@ -79,7 +79,8 @@ fn of_images(tensors: &[Raw<'_>]) -> Result<Asked, Status> {
     Ok(Asked::Inputs(inputs.collect()))
 }
 
-/// Images that are prepared already. Whether their shape is the model's is checked by the executor.
+/// Images that are prepared already. Whether their shape is the model's is checked by the
+/// executor.
 fn of_tensor(tensor: &InferInputTensor, raw: &Bytes) -> Result<Asked, Status> {
     check_type(tensor, "FP32")?;
     let axes = tensor.shape.iter().map(|axis| usize::try_from(*axis).ok());

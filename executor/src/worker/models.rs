@@ -6,8 +6,8 @@ use predictsql_catalog::{Model, ModelOptions};
 
 use super::statistics::{Counters, ModelStatistics};
 
-/// Maximum number of models that are known at once. The least recently used one is forgotten first;
-/// whoever asks for it loads it again.
+/// Maximum number of models that are known at once. The least recently used one is forgotten
+/// first; whoever asks for it loads it again.
 const MODELS_MAX: usize = 1_000;
 
 /// Known models. Which of them are loaded is up to the executor's cache.

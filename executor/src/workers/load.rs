@@ -8,13 +8,13 @@ use futures_util::stream;
 use predictsql_catalog::{Model, ModelOptions};
 use tonic::Status;
 
-use super::pool::{Asked, Pool, Trouble};
 use super::served::Served;
+use super::trouble::{Asked, told};
 use crate::error::ModelError;
 use crate::oip::Failure;
 use crate::oip::worker::model_part::Part;
-use crate::oip::worker::{LoadResponse, Model as SentModel, ModelPart, TryResponse};
-use crate::sources::{ModelFile, ModelFiles};
+use crate::oip::worker::{LoadResponse, Model as SentModel, ModelPart};
+use crate::sources::ModelFiles;
 
 /// Bytes of a file in one message.
 const PART_BYTES: usize = 1 << 20;
@@ -47,7 +47,7 @@ impl Wanted {
 }
 
 /// The model as it is sent.
-fn sent(
+pub(super) fn sent(
     name: &str,
     (uri, sha256): (&str, &str),
     options: &ModelOptions,
@@ -64,7 +64,10 @@ fn sent(
 }
 
 /// Messages of a model, and of its file if there is one.
-fn parts(model: &SentModel, file: Option<Bytes>) -> impl Iterator<Item = ModelPart> + use<> {
+pub(super) fn parts(
+    model: &SentModel,
+    file: Option<Bytes>,
+) -> impl Iterator<Item = ModelPart> + use<> {
     let mut rest = file.unwrap_or_default();
     let file = std::iter::from_fn(move || {
         let next = rest.split_to(rest.len().min(PART_BYTES));
@@ -78,7 +81,7 @@ fn parts(model: &SentModel, file: Option<Bytes>) -> impl Iterator<Item = ModelPa
 /// Loads a model at a worker.
 ///
 /// # Errors
-/// [`Trouble::Lost`] if the worker could not be asked.
+/// [`Trouble`](super::trouble::Trouble) if the worker could not be asked.
 pub(super) async fn load(served: &Served, wanted: &Wanted) -> Asked<LoadResponse> {
     let mut client = served.worker.clone();
     let mut answered = client.load(stream::iter(parts(&wanted.sent, None))).await;
@@ -97,7 +100,7 @@ pub(super) async fn load(served: &Served, wanted: &Wanted) -> Asked<LoadResponse
     }
     match answered {
         Ok(loaded) => Ok(same_version(wanted, loaded.into_inner())),
-        Err(status) => failed(&status).map(Err),
+        Err(status) => told(&status).map(Err),
     }
 }
 
@@ -113,46 +116,8 @@ fn same_version(wanted: &Wanted, loaded: LoadResponse) -> Result<LoadResponse, M
     }
 }
 
-/// Has a file tried by a worker. Only the file's SHA-256 is known before.
-///
-/// # Errors
-/// Any reason why the model cannot predict, and [`ModelError::NoWorker`].
-pub(super) async fn tried(
-    pool: &Pool,
-    files: Arc<ModelFiles>,
-    uri: String,
-    pinned: Option<String>,
-    options: ModelOptions,
-) -> Result<ModelFile, ModelError> {
-    let (file, sha256) = read(&files, &uri, pinned.as_deref()).await?;
-    let model = sent("", (&uri, &sha256), &options)?;
-    let tried = pool.anywhere(|served| {
-        let (alone, whole) = (parts(&model, None), parts(&model, Some(file.clone())));
-        Box::pin(async move {
-            let mut client = served.worker.clone();
-            let mut answered = client.r#try(stream::iter(alone)).await;
-            if answered.as_ref().is_err_and(lacks_file) {
-                answered = client.r#try(stream::iter(whole)).await;
-            }
-            match answered {
-                Ok(tried) => Ok(Ok(tried.into_inner())),
-                Err(status) => failed(&status).map(Err),
-            }
-        })
-    });
-    let tried: TryResponse = tried.await?;
-    let warnings = tried.warnings.iter().map(|w| serde_json::from_str(w));
-    Ok(ModelFile {
-        sha256,
-        bytes: file.len() as u64,
-        seconds_per_image: tried.seconds_per_input,
-        // A warning of another version that this one cannot read is left out.
-        warnings: warnings.filter_map(Result::ok).collect(),
-    })
-}
-
 /// Content and SHA-256 of a file, read on a thread that may block.
-async fn read(
+pub(super) async fn read(
     files: &Arc<ModelFiles>,
     uri: &str,
     pinned: Option<&str>,
@@ -168,7 +133,7 @@ async fn read(
 }
 
 /// Whether a worker has not got the file that it was asked for.
-fn lacks_file(status: &Status) -> bool {
+pub(super) fn lacks_file(status: &Status) -> bool {
     use ModelError::{Changed, NotFound, OutsideRoots, Unreadable, Uri};
     matches!(
         Failure::of(status),
@@ -176,19 +141,4 @@ fn lacks_file(status: &Status) -> bool {
             Uri { .. } | OutsideRoots { .. } | NotFound { .. } | Unreadable { .. } | Changed { .. }
         ))
     )
-}
-
-/// The error of a model that a status tells; `Err`: it tells nothing of the model.
-pub(super) fn failed(status: &Status) -> Result<ModelError, Trouble> {
-    match Failure::of(status) {
-        Some(Failure::Load(error)) => Ok(error),
-        Some(Failure::Model { reason }) => Ok(ModelError::Runtime { reason }),
-        Some(Failure::Busy | Failure::NotLoaded) => Err(Trouble::Busy),
-        None => match Trouble::of(status) {
-            Trouble::Refused(reason) => Ok(ModelError::NoWorker {
-                reason: format!("a worker refuses: {reason}"),
-            }),
-            other => Err(other),
-        },
-    }
 }

@@ -17,6 +17,8 @@ mod pool;
 mod request;
 mod served;
 mod tls;
+mod trial;
+mod trouble;
 mod watch;
 
 use std::sync::Arc;
@@ -98,7 +100,7 @@ impl Backend for Workers {
         let (pool, files) = (self.pool.clone(), files.clone());
         let (uri, options) = (uri.to_string(), options.clone());
         let pinned = pinned.map(str::to_string);
-        self.on_runtime(async move { load::tried(&pool, files, uri, pinned, options).await })
+        self.on_runtime(async move { trial::tried(&pool, files, uri, pinned, options).await })
     }
 
     fn load(

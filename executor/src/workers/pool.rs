@@ -10,10 +10,10 @@ use futures_util::future::BoxFuture;
 use predictsql_catalog::Device;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
-use tonic::{Code, Status};
 
 use super::load::{self, Wanted};
 use super::served::Served;
+use super::trouble::{Asked, Trouble, told};
 use crate::error::{ModelError, PredictError};
 use crate::oip::Failure;
 use crate::oip::inference::{ModelInferRequest, ModelInferResponse, RepositoryModelUnloadRequest};
@@ -23,6 +23,16 @@ use crate::oip::worker::{LoadResponse, MeasureRequest};
 const LOST_MAX: usize = 6;
 /// Time until a worker that has too many requests is asked again.
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
+
+/// What came of asking one worker.
+enum Attempt {
+    Answered(ModelInferResponse),
+    /// The model fails, at any worker.
+    Failed(PredictError),
+    /// This worker cannot run the model.
+    Unable(ModelError),
+    Trouble(Trouble),
+}
 
 /// The workers, and the models that are wanted at them.
 #[derive(Debug)]
@@ -34,43 +44,6 @@ pub(super) struct Pool {
     wait_max: Duration,
     /// Among equal workers, each is the first in turn.
     turn: AtomicUsize,
-}
-
-/// What a worker says when it is asked for something of a model.
-pub(super) type Asked<T> = Result<Result<T, ModelError>, Trouble>;
-
-/// Why a worker has not answered, where that says nothing of the model.
-#[derive(Debug)]
-pub(super) enum Trouble {
-    /// The connection or the worker failed.
-    Lost(String),
-    /// It takes no more work now.
-    Busy,
-    /// It refuses such a request, and another would refuse it too.
-    Refused(String),
-}
-
-impl Trouble {
-    /// For a status that a worker has not told the reason of.
-    pub(super) fn of(status: &Status) -> Self {
-        match status.code() {
-            Code::InvalidArgument
-            | Code::Unimplemented
-            | Code::OutOfRange
-            | Code::ResourceExhausted
-            | Code::PermissionDenied
-            | Code::Unauthenticated => Self::Refused(reason(status)),
-            _ => Self::Lost(reason(status)),
-        }
-    }
-}
-
-/// What a status says.
-pub(super) fn reason(status: &Status) -> String {
-    match status.message() {
-        "" => status.code().description().to_string(),
-        message => message.to_string(),
-    }
 }
 
 impl Pool {
@@ -173,8 +146,8 @@ impl Pool {
         loaded.map(Clone::clone)
     }
 
-    /// Has a request answered: by the ready worker with the model and the least work, and by another
-    /// one if that fails.
+    /// Has a request answered: by the ready worker with the model and the least work, and by
+    /// another one if that fails.
     ///
     /// # Errors
     /// The model's failure, and [`ModelError::NoWorker`].
@@ -193,37 +166,14 @@ impl Pool {
                 let error = unable.pop().map(|(_, error)| error);
                 return Err(error.unwrap_or_else(ModelError::abandoned).into());
             };
-            let failed = match self.load_at(&served, wanted).await {
-                Ok(Ok(_)) => {
-                    let _outstanding = served.take(inputs);
-                    let mut client = served.inference.clone();
-                    let answer = client.model_infer(request.clone());
-                    match until_lost(&served, answer).await {
-                        Ok(Ok(response)) => return Ok(response.into_inner()),
-                        Ok(Err(status)) => match Failure::of(&status) {
-                            Some(Failure::Model { reason }) => {
-                                return Err(model_failed(wanted, reason));
-                            }
-                            Some(Failure::Load(error)) => {
-                                served.forget(&wanted.name);
-                                unable.push((served.address, error));
-                                continue;
-                            }
-                            Some(Failure::NotLoaded) => {
-                                served.forget(&wanted.name);
-                                Trouble::Busy
-                            }
-                            Some(Failure::Busy) => Trouble::Busy,
-                            None => Trouble::of(&status),
-                        },
-                        Err(trouble) => trouble,
-                    }
-                }
-                Ok(Err(error)) => {
+            let failed = match self.attempt(&served, wanted, &request, inputs).await {
+                Attempt::Answered(response) => return Ok(response),
+                Attempt::Failed(error) => return Err(error),
+                Attempt::Unable(error) => {
                     unable.push((served.address, error));
                     continue;
                 }
-                Err(trouble) => trouble,
+                Attempt::Trouble(trouble) => trouble,
             };
             match failed {
                 Trouble::Refused(reason) => {
@@ -243,6 +193,42 @@ impl Pool {
                     }
                 }
             }
+        }
+    }
+
+    /// Asks one worker.
+    async fn attempt(
+        &self,
+        served: &Arc<Served>,
+        wanted: &Wanted,
+        request: &ModelInferRequest,
+        inputs: usize,
+    ) -> Attempt {
+        match self.load_at(served, wanted).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return Attempt::Unable(error),
+            Err(trouble) => return Attempt::Trouble(trouble),
+        }
+        let _outstanding = served.take(inputs);
+        let mut client = served.inference.clone();
+        let answer = client.model_infer(request.clone());
+        let status = match until_lost(served, answer).await {
+            Ok(Ok(response)) => return Attempt::Answered(response.into_inner()),
+            Ok(Err(status)) => status,
+            Err(trouble) => return Attempt::Trouble(trouble),
+        };
+        match Failure::of(&status) {
+            Some(Failure::Model { reason }) => Attempt::Failed(model_failed(wanted, reason)),
+            Some(Failure::Load(error)) => {
+                served.forget(&wanted.name);
+                Attempt::Unable(error)
+            }
+            Some(Failure::NotLoaded) => {
+                served.forget(&wanted.name);
+                Attempt::Trouble(Trouble::Busy)
+            }
+            Some(Failure::Busy) => Attempt::Trouble(Trouble::Busy),
+            None => Attempt::Trouble(Trouble::of(&status)),
         }
     }
 
@@ -302,7 +288,7 @@ impl Pool {
                     Err(status) => {
                         // A worker that has unloaded it meanwhile loads it again.
                         served.forget(&wanted.name);
-                        load::failed(&status).map(Err)
+                        told(&status).map(Err)
                     }
                 }
             })
@@ -350,8 +336,8 @@ impl Pool {
         }
     }
 
-    /// The worker with the least work among those that have the model, or else among those that may
-    /// load it.
+    /// The worker with the least work among those that have the model, or else among those that
+    /// may load it.
     fn choose(
         &self,
         candidates: Vec<Arc<Served>>,

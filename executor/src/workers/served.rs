@@ -91,8 +91,8 @@ impl Served {
         before.is_none()
     }
 
-    /// Gives it up, with the requests that it has and what it has loaded: it may be another process
-    /// when it is back.
+    /// Gives it up, with the requests that it has and what it has loaded: it may be another
+    /// process when it is back.
     pub(super) fn give_up(&self, trouble: &str) {
         let mut state = self.state();
         let lost = state.up.take();

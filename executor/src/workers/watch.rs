@@ -12,6 +12,7 @@ use tonic::transport::{ClientTlsConfig, Endpoint};
 use super::address::Address;
 use super::pool::Pool;
 use super::served::Served;
+use super::trouble::reason;
 use crate::oip::worker::StateRequest;
 
 /// Time between two looks at who an address stands for.
@@ -110,7 +111,7 @@ async fn worker(pool: Weak<Pool>, address: SocketAddr, endpoint: Endpoint) {
                 }
             }
             Ok(Err(status)) => {
-                let reason = super::pool::reason(&status);
+                let reason = reason(&status);
                 in_pool
                     .served
                     .give_up(&format!("does not answer ({reason})"));

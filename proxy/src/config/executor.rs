@@ -87,17 +87,7 @@ pub(crate) fn take(
         file.model_output_bytes_max,
     );
     set(&mut config.run_ms_max, file.run_ms_max);
-    if let Some(folder) = file.model_cache_dir {
-        config.model_cache = Some(ModelCacheConfig::in_folder(folder));
-    }
-    match (&mut config.model_cache, file.model_cache_bytes_max) {
-        (Some(cache), Some(bytes_max)) => cache.bytes_max = bytes_max,
-        (None, Some(_)) => {
-            let reason = "needs model_cache_dir".to_owned();
-            return Err(value("model_cache_bytes_max", reason));
-        }
-        (_, None) => {}
-    }
+    take_cache(config, file.model_cache_dir, file.model_cache_bytes_max)?;
     set(&mut config.image_bytes_max, file.image_bytes_max);
     set(&mut config.image_pixels_max, file.image_pixels_max);
     set(
@@ -109,6 +99,26 @@ pub(crate) fn take(
         file.image_decode_bytes_max,
     );
     set(&mut config.decoding_bytes_max, file.decoding_bytes_max);
+    Ok(())
+}
+
+/// Overrides the model cache.
+fn take_cache(
+    config: &mut ExecutorConfig,
+    folder: Option<PathBuf>,
+    bytes_max: Option<u64>,
+) -> Result<(), ConfigError> {
+    if let Some(folder) = folder {
+        config.model_cache = Some(ModelCacheConfig::in_folder(folder));
+    }
+    match (&mut config.model_cache, bytes_max) {
+        (Some(cache), Some(bytes_max)) => cache.bytes_max = bytes_max,
+        (None, Some(_)) => {
+            let reason = "needs model_cache_dir".to_owned();
+            return Err(value("model_cache_bytes_max", reason));
+        }
+        (_, None) => {}
+    }
     Ok(())
 }
 

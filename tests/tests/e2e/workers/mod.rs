@@ -1,5 +1,5 @@
-//! Models run by workers: answers are those of the proxy's own process, whatever becomes of workers
-//! meanwhile.
+//! Models run by workers: answers are those of the proxy's own process, whatever becomes of
+//! workers meanwhile.
 
 mod foreign;
 mod lost;
