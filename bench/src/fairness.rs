@@ -113,7 +113,7 @@ pub fn run(args: &FairnessArgs) -> Result<(), BenchError> {
     let (threads, run_ms_max) = (config.executor.threads, config.executor.run_ms_max);
     let server = Server::start(config)?;
     let stopping = CancellationToken::new();
-    server.stop_on_signals(stopping.clone())?;
+    predictsql_proxy::stop::on_signals(stopping.clone())?;
     let (proxy, executor) = (server.address(), server.lane().executor.clone());
     let measured = std::thread::Builder::new()
         .name("bench".to_owned())

@@ -65,6 +65,11 @@ pub(crate) trait Instance: fmt::Debug + Send + Sync {
     /// Its properties.
     fn description(&self) -> &Description;
 
+    /// Whether the backend reads the object at this URI itself. Only for images that it decodes.
+    fn reads(&self, _uri: &str) -> bool {
+        false
+    }
+
     /// Accepts a piece without waiting, and answers it through its reply. Pieces of several
     /// callers may be run together.
     fn infer(&self, piece: Piece);

@@ -119,6 +119,11 @@ impl Executor {
         roots.iter().try_for_each(|root| pipeline.check_root(root))
     }
 
+    /// The remote ones of the image roots.
+    pub(crate) fn remote_image_roots(&self) -> Vec<String> {
+        self.inner.pipeline.remote_roots()
+    }
+
     /// Device that models run on.
     pub fn device(&self) -> Device {
         self.inner.backend.device()

@@ -24,10 +24,12 @@ pub struct WorkerSettings {
     pub worker: String,
     /// Lines of the table `[executor]`, but for the roots.
     pub executor: String,
-    /// Folders below which it may read images.
+    /// Roots below which it may read images.
     pub image_roots: Vec<PathBuf>,
-    /// Folders below which it may load models.
+    /// Roots below which it may load models.
     pub model_roots: Vec<PathBuf>,
+    /// Further environment variables.
+    pub environment: Vec<(String, String)>,
 }
 
 /// A running worker. It is stopped when dropped; its log is shown when the test has failed.
@@ -125,6 +127,8 @@ fn spawn(listen: &str, settings: &WorkerSettings) -> (SocketAddr, Process) {
     let mut command = binary_command();
     command.arg("worker").arg("--config").arg(&config);
     command.env("PREDICTSQL_LOG", "debug,h2=info");
+    let environment = settings.environment.iter();
+    command.envs(environment.map(|(name, value)| (name, value)));
     let mut process = Process::spawn("worker", command, &dir.join("log")).unwrap();
     let address = eventually("the worker is ready", || {
         if let Some(status) = process.try_wait() {

@@ -125,7 +125,7 @@ pub fn run(args: &PredictArgs) -> Result<(), BenchError> {
     let threads = config.executor.threads;
     let server = Server::start(config)?;
     let stopping = CancellationToken::new();
-    server.stop_on_signals(stopping.clone())?;
+    predictsql_proxy::stop::on_signals(stopping.clone())?;
     let bench = Bench {
         args: args.clone(),
         model,

@@ -31,15 +31,20 @@ pub(crate) enum Contents {
 pub(crate) struct Images {
     /// One per input spec of the models.
     pub(crate) tensors: Vec<(Arc<InputSpec>, Tensor)>,
-    /// The encoded images, if a backend decodes them.
+    /// The images as they are, if a backend decodes them.
     pub(crate) encoded: Option<Vec<Encoded>>,
 }
 
-/// An encoded image on its way to a backend that decodes it.
+/// An image on its way to a backend that decodes it.
 #[derive(Debug)]
-pub(crate) struct Encoded {
-    pub(crate) bytes: Bytes,
-    pub(crate) _reserved: Option<Reserved>,
+pub(crate) enum Encoded {
+    /// Its file's content, and the memory that it counts for.
+    Image {
+        bytes: Bytes,
+        _reserved: Option<Reserved>,
+    },
+    /// The URI of an object that the backend reads itself.
+    Object(Bytes),
 }
 
 /// Result of preparing one input.

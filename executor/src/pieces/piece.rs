@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use predictsql_catalog::Model;
 
-use super::chunk::{Chunk, Contents, Place};
+use super::chunk::{Chunk, Contents, Encoded, Place};
 use super::form::Form;
 use super::reply::Reply;
 use crate::caller::CallerId;
@@ -106,15 +105,15 @@ impl Piece {
         tensor.map_or(&[], |(_, tensor)| tensor)
     }
 
-    /// The encoded images still to be run.
-    pub(crate) fn encoded(&self) -> impl Iterator<Item = &Bytes> {
+    /// The images still to be run, for a backend that decodes them.
+    pub(crate) fn encoded(&self) -> impl Iterator<Item = &Encoded> {
         let encoded = match &self.chunk.content {
             Contents::Images(images) => images.encoded.as_deref(),
             Contents::Rows(_) => None,
         };
         let encoded = encoded.unwrap_or_default();
         self.places_left()
-            .filter_map(move |place| encoded.get(place).map(|image| &image.bytes))
+            .filter_map(move |place| encoded.get(place))
     }
 
     /// The rows still to be run.
@@ -149,6 +148,21 @@ impl Piece {
                 *place = outcome;
             }
             self.done += 1;
+        }
+    }
+
+    /// Whether the identities of the inputs are passed on.
+    pub(crate) fn is_identified(&self) -> bool {
+        !self.ids.is_empty()
+    }
+
+    /// Sets the identities of the inputs that are run next, where they are known only now.
+    pub(crate) fn identify(&mut self, ids: impl Iterator<Item = Option<InputId>>) {
+        let rows = self.rows.get(self.done..).unwrap_or_default();
+        for (row, id) in rows.iter().zip(ids) {
+            if let (Some(place), Some(_)) = (self.ids.get_mut(*row), id) {
+                *place = id;
+            }
         }
     }
 

@@ -85,15 +85,27 @@ impl Submitted {
         self.ticket.goal.takes_rows()
     }
 
-    pub(super) fn has_locations(&self) -> bool {
-        self.inputs
-            .iter()
-            .any(|input| matches!(input, Input::Location(_)))
+    /// Whether the model's backend may read objects itself.
+    pub(super) fn may_send_objects(&self) -> Option<&LoadedModel> {
+        match &self.ticket.goal {
+            Goal::Outcomes(model, _) if *model.form() == Form::Encoded => Some(model),
+            _ => None,
+        }
     }
 
-    /// Converts the inputs; locations, if any, are still to be read.
-    pub(super) fn without_fetching(self) -> Fetched {
-        let contents = self.inputs.into_iter().map(Content::from);
+    /// Converts the inputs. Locations, if any, are still to be read, but for those of which
+    /// `object` says the URI for the backend.
+    pub(super) fn converted(self, object: impl Fn(&Self, &Bytes) -> Option<Bytes>) -> Fetched {
+        let uris = self.inputs.iter().map(|input| match input {
+            Input::Location(at) => object(&self, at),
+            _ => None,
+        });
+        let uris: Vec<Option<Bytes>> = uris.collect();
+        let contents = self.inputs.into_iter().zip(uris);
+        let contents = contents.map(|(input, uri)| match uri {
+            Some(uri) => Content::Object(uri),
+            None => Content::from(input),
+        });
         Fetched {
             ticket: self.ticket,
             contents: contents.collect(),
@@ -108,6 +120,14 @@ pub(super) struct Fetched {
     pub(super) contents: Vec<Content>,
 }
 
+impl Fetched {
+    /// Whether there are locations to be read.
+    pub(super) fn has_locations(&self) -> bool {
+        let is_later = |content: &Content| matches!(content, Content::Later(_));
+        self.contents.iter().any(is_later)
+    }
+}
+
 /// An input on its way to the decoder.
 #[derive(Debug)]
 pub(super) enum Content {
@@ -120,6 +140,8 @@ pub(super) enum Content {
     Read(Bytes, Option<InputId>, Reserved),
     /// A location still to be read.
     Later(Bytes),
+    /// The URI of an object that the model's backend reads itself.
+    Object(Bytes),
 }
 
 impl Content {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use futures_util::stream::{self, FuturesUnordered, StreamExt};
 
-use super::chunk::{Content, Submitted, unreadable};
+use super::chunk::{Content, Fetched, Submitted, unreadable};
 use super::clock::elapsed_ns;
 use super::prepare::Preparing;
 use super::queue::Queue;
@@ -44,8 +44,8 @@ pub(crate) struct Identified {
 
 impl FetchWork {
     /// For a chunk with locations.
-    pub(super) fn of(chunk: Submitted) -> Self {
-        Self::Read(Box::new(chunk.without_fetching().into()))
+    pub(super) fn of(chunk: Fetched) -> Self {
+        Self::Read(Box::new(chunk.into()))
     }
 
     /// The caller, and the estimated time in nanoseconds.
@@ -148,9 +148,28 @@ impl Reader {
         }
     }
 
+    /// Converts the inputs of a chunk. Objects that the model's backend reads itself are not read
+    /// here.
+    pub(super) fn convert(&self, chunk: Submitted) -> Fetched {
+        chunk.converted(|chunk, at| {
+            let model = chunk.may_send_objects()?;
+            let uri = self
+                .sources
+                .object_uri(at, chunk.ticket.within.as_deref())?;
+            let reads = model.instance().reads(&uri);
+            reads.then(|| Bytes::from(uri))
+        })
+    }
+
     /// Checks that a task may be bound to an image root.
     pub(super) fn check_root(&self, given: &str) -> Result<(), ImageRootError> {
         self.sources.check_root(given)
+    }
+
+    /// The remote roots of images.
+    pub(super) fn remote_roots(&self) -> Vec<String> {
+        let roots = self.sources.remote_roots().iter();
+        roots.map(ToString::to_string).collect()
     }
 
     /// Releases waiting chunks if there is space.

@@ -127,11 +127,12 @@ impl Pipeline {
     pub(crate) fn submit(&self, chunk: Submitted) {
         if chunk.takes_rows() {
             prepare::rows(chunk);
-        } else if chunk.has_locations() {
-            self.shared.fetch(FetchWork::of(chunk));
-        } else {
-            let fetched = chunk.without_fetching();
-            self.shared.cpu.push_preparing(Box::new(fetched.into()));
+            return;
+        }
+        let chunk = self.shared.reader.convert(chunk);
+        match chunk.has_locations() {
+            true => self.shared.fetch(FetchWork::of(chunk)),
+            false => self.shared.cpu.push_preparing(Box::new(chunk.into())),
         }
     }
 
@@ -148,6 +149,11 @@ impl Pipeline {
     /// Checks that a task may be bound to an image root.
     pub(crate) fn check_root(&self, given: &str) -> Result<(), ImageRootError> {
         self.shared.reader.check_root(given)
+    }
+
+    /// The remote roots of images.
+    pub(crate) fn remote_roots(&self) -> Vec<String> {
+        self.shared.reader.remote_roots()
     }
 
     /// Number of images processed by models since the start.

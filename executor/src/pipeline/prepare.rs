@@ -192,6 +192,13 @@ impl Worker {
             }
             Content::Read(encoded, id, reserved) => (encoded, id, Some(reserved)),
             Content::Later(_) => return Err("was not read".to_string()),
+            Content::Object(uri) => {
+                // The backend tells its identity.
+                let of_backend = images.encoded.as_mut();
+                let of_backend = of_backend.ok_or_else(|| "was not read".to_string())?;
+                of_backend.push(Encoded::Object(uri));
+                return Ok(None);
+            }
         };
         if !images.tensors.is_empty() {
             self.decode(&encoded, image, shared, images)?;
@@ -199,7 +206,7 @@ impl Worker {
         if let Some(of_backend) = &mut images.encoded {
             // Callers that hold prepared chunks wait for each other's memory if it counts here.
             let stays = matches!(ticket.goal, Goal::Outcomes(..));
-            of_backend.push(Encoded {
+            of_backend.push(Encoded::Image {
                 bytes: encoded,
                 _reserved: reserved.filter(|_| stays),
             });

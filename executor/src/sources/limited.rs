@@ -141,6 +141,26 @@ impl Sources {
         remote.then_some(runtime)
     }
 
+    /// All remote roots.
+    pub(crate) fn remote_roots(&self) -> &[ObjectLocation] {
+        &self.roots
+    }
+
+    /// URI of the object at a location, if it is one that may be read.
+    pub(crate) fn object_uri(&self, at: &[u8], within: Option<&BoundRoots>) -> Option<String> {
+        let object = match storage::parse(at).ok()? {
+            Location::Object(object) => object,
+            Location::File(path) if path.is_relative() => {
+                let relative = path.as_os_str().as_bytes();
+                self.first_of(within)?.join(relative).ok()?
+            }
+            Location::File(_) => return None,
+        };
+        let within = within.is_none_or(|within| within.holds(&object));
+        let allowed = within && self.roots.iter().any(|root| root.holds(&object));
+        allowed.then(|| object.to_string())
+    }
+
     /// Ends requests to remote storage.
     pub(crate) fn stop(&self) {
         if let Some(runtime) = &self.runtime {

@@ -82,6 +82,7 @@ impl WorkerService for Worker {
             ready: self.is_ready(),
             pieces: u32::try_from(executor.threads()).unwrap_or(u32::MAX),
             device: executor.device().name().to_string(),
+            image_roots: executor.remote_image_roots(),
         }))
     }
 

@@ -65,6 +65,10 @@ impl Instance for RemoteInstance {
         &self.description
     }
 
+    fn reads(&self, uri: &str) -> bool {
+        self.pool.reads(uri)
+    }
+
     fn infer(&self, piece: Piece) {
         let (pool, wanted) = (self.pool.clone(), self.wanted.clone());
         let inferred = self.inferred.clone();
@@ -97,7 +101,7 @@ async fn answer(pool: &Pool, wanted: &Wanted, mut piece: Piece, inferred: &Atomi
     let caller = FIRST_CALLER.wrapping_add(piece.caller().number());
     let options = &wanted.model.options;
     while piece.left() > 0 {
-        let Some((request, inputs)) = request::next(&piece, &wanted.name, options, caller) else {
+        let Some(request) = request::next(&piece, &wanted.name, options, caller) else {
             fail(
                 wanted,
                 piece,
@@ -108,14 +112,20 @@ async fn answer(pool: &Pool, wanted: &Wanted, mut piece: Piece, inferred: &Atomi
         let answered = tokio::select! {
             biased;
             () = piece.reply.abandoned() => return,
-            answered = pool.infer(wanted, request, inputs) => answered,
+            answered = pool.infer(wanted, &request) => answered,
         };
         let response = match answered {
             Ok(response) => response,
             Err(error) => return piece.reply.send(Err(error)),
         };
-        match request::outcomes(&response, options, inputs) {
-            Ok(outcomes) => {
+        let ids = match request.objects.is_empty() || !piece.is_identified() {
+            true => Ok(Vec::new()),
+            false => request::identities(&response, request.inputs),
+        };
+        let outcomes = request::outcomes(&response, options, request.inputs);
+        match ids.and_then(|ids| Ok((ids, outcomes?))) {
+            Ok((ids, outcomes)) => {
+                piece.identify(ids.into_iter());
                 let ran = |outcome: &&Outcome| !matches!(outcome, Outcome::Unreadable(_));
                 let ran = outcomes.iter().filter(ran).count();
                 inferred.fetch_add(ran as u64, Ordering::Relaxed);

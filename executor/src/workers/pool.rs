@@ -12,12 +12,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::load::{self, Wanted};
+use super::request::Request;
 use super::served::Served;
 use super::trouble::{Asked, Trouble, told};
 use crate::error::{ModelError, PredictError};
 use crate::oip::Failure;
-use crate::oip::inference::{ModelInferRequest, ModelInferResponse, RepositoryModelUnloadRequest};
+use crate::oip::inference::{ModelInferResponse, RepositoryModelUnloadRequest};
 use crate::oip::worker::{LoadResponse, MeasureRequest};
+use crate::storage::{self, Location};
 
 /// A request that this many workers were lost with is given up: it may be what ends them.
 const LOST_MAX: usize = 6;
@@ -91,6 +93,15 @@ impl Pool {
         pieces.map(|(pieces, _)| pieces).sum()
     }
 
+    /// Whether a worker reads the object at this URI itself.
+    pub(super) fn reads(&self, uri: &str) -> bool {
+        let Ok(Location::Object(object)) = storage::parse(uri.as_bytes()) else {
+            return false;
+        };
+        let object = [object];
+        self.workers().iter().any(|served| served.reads(&object))
+    }
+
     /// Device of the workers.
     pub(super) fn device(&self) -> Device {
         let workers = self.workers();
@@ -154,19 +165,30 @@ impl Pool {
     pub(super) async fn infer(
         &self,
         wanted: &Wanted,
-        request: ModelInferRequest,
-        inputs: usize,
+        request: &Request,
     ) -> Result<ModelInferResponse, PredictError> {
         let until = Instant::now() + self.wait_max;
         let mut unable: Vec<(SocketAddr, ModelError)> = Vec::new();
         let mut lost = 0;
         loop {
             let candidates = self.wait(until).await?;
-            let Some(served) = self.choose(candidates, &wanted.name, &unable) else {
-                let error = unable.pop().map(|(_, error)| error);
-                return Err(error.unwrap_or_else(ModelError::abandoned).into());
+            let able = |served: &Served| {
+                let known = unable.iter().any(|(address, _)| *address == served.address);
+                !known && served.reads(&request.objects)
             };
-            let failed = match self.attempt(&served, wanted, &request, inputs).await {
+            let Some(served) = self.choose(candidates, &wanted.name, able) else {
+                if let Some((_, error)) = unable.pop() {
+                    return Err(error.into());
+                }
+                if Instant::now() >= until {
+                    let reason = "none that takes work reads the images' roots any more";
+                    let reason = reason.to_string();
+                    return Err(ModelError::NoWorker { reason }.into());
+                }
+                sleep(BUSY_PAUSE).await;
+                continue;
+            };
+            let failed = match self.attempt(&served, wanted, request).await {
                 Attempt::Answered(response) => return Ok(response),
                 Attempt::Failed(error) => return Err(error),
                 Attempt::Unable(error) => {
@@ -197,21 +219,15 @@ impl Pool {
     }
 
     /// Asks one worker.
-    async fn attempt(
-        &self,
-        served: &Arc<Served>,
-        wanted: &Wanted,
-        request: &ModelInferRequest,
-        inputs: usize,
-    ) -> Attempt {
+    async fn attempt(&self, served: &Arc<Served>, wanted: &Wanted, request: &Request) -> Attempt {
         match self.load_at(served, wanted).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => return Attempt::Unable(error),
             Err(trouble) => return Attempt::Trouble(trouble),
         }
-        let _outstanding = served.take(inputs);
+        let _outstanding = served.take(request.inputs);
         let mut client = served.inference.clone();
-        let answer = client.model_infer(request.clone());
+        let answer = client.model_infer(request.message.clone());
         let status = match until_lost(served, answer).await {
             Ok(Ok(response)) => return Attempt::Answered(response.into_inner()),
             Ok(Err(status)) => status,
@@ -244,7 +260,7 @@ impl Pool {
         let mut lost = 0;
         loop {
             let candidates = self.wait(until).await?;
-            let Some(served) = self.choose(candidates, "", &[]) else {
+            let Some(served) = self.choose(candidates, "", |_| true) else {
                 continue;
             };
             let failed = match until_lost(&served, ask(served.clone())).await {
@@ -342,13 +358,10 @@ impl Pool {
         &self,
         candidates: Vec<Arc<Served>>,
         model: &str,
-        unable: &[(SocketAddr, ModelError)],
+        able: impl Fn(&Served) -> bool,
     ) -> Option<Arc<Served>> {
-        let able = |served: &Arc<Served>| {
-            let known = unable.iter().any(|(address, _)| *address == served.address);
-            !known
-        };
-        let mut able: Vec<_> = candidates.into_iter().filter(able).collect();
+        let able = candidates.into_iter().filter(|served| able(served));
+        let mut able: Vec<_> = able.collect();
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
         let count = able.len().max(1);
         able.rotate_left(first % count);

@@ -1,83 +1,131 @@
 //! Requests of a piece, and the outcomes in their answers.
 
 use bytes::Bytes;
-use predictsql_catalog::{ColumnKind, ModelInput, ModelOptions, Output};
+use predictsql_catalog::{Column, ColumnKind, ModelInput, ModelOptions, Output};
 
+use crate::identity::InputId;
 use crate::input::{ColumnValue, Outcome, Scores};
 use crate::oip::inference::infer_parameter::ParameterChoice;
 use crate::oip::inference::model_infer_request::InferInputTensor;
 use crate::oip::inference::{InferParameter, ModelInferRequest, ModelInferResponse};
 use crate::oip::{self, BytesWriter};
-use crate::pieces::Piece;
+use crate::pieces::{Encoded, Piece};
 use crate::spent::Stage;
+use crate::storage::{self, Location, ObjectLocation};
 
 /// About the most bytes of inputs in one request; one input alone may have more.
 const REQUEST_BYTES: usize = 8 << 20;
 
-/// The next request of a piece, with the number of its inputs. `None`: an input cannot be encoded.
+/// A request, which may be sent several times.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) message: ModelInferRequest,
+    /// Number of its inputs.
+    pub(super) inputs: usize,
+    /// Objects that the worker is to read.
+    pub(super) objects: Vec<ObjectLocation>,
+}
+
+/// The next request of a piece. `None`: an input cannot be encoded.
 pub(super) fn next(
     piece: &Piece,
     model: &str,
     options: &ModelOptions,
     caller: u64,
-) -> Option<(ModelInferRequest, usize)> {
-    let mut request = ModelInferRequest {
+) -> Option<Request> {
+    let mut message = ModelInferRequest {
         model_name: model.to_string(),
         ..ModelInferRequest::default()
     };
-    let caller = InferParameter {
-        parameter_choice: Some(ParameterChoice::Uint64Param(caller)),
+    let mut parameter = |name: &str, choice| {
+        let parameter = InferParameter {
+            parameter_choice: Some(choice),
+        };
+        message.parameters.insert(name.to_string(), parameter);
     };
-    request.parameters.insert(oip::CALLER.to_string(), caller);
+    parameter(oip::CALLER, ParameterChoice::Uint64Param(caller));
+    let mut objects = Vec::new();
     let inputs = match &options.input {
         ModelInput::Image(_) => {
-            let images = fitting(piece.encoded());
-            let raw = of_texts(images.iter().copied())?;
-            push(&mut request, oip::IMAGE, "BYTES", images.len(), raw);
-            images.len()
+            let (images, uris) = fitting(piece.encoded());
+            if !uris.is_empty() && piece.is_identified() {
+                parameter(oip::IDENTIFIED, ParameterChoice::BoolParam(true));
+            }
+            for uri in &uris {
+                let Ok(Location::Object(object)) = storage::parse(uri) else {
+                    return None;
+                };
+                objects.push(object);
+            }
+            let (name, taken) = match uris.is_empty() {
+                true => (oip::IMAGE, images),
+                false => (oip::URI, uris),
+            };
+            let raw = of_texts(taken.iter().copied())?;
+            push(&mut message, name, "BYTES", taken.len(), raw);
+            taken.len()
         }
         ModelInput::Columns { columns } => {
             let rows: Vec<&[ColumnValue]> = piece.column_rows().collect();
-            for (index, column) in columns.iter().enumerate() {
-                let values = rows.iter().filter_map(|row| row.get(index));
-                let (datatype, raw) = match column.kind {
-                    ColumnKind::Double => {
-                        let number = |value: &ColumnValue| match value {
-                            ColumnValue::Number(number) => Some(*number),
-                            _ => None,
-                        };
-                        let numbers: Option<Vec<f64>> = values.map(number).collect();
-                        ("FP64", oip::of_doubles(&numbers?))
-                    }
-                    ColumnKind::Varchar => {
-                        let text = |value| match value {
-                            &ColumnValue::Text(ref text) => Some(text),
-                            _ => None,
-                        };
-                        let texts: Option<Vec<&Bytes>> = values.map(text).collect();
-                        ("BYTES", of_texts(texts?.into_iter())?)
-                    }
-                };
-                push(&mut request, &column.name, datatype, rows.len(), raw);
-            }
+            push_columns(&mut message, columns, &rows)?;
             rows.len()
         }
     };
-    Some((request, inputs))
+    Some(Request {
+        message,
+        inputs,
+        objects,
+    })
 }
 
-/// The first images, as many as fit into a request; at least one.
-fn fitting<'i>(images: impl Iterator<Item = &'i Bytes>) -> Vec<&'i Bytes> {
-    let mut bytes = 0_usize;
-    let mut taken = Vec::new();
+/// Adds one input a column. `None`: a value is not of its column's type.
+fn push_columns(
+    message: &mut ModelInferRequest,
+    columns: &[Column],
+    rows: &[&[ColumnValue]],
+) -> Option<()> {
+    for (index, column) in columns.iter().enumerate() {
+        let values = rows.iter().filter_map(|row| row.get(index));
+        let (datatype, raw) = match column.kind {
+            ColumnKind::Double => {
+                let number = |value: &ColumnValue| match value {
+                    ColumnValue::Number(number) => Some(*number),
+                    _ => None,
+                };
+                let numbers: Option<Vec<f64>> = values.map(number).collect();
+                ("FP64", oip::of_doubles(&numbers?))
+            }
+            ColumnKind::Varchar => {
+                let text = |value| match value {
+                    &ColumnValue::Text(ref text) => Some(text),
+                    _ => None,
+                };
+                let texts: Option<Vec<&Bytes>> = values.map(text).collect();
+                ("BYTES", of_texts(texts?.into_iter())?)
+            }
+        };
+        push(message, &column.name, datatype, rows.len(), raw);
+    }
+    Some(())
+}
+
+/// The first images, as many as fit into a request, at least one: all of them encoded, or all of
+/// them URIs.
+fn fitting<'i>(images: impl Iterator<Item = &'i Encoded>) -> (Vec<&'i Bytes>, Vec<&'i Bytes>) {
+    let mut total = 0_usize;
+    let (mut encoded, mut uris) = (Vec::new(), Vec::new());
     for image in images {
-        bytes = bytes.saturating_add(image.len());
-        if !taken.is_empty() && bytes > REQUEST_BYTES {
+        let (image, taken, others) = match image {
+            Encoded::Image { bytes, .. } => (bytes, &mut encoded, &uris),
+            Encoded::Object(uri) => (uri, &mut uris, &encoded),
+        };
+        total = total.saturating_add(image.len());
+        if !others.is_empty() || (!taken.is_empty() && total > REQUEST_BYTES) {
             break;
         }
         taken.push(image);
     }
-    taken
+    (encoded, uris)
 }
 
 fn of_texts<'t>(texts: impl Iterator<Item = &'t Bytes> + Clone) -> Option<Bytes> {
@@ -127,6 +175,17 @@ pub(super) fn outcomes(
         false => Outcome::Unreadable(String::from_utf8_lossy(&error).into_owned()),
     };
     Ok(answers.into_iter().zip(errors).map(outcome).collect())
+}
+
+/// The identities of a request's inputs, if the worker tells them; the error is a clause.
+pub(super) fn identities(
+    response: &ModelInferResponse,
+    inputs: usize,
+) -> Result<Vec<Option<InputId>>, String> {
+    let ids = output(response, oip::IDENTITY, "BYTES")?;
+    let ids = oip::bytes(ids, inputs).map_err(|error| error.to_string())?;
+    let id = |id: Bytes| <[u8; 16]>::try_from(&id[..]).ok().map(InputId::from_bytes);
+    Ok(ids.into_iter().map(id).collect())
 }
 
 /// Raw contents of the output of this name and type.

@@ -14,6 +14,7 @@ use crate::error::ModelError;
 use crate::oip::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
 use crate::oip::worker::worker_client::WorkerClient;
 use crate::oip::worker::{LoadResponse, StateResponse};
+use crate::storage::{ObjectLocation, StorageRoot};
 
 /// A load of one model at one worker: done, or shared by all who wait for it.
 pub(super) type Loading = Arc<OnceCell<Result<LoadResponse, ModelError>>>;
@@ -42,6 +43,8 @@ struct State {
 struct Up {
     pieces: usize,
     device: Device,
+    /// Where it reads images itself.
+    image_roots: Vec<ObjectLocation>,
     /// Cancelled when it is given up.
     lost: CancellationToken,
 }
@@ -78,6 +81,12 @@ impl Served {
         }
         let pieces = usize::try_from(state.pieces).unwrap_or(1).max(1);
         let device = Device::from(state.device.clone());
+        let roots = state.image_roots.iter();
+        let roots = roots.filter_map(|root| root.parse::<StorageRoot>().ok());
+        // A root of a kind that this version does not know is not used.
+        let image_roots = roots
+            .filter_map(|root| root.as_objects().cloned())
+            .collect();
         let mut known = self.state();
         let lost = match &known.up {
             Some(up) => up.lost.clone(),
@@ -86,6 +95,7 @@ impl Served {
         let before = known.up.replace(Up {
             pieces,
             device,
+            image_roots,
             lost,
         });
         before.is_none()
@@ -119,6 +129,16 @@ impl Served {
     pub(super) fn capacity(&self) -> Option<(usize, Device)> {
         let state = self.state();
         state.up.as_ref().map(|up| (up.pieces, up.device.clone()))
+    }
+
+    /// Whether it reads all of these objects itself.
+    pub(super) fn reads(&self, objects: &[ObjectLocation]) -> bool {
+        let state = self.state();
+        let roots = state.up.as_ref().map(|up| &up.image_roots[..]);
+        let roots = roots.unwrap_or_default();
+        objects
+            .iter()
+            .all(|object| roots.iter().any(|root| root.holds(object)))
     }
 
     /// Why it takes no work.

@@ -74,7 +74,7 @@ pub fn run(setting: &Setting) -> Result<Real, SelectionError> {
     config.executor.ort_library = Some(setting.ort_library.clone());
     let server = Server::start(config)?;
     let stopping = CancellationToken::new();
-    server.stop_on_signals(stopping.clone())?;
+    predictsql_proxy::stop::on_signals(stopping.clone())?;
     let (address, executor) = (server.address(), server.lane().executor.clone());
     let thread = std::thread::Builder::new().name("selection".to_owned());
     let measured = thread.spawn({

@@ -2,6 +2,7 @@
 //! disk, and nothing outside the roots is read.
 
 mod bound_roots;
+mod by_workers;
 mod server;
 
 use std::path::{Path, PathBuf};
@@ -70,22 +71,32 @@ fn proxy(schema: &str, s3: &Server, roots: &[&str], executor: &str) -> (Proxy, W
     let [images @ .., models] = roots else {
         panic!("no roots");
     };
-    let of = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let settings = Settings {
         schema: schema.to_owned(),
         image_roots: images.iter().map(PathBuf::from).collect(),
         model_roots: vec![models.into()],
         executor: format!("threads = 2\n{executor}"),
-        environment: vec![
-            of("AWS_ACCESS_KEY_ID", KEY.0),
-            of("AWS_SECRET_ACCESS_KEY", KEY.1),
-            of("AWS_REGION", "us-east-1"),
-            of("AWS_ENDPOINT_URL", &format!("http://{}", s3.address)),
-            of("AWS_ALLOW_HTTP", "true"),
-        ],
+        environment: environment(s3),
         ..Settings::default()
     };
-    let proxy = Proxy::start(Store::shared(), &settings);
+    session_of(&settings)
+}
+
+/// How programs find the S3 server.
+fn environment(s3: &Server) -> Vec<(String, String)> {
+    let of = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    vec![
+        of("AWS_ACCESS_KEY_ID", KEY.0),
+        of("AWS_SECRET_ACCESS_KEY", KEY.1),
+        of("AWS_REGION", "us-east-1"),
+        of("AWS_ENDPOINT_URL", &format!("http://{}", s3.address)),
+        of("AWS_ALLOW_HTTP", "true"),
+    ]
+}
+
+/// A proxy, and a session with a task `pixel` and a model.
+fn session_of(settings: &Settings) -> (Proxy, Wire) {
+    let proxy = Proxy::start(Store::shared(), settings);
     let mut session = proxy.root();
     session.run("CREATE TASK pixel KIND REGRESSION");
     session.run(

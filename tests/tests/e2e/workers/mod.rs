@@ -83,7 +83,7 @@ fn answers_of_workers_are_those_of_the_own_process() {
         "SELECT id, ml.iris(sl, sw, pl, pw), ml.predict_proba('iris', 'setosa', sl, sw, pl, pw) FROM f ORDER BY id",
         "SELECT id, ml.width(sl, sw, pl), ml.goods(colour, sl, pl, pieces), ml.total(sl, pieces) FROM f ORDER BY id",
         "SELECT id, ml.logarithm(pw - 1) FROM f ORDER BY id",
-        "SELECT id FROM f WHERE ml.iris(sl, sw, pl, pw) = 'virginica' ORDER BY ml.width(sl, sw, pl)",
+        "SELECT id FROM f WHERE ml.iris(sl, sw, pl, pw) = 'virginica' ORDER BY ml.width(sl, sw, pl), id",
     ];
     for sql in statements.into_iter().map(str::to_owned).chain(each) {
         // Without kept outputs, then with those that were kept meanwhile.
