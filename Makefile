@@ -65,6 +65,7 @@ bench: setup-bench
 	target/release/predictsql-bench relay
 	target/release/predictsql-bench semantics
 	target/release/predictsql-bench objects
+	target/release/predictsql-bench workers
 	target/release/predictsql-bench plan
 	target/release/predictsql-bench selection
 	target/release/predictsql-bench soak

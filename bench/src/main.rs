@@ -16,6 +16,7 @@ mod semantics;
 mod served;
 mod soak;
 mod statistics;
+mod workers;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -29,11 +30,13 @@ use predictsql_executor::try_model_if_asked;
 use predictsql_proxy::config::ServeArgs;
 use predictsql_proxy::embedded::shim;
 use predictsql_proxy::serve;
+use predictsql_proxy::worker::{self, WorkerArgs};
 use relay::RelayArgs;
 use selection::SelectionArgs;
 use semantics::SemanticsArgs;
 use soak::SoakArgs;
 use tracing_subscriber::EnvFilter;
+use workers::WorkersArgs;
 
 /// Benchmarks of PredictSQL; the last line that each prints is its result as JSON.
 #[derive(Debug, Parser)]
@@ -64,9 +67,14 @@ enum Command {
     Semantics(SemanticsArgs),
     /// Mixed load with kills: what must hold holds, and the memory does not grow
     Soak(SoakArgs),
+    /// The same images by one worker, by two, and without workers
+    Workers(WorkersArgs),
     /// PredictSQL itself, as `predictsql serve`, for `relay` and `semantics`
     #[command(name = relay::SERVE, hide = true)]
     Serve(Box<ServeArgs>),
+    /// The same as `predictsql worker`, for `workers`
+    #[command(name = relay::WORK, hide = true)]
+    Work(Box<WorkerArgs>),
 }
 
 fn main() -> ExitCode {
@@ -77,7 +85,7 @@ fn main() -> ExitCode {
     }
     let cli = Cli::parse();
     log_to_stderr(match cli.command {
-        Command::Serve(_) => "info",
+        Command::Serve(_) | Command::Work(_) => "info",
         _ => "warn",
     });
     let done: Result<(), Box<dyn std::error::Error>> = match cli.command {
@@ -91,6 +99,8 @@ fn main() -> ExitCode {
         Command::Semantics(args) => semantics::run(&args).map_err(Into::into),
         Command::Soak(args) => soak::run(&args).map_err(Into::into),
         Command::Serve(args) => serve::run(&args).map_err(Into::into),
+        Command::Work(args) => worker::run(&args).map_err(Into::into),
+        Command::Workers(args) => workers::run(&args).map_err(Into::into),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -15,6 +15,8 @@ use super::server::{Server, free_address};
 
 /// Hidden first argument with which this program is `predictsql serve`.
 pub const SERVE: &str = "serve";
+/// Hidden first argument with which this program is `predictsql worker`.
+pub const WORK: &str = "worker";
 /// Connections that idle at once: as many as PredictSQL takes by default.
 pub const CONNECTIONS: usize = 1000;
 

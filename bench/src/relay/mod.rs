@@ -28,8 +28,8 @@ use predictsql_proxy::open_files;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{cpu, history};
-pub use contenders::SERVE;
 use contenders::{Contenders, Predictsql};
+pub use contenders::{SERVE, WORK};
 pub use error::RelayBenchError;
 use load::{Load, Workload};
 use programs::Programs;

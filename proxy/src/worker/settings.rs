@@ -31,6 +31,9 @@ struct WorkerFile {
     requests_max: Option<usize>,
     request_bytes_max: Option<usize>,
     stop_seconds_max: Option<u64>,
+    trial_seconds_max: Option<u64>,
+    trial_bytes_max: Option<u64>,
+    trials_max: Option<usize>,
 }
 
 /// Checked settings.
@@ -55,7 +58,7 @@ impl Settings {
         check_device(device.map_or("cpu", String::as_str))?;
         let tls = tls(args, &worker)?;
         let mut config = ExecutorConfig {
-            trial: Some(TrialConfig::default()),
+            trial: Some(trial(&worker)),
             ..ExecutorConfig::default()
         };
         let roots = (&args.image_roots[..], &args.model_roots[..]);
@@ -133,6 +136,17 @@ fn read_file(path: &Path) -> Result<SettingsFile, ConfigError> {
         path: path.to_owned(),
         source: Box::new(source),
     })
+}
+
+/// How new models are tried.
+fn trial(file: &WorkerFile) -> TrialConfig {
+    let default = TrialConfig::default();
+    TrialConfig {
+        trial_seconds_max: file.trial_seconds_max.unwrap_or(default.trial_seconds_max),
+        trial_bytes_max: file.trial_bytes_max.unwrap_or(default.trial_bytes_max),
+        trials_max: file.trials_max.unwrap_or(default.trials_max),
+        ..default
+    }
 }
 
 /// Refuses a device that models cannot run on.
