@@ -45,6 +45,7 @@ struct Counting {
 impl Drop for Counting {
     fn drop(&mut self) {
         if !self.answered {
+            tracing::debug!(model = self.known.name, "a request ended without an answer");
             self.known.counters.failed(self.since.elapsed());
         }
     }

@@ -154,7 +154,7 @@ impl Pool {
         let loading = served.loading(&wanted.name);
         let load = || load::load(served, wanted);
         let loaded = until_lost(served, loading.get_or_try_init(load)).await?;
-        loaded.map(Clone::clone)
+        loaded.cloned()
     }
 
     /// Has a request answered: by the ready worker with the model and the least work, and by
@@ -206,7 +206,7 @@ impl Pool {
                 }
                 Trouble::Busy => sleep(BUSY_PAUSE).await,
                 Trouble::Lost(reason) => {
-                    served.give_up(&format!("was lost ({reason})"));
+                    served.rest(&format!("was lost ({reason})"));
                     lost += 1;
                     if lost >= LOST_MAX {
                         let reason =
@@ -270,7 +270,7 @@ impl Pool {
             match failed {
                 Trouble::Busy => sleep(BUSY_PAUSE).await,
                 Trouble::Lost(reason) | Trouble::Refused(reason) => {
-                    served.give_up(&format!("was lost ({reason})"));
+                    served.rest(&format!("was lost ({reason})"));
                     lost += 1;
                     if lost >= LOST_MAX {
                         return Err(ModelError::NoWorker { reason });

@@ -79,10 +79,10 @@ pub(super) fn next(
 }
 
 /// Adds one input a column. `None`: a value is not of its column's type.
-fn push_columns(
+fn push_columns<'r>(
     message: &mut ModelInferRequest,
     columns: &[Column],
-    rows: &[&[ColumnValue]],
+    rows: &[&'r [ColumnValue]],
 ) -> Option<()> {
     for (index, column) in columns.iter().enumerate() {
         let values = rows.iter().filter_map(|row| row.get(index));
@@ -96,8 +96,8 @@ fn push_columns(
                 ("FP64", oip::of_doubles(&numbers?))
             }
             ColumnKind::Varchar => {
-                let text = |value| match value {
-                    &ColumnValue::Text(ref text) => Some(text),
+                let text = |value: &'r ColumnValue| match value {
+                    ColumnValue::Text(text) => Some(text),
                     _ => None,
                 };
                 let texts: Option<Vec<&Bytes>> = values.map(text).collect();

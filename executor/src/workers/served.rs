@@ -34,6 +34,8 @@ pub(super) struct Served {
 struct State {
     /// Present while it takes work.
     up: Option<Up>,
+    /// Of the times before at which it took work: requests from then may be under way.
+    resting: Vec<CancellationToken>,
     loads: HashMap<String, Loading>,
     /// Why it takes no work.
     trouble: String,
@@ -76,7 +78,7 @@ impl Served {
     /// Takes note that it answered. Returns whether it takes work now and did not before.
     pub(super) fn answered(&self, state: &StateResponse) -> bool {
         if !state.ready {
-            self.give_up("takes no work: it is stopping");
+            self.rest("takes no work: it is stopping");
             return false;
         }
         let pieces = usize::try_from(state.pieces).unwrap_or(1).max(1);
@@ -101,18 +103,37 @@ impl Served {
         before.is_none()
     }
 
+    /// Sends it no more work. What it has it may still answer: a connection that ends fails its
+    /// requests by itself. What it had loaded is forgotten: it may be another process when it is
+    /// back.
+    pub(super) fn rest(&self, trouble: &str) {
+        let mut state = self.state();
+        let Some(up) = state.up.take() else {
+            trouble.clone_into(&mut state.trouble);
+            return;
+        };
+        state.loads.clear();
+        trouble.clone_into(&mut state.trouble);
+        state.resting.retain(|lost| !lost.is_cancelled());
+        state.resting.push(up.lost);
+        drop(state);
+        tracing::warn!(worker = %self.address, "worker sent no more work: it {trouble}");
+    }
+
     /// Gives it up, with the requests that it has and what it has loaded: it may be another
     /// process when it is back.
     pub(super) fn give_up(&self, trouble: &str) {
         let mut state = self.state();
-        let lost = state.up.take();
+        let up = state.up.take();
+        let resting = std::mem::take(&mut state.resting);
         state.loads.clear();
         trouble.clone_into(&mut state.trouble);
         drop(state);
-        if let Some(up) = lost {
+        if let Some(up) = up {
             tracing::warn!(worker = %self.address, "worker given up: it {trouble}");
             up.lost.cancel();
         }
+        resting.iter().for_each(CancellationToken::cancel);
     }
 
     /// Cancelled when it is given up; `None`: it takes no work.

@@ -22,6 +22,8 @@ const ASK_PERIOD: Duration = Duration::from_millis(500);
 /// Maximum time until a worker has answered such a question. Its threads that answer do no other
 /// work.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(3);
+/// Time between two pings of a connection: one that its other end has forgotten fails.
+const KEEPALIVE: Duration = Duration::from_secs(5);
 /// Maximum time to connect to a worker.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -65,6 +67,8 @@ fn endpoint(
     let endpoint = Endpoint::from_shared(format!("{scheme}://{at}"))?
         .connect_timeout(CONNECT_TIME_MAX)
         .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(ANSWER_TIME_MAX)
         .initial_stream_window_size(8 << 20)
         .initial_connection_window_size(64 << 20);
     match tls {
@@ -112,9 +116,7 @@ async fn worker(pool: Weak<Pool>, address: SocketAddr, endpoint: Endpoint) {
             }
             Ok(Err(status)) => {
                 let reason = reason(&status);
-                in_pool
-                    .served
-                    .give_up(&format!("does not answer ({reason})"));
+                in_pool.served.rest(&format!("does not answer ({reason})"));
             }
             Err(_) => in_pool.served.give_up("does not answer in time"),
         }

@@ -81,6 +81,8 @@ fn a_worker_that_stops_in_order_answers_what_it_has() {
         let worker = &workers[round % 2];
         worker.signal(Signal::TERM);
         assert!(worker.wait().success());
+        let log = worker.log();
+        assert!(!log.contains("a request ended without an answer"), "{log}");
         worker.restart();
     });
 }
