@@ -41,10 +41,23 @@ pub(crate) enum Encoded {
     /// Its file's content, and the memory that it counts for.
     Image {
         bytes: Bytes,
-        _reserved: Option<Reserved>,
+        reserved: Option<Reserved>,
     },
     /// The URI of an object that the backend reads itself.
     Object(Bytes),
+}
+
+impl Encoded {
+    /// Whether it counts as read ahead.
+    pub(crate) fn holds_space(&self) -> bool {
+        matches!(
+            self,
+            Self::Image {
+                reserved: Some(_),
+                ..
+            }
+        )
+    }
 }
 
 /// Result of preparing one input.

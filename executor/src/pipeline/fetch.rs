@@ -103,6 +103,7 @@ impl Reader {
     /// Reads begin in the order of the inputs, and each counts as read ahead as soon as it ends.
     /// Returns how many were read or failed.
     async fn read_ahead(&self, chunk: &mut Preparing) -> usize {
+        let holds_space = chunk.holds_space();
         let (ticket, contents) = chunk.parts();
         let is_later = |(place, content): (usize, &Content)| match content {
             Content::Later(at) => Some((place, at.clone())),
@@ -127,7 +128,7 @@ impl Reader {
             // Reads that have started are completed, so that no image is read twice.
             while under_way.len() < reads_max
                 && !ticket.goal.is_abandoned()
-                && self.ahead.has_room()
+                && (holds_space || self.ahead.has_room())
                 && let Some(next) = later.next()
             {
                 under_way.push(read(next));

@@ -86,6 +86,14 @@ impl Preparing {
         self.ticket.goal.caller()
     }
 
+    /// Whether images that are prepared already keep their space. Such a chunk is read to its end
+    /// without waiting for more, so that chunks do not wait for each other.
+    pub(super) fn holds_space(&self) -> bool {
+        let encoded = self.made.as_ref();
+        let encoded = encoded.and_then(|made| made.images.encoded.as_ref());
+        encoded.is_some_and(|images| images.iter().any(Encoded::holds_space))
+    }
+
     /// Number of images still to be decoded.
     pub(super) fn images_left(&self) -> usize {
         let contents = self.contents.as_slice().iter();
@@ -208,7 +216,7 @@ impl Worker {
             let stays = matches!(ticket.goal, Goal::Outcomes(..));
             of_backend.push(Encoded::Image {
                 bytes: encoded,
-                _reserved: reserved.filter(|_| stays),
+                reserved: reserved.filter(|_| stays),
             });
         }
         Ok(id)

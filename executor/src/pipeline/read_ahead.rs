@@ -2,7 +2,8 @@
 //! for space.
 //!
 //! A chunk with at least one image read goes on to the decoders and returns for the rest; a chunk
-//! with none waits here. A waiting chunk holds no space, so chunks cannot deadlock.
+//! with none waits here. A waiting chunk holds no space, so chunks cannot deadlock: one whose
+//! images keep theirs until a backend has answered is read to its end once it has begun.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -2,6 +2,7 @@
 //! read again, and files that a proxy sends to a worker have a place.
 
 use std::fs::{self, DirBuilder, File};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -67,9 +68,10 @@ impl ModelCache {
         };
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.make_room(&path, file.len() as u64)?;
-        let partial = self
-            .folder
-            .join(format!("{sha256}.{}.partial", std::process::id()));
+        let partial = self.folder.join(format!(
+            "{sha256}.{:016x}.partial",
+            RandomState::new().hash_one(())
+        ));
         let written = File::create(&partial)
             .and_then(|mut to| to.write_all(file).and_then(|()| to.sync_all()))
             .and_then(|()| fs::rename(&partial, &path));

@@ -145,6 +145,12 @@ impl Worker {
             }
         };
         let model = model(name, &uri, &sha256, config.options);
+        let own = hex::encode(model.output_id());
+        if is_output_id(name) && *name != own {
+            return Err(Status::invalid_argument(
+                "names of 32 hexadecimal digits are those of proxies' models",
+            ));
+        }
         self.keep(&model, sent).await?;
         // A file that nobody has tried may hang or crash whoever loads it.
         let tried = self.executor().inspect_pinned(&model).await;
@@ -164,6 +170,11 @@ struct LoadConfig {
     /// Of the file, lower-case hex.
     sha256: Option<String>,
     options: ModelOptions,
+}
+
+/// Whether a name may be one under which proxies find their models.
+fn is_output_id(name: &str) -> bool {
+    name.len() == 32 && name.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 fn parameter<'r>(

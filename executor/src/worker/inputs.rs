@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use predictsql_catalog::{Column, ColumnKind, Layout, Model, ModelInput, Output};
+use predictsql_catalog::{Column, ColumnKind, ImageOptions, Layout, Model, ModelInput, Output};
 use tonic::Status;
 
 use crate::identity::InputId;
@@ -48,12 +48,12 @@ pub(super) fn of_request(model: &Model, request: &ModelInferRequest) -> Result<A
         .zip(&request.raw_input_contents)
         .collect();
     match &model.options.input {
-        ModelInput::Image(_) => of_images(&tensors),
+        ModelInput::Image(image) => of_images(axes_of(image), &tensors),
         ModelInput::Columns { columns } => of_columns(columns, &tensors).map(Asked::Inputs),
     }
 }
 
-fn of_images(tensors: &[Raw<'_>]) -> Result<Asked, Status> {
+fn of_images(axes: [i64; 3], tensors: &[Raw<'_>]) -> Result<Asked, Status> {
     let [(tensor, raw)] = tensors else {
         return Err(Status::invalid_argument(format!(
             "the model takes one input, '{}', '{}' or '{}'",
@@ -65,7 +65,7 @@ fn of_images(tensors: &[Raw<'_>]) -> Result<Asked, Status> {
     let input = match tensor.name.as_str() {
         oip::IMAGE => Input::Image,
         oip::URI => Input::Location,
-        oip::TENSOR => return of_tensor(tensor, raw),
+        oip::TENSOR => return of_tensor(axes, tensor, raw),
         name => {
             return Err(Status::invalid_argument(format!(
                 "the model has no input '{name}', but '{}', '{}' and '{}'",
@@ -79,10 +79,16 @@ fn of_images(tensors: &[Raw<'_>]) -> Result<Asked, Status> {
     Ok(Asked::Inputs(inputs.collect()))
 }
 
-/// Images that are prepared already. Whether their shape is the model's is checked by the
-/// executor.
-fn of_tensor(tensor: &InferInputTensor, raw: &Bytes) -> Result<Asked, Status> {
+/// Images that are prepared already.
+fn of_tensor(expected: [i64; 3], tensor: &InferInputTensor, raw: &Bytes) -> Result<Asked, Status> {
     check_type(tensor, "FP32")?;
+    if !matches!(&tensor.shape[..], [_, axes @ ..] if *axes == expected) {
+        let [first, second, third] = expected;
+        return Err(Status::invalid_argument(format!(
+            "input '{}' is of shape [n, {first}, {second}, {third}], not {:?}",
+            tensor.name, tensor.shape
+        )));
+    }
     let axes = tensor.shape.iter().map(|axis| usize::try_from(*axis).ok());
     let axes: Option<Vec<usize>> = axes.collect();
     let numbers = axes.as_ref().and_then(|axes| {
@@ -98,6 +104,17 @@ fn of_tensor(tensor: &InferInputTensor, raw: &Bytes) -> Result<Asked, Status> {
     };
     let numbers = oip::singles(raw, numbers).map_err(|error| malformed(tensor, error))?;
     Ok(Asked::Tensor(*images, numbers))
+}
+
+/// Axes of an image in the layout of its model.
+fn axes_of(image: &ImageOptions) -> [i64; 3] {
+    let channels = u32::from(image.channels);
+    let (height, width) = (image.height, image.width);
+    let axes = match image.layout {
+        Layout::Nchw => [channels, height, width],
+        Layout::Nhwc => [height, width, channels],
+    };
+    axes.map(i64::from)
 }
 
 fn check_type(tensor: &InferInputTensor, datatype: &str) -> Result<(), Status> {
@@ -305,13 +322,7 @@ pub(super) fn described(model: &Model) -> (Vec<Described>, Vec<Described>) {
     let rows = |name: &str, datatype: &'static str| (name.to_string(), datatype, vec![-1]);
     let inputs = match &model.options.input {
         ModelInput::Image(image) => {
-            let channels = u32::from(image.channels);
-            let (height, width) = (image.height, image.width);
-            let axes = match image.layout {
-                Layout::Nchw => [channels, height, width],
-                Layout::Nhwc => [height, width, channels],
-            };
-            let axes = axes.map(i64::from);
+            let axes = axes_of(image);
             vec![
                 rows(oip::IMAGE, "BYTES"),
                 rows(oip::URI, "BYTES"),
@@ -364,7 +375,7 @@ mod tests {
             .iter()
             .zip(&request.raw_input_contents)
             .collect();
-        match of_images(&pairs) {
+        match of_images([1, 8, 8], &pairs) {
             Ok(Asked::Inputs(inputs)) => Ok(inputs),
             Ok(Asked::Tensor(..)) => Err("a tensor".to_string()),
             Err(status) => Err(status.message().to_string()),

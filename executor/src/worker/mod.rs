@@ -20,6 +20,7 @@ mod statistics;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tokio::sync::Semaphore;
 use tonic::Status;
 
 use crate::executor::Executor;
@@ -30,6 +31,9 @@ use tokio_util::sync::CancellationToken;
 
 pub use serve::{WorkerError, WorkerTls};
 pub use statistics::{ModelCounts, ModelStatistics};
+
+/// Maximum number of files of models that are received at once; they are held in memory.
+const FILES_MAX: usize = 2;
 
 /// Limits of a worker.
 #[derive(Debug, Clone)]
@@ -66,6 +70,8 @@ struct Inner {
     callers: Callers,
     requests: AtomicUsize,
     stopping: CancellationToken,
+    /// Files that are received at once.
+    files: Semaphore,
 }
 
 /// A request under way.
@@ -82,6 +88,7 @@ impl Worker {
             callers: Callers::default(),
             requests: AtomicUsize::new(0),
             stopping,
+            files: Semaphore::new(FILES_MAX),
         }))
     }
 

@@ -1,9 +1,11 @@
 //! What proxies ask of a worker beside the Open Inference Protocol.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use predictsql_catalog::{Model, ModelOptions};
+use tokio::time::timeout;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::Worker;
@@ -19,6 +21,9 @@ use crate::oip::worker::{
     TryResponse,
 };
 
+/// Maximum time between two parts of a model.
+const PART_TIME_MAX: Duration = Duration::from_secs(30);
+
 /// A model as a proxy sends it, and its file if it is sent too.
 struct Sent {
     model: Arc<Model>,
@@ -28,7 +33,7 @@ struct Sent {
 impl Worker {
     /// Reads a stream of parts to its end.
     async fn receive(&self, mut parts: Streaming<ModelPart>) -> Result<Sent, Status> {
-        let first = parts.message().await?.and_then(|first| first.part);
+        let first = next(&mut parts).await?.and_then(|first| first.part);
         let Some(Part::Model(sent)) = first else {
             return Err(Status::invalid_argument("the first message has the model"));
         };
@@ -37,7 +42,11 @@ impl Worker {
         let model = model(&sent.name, &sent.uri, &sent.sha256, options);
         let bytes_max = self.executor().model_bytes_max();
         let mut file: Option<BytesMut> = None;
-        while let Some(next) = parts.message().await? {
+        let mut turn = None;
+        while let Some(next) = next(&mut parts).await? {
+            if turn.is_none() {
+                turn = Some(self.0.files.acquire().await);
+            }
             let Some(Part::File(part)) = next.part else {
                 return Err(Status::invalid_argument("only the file follows the model"));
             };
@@ -139,6 +148,14 @@ impl WorkerService for Worker {
                 .collect(),
         }))
     }
+}
+
+/// The next message of a client that goes on sending.
+async fn next(parts: &mut Streaming<ModelPart>) -> Result<Option<ModelPart>, Status> {
+    let late = |_| Status::deadline_exceeded("no part of the model came for a while");
+    timeout(PART_TIME_MAX, parts.message())
+        .await
+        .map_err(late)?
 }
 
 fn load_response(name: String, loaded: &LoadedModel) -> LoadResponse {

@@ -25,6 +25,8 @@ use crate::storage::{self, Location};
 const LOST_MAX: usize = 6;
 /// Time until a worker that has too many requests is asked again.
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
+/// The same after it has been busy several times.
+const BUSY_PAUSE_MAX: Duration = Duration::from_millis(500);
 
 /// What came of asking one worker.
 enum Attempt {
@@ -93,13 +95,15 @@ impl Pool {
         pieces.map(|(pieces, _)| pieces).sum()
     }
 
-    /// Whether a worker reads the object at this URI itself.
+    /// Whether all workers that take work read the object at this URI themselves.
     pub(super) fn reads(&self, uri: &str) -> bool {
         let Ok(Location::Object(object)) = storage::parse(uri.as_bytes()) else {
             return false;
         };
         let object = [object];
-        self.workers().iter().any(|served| served.reads(&object))
+        let workers = self.workers();
+        let mut up = workers.iter().filter(|served| served.is_up()).peekable();
+        up.peek().is_some() && up.all(|served| served.reads(&object))
     }
 
     /// Device of the workers.
@@ -120,6 +124,7 @@ impl Pool {
         let name = wanted.name.clone();
         self.wanted().insert(name, Arc::downgrade(wanted));
         let until = Instant::now() + self.wait_max;
+        let mut lost = 0;
         loop {
             let workers = self.wait(until).await?;
             let (sender, mut results) = mpsc::unbounded_channel();
@@ -139,11 +144,16 @@ impl Pool {
                 match result {
                     Ok(Ok(loaded)) => return Ok(loaded),
                     Ok(Err(error)) => failed = Some(error),
+                    Err(Trouble::Lost(_)) => lost += 1,
                     Err(_) => {}
                 }
             }
             if let Some(error) = failed {
                 return Err(error);
+            }
+            if lost >= LOST_MAX {
+                let reason = format!("{lost} times a worker was lost while it loaded the model");
+                return Err(ModelError::NoWorker { reason });
             }
             sleep(BUSY_PAUSE).await;
         }
@@ -167,26 +177,25 @@ impl Pool {
         wanted: &Wanted,
         request: &Request,
     ) -> Result<ModelInferResponse, PredictError> {
-        let until = Instant::now() + self.wait_max;
+        let mut until = Instant::now() + self.wait_max;
         let mut unable: Vec<(SocketAddr, ModelError)> = Vec::new();
-        let mut lost = 0;
+        let (mut lost, mut busy, mut pause) = (0, None, BUSY_PAUSE);
         loop {
             let candidates = self.wait(until).await?;
             let able = |served: &Served| {
                 let known = unable.iter().any(|(address, _)| *address == served.address);
                 !known && served.reads(&request.objects)
             };
-            let Some(served) = self.choose(candidates, &wanted.name, able) else {
-                if let Some((_, error)) = unable.pop() {
-                    return Err(error.into());
+            let others = |served: &Served| able(served) && busy != Some(served.address);
+            let chosen = self.choose(candidates.clone(), &wanted.name, others);
+            let chosen = chosen.or_else(|| self.choose(candidates, &wanted.name, able));
+            let Some(served) = chosen else {
+                // One that takes no work now may be able.
+                if Instant::now() < until && !(self.are_all_up() && !unable.is_empty()) {
+                    sleep(BUSY_PAUSE).await;
+                    continue;
                 }
-                if Instant::now() >= until {
-                    let reason = "none that takes work reads the images' roots any more";
-                    let reason = reason.to_string();
-                    return Err(ModelError::NoWorker { reason }.into());
-                }
-                sleep(BUSY_PAUSE).await;
-                continue;
+                return Err(none_able(unable).into());
             };
             let failed = match self.attempt(&served, wanted, request).await {
                 Attempt::Answered(response) => return Ok(response),
@@ -197,6 +206,7 @@ impl Pool {
                 }
                 Attempt::Trouble(trouble) => trouble,
             };
+            until = Instant::now() + self.wait_max;
             match failed {
                 Trouble::Refused(reason) => {
                     return Err(model_failed(
@@ -204,7 +214,11 @@ impl Pool {
                         format!("its worker refuses: {reason}"),
                     ));
                 }
-                Trouble::Busy => sleep(BUSY_PAUSE).await,
+                Trouble::Busy => {
+                    busy = Some(served.address);
+                    sleep(pause).await;
+                    pause = (pause * 2).min(BUSY_PAUSE_MAX);
+                }
                 Trouble::Lost(reason) => {
                     served.rest(&format!("was lost ({reason})"));
                     lost += 1;
@@ -222,7 +236,11 @@ impl Pool {
     async fn attempt(&self, served: &Arc<Served>, wanted: &Wanted, request: &Request) -> Attempt {
         match self.load_at(served, wanted).await {
             Ok(Ok(_)) => {}
-            Ok(Err(error)) => return Attempt::Unable(error),
+            Ok(Err(error)) => {
+                // The next request tries again.
+                served.forget(&wanted.name);
+                return Attempt::Unable(error);
+            }
             Err(trouble) => return Attempt::Trouble(trouble),
         }
         let _outstanding = served.take(request.inputs);
@@ -374,6 +392,11 @@ impl Pool {
             .min_by_key(|served| (rank(served), served.load()))
     }
 
+    /// Whether all known workers take work.
+    fn are_all_up(&self) -> bool {
+        self.workers().iter().all(|served| served.is_up())
+    }
+
     /// The error where no worker takes work, with what is wrong with each.
     fn no_worker(&self) -> ModelError {
         let workers = self.workers();
@@ -398,6 +421,14 @@ impl Pool {
     fn wanted(&self) -> MutexGuard<'_, HashMap<String, Weak<Wanted>>> {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The error where those that take work cannot run it.
+fn none_able(mut unable: Vec<(SocketAddr, ModelError)>) -> ModelError {
+    let unread = || ModelError::NoWorker {
+        reason: "none that takes work reads the images' roots any more".to_string(),
+    };
+    unable.pop().map_or_else(unread, |(_, error)| error)
 }
 
 fn model_failed(wanted: &Wanted, reason: String) -> PredictError {

@@ -16,6 +16,9 @@ use crate::oip::worker::worker_client::WorkerClient;
 use crate::oip::worker::{LoadResponse, StateResponse};
 use crate::storage::{ObjectLocation, StorageRoot};
 
+/// Of so many times before at which a worker took work, requests may still be under way.
+const RESTING_MAX: usize = 16;
+
 /// A load of one model at one worker: done, or shared by all who wait for it.
 pub(super) type Loading = Arc<OnceCell<Result<LoadResponse, ModelError>>>;
 
@@ -114,8 +117,11 @@ impl Served {
         };
         state.loads.clear();
         trouble.clone_into(&mut state.trouble);
-        state.resting.retain(|lost| !lost.is_cancelled());
         state.resting.push(up.lost);
+        if state.resting.len() > RESTING_MAX {
+            // Requests of so long ago are asked again.
+            state.resting.remove(0).cancel();
+        }
         drop(state);
         tracing::warn!(worker = %self.address, "worker sent no more work: it {trouble}");
     }

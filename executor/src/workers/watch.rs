@@ -85,7 +85,7 @@ struct InPool {
 
 impl Drop for InPool {
     fn drop(&mut self) {
-        self.served.give_up("is no longer at its address");
+        self.served.rest("is no longer at its address");
         if let Some(pool) = self.pool.upgrade() {
             pool.remove(&self.served);
         }

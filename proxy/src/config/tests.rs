@@ -171,6 +171,7 @@ fn the_example_holds_every_setting() {
         "cache",
         "limits",
         "planner",
+        "workers",
     ];
     let mut understood = Vec::new();
     for key in keys_understood("") {

@@ -7,7 +7,7 @@ mod settings;
 
 use crate::config::ConfigError;
 use crate::http::{self, Observed};
-use crate::stop;
+use crate::stop::{self, StopTime};
 use metrics::metrics_text;
 use predictsql_executor::{Executor, StartError, Worker, WorkerError};
 use std::io::{self, Write as _};
@@ -86,7 +86,11 @@ async fn serve(settings: Settings, stopping: CancellationToken) -> Result<(), Ru
     let mut serving = Box::pin(serving);
     tokio::select! {
         served = &mut serving => served?,
-        () = stopping.cancelled() => drain(serving, &worker, settings.stop_time_max).await?,
+        () = stopping.cancelled() => {
+            // Also a thread that hangs in a model does not keep the process.
+            std::mem::forget(StopTime::begin(settings.stop_time_max).watch(Duration::ZERO));
+            drain(serving, &worker, settings.stop_time_max).await?;
+        }
     }
     Ok(())
 }

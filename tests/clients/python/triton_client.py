@@ -66,6 +66,10 @@ def main():
     refused(
         lambda: scores(client, "nano", "tensor", "FP32", np.zeros([1, 2], dtype=np.float32)), "shape"
     )
+    turned = np.zeros([2] + shapes["tensor"][:0:-1], dtype=np.float32)
+    refused(lambda: scores(client, "nano", "tensor", "FP32", turned), "of shape")
+    again = {"file:1/model.onnx": content}
+    refused(lambda: client.load_model("0" * 32, config=config, files=again), "hexadecimal")
     refused(lambda: scores(client, "nano", "pixels", "FP32", flat), "no input 'pixels'")
     refused(lambda: scores(client, "nano", "image", "FP32", flat), "of type BYTES")
 

@@ -132,6 +132,24 @@ fn files_are_sent_once_and_models_are_unloaded_when_they_are_dropped() {
 }
 
 #[test]
+fn images_that_wait_for_workers_do_not_wait_for_each_other() {
+    let workers = workers(1);
+    let settings = Settings {
+        schema: "workers_ahead".to_owned(),
+        tables: workers_table(&workers),
+        // There is no room for a second image while one is under way.
+        executor: "fetched_bytes_max = 1".to_owned(),
+        ..Settings::default()
+    };
+    let proxy = Proxy::start(Store::shared(), &settings);
+    let mut session = proxy.root();
+    apparel::create_zoo(&mut session, |name| name == "apparel_nano");
+    apparel::create_shop(&mut session, "workers_ahead_shop");
+    let sql = "SELECT COUNT(workers_ahead.apparel(photo)) FROM workers_ahead_shop.products";
+    assert_eq!(session.value(sql), Some(PHOTOS.to_string()));
+}
+
+#[test]
 fn models_that_cannot_run_are_told_by_the_worker_as_by_the_own_process() {
     let workers = workers(1);
     let models = predictsql_tests::process::checkout().join("executor/tests/models");
