@@ -191,7 +191,7 @@ impl Pool {
             let chosen = chosen.or_else(|| self.choose(candidates, &wanted.name, able));
             let Some(served) = chosen else {
                 // One that takes no work now may be able.
-                if Instant::now() < until && !(self.are_all_up() && !unable.is_empty()) {
+                if (unable.is_empty() || !self.are_all_up()) && Instant::now() < until {
                     sleep(BUSY_PAUSE).await;
                     continue;
                 }
