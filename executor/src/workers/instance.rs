@@ -91,8 +91,11 @@ impl Instance for RemoteInstance {
     }
 
     fn release(self: Arc<Self>) {
-        let (pool, name) = (self.pool.clone(), self.wanted.name.clone());
-        drop(self.runtime.spawn(async move { pool.unload(&name).await }));
+        let (pool, wanted) = (self.pool.clone(), self.wanted.clone());
+        drop(
+            self.runtime
+                .spawn(async move { pool.unload(&wanted).await }),
+        );
     }
 }
 

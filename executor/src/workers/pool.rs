@@ -332,8 +332,17 @@ impl Pool {
     }
 
     /// Unloads a model at all workers that have it. Another proxy that uses it loads it again.
-    pub(super) async fn unload(&self, name: &str) {
-        self.wanted().remove(name);
+    pub(super) async fn unload(&self, unloaded: &Arc<Wanted>) {
+        let name = unloaded.name.as_str();
+        {
+            // Another model of the catalog may have the same file and outputs.
+            let mut wanted = self.wanted();
+            let live = wanted.get(name).and_then(Weak::upgrade);
+            if live.is_some_and(|live| !Arc::ptr_eq(&live, unloaded)) {
+                return;
+            }
+            wanted.remove(name);
+        }
         let workers = self.workers().clone();
         for served in workers {
             if served.loaded(name).is_none() || !served.is_up() {
