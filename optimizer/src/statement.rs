@@ -204,6 +204,29 @@ impl<'a> PredictStatement<'a> {
         (!places.is_empty()).then_some(text)
     }
 
+    /// Its text with the schema of each call in the schema's own case, if any has another: calls
+    /// are found in any case, but the store may tell cases apart. Nothing else differs.
+    pub fn with_schema_in_its_case(&self) -> Option<String> {
+        let mut text = self.lexed.text.to_owned();
+        for call in &self.calls {
+            let at = call.range.start;
+            if !matches!(self.lexed.token(at + 1), Some(Token::Period)) {
+                continue;
+            }
+            let word = self.lexed.bytes_of(&(at..at + 1));
+            let spelled = self.lexed.text.get(word.clone()).unwrap_or_default();
+            // It may stand in quotes.
+            let place = spelled
+                .to_ascii_lowercase()
+                .find(&self.schema.to_ascii_lowercase());
+            if let Some(place) = place {
+                let start = word.start + place;
+                text.replace_range(start..start + self.schema.len(), self.schema);
+            }
+        }
+        (text != self.lexed.text).then_some(text)
+    }
+
     /// Whether a column that is named after its text may have another name in the store: its names
     /// are shorter, and have fewer characters, than literals.
     pub fn has_unclear_names(&self) -> bool {

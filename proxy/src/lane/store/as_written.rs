@@ -36,10 +36,18 @@ pub async fn columns(
     if !names && labels.is_empty() {
         return Ok(None);
     }
-    let described = match store.describe_types(text).await {
+    let in_its_case = statement.with_schema_in_its_case();
+    let described = in_its_case.as_deref().unwrap_or(text);
+    let mut described = match store.describe_types(described).await {
         Err(LinkError::Refused(error)) if error.code == UNPREPARABLE => return Ok(None),
         described => described?,
     };
+    if let Some(in_its_case) = &in_its_case {
+        let mut from = 0;
+        for column in &mut described {
+            from = spell(&mut column.name, (in_its_case, text), from);
+        }
+    }
     let as_written = |(number, column): (usize, ColumnDefinition)| AsWritten {
         label: (labels.contains(&number) && !is_binary(&column))
             .then_some((column.charset, column.length)),
@@ -70,6 +78,21 @@ pub fn apply(columns: &mut [ColumnDefinition], as_written: &[AsWritten]) {
     }
 }
 
+/// Spells a name, which is a part of `described`, as it stands in `written`, a text of the same
+/// length. It is looked for from a place on; returns where to look for the next one.
+fn spell(name: &mut Bytes, (described, written): (&str, &str), from: usize) -> usize {
+    let rest = described.as_bytes().get(from..).unwrap_or_default();
+    let Some(place) = memchr::memmem::find(rest, name).filter(|_| !name.is_empty()) else {
+        return from;
+    };
+    let start = from + place;
+    let end = start + name.len();
+    if let Some(spelled) = written.as_bytes().get(start..end) {
+        *name = Bytes::copy_from_slice(spelled);
+    }
+    end
+}
+
 /// A name that has the data of an image in it, in which bytes beyond ASCII are written as the
 /// store writes them in UTF-8, where they are no characters. In other character sets each byte is
 /// a character for the store, but not for drivers: they fail to decode the name.
@@ -92,6 +115,20 @@ fn readable(name: Bytes) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_spelled_as_they_were_written() {
+        let texts = (
+            "SELECT ml.a(x), ml.a(x) FROM t",
+            "SELECT ML.a(x), Ml.a(x) FROM t",
+        );
+        let mut from = 0;
+        for expected in ["ML.a(x)", "Ml.a(x)", "ml.a(x)"] {
+            let mut name = Bytes::from_static(b"ml.a(x)");
+            from = spell(&mut name, texts, from);
+            assert_eq!(name, expected);
+        }
+    }
 
     #[test]
     fn names_with_data_can_be_decoded() {
