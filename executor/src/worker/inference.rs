@@ -136,25 +136,30 @@ impl Worker {
             }
         });
         let uri = config.uri.unwrap_or_else(|| name.clone());
-        let sha256 = match (&sent, config.sha256) {
-            (_, Some(sha256)) => sha256,
-            (Some(file), None) => hex::encode(Sha256::digest(file)),
-            (None, None) => {
-                let tried = self.executor().inspect(&uri, &config.options).await;
-                tried.map_err(failed)?.sha256
+        let options = &config.options;
+        let known = config.sha256.or_else(|| {
+            let sent = sent.as_ref()?;
+            Some(hex::encode(Sha256::digest(sent)))
+        });
+        // A file that nobody has tried may hang or crash whoever loads it.
+        let (sha256, is_tried) = match known {
+            Some(sha256) => (sha256, false),
+            None => {
+                let tried = self.executor().inspect(&uri, options).await;
+                (tried.map_err(failed)?.sha256, true)
             }
         };
         let model = model(name, &uri, &sha256, config.options);
-        let own = hex::encode(model.output_id());
-        if is_output_id(name) && *name != own {
+        if is_output_id(name) && *name != hex::encode(model.output_id()) {
             return Err(Status::invalid_argument(
                 "names of 32 hexadecimal digits are those of proxies' models",
             ));
         }
         self.keep(&model, sent).await?;
-        // A file that nobody has tried may hang or crash whoever loads it.
-        let tried = self.executor().inspect_pinned(&model).await;
-        tried.map_err(failed)?;
+        if !is_tried {
+            let tried = self.executor().inspect_pinned(&model).await;
+            tried.map_err(failed)?;
+        }
         self.executor().load(&model).await.map_err(failed)?;
         self.0.models.add(name, &model);
         Ok(())

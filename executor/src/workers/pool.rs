@@ -398,7 +398,7 @@ impl Pool {
             Some(Err(_)) => 2,
         };
         able.into_iter()
-            .min_by_key(|served| (rank(served), served.load()))
+            .min_by_key(|served| (rank(served), served.outstanding_per_piece()))
     }
 
     /// Whether all known workers take work.

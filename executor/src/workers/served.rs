@@ -173,9 +173,9 @@ impl Served {
         self.state().trouble.clone()
     }
 
-    /// Inputs that it has, for each piece that it runs concurrently, scaled to compare workers of
-    /// different sizes.
-    pub(super) fn load(&self) -> usize {
+    /// Thousandths of inputs that it has for each piece that it runs concurrently, to compare
+    /// workers of different sizes.
+    pub(super) fn outstanding_per_piece(&self) -> usize {
         let pieces = self.capacity().map_or(1, |(pieces, _)| pieces);
         self.outstanding
             .load(Ordering::Relaxed)

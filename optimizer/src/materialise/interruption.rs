@@ -171,6 +171,7 @@ mod tests {
         let statement = statement.unwrap().unwrap();
         let plan = statement.materialise().unwrap();
         let lookup = |_| Lookup {
+            missing_is_none: false,
             form: KeyForm::Text,
             relation: "r".to_owned(),
             columns: ColumnsKey::default(),

@@ -132,6 +132,7 @@ mod tests {
                 ..Shape::default()
             };
             Lookup {
+                missing_is_none: false,
                 form: KeyForm::Bytes,
                 relation: format!("r{number}"),
                 columns: ColumnsKey::default(),

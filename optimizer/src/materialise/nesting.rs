@@ -134,6 +134,7 @@ mod tests {
         let statement = statement.map_err(|r| r.message)?.unwrap();
         let plan = statement.materialise().map_err(|r| r.message)?;
         let lookup = |number: usize| Lookup {
+            missing_is_none: false,
             form: match plan.input_columns(number) {
                 [] => KeyForm::Text,
                 _ => KeyForm::Columns,

@@ -234,6 +234,7 @@ mod tests {
         let statement = statement.unwrap().unwrap();
         let plan = statement.materialise().map_err(|r| r.message)?;
         let lookup = |number: usize| Lookup {
+            missing_is_none: false,
             form: KeyForm::LongText,
             relation: format!("r{number}"),
             columns: ColumnsKey::default(),

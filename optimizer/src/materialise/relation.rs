@@ -76,6 +76,9 @@ pub struct Lookup {
     /// The rows whose keys must not be missing; `None`: all rows for which the store evaluates the
     /// call.
     pub members: Option<Members>,
+    /// Whether a missing key is no answer, and not an error: where more rows are looked at than
+    /// the statement has.
+    pub missing_is_none: bool,
 }
 
 /// A relation's answer for an input, one variant per [`AnswerShape`].

@@ -39,6 +39,7 @@ fn own(plan: &Materialise<'_, '_>, harvest: usize) -> Shape {
 
 fn lookups(plan: &Materialise<'_, '_>) -> Vec<Lookup> {
     let lookup = |harvest| Lookup {
+        missing_is_none: false,
         form: match plan.input_columns(harvest) {
             [] => KeyForm::Text,
             _ => KeyForm::Columns,

@@ -130,6 +130,22 @@ impl Materialise<'_, '_> {
         let (Some(harvest), Some(lookup)) = (self.harvests.get(number), lookups.get(number)) else {
             return Fragment::default();
         };
+        // Over one table of a join there are rows that the join has not. Their keys may be
+        // missing, and what tells them apart is in the other tables.
+        let of_more_rows: Vec<Lookup>;
+        let lookups = match shape.factor {
+            Some(_) => {
+                let lookups = lookups.iter().cloned();
+                of_more_rows = lookups
+                    .map(|lookup| Lookup {
+                        missing_is_none: true,
+                        ..lookup
+                    })
+                    .collect();
+                &of_more_rows
+            }
+            None => lookups,
+        };
         let over_lookups = |range: &Range<usize>| self.lookup_splices(range, lookups);
         let input = self.input(&harvest.input, number, lookup, &over_lookups);
         let mut select = Fragment::plain(match lookup.form.is_distinct() {
@@ -461,6 +477,10 @@ impl Materialise<'_, '_> {
         };
         let missing = unless_interrupted(&missing);
         let mut found = wrapped("IFNULL(", &self.cell(index, lookups)?, ", ");
+        if lookup.missing_is_none {
+            found.push(none).push(")");
+            return Some(found);
+        }
         let guard = self.guard(index, lookup);
         let member = self.is_member(harvest, lookup);
         if guard.is_none() && member.is_none() {

@@ -241,6 +241,7 @@ impl Relate {
     /// The lookup of its calls in the relation of this name.
     pub fn lookup(&self, relation: String) -> Lookup {
         Lookup {
+            missing_is_none: false,
             form: self.form,
             relation,
             columns: self.columns.clone(),

@@ -205,6 +205,8 @@ const SHAPES: &[&str] = &[
 
 const SPELLINGS: &[&str] = &[
     "SELECT ML.PREDICT('APPAREL', photo), Ml.Apparel(photo), id FROM p",
+    "SELECT MAX(CASE WHEN ML.Apparel (photo) NOT IN ('Bag', 'this element is longer than those that are named after their text \
+     without asking the store, which tells the case of schemas apart') THEN `Ml`.Apparel(photo) ELSE label END), COUNT(*) FROM p",
     "select id, `ml`.`predict`('apparel', photo), `ml`.`apparel` (photo) from p",
     "SELECT id, ml . predict ( 'apparel' , photo ) FROM p",
     "SELECT id, ml./* c */predict(/* d */'apparel', photo -- e\n) AS x FROM p",

@@ -40,11 +40,18 @@ const VIEWS: &[&str] = &[
     "CREATE VIEW vw.over_counts AS SELECT DISTINCT c.n FROM vw.counts AS c",
     "CREATE VIEW vw.twice_apart AS SELECT o.id + 1 AS next FROM vw.over_apart AS o",
     "CREATE VIEW vw.joined_on AS SELECT s.id, s.photo, s.kind, q.town FROM vw.shown AS s LEFT JOIN df.q ON q.k = s.id AND q.kind <> s.kind",
+    "CREATE VIEW vw.shoes AS SELECT p.id, p.photo, UPPER(ml.footwear(p.photo)) AS shoe FROM df.p WHERE p.id <> 7",
+    "CREATE VIEW vw.shoes_joined AS SELECT s.id, s.photo, s.shoe, UPPER(s.shoe) AS kind FROM vw.shoes AS s \
+     LEFT JOIN df.q ON df.q.k = s.id WHERE s.photo LIKE 'photos/0000%' OR s.shoe > 'P'",
+    "CREATE VIEW vw.joined_twice AS SELECT s.id, s.kind, CONCAT(s.shoe, '-') AS label, ml.footwear(s.photo) AS shoe \
+     FROM df.q, vw.shoes_joined AS s WHERE (ml.apparel(s.photo) <> 'Shirt' OR s.kind BETWEEN 'B' AND 'F') AND df.q.k = s.id",
     "CREATE VIEW vw.ranked AS SELECT id, kind, ROW_NUMBER() OVER (PARTITION BY kind ORDER BY id) AS r FROM vw.shown",
 ];
 
 const STATEMENTS: &[&str] = &[
     "SELECT * FROM vw.shown",
+    "SELECT COUNT(*), MIN(v.label) FROM vw.joined_twice AS v",
+    "SELECT v.* FROM vw.joined_twice AS v ORDER BY v.id, v.label",
     "SELECT id, kind FROM shown WHERE kind = 'Bag' AND price < 60",
     "SELECT * FROM shown ORDER BY id LIMIT 7",
     "SELECT s.* FROM shown AS s WHERE s.kind <> 'Bag' ORDER BY s.id",

@@ -15,6 +15,7 @@ pub fn lookups(
     let lookup = |(number, relate): (usize, &&Relate)| {
         let relation = relations.get(relate.relation).map(Relation::source);
         Lookup {
+            missing_is_none: false,
             members: members.get(number).cloned().flatten(),
             ..relate.lookup(relation.unwrap_or_default())
         }
