@@ -271,6 +271,11 @@ impl Executor {
         }
     }
 
+    /// Whether a model is loaded.
+    pub fn is_loaded(&self, model: &Model) -> bool {
+        self.inner.cache.holds(model)
+    }
+
     /// Seconds of one CPU thread per run, for each batch size that the model supports, by
     /// ascending size: (inputs, seconds). Sizes at which a run would take more than some seconds,
     /// or more memory than `tensor_bytes_max`, are left out. Dropping the future ends it.

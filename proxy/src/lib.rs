@@ -17,6 +17,7 @@ pub mod init;
 pub mod lane;
 pub mod live;
 pub mod metrics;
+pub mod observed;
 pub mod open_files;
 pub mod predict;
 pub mod relay;

@@ -17,6 +17,7 @@ use crate::init::{InitError, init_embedded};
 use crate::lane::{Lane, LaneContext};
 use crate::live::{IDLE_SWEEP_PERIOD, Live};
 use crate::metrics::Metrics;
+use crate::observed::Observed;
 use crate::open_files;
 use crate::predict::{self, Planner};
 use crate::relay::{Acceptor, BoundListener, SessionConfig};
@@ -181,6 +182,7 @@ impl Server {
         let cache = predict::start(&config.cache.limits, &account, live.metrics());
         let lane = Arc::new(LaneContext {
             planner: Planner::new(cost_model(&config)),
+            observed: Observed::default(),
             cache,
             cache_mode: config.cache.mode,
             limits: config.limits.clone(),

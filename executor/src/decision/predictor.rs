@@ -101,6 +101,27 @@ impl Predictor {
         rates?.into_iter().reduce(f64::min)
     }
 
+    /// Whether kept outputs are looked up.
+    pub fn looks_up(&self) -> bool {
+        self.shared.looks_up()
+    }
+
+    /// Whether new outputs are kept.
+    pub fn keeps(&self) -> bool {
+        self.shared.keeps()
+    }
+
+    /// Output ids of the voters' models, in the order of the stages.
+    pub fn outputs(&self) -> impl Iterator<Item = [u8; 16]> + '_ {
+        self.shared.models.iter().map(|model| model.output)
+    }
+
+    /// Elapsed seconds in which each voter's model was loaded, in the order of the stages; `None`
+    /// for a model that this prediction has not needed.
+    pub fn load_seconds(&self) -> impl Iterator<Item = Option<f64>> + '_ {
+        self.shared.models.iter().map(Model::load_seconds)
+    }
+
     /// Score of a class (index into the task's classes) in an answer of this predictor.
     pub fn score(&self, answer: &Answer, class: usize) -> Option<f64> {
         answer.score(self.shared.scored.binary_search(&class).ok()?)

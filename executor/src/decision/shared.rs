@@ -51,6 +51,11 @@ impl Model {
             loaded: OnceCell::new(),
         }
     }
+
+    /// Elapsed seconds of its load; `None` if it was not needed.
+    pub(super) fn load_seconds(&self) -> Option<f64> {
+        self.loaded.get().map(LoadedModel::load_seconds)
+    }
 }
 
 impl Shared {

@@ -61,6 +61,13 @@ impl Cache {
         slot
     }
 
+    /// Whether the model is loaded.
+    pub(crate) fn holds(&self, model: &Model) -> bool {
+        let state = self.state();
+        let mut own = state.entries.iter().filter(|entry| entry.is_for(model));
+        own.any(|entry| entry.slot.memory_bytes().is_some())
+    }
+
     /// Evicts others to make room for a filled slot, and inserts it again if a failed caller's
     /// [`Cache::forget`] or an eviction removed it meanwhile.
     pub(crate) fn keep(&self, model: &Model, slot: &Arc<Slot>) {

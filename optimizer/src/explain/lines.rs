@@ -3,17 +3,6 @@
 /// Maximum line width, in characters.
 pub const WIDTH: u32 = 80;
 
-/// A number with three significant digits.
-pub fn short(value: f64) -> String {
-    match value {
-        v if v <= 0.0 || !v.is_finite() => "0".to_owned(),
-        v => {
-            let digits = (2 - v.log10().floor() as i32).clamp(0, 12);
-            format!("{v:.*}", digits as usize)
-        }
-    }
-}
-
 /// Adds `text` after `label`, wrapped at spaces to lines of at most [`WIDTH`] characters.
 pub fn wrap(lines: &mut Vec<String>, label: &str, text: &str) {
     let indent = label.chars().count();
@@ -69,13 +58,5 @@ mod tests {
             .map(|l| l.get(9..).unwrap_or_default().trim())
             .collect();
         assert_eq!(joined.matches('x').count(), 200);
-    }
-
-    #[test]
-    fn numbers_have_three_digits() {
-        assert_eq!(short(0.001_234_5), "0.00123");
-        assert_eq!(short(12.345), "12.3");
-        assert_eq!(short(1234.5), "1234");
-        assert_eq!(short(0.0), "0");
     }
 }

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::lines::{short as short_number, wrap};
+use super::elapsed::Elapsed;
+use super::lines::wrap;
 use super::prediction::{self, Kept};
 use crate::materialise::HarvestPass;
 use crate::plan::{Filter, Node, Plan, Predict, Prediction, Relate, Rerun, Scan};
@@ -19,6 +20,8 @@ pub struct Shown<'p, 's, 'a> {
     pub schema: &'p str,
     /// The cost model for its prices.
     pub costs: &'p CostModel,
+    /// Its expected duration, if inputs and costs of its models are known.
+    pub elapsed: Option<Elapsed>,
 }
 
 /// Sections of the text in output order.
@@ -51,8 +54,19 @@ impl Shown<'_, '_, '_> {
                 }
             }
         }
+        parts.push((Part::Queries, self.seconds()));
         parts.sort_by_key(|(part, _)| *part);
         parts.into_iter().flat_map(|(_, lines)| lines).collect()
+    }
+
+    fn seconds(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let text = match &self.elapsed {
+            Some(elapsed) => elapsed.text(self.costs.threads),
+            None => "not known before it runs".to_owned(),
+        };
+        wrap(&mut lines, "Seconds  ", &text);
+        lines
     }
 
     fn kept(&self, prediction: usize) -> Kept {
@@ -124,20 +138,12 @@ impl Shown<'_, '_, '_> {
         };
         let predictions = self.plan.predictions.iter().enumerate();
         let is_needed = |number| self.plan.predict(number).is_some_and(|p| p.needed);
-        let (mut images, mut seconds) = (0, 0.0);
-        for (_, prediction) in predictions.filter(|(number, _)| is_needed(*number)) {
-            let price = prediction.decided.plan.price(prediction.inputs, self.costs);
-            images += prediction.inputs.value().unwrap_or_default();
-            seconds += price.map_or(0.0, |p| p.seconds.expected);
-        }
+        let needed = predictions.filter(|(number, _)| is_needed(*number));
+        let images = needed.filter_map(|(_, prediction)| prediction.inputs.value());
+        let images: u64 = images.sum();
         let text = format!("about {rows:.0} before predictions (the store's estimate){counted}");
         wrap(&mut lines, "Rows     ", &text);
         lines.push(format!("Images   about {images}"));
-        lines.push(format!(
-            "Seconds  about {} on {} CPU threads, images in reach",
-            short_number(seconds),
-            self.costs.threads
-        ));
         lines
     }
 
@@ -176,6 +182,7 @@ impl Shown<'_, '_, '_> {
     /// The plan as JSON.
     pub fn json(&self) -> Value {
         let mut plan = json!({"predictions": self.predictions_json()});
+        plan["seconds"] = json!(self.elapsed.map(|elapsed| elapsed.json()));
         for node in &self.plan.nodes {
             match node {
                 Node::Scan(scan) => {

@@ -190,9 +190,14 @@ pub struct FilterTest {
 impl Filter {
     /// The tests in execution order.
     pub fn ordered(&self) -> impl Iterator<Item = &FilterTest> {
-        let expected: Vec<ordering::Test> = self.tests.iter().map(|t| t.expected).collect();
-        let order = self.condition.order(&expected).into_iter();
-        order.filter_map(|index| self.tests.get(index))
+        let order = self.expected().made.into_iter();
+        order.filter_map(|(index, _)| self.tests.get(index))
+    }
+
+    /// Expected figures of the condition.
+    pub fn expected(&self) -> ordering::Expected {
+        let tests: Vec<ordering::Test> = self.tests.iter().map(|t| t.expected).collect();
+        self.condition.expected(&tests)
     }
 }
 

@@ -9,6 +9,7 @@ use super::draft::{Draft, PlanStep};
 use super::fetching::Inputs;
 use super::session::Context;
 use super::{classes, estimate};
+use crate::RowCount;
 use crate::exchange::{Column, Conversation, Question, Reply, Step};
 use crate::plan::{ByClass, Filter, FilterTest, Node, Plan, Predict, Prediction, Project, Scan};
 use crate::planner::ordering::{Known, Test};
@@ -419,11 +420,13 @@ fn whole(rows: Option<f64>) -> Estimate<u64> {
 
 /// Adds the store's row estimate to a plan, and the expected inputs of each prediction.
 fn with_estimate<'s, 'a>(mut plan: Plan<'s, 'a>, estimate: Option<f64>) -> Plan<'s, 'a> {
+    let needed = rows_needed(&plan);
     for node in &mut plan.nodes {
         match node {
             Node::Scan(scan) => scan.rows = estimate,
             Node::Predict(predict) => {
-                let inputs = whole(estimate.map(|rows| rows * predict.reached));
+                let rows = estimate.map(|rows| needed.map_or(rows, |needed| rows.min(needed)));
+                let inputs = whole(rows.map(|rows| rows * predict.reached));
                 if let Some(prediction) = plan.predictions.get_mut(predict.prediction) {
                     prediction.inputs = inputs;
                 }
@@ -433,4 +436,18 @@ fn with_estimate<'s, 'a>(mut plan: Plan<'s, 'a>, estimate: Option<f64>) -> Plan<
         }
     }
     plan
+}
+
+/// Rows of the store after which a LIMIT written in the statement is expected to be full; `None`
+/// without such a LIMIT.
+fn rows_needed(plan: &Plan<'_, '_>) -> Option<f64> {
+    let limit = plan.scan()?.limit?;
+    let (RowCount::Number(rows), RowCount::Number(offset)) = (limit.rows, limit.offset) else {
+        return None;
+    };
+    let passing = plan.nodes.iter().find_map(|node| match node {
+        Node::Filter(filter) if filter.drops => Some(filter.expected().passing),
+        _ => None,
+    });
+    Some(rows.saturating_add(offset) as f64 / passing.unwrap_or(1.0))
 }

@@ -1,6 +1,6 @@
 //! Plans as text for reviewers.
 
-use predictsql_optimizer::explain::{Kept, Shown, short};
+use predictsql_optimizer::explain::{Elapsed, Kept, Shown, short};
 use predictsql_optimizer::plan::{Node, Plan};
 
 use crate::conversation::costs;
@@ -13,15 +13,18 @@ pub fn shown(plan: &Plan<'_, '_>) -> String {
         text.push_str(&format!("  {}\n", abbreviated(&node_text(node))));
     }
     let kept = vec![Kept::default(); plan.predictions.len()];
+    let explain = plan.statement.explain();
     let shown = Shown {
         plan,
         kept: &kept,
         schema: "ml",
         costs: &costs(),
+        elapsed: explain.map(|_| Elapsed::default()),
     };
-    let explain = plan.statement.explain();
     // How models were decided is shown where the statement asks for it.
-    let is_shown = |line: &&String| explain.is_some() || !is_of_decision(line);
+    let is_shown = |line: &&String| {
+        explain.is_some() || !(is_of_decision(line) || line.starts_with("Seconds"))
+    };
     for line in shown.lines().iter().filter(is_shown) {
         text.push_str(&format!("  | {}\n", line.trim_end()));
     }

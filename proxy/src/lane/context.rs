@@ -9,6 +9,7 @@ use crate::account::ServiceAccount;
 use crate::config::LimitsConfig;
 use crate::lane::store::spool::SpoolLimits;
 use crate::live::Live;
+use crate::observed::Observed;
 use crate::predict::{CacheMode, OutputCache, Planner};
 
 /// State shared by the lanes of all sessions.
@@ -19,6 +20,8 @@ pub struct LaneContext {
     pub executor: Executor,
     /// Plans predict statements: chooses the models to run.
     pub planner: Planner,
+    /// What statements took.
+    pub observed: Observed,
     /// Cache of model outputs.
     pub cache: OutputCache,
     /// Default cache mode of a session; `@ml_cache` overrides it.

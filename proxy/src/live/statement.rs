@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use predictsql_executor::decision::Counters;
+use predictsql_optimizer::statement::explained_statement;
 use predictsql_optimizer::{LexMode, mask_literals};
 use strum::{IntoStaticStr, VariantArray};
 use tokio_util::sync::CancellationToken;
 
 use super::lock::locked;
+use crate::observed::Fingerprint;
 
 /// Maximum length of a displayed statement text, in characters.
 const STATEMENT_CHARS_MAX: usize = 4096;
@@ -129,6 +131,13 @@ impl Statement {
     #[must_use]
     pub fn plain_text(&self) -> String {
         cut(self.text.clone())
+    }
+
+    /// What identifies the statement in a database, whether it is explained or not.
+    #[must_use]
+    pub fn fingerprint(&self, database: &str) -> Fingerprint {
+        let text = explained_statement(&self.text, self.mode).unwrap_or(&self.text);
+        Fingerprint::new(database, text, &mask_literals(text, self.mode))
     }
 
     /// Time since the statement's start.

@@ -2,6 +2,7 @@
 //! measured execution (ANALYZE).
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use predictsql_optimizer::explain::short;
 use predictsql_optimizer::statement::PredictStatement;
@@ -18,6 +19,7 @@ use crate::lane::store::error::LinkError;
 use crate::lane::store::link::Protocol;
 use crate::lane::turn::Turn;
 use crate::live::Statement;
+use crate::observed::Workload;
 
 impl Lane {
     /// Plans a statement and answers it.
@@ -34,8 +36,12 @@ impl Lane {
         let explain = statement.explain();
         let ready = make_ready(turn, planner, settings, statement, protocol).await?;
         running.note_plan(|| short(&ready.plan));
+        let fingerprint = running.fingerprint(settings.meaning.database());
+        let (plan, predictors) = (&ready.plan, &ready.predictors);
+        let mut workload = Workload::new(fingerprint, plan, predictors, &context.executor);
+        let elapsed = explain.and_then(|_| context.observed.expect(&workload));
         if let Some(how) = explain.filter(|explain| !explain.analyze) {
-            let shown = explain::shown(&context, &ready, how, None);
+            let shown = explain::shown(&context, &ready, how, elapsed, None);
             explain::write(turn, how, shown, &ready.protocol, 0);
             return Ok(left_by_plan(turn));
         }
@@ -53,13 +59,17 @@ impl Lane {
         };
         let tables = &mut self.tables;
         let mut done = run(turn, &context, &ready, running, tables, audience).await?;
+        workload.ended();
+        let (rows_read, seconds) = (running.rows_read.load(Relaxed), running.age());
+        let observed = &context.observed;
+        observed.note(&workload, rows_read, seconds.as_secs_f64());
         if let Some(how) = explain {
             let ran = Ran {
                 running,
                 rows: done.rows,
                 affected: done.affected,
             };
-            let shown = explain::shown(&context, &ready, how, Some(ran));
+            let shown = explain::shown(&context, &ready, how, elapsed, Some(ran));
             explain::write(turn, how, shown, &ready.protocol, done.warnings);
             if runs_lookups {
                 // The answer of ANALYZE is a result set, even for a statement that changes rows.

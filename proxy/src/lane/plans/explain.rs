@@ -3,7 +3,7 @@
 mod actual;
 
 use bytes::Bytes;
-use predictsql_optimizer::explain::{Kept, Shown, WIDTH};
+use predictsql_optimizer::explain::{Elapsed, Kept, Shown, WIDTH};
 use predictsql_optimizer::statement::Explain;
 
 use crate::lane::context::LaneContext;
@@ -21,6 +21,7 @@ pub fn shown(
     context: &LaneContext,
     ready: &Ready<'_, '_>,
     how: Explain,
+    elapsed: Option<Elapsed>,
     ran: Option<Ran<'_>>,
 ) -> Vec<String> {
     let costs = context.planner.costs();
@@ -30,8 +31,15 @@ pub fn shown(
         kept: &kept,
         schema: context.schema.as_str(),
         costs,
+        elapsed,
     };
-    let actual = ran.map(|ran| Actual { ran, ready, costs });
+    let seconds = elapsed.map(|elapsed| elapsed.seconds);
+    let actual = ran.map(|ran| Actual {
+        ran,
+        ready,
+        costs,
+        seconds,
+    });
     if how.json {
         let mut plan = shown.json();
         actual.iter().for_each(|actual| actual.add_to(&mut plan));

@@ -66,6 +66,11 @@ pub struct Meaning {
 }
 
 impl Meaning {
+    /// The current database; empty if there is none.
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
     /// Whether `schema` is the current database.
     pub fn is_in(&self, schema: &str) -> bool {
         self.database == schema

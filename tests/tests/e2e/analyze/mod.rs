@@ -36,6 +36,39 @@ fn seconds(value: &Value) -> f64 {
 const STREAM: &str = "SELECT id, ml.apparel(photo) FROM products WHERE id <= 60";
 const GROUPED: &str = "SELECT ml.apparel(photo) AS k, COUNT(*) FROM products GROUP BY k";
 
+/// EXPLAIN's seconds rest on what ran before: its inputs, and which of their outputs are kept.
+#[test]
+fn what_ran_before_corrects_what_is_expected() {
+    let place = Place::new("an_expected", "");
+    let mut session = place.session();
+    let mut expected = |set: &str| {
+        session.rows(set);
+        let plan = json(
+            &mut session,
+            &place.sql(&format!("EXPLAIN FORMAT=JSON {STREAM}")),
+        );
+        let of = &plan["seconds"];
+        assert!(seconds(&of["expected"]) > 0.0, "{of}");
+        (
+            seconds(&of["inferences"]),
+            number(&of["statements_observed"]),
+        )
+    };
+    let (inferences, observed) = expected("SET @ml_cache = 'on'");
+    assert!(inferences >= 40.0, "{inferences}");
+    assert_eq!(observed, 0);
+    let mut other = place.session();
+    json(
+        &mut other,
+        &place.sql(&format!("ANALYZE FORMAT=JSON {STREAM}")),
+    );
+    assert_eq!(expected("SET @ml_cache = 'on'"), (0.0, 1), "all are kept");
+    assert_eq!(expected("SET @ml_cache = 'off'"), (40.0, 1), "40 photos");
+    let text = lines(&mut other, &place.sql(&format!("EXPLAIN {STREAM}"))).join(" ");
+    assert!(text.contains("Seconds  about "), "{text}");
+    assert!(text.contains("corrected by such statements"), "{text}");
+}
+
 #[test]
 fn figures_are_those_of_the_metrics_and_the_second_run_infers_nothing() {
     let place = Place::new("an_figures", "");

@@ -38,6 +38,8 @@ pub struct Actual<'r> {
     pub ready: &'r Ready<'r, 'r>,
     /// The cost model used for the plans.
     pub costs: &'r CostModel,
+    /// Its expected seconds, as before it ran.
+    pub seconds: Option<f64>,
 }
 
 impl Actual<'_> {
@@ -145,7 +147,7 @@ impl Actual<'_> {
         row(
             lines,
             "  seconds",
-            &self.seconds_expected().map(duration).unwrap_or_default(),
+            &self.seconds.map(duration).unwrap_or_default(),
             &duration(seconds),
         );
     }
@@ -234,15 +236,6 @@ impl Actual<'_> {
         let inputs: u64 = inputs.sum();
         let hits = self.ran.running.counters.cache_hits.load(Relaxed);
         (inputs > 0).then(|| hits as f64 / inputs as f64)
-    }
-
-    fn seconds_expected(&self) -> Option<f64> {
-        let each = self.predictions().map(|(prediction, _)| {
-            let plan = &prediction.decided.plan;
-            let price = plan.price(prediction.inputs, self.costs)?;
-            Some(price.seconds.expected)
-        });
-        each.sum()
     }
 }
 
