@@ -4,7 +4,8 @@
 //! statement of a millisecond counts as much as one of a minute. Older statements are forgotten
 //! slowly, since machines and stores change.
 
-use super::workload::{Counts, Kind};
+use super::counts::Counts;
+use super::workload::Kind;
 
 /// Number of figures.
 const FIGURES: usize = 4;

@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use moka::sync::Cache;
 
-use super::workload::Counts;
+use super::counts::Counts;
 
 /// Maximum number of statements that are remembered.
 const STATEMENTS_MAX: u64 = 20_000;
@@ -127,7 +127,7 @@ impl Memory {
         self.shapes.insert(fingerprint.shape, shape);
     }
 
-    /// Expected number of outputs of a model that are kept, of those for `inputs` different inputs.
+    /// Expected number of kept outputs of a model, for `inputs` different inputs.
     pub(super) fn kept(&self, output: [u8; 16], inputs: f64) -> f64 {
         let coverage = self.kept.get(&output).unwrap_or_default();
         let share = coverage.kept / coverage.inputs.max(inputs).max(1.0);

@@ -11,6 +11,7 @@
 //! corrected by every statement that ends. Nothing here can reach a decision: plans are chosen by
 //! published figures alone.
 
+mod counts;
 mod curve;
 mod memory;
 mod paces;

@@ -1,9 +1,10 @@
 //! Observed seconds by model, and by source of images.
 
 use moka::sync::Cache;
-
-use super::workload::{Counts, PredictionCounts, Workload};
 use predictsql_executor::StageSeconds;
+
+use super::counts::{Counts, PredictionCounts};
+use super::workload::Workload;
 
 /// Maximum number of models and of sources that are remembered.
 const REMEMBERED_MAX: u64 = 10_000;

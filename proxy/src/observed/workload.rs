@@ -3,6 +3,7 @@
 use predictsql_executor::{Executor, StageSeconds};
 use predictsql_optimizer::plan::{Plan, Prediction};
 
+use super::counts::{Counts, PredictionCounts};
 use super::memory::{Fingerprint, Kept};
 use crate::predict::Predictor;
 
@@ -52,36 +53,6 @@ pub(super) struct VoterWork {
     pub(super) loaded_in: Option<f64>,
     stage: usize,
     was_loaded: bool,
-}
-
-/// Numbers that say how much work a statement is.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Counts {
-    /// Rows read of the store.
-    pub(super) rows: f64,
-    /// Harvests of inputs before the statement runs.
-    pub(super) harvests: f64,
-    pub(super) predictions: Vec<PredictionCounts>,
-}
-
-/// Numbers of one prediction.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct PredictionCounts {
-    /// Different inputs.
-    pub(super) inputs: f64,
-    /// Inputs that are decoded and preprocessed.
-    pub(super) prepared: f64,
-    /// Inferences, by voter.
-    pub(super) inferred: Vec<f64>,
-    /// Inferences if the statement ran again, by voter.
-    again: Vec<f64>,
-}
-
-impl Counts {
-    pub(super) fn inferences(&self) -> f64 {
-        let inferred = self.predictions.iter().flat_map(|p| &p.inferred);
-        inferred.sum()
-    }
 }
 
 impl<'r> Workload<'r> {
