@@ -24,7 +24,6 @@ use predictsql_optimizer::explain::Elapsed;
 use curve::Curve;
 pub use memory::Fingerprint;
 use memory::Memory;
-pub use paces::Pace;
 use paces::Paces;
 use workload::Kind;
 pub use workload::Workload;
@@ -48,7 +47,7 @@ impl Observed {
             None => workload.estimated(|output, inputs| self.memory.kept(output, inputs))?,
         };
         let seconds = self.paces.work(workload, &counts)?;
-        let loading = workload.loading_seconds(|output| self.paces.load_seconds(output));
+        let loading = workload.loading_seconds(&counts, |output| self.paces.load_seconds(output));
         let curve = self.curve(workload.kind()).expect(&curve::features(
             workload.kind(),
             &counts,
@@ -69,7 +68,7 @@ impl Observed {
     pub fn note(&self, workload: &Workload<'_>, rows_read: u64, seconds: f64) {
         let counts = workload.counted(rows_read);
         self.paces.note(workload);
-        let loading = workload.loading_seconds(|output| self.paces.load_seconds(output));
+        let loading = workload.loaded_seconds();
         let elapsed = workload.elapsed(&counts, &workload.spent());
         let features = curve::features(workload.kind(), &counts, elapsed);
         let seconds = (seconds - loading).max(seconds * 0.05);
@@ -84,12 +83,6 @@ impl Observed {
             .for_each(|(output, kept)| self.memory.keep(output, kept));
         self.memory
             .note(workload.fingerprint, counts, seconds / expected.max(1e-9));
-    }
-
-    /// The observed pace of a model, by its output id.
-    #[must_use]
-    pub fn pace(&self, output: [u8; 16]) -> Option<Pace> {
-        self.paces.model(output)
     }
 
     fn curve(&self, kind: Kind) -> MutexGuard<'_, Curve> {

@@ -8,7 +8,7 @@ use super::workload::Workload;
 
 /// Maximum number of models and of sources that are remembered.
 const REMEMBERED_MAX: u64 = 10_000;
-/// Inputs after which older ones count half.
+/// Inputs after which older ones count less.
 const INPUTS_MEMORY: f64 = 20_000.0;
 /// Inputs that the published figure counts as.
 const PUBLISHED_INPUTS: f64 = 32.0;
@@ -30,17 +30,16 @@ pub(super) struct Paces {
 
 /// Seconds spent on a number of inputs.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Pace {
+struct Pace {
     /// Inputs; older ones count less.
-    pub inputs: f64,
+    inputs: f64,
     /// Seconds spent on them.
-    pub seconds: f64,
+    seconds: f64,
 }
 
 impl Pace {
     /// Seconds per input.
-    #[must_use]
-    pub fn seconds_per_input(&self) -> Option<f64> {
+    fn seconds_per_input(&self) -> Option<f64> {
         (self.inputs > 0.0).then(|| self.seconds / self.inputs)
     }
 
@@ -79,11 +78,6 @@ impl Default for Paces {
 }
 
 impl Paces {
-    /// The pace of a model.
-    pub(super) fn model(&self, output: [u8; 16]) -> Option<Pace> {
-        self.models.get(&output)
-    }
-
     /// Seconds of a model's load.
     pub(super) fn load_seconds(&self, output: [u8; 16]) -> f64 {
         self.loads.get(&output).unwrap_or(LOAD_SECONDS)

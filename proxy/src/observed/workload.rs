@@ -167,17 +167,23 @@ impl<'r> Workload<'r> {
         spent.fold(StageSeconds::default(), |sum, spent| sum + spent)
     }
 
-    /// Seconds in which models are or were loaded; `expected` tells them by output id for models
-    /// whose load is still to come.
-    pub(super) fn loading_seconds(&self, expected: impl Fn([u8; 16]) -> f64) -> f64 {
-        let needed = self.predictions.iter().filter(|p| p.is_needed);
-        let voters = needed.flat_map(|p| p.voters.iter());
-        let seconds = voters.map(|voter| match voter.loaded_in {
-            _ if voter.was_loaded => 0.0,
-            Some(seconds) => seconds,
-            None => expected(voter.output),
-        });
-        seconds.sum()
+    /// Seconds in which the models are loaded that must run and are not loaded yet; `expected`
+    /// tells them by output id.
+    pub(super) fn loading_seconds(
+        &self,
+        counts: &Counts,
+        expected: impl Fn([u8; 16]) -> f64,
+    ) -> f64 {
+        let predictions = self.predictions.iter().zip(&counts.predictions);
+        let voters = predictions.flat_map(|(p, counts)| p.voters.iter().zip(&counts.inferred));
+        let loads = voters.filter(|(voter, inferred)| !voter.was_loaded && **inferred > 0.0);
+        loads.map(|(voter, _)| expected(voter.output)).sum()
+    }
+
+    /// Seconds in which the statement has loaded models.
+    pub(super) fn loaded_seconds(&self) -> f64 {
+        let voters = self.predictions.iter().flat_map(PredictionWork::voters);
+        voters.filter_map(|voter| voter.loaded_in).sum()
     }
 
     /// Elapsed seconds of work on models if nothing else is to do.
