@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::provider::{DeviceError, ProviderConfig};
 use crate::resident::available_bytes;
 use crate::secret::SecretPem;
 use crate::storage::StorageRoot;
@@ -29,6 +30,8 @@ pub struct ExecutorConfig {
     pub model_roots: Vec<StorageRoot>,
     /// How objects of remote storage are read.
     pub objects: ObjectConfig,
+    /// The device that models of this process run on.
+    pub provider: ProviderConfig,
     /// CPU threads for decoding and inference together; by default one per core.
     pub threads: usize,
     /// Threads that wait for reads of image files; they use almost no CPU.
@@ -178,6 +181,7 @@ impl Default for ExecutorConfig {
             image_roots: Vec::new(),
             model_roots: Vec::new(),
             objects: ObjectConfig::default(),
+            provider: ProviderConfig::default(),
             threads,
             fetch_threads: 2,
             image_bytes_max: 32 << 20,
@@ -213,6 +217,7 @@ impl ExecutorConfig {
         let sizes = [
             ("threads", self.threads),
             ("fetch_threads", self.fetch_threads),
+            ("device_runs_max", self.provider.device_runs_max),
             ("batch_images_max", self.batch_images_max),
             ("queue_chunks_max", self.queue_chunks_max),
             ("object_reads_max", self.objects.object_reads_max),
@@ -290,6 +295,9 @@ pub enum StartError {
         /// A clause.
         reason: String,
     },
+    /// The device cannot be used.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// The model cache's folder cannot be made or read.
     #[error("the model cache {path} cannot be used: {source}")]
     ModelCache {

@@ -19,6 +19,7 @@ use crate::permits::{Permits, Size};
 use crate::pieces::{Answered, Chunk, Contents, Form, Images, Piece, Place, Reply};
 use crate::pipeline::{CpuSeconds, Goal, Identified, Pipeline, Submitted, Ticket};
 use crate::prepared::Prepared;
+use crate::provider::{self, Provider};
 use crate::sources::{BoundRoots, ModelFile, ModelFiles};
 use crate::spent::Spent;
 use crate::workers::Workers;
@@ -57,10 +58,14 @@ impl Executor {
     /// with the first model only.
     pub fn new(config: ExecutorConfig) -> Result<Self, StartError> {
         config.check()?;
-        let pipeline = Pipeline::start(&config)?;
+        let provider = match config.workers {
+            Some(_) => Provider::Cpu,
+            None => provider::choose(&config.provider, config.ort_library.as_deref())?,
+        };
+        let pipeline = Pipeline::start(&config, provider.is_accelerator())?;
         let backend: Arc<dyn Backend> = match &config.workers {
             Some(workers) => Arc::new(Workers::start(workers, pipeline.inferred())?),
-            None => Arc::new(InProcess::new(&config, pipeline.cpu_queue())),
+            None => Arc::new(InProcess::new(&config, provider, pipeline.run_queue())),
         };
         let inner = Inner {
             pipeline,

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! predict -> fetch (I/O threads) -> decode + preprocess (CPU pool) -> batch
-//!     -> infer (CPU pool) -> scores
+//!     -> infer (CPU pool, GPU or workers) -> scores
 //! ```
 //!
 //! [`decision`] runs what the optimizer decided over inputs, from outputs that are [`kept`] where
@@ -48,6 +48,7 @@ mod pieces;
 mod pipeline;
 mod prepared;
 mod priority;
+mod provider;
 pub mod pump;
 mod reserved;
 mod resident;
@@ -71,6 +72,7 @@ pub use identity::InputId;
 pub use input::{ColumnValue, Input, Outcome, Scores};
 pub use pipeline::CpuSeconds;
 pub use prepared::Prepared;
+pub use provider::{DeviceChoice, DeviceError, MissingDevice, ProviderConfig};
 pub use resident::limit_heaps;
 pub use secret::SecretPem;
 pub use sources::ModelFile;

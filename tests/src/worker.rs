@@ -50,6 +50,13 @@ impl Worker {
         }
     }
 
+    /// The end, and the log, of a worker that does not start.
+    pub fn refused(settings: &WorkerSettings) -> (ExitStatus, String) {
+        let mut process = begin("127.0.0.1:0", settings);
+        let status = process.wait();
+        (status, process.log())
+    }
+
     /// Starts it again at the same address, after it has ended.
     pub fn restart(&self) {
         let (_, process) = spawn(&self.address.to_string(), &self.settings);
@@ -120,7 +127,8 @@ pub fn workers_table(workers: &[Worker]) -> String {
     format!("[workers]\naddresses = {addresses:?}\n")
 }
 
-fn spawn(listen: &str, settings: &WorkerSettings) -> (SocketAddr, Process) {
+/// Starts the program.
+fn begin(listen: &str, settings: &WorkerSettings) -> Process {
     let dir = new_dir("worker");
     let config = dir.join("worker.toml");
     std::fs::write(&config, settings_file(listen, settings)).unwrap();
@@ -129,7 +137,12 @@ fn spawn(listen: &str, settings: &WorkerSettings) -> (SocketAddr, Process) {
     command.env("PREDICTSQL_LOG", "debug,h2=info");
     let environment = settings.environment.iter();
     command.envs(environment.map(|(name, value)| (name, value)));
-    let mut process = Process::spawn("worker", command, &dir.join("log")).unwrap();
+    Process::spawn("worker", command, &dir.join("log")).unwrap()
+}
+
+/// Starts it, and waits until it listens.
+fn spawn(listen: &str, settings: &WorkerSettings) -> (SocketAddr, Process) {
+    let mut process = begin(listen, settings);
     let address = eventually("the worker is ready", || {
         if let Some(status) = process.try_wait() {
             panic!("the worker ended: {status}: {}", process.log());

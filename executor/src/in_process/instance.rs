@@ -10,14 +10,14 @@ use crate::error::ModelError;
 use crate::loads::Loads;
 use crate::model::{CompileSettings, Compiled, Feed, measure};
 use crate::pieces::{Form, Piece};
-use crate::pipeline::{CpuQueue, Run};
+use crate::pipeline::{Run, WorkQueue};
 
 /// Sessions of one model, and the pool that runs them.
 #[derive(Debug)]
 pub(super) struct InProcessInstance {
     description: Description,
     compiled: Arc<Compiled>,
-    queue: Arc<CpuQueue>,
+    queue: Arc<WorkQueue>,
     loads: Arc<Loads>,
     settings: Arc<CompileSettings>,
 }
@@ -25,7 +25,7 @@ pub(super) struct InProcessInstance {
 impl InProcessInstance {
     pub(super) fn new(
         compiled: Compiled,
-        queue: Arc<CpuQueue>,
+        queue: Arc<WorkQueue>,
         loads: Arc<Loads>,
         settings: Arc<CompileSettings>,
     ) -> Self {

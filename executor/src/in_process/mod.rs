@@ -1,4 +1,4 @@
-//! The backend that runs models with ONNX Runtime on CPU threads of this process.
+//! The backend that runs models with ONNX Runtime in this process: on its CPU threads or a GPU.
 //!
 //! Models are loaded and measured on separate threads, one after another; pieces go to the pool
 //! that also prepares images, so that the cores are never oversubscribed.
@@ -21,13 +21,14 @@ use crate::interrupt::Interrupt;
 use crate::library;
 use crate::loads::{Loads, OVERDUE_AFTER};
 use crate::model::{CompileSettings, Compiled, compile};
-use crate::pipeline::CpuQueue;
+use crate::pipeline::WorkQueue;
+use crate::provider::Provider;
 use crate::sources::{ModelFile, ModelFiles};
 use crate::trial::{Request, Trials, Tried};
 use instance::InProcessInstance;
 use turns::take_turn;
 
-/// Runs models on CPU threads. Clones share the same backend.
+/// Runs models in this process. Clones share the same backend.
 #[derive(Debug, Clone)]
 pub(crate) struct InProcess(Arc<Inner>);
 
@@ -37,13 +38,17 @@ struct Inner {
     trials: Option<Arc<Trials>>,
     ort_library: Option<PathBuf>,
     settings: Arc<CompileSettings>,
-    queue: Arc<CpuQueue>,
+    queue: Arc<WorkQueue>,
     threads: usize,
 }
 
 impl InProcess {
-    /// A backend whose pieces go to `queue`.
-    pub(crate) fn new(config: &ExecutorConfig, queue: &Arc<CpuQueue>) -> Self {
+    /// A backend whose pieces go to `queue`, to be run with `provider`.
+    pub(crate) fn new(config: &ExecutorConfig, provider: Provider, queue: &Arc<WorkQueue>) -> Self {
+        let sessions_max = match provider.is_accelerator() {
+            true => config.provider.device_runs_max,
+            false => config.threads,
+        };
         Self(Arc::new(Inner {
             loads: Arc::new(Loads::new(1, OVERDUE_AFTER)),
             trials: config
@@ -52,7 +57,8 @@ impl InProcess {
                 .map(|trial| Arc::new(Trials::new(trial))),
             ort_library: config.ort_library.clone(),
             settings: Arc::new(CompileSettings {
-                sessions_max: config.threads,
+                provider,
+                sessions_max,
                 batch_images_max: config.batch_images_max,
                 tensor_bytes_max: config.tensor_bytes_max,
                 model_memory_bytes_max: config.models_bytes_max,
@@ -67,7 +73,7 @@ impl InProcess {
 
 impl Backend for InProcess {
     fn device(&self) -> Device {
-        Device::Cpu
+        self.0.settings.provider.device()
     }
 
     fn capacity(&self) -> Capacity {
@@ -132,7 +138,9 @@ impl Backend for InProcess {
 }
 
 impl Inner {
-    /// Tries a file, in a separate process if one is configured.
+    /// Tries a file, in a separate process if one is configured: always on the CPU there, since a
+    /// driver of a GPU does not work within the limits of such a process. For a GPU the file is
+    /// then run on it, too.
     fn try_file(
         &self,
         file: Bytes,
@@ -141,15 +149,29 @@ impl Inner {
         interrupt: &Interrupt,
     ) -> Result<Tried, ModelError> {
         let library = self.ort_library.as_deref();
+        let mut warnings = Vec::new();
         if let Some(trials) = &self.trials {
-            let request = Request::new(options, &self.settings);
-            return trials.run(&request, file, sha256, library, interrupt);
+            let settings = CompileSettings {
+                provider: Provider::Cpu,
+                ..(*self.settings).clone()
+            };
+            let request = Request::new(options, &settings);
+            let tried = trials.run(&request, file.clone(), sha256, library, interrupt)?;
+            if !self.settings.provider.is_accelerator() {
+                return Ok(tried);
+            }
+            warnings = tried.warnings;
         }
         let environment = library::environment(library)?;
         let compiled = compile(&environment, file, options, &self.settings, interrupt)?;
+        for warning in compiled.warnings {
+            if !warnings.contains(&warning) {
+                warnings.push(warning);
+            }
+        }
         Ok(Tried {
             seconds_per_image: compiled.seconds_per_image,
-            warnings: compiled.warnings,
+            warnings,
         })
     }
 

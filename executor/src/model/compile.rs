@@ -7,7 +7,8 @@ use predictsql_catalog::ModelOptions;
 use super::compiled::{CHUNK_ROWS_MAX, Compiled};
 use super::contract::{self, Feed};
 use super::onnx_operators;
-use super::sessions::{self, SessionPool};
+use super::session;
+use super::sessions::SessionPool;
 use super::settings::{CompileSettings, tensor_bytes};
 use super::warmup::{self, WarmUp};
 use crate::error::ModelError;
@@ -34,7 +35,7 @@ pub(crate) fn compile(
     // Each session holds the weights.
     check_memory(file_bytes, settings)?;
     let resident_before = resident_bytes();
-    let session = sessions::build(environment, &file, interrupt)?;
+    let session = session::build(environment, &settings.provider, &file, interrupt)?;
     let contract = contract::check(&session, options)?;
     let chunk_inputs = match &contract.feed {
         Feed::Image(spec) => {
@@ -43,13 +44,14 @@ pub(crate) fn compile(
         }
         Feed::Columns(_) => CHUNK_ROWS_MAX,
     };
-    let sessions = SessionPool::new(
-        environment.clone(),
+    let mut sessions = SessionPool::new(
+        (environment.clone(), settings.provider.clone()),
         file,
         session,
         contract,
         (settings.sessions_max, settings.output_bytes_max),
     )?;
+    sessions.pad_to(settings.provider.buckets(chunk_inputs));
     let limits = WarmUp {
         batch_inputs_max: chunk_inputs,
         together_max: match &sessions.contract().feed {
@@ -64,6 +66,7 @@ pub(crate) fn compile(
     };
     let warm = warmup::run(&sessions, limits, interrupt)?;
     sessions.limit_batch(warm.batch_inputs_max);
+    sessions.pad_up_to(warm.batch_inputs);
     let grown = resident_bytes().saturating_sub(resident_before);
     let session_bytes = grown.max(file_bytes);
     let memory_bytes = check_memory(session_bytes, settings)?;

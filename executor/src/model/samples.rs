@@ -1,6 +1,7 @@
 //! Generated inputs on which a model is tried: unlike each other, so that what depends on the
 //! neighbours in a batch, or on no input at all, shows.
 
+use super::batch::Batch;
 use super::contract::Feed;
 use crate::ColumnValue;
 use crate::picture::InputSpec;
@@ -61,6 +62,16 @@ impl Sample {
                 let number = || f64::from(noise()) * scale;
                 Self::Row(spec.row(number))
             }
+        }
+    }
+}
+
+impl Sample {
+    /// Passes a batch of so many copies of it to `run`.
+    pub(super) fn repeated<T>(&self, inputs: usize, run: impl FnOnce(Batch<'_>) -> T) -> T {
+        match self {
+            Self::Image(image) => run(Batch::Images(&image.repeat(inputs))),
+            Self::Row(row) => run(Batch::Rows(&vec![row.as_slice(); inputs])),
         }
     }
 }

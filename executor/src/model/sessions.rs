@@ -20,14 +20,18 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ort::environment::Environment;
-use ort::session::{RunOptions, Session, SessionInputValue, SessionInputs, SessionOutputs};
+use ort::session::{Session, SessionInputValue, SessionOutputs};
 
+use super::batch::Batch;
 use super::contract::{Contract, Feed};
 use super::image_input::image_input;
 use super::outputs::output_bytes;
 use super::reader::Numbers;
-use super::runtime_error::{classify, runtime};
+use super::runtime_error::runtime;
+use super::samples::Sample;
+use super::session::{Runner, build};
 use crate::interrupt::{Interrupt, Work};
+use crate::provider::Provider;
 use crate::resident::{give_free_memory_back, resident_bytes};
 use crate::{ColumnValue, ModelError};
 
@@ -46,11 +50,14 @@ const MAKING_MIN: Duration = Duration::from_millis(10);
 /// The sessions of one model.
 pub(crate) struct SessionPool {
     environment: Environment,
+    provider: Provider,
     contract: Contract,
     shared: Arc<Shared>,
     sessions_max: usize,
     /// Maximum inputs per run.
     batch_inputs_max: AtomicUsize,
+    /// Ascending batch sizes that runs are padded to; a run that is larger is not padded.
+    buckets: Vec<usize>,
     /// Maximum bytes of the outputs of one run.
     output_bytes_max: u64,
     /// Memory that a lease may leave in use, in bytes.
@@ -62,15 +69,6 @@ pub(crate) struct SessionPool {
 
 /// Returns the bytes of a model's file again: the same bytes, or an error.
 type ReadAgain = dyn Fn() -> Result<Bytes, ModelError> + Send + Sync;
-
-/// Inputs of one run of a model.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Batch<'b> {
-    /// Consecutive images in the layout of the model.
-    Images(&'b [f32]),
-    /// Rows that the model accepts.
-    Rows(&'b [&'b [ColumnValue]]),
-}
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -97,27 +95,10 @@ struct State {
     making: Duration,
 }
 
-/// A session with the resources of its runs.
-struct Runner {
-    session: Session,
-    /// Used to terminate a run.
-    options: Arc<RunOptions>,
-    /// Input buffer of a model with a fixed batch size, for batches that do not fill it.
-    padded: Vec<f32>,
-}
-
 /// A session, or the right to create one.
 enum Place {
     Idle(Runner),
     ToMake,
-}
-
-impl std::fmt::Debug for Runner {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Runner")
-            .field("session", &self.session)
-            .finish_non_exhaustive()
-    }
 }
 
 impl std::fmt::Debug for SessionPool {
@@ -141,47 +122,9 @@ pub(crate) struct Lease<'a> {
     resident_before: u64,
 }
 
-/// Folder in which ONNX Runtime looks for weights outside the model's file: below a file that is
-/// not a folder, where no file can exist. Otherwise it would read files named by the model in the
-/// working folder, outside of all roots and not covered by the SHA-256.
-const EXTERNAL_WEIGHTS: &str = "/dev/null/external-weights";
-
-/// Builds a session with one intra-op thread: one session per core is faster than one session that
-/// splits every operator. On 2 cores, 2 sessions of 1 thread against 1 session of 2 threads,
-/// median of 3, images/s: a network of 84 kB 17,217 to 11,093 at batch 1 and 27,884 to 24,606 at
-/// batch 32; one of 245 kB 4,455 to 2,512 and 5,328 to 2,895, at 0.5 to 0.8 of the CPU time per
-/// image.
-pub(crate) fn build(
-    environment: &Environment,
-    file: &[u8],
-    interrupt: &Interrupt,
-) -> Result<Session, ModelError> {
-    let built = || -> ort::Result<Option<Session>> {
-        let mut builder = Session::builder(environment)?
-            .with_intra_threads(1)?
-            .with_inter_threads(1)?
-            .with_config_entry(
-                "session.model_external_initializers_file_folder_path",
-                EXTERNAL_WEIGHTS,
-            )?;
-        let work = Work::Load(builder.canceler());
-        let session = interrupt.during(work, || builder.commit_from_memory(file));
-        session.transpose()
-    };
-    match built() {
-        Ok(Some(session)) => Ok(session),
-        Ok(None) => Err(ModelError::abandoned()),
-        Err(_) if interrupt.is_set() => Err(ModelError::abandoned()),
-        Err(error) if error.message().contains(EXTERNAL_WEIGHTS) => {
-            Err(ModelError::ExternalWeights)
-        }
-        Err(error) => Err(classify(&error)),
-    }
-}
-
 impl SessionPool {
     pub(crate) fn new(
-        environment: Environment,
+        (environment, provider): (Environment, Provider),
         file: Bytes,
         first: Session,
         contract: Contract,
@@ -195,6 +138,8 @@ impl SessionPool {
         };
         Ok(Self {
             environment,
+            provider,
+            buckets: Vec::new(),
             batch_inputs_max: AtomicUsize::new(contract.batch_fixed.unwrap_or(usize::MAX)),
             contract,
             shared: Arc::new(Shared {
@@ -220,6 +165,29 @@ impl SessionPool {
         if state.made >= self.sessions_max {
             state.file = None;
         }
+    }
+
+    /// Sets the batch sizes that runs are padded to, in ascending order.
+    pub(crate) fn pad_to(&mut self, buckets: Vec<usize>) {
+        self.buckets = buckets;
+    }
+
+    /// Keeps the batch sizes that hold no more inputs than this. Further sessions are run with
+    /// each of them before their first use.
+    pub(crate) fn pad_up_to(&mut self, inputs_max: usize) {
+        self.buckets.retain(|size| *size <= inputs_max);
+    }
+
+    /// Batch sizes that runs are padded to.
+    pub(crate) fn buckets(&self) -> &[usize] {
+        &self.buckets
+    }
+
+    /// Number of inputs that a run of so many is padded to.
+    fn padded(&self, inputs: usize) -> usize {
+        let bucket = self.buckets.iter().find(|size| **size >= inputs);
+        let fixed = self.contract.batch_fixed;
+        fixed.or(bucket.copied()).unwrap_or(inputs)
     }
 
     /// Declared properties of the model.
@@ -347,8 +315,9 @@ impl SessionPool {
         let counted = Counted(self);
         let file = self.file()?;
         let begin = Instant::now();
-        let session = build(&self.environment, &file, interrupt)?;
-        let runner = Runner::new(session)?;
+        let session = build(&self.environment, &self.provider, &file, interrupt)?;
+        let mut runner = Runner::new(session)?;
+        self.warm(&mut runner, interrupt)?;
         std::mem::forget(counted);
         let mut state = self.shared.state();
         state.making = begin.elapsed();
@@ -356,6 +325,20 @@ impl SessionPool {
             state.file = None;
         }
         Ok(runner)
+    }
+
+    /// Runs a new session with each batch size that runs are padded to.
+    fn warm(&self, runner: &mut Runner, interrupt: &Interrupt) -> Result<(), ModelError> {
+        if self.buckets.is_empty() {
+            return Ok(());
+        }
+        let sample = Sample::at(&self.contract.feed, 0);
+        for size in &self.buckets {
+            sample.repeated(*size, |batch| {
+                self.run(runner, batch, interrupt, |_, _, _| Ok(()))
+            })?;
+        }
+        Ok(())
     }
 
     fn file(&self) -> Result<Bytes, ModelError> {
@@ -520,11 +503,10 @@ impl SessionPool {
             bytes if bytes > bytes_max => Err(ModelError::OutputTooLarge { bytes, bytes_max }),
             _ => read(outputs, size, wanted),
         };
-        let fixed = contract.batch_fixed;
         match (&contract.feed, batch) {
             (Feed::Image(spec), Batch::Images(images)) => {
                 let wanted = images.len() / spec.image_len().max(1);
-                let size = fixed.unwrap_or(wanted);
+                let size = self.padded(wanted);
                 let mut padded = std::mem::take(&mut runner.padded);
                 let tensor = if size == wanted {
                     images
@@ -547,7 +529,7 @@ impl SessionPool {
                 answer
             }
             (Feed::Columns(spec), Batch::Rows(rows)) => {
-                let size = fixed.unwrap_or(rows.len());
+                let size = self.padded(rows.len());
                 let last = rows.last().copied().unwrap_or_default();
                 let padded: Vec<&[ColumnValue]>;
                 let filled = if size == rows.len() {
@@ -564,33 +546,6 @@ impl SessionPool {
             _ => Err(ModelError::Runtime {
                 reason: "it was given inputs of another kind".to_string(),
             }),
-        }
-    }
-}
-
-impl Runner {
-    fn new(session: Session) -> Result<Self, ModelError> {
-        let options = RunOptions::new().map_err(|error| classify(&error))?;
-        Ok(Self {
-            session,
-            options: Arc::new(options),
-            padded: Vec::new(),
-        })
-    }
-
-    /// Computes all outputs: ONNX Runtime executes the whole graph in any case.
-    fn run<'i, 'v: 'i, const N: usize, T>(
-        &mut self,
-        inputs: impl Into<SessionInputs<'i, 'v, N>>,
-        interrupt: &Interrupt,
-        read: impl FnOnce(&SessionOutputs<'_>) -> Result<T, ModelError>,
-    ) -> Result<T, ModelError> {
-        let work = Work::Run(self.options.clone());
-        let run = || self.session.run_with_options(inputs, &self.options);
-        match interrupt.during(work, run) {
-            None => Err(ModelError::abandoned()),
-            Some(Err(_)) if interrupt.is_set() => Err(ModelError::abandoned()),
-            Some(outputs) => read(&outputs.map_err(runtime)?),
         }
     }
 }

@@ -34,9 +34,11 @@ fn pool(sessions_max: usize) -> SessionPool {
         output_name: None,
         accuracy: None,
     };
-    let session = build(&environment, &file, &Interrupt::default()).unwrap();
+    let provider = Provider::Cpu;
+    let session = build(&environment, &provider, &file, &Interrupt::default()).unwrap();
     let contract = contract::check(&session, &options).unwrap();
     let limits = (sessions_max, u64::MAX);
+    let environment = (environment, provider);
     SessionPool::new(environment, file.into(), session, contract, limits).unwrap()
 }
 
@@ -145,4 +147,55 @@ fn a_session_that_was_lost_is_made_anew() {
     });
     assert_eq!(waits, Err(ModelError::NotFound { uri: "gone".into() }));
     assert!(receiver.recv_timeout(Duration::ZERO).is_err());
+}
+
+/// Outputs of the model for images that differ, in one run, and the number of inputs of the run.
+fn outputs(lease: &mut Lease<'_>, images: usize) -> (usize, Vec<f32>) {
+    let tensor: Vec<f32> = (0..images * 8 * 8 * 3)
+        .map(|index| (index % 251) as f32 + (index / 192) as f32)
+        .collect();
+    let read = |outputs: &SessionOutputs<'_>, size, wanted| {
+        let output = outputs.values().next().unwrap();
+        let (shape, numbers) = output.try_extract_tensor::<f32>().unwrap();
+        let width = usize::try_from(shape[1]).unwrap();
+        Ok((size, numbers[..wanted * width].to_vec()))
+    };
+    let interrupt = Interrupt::default();
+    let ran = lease.run_raw(Batch::Images(&tensor), &interrupt, read);
+    ran.unwrap()
+}
+
+#[test]
+fn runs_of_a_device_with_fixed_sizes_are_padded_and_answer_the_same() {
+    let plain = pool(1);
+    let mut padded = pool(1);
+    padded.pad_to(vec![1, 2, 4, 8]);
+    let (mut as_is, mut lent) = (lease(&plain), lease(&padded));
+    for (images, size) in [(1, 1), (2, 2), (3, 4), (5, 8), (8, 8), (9, 9)] {
+        let (runs_of, expected) = outputs(&mut as_is, images);
+        assert_eq!(runs_of, images);
+        assert_eq!(outputs(&mut lent, images), (size, expected));
+    }
+    drop(lent);
+    padded.pad_up_to(4);
+    assert_eq!(outputs(&mut lease(&padded), 5).0, 5);
+}
+
+#[test]
+fn a_further_session_is_run_with_each_size_before_it_is_used() {
+    let mut padded = pool(2);
+    // The outputs of four images have 48 bytes.
+    padded.output_bytes_max = 30;
+    padded.pad_to(vec![1, 2]);
+    let make = |pool: &SessionPool| {
+        pool.shared.state().made += 1;
+        pool.make(&Interrupt::default()).map(|_| ())
+    };
+    assert_eq!(make(&padded), Ok(()));
+    padded.pad_to(vec![1, 2, 4]);
+    let too_large = ModelError::OutputTooLarge {
+        bytes: 48,
+        bytes_max: 30,
+    };
+    assert_eq!(make(&padded), Err(too_large));
 }

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use crate::picture::InputSpec;
+use crate::provider::Provider;
 
 /// Settings of [`compile`](super::compile).
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct CompileSettings {
+    /// What sessions run on.
+    pub(crate) provider: Provider,
     /// Maximum number of sessions: the number of concurrent runs.
     pub(crate) sessions_max: usize,
     /// Maximum batch size to try, in images.

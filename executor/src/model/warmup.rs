@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use super::batch::Batch;
 use super::compiled::Compiled;
 use super::contract::{Contract, Feed};
 use super::samples::{self, Sample, noise};
-use super::sessions::{Batch, Lease, SessionPool};
+use super::sessions::{Lease, SessionPool};
 use super::settings::{CompileSettings, tensor_bytes};
 use super::{distribution, pixel_range};
 use crate::interrupt::Interrupt;
@@ -69,6 +70,7 @@ pub(crate) fn run(
     let trial = Trial {
         contract,
         interrupt,
+        buckets: sessions.buckets(),
     };
     let alone = match trial.alone(&mut lease) {
         Err(ModelError::Runtime { reason }) if trial.may_refuse_samples() => {
@@ -145,11 +147,13 @@ pub(crate) fn measure(
     let trial = Trial {
         contract,
         interrupt,
+        buckets: sessions.buckets(),
     };
     let noise = Sample::at(&contract.feed, 0);
     let mut batches = match (contract.batch_fixed, sessions.batch_inputs_max()) {
         (_, 1) => vec![1],
         (Some(fixed), _) => vec![fixed],
+        _ if !sessions.buckets().is_empty() => sessions.buckets().to_vec(),
         _ => batches.to_vec(),
     };
     batches.sort_unstable();
@@ -198,6 +202,8 @@ impl Timing {
 struct Trial<'t> {
     contract: &'t Contract,
     interrupt: &'t Interrupt,
+    /// Batch sizes that runs are padded to.
+    buckets: &'t [usize],
 }
 
 impl Trial<'_> {
@@ -288,27 +294,26 @@ impl Trial<'_> {
         batch: usize,
         sample: &Sample,
     ) -> Result<Timing, ModelError> {
-        let (images, rows) = match sample {
-            Sample::Image(image) => (image.repeat(batch), Vec::new()),
-            Sample::Row(row) => (Vec::new(), vec![row.as_slice(); batch]),
-        };
-        let inputs = match rows.is_empty() {
-            true => Batch::Images(&images),
-            false => Batch::Rows(&rows),
-        };
-        let mut once = || {
-            let start = Instant::now();
-            let done = lease.run(inputs, self.interrupt, |_| ());
-            done.map(|()| start.elapsed())
-        };
-        let begin = Instant::now();
-        let mut best = once()?;
-        for _ in 0..TIMING_RUNS_MAX {
-            if begin.elapsed() > TIMING_MAX {
-                break;
+        let best = sample.repeated(batch, |inputs| {
+            let mut once = || {
+                let start = Instant::now();
+                let done = lease.run(inputs, self.interrupt, |_| ());
+                done.map(|()| start.elapsed())
+            };
+            if !self.buckets.is_empty() {
+                // The first run of a batch size prepares kernels.
+                once()?;
             }
-            best = best.min(once()?);
-        }
+            let begin = Instant::now();
+            let mut best = once()?;
+            for _ in 0..TIMING_RUNS_MAX {
+                if begin.elapsed() > TIMING_MAX {
+                    break;
+                }
+                best = best.min(once()?);
+            }
+            Ok(best)
+        })?;
         Ok(Timing {
             batch,
             seconds: best.as_secs_f64(),
@@ -323,10 +328,12 @@ impl Trial<'_> {
         sample: &Sample,
     ) -> Result<Timing, ModelError> {
         let mut best = self.time(lease, 1, sample)?;
-        for batch in BATCHES
-            .into_iter()
-            .filter(|batch| (2..=batch_inputs_max).contains(batch))
-        {
+        let sizes = match self.buckets {
+            [] => &BATCHES[..],
+            buckets => buckets,
+        };
+        let sizes = sizes.iter().copied();
+        for batch in sizes.filter(|batch| (2..=batch_inputs_max).contains(batch)) {
             if best.seconds_per_input() * batch as f64 > run_max.as_secs_f64() {
                 break;
             }

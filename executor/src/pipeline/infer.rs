@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::clock::thread_cpu_ns;
+use super::clock::Clock;
 use super::run::Run;
 use crate::interrupt::Interrupt;
 use crate::model::{Batch, ColumnsSpec, Compiled, Feed, Lease};
@@ -21,14 +21,14 @@ use crate::{ColumnValue, ModelError, Outcome, PredictError};
 pub(super) fn infer(
     mut runs: Vec<Run>,
     (tensors, inferred): (&Arc<TensorPool>, &AtomicU64),
-    piece_max: Duration,
+    (piece_max, clock): (Duration, Clock),
 ) -> Vec<Run> {
     runs.retain(|run| !run.piece.reply.is_abandoned());
     let Some(first) = runs.first() else {
         return Vec::new();
     };
     let compiled = first.compiled.clone();
-    let begin = thread_cpu_ns();
+    let begin = clock.now_ns();
     let shared = SharedRun::of(runs.iter().map(|run| &run.piece.reply));
     let batches = Batches {
         compiled: &compiled,
@@ -48,7 +48,7 @@ pub(super) fn infer(
             let looked_at = |outcome: &&Outcome| !matches!(outcome, Outcome::Unreadable(_));
             let count = outcomes.iter().filter(looked_at).count();
             inferred.fetch_add(count as u64, Ordering::Relaxed);
-            share_out(&runs, thread_cpu_ns().saturating_sub(begin));
+            share_out(&runs, clock.now_ns().saturating_sub(begin));
             answer(runs, outcomes)
         }
         Err(Stop::Abandoned) => Vec::new(),

@@ -7,6 +7,8 @@
 //!     \_________ rows of columns _______________________/
 //! ```
 //!
+//! On a GPU, a run goes to a queue of its own, whose threads only wait for the device.
+//!
 //! Each arrow is a queue of chunks with fair queueing between callers (`turns.rs`): a statement
 //! with one image waits for at most one piece per thread, regardless of running scans. A thread
 //! that has worked on a chunk for `run_ms_max` requeues the rest. A chunk holds a permit from
@@ -17,7 +19,6 @@
 
 mod chunk;
 mod clock;
-mod cpu_queue;
 mod fetch;
 mod infer;
 mod prepare;
@@ -25,6 +26,7 @@ mod queue;
 mod read_ahead;
 mod run;
 mod turns;
+mod work_queue;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,22 +41,22 @@ use crate::priority::lower_priority;
 use crate::sources::{Sources, Waiter};
 
 pub(crate) use chunk::{Goal, Submitted, Ticket};
-use clock::thread_cpu_ns;
-pub(crate) use cpu_queue::CpuQueue;
-use cpu_queue::CpuWork;
+use clock::Clock;
 pub(crate) use fetch::Identified;
 use fetch::{FetchWork, Reader};
 use prepare::{Preparation, Step};
 use queue::Queue;
 pub(crate) use run::Run;
 use turns::Rank;
+use work_queue::PoolWork;
+pub(crate) use work_queue::WorkQueue;
 
-/// CPU time of the executor's threads since its start.
+/// Time of the executor's threads since its start.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct CpuSeconds {
-    /// Decoding and preprocessing.
+    /// CPU time of decoding and preprocessing.
     pub preparing: f64,
-    /// Inference.
+    /// Inference: CPU time, or with a GPU the time of its runs.
     pub inferring: f64,
 }
 
@@ -69,7 +71,9 @@ pub(crate) struct Pipeline {
 #[derive(Debug)]
 struct Shared {
     fetch: Arc<Queue<FetchWork>>,
-    cpu: Arc<CpuQueue>,
+    cpu: Arc<WorkQueue>,
+    /// Runs of models, if they have a device of their own.
+    device: Option<Arc<WorkQueue>>,
     reader: Reader,
     preparation: Preparation,
     images_inferred: Arc<AtomicU64>,
@@ -78,8 +82,9 @@ struct Shared {
 }
 
 impl Pipeline {
-    /// Starts the threads.
-    pub(crate) fn start(config: &ExecutorConfig) -> Result<Self, StartError> {
+    /// Starts the threads; with `has_device` also those that wait for runs on a device other than
+    /// the CPU.
+    pub(crate) fn start(config: &ExecutorConfig, has_device: bool) -> Result<Self, StartError> {
         let piece_max = Duration::from_millis(config.run_ms_max);
         let fetch = Arc::new(Queue::default());
         let reader = Reader::new(
@@ -100,7 +105,8 @@ impl Pipeline {
         };
         let shared = Arc::new(Shared {
             fetch,
-            cpu: Arc::new(CpuQueue::new(piece_max)),
+            cpu: Arc::new(WorkQueue::new(piece_max)),
+            device: has_device.then(|| Arc::new(WorkQueue::new(piece_max))),
             reader,
             preparation,
             images_inferred: Arc::default(),
@@ -118,7 +124,15 @@ impl Pipeline {
             pipeline.spawn(format!("predict-io-{index}"), fetch)?;
         }
         for index in 0..config.threads {
-            pipeline.spawn(format!("predict-cpu-{index}"), run_cpu)?;
+            let run = |shared: &Arc<Shared>| run_pool(shared, &shared.cpu, Clock::ThreadCpu);
+            pipeline.spawn(format!("predict-cpu-{index}"), run)?;
+        }
+        if let Some(queue) = pipeline.shared.device.clone() {
+            for index in 0..config.provider.device_runs_max {
+                let queue = queue.clone();
+                let run = move |shared: &Arc<Shared>| run_pool(shared, &queue, Clock::Wall);
+                pipeline.spawn(format!("predict-gpu-{index}"), run)?;
+            }
         }
         Ok(pipeline)
     }
@@ -136,9 +150,10 @@ impl Pipeline {
         }
     }
 
-    /// The queue of the CPU threads.
-    pub(crate) fn cpu_queue(&self) -> &Arc<CpuQueue> {
-        &self.shared.cpu
+    /// The queue of runs of models: that of the CPU threads, or the device's own.
+    pub(crate) fn run_queue(&self) -> &Arc<WorkQueue> {
+        let shared = &self.shared;
+        shared.device.as_ref().unwrap_or(&shared.cpu)
     }
 
     /// Queues inputs for identification.
@@ -223,6 +238,9 @@ impl Drop for Pipeline {
         self.shared.fetch.stop();
         self.shared.reader.stop();
         self.shared.cpu.stop();
+        if let Some(queue) = &self.shared.device {
+            queue.stop();
+        }
         // Join the threads, so that none is inside ONNX Runtime when the process unloads it.
         for thread in self.threads.drain(..) {
             let _ = thread.join();
@@ -246,46 +264,47 @@ fn run_fetch(shared: &Arc<Shared>, waiter: &Waiter) {
     }
 }
 
-fn run_cpu(shared: &Arc<Shared>) {
+/// Does the work of a queue until it is stopped; `clock` tells what its work costs.
+fn run_pool(shared: &Arc<Shared>, queue: &Arc<WorkQueue>, clock: Clock) {
     let mut worker = prepare::Worker::new();
-    while let Some((work, said)) = shared.cpu.pop() {
-        let begin = thread_cpu_ns();
+    while let Some((work, said)) = queue.pop() {
+        let begin = clock.now_ns();
         let took = |counted: &AtomicU64| {
-            let took = thread_cpu_ns().saturating_sub(begin);
+            let took = clock.now_ns().saturating_sub(begin);
             counted.fetch_add(took, Ordering::Relaxed);
-            shared.cpu.settle(&said, took);
+            queue.settle(&said, took);
             took
         };
         match work {
-            CpuWork::Prepare(chunk) => {
+            PoolWork::Prepare(chunk) => {
                 let images = chunk.images_left();
                 match worker.prepare(*chunk, &shared.preparation) {
                     Step::More(chunk) => {
-                        shared.cpu.prepared(
+                        queue.prepared(
                             images.saturating_sub(chunk.images_left()),
                             took(&shared.preparing_ns),
                         );
-                        shared.cpu.push_preparing(Box::new(chunk));
+                        queue.push_preparing(Box::new(chunk));
                     }
                     Step::Unread(chunk) => {
-                        shared.cpu.prepared(
+                        queue.prepared(
                             images.saturating_sub(chunk.images_left()),
                             took(&shared.preparing_ns),
                         );
                         shared.fetch(FetchWork::Read(Box::new(chunk)));
                     }
-                    Step::Done => shared.cpu.prepared(images, took(&shared.preparing_ns)),
+                    Step::Done => queue.prepared(images, took(&shared.preparing_ns)),
                 }
             }
-            CpuWork::Infer(runs) => {
+            PoolWork::Infer(runs) => {
                 let rest = infer::infer(
                     runs,
                     (&shared.preparation.tensors, &shared.images_inferred),
-                    shared.cpu.piece_max(),
+                    (queue.piece_max(), clock),
                 );
                 took(&shared.inferring_ns);
                 for run in rest {
-                    shared.cpu.push_rest(run);
+                    queue.push_rest(run);
                 }
             }
         }

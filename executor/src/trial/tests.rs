@@ -109,6 +109,7 @@ fn a_request_arrives_as_it_was_sealed() {
         accuracy: Some(0.5),
     };
     let settings = crate::model::CompileSettings {
+        provider: crate::provider::Provider::Cpu,
         sessions_max: 8,
         batch_images_max: 32,
         tensor_bytes_max: 1 << 20,

@@ -4,7 +4,7 @@ use super::endpoint::Endpoint;
 use super::tls::{ClientTlsArgs, StoreTlsArgs};
 use crate::account::StoreAddress;
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use predictsql_executor::StorageRoot;
+use predictsql_executor::{DeviceChoice, StorageRoot};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -61,6 +61,9 @@ pub struct ServeArgs {
     /// Folder, bucket or URL below which models may be loaded; may be repeated
     #[arg(long = "model-root", value_name = "DIR|URI", value_parser = root())]
     pub model_roots: Vec<StorageRoot>,
+    /// What models run on in this process: cpu or cuda:N [default: cpu]
+    #[arg(long, value_name = "DEVICE", env = "PREDICTSQL_DEVICE")]
+    pub device: Option<DeviceChoice>,
     /// Address of a worker that runs the models in place of this process; may be repeated, and a
     /// name may stand for several
     #[arg(long = "worker", value_name = "HOST:PORT")]

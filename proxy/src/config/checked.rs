@@ -20,7 +20,7 @@ use super::workers::WorkersSettings;
 use crate::live::SlowLog;
 use crate::tls::StoreTlsConfig;
 use predictsql_catalog::store::SchemaName;
-use predictsql_executor::ExecutorConfig;
+use predictsql_executor::{DeviceChoice, ExecutorConfig};
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::time::Duration;
@@ -203,6 +203,7 @@ impl Config {
             .take(args.price_per_device_hour, &file.planner);
         let roots = (&args.image_roots[..], &args.model_roots[..]);
         executor::take(&mut config.executor, roots, file.executor)?;
+        set(&mut config.executor.provider.device, args.device);
         config.workers.take(&args.workers, file.workers)?;
         config.check()?;
         Ok(config)
@@ -234,6 +235,11 @@ impl Config {
         tls::check_store(&self.store_tls, &self.store)?;
         if self.admin.listen != Endpoint::Off && self.admin.login.is_none() {
             return Err(ConfigError::AdminPassword);
+        }
+        if self.executor.provider.device != DeviceChoice::Cpu && !self.workers.addresses.is_empty()
+        {
+            let reason = "models run on workers, which have a device of their own".to_owned();
+            return Err(value("executor.device", reason));
         }
         let zero = [
             ("runtimes", self.runtimes == 0),

@@ -3,7 +3,7 @@
 use super::error::{ConfigError, value};
 use super::over::set;
 use super::paths::shown_path;
-use predictsql_executor::{ExecutorConfig, ModelCacheConfig, StorageRoot};
+use predictsql_executor::{ExecutorConfig, ModelCacheConfig, ProviderConfig, StorageRoot};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -19,6 +19,10 @@ pub struct ExecutorFile {
     object_retries_max: Option<usize>,
     object_identity_seconds_max: Option<u64>,
     object_bodies_bytes_max: Option<u64>,
+    device: Option<String>,
+    device_missing: Option<String>,
+    device_memory_bytes_max: Option<u64>,
+    device_runs_max: Option<usize>,
     threads: Option<usize>,
     fetch_threads: Option<usize>,
     image_bytes_max: Option<u64>,
@@ -71,6 +75,11 @@ pub(crate) fn take(
     if file.ort_library.is_some() {
         config.ort_library = file.ort_library;
     }
+    take_device(
+        &mut config.provider,
+        (file.device, file.device_missing),
+        (file.device_memory_bytes_max, file.device_runs_max),
+    )?;
     if let Some(threads) = file.threads {
         config.set_threads(threads);
     }
@@ -99,6 +108,31 @@ pub(crate) fn take(
         file.image_decode_bytes_max,
     );
     set(&mut config.decoding_bytes_max, file.decoding_bytes_max);
+    Ok(())
+}
+
+/// Overrides the device that models run on.
+fn take_device(
+    config: &mut ProviderConfig,
+    (device, missing): (Option<String>, Option<String>),
+    (memory_bytes_max, runs_max): (Option<u64>, Option<usize>),
+) -> Result<(), ConfigError> {
+    let parsed = device.map(|given| {
+        given
+            .parse()
+            .map_err(|reason| value("executor.device", reason))
+    });
+    set(&mut config.device, parsed.transpose()?);
+    let parsed = missing.map(|given| {
+        given
+            .parse()
+            .map_err(|reason| value("executor.device_missing", reason))
+    });
+    set(&mut config.device_missing, parsed.transpose()?);
+    if memory_bytes_max.is_some() {
+        config.device_memory_bytes_max = memory_bytes_max;
+    }
+    set(&mut config.device_runs_max, runs_max);
     Ok(())
 }
 
@@ -152,6 +186,10 @@ pub(super) fn as_typed(config: &ExecutorConfig) -> ExecutorFile {
         object_retries_max: Some(config.objects.object_retries_max),
         object_identity_seconds_max: Some(config.objects.object_identity_seconds_max),
         object_bodies_bytes_max: Some(config.objects.object_bodies_bytes_max),
+        device: Some(config.provider.device.to_string()),
+        device_missing: Some(config.provider.device_missing.to_string()),
+        device_memory_bytes_max: config.provider.device_memory_bytes_max,
+        device_runs_max: Some(config.provider.device_runs_max),
         threads: Some(config.threads),
         fetch_threads: Some(config.fetch_threads),
         image_bytes_max: Some(config.image_bytes_max),

@@ -1,7 +1,7 @@
 //! Flags of `predictsql worker`.
 
 use crate::config::{Endpoint, root};
-use predictsql_executor::StorageRoot;
+use predictsql_executor::{DeviceChoice, StorageRoot};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -17,9 +17,9 @@ pub struct WorkerArgs {
     /// Address for /metrics, /healthz and /readyz, or off [default: 127.0.0.1:8002]
     #[arg(long, value_name = "ADDRESS:PORT", env = "PREDICTSQL_WORKER_HTTP")]
     pub http: Option<Endpoint>,
-    /// What models run on: cpu [default: cpu]
+    /// What models run on: cpu or cuda:N [default: cpu]
     #[arg(long, value_name = "DEVICE", env = "PREDICTSQL_WORKER_DEVICE")]
-    pub device: Option<String>,
+    pub device: Option<DeviceChoice>,
     /// CPU threads for decoding and inference together [default: one per core]
     #[arg(long, value_name = "NUMBER", env = "PREDICTSQL_WORKER_THREADS")]
     pub threads: Option<usize>,

@@ -24,7 +24,6 @@ struct SettingsFile {
 struct WorkerFile {
     listen: Option<SocketAddr>,
     http: Option<Endpoint>,
-    device: Option<String>,
     tls_certificate: Option<PathBuf>,
     tls_key: Option<PathBuf>,
     tls_client_ca: Option<PathBuf>,
@@ -54,8 +53,6 @@ impl Settings {
     pub(super) fn load(args: &WorkerArgs) -> Result<Self, ConfigError> {
         let file = args.config.as_deref().map(read_file).transpose()?;
         let SettingsFile { worker, executor } = file.unwrap_or_default();
-        let device = args.device.as_ref().or(worker.device.as_ref());
-        check_device(device.map_or("cpu", String::as_str))?;
         let tls = tls(args, &worker)?;
         let mut config = ExecutorConfig {
             trial: Some(trial(&worker)),
@@ -63,6 +60,9 @@ impl Settings {
         };
         let roots = (&args.image_roots[..], &args.model_roots[..]);
         take_executor(&mut config, roots, executor)?;
+        if let Some(device) = args.device {
+            config.provider.device = device;
+        }
         if let Some(threads) = args.threads {
             config.set_threads(threads);
         }
@@ -146,17 +146,6 @@ fn trial(file: &WorkerFile) -> TrialConfig {
         trial_bytes_max: file.trial_bytes_max.unwrap_or(default.trial_bytes_max),
         trials_max: file.trials_max.unwrap_or(default.trials_max),
         ..default
-    }
-}
-
-/// Refuses a device that models cannot run on.
-fn check_device(device: &str) -> Result<(), ConfigError> {
-    match device {
-        "cpu" => Ok(()),
-        other => Err(ConfigError::Value {
-            name: "worker.device",
-            reason: format!("'{other}' is none that models can run on; there is cpu"),
-        }),
     }
 }
 

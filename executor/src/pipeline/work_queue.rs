@@ -1,4 +1,5 @@
-//! Queue of the CPU pool: preparation and inference of all callers.
+//! Queue of a pool of threads: preparation and inference of all callers on CPU threads, or
+//! inference on the threads of a GPU.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,20 +14,20 @@ use crate::caller::CallerId;
 /// Assumed time of decoding an image before any was decoded.
 const IMAGE_NS: u64 = 200_000;
 
-/// Work item of a CPU pool thread.
+/// Work item of a thread.
 #[derive(Debug)]
-pub(super) enum CpuWork {
+pub(super) enum PoolWork {
     /// Decode and preprocess.
     Prepare(Box<Preparing>),
     /// Infer: runs of the same sessions, together at most one batch unless it is a single run.
     Infer(Vec<Run>),
 }
 
-/// The queue of the CPU pool, one for both stages, since one pool serves both. Within a caller,
-/// inference precedes other work, so that nearly finished chunks leave; callers take turns.
+/// The queue of a pool. On a CPU one pool serves both stages: within a caller, inference precedes
+/// other work, so that nearly finished chunks leave. Callers take turns.
 #[derive(Debug)]
-pub(crate) struct CpuQueue {
-    queue: Queue<CpuWork>,
+pub(crate) struct WorkQueue {
+    queue: Queue<PoolWork>,
     /// Maximum duration of a piece, unless it cannot be split further.
     piece_max: Duration,
     /// Moving average of the time to decode an image, in nanoseconds.
@@ -37,7 +38,7 @@ pub(crate) struct CpuQueue {
 #[derive(Debug, Default)]
 pub(super) struct Said(Vec<(CallerId, u64, usize)>);
 
-impl CpuQueue {
+impl WorkQueue {
     pub(super) fn new(piece_max: Duration) -> Self {
         Self {
             queue: Queue::default(),
@@ -57,7 +58,7 @@ impl CpuQueue {
             false => Rank::Waiting,
         };
         let (caller, cost_ns) = (chunk.caller(), self.preparing_ns(&chunk));
-        let work = CpuWork::Prepare(chunk);
+        let work = PoolWork::Prepare(chunk);
         self.queue.push(caller, rank, cost_ns, work);
     }
 
@@ -73,21 +74,21 @@ impl CpuQueue {
     fn push_ranked(&self, run: Run, rank: Rank) {
         let (caller, cost_ns) = (run.piece.caller(), self.run_ns(&run));
         self.queue
-            .push(caller, rank, cost_ns, CpuWork::Infer(vec![run]));
+            .push(caller, rank, cost_ns, PoolWork::Infer(vec![run]));
     }
 
     /// Waits for work, and returns its estimated cost. `None`: the queue was stopped.
-    pub(super) fn pop(&self) -> Option<(CpuWork, Said)> {
+    pub(super) fn pop(&self) -> Option<(PoolWork, Said)> {
         let work = self.queue.pop_with(gather)?;
         let said = match &work {
-            CpuWork::Prepare(chunk) => {
+            PoolWork::Prepare(chunk) => {
                 vec![(
                     chunk.caller(),
                     self.preparing_ns(chunk),
                     chunk.images_left(),
                 )]
             }
-            CpuWork::Infer(runs) => {
+            PoolWork::Infer(runs) => {
                 let said = |run: &Run| (run.piece.caller(), self.run_ns(run), run.piece.left());
                 runs.iter().map(said).collect()
             }
@@ -142,8 +143,8 @@ impl CpuQueue {
 
 /// Adds waiting runs of the same sessions, of any caller, that fit into one batch with the first.
 /// Does not wait for a batch to fill.
-fn gather(turns: &mut Turns<CpuWork>, work: CpuWork) -> CpuWork {
-    let CpuWork::Infer(mut runs) = work else {
+fn gather(turns: &mut Turns<PoolWork>, work: PoolWork) -> PoolWork {
+    let PoolWork::Infer(mut runs) = work else {
         return work;
     };
     if let Some(first) = runs.first() {
@@ -155,21 +156,21 @@ fn gather(turns: &mut Turns<CpuWork>, work: CpuWork) -> CpuWork {
         let more = match room {
             0 => Vec::new(),
             _ => turns.take_along(|work| match work {
-                CpuWork::Infer(runs) => {
+                PoolWork::Infer(runs) => {
                     let inputs: usize = runs.iter().map(|run| run.piece.left()).sum();
                     let same = |run: &Run| Arc::ptr_eq(&run.compiled, &compiled);
                     let fits = inputs <= room && runs.iter().all(same);
                     room -= if fits { inputs } else { 0 };
                     fits
                 }
-                CpuWork::Prepare(_) => false,
+                PoolWork::Prepare(_) => false,
             }),
         };
         for work in more {
-            if let CpuWork::Infer(others) = work {
+            if let PoolWork::Infer(others) = work {
                 runs.extend(others);
             }
         }
     }
-    CpuWork::Infer(runs)
+    PoolWork::Infer(runs)
 }
