@@ -12,6 +12,7 @@
 //! work.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -28,6 +29,11 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
 
     /// Its concurrency.
     fn capacity(&self) -> Capacity;
+
+    /// The workers that it sends work to, in the order of their addresses.
+    fn workers(&self) -> Vec<WorkerState> {
+        Vec::new()
+    }
 
     /// Reads, loads and runs the file at a URI once, and keeps nothing. If a SHA-256 is given, it
     /// must be that of the file.
@@ -51,6 +57,25 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
         files: &Arc<ModelFiles>,
         model: &Arc<Model>,
     ) -> BoxFuture<'static, Result<Arc<dyn Instance>, ModelError>>;
+}
+
+/// A worker as this process sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerState {
+    /// Its address.
+    pub address: SocketAddr,
+    /// Its device and the number of pieces that it runs concurrently, while it takes work.
+    pub takes_work: Option<(Device, usize)>,
+    /// Why it takes no work; empty while it does.
+    pub trouble: String,
+    /// Models that this process has had it load.
+    pub models_loaded: usize,
+    /// Inputs that it was sent and has not answered.
+    pub inputs_outstanding: usize,
+    /// Requests that it has answered since this process began to use it.
+    pub requests_answered: u64,
+    /// How often it was given up or sent no more work.
+    pub times_lost: u64,
 }
 
 /// Concurrency of a backend.

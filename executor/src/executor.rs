@@ -6,7 +6,7 @@ use bytes::Bytes;
 use predictsql_catalog::{Device, Model, ModelOptions, OnnxHead, Task, TaskInput};
 use tokio_util::sync::CancellationToken;
 
-use crate::backend::{Backend, LoadedModel};
+use crate::backend::{Backend, LoadedModel, WorkerState};
 use crate::caller::CallerId;
 use crate::config::{ExecutorConfig, StartError};
 use crate::error::{ImageRootError, ModelError, PredictError};
@@ -132,6 +132,12 @@ impl Executor {
     /// Device that models run on.
     pub fn device(&self) -> Device {
         self.inner.backend.device()
+    }
+
+    /// The workers that run models, in the order of their addresses. Empty: this process runs
+    /// them.
+    pub fn workers(&self) -> Vec<WorkerState> {
+        self.inner.backend.workers()
     }
 
     /// Number of pieces processed concurrently: the number of CPU threads that decode and infer.

@@ -61,7 +61,7 @@ mod warning;
 mod worker;
 mod workers;
 
-pub use backend::LoadedModel;
+pub use backend::{LoadedModel, WorkerState};
 pub use config::{
     ExecutorConfig, ModelCacheConfig, ObjectConfig, StartError, TrialConfig, WorkersConfig,
     WorkersTls,

@@ -380,6 +380,12 @@ impl ServiceAccount {
         cached.as_ref().map(|cached| cached.snapshot.epoch())
     }
 
+    /// The cached catalog, if one has been read.
+    pub fn cached_snapshot(&self) -> Option<Arc<Snapshot>> {
+        let cached = self.0.as_ref()?.cached.load();
+        cached.as_ref().map(|cached| cached.snapshot.clone())
+    }
+
     /// Checks that the store answers; an error from the store itself counts as an answer.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use predictsql_executor::WorkerState;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -71,6 +72,12 @@ impl Status {
         &self.live
     }
 
+    /// The workers that run models.
+    #[must_use]
+    pub fn workers(&self) -> Vec<WorkerState> {
+        self.lane.executor.workers()
+    }
+
     /// Current metrics in Prometheus text format.
     #[must_use]
     pub fn metrics_text(&self) -> String {
@@ -101,6 +108,18 @@ impl Status {
         metrics
             .models_bytes
             .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        metrics.workers.show(&self.workers());
+        let observed = &metrics.model_seconds_observed;
+        observed.reset();
+        if let Some(catalog) = self.lane.account.cached_snapshot() {
+            for model in catalog.models() {
+                if let Some(seconds) = self.lane.observed.model_seconds(model) {
+                    observed
+                        .with_label_values(&[&model.name, &model.version])
+                        .set(seconds);
+                }
+            }
+        }
         let (counted, inferred) = (
             metrics.images_inferred.get(),
             self.lane.executor.images_inferred(),

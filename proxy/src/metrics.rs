@@ -6,10 +6,11 @@
 
 use crate::error::Outcome;
 use crate::session_end::SessionEnd;
+use predictsql_executor::WorkerState;
 use prometheus::core::Collector;
 use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 /// Number of histogram buckets of statement durations: 1 ms to 524 s, by factors of two.
@@ -70,6 +71,10 @@ pub struct Metrics {
     pub models_bytes: IntGauge,
     /// Epoch of the catalog when last read.
     pub catalog_epoch: IntGauge,
+    /// Workers, by address.
+    pub workers: WorkerMetrics,
+    /// Observed seconds of inference for one input, by model and version.
+    pub model_seconds_observed: GaugeVec,
 }
 
 impl Default for Metrics {
@@ -172,6 +177,17 @@ impl Metrics {
                 "About how much memory they take, a session for each thread.",
             ),
             catalog_epoch: gauge("catalog_epoch", "Epoch of the catalog as last read."),
+            workers: WorkerMetrics::new(&registry),
+            model_seconds_observed: registered(
+                &registry,
+                GaugeVec::new(
+                    Opts::new(
+                        "predictsql_model_observed_seconds_per_input",
+                        "Seconds of inference for one input, as statements have observed them.",
+                    ),
+                    &["model", "version"],
+                ),
+            ),
             registry,
         }
     }
@@ -183,6 +199,68 @@ impl Metrics {
         TextEncoder::new()
             .encode_to_string(&families)
             .unwrap_or_else(|error| format!("# {error}\n"))
+    }
+}
+
+/// Metrics of the workers that run models, by address.
+pub struct WorkerMetrics {
+    up: IntGaugeVec,
+    inputs_outstanding: IntGaugeVec,
+    requests_answered: IntCounterVec,
+    times_lost: IntCounterVec,
+}
+
+impl WorkerMetrics {
+    fn new(registry: &Registry) -> Self {
+        let options = |name: &str, help: &str| Opts::new(format!("predictsql_worker_{name}"), help);
+        let gauges = |name: &str, help: &str| {
+            let made = IntGaugeVec::new(options(name, help), &["worker"]);
+            registered(registry, made)
+        };
+        let counters = |name: &str, help: &str| {
+            let made = IntCounterVec::new(options(name, help), &["worker"]);
+            registered(registry, made)
+        };
+        Self {
+            up: gauges("up", "1 while the worker takes work."),
+            inputs_outstanding: gauges(
+                "inputs_outstanding",
+                "Inputs that the worker was sent and has not answered.",
+            ),
+            requests_answered: counters(
+                "requests_answered_total",
+                "Requests that the worker has answered.",
+            ),
+            times_lost: counters(
+                "lost_total",
+                "How often the worker was given up or sent no more work.",
+            ),
+        }
+    }
+
+    /// Shows these workers and no others.
+    pub fn show(&self, workers: &[WorkerState]) {
+        self.up.reset();
+        self.inputs_outstanding.reset();
+        self.requests_answered.reset();
+        self.times_lost.reset();
+        for worker in workers {
+            let address = worker.address.to_string();
+            let label = [address.as_str()];
+            let outstanding = i64::try_from(worker.inputs_outstanding).unwrap_or(i64::MAX);
+            self.up
+                .with_label_values(&label)
+                .set(worker.takes_work.is_some().into());
+            self.inputs_outstanding
+                .with_label_values(&label)
+                .set(outstanding);
+            self.requests_answered
+                .with_label_values(&label)
+                .inc_by(worker.requests_answered);
+            self.times_lost
+                .with_label_values(&label)
+                .inc_by(worker.times_lost);
+        }
     }
 }
 

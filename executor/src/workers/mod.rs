@@ -27,7 +27,7 @@ use std::sync::atomic::AtomicU64;
 use futures_util::future::BoxFuture;
 use predictsql_catalog::{Device, Model, ModelOptions};
 
-use crate::backend::{Backend, Capacity, Instance};
+use crate::backend::{Backend, Capacity, Instance, WorkerState};
 use crate::config::{StartError, WorkersConfig};
 use crate::error::ModelError;
 use crate::io_runtime::IoRuntime;
@@ -89,6 +89,10 @@ impl Backend for Workers {
         Capacity {
             pieces: self.pool.pieces().max(1),
         }
+    }
+
+    fn workers(&self) -> Vec<WorkerState> {
+        self.pool.states()
     }
 
     fn describe(

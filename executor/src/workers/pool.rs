@@ -15,6 +15,7 @@ use super::load::{self, Wanted};
 use super::request::Request;
 use super::served::Served;
 use super::trouble::{Asked, Trouble, told};
+use crate::backend::WorkerState;
 use crate::error::{ModelError, PredictError};
 use crate::oip::Failure;
 use crate::oip::inference::{ModelInferResponse, RepositoryModelUnloadRequest};
@@ -104,6 +105,14 @@ impl Pool {
         let workers = self.workers();
         let mut up = workers.iter().filter(|served| served.is_up()).peekable();
         up.peek().is_some() && up.all(|served| served.reads(&object))
+    }
+
+    /// What is known of each worker.
+    pub(super) fn states(&self) -> Vec<WorkerState> {
+        let workers = self.workers();
+        let mut states: Vec<_> = workers.iter().map(|served| served.report()).collect();
+        states.sort_by_key(|state| state.address);
+        states
     }
 
     /// Device of the workers.
@@ -247,7 +256,10 @@ impl Pool {
         let mut client = served.inference.clone();
         let answer = client.model_infer(request.message.clone());
         let status = match until_lost(served, answer).await {
-            Ok(Ok(response)) => return Attempt::Answered(response.into_inner()),
+            Ok(Ok(response)) => {
+                served.count_answer();
+                return Attempt::Answered(response.into_inner());
+            }
             Ok(Err(status)) => status,
             Err(trouble) => return Attempt::Trouble(trouble),
         };

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use predictsql_catalog::Device;
@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
+use crate::backend::WorkerState;
 use crate::error::ModelError;
 use crate::oip::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
 use crate::oip::worker::worker_client::WorkerClient;
@@ -30,6 +31,8 @@ pub(super) struct Served {
     pub(super) worker: WorkerClient<Channel>,
     /// Inputs that it has been sent and has not answered.
     outstanding: AtomicUsize,
+    /// Requests that it has answered.
+    answered: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -42,6 +45,8 @@ struct State {
     loads: HashMap<String, Loading>,
     /// Why it takes no work.
     trouble: String,
+    /// How often it took work and then did not.
+    times_lost: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -71,6 +76,7 @@ impl Served {
                 .max_encoding_message_size(usize::MAX),
             worker: WorkerClient::new(channel).max_decoding_message_size(usize::MAX),
             outstanding: AtomicUsize::new(0),
+            answered: AtomicU64::new(0),
             state: Mutex::new(State {
                 trouble: "has not answered yet".to_string(),
                 ..State::default()
@@ -116,6 +122,7 @@ impl Served {
             return;
         };
         state.loads.clear();
+        state.times_lost += 1;
         trouble.clone_into(&mut state.trouble);
         state.resting.push(up.lost);
         if state.resting.len() > RESTING_MAX {
@@ -133,6 +140,7 @@ impl Served {
         let up = state.up.take();
         let resting = std::mem::take(&mut state.resting);
         state.loads.clear();
+        state.times_lost += u64::from(up.is_some());
         trouble.clone_into(&mut state.trouble);
         drop(state);
         if let Some(up) = up {
@@ -171,6 +179,30 @@ impl Served {
     /// Why it takes no work.
     pub(super) fn trouble(&self) -> String {
         self.state().trouble.clone()
+    }
+
+    /// Counts a request that it has answered.
+    pub(super) fn count_answer(&self) {
+        self.answered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What is known of it.
+    pub(super) fn report(&self) -> WorkerState {
+        let state = self.state();
+        let loaded = state.loads.values();
+        let loaded = loaded.filter(|load| matches!(load.get(), Some(Ok(_))));
+        WorkerState {
+            address: self.address,
+            takes_work: state.up.as_ref().map(|up| (up.device.clone(), up.pieces)),
+            trouble: match &state.up {
+                Some(_) => String::new(),
+                None => state.trouble.clone(),
+            },
+            models_loaded: loaded.count(),
+            inputs_outstanding: self.outstanding.load(Ordering::Relaxed),
+            requests_answered: self.answered.load(Ordering::Relaxed),
+            times_lost: state.times_lost,
+        }
     }
 
     /// Thousandths of inputs that it has for each piece that it runs concurrently, to compare

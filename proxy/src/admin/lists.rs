@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub enum List {
     Sessions,
     Queries,
+    Workers,
     Metrics,
     Config,
     Variables,
@@ -40,6 +41,7 @@ pub enum List {
 pub const LISTS: &[(&[&str], List)] = &[
     (&["SESSIONS"], List::Sessions),
     (&["QUERIES"], List::Queries),
+    (&["WORKERS"], List::Workers),
     (&["METRICS"], List::Metrics),
     (&["CONFIG"], List::Config),
     (&["VARIABLES"], List::Variables),
@@ -83,6 +85,7 @@ impl List {
         match self {
             Self::Sessions => sessions(&admin.status),
             Self::Queries => queries(&admin.status),
+            Self::Workers => workers(&admin.status),
             Self::Metrics => metrics_table(&admin.status),
             Self::Config => config(&admin.settings.config()),
             Self::Variables => Table::new(&pairs, variables::variables(facts)),
@@ -292,6 +295,45 @@ fn queries(status: &Status) -> Table {
         "seconds_left",
         "plan",
         "statement",
+    ];
+    Table::new(&columns, rows.collect())
+}
+
+fn workers(status: &Status) -> Table {
+    let rows = status.workers().into_iter().map(|worker| {
+        let (state, device, pieces) = match &worker.takes_work {
+            Some((device, pieces)) => (
+                Value::text("up"),
+                Value::text(device.name()),
+                Value::Int(*pieces as i128),
+            ),
+            None => (Value::text("down"), Value::Null, Value::Null),
+        };
+        vec![
+            Value::Text(worker.address.to_string()),
+            state,
+            device,
+            pieces,
+            Value::Int(worker.models_loaded as i128),
+            Value::Int(worker.inputs_outstanding as i128),
+            Value::Int(worker.requests_answered.into()),
+            Value::Int(worker.times_lost.into()),
+            match worker.trouble.is_empty() {
+                true => Value::Null,
+                false => Value::Text(worker.trouble),
+            },
+        ]
+    });
+    let columns = [
+        "address",
+        "state",
+        "device",
+        "pieces!",
+        "models_loaded!",
+        "inputs_outstanding!",
+        "requests_answered!",
+        "times_lost!",
+        "trouble",
     ];
     Table::new(&columns, rows.collect())
 }

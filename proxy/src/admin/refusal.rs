@@ -4,7 +4,7 @@ use crate::wire::ErrPacket;
 
 /// What the endpoint answers, for messages.
 pub const UNDERSTOOD: &str = "this is PredictSQL's admin endpoint, which understands SHOW SESSIONS, SHOW QUERIES, \
-     SHOW METRICS, SHOW CONFIG (each with LIKE or WHERE) and KILL SESSION n, and what clients ask when they connect: \
+     SHOW WORKERS, SHOW METRICS, SHOW CONFIG (each with LIKE or WHERE) and KILL SESSION n, and what clients ask when they connect: \
      SET, USE, SHOW VARIABLES, SHOW STATUS and other SHOWs, SELECT of @@variables, functions and literals; \
      SQL goes to the address that --listen names";
 

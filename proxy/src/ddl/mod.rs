@@ -20,4 +20,4 @@ mod version;
 pub use change::run;
 pub use context::{DdlAnswer, DdlContext, Inspect};
 pub use rights::Right;
-pub use show::{as_select, check_show};
+pub use show::{ObservedSeconds, as_select, check_show};

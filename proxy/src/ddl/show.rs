@@ -7,11 +7,16 @@ use predictsql_optimizer::ddl::{Show, ShowFilter};
 use super::version::with_version;
 use crate::error::SqlError;
 
+/// Seconds of inference for one input, by id of the model, as this proxy has observed them.
+pub type ObservedSeconds = Vec<(u64, f64)>;
+
 /// The SELECT that answers a SHOW in the user's own session, with the user's own privileges.
-pub fn as_select(show: &Show, schema: &SchemaName) -> String {
+pub fn as_select(show: &Show, schema: &SchemaName, observed: &ObservedSeconds) -> String {
     match show {
         Show::Tasks { filter } => show_tasks(filter.as_ref(), schema),
-        Show::Models { task, filter } => show_models(task.as_deref(), filter.as_ref(), schema),
+        Show::Models { task, filter } => {
+            show_models(task.as_deref(), filter.as_ref(), schema, observed)
+        }
         Show::CreateTask { name } => format!(
             "SELECT `name` AS `Task`, `definition` AS `Create Task` FROM `{schema}`.`tasks` \
              WHERE `state` = 'ready' AND `name` = {}",
@@ -74,14 +79,33 @@ const MEASURED: &str = "s.`accuracy` AS `Measured_accuracy`, \
      WHEN e.`task_version` <> t.`version` THEN 'task changed since' \
      WHEN NOT e.`published` THEN 'on other rows than the task' ELSE 'current' END AS `Freshness`";
 
-fn show_models(task: Option<&str>, filter: Option<&ShowFilter>, schema: &SchemaName) -> String {
+/// What this proxy has observed, as an expression.
+fn observed_column(observed: &ObservedSeconds) -> String {
+    let when = observed
+        .iter()
+        .map(|(id, seconds)| format!("WHEN {id} THEN {seconds:e}"));
+    let when: Vec<String> = when.collect();
+    match when.is_empty() {
+        true => "CAST(NULL AS DOUBLE)".to_owned(),
+        false => format!("CASE m.`id` {} END", when.join(" ")),
+    }
+}
+
+fn show_models(
+    task: Option<&str>,
+    filter: Option<&ShowFilter>,
+    schema: &SchemaName,
+    observed: &ObservedSeconds,
+) -> String {
+    let observed = observed_column(observed);
     let of_task = task.map_or(String::new(), |task| {
         format!(" AND m.`task` = {}", literal(&task.to_ascii_lowercase()))
     });
     format!(
         "SELECT * FROM (SELECT m.`name` AS `Model`, m.`version` AS `Version`, m.`task` AS `Task`, \
          m.`covers` AS `Covers`, m.`accuracy` AS `Accuracy`, \
-         m.`seconds_per_image` AS `Seconds_per_image`, {MEASURED}, m.`state` AS `State`, \
+         m.`seconds_per_image` AS `Seconds_per_image`, {MEASURED}, \
+         {observed} AS `Observed_seconds_per_image`, m.`state` AS `State`, \
          m.`uri` AS `Uri`, m.`sha256` AS `Sha256`, m.`bytes` AS `Bytes`, \
          m.`created_at` AS `Created`, m.`created_by` AS `Created_by` FROM `{schema}`.`models` m \
          LEFT JOIN `{schema}`.`model_stats` s ON s.`model_id` = m.`id` AND s.`part` = 'all' \

@@ -19,6 +19,7 @@ mod workload;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use predictsql_catalog::Model;
 use predictsql_optimizer::explain::Elapsed;
 
 use curve::Curve;
@@ -62,6 +63,12 @@ impl Observed {
             inferring: seconds.inferring,
             statements_observed: known.statements,
         })
+    }
+
+    /// Seconds of inference for one input of a model, as statements have observed them.
+    #[must_use]
+    pub fn model_seconds(&self, model: &Model) -> Option<f64> {
+        self.paces.model_seconds(model.output_id())
     }
 
     /// Takes account of a statement that ended after `seconds`, with these rows read of the store.

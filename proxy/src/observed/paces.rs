@@ -78,6 +78,11 @@ impl Default for Paces {
 }
 
 impl Paces {
+    /// Seconds of inference for one input of a model, if any were observed.
+    pub(super) fn model_seconds(&self, output: [u8; 16]) -> Option<f64> {
+        self.models.get(&output)?.seconds_per_input()
+    }
+
     /// Seconds of a model's load.
     pub(super) fn load_seconds(&self, output: [u8; 16]) -> f64 {
         self.loads.get(&output).unwrap_or(LOAD_SECONDS)

@@ -141,7 +141,7 @@ impl Bench {
     }
 
     pub async fn show(&self, conn: &mut Conn, sql: &str) -> mysql_async::Result<Vec<Row>> {
-        let select = as_select(&show(sql), &self.schema);
+        let select = as_select(&show(sql), &self.schema, &Vec::new());
         conn.query(select).await
     }
 }

@@ -1,6 +1,8 @@
 //! What `docs/operating.md` says: its statements are run, and its errors,
 //! metrics and settings looked for.
 
+mod page;
+
 use predictsql_tests::apparel::Photos;
 use predictsql_tests::authority::Authority;
 use predictsql_tests::binary::binary_command;
@@ -569,30 +571,4 @@ fn a_proxy_whose_log_nobody_reads_stops_in_order() {
         child.kill().unwrap();
     }
     assert!(ended.unwrap().success());
-}
-
-#[test]
-fn metrics_and_settings_of_the_page_exist() {
-    let metrics = http_get(Proxy::shared().http(), "/metrics");
-    let settings = std::fs::read_to_string(checkout().join("predictsql.toml")).unwrap();
-    let (mut found, page) = ((0, 0), page());
-    for word in page.split(|c: char| !(c.is_ascii_lowercase() || c == '_')) {
-        if word.starts_with("predictsql_") && word != "predictsql_proxy" {
-            assert!(metrics.contains(&format!("# TYPE {word} ")), "{word}");
-            found.0 += 1;
-        } else if word.ends_with("_max") || word.ends_with("_ms") {
-            assert!(settings.contains(&format!("{word} = ")), "{word}");
-            found.1 += 1;
-        }
-    }
-    assert!(found.0 > 10 && found.1 > 5, "{found:?}");
-}
-
-fn http_get(address: SocketAddr, path: &str) -> String {
-    use std::io::Read;
-    let mut stream = std::net::TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
 }

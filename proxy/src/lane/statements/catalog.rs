@@ -1,8 +1,10 @@
 //! Runs catalog statements in a session, after a check of the user's privileges.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use predictsql_catalog::store::SchemaName;
-use predictsql_catalog::{ModelOptions, OnnxHead};
+use predictsql_catalog::{Model, ModelOptions, OnnxHead};
 use predictsql_executor::{Executor, ImageRootError, ModelError, ModelFile};
 use predictsql_optimizer::ddl::{self, CatalogStatement, Change, Show, Work};
 use predictsql_optimizer::planner::Demands;
@@ -11,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::account::AccountError;
-use crate::ddl::{DdlContext, Inspect, Right, as_select, check_show, run};
+use crate::ddl::{DdlContext, Inspect, ObservedSeconds, Right, as_select, check_show, run};
 use crate::error::{ErrorKind, SqlError};
 use crate::lane::session::diagnostics::Diagnostics;
 use crate::lane::session::lane::Lane;
@@ -52,7 +54,8 @@ impl Lane {
         let head_of_own = head.map(str::to_owned);
         let left = match statement {
             CatalogStatement::Show(show) => {
-                let select = as_select(&show, &self.context.schema);
+                let observed = self.observed_seconds().await?;
+                let select = as_select(&show, &self.context.schema, &observed);
                 self.check_known(turn, &show, &select).await?;
                 let select = match head {
                     Some(head) => format!("{head} {select}"),
@@ -97,6 +100,16 @@ impl Lane {
         match work {
             Work::Evaluate(evaluate) => self.answer_evaluate(turn, evaluate, codec).await,
         }
+    }
+
+    /// What this proxy has observed of the catalog's models.
+    async fn observed_seconds(&self) -> Result<ObservedSeconds, LinkError> {
+        let snapshot = self.context.account.snapshot().await;
+        let snapshot = snapshot.map_err(SqlError::from)?;
+        let observed = &self.context.observed;
+        let models = snapshot.models();
+        let seconds = |model: &Arc<Model>| Some((model.id, observed.model_seconds(model)?));
+        Ok(models.filter_map(seconds).collect())
     }
 
     /// Refuses a SHOW of a name that does not exist, after a reload of the catalog, since another

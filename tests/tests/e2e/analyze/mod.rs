@@ -7,6 +7,7 @@ mod sessions;
 use predictsql_tests::{Wire, apparel};
 use serde_json::Value;
 
+use crate::admin::metric;
 use crate::kept::Place;
 
 /// The one row of JSON.
@@ -67,6 +68,34 @@ fn what_ran_before_corrects_what_is_expected() {
     let text = lines(&mut other, &place.sql(&format!("EXPLAIN {STREAM}"))).join(" ");
     assert!(text.contains("Seconds  about "), "{text}");
     assert!(text.contains("corrected by such statements"), "{text}");
+    observed_paces_are_shown(&place, &mut other);
+}
+
+/// The models that have run, and only those, have an observed pace in SHOW MODELS and metrics.
+fn observed_paces_are_shown(place: &Place, session: &mut Wire) {
+    let ran = json(
+        session,
+        &place.sql(&format!("ANALYZE FORMAT=JSON {STREAM}")),
+    );
+    let stages = ran["predictions"][0]["actual"]["stages"]
+        .as_array()
+        .unwrap();
+    let models = stages.iter().flat_map(|s| s["models"].as_array().unwrap());
+    let mut ran: Vec<_> = models
+        .map(|model| model["name"].as_str().unwrap().to_owned())
+        .collect();
+    ran.sort();
+    ran.dedup();
+    let of_schema = place.sql("SHOW MODELS WHERE Observed_seconds_per_image > 0");
+    let shown: Vec<_> = session.rows(&of_schema);
+    let shown: Vec<_> = shown.iter().map(|row| row[0].clone().unwrap()).collect();
+    assert_eq!(shown, ran);
+    for model in &shown {
+        let series = format!(
+            "predictsql_model_observed_seconds_per_input{{model=\"{model}\",version=\"1\"}}"
+        );
+        assert!(metric(&place.proxy, &series) > 0.0);
+    }
 }
 
 #[test]

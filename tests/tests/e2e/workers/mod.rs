@@ -5,6 +5,7 @@ mod device;
 mod foreign;
 mod lost;
 mod secured;
+mod seen;
 
 use predictsql_tests::apparel::{self, PHOTOS};
 use predictsql_tests::{Proxy, Settings, Store, Wire, Worker, WorkerSettings, workers_table};
