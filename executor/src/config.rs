@@ -74,6 +74,9 @@ pub struct ExecutorConfig {
     /// Maximum duration of a thread's piece of work before another caller's turn, in milliseconds;
     /// an image, or the smallest run of a model, that takes longer is a piece of its own.
     pub run_ms_max: u64,
+    /// How long a batch of a GPU that is not full waits for inputs of other callers, in
+    /// microseconds.
+    pub queue_delay_us: u64,
     /// How new models are tried. `None`: in this process, where a hang inside ONNX Runtime cannot
     /// be ended.
     pub trial: Option<TrialConfig>,
@@ -198,6 +201,7 @@ impl Default for ExecutorConfig {
             models_bytes_max: available_bytes().map_or(MODELS_BYTES_MAX_DEFAULT, |all| all / 2),
             model_output_bytes_max: 256 << 20,
             run_ms_max: 10,
+            queue_delay_us: 500,
             model_cache: None,
             workers: None,
             trial: None,

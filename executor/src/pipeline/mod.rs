@@ -86,6 +86,7 @@ impl Pipeline {
     /// the CPU.
     pub(crate) fn start(config: &ExecutorConfig, has_device: bool) -> Result<Self, StartError> {
         let piece_max = Duration::from_millis(config.run_ms_max);
+        let batch_wait = Duration::from_micros(config.queue_delay_us);
         let fetch = Arc::new(Queue::default());
         let reader = Reader::new(
             Sources::new(&config.image_roots, config.fetch_threads, &config.objects)?,
@@ -105,8 +106,9 @@ impl Pipeline {
         };
         let shared = Arc::new(Shared {
             fetch,
-            cpu: Arc::new(WorkQueue::new(piece_max)),
-            device: has_device.then(|| Arc::new(WorkQueue::new(piece_max))),
+            // A CPU thread that waits would prepare no inputs.
+            cpu: Arc::new(WorkQueue::new(piece_max, Duration::ZERO)),
+            device: has_device.then(|| Arc::new(WorkQueue::new(piece_max, batch_wait))),
             reader,
             preparation,
             images_inferred: Arc::default(),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::prepare::Preparing;
 use super::queue::Queue;
@@ -30,6 +30,8 @@ pub(crate) struct WorkQueue {
     queue: Queue<PoolWork>,
     /// Maximum duration of a piece, unless it cannot be split further.
     piece_max: Duration,
+    /// How long a batch that is not full waits for further inputs.
+    batch_wait: Duration,
     /// Moving average of the time to decode an image, in nanoseconds.
     image_ns: AtomicU64,
 }
@@ -39,10 +41,11 @@ pub(crate) struct WorkQueue {
 pub(super) struct Said(Vec<(CallerId, u64, usize)>);
 
 impl WorkQueue {
-    pub(super) fn new(piece_max: Duration) -> Self {
+    pub(super) fn new(piece_max: Duration, batch_wait: Duration) -> Self {
         Self {
             queue: Queue::default(),
             piece_max,
+            batch_wait,
             image_ns: AtomicU64::new(IMAGE_NS),
         }
     }
@@ -79,7 +82,22 @@ impl WorkQueue {
 
     /// Waits for work, and returns its estimated cost. `None`: the queue was stopped.
     pub(super) fn pop(&self) -> Option<(PoolWork, Said)> {
-        let work = self.queue.pop_with(gather)?;
+        let mut work = self.queue.pop_with(|turns, mut work| {
+            if let PoolWork::Infer(runs) = &mut work {
+                gather(turns, runs);
+            }
+            work
+        })?;
+        if let PoolWork::Infer(runs) = &mut work
+            && !self.batch_wait.is_zero()
+            && room(runs) > 0
+        {
+            self.queue
+                .take_until(Instant::now() + self.batch_wait, |turns| {
+                    gather(turns, runs);
+                    room(runs) == 0
+                });
+        }
         let said = match &work {
             PoolWork::Prepare(chunk) => {
                 vec![(
@@ -141,36 +159,40 @@ impl WorkQueue {
     }
 }
 
-/// Adds waiting runs of the same sessions, of any caller, that fit into one batch with the first.
-/// Does not wait for a batch to fill.
-fn gather(turns: &mut Turns<PoolWork>, work: PoolWork) -> PoolWork {
-    let PoolWork::Infer(mut runs) = work else {
-        return work;
+/// Adds waiting runs of the same sessions, of any caller, that fit into one batch with those that
+/// are there.
+fn gather(turns: &mut Turns<PoolWork>, runs: &mut Vec<Run>) {
+    let Some(compiled) = runs.first().map(|first| first.compiled.clone()) else {
+        return;
     };
-    if let Some(first) = runs.first() {
-        let mut room = first
-            .compiled
-            .batch_inputs
-            .saturating_sub(first.piece.left());
-        let compiled = first.compiled.clone();
-        let more = match room {
-            0 => Vec::new(),
-            _ => turns.take_along(|work| match work {
-                PoolWork::Infer(runs) => {
-                    let inputs: usize = runs.iter().map(|run| run.piece.left()).sum();
-                    let same = |run: &Run| Arc::ptr_eq(&run.compiled, &compiled);
-                    let fits = inputs <= room && runs.iter().all(same);
-                    room -= if fits { inputs } else { 0 };
-                    fits
-                }
-                PoolWork::Prepare(_) => false,
-            }),
-        };
-        for work in more {
-            if let PoolWork::Infer(others) = work {
-                runs.extend(others);
-            }
+    let mut room = room(runs);
+    if room == 0 {
+        return;
+    }
+    let more = turns.take_along(|work| match work {
+        PoolWork::Infer(runs) => {
+            let inputs = inputs(runs);
+            let same = |run: &Run| Arc::ptr_eq(&run.compiled, &compiled);
+            let fits = inputs <= room && runs.iter().all(same);
+            room -= if fits { inputs } else { 0 };
+            fits
+        }
+        PoolWork::Prepare(_) => false,
+    });
+    for work in more {
+        if let PoolWork::Infer(others) = work {
+            runs.extend(others);
         }
     }
-    PoolWork::Infer(runs)
+}
+
+/// Number of inputs of runs that are left to run.
+fn inputs(runs: &[Run]) -> usize {
+    runs.iter().map(|run| run.piece.left()).sum()
+}
+
+/// Number of further inputs that fit into one batch with these runs.
+fn room(runs: &[Run]) -> usize {
+    let batch = runs.first().map_or(0, |first| first.compiled.batch_inputs);
+    batch.saturating_sub(inputs(runs))
 }

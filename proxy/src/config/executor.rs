@@ -39,6 +39,7 @@ pub struct ExecutorFile {
     models_bytes_max: Option<u64>,
     model_output_bytes_max: Option<u64>,
     run_ms_max: Option<u64>,
+    queue_delay_us: Option<u64>,
     model_cache_dir: Option<PathBuf>,
     model_cache_bytes_max: Option<u64>,
 }
@@ -96,6 +97,7 @@ pub(crate) fn take(
         file.model_output_bytes_max,
     );
     set(&mut config.run_ms_max, file.run_ms_max);
+    set(&mut config.queue_delay_us, file.queue_delay_us);
     take_cache(config, file.model_cache_dir, file.model_cache_bytes_max)?;
     set(&mut config.image_bytes_max, file.image_bytes_max);
     set(&mut config.image_pixels_max, file.image_pixels_max);
@@ -206,6 +208,7 @@ pub(super) fn as_typed(config: &ExecutorConfig) -> ExecutorFile {
         models_bytes_max: Some(config.models_bytes_max),
         model_output_bytes_max: Some(config.model_output_bytes_max),
         run_ms_max: Some(config.run_ms_max),
+        queue_delay_us: Some(config.queue_delay_us),
         model_cache_dir: cache.map(|cache| shown_path(&cache.folder)),
         model_cache_bytes_max: cache.map(|cache| cache.bytes_max),
     }
