@@ -64,6 +64,7 @@ bench: setup-bench
 	target/release/predictsql-bench predict
 	target/release/predictsql-bench relay
 	target/release/predictsql-bench semantics
+	target/release/predictsql-bench estimates
 	target/release/predictsql-bench objects
 	target/release/predictsql-bench workers
 	target/release/predictsql-bench plan

@@ -4,6 +4,7 @@
 //! figures do not travel from one machine to another. The last line on stdout is one JSON object.
 
 mod cpu;
+mod estimates;
 mod fairness;
 mod history;
 mod objects;
@@ -22,12 +23,14 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use estimates::EstimatesArgs;
 use fairness::FairnessArgs;
 use objects::ObjectsArgs;
 use plan::PlanArgs;
 use predict::{PredictArgs, bare};
 use predictsql_executor::try_model_if_asked;
 use predictsql_proxy::config::ServeArgs;
+use predictsql_proxy::demo::{self, DemoArgs};
 use predictsql_proxy::embedded::shim;
 use predictsql_proxy::serve;
 use predictsql_proxy::worker::{self, WorkerArgs};
@@ -53,6 +56,11 @@ enum Command {
     /// The bare loop, on orders from `predict`
     #[command(name = bare::COMMAND, hide = true)]
     BareLoop(bare::BareArgs),
+    /// The seconds that EXPLAIN expects, beside those that statements take
+    Estimates(EstimatesArgs),
+    /// The demo's set-up, for `estimates`
+    #[command(name = estimates::DEMO, hide = true)]
+    Demo(DemoArgs),
     /// A statement of one image, alone and beside statements of many
     Fairness(FairnessArgs),
     /// Images of an S3 server that takes its time, beside the same ones as local files
@@ -89,6 +97,11 @@ fn main() -> ExitCode {
         _ => "warn",
     });
     let done: Result<(), Box<dyn std::error::Error>> = match cli.command {
+        Command::Estimates(args) => estimates::run(&args).map_err(Into::into),
+        Command::Demo(args) => match demo::run(&args) {
+            Ok(code) => return code,
+            Err(error) => Err(error.into()),
+        },
         Command::Predict(args) => predict::run(&args).map_err(Into::into),
         Command::Fairness(args) => fairness::run(&args).map_err(Into::into),
         Command::BareLoop(args) => bare::run(&args).map_err(Into::into),
