@@ -6,6 +6,7 @@ use predictsql_catalog::ModelOptions;
 
 use super::compiled::{CHUNK_ROWS_MAX, Compiled};
 use super::contract::{self, Feed};
+use super::leased::Leased;
 use super::onnx_operators;
 use super::sessions::{self, SessionPool};
 use super::settings::{CompileSettings, tensor_bytes};
@@ -24,18 +25,13 @@ pub(crate) fn compile(
     settings: &CompileSettings,
     interrupt: &Interrupt,
 ) -> Result<Compiled, ModelError> {
-    if options.labels.is_empty() && options.output.answer_shape().has_classes() {
-        return Err(ModelError::Options {
-            reason: "labels is empty".to_string(),
-        });
-    }
     let file_bytes = file.len() as u64;
     let is_scaled_by_run = onnx_operators::scales_by_run(&file);
     // Each session holds the weights.
     check_memory(file_bytes, settings)?;
     let resident_before = resident_bytes();
     let session = sessions::build(environment, &file, interrupt)?;
-    let contract = contract::check(&session, options)?;
+    let contract = contract::check(session.inputs(), session.outputs(), options)?;
     let chunk_inputs = match &contract.feed {
         Feed::Image(spec) => {
             check_tensor_bytes(spec, contract.batch_fixed.unwrap_or(1), settings)?;
@@ -62,7 +58,10 @@ pub(crate) fn compile(
         run_max: settings.run_max,
         is_scaled_by_run,
     };
-    let warm = warmup::run(&sessions, limits, interrupt)?;
+    let lease = sessions.lease(interrupt)?;
+    let mut runs = Leased::new(&sessions, lease, interrupt);
+    let warm = warmup::run(&mut runs, sessions.contract(), limits)?;
+    drop(runs);
     sessions.limit_batch(warm.batch_inputs_max);
     let grown = resident_bytes().saturating_sub(resident_before);
     let session_bytes = grown.max(file_bytes);

@@ -1,6 +1,6 @@
 //! Text form of the types and shapes of a model's inputs and outputs.
 
-use ort::value::{Shape, ValueType};
+use ort::value::ValueType;
 
 /// Text form of a type.
 pub(crate) fn describe(kind: &ValueType) -> String {
@@ -11,7 +11,7 @@ pub(crate) fn describe(kind: &ValueType) -> String {
 }
 
 /// Text form of a shape; dynamic axes are `?`.
-pub(crate) fn axes(shape: &Shape) -> String {
+pub(crate) fn axes(shape: &[i64]) -> String {
     let axis = |size: &i64| {
         if *size < 0 {
             "?".to_string()

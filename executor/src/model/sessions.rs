@@ -22,10 +22,12 @@ use bytes::Bytes;
 use ort::environment::Environment;
 use ort::session::{RunOptions, Session, SessionInputValue, SessionInputs, SessionOutputs};
 
+use super::columns::ColumnInput;
 use super::contract::{Contract, Feed};
 use super::image_input::image_input;
 use super::outputs::output_bytes;
 use super::reader::Numbers;
+use super::runs::Batch;
 use super::runtime_error::{classify, runtime};
 use crate::interrupt::{Interrupt, Work};
 use crate::resident::{give_free_memory_back, resident_bytes};
@@ -62,15 +64,6 @@ pub(crate) struct SessionPool {
 
 /// Returns the bytes of a model's file again: the same bytes, or an error.
 type ReadAgain = dyn Fn() -> Result<Bytes, ModelError> + Send + Sync;
-
-/// Inputs of one run of a model.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Batch<'b> {
-    /// Consecutive images in the layout of the model.
-    Images(&'b [f32]),
-    /// Rows that the model accepts.
-    Rows(&'b [&'b [ColumnValue]]),
-}
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -557,8 +550,9 @@ impl SessionPool {
                     padded = rows.iter().copied().chain(padding).take(size).collect();
                     &padded
                 };
-                let inputs = spec.tensors(filled).map_err(runtime)?;
-                let inputs: &[SessionInputValue<'_>] = &inputs;
+                let inputs = spec.inputs(filled).into_iter();
+                let inputs: ort::Result<Vec<_>> = inputs.map(ColumnInput::into_tensor).collect();
+                let inputs: &[SessionInputValue<'_>] = &inputs.map_err(runtime)?;
                 runner.run(inputs, interrupt, |outputs| read(outputs, size, rows.len()))
             }
             _ => Err(ModelError::Runtime {
