@@ -1,11 +1,12 @@
 //! What a server says of a model: its inputs and outputs, and what its outputs are kept by.
 
-use ort::value::{Outlet, Shape, SymbolicDimensions, TensorElementType, ValueType};
+use ort::value::{Shape, SymbolicDimensions, TensorElementType, ValueType};
 use predictsql_catalog::OnnxHead;
 use sha2::{Digest, Sha256};
 
 use super::model_uri::ModelUri;
 use crate::error::ModelError;
+use crate::model::Outlet;
 use crate::oip::inference::ModelMetadataResponse;
 use crate::oip::inference::model_metadata_response::TensorMetadata;
 

@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ort::value::Outlet;
 use predictsql_catalog::{ModelInput, ModelOptions};
 
 use super::metadata::{Described, described, only_image};
@@ -12,7 +11,7 @@ use super::request;
 use super::response;
 use super::server::Server;
 use crate::error::ModelError;
-use crate::model::{Batch, Contract, Numbers, Received, contract_of};
+use crate::model::{Batch, Contract, Numbers, Outlet, Received, contract_of};
 use crate::oip::inference::ModelInferResponse;
 
 /// Time for which the metadata of a model is believed.

@@ -26,6 +26,9 @@ const DESCRIPTION_BYTES_MAX: usize = 1 << 20;
 const ATTEMPTS_MAX: u32 = 4;
 /// Time until a request is sent again for the first time; then twice as long each time.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How much later than this end the server and the transport are told to give a request up, so
+/// that the error is this end's.
+const SERVER_LATER: Duration = Duration::from_secs(1);
 /// Maximum length of a server's message that is passed on, in characters.
 const MESSAGE_CHARS_MAX: usize = 400;
 
@@ -160,7 +163,8 @@ impl Server {
         let mut pause = PAUSE;
         loop {
             let mut request = Request::new(message.clone());
-            request.set_timeout(until.saturating_duration_since(Instant::now()));
+            let left = until.saturating_duration_since(Instant::now());
+            request.set_timeout(left.saturating_add(SERVER_LATER));
             let Ok(answered) = timeout_at(until, send(request)).await else {
                 return Err(self.late());
             };
@@ -226,20 +230,24 @@ impl Server {
 /// Whether a request may succeed if it is sent again: the server has no time, or the connection
 /// failed.
 fn may_pass(status: &Status) -> bool {
-    let is_of_connection = || std::error::Error::source(status).is_some();
     match status.code() {
         Code::Unavailable => true,
-        Code::Unknown | Code::Internal | Code::Cancelled => is_of_connection(),
+        Code::Unknown | Code::Internal | Code::Cancelled => {
+            // A status of the server has no cause.
+            causes(status).next().is_some()
+        }
         _ => false,
     }
 }
 
-/// The first cause of a connection's failure.
+/// The causes of a status, each that of the one before.
+fn causes(status: &Status) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(std::error::Error::source(status), |error| error.source())
+}
+
+/// The last cause of a connection's failure.
 fn cause(status: &Status) -> Option<String> {
-    let mut error = std::error::Error::source(status)?;
-    while let Some(source) = error.source() {
-        error = source;
-    }
+    let error = causes(status).last()?;
     Some(one_line(&error.to_string(), MESSAGE_CHARS_MAX))
 }
 

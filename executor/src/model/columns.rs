@@ -4,10 +4,10 @@
 use std::collections::HashSet;
 
 use ort::session::SessionInputValue;
-use ort::value::{Outlet, Shape, Tensor, TensorElementType, ValueType};
+use ort::value::{Shape, Tensor, TensorElementType, ValueType};
 use predictsql_catalog::{Column, ColumnKind};
 
-use super::outlets::{axes, describe};
+use super::outlets::{Outlet, axes, describe};
 use crate::{ColumnValue, ModelError};
 
 /// Largest magnitude up to which every whole number is exact in a DOUBLE: 2 to the 53rd.

@@ -8,6 +8,7 @@ use super::compiled::{CHUNK_ROWS_MAX, Compiled};
 use super::contract::{self, Feed};
 use super::leased::Leased;
 use super::onnx_operators;
+use super::outlets::Outlet;
 use super::sessions::{self, SessionPool};
 use super::settings::{CompileSettings, tensor_bytes};
 use super::warmup::{self, WarmUp};
@@ -31,7 +32,11 @@ pub(crate) fn compile(
     check_memory(file_bytes, settings)?;
     let resident_before = resident_bytes();
     let session = sessions::build(environment, &file, interrupt)?;
-    let contract = contract::check(session.inputs(), session.outputs(), options)?;
+    let contract = contract::check(
+        &Outlet::all(session.inputs()),
+        &Outlet::all(session.outputs()),
+        options,
+    )?;
     let chunk_inputs = match &contract.feed {
         Feed::Image(spec) => {
             check_tensor_bytes(spec, contract.batch_fixed.unwrap_or(1), settings)?;

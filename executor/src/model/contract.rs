@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use ort::value::{Outlet, TensorElementType, ValueType};
+use ort::value::{TensorElementType, ValueType};
 use predictsql_catalog::{ImageOptions, ModelInput, ModelOptions};
 
 use super::columns::ColumnsSpec;
-use super::outlets::{axes, describe};
+use super::outlets::{Outlet, axes, describe};
 use super::reader::Reader;
 use crate::error::ModelError;
 use crate::picture::InputSpec;

@@ -29,6 +29,7 @@ pub(crate) use compiled::{CHUNK_ROWS_MAX, Compiled};
 pub(crate) use contract::{Contract, Element, Feed, check as contract_of};
 pub(crate) use leased::measure as measure_compiled;
 pub(crate) use onnx_head::read as onnx_head;
+pub(crate) use outlets::Outlet;
 pub(crate) use reader::Numbers;
 pub(crate) use received::{Received, ReceivedContent};
 pub(crate) use runs::{Batch, Runs};

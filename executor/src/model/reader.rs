@@ -6,11 +6,11 @@ use std::collections::HashMap;
 
 use half::f16;
 use ort::session::SessionOutputs;
-use ort::value::{DynMapValueType, DynValue, Outlet, TensorElementType, ValueType};
+use ort::value::{DynMapValueType, DynValue, TensorElementType, ValueType};
 use predictsql_catalog::{AnswerShape, ModelOptions, Output};
 
 use super::choice::{self, Columns, Declared};
-use super::outlets::axes;
+use super::outlets::{Outlet, axes};
 use super::received::{Received, ReceivedContent};
 use super::runtime_error::runtime;
 use crate::{ModelError, Outcome, Scores};

@@ -9,6 +9,7 @@ use predictsql_catalog::{ImageOptions, Layout, ModelInput, ModelOptions, Normali
 
 use super::*;
 use crate::library;
+use crate::model::Outlet;
 use crate::model::contract;
 
 fn pool(sessions_max: usize) -> SessionPool {
@@ -35,7 +36,12 @@ fn pool(sessions_max: usize) -> SessionPool {
         accuracy: None,
     };
     let session = build(&environment, &file, &Interrupt::default()).unwrap();
-    let contract = contract::check(&session, &options).unwrap();
+    let contract = contract::check(
+        &Outlet::all(session.inputs()),
+        &Outlet::all(session.outputs()),
+        &options,
+    )
+    .unwrap();
     let limits = (sessions_max, u64::MAX);
     SessionPool::new(environment, file.into(), session, contract, limits).unwrap()
 }

@@ -1,6 +1,7 @@
 //! Models run by workers: answers are those of the proxy's own process, whatever becomes of
 //! workers meanwhile.
 
+mod external;
 mod foreign;
 mod lost;
 mod secured;
