@@ -10,13 +10,14 @@ export PREDICTSQL_TEST_PYTHON ?= $(CURDIR)/.cache/venv/bin/python
 # The program sets it for itself; tests and benchmarks load the library, too.
 export ORT_DISABLE_TELEMETRY ?= 1
 
-.PHONY: help demo test test-clients lint bench setup setup-demo setup-clients setup-bench
+.PHONY: help demo test test-clients test-triton lint bench setup setup-demo setup-clients setup-bench
 
 help:
 	@echo "make demo    set up, build, and serve a small shop with predictions on port $(DEMO_PORT)"
 	@echo "             (DEMO_PORT=n: another port; DEMO_EXIT=1: stop after the queries)"
 	@echo "make test    set up, lint, and run every test"
 	@echo "make test-clients  set up many kinds of clients, and run their suites through the proxy"
+	@echo "make test-triton   set up NVIDIA Triton, and use it as an external server"
 	@echo "make lint    formatting, clippy, licences and advisories of dependencies"
 	@echo "make bench   the benchmarks; results are added to bench/history/"
 	@echo "make setup   install what is missing: MariaDB, test images, ONNX Runtime, PyMySQL"
@@ -58,6 +59,12 @@ test: setup lint
 test-clients: setup-clients
 	$(CARGO) build --locked -p predictsql-proxy
 	$(CARGO) test --locked -p predictsql-tests --test clients
+
+# A real Triton as the external server of a proxy. It is no part of `make test`: Triton is 60 MB more to fetch.
+test-triton: setup
+	scripts/setup-triton.sh
+	$(CARGO) build --locked -p predictsql-proxy
+	$(CARGO) test --locked -p predictsql-tests --test triton
 
 bench: setup-bench
 	$(CARGO) build --release --locked -p predictsql-proxy -p predictsql-bench

@@ -71,6 +71,8 @@ pub struct ExecutorConfig {
     pub model_cache: Option<ModelCacheConfig>,
     /// Workers that run the models. `None`: they are run in this process.
     pub workers: Option<WorkersConfig>,
+    /// External servers that models may be run by.
+    pub external: ExternalConfig,
     /// Maximum duration of a thread's piece of work before another caller's turn, in milliseconds;
     /// an image, or the smallest run of a model, that takes longer is a piece of its own.
     pub run_ms_max: u64,
@@ -112,6 +114,25 @@ pub struct WorkersConfig {
     pub worker_wait_seconds_max: u64,
     /// How connections are secured. `None`: plain text.
     pub tls: Option<WorkersTls>,
+}
+
+/// Settings of external servers of the Open Inference Protocol, which run models that the catalog
+/// names as `external-oip://HOST:PORT/MODEL`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalConfig {
+    /// Their addresses, `HOST:PORT`; the executor connects to no other ones.
+    pub external_oip_hosts: Vec<String>,
+    /// Maximum duration of a request, repetitions included, in seconds.
+    pub external_oip_request_seconds_max: u64,
+}
+
+impl Default for ExternalConfig {
+    fn default() -> Self {
+        Self {
+            external_oip_hosts: Vec::new(),
+            external_oip_request_seconds_max: 30,
+        }
+    }
 }
 
 /// TLS of connections to workers, in PEM.
@@ -204,6 +225,7 @@ impl Default for ExecutorConfig {
             queue_delay_us: 500,
             model_cache: None,
             workers: None,
+            external: ExternalConfig::default(),
             trial: None,
         }
     }
@@ -242,6 +264,10 @@ impl ExecutorConfig {
             ("models_bytes_max", self.models_bytes_max),
             ("model_output_bytes_max", self.model_output_bytes_max),
             ("run_ms_max", self.run_ms_max),
+            (
+                "external_oip_request_seconds_max",
+                self.external.external_oip_request_seconds_max,
+            ),
             (
                 "object_read_seconds_max",
                 self.objects.object_read_seconds_max,
@@ -313,6 +339,12 @@ pub enum StartError {
     /// An address of workers is none.
     #[error("'{address}' is no address of workers: HOST:PORT")]
     WorkerAddress {
+        /// The address as given.
+        address: String,
+    },
+    /// An address of external servers is none.
+    #[error("external_oip_hosts: '{address}' is no address: HOST:PORT")]
+    ExternalAddress {
         /// The address as given.
         address: String,
     },

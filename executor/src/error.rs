@@ -370,6 +370,48 @@ pub enum ModelError {
         /// What is wrong with them.
         reason: String,
     },
+    /// The operator does not allow the external server of a model.
+    #[error(
+        "server {address} is not among external_oip_hosts, the external servers that this proxy may \
+         connect to"
+    )]
+    ServerNotAllowed {
+        /// Its address as given, HOST:PORT.
+        address: String,
+    },
+    /// The external server of a model does not answer, or has no time for it.
+    #[error("server {address} {reason}")]
+    ServerLost {
+        /// Its address.
+        address: String,
+        /// What is wrong, as a clause.
+        reason: String,
+    },
+    /// The external server refuses a request for the model, or the model fails there.
+    #[error("server {address} refuses: {reason}")]
+    ServerRefused {
+        /// Its address.
+        address: String,
+        /// What it says.
+        reason: String,
+    },
+    /// The external server's answer is not that of such a model.
+    #[error("server {address} gave a wrong answer: {reason}")]
+    ServerAnswer {
+        /// Its address.
+        address: String,
+        /// What is wrong, as a clause.
+        reason: String,
+    },
+    /// The external server serves another model than the one recorded in the catalog.
+    #[error(
+        "model '{uri}' has changed at its server since it was created: its versions, inputs or \
+         outputs are others; create a new version of the model"
+    )]
+    ServedChanged {
+        /// The URI as recorded.
+        uri: String,
+    },
     /// All waiting callers are gone, or the loading thread died.
     #[error("the model could not be loaded: {reason}")]
     Interrupted {
@@ -379,6 +421,11 @@ pub enum ModelError {
 }
 
 impl ModelError {
+    /// Whether a run of the model failed, perhaps because of its inputs.
+    pub(crate) fn is_of_run(&self) -> bool {
+        matches!(self, Self::Runtime { .. } | Self::ServerRefused { .. })
+    }
+
     /// A load that was ended because all waiting callers are gone.
     pub(crate) fn abandoned() -> Self {
         Self::Interrupted {

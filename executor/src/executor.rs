@@ -10,6 +10,7 @@ use crate::backend::{Backend, LoadedModel, WorkerState};
 use crate::caller::CallerId;
 use crate::config::{ExecutorConfig, StartError};
 use crate::error::{ImageRootError, ModelError, PredictError};
+use crate::external::{self, External, is_external};
 use crate::identity::InputId;
 use crate::in_process::InProcess;
 use crate::input::{Input, Outcome};
@@ -48,6 +49,8 @@ struct Inner {
     /// Limits the chunks in flight.
     chunks: Arc<Permits>,
     backend: Arc<dyn Backend>,
+    /// Runs the models that external servers have, if any server is allowed.
+    external: Option<External>,
     batch_images_max: usize,
     tensor_bytes_max: u64,
     image_bytes_max: u64,
@@ -67,7 +70,9 @@ impl Executor {
             Some(workers) => Arc::new(Workers::start(workers, pipeline.inferred())?),
             None => Arc::new(InProcess::new(&config, provider, pipeline.run_queue())),
         };
+        let external = External::start(&config, pipeline.inferred())?;
         let inner = Inner {
+            external,
             pipeline,
             files: Arc::new(ModelFiles::new(
                 &config.model_roots,
@@ -222,24 +227,29 @@ impl Executor {
         options: &ModelOptions,
     ) -> Result<ModelFile, ModelError> {
         let inner = &self.inner;
-        let backend = &inner.backend;
+        let backend = inner.backend_of(uri)?;
         backend.describe(&inner.files, (uri, None), options).await
     }
 
     /// Like [`Executor::inspect`], for a file of this SHA-256.
     pub(crate) async fn inspect_pinned(&self, model: &Model) -> Result<ModelFile, ModelError> {
         let (inner, pinned) = (&self.inner, Some(model.sha256.as_str()));
-        let backend = &inner.backend;
+        let backend = inner.backend_of(&model.uri)?;
         backend
             .describe(&inner.files, (&model.uri, pinned), &model.options)
             .await
     }
 
-    /// What a model's file says of itself, without running it.
+    /// What a model's file says of itself, or its external server, without running it.
     ///
     /// # Errors
-    /// Any reason why the file cannot be read.
+    /// Any reason why the file cannot be read, or the server cannot be asked.
     pub async fn onnx_head(&self, uri: &str) -> Result<OnnxHead, ModelError> {
+        if is_external(uri) {
+            let external = self.inner.external.as_ref();
+            let external = external.ok_or_else(|| external::refused(uri))?;
+            return external.head(uri).await;
+        }
         let file = self.inner.files.read_whole(uri).await?;
         Ok(onnx_head(&file))
     }
@@ -267,10 +277,8 @@ impl Executor {
         if let Some(instance) = slot.instance() {
             return Ok(LoadedModel::new(model.clone(), instance));
         }
-        match slot
-            .loaded(|| inner.backend.load(&inner.files, model))
-            .await
-        {
+        let backend = inner.backend_of(&model.uri)?;
+        match slot.loaded(|| backend.load(&inner.files, model)).await {
             Ok(instance) => {
                 inner.cache.keep(model, &slot);
                 Ok(LoadedModel::new(model.clone(), instance))
@@ -537,6 +545,17 @@ impl Executor {
         usize::try_from(fitting)
             .unwrap_or(usize::MAX)
             .clamp(1, wanted.unwrap_or(1).max(1))
+    }
+}
+
+impl Inner {
+    /// The backend that runs the model of a URI.
+    fn backend_of(&self, uri: &str) -> Result<&dyn Backend, ModelError> {
+        match (is_external(uri), &self.external) {
+            (false, _) => Ok(&*self.backend),
+            (true, Some(external)) => Ok(external),
+            (true, None) => Err(external::refused(uri)),
+        }
     }
 }
 

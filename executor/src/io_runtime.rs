@@ -39,6 +39,11 @@ impl IoRuntime {
         })
     }
 
+    /// The runtime, for work that is made or waits elsewhere.
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
     /// Runs a task on the thread.
     pub(crate) fn spawn<T: Send + 'static>(
         &self,

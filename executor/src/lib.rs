@@ -20,6 +20,7 @@
 //! What is absent: nothing here knows SQL or speaks to a store, and no file or object is read but
 //! below the configured roots.
 
+mod address;
 mod backend;
 mod caller;
 mod config;
@@ -27,6 +28,7 @@ pub mod decision;
 mod error;
 pub mod evaluation;
 mod executor;
+mod external;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -63,11 +65,12 @@ mod workers;
 
 pub use backend::{LoadedModel, WorkerState};
 pub use config::{
-    ExecutorConfig, ModelCacheConfig, ObjectConfig, StartError, TrialConfig, WorkersConfig,
-    WorkersTls,
+    ExecutorConfig, ExternalConfig, ModelCacheConfig, ObjectConfig, StartError, TrialConfig,
+    WorkersConfig, WorkersTls,
 };
 pub use error::{ImageRootError, InferenceLimit, ModelError, PredictError};
 pub use executor::Executor;
+pub use external::is_external;
 pub use identity::InputId;
 pub use input::{ColumnValue, Input, Outcome, Scores};
 pub use pipeline::CpuSeconds;

@@ -152,7 +152,10 @@ impl Proxy {
         std::fs::write(&config, file).unwrap();
         let mut command = binary_command();
         command.arg("serve").arg("--config").arg(&config);
-        command.env("PREDICTSQL_LOG", "debug,mysql_async=info");
+        command.env(
+            "PREDICTSQL_LOG",
+            "debug,mysql_async=info,h2=info,tower=info",
+        );
         command.env("PREDICTSQL_SERVICE_PASSWORD", SERVICE_PASSWORD);
         if let Some(password) = &settings.admin_password {
             command.env("PREDICTSQL_ADMIN_PASSWORD", password);

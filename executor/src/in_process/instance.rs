@@ -8,7 +8,7 @@ use super::turns::take_turn;
 use crate::backend::{Description, Instance};
 use crate::error::ModelError;
 use crate::loads::Loads;
-use crate::model::{CompileSettings, Compiled, Feed, measure};
+use crate::model::{CompileSettings, Compiled, Feed, measure_compiled};
 use crate::pieces::{Form, Piece};
 use crate::pipeline::{Run, WorkQueue};
 
@@ -67,7 +67,7 @@ impl Instance for InProcessInstance {
         let (compiled, settings) = (self.compiled.clone(), self.settings.clone());
         let batches = batches.to_vec();
         take_turn(&self.loads, name, move |interrupt| {
-            measure(&compiled, &batches, &settings, interrupt)
+            measure_compiled(&compiled, &batches, &settings, interrupt)
         })
     }
 

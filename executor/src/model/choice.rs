@@ -1,9 +1,9 @@
 //! Chooses the output of a model that has its answers: by name, or the only one that fits.
 
-use ort::value::{Outlet, TensorElementType, ValueType};
+use ort::value::{TensorElementType, ValueType};
 use predictsql_catalog::{AnswerShape, Output};
 
-use super::outlets::describe;
+use super::outlets::{Outlet, describe};
 use crate::ModelError;
 
 /// Names that exporters give to outputs of unnormalised scores.

@@ -4,10 +4,10 @@
 use std::collections::HashSet;
 
 use ort::session::SessionInputValue;
-use ort::value::{Outlet, Shape, Tensor, TensorElementType, ValueType};
+use ort::value::{Shape, Tensor, TensorElementType, ValueType};
 use predictsql_catalog::{Column, ColumnKind};
 
-use super::outlets::{axes, describe};
+use super::outlets::{Outlet, axes, describe};
 use crate::{ColumnValue, ModelError};
 
 /// Largest magnitude up to which every whole number is exact in a DOUBLE: 2 to the 53rd.
@@ -158,15 +158,12 @@ impl ColumnsSpec {
 
     /// The model's inputs for rows that passed [`ColumnsSpec::check`], in the order of the model's
     /// declaration.
-    pub(crate) fn tensors(
-        &self,
-        rows: &[&[ColumnValue]],
-    ) -> ort::Result<Vec<SessionInputValue<'static>>> {
+    pub(crate) fn inputs(&self, rows: &[&[ColumnValue]]) -> Vec<ColumnInput> {
         match &self.form {
             Form::Together(element) => {
                 let values = rows.iter().flat_map(|row| row.iter());
                 let shape = vec![rows.len(), self.columns.len()];
-                Ok(vec![tensor(*element, shape, values)?])
+                vec![ColumnInput::new(*element, shape, values)]
             }
             Form::Apart(feeds) => feeds
                 .iter()
@@ -176,7 +173,7 @@ impl ColumnsSpec {
                         true => vec![rows.len()],
                         false => vec![rows.len(), 1],
                     };
-                    tensor(feed.element, shape, values)
+                    ColumnInput::new(feed.element, shape, values)
                 })
                 .collect(),
         }
@@ -208,37 +205,56 @@ fn check_value(value: &ColumnValue, element: Element) -> Result<(), String> {
     }
 }
 
-fn tensor<'v>(
-    element: Element,
-    shape: Vec<usize>,
-    values: impl Iterator<Item = &'v ColumnValue>,
-) -> ort::Result<SessionInputValue<'static>> {
-    let number = |value: &ColumnValue| match value {
-        ColumnValue::Number(number) => *number,
-        ColumnValue::Null | ColumnValue::Text(_) => 0.0,
-    };
-    Ok(match element {
-        Element::Single => {
-            let values: Vec<f32> = values.map(|value| number(value) as f32).collect();
-            Tensor::from_array((shape, values))?.into()
-        }
-        Element::Double => {
-            let values: Vec<f64> = values.map(number).collect();
-            Tensor::from_array((shape, values))?.into()
-        }
-        Element::Whole => {
-            let values: Vec<i64> = values.map(|value| number(value) as i64).collect();
-            Tensor::from_array((shape, values))?.into()
-        }
-        Element::Text => {
-            let text = |value: &ColumnValue| match value {
-                ColumnValue::Text(text) => String::from_utf8_lossy(text).into_owned(),
-                ColumnValue::Null | ColumnValue::Number(_) => String::new(),
-            };
-            let values: Vec<String> = values.map(text).collect();
-            Tensor::from_string_array((shape, values.as_slice()))?.into()
-        }
-    })
+/// One of a model's inputs for some rows.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ColumnInput {
+    /// `[rows]` or `[rows, columns]`.
+    pub(crate) shape: Vec<usize>,
+    pub(crate) values: ColumnValues,
+}
+
+/// Values of columns in the type of a model's input.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum ColumnValues {
+    Single(Vec<f32>),
+    Double(Vec<f64>),
+    Whole(Vec<i64>),
+    Text(Vec<String>),
+}
+
+impl ColumnInput {
+    fn new<'v>(
+        element: Element,
+        shape: Vec<usize>,
+        values: impl Iterator<Item = &'v ColumnValue>,
+    ) -> Self {
+        let number = |value: &ColumnValue| match value {
+            ColumnValue::Number(number) => *number,
+            ColumnValue::Null | ColumnValue::Text(_) => 0.0,
+        };
+        let text = |value: &ColumnValue| match value {
+            ColumnValue::Text(text) => String::from_utf8_lossy(text).into_owned(),
+            ColumnValue::Null | ColumnValue::Number(_) => String::new(),
+        };
+        let values = match element {
+            Element::Single => ColumnValues::Single(values.map(|v| number(v) as f32).collect()),
+            Element::Double => ColumnValues::Double(values.map(number).collect()),
+            Element::Whole => ColumnValues::Whole(values.map(|v| number(v) as i64).collect()),
+            Element::Text => ColumnValues::Text(values.map(text).collect()),
+        };
+        Self { shape, values }
+    }
+
+    /// As an input of a session.
+    pub(super) fn into_tensor(self) -> ort::Result<SessionInputValue<'static>> {
+        let shape = self.shape;
+        Ok(match self.values {
+            ColumnValues::Single(values) => Tensor::from_array((shape, values))?.into(),
+            ColumnValues::Double(values) => Tensor::from_array((shape, values))?.into(),
+            ColumnValues::Whole(values) => Tensor::from_array((shape, values))?.into(),
+            ColumnValues::Text(values) => Tensor::from_string_array((shape, &values[..]))?.into(),
+        })
+    }
 }
 
 /// For each of the model's inputs, the index of its column: by name if all names match, by

@@ -6,7 +6,9 @@ use predictsql_catalog::ModelOptions;
 
 use super::compiled::{CHUNK_ROWS_MAX, Compiled};
 use super::contract::{self, Feed};
+use super::leased::Leased;
 use super::onnx_operators;
+use super::outlets::Outlet;
 use super::session;
 use super::sessions::SessionPool;
 use super::settings::{CompileSettings, tensor_bytes};
@@ -25,18 +27,17 @@ pub(crate) fn compile(
     settings: &CompileSettings,
     interrupt: &Interrupt,
 ) -> Result<Compiled, ModelError> {
-    if options.labels.is_empty() && options.output.answer_shape().has_classes() {
-        return Err(ModelError::Options {
-            reason: "labels is empty".to_string(),
-        });
-    }
     let file_bytes = file.len() as u64;
     let is_scaled_by_run = onnx_operators::scales_by_run(&file);
     // Each session holds the weights.
     check_memory(file_bytes, settings)?;
     let resident_before = resident_bytes();
     let session = session::build(environment, &settings.provider, &file, interrupt)?;
-    let contract = contract::check(&session, options)?;
+    let contract = contract::check(
+        &Outlet::all(session.inputs()),
+        &Outlet::all(session.outputs()),
+        options,
+    )?;
     let chunk_inputs = match &contract.feed {
         Feed::Image(spec) => {
             check_tensor_bytes(spec, contract.batch_fixed.unwrap_or(1), settings)?;
@@ -64,7 +65,10 @@ pub(crate) fn compile(
         run_max: settings.run_max,
         is_scaled_by_run,
     };
-    let warm = warmup::run(&sessions, limits, interrupt)?;
+    let lease = sessions.lease(interrupt)?;
+    let mut runs = Leased::new(&sessions, lease, interrupt);
+    let warm = warmup::run(&mut runs, sessions.contract(), limits)?;
+    drop(runs);
     sessions.limit_batch(warm.batch_inputs_max);
     sessions.pad_up_to(warm.batch_inputs);
     let grown = resident_bytes().saturating_sub(resident_before);

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use ort::session::Session;
-use ort::value::{Outlet, TensorElementType, ValueType};
+use ort::value::{TensorElementType, ValueType};
 use predictsql_catalog::{ImageOptions, ModelInput, ModelOptions};
 
 use super::columns::ColumnsSpec;
-use super::outlets::{axes, describe};
+use super::outlets::{Outlet, axes, describe};
 use super::reader::Reader;
 use crate::error::ModelError;
 use crate::picture::InputSpec;
@@ -41,13 +40,22 @@ pub(crate) struct Contract {
     pub(crate) batch_fixed: Option<usize>,
 }
 
-/// Checks the declarations. Dynamic axes match anything.
-pub(crate) fn check(session: &Session, options: &ModelOptions) -> Result<Contract, ModelError> {
+/// Checks the declared inputs and outputs. Dynamic axes match anything.
+pub(crate) fn check(
+    inputs: &[Outlet],
+    outputs: &[Outlet],
+    options: &ModelOptions,
+) -> Result<Contract, ModelError> {
+    if options.labels.is_empty() && options.output.answer_shape().has_classes() {
+        return Err(ModelError::Options {
+            reason: "labels is empty".to_string(),
+        });
+    }
     let (feed, element, batch_fixed) = match &options.input {
         ModelInput::Image(image) => {
             let invalid = |reason| ModelError::Options { reason };
             let spec = InputSpec::new(image).map_err(invalid)?;
-            let (element, batch_fixed) = check_image_input(session.inputs(), image, &spec)?;
+            let (element, batch_fixed) = check_image_input(inputs, image, &spec)?;
             let spec = match element {
                 Element::Single | Element::Half => spec,
                 Element::Byte => spec.of_samples().map_err(invalid)?,
@@ -55,14 +63,14 @@ pub(crate) fn check(session: &Session, options: &ModelOptions) -> Result<Contrac
             (Feed::Image(Arc::new(spec)), element, batch_fixed)
         }
         ModelInput::Columns { columns } => {
-            let (spec, batch_fixed) = ColumnsSpec::new(columns, session.inputs())?;
+            let (spec, batch_fixed) = ColumnsSpec::new(columns, inputs)?;
             (Feed::Columns(Arc::new(spec)), Element::Single, batch_fixed)
         }
     };
     Ok(Contract {
         feed,
         element,
-        reader: Reader::new(session.outputs(), options, batch_fixed)?,
+        reader: Reader::new(outputs, options, batch_fixed)?,
         batch_fixed,
     })
 }

@@ -6,11 +6,12 @@ use std::collections::HashMap;
 
 use half::f16;
 use ort::session::SessionOutputs;
-use ort::value::{DynMapValueType, DynValue, Outlet, Shape, TensorElementType, ValueType};
+use ort::value::{DynMapValueType, DynValue, TensorElementType, ValueType};
 use predictsql_catalog::{AnswerShape, ModelOptions, Output};
 
 use super::choice::{self, Columns, Declared};
-use super::outlets::axes;
+use super::outlets::{Outlet, axes};
+use super::received::{Received, ReceivedContent};
 use super::runtime_error::runtime;
 use crate::{ModelError, Outcome, Scores};
 
@@ -152,6 +153,12 @@ impl Reader {
         })
     }
 
+    /// Names of the outputs that are read: the answers, and the model's own labels if it has any.
+    pub(crate) fn output_names(&self) -> impl Iterator<Item = &str> {
+        let said = self.said.as_ref().map(|said| said.output.as_str());
+        std::iter::once(self.output.as_str()).chain(said)
+    }
+
     /// Whether the output is rounded to float16.
     pub(super) fn is_half(&self) -> bool {
         self.half
@@ -192,11 +199,30 @@ impl Reader {
                 });
             }
         };
-        let numbers = Numbers {
-            columns,
-            values: values.first(wanted.saturating_mul(columns)),
+        Ok(read(&Numbers::first(columns, values, wanted)))
+    }
+
+    /// Like [`Reader::read`], from the outputs of a server. The number of elements of each must be
+    /// that of its shape.
+    pub(crate) fn read_received<T>(
+        &self,
+        outputs: &[Received],
+        batch: usize,
+        wanted: usize,
+        read: impl FnOnce(&Numbers<'_>) -> T,
+    ) -> Result<T, ModelError> {
+        let found = outputs.iter().find(|output| output.name == self.output);
+        let runtime = |what| ModelError::Runtime {
+            reason: format!("output '{}' {what}", self.output),
         };
-        Ok(read(&numbers))
+        let output = found.ok_or_else(|| runtime("did not come"))?;
+        let values = match &output.content {
+            ReceivedContent::Single(numbers) => Values::Single(numbers.into()),
+            ReceivedContent::Double(numbers) => Values::Double(numbers),
+            ReceivedContent::Words(_) => return Err(runtime("is no tensor of floats")),
+        };
+        let columns = self.check_shape(&output.shape, batch)?;
+        Ok(read(&Numbers::first(columns, values, wanted)))
     }
 
     /// The numbers of a tensor, and how many there are for each input.
@@ -226,13 +252,13 @@ impl Reader {
     }
 
     /// Numbers for each input, by the shape of a run's output.
-    fn check_shape(&self, found: &Shape, batch: usize) -> Result<usize, ModelError> {
+    fn check_shape(&self, found: &[i64], batch: usize) -> Result<usize, ModelError> {
         match choice::columns(found, batch, self.width) {
             Some(Columns::Each) => return Ok(self.width),
             Some(Columns::OneForTwo) => return Ok(1),
             None => {}
         }
-        match (self.meaning.answer_shape(), &found[..]) {
+        match (self.meaning.answer_shape(), found) {
             (AnswerShape::Label, [rows, columns]) if usize::try_from(*rows) == Ok(batch) => {
                 Err(ModelError::OutputColumns {
                     name: self.output.clone(),
@@ -326,6 +352,34 @@ impl Reader {
     ) -> Result<(), ModelError> {
         let answer = self.read(outputs, batch, 1, |numbers| self.outcomes(numbers))?;
         let first = answer.into_iter().next();
+        let said = self.said.as_ref();
+        let word = said.and_then(|said| outputs.get(&said.output).and_then(first_word));
+        self.compare_label(first.as_ref(), word, sure_min)
+    }
+
+    /// Like [`Reader::check_label`], from the outputs of a server.
+    pub(crate) fn check_received_label(
+        &self,
+        outputs: &[Received],
+        batch: usize,
+        sure_min: f32,
+    ) -> Result<(), ModelError> {
+        let answer = self.read_received(outputs, batch, 1, |numbers| self.outcomes(numbers))?;
+        let said = self.said.as_ref();
+        let said = said.and_then(|said| outputs.iter().find(|output| output.name == said.output));
+        let word = said.and_then(|output| match &output.content {
+            ReceivedContent::Words(first) => first.clone(),
+            _ => None,
+        });
+        self.compare_label(answer.first(), word, sure_min)
+    }
+
+    fn compare_label(
+        &self,
+        first: Option<&Outcome>,
+        word: Option<String>,
+        sure_min: f32,
+    ) -> Result<(), ModelError> {
         let (Some(said), Some(Outcome::Scores(scores))) = (&self.said, first) else {
             return Ok(());
         };
@@ -334,7 +388,6 @@ impl Reader {
             .probabilities()
             .get(best)
             .is_some_and(|p| *p >= sure_min);
-        let word = outputs.get(&said.output).and_then(first_word);
         match (word, said.labels.get(best)) {
             (Some(word), Some(label)) if is_sure && word != *label => {
                 let label = label.clone();
@@ -397,7 +450,15 @@ impl<'o> Values<'o> {
     }
 }
 
-impl Numbers<'_> {
+impl<'o> Numbers<'o> {
+    /// The first `wanted` answers of `columns` numbers each.
+    fn first(columns: usize, values: Values<'o>, wanted: usize) -> Self {
+        Self {
+            columns,
+            values: values.first(wanted.saturating_mul(columns)),
+        }
+    }
+
     /// The numbers of each answer.
     pub(super) fn to_rows(&self) -> Vec<Vec<f32>> {
         let columns = self.columns.max(1);

@@ -1,8 +1,8 @@
 //! Generated inputs on which a model is tried: unlike each other, so that what depends on the
 //! neighbours in a batch, or on no input at all, shows.
 
-use super::batch::Batch;
 use super::contract::Feed;
+use super::runs::Batch;
 use crate::ColumnValue;
 use crate::picture::InputSpec;
 

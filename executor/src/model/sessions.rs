@@ -22,11 +22,12 @@ use bytes::Bytes;
 use ort::environment::Environment;
 use ort::session::{Session, SessionInputValue, SessionOutputs};
 
-use super::batch::Batch;
+use super::columns::ColumnInput;
 use super::contract::{Contract, Feed};
 use super::image_input::image_input;
 use super::outputs::output_bytes;
 use super::reader::Numbers;
+use super::runs::Batch;
 use super::runtime_error::runtime;
 use super::samples::Sample;
 use super::session::{Runner, build};
@@ -539,8 +540,9 @@ impl SessionPool {
                     padded = rows.iter().copied().chain(padding).take(size).collect();
                     &padded
                 };
-                let inputs = spec.tensors(filled).map_err(runtime)?;
-                let inputs: &[SessionInputValue<'_>] = &inputs;
+                let inputs = spec.inputs(filled).into_iter();
+                let inputs: ort::Result<Vec<_>> = inputs.map(ColumnInput::into_tensor).collect();
+                let inputs: &[SessionInputValue<'_>] = &inputs.map_err(runtime)?;
                 runner.run(inputs, interrupt, |outputs| read(outputs, size, rows.len()))
             }
             _ => Err(ModelError::Runtime {

@@ -9,6 +9,7 @@ use predictsql_catalog::{ImageOptions, Layout, ModelInput, ModelOptions, Normali
 
 use super::*;
 use crate::library;
+use crate::model::Outlet;
 use crate::model::contract;
 
 fn pool(sessions_max: usize) -> SessionPool {
@@ -36,7 +37,12 @@ fn pool(sessions_max: usize) -> SessionPool {
     };
     let provider = Provider::Cpu;
     let session = build(&environment, &provider, &file, &Interrupt::default()).unwrap();
-    let contract = contract::check(&session, &options).unwrap();
+    let contract = contract::check(
+        &Outlet::all(session.inputs()),
+        &Outlet::all(session.outputs()),
+        &options,
+    )
+    .unwrap();
     let limits = (sessions_max, u64::MAX);
     let environment = (environment, provider);
     SessionPool::new(environment, file.into(), session, contract, limits).unwrap()

@@ -25,7 +25,7 @@ pub(crate) struct CompileSettings {
 }
 
 /// Bytes of the tensor for a batch of images.
-pub(super) fn tensor_bytes(spec: &InputSpec, batch: usize) -> u64 {
+pub(crate) fn tensor_bytes(spec: &InputSpec, batch: usize) -> u64 {
     let numbers = (spec.image_len() as u64).saturating_mul(batch as u64);
     numbers.saturating_mul(size_of::<f32>() as u64)
 }

@@ -2,14 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::batch::Batch;
-use super::compiled::Compiled;
 use super::contract::{Contract, Feed};
+use super::runs::{Batch, Runs};
 use super::samples::{self, Sample, noise};
-use super::sessions::{Lease, SessionPool};
-use super::settings::{CompileSettings, tensor_bytes};
+use super::settings::tensor_bytes;
 use super::{distribution, pixel_range};
-use crate::interrupt::Interrupt;
 use crate::{ModelError, ModelWarning};
 
 /// Batch sizes to try. On CPU many image models are fastest with 1, small ones with 32; for column
@@ -61,20 +58,14 @@ pub(crate) struct WarmUp {
 
 /// Runs the model on different inputs, alone and together, then times it with batches.
 pub(crate) fn run(
-    sessions: &SessionPool,
+    runs: &mut dyn Runs,
+    contract: &Contract,
     limits: WarmUp,
-    interrupt: &Interrupt,
 ) -> Result<Warm, ModelError> {
-    let mut lease = sessions.lease(interrupt)?;
-    let contract = sessions.contract();
-    let trial = Trial {
-        contract,
-        interrupt,
-        buckets: sessions.buckets(),
-    };
-    let alone = match trial.alone(&mut lease) {
-        Err(ModelError::Runtime { reason }) if trial.may_refuse_samples() => {
-            tracing::warn!("a model does not take empty text, so that it was not tried: {reason}");
+    let trial = Trial { contract };
+    let alone = match trial.alone(runs) {
+        Err(error) if error.is_of_run() && trial.may_refuse_samples() => {
+            tracing::warn!("a model does not take empty text, so that it was not tried: {error}");
             let batch = contract.batch_fixed.unwrap_or(limits.batch_inputs_max);
             let batch = if limits.is_scaled_by_run { 1 } else { batch };
             return Ok(Warm {
@@ -86,13 +77,13 @@ pub(crate) fn run(
         }
         alone => alone?,
     };
-    trial.check_labels(&mut lease)?;
+    trial.check_labels(runs)?;
     let mut warnings = trial.warnings(&alone);
     let wanted = contract.batch_fixed.unwrap_or(limits.batch_inputs_max);
     let together = match wanted {
         0 | 1 => Together::Alike,
         _ if limits.is_scaled_by_run => Together::Mixed,
-        _ => trial.together(&mut lease, limits.together_max.min(wanted), &alone),
+        _ => trial.together(runs, limits.together_max.min(wanted), &alone),
     };
     if together == Together::Mixed {
         warnings.push(ModelWarning::RunsAlone {
@@ -104,15 +95,9 @@ pub(crate) fn run(
     }
     let noise = Sample::at(&contract.feed, 0);
     let (batch_inputs_max, fastest) = match (contract.batch_fixed, together) {
-        (Some(fixed), Together::Alike) => (fixed, trial.time(&mut lease, fixed, &noise)?),
-        (None, Together::Alike) => {
-            let most = limits.batch_inputs_max;
-            (
-                most,
-                trial.fastest(&mut lease, most, limits.run_max, &noise)?,
-            )
-        }
-        (_, Together::Failed | Together::Mixed) => (1, trial.time(&mut lease, 1, &noise)?),
+        (Some(fixed), Together::Alike) => (fixed, trial.time(runs, fixed, &noise)?),
+        (None, Together::Alike) => trial.fastest(runs, limits, &noise)?,
+        (_, Together::Failed | Together::Mixed) => (1, trial.time(runs, 1, &noise)?),
     };
     Ok(Warm {
         batch_inputs: fastest.batch,
@@ -136,24 +121,17 @@ enum Together {
 /// Times a model at the batch sizes that it accepts, by ascending size: (inputs, seconds of a
 /// run).
 pub(crate) fn measure(
-    compiled: &Compiled,
+    runs: &mut dyn Runs,
+    contract: &Contract,
     batches: &[usize],
-    settings: &CompileSettings,
-    interrupt: &Interrupt,
+    (batch_inputs_max, tensor_bytes_max): (usize, u64),
 ) -> Result<Vec<(u32, f64)>, ModelError> {
-    let sessions = &compiled.sessions;
-    let mut lease = sessions.lease_beside(interrupt)?;
-    let contract = sessions.contract();
-    let trial = Trial {
-        contract,
-        interrupt,
-        buckets: sessions.buckets(),
-    };
+    let trial = Trial { contract };
     let noise = Sample::at(&contract.feed, 0);
-    let mut batches = match (contract.batch_fixed, sessions.batch_inputs_max()) {
+    let mut batches = match (contract.batch_fixed, batch_inputs_max) {
         (_, 1) => vec![1],
         (Some(fixed), _) => vec![fixed],
-        _ if !sessions.buckets().is_empty() => sessions.buckets().to_vec(),
+        _ if !runs.buckets().is_empty() => runs.buckets().to_vec(),
         _ => batches.to_vec(),
     };
     batches.sort_unstable();
@@ -163,7 +141,7 @@ pub(crate) fn measure(
         let (Ok(inputs @ 1..), fits) = (
             u32::try_from(batch),
             match &contract.feed {
-                Feed::Image(spec) => tensor_bytes(spec, batch) <= settings.tensor_bytes_max,
+                Feed::Image(spec) => tensor_bytes(spec, batch) <= tensor_bytes_max,
                 Feed::Columns(_) => true,
             },
         ) else {
@@ -175,10 +153,14 @@ pub(crate) fn measure(
         if !fits || expected > MEASURED_MAX.as_secs_f64() {
             break;
         }
-        match trial.time(&mut lease, batch, &noise) {
+        match trial.time(runs, batch, &noise) {
             Ok(timing) => measured.push((inputs, timing.seconds)),
-            Err(ModelError::Runtime { .. }) if trial.may_refuse_samples() => break,
-            Err(ModelError::OutputTooLarge { .. }) if !measured.is_empty() => break,
+            Err(error) if error.is_of_run() && trial.may_refuse_samples() => break,
+            Err(ModelError::OutputTooLarge { .. } | ModelError::ServerRefused { .. })
+                if !measured.is_empty() =>
+            {
+                break;
+            }
             Err(error) => return Err(error),
         }
     }
@@ -198,12 +180,9 @@ impl Timing {
     }
 }
 
-/// Common parameters of the runs of a trial.
+/// The trial of a model with these declared properties.
 struct Trial<'t> {
     contract: &'t Contract,
-    interrupt: &'t Interrupt,
-    /// Batch sizes that runs are padded to.
-    buckets: &'t [usize],
 }
 
 impl Trial<'_> {
@@ -217,13 +196,13 @@ impl Trial<'_> {
     }
 
     /// The outputs for each sample alone.
-    fn alone(&self, lease: &mut Lease<'_>) -> Result<Vec<Vec<f32>>, ModelError> {
+    fn alone(&self, runs: &mut dyn Runs) -> Result<Vec<Vec<f32>>, ModelError> {
         let feed = &self.contract.feed;
         let meaning = self.contract.reader.meaning();
         let mut alone = Vec::new();
         for index in 0..samples::count(feed) {
             let sample = Sample::at(feed, index);
-            let numbers = self.output(lease, &[sample])?.into_iter().next();
+            let numbers = self.output(runs, &[sample])?.into_iter().next();
             let numbers = numbers.unwrap_or_default();
             if is_finite(&numbers) {
                 distribution::check(&numbers, meaning)?;
@@ -268,11 +247,7 @@ impl Trial<'_> {
     }
 
     /// The outputs for samples in one run.
-    fn output(
-        &self,
-        lease: &mut Lease<'_>,
-        samples: &[Sample],
-    ) -> Result<Vec<Vec<f32>>, ModelError> {
+    fn output(&self, runs: &mut dyn Runs, samples: &[Sample]) -> Result<Vec<Vec<f32>>, ModelError> {
         let (mut images, mut rows) = (Vec::new(), Vec::new());
         for sample in samples {
             match sample {
@@ -284,23 +259,26 @@ impl Trial<'_> {
             true => Batch::Images(&images),
             false => Batch::Rows(&rows),
         };
-        lease.run(batch, self.interrupt, |numbers| numbers.to_rows())
+        let mut answers = Vec::new();
+        runs.run(batch, &mut |numbers| answers = numbers.to_rows())?;
+        Ok(answers)
     }
 
     /// The fastest of some runs: slower ones were disturbed by other load.
     fn time(
         &self,
-        lease: &mut Lease<'_>,
+        runs: &mut dyn Runs,
         batch: usize,
         sample: &Sample,
     ) -> Result<Timing, ModelError> {
+        let is_prepared = !runs.buckets().is_empty();
         let best = sample.repeated(batch, |inputs| {
             let mut once = || {
                 let start = Instant::now();
-                let done = lease.run(inputs, self.interrupt, |_| ());
+                let done = runs.run(inputs, &mut |_| ());
                 done.map(|()| start.elapsed())
             };
-            if !self.buckets.is_empty() {
+            if is_prepared {
                 // The first run of a batch size prepares kernels.
                 once()?;
             }
@@ -320,43 +298,50 @@ impl Trial<'_> {
         })
     }
 
+    /// The greatest number of inputs per run, and the fastest one.
     fn fastest(
         &self,
-        lease: &mut Lease<'_>,
-        batch_inputs_max: usize,
-        run_max: Duration,
+        runs: &mut dyn Runs,
+        limits: WarmUp,
         sample: &Sample,
-    ) -> Result<Timing, ModelError> {
-        let mut best = self.time(lease, 1, sample)?;
-        let sizes = match self.buckets {
-            [] => &BATCHES[..],
-            buckets => buckets,
+    ) -> Result<(usize, Timing), ModelError> {
+        let most = limits.batch_inputs_max;
+        let mut best = self.time(runs, 1, sample)?;
+        let sizes = match runs.buckets() {
+            [] => [&BATCHES[..], &[most]].concat(),
+            buckets => buckets.to_vec(),
         };
-        let sizes = sizes.iter().copied();
-        for batch in sizes.filter(|batch| (2..=batch_inputs_max).contains(batch)) {
-            if best.seconds_per_input() * batch as f64 > run_max.as_secs_f64() {
+        let mut tried = 1;
+        for batch in sizes.into_iter().filter(|size| (2..=most).contains(size)) {
+            if batch <= tried {
+                continue;
+            }
+            if best.seconds_per_input() * batch as f64 > limits.run_max.as_secs_f64() {
                 break;
             }
-            let timing = match self.time(lease, batch, sample) {
+            let timing = match self.time(runs, batch, sample) {
                 // It works with fewer inputs.
                 Err(ModelError::OutputTooLarge { .. }) => break,
+                // Servers limit the inputs, and the bytes, of a request.
+                Err(ModelError::ServerRefused { .. }) => return Ok((tried, best)),
                 timing => timing?,
             };
             if timing.seconds_per_input() * GAIN_MIN < best.seconds_per_input() {
                 best = timing;
             }
+            tried = batch;
         }
-        Ok(best)
+        Ok((most, best))
     }
 
     /// Compares the outputs of runs of up to `most` different inputs with those `alone`.
-    fn together(&self, lease: &mut Lease<'_>, most: usize, alone: &[Vec<f32>]) -> Together {
+    fn together(&self, runs: &mut dyn Runs, most: usize, alone: &[Vec<f32>]) -> Together {
         let feed = &self.contract.feed;
         let indices: Vec<usize> = (0..alone.len()).collect();
         let mut found = Together::Alike;
         for indices in indices.chunks(most.max(2)) {
             let samples = indices.iter().map(|index| Sample::at(feed, *index));
-            let Ok(outputs) = self.output(lease, &samples.collect::<Vec<_>>()) else {
+            let Ok(outputs) = self.output(runs, &samples.collect::<Vec<_>>()) else {
                 return Together::Failed;
             };
             let tolerance = match self.contract.reader.is_half() {
@@ -373,7 +358,7 @@ impl Trial<'_> {
 
     /// Compares the model's own labels for generated rows, if it outputs them, with the configured
     /// labels: scikit-learn sorts its classes, regardless of the task's order.
-    fn check_labels(&self, lease: &mut Lease<'_>) -> Result<(), ModelError> {
+    fn check_labels(&self, runs: &mut dyn Runs) -> Result<(), ModelError> {
         let contract = self.contract;
         let Feed::Columns(spec) = &contract.feed else {
             return Ok(());
@@ -390,9 +375,7 @@ impl Trial<'_> {
             .collect();
         for row in &rows {
             let batch = Batch::Rows(&[row]);
-            lease.run_raw(batch, self.interrupt, |outputs, size, _| {
-                contract.reader.check_label(outputs, size, SURE_MIN)
-            })?;
+            runs.check_label(batch, SURE_MIN)?;
         }
         Ok(())
     }

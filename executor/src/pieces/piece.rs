@@ -151,6 +151,20 @@ impl Piece {
         }
     }
 
+    /// Sends the outcomes, which are all filled in.
+    pub(crate) fn answer(self) {
+        let Self {
+            reply,
+            chunk,
+            outcomes,
+            ids,
+            ..
+        } = self;
+        // Free its memory and its permit before the caller continues.
+        drop(chunk);
+        reply.send(Ok(Answered { outcomes, ids }));
+    }
+
     /// Whether the identities of the inputs are passed on.
     pub(crate) fn is_identified(&self) -> bool {
         !self.ids.is_empty()

@@ -11,7 +11,7 @@ use super::run::Run;
 use crate::interrupt::Interrupt;
 use crate::model::{Batch, ColumnsSpec, Compiled, Feed, Lease};
 use crate::picture::InputSpec;
-use crate::pieces::{Answered, Piece, SharedRun, TensorPool};
+use crate::pieces::{Piece, SharedRun, TensorPool};
 use crate::spent::Stage;
 use crate::{ColumnValue, ModelError, Outcome, PredictError};
 
@@ -214,16 +214,7 @@ fn answer(runs: Vec<Run>, inferred: Vec<Outcome>) -> Vec<Run> {
             rest.push(run);
             continue;
         }
-        let Piece {
-            reply,
-            chunk,
-            outcomes,
-            ids,
-            ..
-        } = run.piece;
-        // Free its memory and its permit before the caller continues.
-        drop(chunk);
-        reply.send(Ok(Answered { outcomes, ids }));
+        run.piece.answer();
     }
     rest
 }

@@ -20,13 +20,13 @@ use crate::oip::inference::model_metadata_response::TensorMetadata;
 use crate::oip::inference::model_repository_parameter::ParameterChoice;
 use crate::oip::inference::repository_index_response::ModelIndex;
 use crate::oip::inference::{
-    InferStatistics, ModelInferRequest, ModelInferResponse, ModelMetadataRequest,
-    ModelMetadataResponse, ModelReadyRequest, ModelReadyResponse, ModelStatistics,
-    ModelStatisticsRequest, ModelStatisticsResponse, RepositoryIndexRequest,
-    RepositoryIndexResponse, RepositoryModelLoadRequest, RepositoryModelLoadResponse,
-    RepositoryModelUnloadRequest, RepositoryModelUnloadResponse, ServerLiveRequest,
-    ServerLiveResponse, ServerMetadataRequest, ServerMetadataResponse, ServerReadyRequest,
-    ServerReadyResponse, StatisticDuration,
+    InferStatistics, ModelConfigRequest, ModelConfigResponse, ModelInferRequest,
+    ModelInferResponse, ModelMetadataRequest, ModelMetadataResponse, ModelReadyRequest,
+    ModelReadyResponse, ModelStatistics, ModelStatisticsRequest, ModelStatisticsResponse,
+    RepositoryIndexRequest, RepositoryIndexResponse, RepositoryModelLoadRequest,
+    RepositoryModelLoadResponse, RepositoryModelUnloadRequest, RepositoryModelUnloadResponse,
+    ServerLiveRequest, ServerLiveResponse, ServerMetadataRequest, ServerMetadataResponse,
+    ServerReadyRequest, ServerReadyResponse, StatisticDuration,
 };
 
 /// The only version of a model.
@@ -263,6 +263,14 @@ impl GrpcInferenceService for Worker {
             inputs: inputs.into_iter().map(metadata).collect(),
             outputs: outputs.into_iter().map(metadata).collect(),
         }))
+    }
+
+    /// What a worker knows of a model is in its metadata.
+    async fn model_config(
+        &self,
+        _: Request<ModelConfigRequest>,
+    ) -> Result<Response<ModelConfigResponse>, Status> {
+        Err(Status::unimplemented("there is no ModelConfig"))
     }
 
     async fn model_infer(

@@ -15,7 +15,7 @@ use crate::error::{ModelError, PredictError};
 use crate::input::Outcome;
 use crate::io_runtime::IoRuntime;
 use crate::oip::worker::LoadResponse;
-use crate::pieces::{Answered, Form, Piece};
+use crate::pieces::{Form, Piece};
 
 /// Where this process begins to number its callers, so that those of several proxies differ.
 static FIRST_CALLER: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(()));
@@ -145,16 +145,7 @@ async fn answer(pool: &Pool, wanted: &Wanted, mut piece: Piece, inferred: &Atomi
             }
         }
     }
-    let Piece {
-        reply,
-        chunk,
-        outcomes,
-        ids,
-        ..
-    } = piece;
-    // Free its memory and its permit before the caller continues.
-    drop(chunk);
-    reply.send(Ok(Answered { outcomes, ids }));
+    piece.answer();
 }
 
 fn fail(wanted: &Wanted, piece: Piece, reason: String) {

@@ -10,7 +10,6 @@
 //! outcome is lost or doubled. Each worker is watched by a task; one that does not answer in time
 //! is given up, with all requests that it has.
 
-mod address;
 mod instance;
 mod load;
 mod pool;
@@ -27,6 +26,7 @@ use std::sync::atomic::AtomicU64;
 use futures_util::future::BoxFuture;
 use predictsql_catalog::{Device, Model, ModelOptions};
 
+use crate::address::Address;
 use crate::backend::{Backend, Capacity, Instance, WorkerState};
 use crate::config::{StartError, WorkersConfig};
 use crate::error::ModelError;
@@ -54,7 +54,7 @@ impl Workers {
         config: &WorkersConfig,
         inferred: &Arc<AtomicU64>,
     ) -> Result<Self, StartError> {
-        let addresses = address::parse(&config.addresses)?;
+        let addresses = addresses(&config.addresses)?;
         let tls = config.tls.as_ref().map(tls::client).transpose()?;
         let runtime = Arc::new(IoRuntime::start("predict-workers")?);
         let pool = Arc::new(Pool::new(config.worker_wait_seconds_max));
@@ -78,6 +78,17 @@ impl Workers {
         let task = tokio_util::task::AbortOnDropHandle::new(self.runtime.spawn(work));
         Box::pin(async move { task.await.unwrap_or_else(|_| Err(ModelError::abandoned())) })
     }
+}
+
+/// Parses the addresses of the settings.
+fn addresses(given: &[String]) -> Result<Vec<Address>, StartError> {
+    let parse = |given: &String| {
+        let wrong = |_| StartError::WorkerAddress {
+            address: given.clone(),
+        };
+        given.parse().map_err(wrong)
+    };
+    given.iter().map(parse).collect()
 }
 
 impl Backend for Workers {

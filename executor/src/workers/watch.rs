@@ -9,10 +9,10 @@ use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 use tonic::transport::{ClientTlsConfig, Endpoint};
 
-use super::address::Address;
 use super::pool::Pool;
 use super::served::Served;
 use super::trouble::reason;
+use crate::address::Address;
 use crate::oip::worker::StateRequest;
 
 /// Time between two looks at who an address stands for.

@@ -40,6 +40,8 @@ pub struct ExecutorFile {
     model_output_bytes_max: Option<u64>,
     run_ms_max: Option<u64>,
     queue_delay_us: Option<u64>,
+    external_oip_hosts: Option<Vec<String>>,
+    external_oip_request_seconds_max: Option<u64>,
     model_cache_dir: Option<PathBuf>,
     model_cache_bytes_max: Option<u64>,
 }
@@ -98,6 +100,12 @@ pub(crate) fn take(
     );
     set(&mut config.run_ms_max, file.run_ms_max);
     set(&mut config.queue_delay_us, file.queue_delay_us);
+    let external = &mut config.external;
+    set(&mut external.external_oip_hosts, file.external_oip_hosts);
+    set(
+        &mut external.external_oip_request_seconds_max,
+        file.external_oip_request_seconds_max,
+    );
     take_cache(config, file.model_cache_dir, file.model_cache_bytes_max)?;
     set(&mut config.image_bytes_max, file.image_bytes_max);
     set(&mut config.image_pixels_max, file.image_pixels_max);
@@ -209,6 +217,8 @@ pub(super) fn as_typed(config: &ExecutorConfig) -> ExecutorFile {
         model_output_bytes_max: Some(config.model_output_bytes_max),
         run_ms_max: Some(config.run_ms_max),
         queue_delay_us: Some(config.queue_delay_us),
+        external_oip_hosts: Some(config.external.external_oip_hosts.clone()),
+        external_oip_request_seconds_max: Some(config.external.external_oip_request_seconds_max),
         model_cache_dir: cache.map(|cache| shown_path(&cache.folder)),
         model_cache_bytes_max: cache.map(|cache| cache.bytes_max),
     }

@@ -5,7 +5,7 @@ use predictsql_catalog::{
     Described, Labels, OptionError, OptionValue, Task, TaskInput, imported, labels_of_model,
     labels_of_text,
 };
-use predictsql_executor::ModelError;
+use predictsql_executor::{ModelError, is_external};
 use predictsql_optimizer::ddl::{ClassesFrom, CreateModel};
 
 use super::context::Inspect;
@@ -45,7 +45,7 @@ pub(super) async fn model<I: Inspect>(
         };
         found.options.push((key.clone(), value));
     }
-    let is_folder = create.uri.ends_with('/');
+    let is_folder = create.uri.ends_with('/') && !is_external(&create.uri);
     let is_image = task.input == TaskInput::Image;
     if !is_folder && !is_image {
         return Ok(found);
@@ -126,8 +126,8 @@ async fn labels_of_file<I: Inspect>(uri: &str, inspector: &I) -> Result<Labels, 
 
 /// The file of a model, and what describes it.
 async fn described<I: Inspect>(uri: &str, inspector: &I) -> Result<(String, Described), SqlError> {
-    if !uri.ends_with('/') {
-        // A file that cannot be read is told by its trial, after errors of options.
+    if !uri.ends_with('/') || is_external(uri) {
+        // What cannot be read or asked is told by the trial, after errors of options.
         let head = inspector.onnx_head(uri).await.unwrap_or_default();
         let described = Described {
             head,

@@ -38,32 +38,38 @@ impl From<&ModelError> for SqlError {
     /// | cause | code | SQLSTATE |
     /// |---|---|---|
     /// | ONNX Runtime missing | 1126 cannot open library | HY000 |
-    /// | outside roots, too large, beyond limits of the trial | 1290 option prevents it | HY000 |
+    /// | outside roots, server not allowed, too large, beyond limits of the trial | 1290 option prevents it | HY000 |
     /// | not found | 1017 | HY000 |
     /// | cannot be read | 1024 | HY000 |
-    /// | damaged, or not the file that was created | 1033 | HY000 |
+    /// | damaged, or not the file or served model that was created | 1033 | HY000 |
     /// | unsupported operator | 1235 | 42000 |
     /// | all waiting callers gone, or the loading thread died | 1317 interrupted | 70100 |
-    /// | ONNX Runtime failed or crashed otherwise, other loads hang | 1105 | HY000 |
+    /// | ONNX Runtime, a worker or a server failed, other loads hang | 1105 | HY000 |
     /// | URI, shapes, types, labels, values | 1525 wrong value | HY000 |
     fn from(error: &ModelError) -> Self {
         let kind = match error {
             ModelError::LibraryMissing { .. } => ErrorKind::CannotOpenLibrary,
             ModelError::OutsideRoots { .. }
+            | ModelError::ServerNotAllowed { .. }
             | ModelError::TooLarge { .. }
             | ModelError::BesideTooLarge { .. }
             | ModelError::TrialSeconds { .. }
             | ModelError::TrialMemory { .. } => ErrorKind::OptionPrevents,
             ModelError::NotFound { .. } => ErrorKind::FileNotFound,
             ModelError::Unreadable { .. } => ErrorKind::FileUnreadable,
-            ModelError::Corrupt { .. } | ModelError::Changed { .. } => ErrorKind::FileDamaged,
+            ModelError::Corrupt { .. }
+            | ModelError::Changed { .. }
+            | ModelError::ServedChanged { .. } => ErrorKind::FileDamaged,
             ModelError::UnsupportedOperator { .. } => ErrorKind::Unsupported,
             ModelError::Interrupted { .. } => ErrorKind::Interrupted,
             ModelError::Runtime { .. }
             | ModelError::LoadsHang { .. }
             | ModelError::TrialDied { .. }
             | ModelError::NoTrial { .. }
-            | ModelError::NoWorker { .. } => ErrorKind::Other,
+            | ModelError::NoWorker { .. }
+            | ModelError::ServerLost { .. }
+            | ModelError::ServerRefused { .. }
+            | ModelError::ServerAnswer { .. } => ErrorKind::Other,
             ModelError::Uri { .. }
             | ModelError::MemoryTooLarge { .. }
             | ModelError::OutputTooLarge { .. }

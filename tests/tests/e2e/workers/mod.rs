@@ -2,6 +2,7 @@
 //! workers meanwhile.
 
 mod device;
+mod external;
 mod foreign;
 mod lost;
 mod secured;

@@ -1,16 +1,21 @@
-//! Addresses of workers: `HOST:PORT`. A name may stand for several workers, which come and go.
+//! Addresses of workers and external servers: `HOST:PORT`. A name may stand for several, which come
+//! and go.
 
 use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 
-use crate::config::StartError;
-
-/// Where one worker or several are reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Address {
-    pub(super) host: String,
-    pub(super) port: u16,
+/// Where one server or several are reached.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Address {
+    /// A name in lower case, or an IP address.
+    pub(crate) host: String,
+    pub(crate) port: u16,
 }
+
+/// A text that is no address.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct NoAddress;
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -21,14 +26,12 @@ impl fmt::Display for Address {
     }
 }
 
-/// Parses the addresses of the settings.
-pub(super) fn parse(given: &[String]) -> Result<Vec<Address>, StartError> {
-    let parse = |given: &String| {
-        one(given).ok_or_else(|| StartError::WorkerAddress {
-            address: given.clone(),
-        })
-    };
-    given.iter().map(parse).collect()
+impl FromStr for Address {
+    type Err = NoAddress;
+
+    fn from_str(given: &str) -> Result<Self, NoAddress> {
+        one(given).ok_or(NoAddress)
+    }
 }
 
 fn one(given: &str) -> Option<Address> {
@@ -48,7 +51,7 @@ fn one(given: &str) -> Option<Address> {
     };
     let known = is_name(host) || host.parse::<IpAddr>().is_ok();
     known.then(|| Address {
-        host: host.to_string(),
+        host: host.to_ascii_lowercase(),
         port,
     })
 }
