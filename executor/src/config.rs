@@ -124,6 +124,9 @@ pub struct ExternalConfig {
     pub external_oip_hosts: Vec<String>,
     /// Maximum duration of a request, repetitions included, in seconds.
     pub external_oip_request_seconds_max: u64,
+    /// Maximum age of a model's metadata, in seconds: if they change, this is noticed after that
+    /// at the latest. 0: they are asked for before each request.
+    pub external_oip_metadata_seconds_max: u64,
 }
 
 impl Default for ExternalConfig {
@@ -131,6 +134,7 @@ impl Default for ExternalConfig {
         Self {
             external_oip_hosts: Vec::new(),
             external_oip_request_seconds_max: 30,
+            external_oip_metadata_seconds_max: 60,
         }
     }
 }

@@ -273,11 +273,11 @@ impl Executor {
     /// `model.sha256`. A failure is not cached.
     pub async fn load(&self, model: &Arc<Model>) -> Result<LoadedModel, ModelError> {
         let inner = &self.inner;
+        let backend = inner.backend_of(&model.uri)?;
         let slot = inner.cache.slot(model);
         if let Some(instance) = slot.instance() {
             return Ok(LoadedModel::new(model.clone(), instance));
         }
-        let backend = inner.backend_of(&model.uri)?;
         match slot.loaded(|| backend.load(&inner.files, model)).await {
             Ok(instance) => {
                 inner.cache.keep(model, &slot);

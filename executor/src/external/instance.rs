@@ -1,5 +1,6 @@
 //! A model that an external server runs.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -7,6 +8,7 @@ use std::time::Instant;
 use futures_util::future::BoxFuture;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::request::Prepared;
 use super::runs::{self, Limits};
 use super::served::ServedModel;
 use crate::backend::{Description, Instance};
@@ -93,21 +95,19 @@ impl Instance for ExternalInstance {
 /// Answers a piece, request after request, unless its caller is gone.
 async fn answer(served: &ServedModel, mut piece: Piece, batch: usize, inferred: &AtomicU64) {
     while piece.left() > 0 {
-        let inputs = match &served.contract().feed {
-            Feed::Image(spec) => images(&piece, spec, batch),
-            Feed::Columns(spec) => Some(rows(&piece, spec, batch)),
+        let next = match &served.contract().feed {
+            Feed::Image(spec) => images(served, &piece, spec, batch),
+            Feed::Columns(spec) => rows(served, &piece, spec, batch),
         };
-        let Some(inputs) = inputs else {
-            let error = ModelError::Options {
-                reason: "an image is not there as a tensor".to_string(),
-            };
-            return fail(piece, error);
+        let next = match next {
+            Ok(next) => next,
+            Err(error) => return fail(piece, error),
         };
         let begin = Instant::now();
         let answered = tokio::select! {
             biased;
             () = piece.reply.abandoned() => return,
-            answered = outcomes(served, inputs) => answered,
+            answered = outcomes(served, next) => answered,
         };
         match answered {
             Ok((outcomes, ran)) => {
@@ -123,73 +123,88 @@ async fn answer(served: &ServedModel, mut piece: Piece, batch: usize, inferred: 
 }
 
 /// The next inputs of a piece.
-enum Inputs {
-    /// So many images, one after another.
-    Images(usize, Vec<f32>),
-    /// Rows, or why the model does not accept them.
-    Rows(Vec<Result<Vec<ColumnValue>, String>>),
+struct Next {
+    /// The request for those that the model accepts; `None`: it accepts none.
+    request: Option<Prepared>,
+    /// For each of them, why the model does not accept it.
+    refused: Vec<Option<String>>,
 }
 
-/// The next images of a piece, at most `batch`. `None`: one of them is not there.
-fn images(piece: &Piece, spec: &InputSpec, batch: usize) -> Option<Inputs> {
+/// The next images of a piece, at most `batch`.
+fn images(
+    served: &ServedModel,
+    piece: &Piece,
+    spec: &InputSpec,
+    batch: usize,
+) -> Result<Next, ModelError> {
     let (image_len, all) = (spec.image_len(), piece.images(spec));
-    let mut numbers = Vec::with_capacity(image_len.saturating_mul(batch.min(piece.left())));
-    let mut count = 0;
-    for place in piece.places_left().take(batch) {
+    let places: Vec<usize> = piece.places_left().take(batch).collect();
+    let images = |place: usize, count: usize| {
         let begin = place.checked_mul(image_len)?;
-        numbers.extend_from_slice(all.get(begin..begin.checked_add(image_len)?)?);
-        count += 1;
-    }
-    (count > 0).then_some(Inputs::Images(count, numbers))
+        let end = place.checked_add(count)?.checked_mul(image_len)?;
+        all.get(begin..end)
+    };
+    let follow = |pair: &[usize]| matches!(pair, [a, b] if a.checked_add(1) == Some(*b));
+    let first = places.first();
+    let first = first.filter(|_| places.windows(2).all(follow));
+    let numbers = match first {
+        Some(first) => images(*first, places.len()).map(Cow::Borrowed),
+        None => {
+            let each: Option<Vec<&[f32]>> = places.iter().map(|place| images(*place, 1)).collect();
+            each.map(|each| each.concat().into())
+        }
+    };
+    let numbers = numbers.filter(|_| !places.is_empty());
+    let numbers = numbers.ok_or_else(|| ModelError::Options {
+        reason: "an image is not there as a tensor".to_string(),
+    })?;
+    Ok(Next {
+        request: Some(served.prepared(Batch::Images(&numbers))?),
+        refused: vec![None; places.len()],
+    })
 }
 
 /// The next rows of a piece, at most `batch`.
-fn rows(piece: &Piece, spec: &ColumnsSpec, batch: usize) -> Inputs {
-    let checked = |row: &[ColumnValue]| spec.check(row).map(|()| row.to_vec());
-    Inputs::Rows(piece.column_rows().take(batch).map(checked).collect())
+fn rows(
+    served: &ServedModel,
+    piece: &Piece,
+    spec: &ColumnsSpec,
+    batch: usize,
+) -> Result<Next, ModelError> {
+    let rows: Vec<&[ColumnValue]> = piece.column_rows().take(batch).collect();
+    let refused: Vec<Option<String>> = rows.iter().map(|row| spec.check(row).err()).collect();
+    let taken = rows.into_iter().zip(&refused);
+    let taken = taken.filter(|(_, refused)| refused.is_none());
+    let taken: Vec<&[ColumnValue]> = taken.map(|(row, _)| row).collect();
+    let request = match taken.is_empty() {
+        true => None,
+        false => Some(served.prepared(Batch::Rows(&taken))?),
+    };
+    Ok(Next { request, refused })
 }
 
 /// The outcomes of inputs, and how many the server has answered.
-async fn outcomes(
-    served: &ServedModel,
-    inputs: Inputs,
-) -> Result<(Vec<Outcome>, usize), ModelError> {
-    match inputs {
-        Inputs::Images(count, numbers) => {
-            let outcomes = run(served, Batch::Images(&numbers), count).await?;
-            Ok((outcomes, count))
+async fn outcomes(served: &ServedModel, next: Next) -> Result<(Vec<Outcome>, usize), ModelError> {
+    let wanted = next.refused.iter().filter(|refused| refused.is_none());
+    let wanted = wanted.count();
+    let answers = match next.request {
+        Some(request) => {
+            let answer = served.run(request).await?;
+            let reader = &served.contract().reader;
+            served.read(&answer, |numbers| reader.outcomes(numbers))?
         }
-        Inputs::Rows(rows) => {
-            let taken = rows.iter().filter_map(|row| row.as_deref().ok());
-            let taken: Vec<&[ColumnValue]> = taken.collect();
-            let answers = match taken.is_empty() {
-                true => Vec::new(),
-                false => run(served, Batch::Rows(&taken), taken.len()).await?,
-            };
-            let count = answers.len();
-            let mut answers = answers.into_iter();
-            let outcomes = rows.iter().map_while(|row| match row {
-                Ok(_) => answers.next(),
-                Err(reason) => Some(Outcome::Unreadable(reason.clone())),
-            });
-            Ok((outcomes.collect(), count))
-        }
+        None => Vec::new(),
+    };
+    // Nothing is filled in otherwise, and the piece would not end.
+    if answers.len() != wanted || next.refused.is_empty() {
+        return Err(served.wrong("it has too few rows".to_string()));
     }
-}
-
-/// The outcomes of a batch of so many inputs.
-async fn run(
-    served: &ServedModel,
-    batch: Batch<'_>,
-    inputs: usize,
-) -> Result<Vec<Outcome>, ModelError> {
-    let answer = served.run(batch).await?;
-    let reader = &served.contract().reader;
-    let outcomes = served.read(&answer, |numbers| reader.outcomes(numbers))?;
-    match outcomes.len() == inputs {
-        true => Ok(outcomes),
-        false => Err(served.wrong("it has too few rows".to_string())),
-    }
+    let mut answers = answers.into_iter();
+    let outcomes = next.refused.into_iter().map_while(|refused| match refused {
+        Some(reason) => Some(Outcome::Unreadable(reason)),
+        None => answers.next(),
+    });
+    Ok((outcomes.collect(), wanted))
 }
 
 fn fail(piece: Piece, error: ModelError) {

@@ -76,7 +76,10 @@ impl External {
         }
         let runtime = Arc::new(IoRuntime::start("predict-extern")?);
         let _entered = runtime.handle().enter();
-        let request_max = Duration::from_secs(external.external_oip_request_seconds_max);
+        let times = (
+            Duration::from_secs(external.external_oip_request_seconds_max),
+            Duration::from_secs(external.external_oip_metadata_seconds_max),
+        );
         let answer_bytes_max = config
             .model_output_bytes_max
             .saturating_add(ANSWER_BYTES_BESIDE);
@@ -86,7 +89,7 @@ impl External {
                 address: given.clone(),
             };
             let address: Address = given.parse().map_err(|_| wrong())?;
-            let server = Server::new(address.clone(), request_max, answer_bytes_max);
+            let server = Server::new(address.clone(), times, answer_bytes_max);
             servers.insert(address, Arc::new(server.ok_or_else(wrong)?));
         }
         let trial = config.trial.as_ref();

@@ -38,8 +38,8 @@ pub(super) fn outputs<'n>(
 
 fn content(output: &InferOutputTensor, raw: Option<&Bytes>) -> Result<ReceivedContent, String> {
     let wrong = |what: &dyn std::fmt::Display| format!("its output '{}': {what}", output.name);
-    let axes = output.shape.iter().map(|axis| usize::try_from(*axis).ok());
-    let elements = axes.fold(Some(1_usize), |product, axis| product?.checked_mul(axis?));
+    let mut axes = output.shape.iter().map(|axis| usize::try_from(*axis).ok());
+    let elements = axes.try_fold(1_usize, |product, axis| product.checked_mul(axis?));
     let elements = elements.ok_or_else(|| wrong(&format!("no shape {:?}", output.shape)))?;
     let none = InferTensorContents::default();
     let contents = output.contents.as_ref().unwrap_or(&none);

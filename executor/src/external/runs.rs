@@ -129,7 +129,8 @@ struct RemoteRuns<'s> {
 
 impl RemoteRuns<'_> {
     fn answer(&self, batch: Batch<'_>) -> Result<Answer, ModelError> {
-        let answered = self.gone.run_until_cancelled(self.served.run(batch));
+        let prepared = self.served.prepared(batch)?;
+        let answered = self.gone.run_until_cancelled(self.served.run(prepared));
         let answered = self.handle.block_on(answered);
         answered.unwrap_or_else(|| Err(ModelError::abandoned()))
     }

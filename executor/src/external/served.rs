@@ -1,21 +1,19 @@
 //! A model at an external server, and what it was when it was found.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use predictsql_catalog::{ModelInput, ModelOptions};
 
 use super::metadata::{Described, described, only_image};
 use super::model_uri::ModelUri;
-use super::request;
+use super::request::{self, Prepared};
 use super::response;
 use super::server::Server;
 use crate::error::ModelError;
 use crate::model::{Batch, Contract, Numbers, Outlet, Received, contract_of};
 use crate::oip::inference::ModelInferResponse;
 
-/// Time for which the metadata of a model is believed.
-const METADATA_BELIEVED: Duration = Duration::from_secs(60);
 /// Maximum fixed batch size: batches are filled up to it.
 const BATCH_FIXED_MAX: usize = 4096;
 
@@ -91,15 +89,22 @@ impl ServedModel {
         self.batch_inputs_max
     }
 
+    /// The request for a batch.
+    ///
+    /// # Errors
+    /// A batch of another kind than the model's, or with a text that is too long.
+    pub(super) fn prepared(&self, batch: Batch<'_>) -> Result<Prepared, ModelError> {
+        let prepared = request::of_batch(&self.uri, &self.contract, &self.inputs, batch);
+        prepared.ok_or_else(|| ModelError::Options {
+            reason: "an input cannot be sent to its server".to_string(),
+        })
+    }
+
     /// Runs the model on a batch.
     ///
     /// # Errors
     /// The server's, those of an answer that is none, and [`ModelError::ServedChanged`].
-    pub(super) async fn run(&self, batch: Batch<'_>) -> Result<Answer, ModelError> {
-        let prepared = request::of_batch(&self.uri, &self.contract, &self.inputs, batch);
-        let prepared = prepared.ok_or_else(|| ModelError::Options {
-            reason: "an input cannot be sent to the server".to_string(),
-        })?;
+    pub(super) async fn run(&self, prepared: Prepared) -> Result<Answer, ModelError> {
         self.check_unchanged().await?;
         let response = self.server.infer(prepared.message).await?;
         self.check_name(&response)?;
@@ -139,7 +144,7 @@ impl ServedModel {
     /// Asks for the metadata again when it is no longer believed.
     async fn check_unchanged(&self) -> Result<(), ModelError> {
         let asked = |asked: &Mutex<Instant>| *asked.lock().unwrap_or_else(PoisonError::into_inner);
-        if asked(&self.asked).elapsed() < METADATA_BELIEVED {
+        if asked(&self.asked).elapsed() < self.server.metadata_max() {
             return Ok(());
         }
         let described = described(&self.uri, self.server.metadata(&self.uri).await?)?;

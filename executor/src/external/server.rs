@@ -43,6 +43,8 @@ pub(super) struct Server {
     inferring: Client,
     /// Maximum duration of a request, repetitions included.
     request_max: Duration,
+    /// Time for which the metadata of a model is believed.
+    metadata_max: Duration,
 }
 
 impl Server {
@@ -50,7 +52,7 @@ impl Server {
     /// connection. `None`: the address is none of HTTP.
     pub(super) fn new(
         address: Address,
-        request_max: Duration,
+        (request_max, metadata_max): (Duration, Duration),
         answer_bytes_max: u64,
     ) -> Option<Self> {
         let endpoint = Endpoint::from_shared(format!("http://{address}")).ok()?;
@@ -71,7 +73,13 @@ impl Server {
                 .max_decoding_message_size(DESCRIPTION_BYTES_MAX),
             inferring: client.max_decoding_message_size(answer_bytes_max),
             request_max,
+            metadata_max,
         })
+    }
+
+    /// Time for which the metadata of a model is believed.
+    pub(super) fn metadata_max(&self) -> Duration {
+        self.metadata_max
     }
 
     /// Its address in words.

@@ -61,6 +61,7 @@ fn config(hosts: &[String]) -> ExecutorConfig {
         external: ExternalConfig {
             external_oip_hosts: hosts.to_vec(),
             external_oip_request_seconds_max: 20,
+            external_oip_metadata_seconds_max: 0,
         },
         ..ExecutorConfig::default()
     }
@@ -260,8 +261,11 @@ async fn rows_of_columns_are_sent_as_the_model_wants_them() {
     assert_eq!(outcomes[3], expected([-3.0, 4.0, 0.0]));
 }
 
-/// What a server's answer can be instead of a right one, and what the error says.
-fn wrong_answers() -> Vec<(&'static str, fn(&mut ModelInferResponse))> {
+/// What an error says, and what is wrong before.
+type Wrong<T> = (&'static str, fn(&mut T));
+
+/// What a server's answer can be instead of a right one.
+fn wrong_answers() -> Vec<Wrong<ModelInferResponse>> {
     vec![
         ("elements", |answer| answer.outputs[0].shape[0] += 1),
         ("elements", |answer| answer.outputs[0].shape[1] = 2),
@@ -491,7 +495,7 @@ async fn a_model_that_changed_at_its_server_is_not_used() {
     let file = executor.inspect(&uri, &options).await.unwrap();
     let model = model(&uri, &file.sha256, &options);
     let loaded = executor.load(&model).await.unwrap();
-    // A newer version answers.
+    // A newer version answers, though the metadata are the same.
     server.change(|script| {
         script.infer = Arc::new(|request| {
             Reply::Answer(ModelInferResponse {
@@ -507,6 +511,11 @@ async fn a_model_that_changed_at_its_server_is_not_used() {
         script.infer = Script::colour().infer;
         script.metadata.versions.push("2".to_string());
     });
+    // While it is loaded, and when it is loaded again.
+    let before = server.inferred();
+    let error = predict(&executor, &loaded, images()).await;
+    assert_eq!(error, Err(PredictError::Load(changed.clone())));
+    assert_eq!(server.inferred(), before);
     executor.unload(&model);
     assert_eq!(executor.load(&model).await.map(|_| ()), Err(changed));
     let newer = executor.inspect(&uri, &options).await.unwrap();
@@ -517,7 +526,7 @@ async fn a_model_that_changed_at_its_server_is_not_used() {
 async fn what_a_server_says_of_a_model_is_checked() {
     let server = Scripted::start(Script::colour());
     let executor = executor_for(&server);
-    let refused: [(&str, fn(&mut Script)); 12] = [
+    let refused: [Wrong<Script>; 12] = [
         ("is not live", |script| script.live = false),
         ("no model 'colour' that is ready", |script| {
             script.ready = false

@@ -42,6 +42,7 @@ pub struct ExecutorFile {
     queue_delay_us: Option<u64>,
     external_oip_hosts: Option<Vec<String>>,
     external_oip_request_seconds_max: Option<u64>,
+    external_oip_metadata_seconds_max: Option<u64>,
     model_cache_dir: Option<PathBuf>,
     model_cache_bytes_max: Option<u64>,
 }
@@ -105,6 +106,10 @@ pub(crate) fn take(
     set(
         &mut external.external_oip_request_seconds_max,
         file.external_oip_request_seconds_max,
+    );
+    set(
+        &mut external.external_oip_metadata_seconds_max,
+        file.external_oip_metadata_seconds_max,
     );
     take_cache(config, file.model_cache_dir, file.model_cache_bytes_max)?;
     set(&mut config.image_bytes_max, file.image_bytes_max);
@@ -219,6 +224,7 @@ pub(super) fn as_typed(config: &ExecutorConfig) -> ExecutorFile {
         queue_delay_us: Some(config.queue_delay_us),
         external_oip_hosts: Some(config.external.external_oip_hosts.clone()),
         external_oip_request_seconds_max: Some(config.external.external_oip_request_seconds_max),
+        external_oip_metadata_seconds_max: Some(config.external.external_oip_metadata_seconds_max),
         model_cache_dir: cache.map(|cache| shown_path(&cache.folder)),
         model_cache_bytes_max: cache.map(|cache| cache.bytes_max),
     }
