@@ -6,13 +6,12 @@ use bytes::Bytes;
 use predictsql_catalog::{Device, Model, ModelOptions, OnnxHead, Task, TaskInput};
 use tokio_util::sync::CancellationToken;
 
-use crate::backend::{Backend, LoadedModel, WorkerState};
+use crate::backend::{LoadedModel, WorkerState};
+use crate::backends::Backends;
 use crate::caller::CallerId;
 use crate::config::{ExecutorConfig, StartError};
 use crate::error::{ImageRootError, ModelError, PredictError};
-use crate::external::{self, External, is_external};
 use crate::identity::InputId;
-use crate::in_process::InProcess;
 use crate::input::{Input, Outcome};
 use crate::loaded::Cache;
 use crate::model::{CHUNK_ROWS_MAX, onnx_head};
@@ -23,7 +22,6 @@ use crate::prepared::Prepared;
 use crate::provider::{self, Provider};
 use crate::sources::{BoundRoots, ModelFile, ModelFiles};
 use crate::spent::Spent;
-use crate::workers::Workers;
 
 /// Maximum size of a file of labels, or of one that describes a model, in bytes.
 const BESIDE_MODEL_BYTES_MAX: u64 = 4 << 20;
@@ -48,9 +46,7 @@ struct Inner {
     cache: Cache,
     /// Limits the chunks in flight.
     chunks: Arc<Permits>,
-    backend: Arc<dyn Backend>,
-    /// Runs the models that external servers have, if any server is allowed.
-    external: Option<External>,
+    backends: Backends,
     batch_images_max: usize,
     tensor_bytes_max: u64,
     image_bytes_max: u64,
@@ -66,13 +62,9 @@ impl Executor {
             None => provider::choose(&config.provider, config.ort_library.as_deref())?,
         };
         let pipeline = Pipeline::start(&config, provider.is_accelerator())?;
-        let backend: Arc<dyn Backend> = match &config.workers {
-            Some(workers) => Arc::new(Workers::start(workers, pipeline.inferred())?),
-            None => Arc::new(InProcess::new(&config, provider, pipeline.run_queue())),
-        };
-        let external = External::start(&config, pipeline.inferred())?;
+        let (queue, inferred) = (pipeline.run_queue(), pipeline.inferred());
         let inner = Inner {
-            external,
+            backends: Backends::start(&config, provider, queue, inferred)?,
             pipeline,
             files: Arc::new(ModelFiles::new(
                 &config.model_roots,
@@ -82,7 +74,6 @@ impl Executor {
             )?),
             cache: Cache::new(config.models_loaded_max, config.models_bytes_max),
             chunks: Permits::new(config.queue_chunks_max),
-            backend,
             batch_images_max: config.batch_images_max,
             tensor_bytes_max: config.tensor_bytes_max,
             image_bytes_max: config.image_bytes_max,
@@ -136,18 +127,18 @@ impl Executor {
 
     /// Device that models run on.
     pub fn device(&self) -> Device {
-        self.inner.backend.device()
+        self.inner.backends.files.device()
     }
 
     /// The workers that run models, in the order of their addresses. Empty: this process runs
     /// them.
     pub fn workers(&self) -> Vec<WorkerState> {
-        self.inner.backend.workers()
+        self.inner.backends.files.workers()
     }
 
     /// Number of pieces processed concurrently: the number of CPU threads that decode and infer.
     pub fn threads(&self) -> usize {
-        self.inner.backend.capacity().pieces
+        self.inner.backends.files.capacity().pieces
     }
 
     /// Maximum size of an encoded image, in bytes.
@@ -227,14 +218,14 @@ impl Executor {
         options: &ModelOptions,
     ) -> Result<ModelFile, ModelError> {
         let inner = &self.inner;
-        let backend = inner.backend_of(uri)?;
+        let backend = inner.backends.of(uri)?;
         backend.describe(&inner.files, (uri, None), options).await
     }
 
     /// Like [`Executor::inspect`], for a file of this SHA-256.
     pub(crate) async fn inspect_pinned(&self, model: &Model) -> Result<ModelFile, ModelError> {
         let (inner, pinned) = (&self.inner, Some(model.sha256.as_str()));
-        let backend = inner.backend_of(&model.uri)?;
+        let backend = inner.backends.of(&model.uri)?;
         backend
             .describe(&inner.files, (&model.uri, pinned), &model.options)
             .await
@@ -245,9 +236,7 @@ impl Executor {
     /// # Errors
     /// Any reason why the file cannot be read, or the server cannot be asked.
     pub async fn onnx_head(&self, uri: &str) -> Result<OnnxHead, ModelError> {
-        if is_external(uri) {
-            let external = self.inner.external.as_ref();
-            let external = external.ok_or_else(|| external::refused(uri))?;
+        if let Some(external) = self.inner.backends.external(uri)? {
             return external.head(uri).await;
         }
         let file = self.inner.files.read_whole(uri).await?;
@@ -273,7 +262,7 @@ impl Executor {
     /// `model.sha256`. A failure is not cached.
     pub async fn load(&self, model: &Arc<Model>) -> Result<LoadedModel, ModelError> {
         let inner = &self.inner;
-        let backend = inner.backend_of(&model.uri)?;
+        let backend = inner.backends.of(&model.uri)?;
         let slot = inner.cache.slot(model);
         if let Some(instance) = slot.instance() {
             return Ok(LoadedModel::new(model.clone(), instance));
@@ -545,17 +534,6 @@ impl Executor {
         usize::try_from(fitting)
             .unwrap_or(usize::MAX)
             .clamp(1, wanted.unwrap_or(1).max(1))
-    }
-}
-
-impl Inner {
-    /// The backend that runs the model of a URI.
-    fn backend_of(&self, uri: &str) -> Result<&dyn Backend, ModelError> {
-        match (is_external(uri), &self.external) {
-            (false, _) => Ok(&*self.backend),
-            (true, Some(external)) => Ok(external),
-            (true, None) => Err(external::refused(uri)),
-        }
     }
 }
 

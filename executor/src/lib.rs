@@ -22,6 +22,7 @@
 
 mod address;
 mod backend;
+mod backends;
 mod caller;
 mod config;
 pub mod decision;

@@ -78,8 +78,8 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Waits until `take`, which may remove work, returns true, at most until `until`. It is called
-    /// at once and after each push.
+    /// Waits until `take`, which may remove work, returns true, at most until `until`. It is
+    /// called at once and after each push.
     pub(super) fn take_until(&self, until: Instant, mut take: impl FnMut(&mut Turns<T>) -> bool) {
         let mut state = self.state();
         while !state.stopped && !take(&mut state.turns) {

@@ -3,7 +3,9 @@
 use super::error::{ConfigError, value};
 use super::over::set;
 use super::paths::shown_path;
-use predictsql_executor::{ExecutorConfig, ModelCacheConfig, ProviderConfig, StorageRoot};
+use predictsql_executor::{
+    ExecutorConfig, ExternalConfig, ModelCacheConfig, ObjectConfig, ProviderConfig, StorageRoot,
+};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -53,6 +55,7 @@ pub(crate) fn take(
     (image_roots, model_roots): (&[StorageRoot], &[StorageRoot]),
     file: ExecutorFile,
 ) -> Result<(), ConfigError> {
+    take_objects(&mut config.objects, &file);
     set(
         &mut config.image_roots,
         roots("image_roots", image_roots, file.image_roots)?,
@@ -60,21 +63,6 @@ pub(crate) fn take(
     set(
         &mut config.model_roots,
         roots("model_roots", model_roots, file.model_roots)?,
-    );
-    let objects = &mut config.objects;
-    set(&mut objects.object_reads_max, file.object_reads_max);
-    set(
-        &mut objects.object_read_seconds_max,
-        file.object_read_seconds_max,
-    );
-    set(&mut objects.object_retries_max, file.object_retries_max);
-    set(
-        &mut objects.object_identity_seconds_max,
-        file.object_identity_seconds_max,
-    );
-    set(
-        &mut objects.object_bodies_bytes_max,
-        file.object_bodies_bytes_max,
     );
     if file.ort_library.is_some() {
         config.ort_library = file.ort_library;
@@ -101,15 +89,13 @@ pub(crate) fn take(
     );
     set(&mut config.run_ms_max, file.run_ms_max);
     set(&mut config.queue_delay_us, file.queue_delay_us);
-    let external = &mut config.external;
-    set(&mut external.external_oip_hosts, file.external_oip_hosts);
-    set(
-        &mut external.external_oip_request_seconds_max,
-        file.external_oip_request_seconds_max,
-    );
-    set(
-        &mut external.external_oip_metadata_seconds_max,
-        file.external_oip_metadata_seconds_max,
+    take_external(
+        &mut config.external,
+        file.external_oip_hosts,
+        (
+            file.external_oip_request_seconds_max,
+            file.external_oip_metadata_seconds_max,
+        ),
     );
     take_cache(config, file.model_cache_dir, file.model_cache_bytes_max)?;
     set(&mut config.image_bytes_max, file.image_bytes_max);
@@ -124,6 +110,41 @@ pub(crate) fn take(
     );
     set(&mut config.decoding_bytes_max, file.decoding_bytes_max);
     Ok(())
+}
+
+/// Overrides how objects of remote storage are read.
+fn take_objects(config: &mut ObjectConfig, file: &ExecutorFile) {
+    set(&mut config.object_reads_max, file.object_reads_max);
+    set(
+        &mut config.object_read_seconds_max,
+        file.object_read_seconds_max,
+    );
+    set(&mut config.object_retries_max, file.object_retries_max);
+    set(
+        &mut config.object_identity_seconds_max,
+        file.object_identity_seconds_max,
+    );
+    set(
+        &mut config.object_bodies_bytes_max,
+        file.object_bodies_bytes_max,
+    );
+}
+
+/// Overrides which external servers run models.
+fn take_external(
+    config: &mut ExternalConfig,
+    hosts: Option<Vec<String>>,
+    (request_seconds_max, metadata_seconds_max): (Option<u64>, Option<u64>),
+) {
+    set(&mut config.external_oip_hosts, hosts);
+    set(
+        &mut config.external_oip_request_seconds_max,
+        request_seconds_max,
+    );
+    set(
+        &mut config.external_oip_metadata_seconds_max,
+        metadata_seconds_max,
+    );
 }
 
 /// Overrides the device that models run on.
