@@ -1,5 +1,5 @@
-//! Addresses of workers and external servers: `HOST:PORT`. A name may stand for several, which come
-//! and go.
+//! Addresses of workers and external servers: `HOST:PORT`. A name may stand for several, which
+//! come and go.
 
 use std::fmt;
 use std::net::IpAddr;

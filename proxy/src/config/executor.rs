@@ -92,14 +92,10 @@ pub(crate) fn take(
     set(&mut config.run_ms_max, file.run_ms_max);
     let external = &mut config.external;
     set(&mut external.external_oip_hosts, file.external_oip_hosts);
-    set(
-        &mut external.external_oip_request_seconds_max,
-        file.external_oip_request_seconds_max,
-    );
-    set(
-        &mut external.external_oip_metadata_seconds_max,
-        file.external_oip_metadata_seconds_max,
-    );
+    let request_max = &mut external.external_oip_request_seconds_max;
+    set(request_max, file.external_oip_request_seconds_max);
+    let metadata_max = &mut external.external_oip_metadata_seconds_max;
+    set(metadata_max, file.external_oip_metadata_seconds_max);
     take_cache(config, file.model_cache_dir, file.model_cache_bytes_max)?;
     set(&mut config.image_bytes_max, file.image_bytes_max);
     set(&mut config.image_pixels_max, file.image_pixels_max);
