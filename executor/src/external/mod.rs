@@ -6,8 +6,8 @@
 //!   ServerLive, ModelReady, ModelMetadata ─► contract, identity     ModelInfer ─► answers
 //! ```
 //!
-//! This process fetches, decodes and prepares the inputs, and sends tensors. The metadata takes
-//! the place of a model file's declarations: it is checked against the options, and the model is
+//! This process fetches, decodes and prepares the inputs, and sends tensors. The metadata take
+//! the place of a model file's declarations: they are checked against the options, and the model is
 //! tried like a file. The operator names the servers that may be connected to.
 
 mod instance;

@@ -112,6 +112,23 @@ fn a_certificate_named_by_flags_replaces_that_of_the_file() {
 }
 
 #[test]
+fn no_external_server_is_allowed_unless_it_is_named() {
+    let external = |toml: &str| {
+        let toml = format!("embedded = 'x'\n{toml}");
+        let config = resolve(&toml, &ServeArgs::default(), &[]).unwrap();
+        config.executor.external
+    };
+    assert!(external("").external_oip_hosts.is_empty());
+    let named = external(
+        "[executor]\nexternal_oip_hosts = ['a:1', '[::1]:2']\nexternal_oip_request_seconds_max = 7\n\
+         external_oip_metadata_seconds_max = 0",
+    );
+    assert_eq!(named.external_oip_hosts, ["a:1", "[::1]:2"]);
+    assert_eq!(named.external_oip_request_seconds_max, 7);
+    assert_eq!(named.external_oip_metadata_seconds_max, 0);
+}
+
+#[test]
 fn limits_of_zero_are_refused() {
     for name in [
         "runtimes",

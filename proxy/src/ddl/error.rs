@@ -38,7 +38,8 @@ impl From<&ModelError> for SqlError {
     /// | cause | code | SQLSTATE |
     /// |---|---|---|
     /// | ONNX Runtime missing | 1126 cannot open library | HY000 |
-    /// | outside roots, server not allowed, too large, beyond limits | 1290 option prevents it | HY000 |
+    /// | outside roots, too large, beyond limits of the trial | 1290 option prevents it | HY000 |
+    /// | server not allowed | 1290 | HY000 |
     /// | not found | 1017 | HY000 |
     /// | cannot be read | 1024 | HY000 |
     /// | damaged, or not the file or served model that was created | 1033 | HY000 |

@@ -1,4 +1,5 @@
 //! A real Triton as the external server of a proxy: `make test-triton` installs it, and runs this.
+#![allow(clippy::unwrap_used)]
 
 mod server;
 

@@ -1,5 +1,6 @@
 //! A Triton inference server of `.cache/triton` on a free loopback port, with models of
 //! `tests/triton/`.
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
