@@ -3,12 +3,13 @@
 //!
 //! ```text
 //! demo's shop -> for each statement: EXPLAIN, then ANALYZE of the same
-//!     cold: without kept outputs; every COLD_BLOCK statements the proxy starts anew
-//!     warm: run once before, with kept outputs                       -> table, JSON
+//!     cold: without kept outputs; for every COLD_BLOCK statements the proxy starts anew
+//!     warm: run once before, with kept outputs                        -> table, JSON
 //! ```
 //!
 //! EXPLAIN comes first, so that it knows nothing of the run that it is compared with. A proxy that
-//! has just started has observed nothing and loaded no model.
+//! has just started has observed nothing and loaded no model; the later statements of a block may
+//! find models loaded, and their estimates corrected by the first ones.
 
 mod report;
 
