@@ -77,7 +77,9 @@ impl Shared {
             return vec![None; ids.len()];
         };
         let codec = asked.model.options.output_codec();
-        self.cache.find(model.output, codec, ids).await
+        let (found, asked_of_store) = self.cache.find(model.output, codec, ids).await;
+        self.tally.asked_of_store(voter, asked_of_store);
+        found
     }
 
     /// Whether outputs may be kept. Not for column inputs: a lookup costs more than the model.

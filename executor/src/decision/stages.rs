@@ -173,7 +173,7 @@ impl<'p> StagedRun<'p> {
         let id = |row: &usize| self.ids.get(*row).copied().flatten();
         let ids: Vec<Option<InputId>> = rows.iter().map(id).collect();
         let codec = voter.model.options.output_codec();
-        let found = tokio::select! {
+        let (found, asked_of_store) = tokio::select! {
             biased;
             () = self.cancel.cancelled() => return Err(PredictError::Cancelled),
             found = self.shared.cache.find(model.output, codec, &ids) => found,
@@ -185,6 +185,7 @@ impl<'p> StagedRun<'p> {
         self.shared.work.missed(missing.count());
         let kept = found.iter().flatten().count();
         self.shared.tally.kept(number, kept);
+        self.shared.tally.asked_of_store(number, asked_of_store);
         Ok(found.into_iter().map(|f| f.map(Outcome::Scores)).collect())
     }
 

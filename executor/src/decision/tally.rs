@@ -27,6 +27,7 @@ pub struct Tally {
 pub struct VoterTally {
     inferred: AtomicU64,
     kept: AtomicU64,
+    asked_of_store: AtomicU64,
     pub(super) spent: Arc<Spent>,
 }
 
@@ -37,6 +38,7 @@ impl Tally {
         let voter = |_| VoterTally {
             inferred: AtomicU64::new(0),
             kept: AtomicU64::new(0),
+            asked_of_store: AtomicU64::new(0),
             spent: spent(),
         };
         Self {
@@ -109,6 +111,12 @@ impl Tally {
         }
     }
 
+    pub(super) fn asked_of_store(&self, voter: usize, inputs: usize) {
+        if let Some(voter) = self.voters.get(voter) {
+            voter.asked_of_store.fetch_add(inputs as u64, Relaxed);
+        }
+    }
+
     /// Counter for the executor time of a voter's model.
     pub(super) fn account(&self, voter: usize) -> &Arc<Spent> {
         self.voters.get(voter).map_or(&self.prepared, |v| &v.spent)
@@ -124,6 +132,12 @@ impl VoterTally {
     /// Number of its outputs that were found kept.
     pub fn kept(&self) -> u64 {
         self.kept.load(Relaxed)
+    }
+
+    /// Number of different inputs that the store of kept outputs was asked about, since their
+    /// outputs were not in memory.
+    pub fn asked_of_store(&self) -> u64 {
+        self.asked_of_store.load(Relaxed)
     }
 
     /// Executor time used.

@@ -105,15 +105,16 @@ impl OutputCache {
     }
 
     /// Looks up the kept outputs of `output` (see [`predictsql_catalog::Model::output_id`]) for
-    /// inputs with these identities. Without a codec no outputs are kept.
+    /// inputs with these identities. Without a codec no outputs are kept. Also returns how many
+    /// different inputs the store was asked about.
     pub async fn find(
         &self,
         output: [u8; 16],
         codec: Option<OutputCodec>,
         inputs: &[Option<InputId>],
-    ) -> Vec<Option<Scores>> {
+    ) -> (Vec<Option<Scores>>, usize) {
         let Some(inner) = &self.0 else {
-            return vec![None; inputs.len()];
+            return (vec![None; inputs.len()], 0);
         };
         let hot = |input: &Option<InputId>| {
             let input = (*input)?;
@@ -124,9 +125,11 @@ impl OutputCache {
         let mut cold: Vec<InputId> = cold
             .filter_map(|(input, found)| input.filter(|_| found.is_none()))
             .collect();
+        let mut asked_of_store = 0;
         if let (Some(codec), false) = (codec, cold.is_empty()) {
             cold.sort_unstable();
             cold.dedup();
+            asked_of_store = cold.len();
             let mut read = inner.store.read(output, codec, cold).await;
             for (input, numbers) in &read {
                 let input = *input;
@@ -146,10 +149,8 @@ impl OutputCache {
         let asked = inputs.iter().flatten().count();
         let kept = found.iter().flatten().count();
         inner.looked_up.add(output, asked as u64, kept as u64);
-        found
-            .into_iter()
-            .map(|numbers| Some(numbers?.scores()))
-            .collect()
+        let found = found.into_iter().map(|numbers| Some(numbers?.scores()));
+        (found.collect(), asked_of_store)
     }
 
     /// Hit rate of lookups of `output` since the start; `None` without lookups.

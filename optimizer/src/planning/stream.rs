@@ -441,7 +441,8 @@ fn with_estimate<'s, 'a>(mut plan: Plan<'s, 'a>, estimate: Option<f64>) -> Plan<
 /// Rows of the store after which a LIMIT written in the statement is expected to be full; `None`
 /// without such a LIMIT.
 fn rows_needed(plan: &Plan<'_, '_>) -> Option<f64> {
-    let limit = plan.scan()?.limit?;
+    let scan = plan.scan()?;
+    let limit = scan.limit?;
     let (RowCount::Number(rows), RowCount::Number(offset)) = (limit.rows, limit.offset) else {
         return None;
     };
@@ -449,5 +450,7 @@ fn rows_needed(plan: &Plan<'_, '_>) -> Option<f64> {
         Node::Filter(filter) if filter.drops => Some(filter.expected().passing),
         _ => None,
     });
-    Some(rows.saturating_add(offset) as f64 / passing.unwrap_or(1.0))
+    // A store that has the LIMIT sends no rows before it.
+    let skipped = if scan.pushdown.limit_pushed { 0 } else { offset };
+    Some(rows.saturating_add(skipped) as f64 / passing.unwrap_or(1.0))
 }

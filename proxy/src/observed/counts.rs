@@ -17,6 +17,8 @@ pub(super) struct PredictionCounts {
     pub(super) inputs: f64,
     /// Inputs that are decoded and preprocessed.
     pub(super) prepared: f64,
+    /// Inputs that the store of kept outputs is asked about, summed over voters.
+    pub(super) asked_of_store: f64,
     /// Inferences, by voter.
     pub(super) inferred: Vec<f64>,
     /// Inferences if the statement ran again, by voter.
@@ -24,6 +26,10 @@ pub(super) struct PredictionCounts {
 }
 
 impl Counts {
+    pub(super) fn asked_of_store(&self) -> f64 {
+        self.predictions.iter().map(|p| p.asked_of_store).sum()
+    }
+
     pub(super) fn inferences(&self) -> f64 {
         let inferred = self.predictions.iter().flat_map(|p| &p.inferred);
         inferred.sum()

@@ -8,7 +8,7 @@ use super::counts::Counts;
 use super::workload::Kind;
 
 /// Number of figures.
-const FIGURES: usize = 4;
+const FIGURES: usize = 5;
 /// Weight of what was known before, for each further statement.
 const KEPT: f64 = 0.98;
 /// Variance of a statement's relative error.
@@ -16,7 +16,8 @@ const VARIANCE: f64 = 0.09;
 /// A relative error beyond this counts as an outlier: a busy machine, a client that reads slowly.
 const OUTLIER: f64 = 1.0;
 
-/// Figures of one statement: one, harvests, rows, elapsed seconds of the work on models.
+/// Figures of one statement: one, harvests, rows, elapsed seconds of the work on models, inputs
+/// that the store of kept outputs is asked about.
 pub(super) type Figures = [f64; FIGURES];
 
 /// The figures of a statement.
@@ -25,7 +26,7 @@ pub(super) fn features(kind: Kind, counts: &Counts, work: f64) -> Figures {
         Kind::Stream => 0.0,
         Kind::Materialise => counts.harvests,
     };
-    [1.0, harvests, counts.rows, work]
+    [1.0, harvests, counts.rows, work, counts.asked_of_store()]
 }
 
 /// The fitted function.
@@ -36,8 +37,8 @@ pub(super) struct Curve {
 }
 
 /// Coefficients before any statement was observed: seconds of a statement, a harvest, a row, a
-/// second of work.
-const BEFORE: Figures = [1.5e-3, 1.5e-3, 6e-6, 1.2];
+/// second of work, an input asked about.
+const BEFORE: Figures = [1.5e-3, 1.5e-3, 6e-6, 1.2, 1e-5];
 
 impl Default for Curve {
     fn default() -> Self {
@@ -102,15 +103,15 @@ mod tests {
 
     #[test]
     fn coefficients_come_close_to_those_that_hold() {
-        let truth = [4e-3, 0.0, 2e-5, 0.6];
+        let truth = [4e-3, 0.0, 2e-5, 0.6, 0.0];
         let mut curve = Curve::default();
         for round in 0..200_u32 {
             let rows = f64::from(10_u32.pow(round % 5));
-            let figures = [1.0, 0.0, rows, rows * 1e-4 * f64::from(round % 3)];
+            let figures = [1.0, 0.0, rows, rows * 1e-4 * f64::from(round % 3), 0.0];
             curve.note(&figures, dot(&truth, &figures));
         }
         for rows in [1.0, 100.0, 10_000.0] {
-            let figures = [1.0, 0.0, rows, rows * 5e-5];
+            let figures = [1.0, 0.0, rows, rows * 5e-5, 0.0];
             let ratio = curve.expect(&figures) / dot(&truth, &figures);
             assert!((0.9..1.1).contains(&ratio), "{rows} rows: {ratio}");
         }
@@ -119,7 +120,7 @@ mod tests {
     #[test]
     fn one_slow_statement_changes_little_and_nothing_becomes_negative() {
         let mut curve = Curve::default();
-        let figures = [1.0, 0.0, 10.0, 1e-3];
+        let figures = [1.0, 0.0, 10.0, 1e-3, 0.0];
         for _ in 0..50 {
             curve.note(&figures, 3e-3);
         }

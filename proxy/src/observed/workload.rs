@@ -139,6 +139,8 @@ impl<'r> Workload<'r> {
                     .clone_from(&prediction.without_lookups(most));
             }
             counts.prepared = prediction.prepared(&counts.inferred);
+            // What is kept is in memory now, and what is not kept is asked for again.
+            counts.asked_of_store = prediction.asked_of_store(&counts.inferred);
         }
         counts
     }
@@ -278,6 +280,7 @@ impl<'r> PredictionWork<'r> {
         Some(PredictionCounts {
             inputs,
             prepared: self.prepared(&inferred),
+            asked_of_store: self.asked_of_store(&inferred),
             again: inferred.clone(),
             inferred,
         })
@@ -289,6 +292,14 @@ impl<'r> PredictionWork<'r> {
         voters
             .map(|voter| inputs * self.share(voter.stage))
             .collect()
+    }
+
+    /// Inputs that the store of kept outputs is asked about before so many inferences.
+    fn asked_of_store(&self, inferred: &[f64]) -> f64 {
+        match self.predictor.looks_up() {
+            true => inferred.iter().sum(),
+            false => 0.0,
+        }
     }
 
     /// Inputs that must be prepared: once for all models of a stage.
@@ -313,6 +324,11 @@ impl<'r> PredictionWork<'r> {
         PredictionCounts {
             inputs: tally.inputs().saturating_sub(tally.repeated()) as f64,
             prepared: self.prepared(&inferred),
+            asked_of_store: tally
+                .voters()
+                .iter()
+                .map(|v| v.asked_of_store() as f64)
+                .sum(),
             inferred,
             again,
         }

@@ -105,7 +105,8 @@ mod tests {
         let scores = Scores::new([0.25, 0.75]);
         let codec = Some(OutputCodec::Probabilities { labels: 2 });
         cache.keep([0; 16], std::iter::once((input, &scores)));
-        assert_eq!(cache.find([0; 16], codec, &[input]).await, [None]);
+        let (found, asked_of_store) = cache.find([0; 16], codec, &[input]).await;
+        assert_eq!((&found[..], asked_of_store), (&[None][..], 1));
         assert!(!cache.is_on());
     }
 }
