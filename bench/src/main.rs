@@ -7,6 +7,7 @@ mod cpu;
 mod fairness;
 mod history;
 mod objects;
+mod photo;
 mod plan;
 mod predict;
 mod relay;
