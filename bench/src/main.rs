@@ -4,6 +4,7 @@
 //! figures do not travel from one machine to another. The last line on stdout is one JSON object.
 
 mod cpu;
+mod decode;
 mod fairness;
 mod history;
 mod objects;
@@ -23,6 +24,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use decode::DecodeArgs;
 use fairness::FairnessArgs;
 use objects::ObjectsArgs;
 use plan::PlanArgs;
@@ -54,6 +56,8 @@ enum Command {
     /// The bare loop, on orders from `predict`
     #[command(name = bare::COMMAND, hide = true)]
     BareLoop(bare::BareArgs),
+    /// Large JPEGs decoded to a part of their size, beside the same ones decoded whole
+    Decode(DecodeArgs),
     /// A statement of one image, alone and beside statements of many
     Fairness(FairnessArgs),
     /// Images of an S3 server that takes its time, beside the same ones as local files
@@ -91,6 +95,7 @@ fn main() -> ExitCode {
     });
     let done: Result<(), Box<dyn std::error::Error>> = match cli.command {
         Command::Predict(args) => predict::run(&args).map_err(Into::into),
+        Command::Decode(args) => decode::run(&args).map_err(Into::into),
         Command::Fairness(args) => fairness::run(&args).map_err(Into::into),
         Command::BareLoop(args) => bare::run(&args).map_err(Into::into),
         Command::Objects(args) => objects::run(&args).map_err(Into::into),

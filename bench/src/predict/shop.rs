@@ -99,7 +99,7 @@ impl Shop {
                 let create = format!(
                     "CREATE MODEL {0} FOR TASK {0} FROM 'photo.onnx' OPTIONS ({1})",
                     photo::TASK,
-                    photo::OPTIONS
+                    photo::options()
                 );
                 for statement in [photo::create_task(), create] {
                     let done = self.runtime.block_on(self.conn.query_drop(statement));
