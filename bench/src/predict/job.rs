@@ -14,20 +14,49 @@ pub const READY: &str = "ready";
 pub struct Job {
     /// The ONNX Runtime library.
     pub library: PathBuf,
-    /// The ONNX file: one input [batch, 1, height, width], one output [batch, labels].
+    /// The ONNX file: one input, one output [batch, labels].
     pub model: PathBuf,
-    /// Height and width of the images, in pixels.
-    pub size: (u32, u32),
-    /// Subtracted from a sample in 0..1.
-    pub mean: f64,
-    /// Divides it then.
-    pub std: f64,
-    /// Grey PNG files of that size.
+    /// What the images are, and how they become the model's input.
+    #[serde(flatten)]
+    pub recipe: Recipe,
+    /// The image files.
     pub images: Vec<PathBuf>,
     /// CPU threads.
     pub threads: usize,
     /// Added to the nice value.
     pub nice: i32,
+    /// Where the table is, for a loop that reads it.
+    pub table: Table,
+}
+
+/// How files become an input.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Recipe {
+    /// Grey PNG files of the model's size become [batch, 1, height, width]; outputs are logits.
+    Grey {
+        /// Height and width of the images, in pixels.
+        size: (u32, u32),
+        /// Subtracted from a sample in 0..1.
+        mean: f64,
+        /// Divides it then.
+        std: f64,
+    },
+    /// JPEG files in colour become the input of [`crate::photo`]; outputs are probabilities.
+    Photo,
+}
+
+/// A table with a column `photo` of paths relative to a folder, and a server that has it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Table {
+    /// The server.
+    pub host: String,
+    /// Its port; user `root` has no password.
+    pub port: u16,
+    /// The table, in the database `bench`.
+    pub name: String,
+    /// The folder.
+    pub image_root: PathBuf,
 }
 
 /// How threads are used.
@@ -58,6 +87,8 @@ pub struct Order {
     pub batch: usize,
     /// Images in all.
     pub images: usize,
+    /// The label whose probabilities are wanted, too; only the bare loop gives them.
+    pub probability_of: Option<usize>,
 }
 
 /// The answer to an order.
@@ -67,4 +98,7 @@ pub struct Done {
     pub seconds: f64,
     /// For each image the position of its label among the model's.
     pub labels: Vec<usize>,
+    /// For each image the probability of the wanted label, if one was.
+    #[serde(default)]
+    pub probabilities: Vec<f32>,
 }

@@ -2,8 +2,9 @@
 //! ONNX Runtime and a short Python script, on the same files with the same model and threads.
 //!
 //! ```text
-//! set up (store, proxy, PNG files, model) -> calibrate the loops
-//!     -> rounds: sql, bare, python, ... -> labels must agree -> table, JSON
+//! store, proxy -> for each case: image files, model -> calibrate the loops
+//!     -> probabilities must agree -> rounds: sql, bare, python, ... -> labels must agree
+//!     -> tables, JSON
 //! ```
 //!
 //! The contenders take turns, in an order that changes from round to round, so that what else the
@@ -11,9 +12,11 @@
 
 pub mod bare;
 mod calibrate;
+mod case;
 mod child;
 mod error;
 mod job;
+mod pixels;
 mod report;
 mod rounds;
 mod shop;
@@ -23,16 +26,17 @@ use std::process::{Command, Stdio};
 
 use predictsql_executor::Executor;
 use predictsql_proxy::config::{Config, StoreConfig};
-use predictsql_proxy::demo::dataset::{self, Split};
-use predictsql_proxy::demo::{pictures, zoo};
+use predictsql_proxy::demo::dataset;
 use predictsql_proxy::predict::CacheMode;
 use predictsql_proxy::serve::Server;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::history;
+use crate::{history, photo};
+use case::{Case, Places};
 use child::LoopProcess;
 pub use error::BenchError;
-use job::Job;
+use job::{Job, Table};
 use report::Report;
 use rounds::Contenders;
 use shop::Shop;
@@ -51,15 +55,15 @@ pub struct PredictArgs {
     /// Fewer and shorter rounds, and nothing is added to the history
     #[arg(long)]
     quick: bool,
-    /// Rounds of each contender [default: 5 with --quick, else 11]
+    /// Rounds of each contender [default: 5 with --quick, else 9]
     #[arg(long, value_name = "N")]
     rounds: Option<usize>,
-    /// Seconds that a round should take [default: 4 with --quick, else 8]
+    /// Seconds that a round should take, of photos twice as many [default: 2 with --quick, else 4]
     #[arg(long, value_name = "SECONDS")]
     round_seconds: Option<f64>,
-    /// A model of the zoo that reads grey images
-    #[arg(long, value_name = "NAME", default_value = "apparel_large")]
-    model: String,
+    /// One case only: cheapest, best, photo, or a model of the zoo that reads grey images
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
     /// Add the result to the history, also with --quick
     #[arg(long)]
     save: bool,
@@ -76,24 +80,27 @@ pub struct PredictArgs {
     /// Folder of the Fashion-MNIST files
     #[arg(long, value_name = "DIR", default_value = dataset::DATASET_DIR)]
     dataset: PathBuf,
+    /// Folder of the photo model and its photos
+    #[arg(long, value_name = "DIR", default_value = photo::FOLDER_DEFAULT)]
+    photos: PathBuf,
     /// The ONNX Runtime library
     #[arg(long, value_name = "FILE", env = "PREDICTSQL_ORT_LIB", default_value = LIBRARY_DEFAULT)]
     ort_library: PathBuf,
-    /// A Python that has onnxruntime, Pillow and NumPy (bench/python/requirements.txt)
+    /// A Python that has onnxruntime, Pillow, NumPy and PyMySQL (bench/python/requirements.txt)
     #[arg(long, value_name = "FILE", env = "PREDICTSQL_TEST_PYTHON", default_value = PYTHON_DEFAULT)]
     python: PathBuf,
-    /// The loop in Python
-    #[arg(long, value_name = "FILE", default_value = "bench/python/bare_loop.py")]
-    python_loop: PathBuf,
+    /// Folder of the loops in Python
+    #[arg(long, value_name = "DIR", default_value = "bench/python")]
+    python_loops: PathBuf,
 }
 
 impl PredictArgs {
     fn rounds(&self) -> usize {
-        self.rounds.unwrap_or(if self.quick { 5 } else { 11 })
+        self.rounds.unwrap_or(if self.quick { 5 } else { 9 })
     }
 
     fn round_seconds(&self) -> f64 {
-        let default = if self.quick { 4.0 } else { 8.0 };
+        let default = if self.quick { 2.0 } else { 4.0 };
         self.round_seconds.unwrap_or(default)
     }
 }
@@ -110,8 +117,14 @@ pub fn run(args: &PredictArgs) -> Result<(), BenchError> {
             "--rounds and --round-seconds must be greater than 0".to_owned(),
         ));
     }
-    let model = chosen_model(args)?;
-    let test = Split::read(&args.dataset, "t10k")?;
+    let places = Places {
+        zoo: &args.zoo,
+        photos: &args.photos,
+    };
+    let cases = match &args.model {
+        Some(name) => vec![Case::named(name, &places)?],
+        None => Case::all(&places)?,
+    };
     let work_dir = tempfile::tempdir()?;
     let data_dir = work_dir.path().join("data");
     println!("starting the proxy and its store in {}", data_dir.display());
@@ -128,8 +141,7 @@ pub fn run(args: &PredictArgs) -> Result<(), BenchError> {
     predictsql_proxy::stop::on_signals(stopping.clone())?;
     let bench = Bench {
         args: args.clone(),
-        model,
-        test,
+        cases,
         data_dir,
         threads,
         proxy: server.address(),
@@ -145,22 +157,32 @@ pub fn run(args: &PredictArgs) -> Result<(), BenchError> {
             }
         })?;
     server.run(stopping)?;
-    let report = measured
+    let reports = measured
         .join()
         .map_err(|_| BenchError::Worthless("the benchmark's thread died".to_owned()))??;
-    publish(args, &report)
+    publish(args, &reports)
 }
 
-/// Prints the report, last the JSON line, and adds it to the history where asked.
-fn publish(args: &PredictArgs, report: &Report) -> Result<(), BenchError> {
-    println!("\n{}", report.table());
-    if let Some(doubt) = report.doubt() {
-        return Err(BenchError::Worthless(doubt));
+/// Prints the reports, last the JSON line, and adds it to the history where asked.
+fn publish(args: &PredictArgs, reports: &[(String, Report)]) -> Result<(), BenchError> {
+    for (name, report) in reports {
+        println!("\n{name}: {}", report.table());
     }
-    if let Some(warning) = report.warning() {
-        eprintln!("warning: {warning}");
+    let mut cases = serde_json::Map::new();
+    for (name, report) in reports {
+        if let Some(doubt) = report.doubt() {
+            return Err(BenchError::Worthless(format!("{name}: {doubt}")));
+        }
+        if let Some(warning) = report.warning() {
+            eprintln!("warning: {name}: {warning}");
+        }
+        cases.insert(name.clone(), report.json());
     }
-    let json = report.json();
+    if args.model.is_none() {
+        // Told as missing where it could not be measured.
+        cases.entry(case::PHOTO).or_insert(Value::Null);
+    }
+    let json = json!({ "benchmark": "predict", "cases": cases });
     if args.save || !args.quick {
         history::append(&args.history, &json)?;
     }
@@ -168,28 +190,10 @@ fn publish(args: &PredictArgs, report: &Report) -> Result<(), BenchError> {
     Ok(())
 }
 
-fn chosen_model(args: &PredictArgs) -> Result<zoo::ZooModel, BenchError> {
-    let models = zoo::read(&args.zoo)?;
-    let names: Vec<_> = models.iter().map(|model| model.name.clone()).collect();
-    let wanted = |model: &zoo::ZooModel| {
-        model.name == args.model
-            && model.channels == 1
-            && model.size == (dataset::SIDE, dataset::SIDE)
-    };
-    models.into_iter().find(wanted).ok_or_else(|| {
-        BenchError::Flag(format!(
-            "--model {}: the zoo has {}",
-            args.model,
-            names.join(", ")
-        ))
-    })
-}
-
 /// All that the client side needs.
 struct Bench {
     args: PredictArgs,
-    model: zoo::ZooModel,
-    test: Split,
+    cases: Vec<Case>,
     data_dir: PathBuf,
     threads: usize,
     proxy: std::net::SocketAddr,
@@ -197,28 +201,42 @@ struct Bench {
 }
 
 impl Bench {
-    fn run(&self) -> Result<Report, BenchError> {
+    fn run(&self) -> Result<Vec<(String, Report)>, BenchError> {
+        let mut reports = Vec::new();
+        for case in &self.cases {
+            println!("case {}: {}", case.name, case.model());
+            reports.push((case.name.clone(), self.run_case(case)?));
+        }
+        Ok(reports)
+    }
+
+    fn run_case(&self, case: &Case) -> Result<Report, BenchError> {
         let image_root = self.data_dir.join("images");
-        pictures::write_all(&image_root, shop::IMAGE_FOLDER, &self.test)?;
+        let paths = case.write_images(&image_root, &self.args.dataset)?;
         let mut shop = Shop::connect(self.proxy, self.executor.clone(), &self.data_dir)?;
-        shop.create_model(&self.args.zoo, &self.model, &self.data_dir.join("models"))?;
-        let job = self.write_job(&image_root)?;
+        shop.create_model(&self.args.zoo, case, &self.data_dir.join("models"))?;
+        let job = self.write_job(case, &shop, &image_root, &paths)?;
+        let steps = case.steps();
         let mut bare = LoopProcess::start("bare", bare_command(&job)?)?;
-        let mut python = self.start_python(&job)?;
-        let bare_order = calibrate::fastest_bare(&mut bare)?;
-        let python_order = python.as_mut().map(calibrate::fastest_python).transpose()?;
-        let images = calibrate::images_of(bare_order.images_per_s, self.args.round_seconds());
-        shop.fill(images, self.test.count())?;
+        let bare_order = calibrate::fastest_bare(&mut bare, steps)?;
+        let seconds = case.round_seconds(self.args.round_seconds());
+        let images = calibrate::images_of(bare_order.images_per_s, seconds, steps.of_round);
+        shop.fill(images, &paths)?;
+        let (python_loop, batches) = case.python_loop();
+        let mut python = self.start_python(python_loop, &job)?;
+        let python_order = (python.as_mut())
+            .map(|python| calibrate::fastest_python(python, batches, steps))
+            .transpose()?;
         let contenders = Contenders {
             shop,
             bare: (bare, bare_order.order(images)),
             python: python.zip(python_order.map(|fastest| fastest.order(images))),
-            model: &self.model,
+            case,
             images,
         };
         let measured = contenders.measure(self.args.rounds())?;
         Ok(Report {
-            model: self.model.name.clone(),
+            model: case.model().to_owned(),
             images,
             threads: self.threads,
             sql: measured.sql,
@@ -229,17 +247,26 @@ impl Bench {
         })
     }
 
-    fn write_job(&self, image_root: &Path) -> Result<PathBuf, BenchError> {
-        let one = |values: &[f64]| values.first().copied().unwrap_or_default();
+    fn write_job(
+        &self,
+        case: &Case,
+        shop: &Shop,
+        image_root: &Path,
+        paths: &[String],
+    ) -> Result<PathBuf, BenchError> {
         let job = Job {
             library: self.args.ort_library.clone(),
-            model: self.args.zoo.join(&self.model.file),
-            size: self.model.size,
-            mean: one(&self.model.mean),
-            std: one(&self.model.std),
-            images: shop::image_paths(image_root, self.test.count()),
+            model: case.file(&self.args.zoo),
+            recipe: case.recipe(),
+            images: paths.iter().map(|path| image_root.join(path)).collect(),
             threads: self.threads,
             nice: NICE,
+            table: Table {
+                host: self.proxy.ip().to_string(),
+                port: self.proxy.port(),
+                name: shop.table().to_owned(),
+                image_root: image_root.to_owned(),
+            },
         };
         let path = self.data_dir.join("job.json");
         std::fs::write(&path, serde_json::to_vec(&job)?)?;
@@ -247,27 +274,27 @@ impl Bench {
     }
 
     /// The loop in Python; none, and a word about it, where Python cannot run it.
-    fn start_python(&self, job: &Path) -> Result<Option<LoopProcess>, BenchError> {
+    fn start_python(&self, name: &str, job: &Path) -> Result<Option<LoopProcess>, BenchError> {
         let PredictArgs {
             python,
-            python_loop,
+            python_loops,
             ..
         } = &self.args;
         let imports = Command::new(python)
-            .args(["-c", "import numpy, onnxruntime, PIL"])
+            .args(["-c", "import numpy, onnxruntime, PIL, pymysql"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status();
         if !imports.is_ok_and(|status| status.success()) {
             println!(
-                "python: not measured, since {0} cannot import onnxruntime, numpy and PIL \
-                 (scripts/setup.sh bench installs them)",
+                "python: not measured, since {0} cannot import onnxruntime, numpy, PIL \
+                 and pymysql (scripts/setup.sh bench installs them)",
                 python.display()
             );
             return Ok(None);
         }
         let mut command = Command::new(python);
-        command.arg(python_loop).arg(job);
+        command.arg(python_loops.join(name)).arg(job);
         LoopProcess::start("python", command).map(Some)
     }
 }

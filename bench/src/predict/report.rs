@@ -69,6 +69,13 @@ impl Report {
         Some((sql.median / bare.median, Summary::of(&by_round)?))
     }
 
+    /// Quotient of the medians.
+    fn ratio_to_python(&self) -> Option<f64> {
+        let sql = self.sql.images_per_s(self.images)?;
+        let python = self.python.as_ref()?.images_per_s(self.images)?;
+        Some(sql.median / python.median)
+    }
+
     /// Why the bare loop is no yardstick, if so. Their best rounds are compared, since other work
     /// on the machine can only slow a loop down.
     pub fn doubt(&self) -> Option<String> {
@@ -144,6 +151,9 @@ impl Report {
                 "sql / bare: {ratio:.3} of the medians, {by_round:.3} by round"
             ));
         }
+        if let Some(ratio) = self.ratio_to_python() {
+            lines.push(format!("sql / python: {ratio:.2} of the medians"));
+        }
         lines.join("\n")
     }
 
@@ -160,7 +170,7 @@ impl Report {
         ))
     }
 
-    /// The result line.
+    /// The figures of the result.
     pub fn json(&self) -> Value {
         let rate = |series: &Series| Some(rounded(series.images_per_s(self.images)?.median, 1));
         let cpu = |series: &Series| {
@@ -169,7 +179,6 @@ impl Report {
         };
         let ratio = self.ratio();
         json!({
-            "benchmark": "predict",
             "model": self.model,
             "images": self.images,
             "threads": self.threads,
@@ -181,6 +190,7 @@ impl Report {
             "ratio_by_round": ratio.map(|(_, by_round)| {
                 [by_round.low, by_round.median, by_round.high].map(|r| rounded(r, 4))
             }),
+            "ratio_to_python": self.ratio_to_python().map(|ratio| rounded(ratio, 3)),
             "cpu_us_per_image_sql": cpu(&self.sql),
             "cpu_us_per_image_bare": cpu(&self.bare),
             "cpu_us_per_image_python": self.python.as_ref().and_then(cpu),
@@ -223,6 +233,7 @@ mod tests {
                 way: Way::SessionPerThread,
                 batch: 8,
                 images: 1000,
+                probability_of: None,
             },
             python_agrees: None,
         }
@@ -235,6 +246,9 @@ mod tests {
         assert_eq!(json["images_per_s_bare"], 1000.0);
         assert_eq!(json["images_per_s_python"], Value::Null);
         assert_eq!(json["ratio"], 0.8);
+        assert_eq!(json["ratio_to_python"], Value::Null);
+        let beside_python = report(Some(series(&[2.5]))).json();
+        assert_eq!(beside_python["ratio_to_python"], 2.0);
         assert_eq!(json["ratio_by_round"], json!([0.5, 0.8, 1.0]));
         assert_eq!(json["cpu_us_per_image_bare"], 2000.0);
     }

@@ -1,7 +1,6 @@
 //! The rounds: each contender does the same work in turn, and what each did is held together.
 
-use predictsql_proxy::demo::zoo::ZooModel;
-
+use super::case::Case;
 use super::child::LoopProcess;
 use super::error::BenchError;
 use super::job::{Done, Order};
@@ -9,16 +8,20 @@ use super::report::{Round, Series};
 use super::shop::{Answer, Shop};
 use crate::cpu;
 
+/// How far a probability through SQL may be from the bare loop's: both round, and batches of other
+/// sizes add up in another order.
+const PROBABILITY_ERROR_MAX: f64 = 1e-4;
+
 /// Who is measured, ready to begin.
-pub struct Contenders<'m> {
+pub struct Contenders<'c> {
     /// The product.
     pub shop: Shop,
     /// The bare loop, and its order.
     pub bare: (LoopProcess, Order),
     /// The loop in Python, and its order.
     pub python: Option<(LoopProcess, Order)>,
-    /// The model that all of them run.
-    pub model: &'m ZooModel,
+    /// The model that all of them run, and its images.
+    pub case: &'c Case,
     /// Images of one round.
     pub images: usize,
 }
@@ -44,16 +47,16 @@ enum Turn {
 }
 
 impl Contenders<'_> {
-    /// One round that does not count, then `rounds` that do.
+    /// One round that does not count, in which probabilities are compared; then `rounds` that do.
     ///
     /// # Errors
-    /// A contender fails, or a prediction through SQL is not the bare loop's.
+    /// A contender fails, or an answer through SQL is not the bare loop's.
     pub fn measure(mut self, rounds: usize) -> Result<Measured, BenchError> {
         let mut measured = Measured {
             python: self.python.as_ref().map(|_| Series::default()),
             ..Measured::default()
         };
-        self.shop.predict(self.images)?;
+        self.compare_probabilities()?;
         for round in 0..rounds {
             let mut turns = [Turn::Sql, Turn::Bare, Turn::Python];
             turns.rotate_left(round % 3);
@@ -105,14 +108,46 @@ impl Contenders<'_> {
         Ok(())
     }
 
+    /// The probabilities of one class through SQL must be the bare loop's.
+    fn compare_probabilities(&mut self) -> Result<(), BenchError> {
+        let label = self.case.watched_label();
+        let class = self.case.answer(label).unwrap_or_default();
+        let sql = self.shop.probabilities(class, self.images)?;
+        let (process, order) = &mut self.bare;
+        let bare = process.follow(&Order {
+            probability_of: Some(label),
+            ..*order
+        })?;
+        if bare.probabilities.len() != self.images {
+            let text = "the bare loop gave no probabilities".to_owned();
+            return Err(BenchError::Worthless(text));
+        }
+        let (mut least, mut greatest, mut difference) = (f64::INFINITY, f64::NEG_INFINITY, 0.0);
+        for (id, bare) in (1..).zip(&bare.probabilities) {
+            let bare = f64::from(*bare);
+            let Some(Some(sql)) = sql.by_id.get(&id) else {
+                let text = format!("image {id} has no probability of '{class}'");
+                return Err(BenchError::Worthless(text));
+            };
+            (least, greatest) = (bare.min(least), bare.max(greatest));
+            difference = (sql - bare).abs().max(difference);
+        }
+        println!(
+            "probabilities of '{class}': {least:.6} to {greatest:.6}; through SQL they differ from \
+             the bare loop's by {difference:.1e} at most"
+        );
+        match difference <= PROBABILITY_ERROR_MAX {
+            true => Ok(()),
+            false => Err(BenchError::Worthless(format!(
+                "probabilities through SQL differ by up to {difference} from the bare loop's"
+            ))),
+        }
+    }
+
     /// Every label through SQL must be the bare loop's.
-    fn compare(&self, sql: &Answer, bare: &Done) -> Result<(), BenchError> {
-        let name = |label: &usize| {
-            let name = self.model.labels.get(*label);
-            name.filter(|name| self.model.other.as_ref() != Some(*name))
-        };
+    fn compare(&self, sql: &Answer<Option<String>>, bare: &Done) -> Result<(), BenchError> {
         let agrees = |(id, label): &(u64, &usize)| {
-            sql.labels.get(id).map(Option::as_ref) == Some(name(label))
+            sql.by_id.get(id).map(Option::as_deref) == Some(self.case.answer(**label))
         };
         let agreed = (1..).zip(&bare.labels).filter(agrees).count();
         if agreed == self.images {

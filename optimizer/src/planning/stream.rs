@@ -451,6 +451,10 @@ fn rows_needed(plan: &Plan<'_, '_>) -> Option<f64> {
         _ => None,
     });
     // A store that has the LIMIT sends no rows before it.
-    let skipped = if scan.pushdown.limit_pushed { 0 } else { offset };
+    let skipped = if scan.pushdown.limit_pushed {
+        0
+    } else {
+        offset
+    };
     Some(rows.saturating_add(skipped) as f64 / passing.unwrap_or(1.0))
 }
