@@ -7,8 +7,8 @@
 //! ```
 //!
 //! This process fetches, decodes and prepares the inputs, and sends tensors. The metadata take
-//! the place of a model file's declarations: they are checked against the options, and the model is
-//! tried like a file. The operator names the servers that may be connected to.
+//! the place of a model file's declarations: they are checked against the options, and the model
+//! is tried like a file. The operator names the servers that may be connected to.
 
 mod instance;
 mod metadata;
