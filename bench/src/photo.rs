@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 /// Where `scripts/setup.sh bench` puts them.
 pub const FOLDER_DEFAULT: &str = ".cache/photos";
-/// The task of the model, and the name of the model itself.
-pub const TASK: &str = "nsfw";
+/// The name of the model.
+pub const MODEL: &str = "open_nsfw";
+/// Its task.
+const TASK: &str = "nsfw";
 /// The classes of the task, in the order of the model's output.
 pub const CLASSES: [&str; 2] = ["no", "yes"];
 /// Height and width of the model's input, in pixels.
@@ -30,10 +32,16 @@ pub fn model(photos: &Path) -> PathBuf {
     photos.join("open_nsfw.onnx")
 }
 
-/// The statement that makes the task known.
-pub fn create_task() -> String {
+/// The statements that make the task and the model known, by a file below the model root.
+pub fn create(file: &str) -> [String; 2] {
     let [no, yes] = CLASSES;
-    format!("CREATE TASK IF NOT EXISTS {TASK} CLASSES ('{no}', '{yes}')")
+    [
+        format!("CREATE TASK {TASK} CLASSES ('{no}', '{yes}')"),
+        format!(
+            "CREATE MODEL {MODEL} FOR TASK {TASK} FROM '{file}' OPTIONS ({})",
+            options()
+        ),
+    ]
 }
 
 /// The options of the photo model.

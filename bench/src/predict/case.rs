@@ -106,7 +106,7 @@ impl Case {
     pub fn model(&self) -> &str {
         match &self.kind {
             Kind::Zoo(model) => &model.name,
-            Kind::Photo { .. } => photo::TASK,
+            Kind::Photo { .. } => photo::MODEL,
         }
     }
 

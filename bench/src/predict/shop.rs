@@ -96,12 +96,7 @@ impl Shop {
             Kind::Photo { folder } => {
                 std::fs::create_dir_all(model_root)?;
                 std::fs::copy(photo::model(folder), model_root.join("photo.onnx"))?;
-                let create = format!(
-                    "CREATE MODEL {0} FOR TASK {0} FROM 'photo.onnx' OPTIONS ({1})",
-                    photo::TASK,
-                    photo::options()
-                );
-                for statement in [photo::create_task(), create] {
+                for statement in photo::create("photo.onnx") {
                     let done = self.runtime.block_on(self.conn.query_drop(statement));
                     done.map_err(BenchError::sql("creating the photo model"))?;
                 }
