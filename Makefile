@@ -19,6 +19,7 @@ help:
 	@echo "make test-clients  set up many kinds of clients, and run their suites through the proxy"
 	@echo "make test-triton   set up NVIDIA Triton, and use it as an external server"
 	@echo "make lint    formatting, clippy, licences and advisories of dependencies"
+	@echo "make bench-gpu  images a second and utilisation of an NVIDIA GPU, beside a bare loop on it"
 	@echo "make bench   the benchmarks; results are added to bench/history/"
 	@echo "make setup   install what is missing: MariaDB, test images, ONNX Runtime, PyMySQL"
 
@@ -77,3 +78,9 @@ bench: setup-bench
 	target/release/predictsql-bench plan
 	target/release/predictsql-bench selection
 	target/release/predictsql-bench soak
+
+# Needs no network, and says what is missing: an NVIDIA driver with nvidia-smi, CUDA 13 and cuDNN 9 where the loader finds them,
+# PREDICTSQL_ORT_LIB=.../libonnxruntime.so of ONNX Runtime with CUDA, Fashion-MNIST, and for the photo case `make setup-bench` once.
+bench-gpu:
+	$(CARGO) build --release --locked --offline -p predictsql-proxy -p predictsql-bench
+	target/release/predictsql-bench predict --device cuda:0 --python /nonexistent

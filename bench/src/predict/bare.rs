@@ -12,6 +12,7 @@ use std::sync::mpsc;
 use std::time::Instant;
 
 use ort::environment::Environment;
+use ort::ep::CUDA;
 use ort::session::Session;
 use ort::value::TensorRef;
 
@@ -95,11 +96,11 @@ impl<'j> Bare<'j> {
             .with_telemetry(false)
             .build()?;
         let file = std::fs::read(&job.model)?;
-        let single = (0..job.threads).map(|_| session(&environment, &file, 1));
+        let single = (0..job.threads).map(|_| session(&environment, &file, (1, job.gpu)));
         Ok(Self {
             source: Source { job },
             single: single.collect::<Result<_, _>>()?,
-            wide: session(&environment, &file, job.threads)?,
+            wide: session(&environment, &file, (job.threads, job.gpu))?,
         })
     }
 
@@ -245,8 +246,16 @@ impl Source<'_> {
     }
 }
 
-fn session(environment: &Environment, file: &[u8], threads: usize) -> Result<Session, BenchError> {
+fn session(
+    environment: &Environment,
+    file: &[u8],
+    (threads, gpu): (usize, Option<u16>),
+) -> Result<Session, BenchError> {
+    // The numbers of the product: no TF32.
+    let cuda = |gpu: u16| CUDA::default().with_device_id(gpu.into()).with_tf32(false);
+    let providers = gpu.map(|gpu| cuda(gpu).build().error_on_failure());
     Ok(Session::builder(environment)?
+        .with_execution_providers(providers.as_slice())?
         .with_intra_threads(threads)?
         .with_inter_threads(1)?
         .commit_from_memory(file)?)

@@ -23,6 +23,9 @@ pub struct Job {
     pub images: Vec<PathBuf>,
     /// CPU threads.
     pub threads: usize,
+    /// Number of the GPU that the bare loop uses; `None`: the CPU.
+    #[serde(default)]
+    pub gpu: Option<u16>,
     /// Added to the nice value.
     pub nice: i32,
     /// Where the table is, for a loop that reads it.

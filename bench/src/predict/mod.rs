@@ -15,6 +15,7 @@ mod calibrate;
 mod case;
 mod child;
 mod error;
+mod gpu;
 mod job;
 mod pixels;
 mod report;
@@ -24,7 +25,7 @@ mod shop;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use predictsql_executor::Executor;
+use predictsql_executor::{DeviceChoice, Executor};
 use predictsql_proxy::config::{Config, StoreConfig};
 use predictsql_proxy::demo::dataset;
 use predictsql_proxy::predict::CacheMode;
@@ -36,6 +37,7 @@ use crate::{history, photo};
 use case::{Case, Places};
 use child::LoopProcess;
 pub use error::BenchError;
+use gpu::Watch;
 use job::{Job, Table};
 use report::Report;
 use rounds::Contenders;
@@ -64,6 +66,10 @@ pub struct PredictArgs {
     /// One case only: cheapest, best, photo, or a model of the zoo that reads grey images
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
+    /// What models run on, of the product and of the bare loop: cpu or cuda:N. For a GPU,
+    /// --ort-library must be built with CUDA, and the driver, CUDA and cuDNN be installed
+    #[arg(long, value_name = "DEVICE", default_value_t)]
+    device: DeviceChoice,
     /// Add the result to the history, also with --quick
     #[arg(long)]
     save: bool,
@@ -133,6 +139,7 @@ pub fn run(args: &PredictArgs) -> Result<(), BenchError> {
     });
     config.listen.set_port(0);
     config.executor.ort_library = Some(args.ort_library.clone());
+    config.executor.provider.device = args.device;
     // Every round is to run the model.
     config.cache.mode = CacheMode::Off;
     let threads = config.executor.threads;
@@ -182,7 +189,8 @@ fn publish(args: &PredictArgs, reports: &[(String, Report)]) -> Result<(), Bench
         // Told as missing where it could not be measured.
         cases.entry(case::PHOTO).or_insert(Value::Null);
     }
-    let json = json!({ "benchmark": "predict", "cases": cases });
+    let device = args.device.to_string();
+    let json = json!({ "benchmark": "predict", "device": device, "cases": cases });
     if args.save || !args.quick {
         history::append(&args.history, &json)?;
     }
@@ -228,6 +236,7 @@ impl Bench {
             .map(|python| calibrate::fastest_python(python, batches, steps))
             .transpose()?;
         let contenders = Contenders {
+            watch: self.gpu().map(Watch::begin).transpose()?,
             shop,
             bare: (bare, bare_order.order(images)),
             python: python.zip(python_order.map(|fastest| fastest.order(images))),
@@ -247,6 +256,14 @@ impl Bench {
         })
     }
 
+    /// The number of the GPU, if models run on one.
+    fn gpu(&self) -> Option<u16> {
+        match self.args.device {
+            DeviceChoice::Cpu => None,
+            DeviceChoice::Cuda { ordinal } => Some(ordinal),
+        }
+    }
+
     fn write_job(
         &self,
         case: &Case,
@@ -260,6 +277,7 @@ impl Bench {
             recipe: case.recipe(),
             images: paths.iter().map(|path| image_root.join(path)).collect(),
             threads: self.threads,
+            gpu: self.gpu(),
             nice: NICE,
             table: Table {
                 host: self.proxy.ip().to_string(),

@@ -19,6 +19,8 @@ pub struct Round {
     pub seconds: f64,
     /// CPU time of the contender's processes.
     pub cpu_seconds: f64,
+    /// Mean utilisation of the GPU, in percent, if models run on one.
+    pub gpu_percent: Option<f64>,
     /// CPU time of everything else on the machine meanwhile.
     pub others_seconds: f64,
 }
@@ -177,8 +179,14 @@ impl Report {
             let micros = series.summary(|r| r.cpu_seconds / self.images as f64 * 1e6)?;
             Some(rounded(micros.median, 1))
         };
+        let gpu = |series: &Series| {
+            let percents: Vec<f64> = series.0.iter().filter_map(|r| r.gpu_percent).collect();
+            Some(rounded(Summary::of(&percents)?.median, 1))
+        };
         let ratio = self.ratio();
         json!({
+            "gpu_percent_sql": gpu(&self.sql),
+            "gpu_percent_bare": gpu(&self.bare),
             "model": self.model,
             "images": self.images,
             "threads": self.threads,
@@ -216,6 +224,7 @@ mod tests {
         let round = |&seconds: &f64| Round {
             seconds,
             cpu_seconds: 2.0 * seconds,
+            gpu_percent: None,
             others_seconds: 0.0,
         };
         Series(seconds.iter().map(round).collect())

@@ -1,8 +1,11 @@
 //! The rounds: each contender does the same work in turn, and what each did is held together.
 
+use std::time::Instant;
+
 use super::case::Case;
 use super::child::LoopProcess;
 use super::error::BenchError;
+use super::gpu::Watch;
 use super::job::{Done, Order};
 use super::report::{Round, Series};
 use super::shop::{Answer, Shop};
@@ -14,6 +17,8 @@ const PROBABILITY_ERROR_MAX: f64 = 1e-4;
 
 /// Who is measured, ready to begin.
 pub struct Contenders<'c> {
+    /// Looks at the GPU, if models run on one.
+    pub watch: Option<Watch>,
     /// The product.
     pub shop: Shop,
     /// The bare loop, and its order.
@@ -77,13 +82,16 @@ impl Contenders<'_> {
             match turn {
                 Turn::Sql => {
                     let pids = self.shop.pids();
-                    let (answer, round) =
-                        timed(&pids, || self.shop.predict(self.images), |a| a.seconds)?;
+                    let (answer, round) = timed(
+                        (&pids, self.watch.as_ref()),
+                        || self.shop.predict(self.images),
+                        |a| a.seconds,
+                    )?;
                     measured.sql.0.push(round);
                     sql = Some(answer);
                 }
                 Turn::Bare => {
-                    let (done, round) = follow(&mut self.bare)?;
+                    let (done, round) = follow(&mut self.bare, self.watch.as_ref())?;
                     measured.bare.0.push(round);
                     bare = Some(done);
                 }
@@ -91,7 +99,7 @@ impl Contenders<'_> {
                     let Some(contender) = &mut self.python else {
                         continue;
                     };
-                    let (done, round) = follow(contender)?;
+                    let (done, round) = follow(contender, self.watch.as_ref())?;
                     measured.python.get_or_insert_default().0.push(round);
                     python = Some(done);
                 }
@@ -174,15 +182,22 @@ impl Contenders<'_> {
     }
 }
 
-fn follow(contender: &mut (LoopProcess, Order)) -> Result<(Done, Round), BenchError> {
+fn follow(
+    contender: &mut (LoopProcess, Order),
+    watch: Option<&Watch>,
+) -> Result<(Done, Round), BenchError> {
     let (process, order) = contender;
     let pids = [process.pid()];
-    timed(&pids, || process.follow(order), |done| done.seconds)
+    timed(
+        (&pids, watch),
+        || process.follow(order),
+        |done| done.seconds,
+    )
 }
 
 /// Runs `work` and takes the CPU time of `pids`, and of all others, meanwhile.
 fn timed<T>(
-    pids: &[u32],
+    (pids, watch): (&[u32], Option<&Watch>),
     work: impl FnOnce() -> Result<T, BenchError>,
     seconds: impl FnOnce(&T) -> f64,
 ) -> Result<(T, Round), BenchError> {
@@ -191,12 +206,15 @@ fn timed<T>(
         Ok((own.sum::<Result<f64, _>>()?, cpu::machine_seconds()?))
     };
     let (own_before, all_before) = clocks()?;
+    let begin = Instant::now();
     let done = work()?;
+    let gpu_percent = watch.and_then(|watch| watch.percent_since(begin));
     let (own_after, all_after) = clocks()?;
     let cpu_seconds = own_after - own_before;
     let round = Round {
         seconds: seconds(&done),
         cpu_seconds,
+        gpu_percent,
         others_seconds: (all_after - all_before - cpu_seconds).max(0.0),
     };
     Ok((done, round))
