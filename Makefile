@@ -74,6 +74,8 @@ bench: setup-bench
 	target/release/predictsql-bench semantics
 	target/release/predictsql-bench estimates
 	target/release/predictsql-bench objects
+	target/release/predictsql-bench decode
+	target/release/predictsql-bench fairness
 	target/release/predictsql-bench workers
 	target/release/predictsql-bench plan
 	target/release/predictsql-bench selection

@@ -1,6 +1,6 @@
 //! How many labels are the same, whichever way the photos were decoded.
 
-use super::DecodeError;
+use super::error::DecodeError;
 
 /// The labels are numbers of files from 1 to this.
 pub const LABELS: usize = 200;

@@ -8,7 +8,8 @@ use mysql_async::{Conn, OptsBuilder};
 use tempfile::TempDir;
 
 use super::agreement::LABELS;
-use super::{DecodeArgs, DecodeError, Way};
+use super::args::{DecodeArgs, Way};
+use super::error::DecodeError;
 use crate::photo;
 use crate::served::{Program, Proxy};
 

@@ -8,107 +8,23 @@
 //! ```
 
 mod agreement;
+mod args;
+mod error;
 mod library;
 mod report;
 
-use std::io;
-use std::path::PathBuf;
-
+pub use args::DecodeArgs;
+use args::Way;
+pub use error::DecodeError;
 use library::Library;
 use report::{Costs, Report, Turn};
 
 use crate::history;
-use crate::photo;
-use crate::served::ServedError;
 
 /// Folders of photos of 12 megapixels, and what their files are.
 const LARGE: [(&str, &str); 2] = [("baseline", "12mp"), ("progressive", "12mp_progressive")];
 /// Photos whose labels are compared.
 const LABELLED: &str = "large";
-
-/// Flags of `predictsql-bench decode`.
-#[derive(Debug, Clone, clap::Args)]
-pub struct DecodeArgs {
-    /// Fewer rounds and photos, and nothing is added to the history
-    #[arg(long)]
-    quick: bool,
-    /// Rounds of the CPU's measurement [default: 3 with --quick, else 9]
-    #[arg(long, value_name = "N")]
-    rounds: Option<usize>,
-    /// Photos whose labels are compared [default: 200 with --quick, else all 2000]
-    #[arg(long, value_name = "N")]
-    images: Option<usize>,
-    /// Add the result to the history, also with --quick
-    #[arg(long)]
-    save: bool,
-    /// File of the history
-    #[arg(
-        long,
-        value_name = "FILE",
-        default_value = "bench/history/decode.jsonl"
-    )]
-    history: PathBuf,
-    /// Folder of the photos and their models, as scripts/setup.sh bench makes it
-    #[arg(long, value_name = "DIR", default_value = photo::FOLDER_DEFAULT)]
-    photos: PathBuf,
-    /// The ONNX Runtime library
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "PREDICTSQL_ORT_LIB",
-        default_value = ".cache/onnxruntime/libonnxruntime.so"
-    )]
-    ort_library: PathBuf,
-}
-
-impl DecodeArgs {
-    fn rounds(&self) -> usize {
-        self.rounds.unwrap_or(if self.quick { 3 } else { 9 })
-    }
-
-    fn images(&self) -> usize {
-        self.images.unwrap_or(if self.quick { 200 } else { 2000 })
-    }
-}
-
-/// Why there is no result.
-#[derive(Debug, thiserror::Error)]
-pub enum DecodeError {
-    /// A flag cannot be followed.
-    #[error("{0}")]
-    Flag(String),
-    /// The proxy did not start or ended early.
-    #[error(transparent)]
-    Served(#[from] ServedError),
-    /// A statement was refused.
-    #[error("{0}")]
-    Sql(#[from] mysql_async::Error),
-    /// The result would be worth nothing.
-    #[error("no result: {0}")]
-    Worthless(String),
-    /// Files, processes.
-    #[error("{0}")]
-    System(#[from] io::Error),
-}
-
-/// How the models of a pair decode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
-    /// To a part of the size where that is enough: the default.
-    Scaled,
-    /// At their own size.
-    Exact,
-}
-
-impl Way {
-    /// The value of the option `decode`, and the end of the model's name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Scaled => "scaled",
-            Self::Exact => "exact",
-        }
-    }
-}
 
 /// Runs the benchmark and prints its result.
 ///

@@ -2,8 +2,8 @@
 //!
 //! It reads, decodes and normalises the same files as the product does, with as many threads, and
 //! knows beforehand what every file is: a grey PNG of the model's size, or a photo. It runs in a
-//! process of its own, so that no allocator, thread pool or ONNX Runtime environment is shared with
-//! the product.
+//! process of its own, so that no allocator, thread pool or ONNX Runtime environment is shared
+//! with the product.
 
 use std::io::{BufRead, Write};
 use std::path::PathBuf;

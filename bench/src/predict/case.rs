@@ -30,7 +30,7 @@ pub struct Case {
 #[derive(Debug)]
 pub enum Kind {
     /// A model of the zoo over grey PNG files.
-    Zoo(ZooModel),
+    Zoo(Box<ZooModel>),
     /// The photo model over the JPEG files in `medium`.
     Photo {
         /// See [`photo`].
@@ -88,7 +88,7 @@ impl Case {
         match models.into_iter().find(wanted) {
             Some(model) => Ok(Self {
                 name: name.to_owned(),
-                kind: Kind::Zoo(model),
+                kind: Kind::Zoo(Box::new(model)),
             }),
             None => Err(BenchError::Flag(format!(
                 "--model {name}: there are cheapest, best, photo, {}",

@@ -89,7 +89,7 @@ impl Shop {
         self.table = format!("{}_photos", case.model());
         match case.kind() {
             Kind::Zoo(model) => {
-                let models = std::slice::from_ref(model);
+                let models = std::slice::from_ref(&**model);
                 let creating = zoo::create(&mut self.conn, zoo, models, model_root);
                 self.runtime.block_on(creating)?;
             }
