@@ -106,7 +106,7 @@ mod tests {
         let codec = Some(OutputCodec::Probabilities { labels: 2 });
         cache.keep([0; 16], std::iter::once((input, &scores)));
         let (found, asked_of_store) = cache.find([0; 16], codec, &[input]).await;
-        assert_eq!((&found[..], asked_of_store), (&[None][..], 1));
+        assert_eq!((&found[..], asked_of_store), (&[None][..], 0));
         assert!(!cache.is_on());
     }
 }
